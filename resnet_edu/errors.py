@@ -1,0 +1,26 @@
+"""Errors with a name. Each says what was got, what is allowed and what to do next."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class UnknownName(ValueError):
+    """A model, data set or option that does not exist."""
+
+    def __init__(self, kind: str, got: object, known: Iterable[str]) -> None:
+        names = sorted(known)
+        nearest = get_close_matches(str(got), names, n=1, cutoff=0.5)
+        hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+        super().__init__(f"Unknown {kind} {got!r}.{hint} Known: {', '.join(names)}.")
+
+
+class DatasetUnavailable(ValueError):
+    """A data set or a set of weights that is neither in the package nor in the cache."""
+
+
+class WrongCheckpoint(ValueError):
+    """Weights that belong to another network, or a file that holds none."""
+
+
+class LossNotFinite(ValueError):
+    """Training stopped because the loss became infinite or not a number."""

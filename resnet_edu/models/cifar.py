@@ -1,0 +1,141 @@
+"""The small plain and residual nets of the degradation experiment (He et al. 2015, section 4.2).
+
+6n + 2 layers: one convolution, three stages of n blocks with 16, 32, 64 filters at side 32, 16, 8, one
+linear layer. A plain net is the same net with the additions left out, so the two have equally many
+parameters. Names are those public checkpoints use (`conv1 bn1 layer1.0.conv1 … linear`).
+"""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .heads import make_head
+from .inputs import check_images
+from .resnet import conv1x1, conv3x3, initialise
+
+Shortcut = Literal["A", "B", "C"]
+
+
+class PadShortcut(nn.Module):
+    """Option A: every second pixel, new channels filled with zeros; no parameters.
+
+    Maps `(N, C, H, W)` to `(N, out_channels, H/2, W/2)`, the old channels in the middle.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        extra = out_channels - in_channels
+        self.before, self.after = extra // 2, extra - extra // 2
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Subsample, then pad the channel dimension."""
+        return F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, self.before, self.after))
+
+
+def make_shortcut(kind: Shortcut, in_channels: int, channels: int, stride: int) -> nn.Module:
+    """The identity's way around a block: paper, section 4.1, options A, B and C."""
+    same_shape = stride == 1 and in_channels == channels
+    if same_shape and kind != "C":
+        return nn.Identity()
+    if kind == "A":
+        return PadShortcut(in_channels, channels)
+    return nn.Sequential(conv1x1(in_channels, channels, stride), nn.BatchNorm2d(channels))
+
+
+class PlainBlock(nn.Module):
+    """Two 3×3 convolutions, each with batch norm and ReLU: `(N, C, H, W)` to `(N, channels, H/stride, W/stride)`."""
+
+    def __init__(self, in_channels: int, channels: int, stride: int = 1) -> None:
+        super().__init__()
+        self.conv1 = conv3x3(in_channels, channels, stride)
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.relu1 = nn.ReLU()
+        self.conv2 = conv3x3(channels, channels)
+        self.bn2 = nn.BatchNorm2d(channels)
+        self.relu2 = nn.ReLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """H(x) is learned as a whole."""
+        out = self.relu1(self.bn1(self.conv1(x)))
+        out = self.bn2(self.conv2(out))
+        return self.relu2(out)
+
+
+class ResidualBlock(PlainBlock):
+    """A `PlainBlock` with the identity added before its last ReLU."""
+
+    def __init__(self, in_channels: int, channels: int, stride: int = 1, shortcut: Shortcut = "A") -> None:
+        super().__init__(in_channels, channels, stride)
+        self.shortcut = make_shortcut(shortcut, in_channels, channels, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """H(x) = ReLU(F(x) + x): only the difference to x is learned."""
+        out = self.relu1(self.bn1(self.conv1(x)))
+        out = self.bn2(self.conv2(out))
+        out = out + self.shortcut(x)
+        return self.relu2(out)
+
+
+class CifarNet(nn.Module):
+    """Plain or residual net with 6n + 2 layers for images of about 32 pixels.
+
+    Maps `(N, in_channels, H, W)` to logits `(N, num_classes)`, or to a dict of logits with `heads`.
+
+    Args:
+        depth: 6n + 2, for example 20, 32, 44, 56, 110, 1202.
+        residual: add the identity around each block.
+        shortcut: "A" (no parameters, the paper's choice for CIFAR), "B" (1×1 convolution where the shape
+            changes) or "C" (1×1 convolution everywhere). A plain net has none.
+        width: filters of the first stage; 16 in the paper, 8 for quick experiments.
+        num_classes: length of the logits.
+        in_channels: 3 for colour, 1 for grey images.
+        heads: classes by head name, in place of the single classifier.
+
+    Raises:
+        ValueError: depth is not 6n + 2, or the shortcut is none of A, B, C.
+    """
+
+    def __init__(
+        self,
+        depth: int,
+        *,
+        residual: bool = True,
+        shortcut: Shortcut = "A",
+        width: int = 16,
+        num_classes: int = 10,
+        in_channels: int = 3,
+        heads: Mapping[str, int] | None = None,
+    ) -> None:
+        super().__init__()
+        if depth < 8 or (depth - 2) % 6 != 0:
+            raise ValueError(f"depth must be 6n + 2 (8, 14, 20, 26, 32, …), got {depth}.")
+        if shortcut not in ("A", "B", "C"):
+            raise ValueError(f"shortcut must be 'A', 'B' or 'C', got {shortcut!r}.")
+
+        def stage(in_channels: int, channels: int, stride: int) -> nn.Sequential:
+            sizes = [(in_channels, channels, stride)] + [(channels, channels, 1)] * ((depth - 2) // 6 - 1)
+            if residual:
+                return nn.Sequential(*(ResidualBlock(*size, shortcut=shortcut) for size in sizes))
+            return nn.Sequential(*(PlainBlock(*size) for size in sizes))
+
+        self.conv1 = conv3x3(in_channels, width)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.relu = nn.ReLU()
+        self.layer1 = stage(width, width, 1)
+        self.layer2 = stage(width, 2 * width, 2)
+        self.layer3 = stage(2 * width, 4 * width, 2)
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.linear = make_head(4 * width, num_classes, heads)
+        initialise(self)
+
+    def forward(self, x: Tensor) -> Tensor | dict[str, Tensor]:
+        """Logits. Shapes in the comments are those of a 32-pixel image and `width=16`."""
+        check_images(x, channels=self.conv1.in_channels, smallest_side=4, network="CifarNet")
+        x = self.relu(self.bn1(self.conv1(x)))  # (N, 16, 32, 32)
+        x = self.layer1(x)  # (N, 16, 32, 32)
+        x = self.layer2(x)  # (N, 32, 16, 16)
+        x = self.layer3(x)  # (N, 64, 8, 8)
+        x = self.avgpool(x).flatten(1)  # (N, 64)
+        return self.linear(x)

@@ -1,0 +1,185 @@
+"""ResNet-18 to ResNet-200 for ImageNet-sized images (He et al. 2015, https://arxiv.org/abs/1512.03385).
+
+Parameter names equal torchvision's, so its weights load with `strict=True` and the logits are the same.
+Read in this order: `conv3x3` → `BasicBlock` → `Bottleneck` → `ResNet` → `DEPTHS`.
+"""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from torch import Tensor, nn
+
+from .heads import make_head
+from .inputs import check_images
+
+Stem = Literal["imagenet", "small"]
+
+
+def conv3x3(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
+    """3×3 convolution that keeps the side at stride 1; no bias, since a batch norm follows."""
+    return nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False)
+
+
+def conv1x1(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
+    """1×1 convolution: mixes channels, looks at no neighbours."""
+    return nn.Conv2d(in_channels, out_channels, 1, stride, bias=False)
+
+
+class BasicBlock(nn.Module):
+    """Two 3×3 convolutions and the identity around them (paper, figure 2 and section 3.3).
+
+    Maps `(N, in_channels, H, W)` to `(N, channels, H/stride, W/stride)`. Where the shape changes, the
+    identity is projected by a 1×1 convolution (option B); the ReLU comes after the addition.
+    """
+
+    expansion = 1
+
+    def __init__(self, in_channels: int, channels: int, stride: int = 1) -> None:
+        super().__init__()
+        self.conv1 = conv3x3(in_channels, channels, stride)
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.relu1 = nn.ReLU()
+        self.conv2 = conv3x3(channels, channels)
+        self.bn2 = nn.BatchNorm2d(channels)
+        self.downsample = projection(in_channels, channels, stride)
+        self.relu2 = nn.ReLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """H(x) = ReLU(F(x) + x)."""
+        identity = x if self.downsample is None else self.downsample(x)
+        out = self.relu1(self.bn1(self.conv1(x)))
+        out = self.bn2(self.conv2(out))
+        out = out + identity
+        return self.relu2(out)
+
+
+class Bottleneck(nn.Module):
+    """1×1 down to `channels`, 3×3, 1×1 up to four times `channels` (paper, figure 5).
+
+    Maps `(N, in_channels, H, W)` to `(N, 4 · channels, H/stride, W/stride)`.
+
+    Deviation from the paper: the stride sits in the 3×3 convolution, not in the first 1×1 (which would
+    skip three pixels in four). This is torchvision's choice, "ResNet v1.5", and its weights need it.
+    """
+
+    expansion = 4
+
+    def __init__(self, in_channels: int, channels: int, stride: int = 1) -> None:
+        super().__init__()
+        out_channels = channels * self.expansion
+        self.conv1 = conv1x1(in_channels, channels)
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.relu1 = nn.ReLU()
+        self.conv2 = conv3x3(channels, channels, stride)
+        self.bn2 = nn.BatchNorm2d(channels)
+        self.relu2 = nn.ReLU()
+        self.conv3 = conv1x1(channels, out_channels)
+        self.bn3 = nn.BatchNorm2d(out_channels)
+        self.downsample = projection(in_channels, out_channels, stride)
+        self.relu3 = nn.ReLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """H(x) = ReLU(F(x) + x)."""
+        identity = x if self.downsample is None else self.downsample(x)
+        out = self.relu1(self.bn1(self.conv1(x)))
+        out = self.relu2(self.bn2(self.conv2(out)))
+        out = self.bn3(self.conv3(out))
+        out = out + identity
+        return self.relu3(out)
+
+
+def projection(in_channels: int, out_channels: int, stride: int) -> nn.Sequential | None:
+    """The shortcut's 1×1 convolution where the shape changes, `None` where the identity will do."""
+    if stride == 1 and in_channels == out_channels:
+        return None
+    return nn.Sequential(conv1x1(in_channels, out_channels, stride), nn.BatchNorm2d(out_channels))
+
+
+class ResNet(nn.Module):
+    """Stem, four stages of residual blocks, global average pooling, linear classifier (paper, table 1).
+
+    Maps `(N, in_channels, H, W)` to logits `(N, num_classes)`, or to a dict of logits with `heads`.
+
+    Args:
+        block: `BasicBlock` (18, 34 layers) or `Bottleneck` (50 and more).
+        blocks: number of blocks in each of the four stages.
+        num_classes: length of the logits.
+        in_channels: 3 for colour, 1 for grey images.
+        heads: classes by head name, in place of the single classifier.
+        stem: "imagenet" is 7×7 stride 2 and max pooling (side / 4 before the first stage); "small" is
+            3×3 stride 1 without pooling, for images up to 64 pixels.
+    """
+
+    def __init__(
+        self,
+        block: type[BasicBlock] | type[Bottleneck],
+        blocks: tuple[int, int, int, int],
+        *,
+        num_classes: int = 1000,
+        in_channels: int = 3,
+        heads: Mapping[str, int] | None = None,
+        stem: Stem = "imagenet",
+    ) -> None:
+        super().__init__()
+        if stem == "imagenet":
+            self.conv1 = nn.Conv2d(in_channels, 64, 7, stride=2, padding=3, bias=False)
+        elif stem == "small":
+            self.conv1 = conv3x3(in_channels, 64)
+        else:
+            raise ValueError(f"stem must be 'imagenet' or 'small', got {stem!r}.")
+        self.bn1 = nn.BatchNorm2d(64)
+        self.relu = nn.ReLU()
+        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1) if stem == "imagenet" else nn.Identity()
+        width = 64 * block.expansion
+        self.layer1 = make_stage(block, 64, 64, blocks[0], stride=1)
+        self.layer2 = make_stage(block, width, 128, blocks[1], stride=2)
+        self.layer3 = make_stage(block, 2 * width, 256, blocks[2], stride=2)
+        self.layer4 = make_stage(block, 4 * width, 512, blocks[3], stride=2)
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.fc = make_head(8 * width, num_classes, heads)
+        initialise(self)
+
+    def forward(self, x: Tensor) -> Tensor | dict[str, Tensor]:
+        """Logits. Shapes in the comments are those of a 224-pixel image and `stem="imagenet"`."""
+        check_images(x, channels=self.conv1.in_channels, smallest_side=1, network="ResNet")
+        x = self.relu(self.bn1(self.conv1(x)))  # (N, 64, 112, 112)
+        x = self.maxpool(x)  # (N, 64, 56, 56)
+        x = self.layer1(x)  # (N, 64·e, 56, 56), e = 1 for basic blocks, 4 for bottlenecks
+        x = self.layer2(x)  # (N, 128·e, 28, 28)
+        x = self.layer3(x)  # (N, 256·e, 14, 14)
+        x = self.layer4(x)  # (N, 512·e, 7, 7)
+        x = self.avgpool(x).flatten(1)  # (N, 512·e)
+        return self.fc(x)
+
+
+def make_stage(
+    block: type[BasicBlock] | type[Bottleneck], in_channels: int, channels: int, blocks: int, *, stride: int
+) -> nn.Sequential:
+    """`blocks` blocks in a row; only the first may change the shape."""
+    layers = [block(in_channels, channels, stride)]
+    layers += [block(channels * block.expansion, channels) for _ in range(blocks - 1)]
+    return nn.Sequential(*layers)
+
+
+def initialise(model: nn.Module) -> None:
+    """He initialisation for convolutions, identity for batch norms (He et al. 2015, arXiv 1502.01852).
+
+    `fan_out` keeps the variance of the *gradients*; it is what torchvision uses.
+    """
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        elif isinstance(module, nn.BatchNorm2d):
+            nn.init.ones_(module.weight)
+            nn.init.zeros_(module.bias)
+
+
+#: Block and blocks per stage, by depth: table 1 of the paper, and ResNet-200 of He et al. 2016 (1603.05027).
+DEPTHS: dict[int, tuple[type[BasicBlock] | type[Bottleneck], tuple[int, int, int, int]]] = {
+    18: (BasicBlock, (2, 2, 2, 2)),
+    34: (BasicBlock, (3, 4, 6, 3)),
+    50: (Bottleneck, (3, 4, 6, 3)),
+    101: (Bottleneck, (3, 4, 23, 3)),
+    152: (Bottleneck, (3, 8, 36, 3)),
+    200: (Bottleneck, (3, 24, 36, 3)),
+}
