@@ -1,0 +1,201 @@
+"""Where the course's own files are, and how they come into a learner's folder.
+
+In a checkout the lessons stand in `notebooks/` and the records in `assets/` beside the package; an installed
+wheel carries the same two folders inside it. A learner never works in either: `copy_lessons` gives them
+copies of their own and never overwrites what they have changed.
+"""
+
+import hashlib
+import json
+import os
+import re
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from .errors import UnknownName
+
+Edition = Literal["learner", "worked"]
+
+EDITIONS: tuple[Edition, ...] = ("learner", "worked")
+MANIFEST = ".resnet_edu_course.json"
+PACKAGE = Path(__file__).resolve().parent
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """One notebook of the course."""
+
+    number: int
+    name: str  # the file's stem: 06_degradation
+    title: str  # the notebook's first heading
+    path: Path
+
+
+@dataclass
+class CopyReport:
+    """What `copy_lessons` did, file by file. Paths are relative to the folder."""
+
+    folder: Path
+    added: list[str] = field(default_factory=list)
+    updated: list[str] = field(default_factory=list)  # not touched by the learner, replaced by a newer edition
+    unchanged: list[str] = field(default_factory=list)  # equal to the course's
+    kept: list[str] = field(default_factory=list)  # changed by the learner, left alone
+    outdated: list[str] = field(default_factory=list)  # those of `kept` that the course has a newer edition of
+
+
+def checkout() -> Path | None:
+    """The repository's root where the package runs from a checkout, None where it is installed from a wheel."""
+    root = PACKAGE.parent
+    in_wheel = (PACKAGE / "_course").is_dir()
+    return root if not in_wheel and (root / "pyproject.toml").is_file() else None
+
+
+def home() -> Path:
+    """The folder that holds `notebooks/` and `assets/`."""
+    return checkout() or PACKAGE / "_course"
+
+
+def notebooks() -> Path:
+    """The folder of the learner's edition; the worked edition stands in its `solutions/`."""
+    return home() / "notebooks"
+
+
+def assets() -> Path:
+    """The folder of recorded runs, pictures and bundled weights."""
+    return home() / "assets"
+
+
+def lessons(edition: Edition = "learner") -> list[Lesson]:
+    """The lessons of one edition in their order. Empty where none has been built.
+
+    Raises:
+        UnknownName: an edition that does not exist.
+    """
+    if edition not in EDITIONS:
+        raise UnknownName("edition", edition, EDITIONS)
+    folder = notebooks() if edition == "learner" else notebooks() / "solutions"
+    return lessons_in(folder)
+
+
+def lessons_in(folder: Path) -> list[Lesson]:
+    """The files `NN_name.ipynb` of a folder as lessons, in their order."""
+    found = [(re.fullmatch(r"(\d\d)_\w+", path.stem), path) for path in sorted(folder.glob("*.ipynb"))]
+    return [Lesson(int(match[1]), path.stem, title_of(path), path) for match, path in found if match]
+
+
+def title_of(path: Path) -> str:
+    """A notebook's first heading, or the file's stem where it has none.
+
+    Raises:
+        ValueError: the file is no notebook.
+    """
+    try:
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        text = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is not a readable notebook ({error}). Restore the file or build it anew.") from error
+    heading = re.search(r"^# +(.+?) *$", text, re.MULTILINE)
+    return heading[1] if heading else path.stem
+
+
+def find_lesson(name: str, edition: Edition = "learner") -> Lesson:
+    """The lesson that a number or a name means: `6`, `06`, `06_degradation`, `degradation`.
+
+    Raises:
+        UnknownName: no lesson of that name; says the nearest one.
+        ValueError: the course has no lessons at all.
+    """
+    known = lessons(edition)
+    if not known:
+        raise ValueError(f"No lessons in {notebooks()}. {how_to_get_lessons()}")
+    for lesson in known:
+        names = {lesson.name, lesson.name[3:], f"{lesson.number}", f"{lesson.number:02}", lesson.path.name}
+        if name.strip().lower() in names:
+            return lesson
+    raise UnknownName("lesson", name, [lesson.name for lesson in known])
+
+
+def how_to_get_lessons() -> str:
+    """The advice for a course without notebooks."""
+    if checkout():
+        return "Build them with: make notebooks"
+    return "The installation is incomplete: pip install --force-reinstall --no-deps resnet-edu"
+
+
+def copy_lessons(folder: Path) -> CopyReport:
+    """Copy the learner's edition into a folder and the worked edition into its `solutions/`.
+
+    A missing file is added, an older one that the learner has not touched is replaced, one that the learner has
+    changed is left alone and listed. What was copied is known by its SHA-256, kept in a small file in the folder;
+    where that file is lost or damaged every difference counts as the learner's. Each file is written whole or
+    not at all.
+
+    Raises:
+        ValueError: the folder is a file, or the course has no lessons.
+        OSError: the folder cannot be written.
+    """
+    sources = {lesson.path.name: lesson.path for lesson in lessons("learner")}
+    if not sources:
+        raise ValueError(f"No lessons in {notebooks()}. {how_to_get_lessons()}")
+    sources |= {f"solutions/{lesson.path.name}": lesson.path for lesson in lessons("worked")}
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder} is a file. Name a folder for your lessons; it is made if missing.")
+    copied = read_manifest(folder)
+    report = CopyReport(folder)
+    try:
+        for name, source in sources.items():
+            content, target = source.read_bytes(), folder / name
+            new = sha256(content)
+            old = sha256(target.read_bytes()) if target.exists() else None
+            if old is None:
+                report.added.append(name)
+            elif old == new:
+                report.unchanged.append(name)
+            elif old == copied.get(name):
+                report.updated.append(name)
+            else:
+                report.kept.append(name)
+                if copied.get(name) != new:
+                    report.outdated.append(name)
+                continue  # the manifest keeps the edition that the learner started from
+            if old != new:
+                write_atomically(target, content)
+            copied[name] = new
+    finally:
+        if folder.is_dir() and copied != read_manifest(folder):
+            write_atomically(folder / MANIFEST, json.dumps(copied, indent=1, sort_keys=True).encode() + b"\n")
+    return report
+
+
+def read_manifest(folder: Path) -> dict[str, str]:
+    """SHA-256 by relative path of what was copied; empty where the file is missing or damaged."""
+    try:
+        content = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return {name: str(digest) for name, digest in content.items()} if isinstance(content, dict) else {}
+
+
+def sha256(content: bytes) -> str:
+    """The digest in hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def write_atomically(target: Path, content: bytes) -> None:
+    """Write a file whole or not at all: into a neighbour first, then renamed. Makes the folder if missing.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, neighbour = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        os.chmod(neighbour, 0o644)  # mkstemp's 0600 would hide the file from a shared folder's readers
+        os.replace(neighbour, target)
+    except BaseException:
+        Path(neighbour).unlink(missing_ok=True)
+        raise
