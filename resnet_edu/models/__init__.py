@@ -1,0 +1,35 @@
+"""The networks of the course, from LeNet-5 (1998) to ResNet-200 (2016), each written out by hand."""
+
+from .alexnet import AlexNet
+from .cifar import CifarNet, PadShortcut, PlainBlock, ResidualBlock
+from .googlenet import AUXILIARY_WEIGHT, GoogLeNet, GoogLeNetOutputs, Inception
+from .heads import Heads
+from .lenet import LeNet5
+from .registry import available, build, options
+from .resnet import BasicBlock, Bottleneck, ResNet
+from .vgg import VGG
+from .weights import load_state
+
+# from .pretrained import Pretrained, pretrained
+
+__all__ = [
+    "AUXILIARY_WEIGHT",
+    "AlexNet",
+    "BasicBlock",
+    "Bottleneck",
+    "CifarNet",
+    "GoogLeNet",
+    "GoogLeNetOutputs",
+    "Heads",
+    "Inception",
+    "LeNet5",
+    "PadShortcut",
+    "PlainBlock",
+    "ResNet",
+    "ResidualBlock",
+    "VGG",
+    "available",
+    "build",
+    "load_state",
+    "options",
+]

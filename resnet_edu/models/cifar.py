@@ -6,13 +6,13 @@ parameters. Names are those public checkpoints use (`conv1 bn1 layer1.0.conv1 â€
 """
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, get_args
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .heads import make_head
-from .inputs import check_images
+from .inputs import check_choice, check_count, check_images
 from .resnet import conv1x1, conv3x3, initialise
 
 Shortcut = Literal["A", "B", "C"]
@@ -94,7 +94,7 @@ class CifarNet(nn.Module):
         heads: classes by head name, in place of the single classifier.
 
     Raises:
-        ValueError: depth is not 6n + 2, or the shortcut is none of A, B, C.
+        ValueError: depth is not 6n + 2, or another option has a value that is not allowed.
     """
 
     def __init__(
@@ -109,10 +109,12 @@ class CifarNet(nn.Module):
         heads: Mapping[str, int] | None = None,
     ) -> None:
         super().__init__()
-        if depth < 8 or (depth - 2) % 6 != 0:
+        if not isinstance(depth, int) or depth < 8 or (depth - 2) % 6 != 0:
             raise ValueError(f"depth must be 6n + 2 (8, 14, 20, 26, 32, â€¦), got {depth}.")
-        if shortcut not in ("A", "B", "C"):
-            raise ValueError(f"shortcut must be 'A', 'B' or 'C', got {shortcut!r}.")
+        check_choice("residual", residual, (True, False))
+        check_choice("shortcut", shortcut, get_args(Shortcut))
+        check_count("in_channels", in_channels)
+        check_count("width", width)
 
         def stage(in_channels: int, channels: int, stride: int) -> nn.Sequential:
             sizes = [(in_channels, channels, stride)] + [(channels, channels, 1)] * ((depth - 2) // 6 - 1)

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
+from .inputs import check_count
+
 
 class Heads(nn.Module):
     """Several linear classifiers on the same features.
@@ -30,15 +32,16 @@ def make_head(in_features: int, num_classes: int, heads: Mapping[str, int] | Non
     """One linear layer, or `Heads` where `heads` names several.
 
     Raises:
-        ValueError: a head, or the single classifier, has fewer than one class; or `heads` is empty.
+        ValueError: a head, or the single classifier, has fewer than one class; a head's name cannot be
+            the name of a module; or `heads` is no mapping, or empty.
     """
     if heads is None:
-        if num_classes < 1:
-            raise ValueError(f"num_classes must be at least 1, got {num_classes}.")
+        check_count("num_classes", num_classes)
         return nn.Linear(in_features, num_classes)
-    if not heads:
-        raise ValueError("heads is empty: name at least one, for example heads={'digit': 10}.")
+    if not isinstance(heads, Mapping) or not heads:
+        raise ValueError(f"heads must map at least one name to its classes, as in {{'digit': 10}}, got {heads!r}.")
     for name, classes in heads.items():
-        if classes < 1:
-            raise ValueError(f"Head {name!r} must have at least 1 class, got {classes}.")
+        if not isinstance(name, str) or not name.isidentifier() or hasattr(nn.Module(), name):
+            raise ValueError(f"{name!r} cannot name a head. Take another plain word, for example 'digit'.")
+        check_count(f"Number of classes of head {name!r}", classes)
     return Heads(in_features, heads)

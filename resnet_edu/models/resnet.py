@@ -5,12 +5,12 @@ Read in this order: `conv3x3` → `BasicBlock` → `Bottleneck` → `ResNet` →
 """
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, get_args
 
 from torch import Tensor, nn
 
 from .heads import make_head
-from .inputs import check_images
+from .inputs import check_choice, check_count, check_images
 
 Stem = Literal["imagenet", "small"]
 
@@ -108,6 +108,9 @@ class ResNet(nn.Module):
         heads: classes by head name, in place of the single classifier.
         stem: "imagenet" is 7×7 stride 2 and max pooling (side / 4 before the first stage); "small" is
             3×3 stride 1 without pooling, for images up to 64 pixels.
+
+    Raises:
+        ValueError: an option has a value that is not allowed.
     """
 
     def __init__(
@@ -121,15 +124,13 @@ class ResNet(nn.Module):
         stem: Stem = "imagenet",
     ) -> None:
         super().__init__()
-        if stem == "imagenet":
-            self.conv1 = nn.Conv2d(in_channels, 64, 7, stride=2, padding=3, bias=False)
-        elif stem == "small":
-            self.conv1 = conv3x3(in_channels, 64)
-        else:
-            raise ValueError(f"stem must be 'imagenet' or 'small', got {stem!r}.")
+        check_choice("stem", stem, get_args(Stem))
+        check_count("in_channels", in_channels)
+        big = stem == "imagenet"
+        self.conv1 = nn.Conv2d(in_channels, 64, 7, 2, padding=3, bias=False) if big else conv3x3(in_channels, 64)
         self.bn1 = nn.BatchNorm2d(64)
         self.relu = nn.ReLU()
-        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1) if stem == "imagenet" else nn.Identity()
+        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1) if big else nn.Identity()
         width = 64 * block.expansion
         self.layer1 = make_stage(block, 64, 64, blocks[0], stride=1)
         self.layer2 = make_stage(block, width, 128, blocks[1], stride=2)
@@ -169,6 +170,8 @@ def initialise(model: nn.Module) -> None:
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
         elif isinstance(module, nn.BatchNorm2d):
             nn.init.ones_(module.weight)
             nn.init.zeros_(module.bias)
