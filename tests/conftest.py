@@ -1,0 +1,37 @@
+"""What holds for every test: no network beyond this machine, no windows, a progress file of its own."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import pytest_socket
+
+os.environ["MPLBACKEND"] = "Agg"  # before anything imports matplotlib
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip tests marked `network` unless they are asked for by name."""
+    if os.environ.get("RESNET_EDU_NETWORK") != "1":
+        for item in items:
+            if item.get_closest_marker("network"):
+                item.add_marker(pytest.mark.skip(reason="needs the internet; set RESNET_EDU_NETWORK=1"))
+
+
+@pytest.fixture(autouse=True)
+def offline(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Refuse every connection that leaves this machine."""
+    if request.node.get_closest_marker("network"):
+        yield
+        return
+    pytest_socket.socket_allow_hosts(["127.0.0.1", "::1"], allow_unix_socket=True)
+    yield
+    pytest_socket._remove_restrictions()
+
+
+@pytest.fixture(autouse=True)
+def own_progress(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A progress file that no other test sees; its path."""
+    path = tmp_path_factory.mktemp("progress") / "progress.json"
+    monkeypatch.setenv("RESNET_EDU_PROGRESS", str(path))
+    return path
