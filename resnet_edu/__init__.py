@@ -1,3 +1,31 @@
-"""resnet-edu: from LeNet to ResNet, with your own hands."""
+"""resnet-edu: from LeNet to ResNet, with your own hands.
+
+A lesson begins with `import resnet_edu as edu`. Importing loads torch and little else: what needs matplotlib,
+ipywidgets, pandas or captum is imported when it is first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from . import data, errors, models, probe, runtime
+from .config import TrainConfig
+from .history import Epoch, History
+from .runtime import profile, setup
+from .train import Metrics, evaluate, fit
+
+if TYPE_CHECKING:
+    from . import checks, facts, plots, predict, study, widgets
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Epoch", "History", "Metrics", "TrainConfig", "checks", "data", "errors", "evaluate", "facts", "fit", "models",
+    "plots", "predict", "probe", "profile", "runtime", "setup", "study", "widgets",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    """Import `edu.plots`, `edu.widgets` and the like when they are first asked for (PEP 562)."""
+    if name in ("checks", "facts", "plots", "study", "widgets"):
+        return import_module(f".{name}", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

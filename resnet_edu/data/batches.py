@@ -1,0 +1,126 @@
+"""Batches out of memory, augmented as whole tensors: every image its own crop, flip, turn and colour.
+
+The idea, a data set as one tensor and augmentation as a few tensor operations, is that of Keller Jordan's
+airbench (https://github.com/KellerJordan/cifar10-airbench). It keeps two cores busy with convolutions
+instead of workers, and runs on the GPU unchanged.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..errors import UnknownName
+from .split import Split, normalise
+
+AUGMENTATIONS = ("crop", "flip", "rotation", "colour")
+
+
+def check_augment(augment: Sequence[str]) -> None:
+    """Refuse an augmentation that does not exist.
+
+    Raises:
+        UnknownName: with the nearest name.
+    """
+    for name in (augment,) if isinstance(augment, str) else augment:
+        if name not in AUGMENTATIONS:
+            raise UnknownName("augmentation", name, AUGMENTATIONS)
+
+
+def steps_per_epoch(images: int, batch_size: int) -> int:
+    """Training steps in one pass: an incomplete last batch is left out, unless it is the only one.
+
+    Batch norm has nothing to normalise by in a last batch of one image.
+    """
+    return max(1, images // batch_size)
+
+
+def training_batches(
+    split: Split, batch_size: int, *, augment: Sequence[str] = (), generator: torch.Generator
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """One pass in random order: pairs of images `(N, C, H, W)`, normalised, and labels `(N,)`.
+
+    Args:
+        split: the images; batches come out on its device, in channels_last memory format.
+        batch_size: N, or fewer where the split is smaller.
+        augment: any of `AUGMENTATIONS`.
+        generator: source of the order and of the augmentation; a CPU generator, so that every device
+            draws the same numbers.
+    """
+    check_augment(augment)
+    order = torch.randperm(len(split), generator=generator)
+    for step in range(steps_per_epoch(len(split), batch_size)):
+        indices = order[step * batch_size : (step + 1) * batch_size].to(split.labels.device)
+        images = augmented(split.images[indices], augment, generator)
+        images = normalise(images, split.mean, split.std)
+        yield images.contiguous(memory_format=torch.channels_last), split.labels[indices]
+
+
+def evaluation_batches(split: Split, batch_size: int = 500) -> Iterator[tuple[Tensor, Tensor]]:
+    """One pass in order over every image: pairs of normalised images `(N, C, H, W)` and labels `(N,)`."""
+    for start in range(0, len(split), batch_size):
+        part = slice(start, start + batch_size)
+        yield split.inputs(part).contiguous(memory_format=torch.channels_last), split.labels[part]
+
+
+def augmented(images: Tensor, augment: Sequence[str], generator: torch.Generator) -> Tensor:
+    """Apply the named augmentations to uint8 images `(N, C, H, W)`; the result is uint8 again."""
+    if "crop" in augment:
+        images = random_crop(images, images.shape[-1] // 8, generator)
+    if "flip" in augment:
+        images = random_flip(images, generator)
+    if "rotation" in augment:
+        images = random_rotation(images, 10, generator)
+    if "colour" in augment:
+        images = random_colour(images, 0.2, generator)
+    return images
+
+
+def random_crop(images: Tensor, padding: int, generator: torch.Generator) -> Tensor:
+    """Pad each side with `padding` black pixels, then cut each image out at a place of its own.
+
+    `(N, C, H, W)` to `(N, C, H, W)`. With 4 pixels at side 32 it is the augmentation of He et al. 2015,
+    section 4.2.
+    """
+    count, _, height, width = images.shape
+    padded = F.pad(images, (padding, padding, padding, padding)).permute(0, 2, 3, 1)  # (N, H + 2p, W + 2p, C)
+    top, left = torch.randint(2 * padding + 1, (2, count, 1), generator=generator).to(images.device)
+    rows = top + torch.arange(height, device=images.device)  # (N, H)
+    columns = left + torch.arange(width, device=images.device)  # (N, W)
+    image = torch.arange(count, device=images.device)[:, None, None]
+    return padded[image, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+
+def random_flip(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Mirror about half of the images left to right: `(N, C, H, W)` to `(N, C, H, W)`."""
+    mirror = torch.rand(len(images), generator=generator).to(images.device) < 0.5
+    return torch.where(mirror[:, None, None, None], images.flip(3), images)
+
+
+def random_rotation(images: Tensor, degrees: float, generator: torch.Generator) -> Tensor:
+    """Turn each image by an angle of its own, up to ± `degrees`; corners left open are black."""
+    angle = (torch.rand(len(images), generator=generator) * 2 - 1) * math.radians(degrees)
+    ratio = images.shape[3] / images.shape[2]  # the grid runs from -1 to 1 along both sides
+    turn = torch.zeros(len(images), 2, 3)
+    turn[:, 0, 0] = turn[:, 1, 1] = angle.cos()
+    turn[:, 0, 1] = -angle.sin() / ratio
+    turn[:, 1, 0] = angle.sin() * ratio
+    grid = F.affine_grid(turn.to(images.device), list(images.shape), align_corners=False)  # (N, H, W, 2)
+    return F.grid_sample(images.float(), grid, align_corners=False).round_().to(torch.uint8)
+
+
+def random_colour(images: Tensor, strength: float, generator: torch.Generator) -> Tensor:
+    """Change brightness, contrast and (with three channels) saturation of each image by up to ± `strength`.
+
+    Each is a blend `a·image + (1 - a)·other` with a between `1 - strength` and `1 + strength`: with black for the
+    brightness, with the image's mean grey for the contrast, with its grey copy for the saturation.
+    """
+    factors = (torch.rand(3, len(images), 1, 1, 1, generator=generator) * 2 - 1) * strength + 1
+    brightness, contrast, saturation = factors.to(images.device)
+    out = images.float() * brightness
+    out = out.mean(dim=(1, 2, 3), keepdim=True).lerp(out, contrast)
+    if images.shape[1] == 3:
+        out = out.mean(dim=1, keepdim=True).lerp(out, saturation)
+    return out.clamp_(0, 255).round_().to(torch.uint8)

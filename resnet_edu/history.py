@@ -1,0 +1,116 @@
+"""What a training run leaves behind: one `Epoch` a pass over the data, together a `History`."""
+
+import csv
+import json
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One pass over the training images. Errors are in percent, losses in nats.
+
+    Training loss and error are averages over the pass, as the weights change and with augmentation; test loss
+    and error are measured at its end.
+    """
+
+    epoch: int
+    train_loss: float
+    train_error: float
+    test_loss: float
+    test_error: float
+    lr: float
+    seconds: float
+    images_per_second: float
+
+
+@dataclass
+class History:
+    """The epochs of one run, in order.
+
+    Args:
+        epochs: one record a pass.
+        interrupted: whether the run was stopped by hand before its last epoch.
+    """
+
+    epochs: list[Epoch] = field(default_factory=list)
+    interrupted: bool = False
+
+    def __len__(self) -> int:
+        """Number of finished epochs."""
+        return len(self.epochs)
+
+    @property
+    def last(self) -> Epoch:
+        """The last finished epoch.
+
+        Raises:
+            ValueError: no epoch was finished.
+        """
+        if not self.epochs:
+            raise ValueError("The history is empty: the run was stopped before its first epoch ended.")
+        return self.epochs[-1]
+
+    @property
+    def seconds(self) -> float:
+        """Training time of all epochs."""
+        return sum(epoch.seconds for epoch in self.epochs)
+
+    def __str__(self) -> str:
+        """A table, one line an epoch."""
+        rows = [
+            f"{e.epoch:5d}   {e.train_loss:8.3f} {e.train_error:8.2f} %   {e.test_loss:8.3f} {e.test_error:8.2f} %   "
+            f"{e.lr:7.4f}   {e.images_per_second:8,.0f}"
+            for e in self.epochs
+        ]
+        head = "epoch      train loss  error      test loss  error          lr   images/s"
+        return "\n".join([head, *rows])
+
+    def frame(self) -> "pandas.DataFrame":
+        """A pandas table, one row an epoch."""
+        import pandas
+
+        return pandas.DataFrame([asdict(epoch) for epoch in self.epochs], columns=[f.name for f in fields(Epoch)])
+
+    def to_csv(self, path: Path | str) -> None:
+        """Write one row an epoch; every number keeps all its digits."""
+        with Path(path).open("w", newline="") as file:
+            writer = csv.DictWriter(file, [f.name for f in fields(Epoch)], lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(asdict(epoch) for epoch in self.epochs)
+
+    @classmethod
+    def from_csv(cls, path: Path | str) -> "History":
+        """Read what `to_csv` wrote.
+
+        Raises:
+            ValueError: the file has other columns.
+        """
+        with Path(path).open(newline="") as file:
+            return cls([epoch_from(row, str(path)) for row in csv.DictReader(file)])
+
+    def to_json(self) -> str:
+        """The history as a JSON text."""
+        return json.dumps({"epochs": [asdict(epoch) for epoch in self.epochs], "interrupted": self.interrupted})
+
+    @classmethod
+    def from_json(cls, text: str) -> "History":
+        """Read what `to_json` wrote."""
+        values = json.loads(text)
+        return cls([epoch_from(row, "the JSON text") for row in values["epochs"]], values["interrupted"])
+
+
+def epoch_from(row: dict[str, str | float], origin: str) -> Epoch:
+    """An `Epoch` from a row of text or numbers.
+
+    Raises:
+        ValueError: a column is missing or unknown.
+    """
+    names = [f.name for f in fields(Epoch)]
+    if sorted(row) != sorted(names):
+        raise ValueError(f"{origin} has the columns {', '.join(map(str, row))}; a history has {', '.join(names)}.")
+    return Epoch(int(row["epoch"]), *(float(row[name]) for name in names[1:]))

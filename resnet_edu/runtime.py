@@ -1,0 +1,168 @@
+"""The machine under the course: device, precision, allocator, seeds, and the size of the experiments."""
+
+import ctypes
+import os
+import platform
+import random
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import numpy as np
+import torch
+import torchvision
+
+from .errors import UnknownName
+
+Choice = TypeVar("Choice")
+
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How large the experiments are: `quick` fits two CPU cores, `full` is meant for a GPU."""
+
+    name: Literal["quick", "full"]
+
+    def choose(self, *, quick: Choice, full: Choice) -> Choice:
+        """The value for this profile. A profile changes sizes, never the story or the claims."""
+        return quick if self.name == "quick" else full
+
+
+def profile() -> Profile:
+    """The profile named by the environment variable RESNET_EDU_PROFILE, `quick` by default.
+
+    Raises:
+        UnknownName: the variable names neither `quick` nor `full`.
+    """
+    name = os.environ.get("RESNET_EDU_PROFILE", "quick")
+    if name == "quick":
+        return Profile("quick")
+    if name == "full":
+        return Profile("full")
+    raise UnknownName("profile in RESNET_EDU_PROFILE", name, ("quick", "full"))
+
+
+def device() -> torch.device:
+    """The fastest device at hand: cuda, then mps (Apple), then cpu."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if torch.backends.mps.is_available():
+        return torch.device("mps")
+    return torch.device("cpu")
+
+
+def precision(on: torch.device) -> torch.dtype:
+    """The number format for matrix products on a device: bfloat16 where the hardware has units for it.
+
+    Weights, gradients and batch-norm statistics stay in float32 either way.
+    """
+    if on.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+    if on.type == "cpu" and cpu_has_bfloat16():
+        return torch.bfloat16
+    return torch.float32
+
+
+def cpu_has_bfloat16() -> bool:
+    """Whether the CPU multiplies bfloat16 in hardware (AVX512-BF16 or AMX); without it bfloat16 is slower."""
+    queries = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    return any(query() for query in queries if query is not None)
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python, NumPy and torch: same seed and same machine, same numbers."""
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002 - libraries that learners use draw from the global generator
+    torch.manual_seed(seed)
+
+
+def keep_freed_memory() -> bool:
+    """Tell the C library to keep large freed blocks, so that each step does not ask the system again.
+
+    Activations are allocated and freed at every training step. By default glibc hands blocks above a
+    threshold back to the kernel, which then zeroes every page anew.
+
+    Returns:
+        Whether the setting took effect; False on systems other than Linux with glibc.
+    """
+    m_trim_threshold, m_mmap_threshold, largest = -1, -3, 2**31 - 1  # malloc.h
+    if sys.platform != "linux" or platform.libc_ver()[0] != "glibc":
+        return False
+    mallopt = ctypes.CDLL(None).mallopt
+    return bool(mallopt(m_mmap_threshold, largest)) and bool(mallopt(m_trim_threshold, largest))
+
+
+def show_progress() -> bool:
+    """Whether a progress bar helps: not in CI, and not where the output is kept (RESNET_EDU_QUIET)."""
+    return not (os.environ.get("CI") or os.environ.get("RESNET_EDU_QUIET"))
+
+
+def machine() -> dict[str, str | int | float]:
+    """What a recorded number must be quoted with: processor, cores, memory in GB, system, versions."""
+    return {
+        "cpu": cpu_name(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        "memory_gb": memory_gb(),
+        "os": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "torchvision": torchvision.__version__,
+        "device": str(device()),
+    }
+
+
+def cpu_name() -> str:
+    """The processor's name as the system reports it."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def memory_gb() -> float:
+    """Physical memory in GB (10⁹ bytes), one decimal."""
+    import psutil
+
+    return round(psutil.virtual_memory().total / 1e9, 1)
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a lesson's set-up cell prints: the conditions under which its numbers came about."""
+
+    device: str
+    precision: str
+    seed: int
+    profile: str
+    versions: str
+
+    def __str__(self) -> str:
+        """One fact a line."""
+        return (
+            f"device     {self.device} ({torch.get_num_threads()} threads)\n"
+            f"precision  {self.precision} for matrix products, float32 for weights\n"
+            f"seed       {self.seed}\n"
+            f"profile    {self.profile}\n"
+            f"versions   {self.versions}"
+        )
+
+
+def setup(*, seed: int = 0) -> Setup:
+    """Prepare a lesson: seed everything, set the allocator, and say what the machine offers.
+
+    Args:
+        seed: for Python, NumPy and torch.
+
+    Returns:
+        The facts to print: `print(edu.setup(seed=0))`.
+    """
+    seed_everything(seed)
+    keep_freed_memory()
+    versions = f"Python {platform.python_version()}, torch {torch.__version__}, torchvision {torchvision.__version__}"
+    here = device()
+    return Setup(str(here), str(precision(here)).removeprefix("torch."), seed, profile().name, versions)
