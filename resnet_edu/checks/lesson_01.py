@@ -1,0 +1,315 @@
+"""The checks of lesson 01 on convolution: output size, conv2d by hand, the shapes of LeNet-5.
+
+The check of LeNet-5 itself is in `lesson_01_lenet`.
+"""
+
+import math
+import random
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from .expect import Call, Mistake, Watch, attempt, judge, need_function, same_gradients
+from .explain import kind_of
+from .runner import Wrong, check
+
+# --- 01.1 output size -------------------------------------------------------------------------------------------
+
+
+def output_size_of_torch(size: int, kernel: int, padding: int = 0, stride: int = 1) -> int:
+    """The oracle: ask a real convolution over a strip that is one pixel wide."""
+    strip, weight = torch.zeros(1, 1, size, 1), torch.zeros(1, 1, kernel, 1)
+    return F.conv2d(strip, weight, stride=(stride, 1), padding=(padding, 0)).shape[2]
+
+
+def sized(formula: Callable[[int, int, int, int], float]) -> Callable[..., float]:
+    """A formula in size, kernel, padding, stride, with the defaults of the exercise."""
+    return lambda size, kernel, padding=0, stride=1: formula(size, kernel, padding, stride)
+
+
+OUTPUT_SIZE_MISTAKES = (
+    Mistake(
+        sized(lambda n, k, p, s: (n + 2 * p - k) // s),
+        "One too few. The kernel's first position counts as well: add 1 after the division.",
+    ),
+    Mistake(
+        sized(lambda n, k, p, s: (n + p - k) // s + 1),
+        "The padding is counted once. It is added on both sides of the image: 2 · padding.",
+    ),
+    Mistake(
+        sized(lambda n, k, p, s: (n + 2 * p - k + 1) // s),
+        "You add 1 before you divide by the stride. Divide first, then add the 1 for the first position.",
+    ),
+    Mistake(
+        sized(lambda n, k, p, s: math.ceil((n + 2 * p - k) / s) + 1),
+        "You round up. Where the last step does not fit into the image it is left out: round down, with `//`.",
+    ),
+    Mistake(
+        sized(lambda n, k, p, s: round((n + 2 * p - k) / s) + 1),
+        "You round to the nearest number. A step that does not fit is left out: round down, with `//`.",
+    ),
+    Mistake(
+        sized(lambda n, k, p, s: n + 2 * p - k + 1),
+        "The stride has no effect. With stride 2 the kernel takes every second position only.",
+    ),
+    Mistake(
+        sized(lambda n, k, p, s: (n - k) // s + 1),
+        "The padding has no effect. It makes the image larger by `padding` pixels on each side.",
+    ),
+    Mistake(
+        sized(lambda n, k, p, s: (n - 2 * p - k) // s + 1),
+        "The padding is subtracted. It makes the image larger, so the output grows.",
+    ),
+    Mistake(
+        sized(lambda n, k, p, s: (n + 2 * p) // s),
+        "The kernel's size has no effect. A kernel that is k wide has k − 1 positions fewer than the image has pixels.",
+    ),
+    Mistake(
+        sized(lambda n, k, p, s: (n + 2 * p - k + 1) // s + 1),
+        "One too many in most cases: the kernel has size − kernel + 1 positions at stride 1, not more.",
+    ),
+)
+
+
+@check("01.1 output size")
+def check_output_size(output_size: Any) -> str:
+    """`output_size(size, kernel, padding=0, stride=1) -> int`: the side of a convolution's output."""
+    calls = [
+        Call(32, 5),
+        Call(28, 3, 1),
+        Call(224, 7, 3, 2),
+        Call(9, 2, 0, 2),
+        Call(10, kernel=3, stride=4),
+        Call(13, 4, 0, 4),
+    ]
+    for _ in range(20):
+        kernel = random.randint(1, 11)
+        size, padding, stride = random.randint(kernel, 64), random.randint(0, 4), random.randint(1, 4)
+        calls.append(Call(size, kernel, padding=padding, stride=stride))
+    name = need_function(output_size, "output_size(size, kernel, padding=0, stride=1)", 32, 5, padding=0, stride=1)
+    need_function(output_size, "output_size(size, kernel, padding=0, stride=1)", 32, 5)
+
+    def whole(value: Any) -> int:
+        if isinstance(value, float):
+            raise Wrong(f"You return the float {value}. A number of pixels is whole: divide with `//`, not with `/`.")
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise Wrong(f"Expected a whole number, got {kind_of(value)}.")
+        return value
+
+    judge(output_size, output_size_of_torch, calls, OUTPUT_SIZE_MISTAKES, name=name, clean=whole)
+    return f"Equal to PyTorch's convolution for {len(calls)} combinations of size, kernel, padding and stride."
+
+
+# --- 01.2 conv2d ------------------------------------------------------------------------------------------------
+
+
+def conv2d_of_torch(x: Tensor, weight: Tensor, bias: Tensor, *, stride: int = 1, padding: int = 0) -> Tensor:
+    """The oracle."""
+    return F.conv2d(x, weight, bias, stride=stride, padding=padding)
+
+
+def variant(formula: Callable[[Tensor, Tensor, Tensor, int, int], Tensor]) -> Callable[..., Tensor]:
+    """A formula in x, weight, bias, stride and padding, with the parameters of the exercise."""
+    return lambda x, weight, bias, *, stride=1, padding=0: formula(x, weight, bias, stride, padding)
+
+
+def replicated(x: Tensor, padding: int) -> Tensor:
+    """The image with its edge repeated around it."""
+    return F.pad(x, (padding,) * 4, mode="replicate")
+
+
+def column_order(out: Tensor) -> Tensor:
+    """Pixels read column by column and laid out row by row."""
+    return out.mT.reshape(out.shape)
+
+
+CONV2D_MISTAKES = (
+    Mistake(
+        variant(lambda x, w, b, s, p: F.conv2d(x, w.flip(2, 3), b, s, p)),
+        "You flip the kernel. That is the convolution of mathematics; in deep learning the kernel is laid on as it is.",
+    ),
+    Mistake(
+        variant(lambda x, w, b, s, p: F.conv2d(x, w.mT, b, s, p)),
+        "The kernel lies on its side: its first index runs down the rows, its second along the columns.",
+    ),
+    Mistake(
+        variant(lambda x, w, b, s, p: F.conv2d(x, w, None, s, p)),
+        "The bias is missing. Add `bias[k]` to every pixel of output channel k.",
+    ),
+    Mistake(
+        variant(lambda x, w, b, s, p: F.conv2d(x, w, b * x.shape[1], s, p)),
+        "The bias is added once per input channel. Add it once, after the sum over the channels.",
+    ),
+    Mistake(
+        variant(lambda x, w, b, s, p: F.conv2d(x, w, b * w[0].numel(), s, p)),
+        "The bias is added inside the innermost loop. Add it once per output pixel, after the sum.",
+    ),
+    Mistake(
+        variant(lambda x, w, b, s, p: F.conv2d(x, w, b, s)),
+        "The padding has no effect. Put `padding` rows and columns of zeros around the image first.",
+    ),
+    Mistake(
+        variant(lambda x, w, b, s, p: F.conv2d(F.pad(x, (0, p, 0, p)), w, b, s)),
+        "The padding is on the right and at the bottom only. It goes on all four sides.",
+    ),
+    Mistake(
+        variant(lambda x, w, b, s, p: F.conv2d(replicated(x, p), w, b, s)),
+        "The border repeats the edge's pixels. `padding` means zeros.",
+    ),
+    Mistake(
+        variant(lambda x, w, b, s, p: F.conv2d(x, w, b, 1, p)),
+        "The stride has no effect. With stride 2 the kernel moves by two pixels.",
+    ),
+    Mistake(
+        variant(lambda x, w, b, s, p: F.conv2d(x, w, b, (s, 1), p)),
+        "The stride works down the rows only. It applies along the columns as well.",
+    ),
+    Mistake(
+        variant(lambda x, w, b, s, p: F.conv2d(x[:, :1], w[:, :1], b, s, p)),
+        "Only the first input channel is used. Sum over all of them.",
+    ),
+    Mistake(
+        variant(lambda x, w, b, s, p: F.conv2d(x, w / x.shape[1], b, s, p)),
+        "You average over the input channels. A convolution sums over them.",
+    ),
+    Mistake(
+        variant(lambda x, w, b, s, p: F.conv2d(x[:1], w, b, s, p).expand(len(x), -1, -1, -1)),
+        "Every image of the batch gets the first one's result. Use `x[n]` for image n.",
+    ),
+    Mistake(
+        variant(lambda x, w, b, s, p: F.conv2d(x, w[:1], b[:1], s, p).expand(-1, len(w), -1, -1)),
+        "Every output channel gets the first kernel's result. Use `weight[k]` for channel k.",
+    ),
+    Mistake(
+        variant(lambda x, w, b, s, p: column_order(F.conv2d(x, w, b, s, p))),
+        "The right numbers in the wrong places: height and width are mixed up in the last `reshape` or `view`.",
+    ),
+    Mistake(
+        variant(lambda x, w, b, s, p: F.conv2d(x, w, b, s, p).relu()),
+        "Negative values are gone. A convolution has no ReLU in it.",
+    ),
+)
+
+
+@check("01.2 conv2d")
+def check_conv2d(conv2d: Any) -> str:
+    """`conv2d(x, weight, bias, *, stride=1, padding=0)`: x `(N, C, H, W)`, weight `(K, C, k, k)`, bias `(K,)`.
+
+    Written by hand: PyTorch's own convolutions are refused. Gradients must flow through it.
+    """
+    calls = [
+        images_and_kernels((1, 1, 5, 5), 1, 3),
+        images_and_kernels((2, 3, 6, 4), 2, 3),
+        images_and_kernels((2, 2, 7, 5), 3, 3, stride=2),
+        images_and_kernels((1, 2, 4, 3), 2, 3, padding=1),
+        images_and_kernels((2, 1, 6, 9), 2, 4, stride=2, padding=1),
+        images_and_kernels((1, 3, random.randint(5, 7), 4), random.randint(2, 3), 1, stride=3, padding=2),
+    ]
+    signature = "conv2d(x, weight, bias, *, stride=1, padding=0)"
+    name = need_function(conv2d, signature, *calls[0].args, stride=1, padding=0)
+    need_function(conv2d, signature, *calls[0].args)
+
+    def tensor(value: Any) -> Tensor:
+        if not isinstance(value, Tensor):
+            raise Wrong(f"Expected a tensor of shape (N, K, H_out, W_out), got {kind_of(value)}.")
+        return value
+
+    judge(conv2d, conv2d_of_torch, calls, CONV2D_MISTAKES, name=name, clean=tensor)
+    with Watch() as watch:
+        attempt(conv2d, calls[0], name)
+    if any("conv" in function for function in watch.names):
+        raise Wrong(
+            "The result is right, but PyTorch's own convolution computes it. Write the loops, or a `@`, yourself."
+        )
+    same_gradients(conv2d, conv2d_of_torch, images_and_kernels((2, 2, 4, 3), 2, 2, padding=1), name=name)
+    return "Equal to `F.conv2d`, gradients too: several channels, strides, paddings, images that are not square."
+
+
+def images_and_kernels(shape: tuple[int, int, int, int], kernels: int, side: int, **options: int) -> Call:
+    """Random x, weight and bias, and options. The images are not centred on 0, so that borders show."""
+    weight = torch.randn(kernels, shape[1], side, side)
+    return Call(torch.randn(shape) + 1, weight, torch.randn(kernels) + 3, **options)
+
+
+# --- 01.4 predict a shape ---------------------------------------------------------------------------------------
+
+Shape = tuple[int, ...]
+
+
+def walk_of_torch(side: int, *, padding: int = 0, kernel: int = 5, ceil_mode: bool = False) -> list[Shape]:
+    """The oracle: send an image without data through the real layers. The options make wrong variants."""
+    x, shapes = torch.zeros(1, 1, side, side, device="meta"), []
+    for channels in (6, 16):
+        x = F.conv2d(x, torch.zeros(channels, x.shape[1], kernel, kernel, device="meta"), padding=padding)
+        shapes.append(tuple(x.shape[1:]))
+        x = F.avg_pool2d(x, 2, ceil_mode=ceil_mode)
+        shapes.append(tuple(x.shape[1:]))
+    return shapes
+
+
+WALK_MISTAKES = (
+    Mistake(
+        lambda side: walk_of_torch(side, padding=2),
+        "Your convolutions keep the side. LeNet-5 pads nothing: a 5×5 kernel takes 4 pixels off.",
+    ),
+    Mistake(
+        lambda side: walk_of_torch(side, kernel=3),
+        "Your convolutions take 2 pixels off, as 3×3 kernels do. LeNet-5's are 5×5.",
+    ),
+    Mistake(
+        lambda side: walk_of_torch(side, kernel=6),
+        "Your convolutions take 5 pixels off. A 5×5 kernel has side − 5 + 1 positions.",
+    ),
+    Mistake(
+        lambda side: walk_of_torch(side, ceil_mode=True),
+        "You round up after pooling. An odd row or column at the end is left out: round down, with `//`.",
+    ),
+    Mistake(
+        lambda side: [(1, side, side), *walk_of_torch(side)],
+        "Your list begins with the input. Begin with what comes out of the first convolution.",
+    ),
+    Mistake(
+        lambda side: walk_of_torch(side)[:3],
+        "The last pooling is missing: convolution, pooling, convolution, pooling make four shapes.",
+    ),
+    Mistake(
+        lambda side: walk_of_torch(side)[::2],
+        "Only the convolutions are in your list. Each of them is followed by a pooling with a shape of its own.",
+    ),
+    Mistake(
+        lambda side: [(*shape[1:], shape[0]) for shape in walk_of_torch(side)],
+        "Channels stand last. PyTorch's order is (channels, height, width).",
+    ),
+    Mistake(
+        lambda side: [shape for shape in walk_of_torch(side) for shape in [(6 if shape[0] == 6 else 12, *shape[1:])]],
+        "The second convolution has 16 filters in LeNet-5, not 12.",
+    ),
+    Mistake(
+        lambda side: walk_of_torch(32),
+        "The walk is that of a 32-pixel image whatever the side. Compute it from `side`.",
+    ),
+)
+
+
+@check("01.4 predict a shape")
+def check_shape_walk(shape_walk: Any) -> str:
+    """`shape_walk(side)`: (channels, height, width) after LeNet-5's two convolutions and poolings, in their order."""
+    calls = [Call(side) for side in (32, 28, 64, 29, *random.sample(range(30, 200), 6))]
+    name = need_function(shape_walk, "shape_walk(side)", 32)
+
+    def list_of_shapes(value: Any) -> list[Shape]:
+        if not isinstance(value, list | tuple):
+            raise Wrong(f"Expected a list of shapes, got {kind_of(value)}.")
+        for shape in value:
+            if not isinstance(shape, list | tuple) or len(shape) != 3:
+                raise Wrong(f"Each shape is (channels, height, width); one of yours is {kind_of(shape)}.")
+            for number in shape:
+                if not isinstance(number, int):
+                    raise Wrong(f"The numbers of a shape are whole; in {tuple(shape)} is {kind_of(number)}. Use `//`.")
+        return [tuple(shape) for shape in value]
+
+    judge(shape_walk, walk_of_torch, calls, WALK_MISTAKES, name=name, clean=list_of_shapes)
+    return f"Right for {len(calls)} sides, odd ones among them: what PyTorch's layers give."

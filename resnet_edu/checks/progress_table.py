@@ -1,0 +1,172 @@
+"""The learner's progress: which exercises are done, kept in a small file in the learner's own folder.
+
+The file is `.resnet_edu_progress.json` in the current folder, or the one that the environment variable
+`RESNET_EDU_PROGRESS` names. It is written whole or not at all. What cannot be read is kept beside it as
+`….corrupt`, and where nothing can be written a check still answers.
+"""
+
+import html
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import get_args
+
+from ..course import write_atomically
+from .result import MARKS, Status
+
+FILE = ".resnet_edu_progress.json"
+RANK: dict[Status, int] = {"not yet": 0, "wrong": 1, "passed": 2}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is known of one exercise. A pass is never taken back by a later try.
+
+    Attributes:
+        best: the best status so far.
+        last: the status of the last try.
+        tries: answers judged, passed or wrong; a stub does not count.
+        first_passed: date and time of the first pass (ISO 8601), or None.
+    """
+
+    best: Status = "not yet"
+    last: Status = "not yet"
+    tries: int = 0
+    first_passed: str | None = None
+
+    def after(self, status: Status) -> "Entry":
+        """The entry after one more try."""
+        first_passed = self.first_passed
+        if status == "passed" and first_passed is None:
+            first_passed = datetime.now().astimezone().isoformat(timespec="seconds")
+        best = max(self.best, status, key=RANK.__getitem__)
+        return Entry(best, status, self.tries + (status != "not yet"), first_passed)
+
+
+def progress_file() -> Path:
+    """Where the progress is kept."""
+    return Path(os.environ.get("RESNET_EDU_PROGRESS") or FILE).expanduser().absolute()
+
+
+def record(exercise: str, status: Status) -> str:
+    """Write one try down. Returns a note for the learner where something is amiss, else an empty text."""
+    try:
+        path = progress_file()
+        entries, note = read(path)
+        entries[exercise] = entries.get(exercise, Entry()).after(status)
+        content = {"format": 1, "exercises": {name: asdict(entry) for name, entry in entries.items()}}
+        write_atomically(path, json.dumps(content, indent=1, ensure_ascii=False).encode() + b"\n")
+    except (OSError, RuntimeError) as error:  # RuntimeError: a home folder that cannot be found
+        reason = getattr(error, "strerror", None) or str(error)
+        return f"your progress could not be saved ({reason}). Set RESNET_EDU_PROGRESS to a file you may write."
+    return note
+
+
+def read(path: Path) -> tuple[dict[str, Entry], str]:
+    """The entries by exercise, and a note if the file could not be understood and was put aside.
+
+    Raises:
+        OSError: the file is there but cannot be opened, or cannot be put aside.
+    """
+    try:
+        return parse(path.read_bytes()), ""
+    except FileNotFoundError:
+        return {}, ""
+    except (ValueError, RecursionError):
+        aside = path.with_name(path.name + ".corrupt")
+        number = 1
+        while aside.exists():
+            number += 1
+            aside = path.with_name(f"{path.name}-{number}.corrupt")
+        os.replace(path, aside)
+        return {}, f"the progress file could not be read. It is kept as {aside.name}; a new one begins."
+
+
+def parse(content: bytes) -> dict[str, Entry]:
+    """The entries in a file's content.
+
+    Raises:
+        ValueError: it is not a progress file.
+    """
+    data = json.loads(content)
+    if not isinstance(data, dict) or data.get("format") != 1 or not isinstance(data.get("exercises"), dict):
+        raise ValueError("not a progress file")
+    try:
+        entries = {str(name): Entry(**entry) for name, entry in data["exercises"].items()}
+    except TypeError as error:
+        raise ValueError("not a progress file") from error
+    for entry in entries.values():
+        known = entry.best in get_args(Status) and entry.last in get_args(Status)
+        if not known or not isinstance(entry.tries, int) or not isinstance(entry.first_passed, str | None):
+            raise ValueError("not a progress file")
+    return entries
+
+
+@dataclass(frozen=True, repr=False)
+class Progress:
+    """The table that `edu.checks.progress()` shows: every exercise of the course, done or not.
+
+    Attributes:
+        entries: what is known, by exercise id, in the order of the course.
+        note: anything amiss with the file.
+    """
+
+    entries: dict[str, Entry]
+    note: str = ""
+
+    @property
+    def passed(self) -> int:
+        """Number of exercises done."""
+        return sum(entry.best == "passed" for entry in self.entries.values())
+
+    def lessons(self) -> dict[str, dict[str, Entry]]:
+        """The entries by lesson: "01" → its exercises."""
+        grouped: dict[str, dict[str, Entry]] = {}
+        for exercise, entry in self.entries.items():
+            grouped.setdefault(exercise[:2], {})[exercise] = entry
+        return grouped
+
+    def summary(self) -> str:
+        """One line: how much is done."""
+        return f"{self.passed} of {len(self.entries)} exercises passed"
+
+    def rows(self) -> Iterable[tuple[str, str, str, str]]:
+        """Exercise, status, tries and the day of the first pass, as text; a line for each lesson in between."""
+        for lesson, entries in self.lessons().items():
+            done = sum(entry.best == "passed" for entry in entries.values())
+            yield f"Lesson {lesson}", f"{done} of {len(entries)}", "", ""
+            for exercise, entry in entries.items():
+                status = MARKS[entry.best] if entry.tries or entry.best != "not yet" else "–"
+                yield exercise, status, str(entry.tries or "–"), (entry.first_passed or "–")[:10]
+
+    def __str__(self) -> str:
+        rows = [("Exercise", "Status", "Tries", "First passed"), *self.rows()]
+        widths = [max(len(row[i]) for row in rows) for i in range(4)]
+        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+        return "\n".join([self.summary(), "", *lines, *([f"\nNote: {self.note}"] if self.note else [])])
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        """A table with a caption and header cells, readable without colours."""
+        parts = [f"<table><caption>{self.summary()}</caption><thead><tr>"]
+        parts += [f'<th scope="col">{name}</th>' for name in ("Exercise", "Status", "Tries", "First passed")]
+        parts.append("</tr></thead><tbody>")
+        for exercise, *cells in self.rows():
+            scope = "rowgroup" if exercise.startswith("Lesson") else "row"
+            text = f'<th scope="{scope}" style="text-align: left;">{html.escape(exercise)}</th>'
+            parts.append(f"<tr>{text}" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>")
+        parts.append("</tbody></table>")
+        return "".join(parts) + (f"<p><em>Note:</em> {html.escape(self.note)}</p>" if self.note else "")
+
+
+def collect(exercises: Iterable[str]) -> Progress:
+    """The table for the given exercises of the course. An unreadable file is put aside, and the note says so."""
+    try:
+        known, note = read(progress_file())
+    except (OSError, RuntimeError) as error:
+        known, note = {}, f"the progress file could not be read ({getattr(error, 'strerror', None) or error})."
+    return Progress({name: known.get(name, Entry()) for name in exercises}, note)
