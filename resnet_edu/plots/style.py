@@ -1,0 +1,49 @@
+"""One look for every figure of the course: size, colours, markers, and the style sheet behind them.
+
+The palette is that of Okabe and Ito (https://jfly.uni-koeln.de/color/), which people with any kind of colour
+vision tell apart; lines differ in marker and dash as well, so that a grey print still reads.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+STYLE_SHEET = Path(__file__).with_name("resnet_edu.mplstyle")
+
+BLUE, ORANGE, GREEN, PURPLE, SKY, RED, GREY = (
+    "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#6E6E6E",
+)  # fmt: skip
+PLAIN, RESIDUAL = RED, BLUE  # the same two colours in every figure that compares the two
+
+
+@contextmanager
+def course_style() -> Iterator[None]:
+    """The style sheet within this context only; the learner's own settings stay as they are."""
+    with mpl.rc_context(fname=STYLE_SHEET):
+        yield
+
+
+def new_figure(rows: int = 1, columns: int = 1, *, width: float = 7.0, height: float = 3.4, **grid: object) -> Figure:
+    """A figure with `rows × columns` axes that belongs to no window and need not be closed.
+
+    Args:
+        rows: axes from top to bottom.
+        columns: axes from left to right.
+        width: of the whole figure, in inches.
+        height: likewise.
+        grid: passed on to `Figure.subplots`, for example `sharey=True`.
+    """
+    figure = Figure(figsize=(width, height), layout="constrained")
+    figure.subplots(rows, columns, squeeze=False, **grid)  # type: ignore[arg-type]
+    return figure
+
+
+def label(axes: Axes, *, title: str, x: str, y: str) -> None:
+    """Title (the figure's message) and both axes' names with their units."""
+    axes.set_title(title)
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)

@@ -1,0 +1,251 @@
+"""Studies: many runs (settings × seeds), recorded so that a lesson can show more than a laptop can run live.
+
+A study leaves two files, `NAME.csv` (one row per run and epoch) and `NAME.json` (what was run, on which
+machine, with which versions, when). Both are written anew, atomically, after every run: a study that is
+stopped goes on where it was, and a finished run is never run or written again.
+"""
+
+import csv
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from . import course, data, models, runtime
+from .config import TrainConfig
+from .errors import UnknownName
+from .history import Epoch, History, epoch_from
+from .train import fit
+
+if TYPE_CHECKING:
+    import pandas
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One line of a study: a network, the data it is given and how it is trained.
+
+    Args:
+        model: name of the network, for `models.build`.
+        options: further options of `models.build`.
+        data: the arguments of `data.load`.
+        config: training options; its seed is replaced by the seed of the run.
+        shuffle_labels: give the training images each other's labels, so that there is nothing to learn.
+    """
+
+    model: str
+    options: Mapping[str, Any]
+    data: Mapping[str, Any]
+    config: TrainConfig
+    shuffle_labels: bool = False
+
+    def run(self, seed: int) -> History:
+        """Build, initialise and train the network; `seed` decides weights, order and augmentation."""
+        images = data.load(**self.data)
+        if self.shuffle_labels:
+            order = torch.randperm(len(images.train), generator=torch.Generator().manual_seed(seed))
+            images = replace(images, train=replace(images.train, labels=images.train.labels[order]))
+        runtime.seed_everything(seed)
+        return fit(models.build(self.model, **self.options), images, replace(self.config, seed=seed))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, fit for JSON."""
+        return {**asdict(self), "config": self.config.to_dict()}
+
+
+@dataclass(frozen=True)
+class Study:
+    """Settings by label, each run once per seed."""
+
+    name: str
+    title: str
+    settings: Mapping[str, Setting]
+    seeds: Sequence[int]
+
+    def runs(self) -> Iterator[tuple[str, int]]:
+        """Label and seed of every run; all settings with the first seed come first."""
+        for seed in self.seeds:
+            for label in self.settings:
+                yield label, seed
+
+
+@dataclass
+class Recorded:
+    """What a study has left in a folder.
+
+    Args:
+        name: the study's name.
+        settings: plain values of every setting, by label.
+        runs: one entry per finished run: label, seed, date, seconds, machine.
+        epochs: the epochs of each run, by (label, seed).
+    """
+
+    name: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    runs: list[dict[str, Any]] = field(default_factory=list)
+    epochs: dict[tuple[str, int], list[Epoch]] = field(default_factory=dict)
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds that were run."""
+        return sorted({seed for _, seed in self.epochs})
+
+    def frame(self) -> "pandas.DataFrame":
+        """A pandas table, one row per run and epoch."""
+        import pandas
+
+        return pandas.DataFrame(self.rows())
+
+    def last(self) -> "pandas.DataFrame":
+        """A pandas table, one row per run: its last epoch (never its best)."""
+        return self.frame().groupby(["setting", "seed"], sort=False).tail(1).reset_index(drop=True)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One dict per run and epoch."""
+        return [
+            {"setting": label, "seed": seed, **asdict(epoch)}
+            for (label, seed), epochs in self.epochs.items()
+            for epoch in epochs
+        ]
+
+    def save(self, folder: Path) -> None:
+        """Write both files, each as a whole or not at all. The JSON comes last: a run counts once it is listed there."""
+        folder.mkdir(parents=True, exist_ok=True)
+        table, record = folder / f"{self.name}.csv", folder / f"{self.name}.json"
+        with replacing(table) as path, path.open("w", newline="") as file:
+            names = ["setting", "seed", *(column.name for column in fields(Epoch))]
+            writer = csv.DictWriter(file, names, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(self.rows())
+        with replacing(record) as path:
+            values = {"study": self.name, "settings": self.settings, "runs": self.runs}
+            path.write_text(json.dumps(values, indent=1) + "\n")
+
+
+class replacing:  # noqa: N801 - read as a verb: `with replacing(file) as path`
+    """Write to a path beside `target`, which replaces it at the end if nothing went wrong."""
+
+    def __init__(self, target: Path) -> None:
+        self.target, self.path = target, target.with_name(f".{target.name}.{os.getpid()}")
+
+    def __enter__(self) -> Path:
+        return self.path
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.path.replace(self.target)
+        else:
+            self.path.unlink(missing_ok=True)
+
+
+def load_study(name: str, folder: Path | None = None) -> Recorded:
+    """Read a recorded study, `assets/runs` by default.
+
+    Raises:
+        ValueError: nothing is recorded under this name; the message has the command that makes it.
+    """
+    folder = folder or course.assets() / "runs"
+    if not (folder / f"{name}.json").is_file():
+        raise ValueError(f"No study {name!r} is recorded in {folder}. Make it with: resnet-edu study {name}")
+    return read_recorded(name, folder)
+
+
+def read_recorded(name: str, folder: Path) -> Recorded:
+    """The finished runs of a study; rows of a run that the JSON does not list are left out."""
+    values = json.loads((folder / f"{name}.json").read_text())
+    recorded = Recorded(name, values["settings"], values["runs"])
+    for run in values["runs"]:
+        recorded.epochs[run["setting"], run["seed"]] = []
+    with (folder / f"{name}.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            run = row.pop("setting"), int(row.pop("seed"))
+            if run in recorded.epochs:
+                recorded.epochs[run].append(epoch_from(dict(row), f"{name}.csv"))
+    return recorded
+
+
+def run_study(
+    study: Study, folder: Path, *, progress: Callable[[str, int, History | None], None] = lambda *_: None
+) -> Recorded:
+    """Run what is not recorded yet.
+
+    Args:
+        study: what to run; see `STUDIES`.
+        folder: where its two files are, or will be.
+        progress: called with (label, seed, None) before a run and (label, seed, history) after it.
+
+    Returns:
+        Everything recorded, old and new. After an interrupt: all runs that were finished.
+
+    Raises:
+        ValueError: the folder holds runs of this name with other settings.
+    """
+    settings = json.loads(json.dumps({label: setting.to_dict() for label, setting in study.settings.items()}))
+    recorded = Recorded(study.name, settings)
+    if (folder / f"{study.name}.json").is_file():
+        recorded = read_recorded(study.name, folder)
+        if recorded.settings != settings:
+            raise ValueError(
+                f"{folder / study.name}.json was recorded with other settings; "
+                "choose another folder with --out, or remove the two files."
+            )
+    for label, seed in study.runs():
+        if (label, seed) in recorded.epochs:
+            continue
+        progress(label, seed, None)
+        started = datetime.now(UTC)
+        history = study.settings[label].run(seed)
+        if history.interrupted:
+            return recorded
+        recorded.epochs[label, seed] = history.epochs
+        run = {"setting": label, "seed": seed, "date": started.isoformat(timespec="seconds")}
+        recorded.runs.append({**run, "seconds": round(history.seconds, 2), "machine": runtime.machine()})
+        recorded.save(folder)
+        progress(label, seed, history)
+    return recorded
+
+
+def degradation() -> Study:
+    """Plain and residual nets of 20, 32, 44 and 56 layers on mnist5k: the live experiment of lesson 06, five times."""
+    config = TrainConfig(epochs=6, batch_size=64, lr=0.1, augment=())
+    images = {"name": "mnist5k", "size": 16, "limit": 2000}
+    names = [f"{kind}{depth}" for kind in ("plain", "resnet") for depth in (20, 32, 44, 56)]
+    settings = {name: Setting(name, {"width": 8, "in_channels": 1}, images, config) for name in names}
+    return Study("mnist5k-degradation", "Degradation on mnist5k", settings, range(5))
+
+
+def six_curves() -> Study:
+    """Six learning curves, each with another ailment (or none): the reading exercise of lesson 06."""
+    config = TrainConfig(epochs=12, batch_size=64, lr=0.05, augment=(), schedule="constant")
+    images = {"name": "mnist5k", "size": 16, "limit": 2000}
+    net = {"width": 8, "in_channels": 1}
+    settings = {
+        "healthy": Setting("resnet20", net, images, replace(config, schedule="cosine")),
+        "overfitting": Setting("resnet20", net, {**images, "limit": 60}, replace(config, batch_size=20, lr=0.02)),
+        "learning rate too high": Setting("resnet20", net, images, replace(config, lr=20.0)),
+        "learning rate too low": Setting("resnet20", net, images, replace(config, lr=2e-5)),
+        "labels shuffled": Setting("resnet20", net, images, config, shuffle_labels=True),
+        "degradation: shallow": Setting("plain20", net, images, replace(config, schedule="cosine", lr=0.1)),
+        "degradation: deep": Setting("plain56", net, images, replace(config, schedule="cosine", lr=0.1)),
+    }
+    return Study("six-curves", "Six learning curves to read", settings, [0])
+
+
+#: Every study of the course, by name.
+STUDIES: dict[str, Study] = {study.name: study for study in (degradation(), six_curves())}
+
+
+def find_study(name: str) -> Study:
+    """A study by name.
+
+    Raises:
+        UnknownName: there is none.
+    """
+    if name not in STUDIES:
+        raise UnknownName("study", name, STUDIES)
+    return STUDIES[name]
