@@ -7,25 +7,26 @@ ipywidgets, pandas or captum is imported when it is first used.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from . import data, errors, models, probe, runtime
+from . import data, errors, facts, models, probe, runtime
 from .config import TrainConfig
 from .history import Epoch, History
+from .predict import Prediction, predict
 from .runtime import profile, setup
 from .train import Metrics, evaluate, fit
 
 if TYPE_CHECKING:
-    from . import checks, facts, plots, predict, study, widgets
+    from . import checks, plots, study, widgets
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "Epoch", "History", "Metrics", "TrainConfig", "checks", "data", "errors", "evaluate", "facts", "fit", "models",
-    "plots", "predict", "probe", "profile", "runtime", "setup", "study", "widgets",
+    "Epoch", "History", "Metrics", "Prediction", "TrainConfig", "checks", "data", "errors", "evaluate", "facts", "fit",
+    "models", "plots", "predict", "probe", "profile", "runtime", "setup", "study", "widgets",
 ]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
     """Import `edu.plots`, `edu.widgets` and the like when they are first asked for (PEP 562)."""
-    if name in ("checks", "facts", "plots", "study", "widgets"):
+    if name in ("checks", "plots", "study", "widgets"):
         return import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -75,7 +75,7 @@ def cpu_has_bfloat16() -> bool:
 def seed_everything(seed: int) -> None:
     """Seed Python, NumPy and torch: same seed and same machine, same numbers."""
     random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002 - libraries that learners use draw from the global generator
+    np.random.seed(seed)
     torch.manual_seed(seed)
 
 

@@ -114,7 +114,7 @@ class Recorded:
         ]
 
     def save(self, folder: Path) -> None:
-        """Write both files, each as a whole or not at all. The JSON comes last: a run counts once it is listed there."""
+        """Write both files, each whole or not at all; the JSON last, since a run counts once it is listed there."""
         folder.mkdir(parents=True, exist_ok=True)
         table, record = folder / f"{self.name}.csv", folder / f"{self.name}.json"
         with replacing(table) as path, path.open("w", newline="") as file:

@@ -78,7 +78,14 @@ def fit(
             seconds = time.perf_counter() - started
             result = evaluate(model, test, precision=config.precision)
             record = Epoch(
-                epoch, loss_sum / seen, 100 * wrong / seen, result.loss, result.top1_error, rate, seconds, seen / seconds
+                epoch,
+                loss_sum / seen,
+                100 * wrong / seen,
+                result.loss,
+                result.top1_error,
+                rate,
+                seconds,
+                seen / seconds,
             )
             history.epochs.append(record)
             for callback in callbacks:

@@ -52,9 +52,7 @@ def load(name: str, *, size: int = 28, channels: int = 1, limit: int | None = No
         parts["train"] = stratified(labels, parts["train"], limit)
     images = resize(images, size).expand(-1, channels, -1, -1)
     mean, std = channel_statistics(images[parts["train"]])
-    train, val, test = (
-        Split(images[indices].contiguous(), labels[indices], mean, std) for indices in parts.values()
-    )
+    train, val, test = (Split(images[indices].contiguous(), labels[indices], mean, std) for indices in parts.values())
     source = (
         f"{name}: {origin}; {len(train):,} train · {len(val):,} val · {len(test):,} test, "
         f"{size}×{size}, {'grey' if channels == 1 else 'colour'}, seed {seed}"

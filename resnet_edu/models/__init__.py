@@ -5,12 +5,11 @@ from .cifar import CifarNet, PadShortcut, PlainBlock, ResidualBlock
 from .googlenet import AUXILIARY_WEIGHT, GoogLeNet, GoogLeNetOutputs, Inception
 from .heads import Heads
 from .lenet import LeNet5
+from .pretrained import Pretrained, pretrained
 from .registry import available, build, options
 from .resnet import BasicBlock, Bottleneck, ResNet
 from .vgg import VGG
 from .weights import load_state
-
-# from .pretrained import Pretrained, pretrained
 
 __all__ = [
     "AUXILIARY_WEIGHT",
@@ -25,6 +24,7 @@ __all__ = [
     "LeNet5",
     "PadShortcut",
     "PlainBlock",
+    "Pretrained",
     "ResNet",
     "ResidualBlock",
     "VGG",
@@ -32,4 +32,5 @@ __all__ = [
     "build",
     "load_state",
     "options",
+    "pretrained",
 ]

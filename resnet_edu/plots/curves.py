@@ -11,7 +11,14 @@ from .style import BLUE, GREEN, GREY, ORANGE, PLAIN, PURPLE, RED, RESIDUAL, SKY,
 if TYPE_CHECKING:
     import pandas
 
-LINES = ((BLUE, "o", "-"), (RED, "s", "--"), (GREEN, "^", "-."), (ORANGE, "D", ":"), (PURPLE, "v", "-"), (SKY, "P", "--"))
+LINES = (
+    (BLUE, "o", "-"),
+    (RED, "s", "--"),
+    (GREEN, "^", "-."),
+    (ORANGE, "D", ":"),
+    (PURPLE, "v", "-"),
+    (SKY, "P", "--"),
+)
 
 
 def learning_curves(histories: Mapping[str, History], *, title: str = "Learning curves") -> Figure:
@@ -23,7 +30,12 @@ def learning_curves(histories: Mapping[str, History], *, title: str = "Learning 
                 epochs = [epoch.epoch for epoch in history.epochs]
                 errors = [getattr(epoch, f"{part}_error") for epoch in history.epochs]
                 axes.plot(epochs, errors, color=colour, marker=marker, linestyle=dash, label=name)
-            label(axes, title=f"{part}ing" if part == "train" else part, x="epoch", y=f"{part}{'ing' * (part == 'train')} error (%)")
+            label(
+                axes,
+                title=f"{part}ing" if part == "train" else part,
+                x="epoch",
+                y=f"{part}{'ing' * (part == 'train')} error (%)",
+            )
             axes.set_ylim(bottom=0)
         figure.axes[0].legend()
         figure.suptitle(title, x=0.01, ha="left", weight="bold")
@@ -47,8 +59,23 @@ def degradation(histories: Mapping[str, History], *, title: str = "Deeper, yet w
             for name, weight, marker in zip(names, widths(len(names)), "oD^s", strict=False):
                 epochs = histories[name].epochs
                 steps = [epoch.epoch for epoch in epochs]
-                axes.plot(steps, [e.train_error for e in epochs], color=colour, lw=weight, marker=marker, label=f"{name}, training")
-                axes.plot(steps, [e.test_error for e in epochs], color=colour, lw=weight, ls=":", alpha=0.75, label=f"{name}, test")
+                axes.plot(
+                    steps,
+                    [e.train_error for e in epochs],
+                    color=colour,
+                    lw=weight,
+                    marker=marker,
+                    label=f"{name}, training",
+                )
+                axes.plot(
+                    steps,
+                    [e.test_error for e in epochs],
+                    color=colour,
+                    lw=weight,
+                    ls=":",
+                    alpha=0.75,
+                    label=f"{name}, test",
+                )
             label(axes, title=kind, x="epoch", y="error (%)")
             axes.set_ylim(0, 100)
             axes.legend()

@@ -1,0 +1,171 @@
+"""Every number the course quotes from somewhere else, each with its source. Lessons and README read them here.
+
+What can be computed (parameters, multiply-adds) is computed again in a test.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a number was printed."""
+
+    text: str
+    link: str
+
+    def __str__(self) -> str:
+        """As it is cited in a lesson."""
+        return f"{self.text}, {self.link}"
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One quoted number. `plus_minus` is the standard deviation over runs, where the source gives one."""
+
+    value: float
+    unit: str
+    source: Source
+    plus_minus: float | None = None
+    note: str = ""
+
+    def __str__(self) -> str:
+        """The number with its spread, unit and note: `6.61 ± 0.16 %`."""
+        spread = "" if self.plus_minus is None else f" ± {self.plus_minus:g}"
+        unit = f" {self.unit}" if self.unit else ""
+        note = f" ({self.note})" if self.note else ""
+        return (
+            f"{self.value:,g}{spread}{unit}{note}"
+            if isinstance(self.value, float)
+            else f"{self.value:,}{spread}{unit}{note}"
+        )
+
+
+LECUN_1998 = Source("LeCun, Bottou, Bengio, Haffner 1998", "http://yann.lecun.com/exdb/publis/pdf/lecun-98.pdf")
+KRIZHEVSKY_2012 = Source(
+    "Krizhevsky, Sutskever, Hinton 2012",
+    "https://papers.nips.cc/paper_files/paper/2012/hash/c399862d3b9d6b76c8436e924a68c45b-Abstract.html",
+)
+SIMONYAN_2014 = Source("Simonyan, Zisserman 2014", "https://arxiv.org/abs/1409.1556")
+SZEGEDY_2014 = Source("Szegedy et al. 2014", "https://arxiv.org/abs/1409.4842")
+HE_2015 = Source("He, Zhang, Ren, Sun 2015", "https://arxiv.org/abs/1512.03385")
+HE_2016 = Source("He, Zhang, Ren, Sun 2016", "https://arxiv.org/abs/1603.05027")
+RUSSAKOVSKY_2015 = Source("Russakovsky et al. 2015", "https://arxiv.org/abs/1409.0575")
+ILSVRC = Source("ILSVRC results pages", "https://image-net.org/challenges/LSVRC/")
+NABLA = Source("nabla0001/resnet on GitHub, 5 runs", "https://github.com/nabla0001/resnet")
+WOOYEOL = Source("wooyeolBaek on GitHub, 1 run", "https://github.com/wooyeolBaek")
+AKAMASTER = Source(
+    "akamaster/pytorch_resnet_cifar10 on GitHub, best of test",
+    "https://github.com/akamaster/pytorch_resnet_cifar10",
+)
+TORCHVISION = Source("torchvision, Weights.meta", "https://docs.pytorch.org/vision/stable/models.html")
+BY_CONSTRUCTION = Source("counted on the network itself", "https://arxiv.org/abs/1512.03385")
+
+
+def _table(values: dict[str, float], unit: str, source: Source) -> dict[str, Fact]:
+    """One fact a name, all from one source."""
+    return {name: Fact(value, unit, source) for name, value in values.items()}
+
+
+#: Trainable parameters; 1,000 classes and three channels but for LeNet-5 (10 and 1) and the CIFAR nets (10 and 3).
+PARAMETERS: dict[str, Fact] = {
+    "lenet5": Fact(61_706, "parameters", LECUN_1998, note="with C3 fully connected"),
+    **_table(
+        {
+            "alexnet": 61_100_840, "vgg11": 132_863_336, "vgg13": 133_047_848, "vgg16": 138_357_544,
+            "vgg19": 143_667_240, "vgg16_bn": 138_365_992, "vgg19_bn": 143_678_248, "googlenet": 6_624_904,
+            "resnet18": 11_689_512, "resnet34": 21_797_672, "resnet50": 25_557_032, "resnet101": 44_549_160,
+            "resnet152": 60_192_808,
+        },
+        "parameters",
+        TORCHVISION,
+    ),
+    **_table(
+        {
+            "resnet200": 64_673_832, "resnet20": 269_722, "resnet32": 464_154, "resnet44": 658_586,
+            "resnet56": 853_018, "resnet110": 1_727_962,
+        },
+        "parameters",
+        BY_CONSTRUCTION,
+    ),
+}  # fmt: skip
+
+#: GoogLeNet with its two auxiliary classifiers.
+GOOGLENET_WITH_AUXILIARY = Fact(13_004_888, "parameters", TORCHVISION)
+
+#: Parameters of LeNet-5, layer by layer.
+LENET5_LAYERS = _table({"C1": 156, "C3": 2_416, "C5": 48_120, "F6": 10_164, "output": 850}, "parameters", LECUN_1998)
+
+#: Multiply-adds of one 224×224 image, in 10⁹.
+GMACS = _table(
+    {
+        "alexnet": 0.714, "vgg11": 7.609, "vgg13": 11.308, "vgg16": 15.470, "vgg19": 19.632, "googlenet": 1.498,
+        "resnet18": 1.814, "resnet34": 3.664, "resnet50": 4.089, "resnet101": 7.801, "resnet152": 11.514,
+    },
+    "GMACs",
+    TORCHVISION,
+)  # fmt: skip
+
+#: ImageNet accuracy of torchvision's IMAGENET1K_V1 weights, one centre crop: top-1 and top-5 in percent.
+TORCHVISION_ACCURACY = {
+    name: (Fact(top1, "%", TORCHVISION), Fact(top5, "%", TORCHVISION))
+    for name, (top1, top5) in {
+        "alexnet": (56.522, 79.066), "vgg11": (69.020, 88.628), "vgg13": (69.928, 89.246), "vgg16": (71.592, 90.382),
+        "vgg19": (72.376, 90.876), "vgg16_bn": (73.360, 91.516), "vgg19_bn": (74.218, 91.842),
+        "googlenet": (69.778, 89.530), "resnet18": (69.758, 89.078), "resnet34": (73.314, 91.420),
+        "resnet50": (76.130, 92.862), "resnet101": (77.374, 93.546), "resnet152": (78.312, 94.046),
+    }.items()
+}  # fmt: skip
+
+#: CIFAR-10 test error in percent, He et al. 2015, table 6.
+HE_CIFAR10 = {
+    **_table(
+        {"resnet20": 8.75, "resnet32": 7.51, "resnet44": 7.17, "resnet56": 6.97, "resnet1202": 7.93}, "%", HE_2015
+    ),
+    "resnet110": Fact(6.61, "%", HE_2015, plus_minus=0.16, note="best 6.43"),
+}
+
+#: CIFAR-10 test error in percent, as others found it with about 200 epochs.
+RERUNS_CIFAR10: dict[str, dict[str, Fact]] = {
+    "nabla0001": {
+        "plain20": Fact(9.78, "%", NABLA, 0.13), "plain56": Fact(12.95, "%", NABLA, 0.22),
+        "resnet20": Fact(8.51, "%", NABLA, 0.22), "resnet56": Fact(7.40, "%", NABLA, 0.27),
+        "resnet110": Fact(7.14, "%", NABLA, 0.20),
+    },
+    "wooyeolBaek": _table(
+        {"plain20": 9.74, "plain32": 10.41, "plain44": 11.73, "plain56": 11.86, "resnet20": 9.18, "resnet56": 7.10},
+        "%",
+        WOOYEOL,
+    ),
+    "akamaster": _table({"resnet20": 8.27, "resnet56": 6.61}, "%", AKAMASTER),
+}  # fmt: skip
+
+#: ImageNet validation, 10-crop, top-1 error in percent: He et al. 2015, tables 2 and 3.
+HE_IMAGENET_10CROP = _table(
+    {
+        "plain18": 27.94, "resnet18": 27.88, "plain34": 28.54, "resnet34 A": 25.03, "resnet34 B": 24.52,
+        "resnet34 C": 24.19, "resnet50": 22.85, "resnet101": 21.75, "resnet152": 21.43, "vgg16": 28.07,
+    },
+    "%",
+    HE_2015,
+)  # fmt: skip
+
+#: LeNet-5's test error on MNIST in percent.
+LENET5_TEST_ERROR = Fact(0.95, "%", LECUN_1998)
+LENET5_TEST_ERROR_DISTORTIONS = Fact(0.8, "%", LECUN_1998, note="with distorted training images")
+
+#: Top-5 error of each year's winner of ILSVRC in percent; 2014 has two famous entries.
+ILSVRC_TOP5 = {
+    "2010": Fact(28.2, "%", ILSVRC),
+    "2011": Fact(25.8, "%", ILSVRC),
+    "2012 AlexNet": Fact(16.4, "%", KRIZHEVSKY_2012, note="15.3 with pre-training on the 2011 release"),
+    "2013": Fact(11.7, "%", ILSVRC),
+    "2014 VGG": Fact(7.3, "%", SIMONYAN_2014),
+    "2014 GoogLeNet": Fact(6.67, "%", SZEGEDY_2014),
+    "2015 ResNet": Fact(3.57, "%", HE_2015, note="ensemble"),
+}
+ALEXNET_TOP5_ENSEMBLE = Fact(15.3, "%", KRIZHEVSKY_2012, note="seven nets, two of them pre-trained on the 2011 release")
+ALEXNET_TOP5_SINGLE = Fact(18.2, "%", KRIZHEVSKY_2012, note="one net, validation set")
+HUMAN_TOP5 = Fact(5.1, "%", RUSSAKOVSKY_2015, note="one trained annotator")
+
+#: Section 4.1 of He et al. 2015, on why the deeper plain net is worse.
+HE_ON_GRADIENTS = "we argue that this optimization difficulty is unlikely to be caused by vanishing gradients"
