@@ -1,0 +1,155 @@
+"""What flows through a network: the output of any layer, and its mean, spread and share of zeros.
+
+Hooks are callables that a module runs after its forward pass. They are handy and easy to forget, so here
+they live in a `with` statement, which removes them even when the forward pass fails.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import UnknownName
+from .untouched import run_untouched
+
+
+class LayerStatistics(NamedTuple):
+    """One layer's output, summed up.
+
+    `mean` and `std` are taken over the whole batch and all positions; `zeros` is the share of exact zeros, 0 to 1.
+    """
+
+    name: str
+    kind: str
+    mean: float
+    std: float
+    zeros: float
+
+
+def leaf_layers(model: nn.Module) -> dict[str, nn.Module]:
+    """The modules without children, by name, in the order they were defined. A lone layer goes by its class's name."""
+    leaves = {name: module for name, module in model.named_modules() if not list(module.children())}
+    return {name or type(model).__name__: module for name, module in leaves.items()}
+
+
+@contextmanager
+def watch(
+    model: nn.Module, layers: Iterable[str] | None, record: Callable[[str, nn.Module, Any], Any]
+) -> Iterator[None]:
+    """Call `record(name, module, output)` after each layer; what it returns, if not None, replaces the output.
+
+    A layer that runs twice in one forward pass is reported as `name`, then `name#2`, and so on.
+
+    Args:
+        model: the network to watch.
+        layers: names as in `model.named_modules()`, or None for every module without children.
+        record: the callback.
+
+    Raises:
+        UnknownName: a layer the model does not have.
+    """
+    known = {**leaf_layers(model), **{name: module for name, module in model.named_modules() if name}}
+    if isinstance(layers, str):
+        raise ValueError(f"layers must be a list of names, got the string {layers!r}. Write [{layers!r}].")
+    names = list(leaf_layers(model)) if layers is None else list(layers)
+    for name in names:
+        if name not in known:
+            raise UnknownName("layer", name, known)
+    calls = dict.fromkeys(names, 0)
+
+    def hook_for(name: str) -> Callable[[nn.Module, Any, Any], Any]:
+        def hook(module: nn.Module, _: Any, output: Any) -> Any:
+            calls[name] += 1
+            return record(name if calls[name] == 1 else f"{name}#{calls[name]}", module, output)
+
+        return hook
+
+    handles = []
+    try:
+        for name in dict.fromkeys(names):
+            handles.append(known[name].register_forward_hook(hook_for(name)))
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
+def activations(model: nn.Module, layers: Iterable[str] | None = None) -> Iterator[dict[str, Tensor]]:
+    """Collect what the layers put out during the forward passes inside the `with` statement.
+
+        with probe.activations(model, ["layer1.0.relu2"]) as seen:
+            model(images)
+        seen["layer1.0.relu2"]  # (N, C, H, W)
+
+    Each tensor is a detached copy, taken the moment the layer is done. The copy matters: a network with
+    in-place ReLUs (torchvision's) overwrites a batch norm's output an instant later, and a hook without
+    `.clone()` would show you the tensor after the ReLU.
+
+    Args:
+        model: the network to watch; it is not changed.
+        layers: names as in `model.named_modules()`, or None for every module without children.
+
+    Yields:
+        An initially empty dict, filled in order of execution. A layer that runs again is stored as `name#2`.
+
+    Raises:
+        UnknownName: a layer the model does not have.
+        ValueError: a chosen layer puts out something that is not one tensor.
+    """
+    seen: dict[str, Tensor] = {}
+
+    def record(name: str, module: nn.Module, output: Any) -> None:
+        seen[name] = one_tensor(name, module, output).detach().clone()
+
+    with watch(model, layers, record):
+        yield seen
+
+
+def forward_statistics(
+    model: nn.Module, images: Tensor, *, layers: Iterable[str] | None = None
+) -> list[LayerStatistics]:
+    """Mean, standard deviation and share of zeros of each layer's output, for one batch.
+
+    The model stays in the mode it is in: in train mode batch norm uses this batch's statistics. Nothing in
+    the model changes, its running statistics included.
+
+    Args:
+        model: the network.
+        images: one batch, `(N, C, H, W)`, or whatever the model takes.
+        layers: names, or None for every module without children.
+
+    Returns:
+        One row per layer, in order of execution. For images of one value only, the spread is 0.
+
+    Raises:
+        UnknownName: a layer the model does not have.
+    """
+    rows: list[LayerStatistics] = []
+
+    def record(name: str, module: nn.Module, output: Any) -> None:
+        values = one_tensor(name, module, output).float()
+        mean, std = values.mean().item(), values.std(correction=0).item()
+        zeros = (values == 0).float().mean().item()
+        rows.append(LayerStatistics(name, type(module).__name__, mean, std, zeros))
+
+    with watch(model, layers, record), torch.no_grad():
+        run_untouched(model, images)
+    return rows
+
+
+def one_tensor(name: str, module: nn.Module, output: Any) -> Tensor:
+    """The output as it is, if it is a tensor.
+
+    Raises:
+        ValueError: it is a tuple, a dict or something else.
+    """
+    if isinstance(output, Tensor):
+        return output
+    children = [child for child, _ in module.named_children()]
+    raise ValueError(
+        f"Layer {name!r} ({type(module).__name__}) puts out a {type(output).__name__}, not one tensor. "
+        f"Choose one of its children: {', '.join(children) or 'it has none'}."
+    )

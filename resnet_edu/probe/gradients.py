@@ -1,0 +1,142 @@
+"""How the training signal reaches each layer: gradient norms, and how fast gradients change with the input.
+
+Vanishing and exploding gradients: Glorot and Bengio 2010, He et al. 2015 (https://arxiv.org/abs/1502.01852).
+Shattered gradients: Balduzzi et al. 2017 (https://arxiv.org/abs/1702.08591).
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .activations import leaf_layers, one_tensor, watch
+from .untouched import check_batch, check_logits, run_untouched
+
+
+class LayerGradient(NamedTuple):
+    """Gradient norms of one convolution or linear layer.
+
+    `weight` is the Euclidean norm of the loss's gradient with respect to the layer's weight, `activation` the
+    same with respect to the layer's output, over the whole batch. 0 means: the loss does not depend on it.
+    """
+
+    name: str
+    weight: float
+    activation: float
+
+
+def gradient_norms(
+    model: nn.Module, images: Tensor, labels: Tensor, *, loss: Callable[[Any, Tensor], Tensor] = F.cross_entropy
+) -> list[LayerGradient]:
+    """Gradient norm of each convolution's and linear layer's weight and output, for one batch.
+
+    The model stays in the mode it is in: in train mode batch norm uses this batch's statistics. Nothing in
+    the model changes: neither weights nor `.grad`, running statistics, hooks or random numbers. Frozen weights
+    (`requires_grad=False`) are measured like the others.
+
+    Args:
+        model: the network.
+        images: one batch, `(N, C, H, W)`, or whatever the model takes.
+        labels: class numbers, int64 `(N,)`.
+        loss: scalar function of (output, labels). Replace it for a net with several outputs.
+
+    Returns:
+        One row per layer that ran, in order of execution.
+
+    Raises:
+        ValueError: labels that do not fit the images or the logits, or a model without such layers.
+    """
+    check_batch(images, labels)
+    weighted = [name for name, layer in leaf_layers(model).items() if is_weighted(layer)]
+    if not weighted:
+        raise ValueError(f"{type(model).__name__} has no convolution and no linear layer: nothing to measure.")
+    outputs: dict[str, list[Tensor]] = {}
+
+    def record(name: str, module: nn.Module, output: Any) -> Tensor:
+        outputs.setdefault(name.split("#")[0], []).append(one_tensor(name, module, output))
+        return output.clone()  # an in-place ReLU behind the layer now overwrites the copy, not what we keep
+
+    parameters = {name: value.detach().requires_grad_() for name, value in model.named_parameters()}
+    with torch.enable_grad(), watch(model, weighted, record):
+        output = run_untouched(model, images, parameters=parameters)
+        if loss is F.cross_entropy:
+            check_logits(output, labels)
+        value = loss(output, labels)
+
+    weights = [
+        parameters["weight" if name not in dict(model.named_modules()) else f"{name}.weight"] for name in outputs
+    ]
+    flat = weights + [tensor for tensors in outputs.values() for tensor in tensors]
+    gradients = iter(torch.autograd.grad(value, flat, allow_unused=True))
+    weight_norms = [norm([next(gradients)]) for _ in weights]
+    return [
+        LayerGradient(name, weight_norm, norm([next(gradients) for _ in tensors]))
+        for (name, tensors), weight_norm in zip(outputs.items(), weight_norms, strict=True)
+    ]
+
+
+def is_weighted(layer: nn.Module) -> bool:
+    """Whether a layer has a weight matrix or filters; a batch norm's weight is only a vector."""
+    weight = getattr(layer, "weight", None)
+    return isinstance(weight, Tensor) and weight.ndim > 1
+
+
+def norm(gradients: Sequence[Tensor | None]) -> float:
+    """Euclidean norm of several tensors taken together; None counts as zero."""
+    return sum(float(gradient.double().square().sum()) for gradient in gradients if gradient is not None) ** 0.5
+
+
+def input_output_gradients(function: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
+    """Derivative of a one-valued function by its input, at each input (Balduzzi et al. 2017, section 2).
+
+    Args:
+        function: a network or any differentiable function, `(N, D)` to `(N, 1)` or `(N,)`. Its rows must not
+            influence each other: put a network with batch norm in eval mode.
+        inputs: `(N, D)`, or `(N,)` if the function takes that.
+
+    Returns:
+        Tensor shaped like `inputs`; row i is the gradient of output i by input i.
+
+    Raises:
+        ValueError: the function has not one output for each input.
+    """
+    points = inputs.detach().clone().requires_grad_()
+    with torch.enable_grad():
+        output = run_untouched(function, points) if isinstance(function, nn.Module) else function(points)
+    if output.numel() != len(points):
+        raise ValueError(
+            f"The function returned shape {tuple(output.shape)} for {len(points)} inputs; "
+            f"expected one value each, ({len(points)}, 1). For a classifier pick one logit."
+        )
+    # Row i of the output depends on input i alone, so the gradient of the sum holds every row's gradient.
+    return torch.autograd.grad(output.sum(), points)[0]
+
+
+def autocorrelation(gradients: Tensor, lags: Sequence[int]) -> Tensor:
+    """How alike the gradients at two inputs are, by their distance: 1 is equal, 0 is white noise.
+
+    The autocorrelation function of time-series analysis: with the mean taken off, the sum of the products of
+    values `lag` apart, divided by the sum of squares (Balduzzi et al. 2017, figure 2).
+
+    Args:
+        gradients: `(N,)` or `(N, …)`, along N at evenly spaced inputs; each further index is a series of its own.
+        lags: distances in grid steps, 0 ≤ lag < N.
+
+    Returns:
+        `(len(lags),)` or `(len(lags), …)`, between −1 and 1; nan for a series that never changes.
+
+    Raises:
+        ValueError: a lag outside 0 … N − 1.
+    """
+    outside = [lag for lag in lags if not 0 <= lag < len(gradients)]
+    if outside:
+        raise ValueError(
+            f"Got lag {outside[0]} for a series of {len(gradients)}; allowed are 0 to {len(gradients) - 1}."
+        )
+    deviation = gradients.double() - gradients.double().mean(dim=0)
+    total = deviation.square().sum(dim=0)
+    length = len(deviation)
+    products = [(deviation[: length - lag] * deviation[lag:]).sum(dim=0) for lag in lags]
+    return (torch.stack(products) / total).to(gradients.dtype)

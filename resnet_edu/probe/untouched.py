@@ -1,0 +1,78 @@
+"""Run a model and leave no trace in it: a probe that changes what it measures is no probe.
+
+A forward pass in train mode moves the running statistics of batch norm and draws random numbers for
+dropout. Here the pass works on copies, so parameters, `.grad`, buffers and random numbers stay as they were.
+"""
+
+from collections.abc import Mapping
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+
+def run_untouched(model: nn.Module, inputs: Tensor, *, parameters: Mapping[str, Tensor] | None = None) -> Any:
+    """`model(inputs)`, in the mode the model is in, without side effects.
+
+    Args:
+        model: any module that takes one tensor.
+        inputs: its input, `(N, …)`.
+        parameters: tensors to use in place of the model's own, by name; names left out keep theirs.
+
+    Returns:
+        What the model returns. Hooks of the model run as usual.
+    """
+    buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    with kept_randomness(inputs.device):
+        return functional_call(model, {**(parameters or {}), **buffers}, (inputs,))
+
+
+def kept_randomness(device: torch.device) -> Any:
+    """Context manager: the random numbers drawn inside are not missed outside.
+
+    Deviation: on Apple's mps only the CPU's generator is kept, since torch cannot fork the other.
+    """
+    if device.type == "meta":
+        return nullcontext()
+    return torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
+
+
+def check_batch(images: Tensor, labels: Tensor) -> None:
+    """Refuse a batch whose labels do not belong to its images.
+
+    Raises:
+        ValueError: empty batch, or labels that are not int64 of shape `(N,)`.
+    """
+    if len(images) == 0:
+        raise ValueError("Got an empty batch of images. Hand over at least one image and its label.")
+    if labels.dtype != torch.int64 or labels.shape != images.shape[:1]:
+        raise ValueError(
+            f"Got labels of shape {tuple(labels.shape)} and type {labels.dtype} for {len(images)} images; "
+            f"expected class numbers, int64 of shape ({len(images)},)."
+        )
+
+
+def check_logits(output: object, labels: Tensor) -> None:
+    """Refuse a model output that cross-entropy cannot take with these labels.
+
+    Raises:
+        ValueError: the output is not one tensor `(N, classes)`, or a label lies outside the classes.
+    """
+    if not isinstance(output, Tensor):
+        raise ValueError(
+            f"The model returned a {type(output).__name__}, expected logits as one tensor (N, classes). "
+            "Pass loss=…, a function of (output, labels), for a model with several outputs."
+        )
+    if output.ndim != 2 or len(output) != len(labels):
+        raise ValueError(
+            f"The model returned shape {tuple(output.shape)}, expected logits ({len(labels)}, classes). "
+            "Is the last layer a linear one?"
+        )
+    lowest, highest = int(labels.min()), int(labels.max())
+    if lowest < 0 or highest >= output.shape[1]:
+        raise ValueError(
+            f"Labels run from {lowest} to {highest}, but the model has {output.shape[1]} classes (0 to "
+            f"{output.shape[1] - 1}). Build it with num_classes={highest + 1} or check the labels."
+        )
