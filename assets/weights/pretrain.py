@@ -25,9 +25,9 @@ from resnet_edu.models.resnet import DEPTHS, ResNet
 
 COMMON = {"batch_size": 128, "weight_decay": 5e-4, "label_smoothing": 0.1, "augment": ("crop", "flip"), "seed": 0}
 STAGES = {
-    32: edu.TrainConfig(epochs=10, lr=0.1, schedule="constant", warmup_epochs=1, **COMMON),
-    48: edu.TrainConfig(epochs=4, lr=0.1, schedule="constant", **COMMON),
-    64: edu.TrainConfig(epochs=7, lr=0.1, schedule="cosine", **COMMON),
+    32: edu.TrainConfig(epochs=8, lr=0.1, schedule="constant", warmup_epochs=1, **COMMON),
+    48: edu.TrainConfig(epochs=3, lr=0.1, schedule="constant", **COMMON),
+    64: edu.TrainConfig(epochs=6, lr=0.1, schedule="cosine", **COMMON),
 }
 
 

@@ -6,6 +6,7 @@ vision tell apart; lines differ in marker and dash as well, so that a grey print
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 
 import matplotlib as mpl
@@ -27,8 +28,18 @@ def course_style() -> Iterator[None]:
         yield
 
 
+class CourseFigure(Figure):
+    """A figure that a notebook shows by itself, whichever matplotlib backend is set, and that no window holds."""
+
+    def _repr_png_(self) -> bytes:
+        """PNG at the style's resolution."""
+        picture = BytesIO()
+        self.savefig(picture, format="png", dpi=self.dpi)
+        return picture.getvalue()
+
+
 def new_figure(rows: int = 1, columns: int = 1, *, width: float = 7.0, height: float = 3.4, **grid: object) -> Figure:
-    """A figure with `rows × columns` axes that belongs to no window and need not be closed.
+    """A figure with `rows × columns` axes.
 
     Args:
         rows: axes from top to bottom.
@@ -37,7 +48,7 @@ def new_figure(rows: int = 1, columns: int = 1, *, width: float = 7.0, height: f
         height: likewise.
         grid: passed on to `Figure.subplots`, for example `sharey=True`.
     """
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = CourseFigure(figsize=(width, height), layout="constrained")
     figure.subplots(rows, columns, squeeze=False, **grid)  # type: ignore[arg-type]
     return figure
 

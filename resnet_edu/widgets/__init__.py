@@ -1,0 +1,6 @@
+"""The explorers: a few lines of ipywidgets each, around a figure of `plots`."""
+
+from .depth import depth_and_skip
+from .explorer import explorer
+
+__all__ = ["depth_and_skip", "explorer"]
