@@ -35,8 +35,7 @@ def load_state(model: nn.Module, state: Mapping[str, Tensor], *, name: str) -> N
     refuse_what_is_no_state(state, name)
     own = model.state_dict()
     counters = {key: value for key, value in own.items() if key.endswith("num_batches_tracked")}
-    state = {**counters, **state}
-    missing = [key for key in own if key not in state]
+    missing = [key for key in own if key not in state and key not in counters]
     unexpected = [key for key in state if key not in own]
     misshapen = [
         f"{key}: got {tuple(state[key].shape)}, the net has {tuple(own[key].shape)}"
@@ -50,14 +49,14 @@ def load_state(model: nn.Module, state: Mapping[str, Tensor], *, name: str) -> N
     ]
     if faults:
         raise WrongCheckpoint(f"These weights do not fit {name}: {', '.join(faults)}. {advice(state)}")
-    model.load_state_dict(state)
+    model.load_state_dict({**counters, **state})
 
 
 def refuse_what_is_no_state(state: object, name: str) -> None:
     """Raise `WrongCheckpoint` unless `state` maps names to tensors; point to the weights where they are near."""
     if not isinstance(state, Mapping) or not state:
         raise WrongCheckpoint(
-            f"Expected weights of {name} by parameter name, got {type(state).__name__}: {state!r:.60}."
+            f"Expected weights of {name} by parameter name, got {type(state).__name__} ({state!r:.40})."
         )
     others = [key for key, value in state.items() if not isinstance(key, str) or not isinstance(value, Tensor)]
     if others:
@@ -87,13 +86,14 @@ def fitting(state: Mapping[str, Tensor]) -> list[str]:
     matrices = [shape for shape in shapes.values() if len(shape) == 2]
     if not kernels or not matrices:
         return []
-    sizes = {"num_classes": matrices[-1][0], "in_channels": kernels[0][1]}
+    sizes = {"num_classes": matrices[-1][0], "in_channels": kernels[0][1], "width": kernels[0][0]}
+    layers = sum(len(shapes[key]) > 1 and "shortcut" not in key and "downsample" not in key for key in shapes)
     return [
-        call(name, {**sizes, **chosen})
+        call(name, chosen)
         for name in available()
-        if layers_in(name) <= len(shapes)  # spares building the very deep nets for weights of a shallow one
-        for chosen in variants(name)
-        if shapes_of(name, {**sizes, **chosen}) == shapes
+        if layers_in(name) in (layers, None)
+        for chosen in variants(name, sizes)
+        if shapes_of(name, chosen) == shapes
     ]
 
 
@@ -104,21 +104,25 @@ def call(name: str, chosen: Mapping[str, object]) -> str:
     return f"build({', '.join([repr(name), *typed])})"
 
 
-def layers_in(name: str) -> int:
-    """The depth a name speaks of: 34 for "resnet34", 0 for "alexnet"."""
+def layers_in(name: str) -> int | None:
+    """The depth a name speaks of: 34 for "resnet34", `None` for "alexnet"."""
     digits = "".join(character for character in name if character.isdigit())
-    return int(digits or 0)
+    return int(digits) if digits else None
 
 
-def variants(name: str) -> list[dict[str, object]]:
-    """Every combination of those options of the network that change its weights."""
+def variants(name: str, sizes: Mapping[str, int]) -> list[dict[str, Any]]:
+    """The `sizes` the network has an option for, with every combination of its options that change its weights."""
     known = options(name)
+    chosen = {option: value for option, value in sizes.items() if option in known}
     open_options = {option: values for option, values in VARIANTS.items() if option in known}
-    return [dict(zip(open_options, values, strict=True)) for values in product(*open_options.values())]
+    return [{**chosen, **dict(zip(open_options, values, strict=True))} for values in product(*open_options.values())]
 
 
 def shapes_of(name: str, chosen: Mapping[str, Any]) -> dict[str, torch.Size]:
-    """Shapes of a network's weights by name, found without memory for them."""
-    with torch.device("meta"):
-        model = build(name, **chosen)
+    """Shapes of a network's weights by name, found without memory for them; none if it cannot be built so."""
+    try:
+        with torch.device("meta"):
+            model = build(name, **chosen)
+    except ValueError:
+        return {}
     return {key: value.shape for key, value in model.state_dict().items() if not key.endswith("num_batches_tracked")}
