@@ -228,7 +228,7 @@ def six_curves() -> Study:
         "healthy": Setting("resnet20", net, images, replace(config, schedule="cosine")),
         "overfitting": Setting("resnet20", net, {**images, "limit": 60}, replace(config, batch_size=20, lr=0.02)),
         "learning rate too high": Setting("resnet20", net, images, replace(config, lr=20.0)),
-        "learning rate too low": Setting("resnet20", net, images, replace(config, lr=2e-5)),
+        "learning rate too low": Setting("resnet20", net, images, replace(config, lr=3e-4)),
         "labels shuffled": Setting("resnet20", net, images, config, shuffle_labels=True),
         "degradation: shallow": Setting("plain20", net, images, replace(config, schedule="cosine", lr=0.1)),
         "degradation: deep": Setting("plain56", net, images, replace(config, schedule="cosine", lr=0.1)),

@@ -228,7 +228,7 @@ he, others = edu.facts.HE_CIFAR10, edu.facts.RERUNS_CIFAR10["nabla0001"]
 print("CIFAR-10 test error (%)    He et al. 2015    rerun by nabla0001 (5 runs)    here: mnist5k, 6 passes")
 for name in ("plain20", "plain56", "resnet20", "resnet56"):
     ours = f"{table['test_error', 'mean'][name]:5.1f} ± {table['test_error', 'std'][name]:4.1f}"
-    print(f"{name:>22}    {he[name] if name in he else 'figure only':>14}    {others[name]:>27}    {ours:>23}")
+    print(f"{name:>22}    {he.get(name, 'figure only')!s:>14}    {others[name]!s:>27}    {ours:>23}")
 
 # %% [markdown]
 # ### Explore: depth and skip
@@ -472,7 +472,7 @@ assert min(norms["plain56"]) > min(norms["plain20"]) / 2, "not vanishing gradien
 assert counts[0] == counts[1], "not a lack of parameters"
 assert difference < 1e-5, "the construction holds"
 assert he["resnet1202"].value > he["resnet110"].value, "deeper is not better without end"
-print(f"ResNet-110 {he['resnet110']}, ResNet-1202 {he['resnet1202']} test error on CIFAR-10 ({he['resnet110'].source})")
+print(f"ResNet-110: {he['resnet110']}, ResNet-1202: {he['resnet1202']} test error on CIFAR-10 ({he['resnet110'].source})")
 
 # %% [markdown]
 # ## Summary

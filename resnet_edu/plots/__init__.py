@@ -5,6 +5,7 @@ from .depth import depth_and_skip, depth_and_skip_grid
 from .gradients import gradients_by_layer
 from .images import image_grid
 from .landscape import loss_surfaces
+from .predictions import photo_predictions
 from .style import course_style
 
 __all__ = [
@@ -17,5 +18,6 @@ __all__ = [
     "image_grid",
     "learning_curves",
     "loss_surfaces",
+    "photo_predictions",
     "six_curves",
 ]

