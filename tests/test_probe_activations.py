@@ -1,0 +1,134 @@
+"""Outputs of layers: equal to a walk by hand, copied in time, and every hook removed."""
+
+import copy
+
+import pytest
+import torch
+import torchvision
+from hypothesis import given, settings, strategies as st
+from torch import Tensor, nn
+
+from resnet_edu.errors import UnknownName
+from resnet_edu.models.cifar import CifarNet
+from resnet_edu.probe import activations, forward_statistics
+
+
+def hooks(model: nn.Module) -> int:
+    return sum(len(module._forward_hooks) + len(module._forward_pre_hooks) for module in model.modules())
+
+
+def test_outputs_equal_a_walk_by_hand() -> None:
+    model, x = CifarNet(8, width=4, in_channels=1).eval(), torch.randn(2, 1, 8, 8)
+    with activations(model) as seen, torch.no_grad():
+        logits = model(x)
+    with torch.no_grad():
+        stem = model.bn1(model.conv1(x))
+        block = model.layer1[0]
+        inner = block.relu1(block.bn1(block.conv1(stem.relu())))  # type: ignore[union-attr, operator]
+    assert torch.equal(seen["bn1"], stem)
+    assert torch.equal(seen["relu"], stem.relu())
+    assert torch.equal(seen["layer1.0.relu1"], inner)
+    assert torch.equal(seen["linear"], logits)
+    assert list(seen)[:3] == ["conv1", "bn1", "relu"]
+
+
+def test_copies_are_taken_before_an_in_place_relu_overwrites_them() -> None:
+    model, x = torchvision.models.resnet18(num_classes=3).eval(), torch.randn(1, 3, 32, 32)
+    with activations(model, ["bn1", "relu", "layer1.0.bn2", "layer1.0.relu"]) as seen, torch.no_grad():
+        model(x)
+    assert (seen["bn1"] < 0).any()
+    assert torch.equal(seen["relu"], seen["bn1"].relu())
+    # torchvision runs one ReLU twice per block: after the first batch norm, and after the addition.
+    assert torch.equal(seen["layer1.0.relu#2"], (seen["layer1.0.bn2"] + maxpooled(seen["relu"])).relu())
+
+
+def maxpooled(x: Tensor) -> Tensor:
+    return nn.functional.max_pool2d(x, 3, 2, 1)
+
+
+def test_containers_can_be_chosen_and_gradients_do_not_hang_on() -> None:
+    model, x = CifarNet(8, width=4, in_channels=1), torch.randn(2, 1, 8, 8)
+    with activations(model, ["layer1", "layer3.0"]) as seen:
+        model(x)
+    assert {name: tuple(value.shape) for name, value in seen.items()} == {
+        "layer1": (2, 4, 8, 8),
+        "layer3.0": (2, 16, 2, 2),
+    }
+    assert not any(value.requires_grad for value in seen.values())
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.sampled_from(["conv1", "layer1.0.relu1", "layer2", "linear"])), st.booleans())
+def test_the_number_of_hooks_is_the_same_afterwards(layers: list[str], fail: bool) -> None:
+    model = CifarNet(8, width=4, in_channels=1).eval()
+    model.conv1.register_forward_hook(lambda *_: None)
+    before = hooks(model)
+    if fail:
+        with pytest.raises(ValueError, match="channel"), activations(model, layers):
+            model(torch.zeros(1, 2, 8, 8))
+    else:
+        with activations(model, layers) as seen:
+            assert hooks(model) == before + len(set(layers))
+            model(torch.zeros(1, 1, 8, 8))
+        assert set(seen) == set(layers)
+    assert hooks(model) == before
+
+
+def test_unknown_layers_are_refused_with_the_nearest_name() -> None:
+    model = CifarNet(8)
+    with (
+        pytest.raises(UnknownName, match=r"Did you mean 'layer1\.0\.relu\d'"),
+        activations(model, ["conv1", "layer1.0.relu"]),
+    ):
+        pass
+    with pytest.raises(ValueError, match=r"Write \['conv1'\]"), activations(model, "conv1"):
+        pass
+    assert hooks(model) == 0
+
+
+def test_a_layer_with_several_outputs_is_refused() -> None:
+    model = CifarNet(8, width=4, heads={"digit": 10, "parity": 2}, in_channels=1)
+    with pytest.raises(ValueError, match=r"puts out a dict.*digit, parity"), activations(model, ["linear"]):
+        model(torch.zeros(2, 1, 8, 8))
+    assert hooks(model) == 0
+    with activations(model) as seen:
+        model(torch.zeros(2, 1, 8, 8))
+    assert seen["linear.parity"].shape == (2, 2)
+
+
+def test_statistics_of_known_outputs() -> None:
+    model = nn.Sequential(nn.Linear(1, 1), nn.ReLU())
+    nn.init.constant_(model[0].weight, 2.0)  # type: ignore[arg-type]
+    nn.init.constant_(model[0].bias, -1.0)  # type: ignore[arg-type]
+    linear, relu = forward_statistics(model, torch.tensor([[0.0], [1.0], [2.0], [-1.0]]))  # −1, 1, 3, −3
+    assert (linear.name, linear.kind, relu.name, relu.kind) == ("0", "Linear", "1", "ReLU")
+    assert (linear.mean, linear.zeros) == (0.0, 0.0)
+    assert linear.std == pytest.approx(5**0.5)
+    assert (relu.mean, relu.zeros) == (1.0, 0.5)
+    assert relu.std == pytest.approx(1.5**0.5)
+
+
+@settings(max_examples=10, deadline=None)
+@given(side=st.integers(4, 9), n=st.integers(2, 4), training=st.booleans())
+def test_statistics_equal_those_of_the_collected_outputs(side: int, n: int, training: bool) -> None:
+    model, x = CifarNet(8, width=4, in_channels=1).train(training), torch.randn(n, 1, side, side)
+    rows = forward_statistics(model, x)
+    with activations(model) as seen:
+        model(x)
+    assert [row.name for row in rows] == list(seen)
+    for row in rows:
+        values = seen[row.name]
+        assert row.mean == pytest.approx(values.mean().item(), abs=1e-6)
+        assert row.std == pytest.approx(values.std(correction=0).item(), abs=1e-6)
+        assert row.zeros == pytest.approx(float((values == 0).sum()) / values.numel(), abs=1e-6)
+
+
+def test_statistics_leave_no_trace() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Dropout()).train()
+    x = 5 + torch.randn(8, 1, 6, 6)
+    before, randomness = copy.deepcopy(model.state_dict()), torch.get_rng_state()
+    rows = forward_statistics(model, x)
+    assert rows[1].mean == pytest.approx(0, abs=1e-5)  # train mode: this batch's own statistics
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+    assert torch.equal(torch.get_rng_state(), randomness)
+    assert hooks(model) == 0

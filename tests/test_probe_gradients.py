@@ -1,0 +1,239 @@
+"""Gradient norms and shattered gradients, held to plain autograd and to nets whose gradient is known."""
+
+import copy
+import itertools
+import math
+
+import pytest
+import torch
+import torchvision
+from hypothesis import given, settings, strategies as st
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from resnet_edu.models.cifar import CifarNet
+from resnet_edu.probe import autocorrelation, gradient_norms, input_output_gradients
+
+
+def batch(n: int = 4, side: int = 8, channels: int = 1) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(n, channels, side, side, generator=generator), torch.arange(n) % 3
+
+
+def by_backward(model: nn.Module, images: Tensor, labels: Tensor, weight: str, layer: str) -> tuple[float, float]:
+    """The oracle: a plain backward pass through a copy, with `retain_grad` on one layer's output."""
+    model = copy.deepcopy(model)
+    kept: list[Tensor] = []
+    handle = model.get_submodule(layer).register_forward_hook(lambda *args: kept.append(args[2]))
+    output = model(images)
+    handle.remove()
+    kept[0].retain_grad()
+    F.cross_entropy(output, labels).backward()
+    weight_gradient, output_gradient = model.get_parameter(weight).grad, kept[0].grad
+    assert weight_gradient is not None
+    assert output_gradient is not None
+    return weight_gradient.norm().item(), output_gradient.norm().item()
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("residual", [True, False])
+def test_norms_equal_a_plain_backward_pass(training: bool, residual: bool) -> None:
+    model = CifarNet(8, residual=residual, width=4, num_classes=3, in_channels=1).train(training)
+    images, labels = batch()
+    rows = {row.name: row for row in gradient_norms(model, images, labels)}
+    for layer in ("conv1", "layer2.0.conv1", "layer3.0.conv2", "linear"):
+        weight, activation = by_backward(model, images, labels, f"{layer}.weight", layer)
+        assert rows[layer].weight == pytest.approx(weight, rel=1e-4)
+        assert rows[layer].activation == pytest.approx(activation, rel=1e-4)
+
+
+def test_a_linear_net_has_the_gradient_of_the_formula() -> None:
+    # L = mean(w₂ w₁ x): dL/dw₁ = w₂ · mean(x), dL/dw₂ = w₁ · mean(x), dL/d(w₁x) = w₂ / n for each of n samples.
+    model = nn.Sequential(nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False))
+    for layer, value in zip(model, (3.0, -5.0), strict=True):
+        nn.init.constant_(layer.weight, value)  # type: ignore[arg-type]
+    x = torch.tensor([[1.0], [2.0], [6.0], [7.0]])
+    first, second = gradient_norms(model, x, torch.zeros(4, dtype=torch.int64), loss=lambda out, _: out.mean())
+    assert (first.name, second.name) == ("0", "1")
+    assert first.weight == pytest.approx(5 * 4.0)
+    assert second.weight == pytest.approx(3 * 4.0)
+    assert first.activation == pytest.approx(5 / 4 * math.sqrt(4))
+    assert second.activation == pytest.approx(1 / 4 * math.sqrt(4))
+
+
+def test_in_place_relus_do_not_change_what_is_measured() -> None:
+    images, labels = batch(side=6, channels=3)
+    torch.manual_seed(0)
+    clean = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(16, 3))
+    in_place = copy.deepcopy(clean)
+    in_place[1], in_place[3] = nn.ReLU(inplace=True), nn.ReLU(inplace=True)
+    assert gradient_norms(in_place, images, labels) == gradient_norms(clean, images, labels)
+
+
+def test_a_layer_that_runs_twice_counts_once_with_both_outputs() -> None:
+    layer = nn.Linear(1, 1, bias=False)
+    nn.init.constant_(layer.weight, 2.0)
+    twice = nn.Sequential(layer, layer)  # out = w²x, so dL/dw = 2wx; dL/dout₁ = w, dL/dout₂ = 1
+    rows = gradient_norms(twice, torch.ones(1, 1), torch.zeros(1, dtype=torch.int64), loss=lambda out, _: out.sum())
+    assert len(rows) == 1
+    assert rows[0].weight == pytest.approx(4.0)
+    assert rows[0].activation == pytest.approx(math.sqrt(2**2 + 1))
+
+
+def test_torchvision_and_frozen_weights_work() -> None:
+    model = torchvision.models.resnet18(num_classes=3)
+    expected = gradient_norms(model, *batch(2, 32, 3))
+    model.requires_grad_(False)
+    assert gradient_norms(model, *batch(2, 32, 3)) == expected
+    assert len(expected) == 21  # 17 convolutions, 3 projections, 1 linear layer
+
+
+def test_nothing_in_the_model_changes() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Dropout(), nn.Flatten(), nn.Linear(72, 3)).train()
+    model[0].weight.grad = torch.ones_like(model[0].weight)  # type: ignore[arg-type]
+    before, randomness = copy.deepcopy(model.state_dict()), torch.get_rng_state()
+    gradient_norms(model, *batch())
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+    assert torch.equal(torch.get_rng_state(), randomness)
+    assert torch.equal(model[0].weight.grad, torch.ones_like(model[0].weight))  # type: ignore[arg-type]
+    assert all(p.grad is None for name, p in model.named_parameters() if name != "0.weight")
+    assert not any(module._forward_hooks for module in model.modules())
+    assert model.training
+
+
+def test_hooks_go_even_when_the_loss_fails() -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
+
+    def fails(output: Tensor, labels: Tensor) -> Tensor:
+        raise RuntimeError("on purpose")
+
+    with pytest.raises(RuntimeError, match="on purpose"):
+        gradient_norms(model, *batch(), loss=fails)
+    assert not any(module._forward_hooks for module in model.modules())
+
+
+def test_it_works_inside_no_grad_and_for_a_lone_layer() -> None:
+    with torch.no_grad():
+        rows = gradient_norms(nn.Linear(5, 3), torch.randn(4, 5), torch.arange(4) % 3)
+    assert [row.name for row in rows] == ["Linear"]
+    assert rows[0].weight > 0
+
+
+@settings(max_examples=15, deadline=None)
+@given(widths=st.lists(st.integers(1, 5), min_size=1, max_size=4), n=st.integers(1, 5), scale=st.floats(0.1, 10))
+def test_scaling_the_loss_scales_every_norm(widths: list[int], n: int, scale: float) -> None:
+    sizes = [4, *widths, 3]
+    model = nn.Sequential(*(nn.Linear(a, b) for a, b in itertools.pairwise(sizes)))
+    x, labels = torch.randn(n, 4), torch.arange(n) % 3
+    once = gradient_norms(model, x, labels)
+    scaled = gradient_norms(model, x, labels, loss=lambda out, y: scale * F.cross_entropy(out, y))
+    assert [row.name for row in once] == [str(i) for i in range(len(sizes) - 1)]
+    for a, b in zip(once, scaled, strict=True):
+        assert b.weight == pytest.approx(scale * a.weight, rel=1e-4, abs=1e-7)
+        assert b.activation == pytest.approx(scale * a.activation, rel=1e-4, abs=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (torch.zeros(3, dtype=torch.int64), "for 4 images"),
+        (torch.zeros(4), "int64"),
+        (torch.tensor([0, 1, 2, 3]), "0 to 3, but the model has 3 classes"),
+        (torch.tensor([0, 1, 2, -1]), "from -1 to 2"),
+    ],
+)
+def test_labels_that_do_not_fit_are_refused(labels: Tensor, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        gradient_norms(nn.Sequential(nn.Flatten(), nn.Linear(64, 3)), batch()[0], labels)
+
+
+def test_models_that_do_not_fit_are_refused() -> None:
+    images, labels = batch()
+    with pytest.raises(ValueError, match="no convolution"):
+        gradient_norms(nn.Flatten(), images, labels)
+    with pytest.raises(ValueError, match=r"shape \(4, 2, 6, 6\), expected logits"):
+        gradient_norms(nn.Conv2d(1, 2, 3), images, labels)
+    with pytest.raises(ValueError, match="empty batch"):
+        gradient_norms(nn.Flatten(), images[:0], labels[:0])
+    heads = CifarNet(8, width=4, in_channels=1, heads={"digit": 3, "parity": 2})
+    with pytest.raises(ValueError, match="returned a dict"):
+        gradient_norms(heads, images, labels)
+    assert gradient_norms(heads, images, labels, loss=lambda out, y: F.cross_entropy(out["digit"], y))[0].weight > 0
+
+
+def test_input_output_gradients_of_known_functions() -> None:
+    x = torch.linspace(-2, 2, 9)
+    assert torch.allclose(input_output_gradients(lambda t: t**3, x), 3 * x**2)
+    model = nn.Linear(2, 1)
+    gradients = input_output_gradients(model, torch.randn(5, 2))
+    assert torch.allclose(gradients, model.weight.detach().expand(5, 2))
+    assert all(p.grad is None for p in model.parameters())
+
+
+def test_a_classifier_has_no_single_output() -> None:
+    with pytest.raises(ValueError, match=r"shape \(5, 3\) for 5 inputs"):
+        input_output_gradients(nn.Linear(2, 3), torch.randn(5, 2))
+
+
+@settings(max_examples=25, deadline=None)
+@given(n=st.integers(3, 20), seed=st.integers(0, 100))
+def test_autocorrelation_equals_the_loop(n: int, seed: int) -> None:
+    series = torch.randn(n, generator=torch.Generator().manual_seed(seed)).double()
+    mean = sum(series.tolist()) / n
+    total = sum((v - mean) ** 2 for v in series.tolist())
+    lags = [0, 1, n - 1]
+    loop = [sum((series[i] - mean) * (series[i + lag] - mean) for i in range(n - lag)) / total for lag in lags]
+    assert torch.allclose(autocorrelation(series, lags), torch.stack(loop))  # type: ignore[arg-type]
+    assert torch.allclose(autocorrelation(torch.stack([series, -series], 1), lags)[:, 1], torch.stack(loop))  # type: ignore[arg-type]
+
+
+def test_autocorrelation_at_the_ends() -> None:
+    ramp = torch.linspace(-1, 1, 200)
+    noise = torch.randn(5000, generator=torch.Generator().manual_seed(0))
+    assert autocorrelation(ramp, [0, 1])[0] == 1
+    assert autocorrelation(ramp, [1])[0] > 0.95
+    assert autocorrelation(noise, [1])[0].abs() < 0.05
+    with pytest.raises(ValueError, match="lag 200 for a series of 200"):
+        autocorrelation(ramp, [1, 200])
+
+
+class DeepNet(nn.Module):
+    """1 → 200 → … → 1; `branch` None is plain, a number is a residual net with its branches scaled by it."""
+
+    def __init__(self, depth: int, branch: float | None) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(1, 200), nn.Linear(200, 1)
+        self.hidden = nn.ModuleList(nn.Linear(200, 200) for _ in range(depth - 1))
+        self.branch = branch
+        for layer in (self.first, self.last, *self.hidden):
+            assert isinstance(layer, nn.Linear)
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            nn.init.zeros_(layer.bias)
+        nn.init.normal_(self.first.bias)  # without it the net is x times a constant on either side of 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x)
+        for layer in self.hidden:
+            out = layer(x.relu())
+            x = out if self.branch is None else x + self.branch * out
+        return self.last(x.relu())
+
+
+@pytest.mark.slow
+def test_shattered_gradients_are_reproduced() -> None:
+    """Balduzzi et al. 2017, figure 1 and 2: plain gradients turn to noise with depth, residual ones do not."""
+    x = torch.linspace(-2, 2, 256)[:, None]
+
+    def curve(depth: int, branch: float | None) -> list[float]:
+        runs = []
+        for seed in range(20):
+            torch.manual_seed(seed)
+            runs.append(input_output_gradients(DeepNet(depth, branch), x)[:, 0])
+        return autocorrelation(torch.stack(runs, dim=1), [1, 4]).mean(dim=1).tolist()
+
+    half = 0.5**0.5
+    assert curve(1, None) == pytest.approx([0.98, 0.93], abs=0.02)
+    assert curve(24, None) == pytest.approx([0.84, 0.55], abs=0.07)
+    assert curve(24, half) == pytest.approx([0.94, 0.79], abs=0.05)
+    assert curve(50, None) == pytest.approx([0.73, 0.43], abs=0.07)
+    assert curve(50, half) == pytest.approx([0.87, 0.61], abs=0.07)
