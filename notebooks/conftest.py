@@ -47,6 +47,7 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["RESNET_EDU_PROGRESS"] = str(folder / "progress.json")
     os.environ["TORCH_HOME"] = str(folder / "torch")  # this machine's cached weights must not matter
     os.environ.update(http_proxy=CLOSED_PORT, https_proxy=CLOSED_PORT, no_proxy="127.0.0.1,localhost", CI="true")
+    os.environ["PYTHONPATH"] = str(Path(__file__).resolve().parent.parent)  # this clone's package
     os.environ.pop("MPLBACKEND", None)
 
 
@@ -62,8 +63,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return
     kept, left_out = [], []
     for item in items:
-        learners = isinstance(item, IPyNbCell) and item.path.parent.name != "solutions"
-        (left_out if learners and not tags(item) & STAND_ALONE else kept).append(item)
+        stands_alone = not isinstance(item, IPyNbCell) or tags(item) & STAND_ALONE
+        (kept if stands_alone or item.path.parent.name == "solutions" else left_out).append(item)
     config.hook.pytest_deselected(items=left_out)
     items[:] = kept
 
