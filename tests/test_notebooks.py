@@ -96,7 +96,9 @@ def names_missing(code: str, known: set[str]) -> set[str]:
 @every_lesson
 def test_learners_edition_is_what_the_source_builds(source: Path) -> None:
     text = nbformat.writes(build.learners_edition(build.read_source(source))).rstrip("\n") + "\n"
-    assert (build.HERE / f"{source.stem}.ipynb").read_text(encoding="utf-8") == text, "run: make notebooks"
+    path = build.HERE / f"{source.stem}.ipynb"
+    assert path.exists(), f"{path.name} is not built; run: make notebooks"
+    assert path.read_text(encoding="utf-8") == text, "run: make notebooks"
 
 
 @every_lesson
