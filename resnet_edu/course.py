@@ -79,6 +79,18 @@ def lessons(edition: Edition = "learner") -> list[Lesson]:
     return lessons_in(folder)
 
 
+def require_lessons(edition: Edition = "learner") -> list[Lesson]:
+    """The lessons of one edition, at least one.
+
+    Raises:
+        ValueError: none has been built, or the installation lacks them; says how to get them.
+    """
+    found = lessons(edition)
+    if not found:
+        raise ValueError(f"No lessons in {notebooks()}. {how_to_get_lessons()}")
+    return found
+
+
 def lessons_in(folder: Path) -> list[Lesson]:
     """The files `NN_name.ipynb` of a folder as lessons, in their order."""
     found = [(re.fullmatch(r"(\d\d)_\w+", path.stem), path) for path in sorted(folder.glob("*.ipynb"))]
@@ -107,9 +119,7 @@ def find_lesson(name: str, edition: Edition = "learner") -> Lesson:
         UnknownName: no lesson of that name; says the nearest one.
         ValueError: the course has no lessons at all.
     """
-    known = lessons(edition)
-    if not known:
-        raise ValueError(f"No lessons in {notebooks()}. {how_to_get_lessons()}")
+    known = require_lessons(edition)
     for lesson in known:
         names = {lesson.name, lesson.name[3:], f"{lesson.number}", f"{lesson.number:02}", lesson.path.name}
         if name.strip().lower() in names:
@@ -136,9 +146,7 @@ def copy_lessons(folder: Path) -> CopyReport:
         ValueError: the folder is a file, or the course has no lessons.
         OSError: the folder cannot be written.
     """
-    sources = {lesson.path.name: lesson.path for lesson in lessons("learner")}
-    if not sources:
-        raise ValueError(f"No lessons in {notebooks()}. {how_to_get_lessons()}")
+    sources = {lesson.path.name: lesson.path for lesson in require_lessons("learner")}
     sources |= {f"solutions/{lesson.path.name}": lesson.path for lesson in lessons("worked")}
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder} is a file. Name a folder for your lessons; it is made if missing.")

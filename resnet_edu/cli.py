@@ -1,0 +1,218 @@
+"""The command `resnet-edu`: reads options, calls the library, prints what it returns.
+
+What goes wrong is told in one line on stderr, with exit code 2; an interrupt ends with 130.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from . import __version__, course, tables
+
+if TYPE_CHECKING:
+    from .history import History
+    from .rehearse import Rehearsal
+
+
+def examples(*commands: str) -> str:
+    """The last lines of a command's help; the first character keeps typer from joining them."""
+    return "\b\nExamples:\n" + "\n".join(f"  resnet-edu {command}" for command in commands)
+
+
+app = typer.Typer(
+    help="Learn deep convolutional networks by building them: LeNet to ResNet.",
+    epilog=examples("doctor", "lab", "lab --help"),
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+# typer brings its own copy of click, or uses an installed one; this is the base class of usage errors in either.
+ClickException: Any = typer.BadParameter.__mro__[2]
+COLUMNS = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("cells"), TimeElapsedColumn()
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
+
+
+def main() -> None:
+    """The entry point of `resnet-edu` and `python -m resnet_edu`."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command; its exit code. No traceback unless it is a bug."""
+    try:
+        result = app(args=list(arguments), prog_name="resnet-edu", standalone_mode=False)
+        code = result if isinstance(result, int) else 0
+        return complain("interrupted.", code=130) if code == 130 else code
+    except (KeyboardInterrupt, typer.Abort):
+        return complain("interrupted.", code=130)
+    except ClickException as error:
+        context = getattr(error, "ctx", None)
+        message = error.format_message().rstrip(".")
+        return complain(f"{message}. See: {context.command_path if context else 'resnet-edu'} --help")
+    except ModuleNotFoundError as error:
+        return complain(f"{error}. See what is missing: resnet-edu doctor")
+    except OSError as error:
+        return complain(f"{error.strerror}: {error.filename}" if error.strerror and error.filename else str(error))
+    except ValueError as error:
+        return complain(str(error))
+
+
+def complain(message: str, *, code: int = 2) -> int:
+    """One line on stderr; returns the exit code."""
+    print(f"resnet-edu: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+def show_version(wanted: bool) -> None:
+    """The callback of --version."""
+    if wanted:
+        print(f"resnet-edu {__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def start(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", callback=show_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    """Learn deep convolutional networks by building them: LeNet to ResNet."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+@app.command(epilog=examples("lab", "lab ~/resnets", "lab --lesson 6 --no-browser"))
+def lab(
+    folder: Annotated[Path | None, typer.Argument(metavar="DIR", help="Your folder; default my-course.")] = None,
+    lesson: Annotated[str | None, typer.Option(help="Open on this lesson: 6, 06_degradation.")] = None,
+    port: Annotated[int, typer.Option(help="First port to try.")] = 8888,
+    browser: Annotated[
+        bool | None, typer.Option("--browser/--no-browser", help="Default: if there is a display.")
+    ] = None,
+) -> None:
+    """Open your copy of the lessons in JupyterLab.
+
+    Lessons are copied to DIR, the worked ones to DIR/solutions. What you have changed is never overwritten.
+    """
+    from .lab import default_folder, has_display, lab_command, prepare, serve
+
+    folder = folder or default_folder(Path.cwd())
+    found = course.find_lesson(lesson) if lesson else course.require_lessons()[0]
+    report = prepare(folder)
+    shown = has_display() if browser is None else browser
+    command = lab_command(folder, lesson=found.name, port=port, browser=shown)
+    counts = {"added": report.added, "updated": report.updated, "kept as you changed them": report.kept}
+    done = ", ".join(f"{len(names)} {what}" for what, names in counts.items() if names)
+    print(f"Your lessons are in {folder}{f' ({done})' if done else ''}.")
+    for name in report.outdated:
+        print(f"{name}: the course has a newer edition; yours is kept. To get it, rename yours and start again.")
+    print(
+        "JupyterLab is starting. Ctrl-C here ends it." + ("" if shown else " Open the http address below in a browser.")
+    )
+    if os.environ.get("SSH_CONNECTION"):
+        print("On your own machine first run: ssh -N -L PORT:127.0.0.1:PORT HOST, with the PORT of that address.")
+    raise typer.Exit(serve(command))
+
+
+@app.command(epilog=examples("doctor", "doctor --json"))
+def doctor(as_json: AsJson = False) -> None:
+    """Say whether this machine can run the course, and what mends it. Exit code 1 if it cannot."""
+    from .doctor import diagnose
+
+    found = diagnose()
+    failed = [finding.name for finding in found if finding.status == "fail"]
+    if as_json:
+        print(json.dumps([asdict(finding) for finding in found], indent=1))
+    else:
+        Console().print(tables.findings(found))
+        print(f"The course cannot run here: see {', '.join(failed)}." if failed else "The course can run here.")
+    raise typer.Exit(1 if failed else 0)
+
+
+@app.command(epilog=examples("rehearse", "rehearse 1 6 --cells 5", "rehearse --edition learner --json"))
+def rehearse(
+    names: Annotated[list[str] | None, typer.Argument(metavar="LESSON", help="6, 06_degradation; default all.")] = None,
+    out: Annotated[Path, typer.Option(help="Where the HTML pages go.")] = Path("build/rehearsal"),
+    edition: Annotated[str, typer.Option(help="worked or learner.")] = "worked",
+    cells: Annotated[int, typer.Option(min=0, help="List this many of the slowest cells of each lesson.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Run lessons on this machine, one after the other, and measure them. Exit code 1 if a cell fails."""
+    from .rehearse import rehearse as rehearse_lesson
+
+    known = cast(course.Edition, edition)
+    lessons = [course.find_lesson(name, known) for name in names or []] or course.require_lessons(known)
+    runs: list[Rehearsal] = []
+    with Progress(*COLUMNS, console=Console(stderr=True)) as progress:
+        for lesson in lessons:
+            task = progress.add_task(lesson.name, total=None)
+
+            def show(done: int, total: int, task: TaskID = task) -> None:
+                progress.update(task, completed=done, total=total)
+
+            runs.append(rehearse_lesson(lesson, out, on_cell=show))
+            progress.stop_task(task)
+    failed = [(each, each.failure) for each in runs if each.failure]
+    if as_json:
+        print(json.dumps([each.to_dict() for each in runs], indent=1))
+    else:
+        Console().print(tables.rehearsals(runs))
+        if cells:
+            Console().print(tables.slowest_cells(runs, count=cells))
+        print(conditions(runs))
+        print(f"The pages are in {out}.")
+    for each, failure in failed:
+        complain(f"{each.lesson}, cell {failure.number}, {failure.first_line!r}: {failure.error}")
+    raise typer.Exit(1 if failed else 0)
+
+
+def conditions(runs: Sequence["Rehearsal"]) -> str:
+    """What measured minutes must be quoted with."""
+    from . import runtime
+
+    machine, rates = runtime.machine(), [each.gflops for each in runs]
+    return (
+        f"Measured on {machine['cpu']}, {machine['cores']} cores, device {machine['device']}, profile "
+        f"{runtime.profile().name}; float32 matrix products at {min(rates):.0f} to {max(rates):.0f} GFLOP/s meanwhile."
+    )
+
+
+@app.command(epilog=examples("study --list", "study mnist5k-degradation --seeds 2 --out runs"))
+def study(
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="One study; default all.")] = None,
+    listed: Annotated[bool, typer.Option("--list", help="List the studies and what is recorded of them.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Where NAME.csv and NAME.json go; default assets/runs.")] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Run seeds 0 to N − 1 instead of the study's own.")] = None,
+) -> None:
+    """Run a study (networks × seeds) and record it. What is recorded already is not run again."""
+    from .study import STUDIES, find_study, run_study
+
+    folder = out or course.assets() / "runs"
+    chosen = [find_study(name)] if name else list(STUDIES.values())
+    if seeds is not None:
+        chosen = [replace(each, seeds=range(seeds)) for each in chosen]
+    if listed:
+        Console().print(tables.studies(chosen, folder))
+        return
+    for each in chosen:
+        print(f"{each.name}: {each.title}, {len(list(each.runs()))} runs, recorded in {folder}")
+        recorded = run_study(each, folder, progress=print_run)
+        if not set(each.runs()) <= set(recorded.epochs):
+            raise KeyboardInterrupt  # `fit` returns what it has; the same command goes on from there
+        Console().print(tables.recorded(recorded))
+
+
+def print_run(label: str, seed: int, history: "History | None") -> None:
+    """One line when a run ends."""
+    if history is not None:
+        last = history.last
+        errors = f"training error {last.train_error:.1f} %, test error {last.test_error:.1f} %"
+        print(f"  {label}, seed {seed}: {errors}, {history.seconds:.1f} s", flush=True)
