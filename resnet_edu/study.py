@@ -1,13 +1,13 @@
 """Studies: many runs (settings × seeds), recorded so that a lesson can show more than a laptop can run live.
 
 A study leaves two files, `NAME.csv` (one row per run and epoch) and `NAME.json` (what was run, on which
-machine, with which versions, when). Both are written anew, atomically, after every run: a study that is
-stopped goes on where it was, and a finished run is never run or written again.
+machine, with which versions, when). Both are replaced, atomically, after every run: a study that is stopped
+goes on where it was, and a finished run is never run again.
 """
 
 import csv
+import io
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
@@ -95,77 +95,74 @@ class Recorded:
         """The seeds that were run."""
         return sorted({seed for _, seed in self.epochs})
 
+    def of(self, setting: str) -> list[History]:
+        """The runs of one setting, in the order of their seeds.
+
+        Raises:
+            UnknownName: the study has no such setting.
+        """
+        if setting not in self.settings:
+            raise UnknownName(f"setting of the study {self.name}", setting, self.settings)
+        return [History(self.epochs[setting, seed]) for seed in self.seeds if (setting, seed) in self.epochs]
+
     def frame(self) -> "pandas.DataFrame":
         """A pandas table, one row per run and epoch."""
         import pandas
 
         return pandas.DataFrame(self.rows())
 
-    def last(self) -> "pandas.DataFrame":
-        """A pandas table, one row per run: its last epoch (never its best)."""
-        return self.frame().groupby(["setting", "seed"], sort=False).tail(1).reset_index(drop=True)
-
     def rows(self) -> list[dict[str, Any]]:
         """One dict per run and epoch."""
-        return [
-            {"setting": label, "seed": seed, **asdict(epoch)}
-            for (label, seed), epochs in self.epochs.items()
-            for epoch in epochs
-        ]
+        runs = self.epochs.items()
+        return [{"setting": label, "seed": seed, **asdict(epoch)} for (label, seed), run in runs for epoch in run]
 
     def save(self, folder: Path) -> None:
         """Write both files, each whole or not at all; the JSON last, since a run counts once it is listed there."""
-        folder.mkdir(parents=True, exist_ok=True)
-        table, record = folder / f"{self.name}.csv", folder / f"{self.name}.json"
-        with replacing(table) as path, path.open("w", newline="") as file:
-            names = ["setting", "seed", *(column.name for column in fields(Epoch))]
-            writer = csv.DictWriter(file, names, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(self.rows())
-        with replacing(record) as path:
-            values = {"study": self.name, "settings": self.settings, "runs": self.runs}
-            path.write_text(json.dumps(values, indent=1) + "\n")
-
-
-class replacing:  # noqa: N801 - read as a verb: `with replacing(file) as path`
-    """Write to a path beside `target`, which replaces it at the end if nothing went wrong."""
-
-    def __init__(self, target: Path) -> None:
-        self.target, self.path = target, target.with_name(f".{target.name}.{os.getpid()}")
-
-    def __enter__(self) -> Path:
-        return self.path
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            self.path.replace(self.target)
-        else:
-            self.path.unlink(missing_ok=True)
+        table = io.StringIO(newline="")
+        writer = csv.DictWriter(table, ["setting", "seed", *(c.name for c in fields(Epoch))], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows())
+        values = {"study": self.name, "settings": self.settings, "runs": self.runs}
+        course.write_atomically(folder / f"{self.name}.csv", table.getvalue().encode())
+        course.write_atomically(folder / f"{self.name}.json", json.dumps(values, indent=1).encode() + b"\n")
 
 
 def load_study(name: str, folder: Path | None = None) -> Recorded:
-    """Read a recorded study, `assets/runs` by default.
+    """Read a recorded study, from `assets/runs` by default.
 
     Raises:
-        ValueError: nothing is recorded under this name; the message has the command that makes it.
+        UnknownName: nothing is recorded under this name, and no study of the course has it.
+        ValueError: nothing is recorded yet, with the command that does it; or the record is damaged.
     """
     folder = folder or course.assets() / "runs"
     if not (folder / f"{name}.json").is_file():
+        find_study(name)
         raise ValueError(f"No study {name!r} is recorded in {folder}. Make it with: resnet-edu study {name}")
     return read_recorded(name, folder)
 
 
 def read_recorded(name: str, folder: Path) -> Recorded:
-    """The finished runs of a study; rows of a run that the JSON does not list are left out."""
-    values = json.loads((folder / f"{name}.json").read_text())
-    recorded = Recorded(name, values["settings"], values["runs"])
-    for run in values["runs"]:
-        recorded.epochs[run["setting"], run["seed"]] = []
-    with (folder / f"{name}.csv").open(newline="") as file:
-        for row in csv.DictReader(file):
-            run = row.pop("setting"), int(row.pop("seed"))
-            if run in recorded.epochs:
-                recorded.epochs[run].append(epoch_from(dict(row), f"{name}.csv"))
+    """The finished runs of a study; rows of a run that the JSON does not list are left out.
+
+    Raises:
+        ValueError: a file is missing or damaged, or a finished run lacks epochs.
+    """
+    table, record = folder / f"{name}.csv", folder / f"{name}.json"
+    try:
+        values = json.loads(record.read_text())
+        runs = {(run["setting"], str(run["seed"])): (run["setting"], run["seed"]) for run in values["runs"]}
+        recorded = Recorded(name, values["settings"], values["runs"], {run: [] for run in runs.values()})
+        with table.open(newline="") as file:
+            for row in csv.DictReader(file, restkey="more", restval=""):
+                run = runs.get((row.pop("setting"), row.pop("seed")))
+                if run:
+                    recorded.epochs[run].append(epoch_from(row, str(table)))
+        for (label, seed), epochs in recorded.epochs.items():
+            wanted = recorded.settings[label]["config"]["epochs"]
+            if [epoch.epoch for epoch in epochs] != list(range(1, wanted + 1)):
+                raise ValueError(f"{label}, seed {seed} has {len(epochs)} rows, expected epochs 1 to {wanted}")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{record} and {table.name} are damaged ({error}). Restore both, or remove both.") from error
     return recorded
 
 
@@ -183,15 +180,17 @@ def run_study(
         Everything recorded, old and new. After an interrupt: all runs that were finished.
 
     Raises:
-        ValueError: the folder holds runs of this name with other settings.
+        ValueError: the folder holds runs of this name with other settings, or a damaged record.
     """
     settings = json.loads(json.dumps({label: setting.to_dict() for label, setting in study.settings.items()}))
     recorded = Recorded(study.name, settings)
     if (folder / f"{study.name}.json").is_file():
         recorded = read_recorded(study.name, folder)
-        if recorded.settings != settings:
+        old, new = in_full(recorded.settings), in_full(settings)
+        changed = [label for label in {**old, **new} if old.get(label) != new.get(label)]
+        if changed:
             raise ValueError(
-                f"{folder / study.name}.json was recorded with other settings; "
+                f"{folder / study.name}.json was recorded with other settings of {', '.join(changed)}; "
                 "choose another folder with --out, or remove the two files."
             )
     for label, seed in study.runs():
@@ -208,6 +207,11 @@ def run_study(
         recorded.save(folder)
         progress(label, seed, history)
     return recorded
+
+
+def in_full(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with every training option, also those that are younger than the record, by its default."""
+    return {name: {**each, "config": TrainConfig.from_dict(each["config"])} for name, each in settings.items()}
 
 
 def degradation() -> Study:

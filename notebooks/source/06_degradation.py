@@ -205,18 +205,23 @@ assert exists < found - 10, "a better 56-layer net exists than the one that SGD 
 
 # %%
 study = edu.study.load_study("mnist5k-degradation")
-edu.plots.depth_sweep(study.last())
+edu.plots.depth_sweep(study)
 
 # %%
-table = study.last().groupby("setting", sort=False)[["train_error", "test_error"]].agg(["mean", "std"])
-print(f"error in percent after the last pass, mnist5k, mean ± standard deviation over {len(study.seeds)} seeds")
-for name, row in table.iterrows():
-    train_mean, train_sd, test_mean, test_sd = row
-    print(f"{name:>9}   training {train_mean:5.1f} ± {train_sd:4.1f}   test {test_mean:5.1f} ± {test_sd:4.1f}")
-runs = study.last().pivot(index="seed", columns="setting", values="train_error")
-assert (runs["plain56"] > runs["plain20"] + 10).all(), "plain-56 is worse with every seed"
-assert (runs["resnet56"] < runs["plain56"] - 10).all(), "the additions repair it with every seed"
-assert (runs["resnet56"] < runs["resnet20"] + 2).all(), "ResNet-56 fits at least about as well as ResNet-20"
+finals = {name: [run.last for run in study.of(name)] for name in study.settings}
+train_errors = {name: torch.tensor([last.train_error for last in runs]) for name, runs in finals.items()}
+test_errors = {name: torch.tensor([last.test_error for last in runs]) for name, runs in finals.items()}
+spread = {name: f"{errors.mean():5.1f} ± {errors.std():4.1f}" for name, errors in test_errors.items()}
+print(f"error in percent after the last pass, mean ± standard deviation over {len(study.seeds)} seeds")
+for name, errors in train_errors.items():
+    print(f"{name:>9}   training {errors.mean():5.1f} ± {errors.std():4.1f}   test {spread[name]}")
+
+# %%
+plain20, plain56, resnet20, resnet56 = (train_errors[n] for n in ("plain20", "plain56", "resnet20", "resnet56"))
+assert (plain56 > plain20 + 10).all(), "plain-56 is worse with every seed"
+assert (resnet56 < plain56 - 10).all(), "the additions repair it with every seed"
+assert (resnet56 < resnet20 + 2).all(), "ResNet-56 fits about as well as ResNet-20, or better"
+print(f"plain-56 is worse than plain-20 by {(plain56 - plain20).min():.0f} to {(plain56 - plain20).max():.0f} points")
 
 # %% [markdown]
 # How do these numbers compare with the paper's? They are from another data set, fewer images, narrower nets and 6 passes instead
@@ -225,10 +230,9 @@ assert (runs["resnet56"] < runs["resnet20"] + 2).all(), "ResNet-56 fits at least
 
 # %%
 he, others = edu.facts.HE_CIFAR10, edu.facts.RERUNS_CIFAR10["nabla0001"]
-print("CIFAR-10 test error (%)    He et al. 2015    rerun by nabla0001 (5 runs)    here: mnist5k, 6 passes")
+print("test error (%)    He et al. 2015, CIFAR-10    rerun by nabla0001, 5 runs    here, mnist5k, 6 passes")
 for name in ("plain20", "plain56", "resnet20", "resnet56"):
-    ours = f"{table['test_error', 'mean'][name]:5.1f} ± {table['test_error', 'std'][name]:4.1f}"
-    print(f"{name:>22}    {he.get(name, 'figure only')!s:>14}    {others[name]!s:>27}    {ours:>23}")
+    print(f"{name:>14}    {he.get(name, 'figure only')!s:>24}    {others[name]!s:>26}    {spread[name]:>21} %")
 
 # %% [markdown]
 # ### Explore: depth and skip
@@ -236,13 +240,13 @@ for name in ("plain20", "plain56", "resnet20", "resnet56"):
 # Choose a depth and switch the additions on and off. The grey curve is always the plain 20-layer net, the one to beat.
 
 # %% tags=["explorer"]
-edu.widgets.depth_and_skip(study.frame())
+edu.widgets.depth_and_skip(study)
 
 # %% [markdown]
 # Where widgets do not run, here is all of it at a glance. Follow the upper row from left to right, then the lower one.
 
 # %%
-edu.plots.depth_and_skip_grid(study.frame())
+edu.plots.depth_and_skip_grid(study)
 
 # %% [markdown]
 # ## The ground under the optimiser
@@ -465,14 +469,15 @@ edu.checks.check_repair(RepairedBlock)
 # | "ResNet lets you train nets of any depth, the deeper the better." | The recorded sweep, and the paper's 1,202 layers | **Half right.** Depth does no harm to 56 layers here; the paper's 1,202 layers did worse than its 110. |
 
 # %%
-plain, residual = runs["plain56"], runs["resnet56"]
 counts = [sum(p.numel() for p in edu.models.build(name).parameters()) for name in ("plain56", "resnet56")]
-assert (runs["plain56"] > runs["plain20"]).all(), "not overfitting: the training error itself is higher"
+assert (plain56 > plain20).all(), "not overfitting: the training error itself is higher"
 assert min(norms["plain56"]) > min(norms["plain20"]) / 2, "not vanishing gradients"
 assert counts[0] == counts[1], "not a lack of parameters"
 assert difference < 1e-5, "the construction holds"
 assert he["resnet1202"].value > he["resnet110"].value, "deeper is not better without end"
-print(f"ResNet-110: {he['resnet110']}, ResNet-1202: {he['resnet1202']} test error on CIFAR-10 ({he['resnet110'].source})")
+print(
+    f"ResNet-110: {he['resnet110']}, ResNet-1202: {he['resnet1202']} test error on CIFAR-10 ({he['resnet110'].source})"
+)
 
 # %% [markdown]
 # ## Summary

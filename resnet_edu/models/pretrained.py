@@ -66,7 +66,7 @@ def imagenet_file(name: str) -> Path:
     return Path(torch.hub.get_dir()) / "checkpoints" / imagenet_weights(name).url.rpartition("/")[2]
 
 
-def imagenet_weights(name: str) -> torchvision_models.Weights:
+def imagenet_weights(name: str) -> torchvision_models.WeightsEnum:
     """Torchvision's entry for a network: address, categories, transforms, measured accuracy.
 
     Raises:

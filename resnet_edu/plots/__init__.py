@@ -1,23 +1,41 @@
 """One function per figure. Each returns a matplotlib `Figure` and never shows it; a notebook shows the last value."""
 
+from .convolution import convolution_step, kernel_positions, pooling
 from .curves import degradation, depth_sweep, learning_curves, six_curves
 from .depth import depth_and_skip, depth_and_skip_grid
+from .features import feature_maps
 from .gradients import gradients_by_layer
 from .images import image_grid
+from .kernels import KERNELS, kernel_effect, kernel_gallery
 from .landscape import loss_surfaces
 from .predictions import photo_predictions
+from .race import loss_race, steps_to_reach
+from .shift import error_by_shift
 from .style import course_style
+from .walk import Stage, shape_walk
 
 __all__ = [
+    "KERNELS",
+    "Stage",
+    "convolution_step",
     "course_style",
     "degradation",
     "depth_and_skip",
     "depth_and_skip_grid",
     "depth_sweep",
+    "error_by_shift",
+    "feature_maps",
     "gradients_by_layer",
     "image_grid",
+    "kernel_effect",
+    "kernel_gallery",
+    "kernel_positions",
     "learning_curves",
+    "loss_race",
     "loss_surfaces",
     "photo_predictions",
+    "pooling",
+    "shape_walk",
     "six_curves",
+    "steps_to_reach",
 ]

@@ -1,16 +1,12 @@
-"""What a convolution does, drawn: one step of it, the positions of its kernel, what a kernel does to a photo, pooling."""
+"""What a convolution does, drawn: one step of it, the places where its kernel stands, and pooling beside it."""
 
-from collections.abc import Mapping
-
-import torch
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 from torch.nn import functional as F
 
+from .matrix import bare, frame, numbers
 from .style import BLUE, ORANGE, RED, SKY, course_style, new_figure
-
 
 
 def convolution_step(image: Tensor, kernel: Tensor, row: int, column: int, *, title: str | None = None) -> Figure:
@@ -32,7 +28,7 @@ def convolution_step(image: Tensor, kernel: Tensor, row: int, column: int, *, ti
         raise ValueError(f"The output is {rows}×{columns}, so it has no pixel ({row}, {column}).")
     output = F.conv2d(image[None, None].float(), kernel[None, None].float())[0, 0]
     with course_style():
-        figure = new_figure(1, 3, width=9.0, height=3.5, width_ratios=[image.shape[1], k + 1, columns])
+        figure = new_figure(1, 3, width=9.0, height=3.5, width_ratios=[image.shape[1], k, columns])
         left, middle, right = figure.axes
         numbers(left, image, f"image, {image.shape[0]}×{image.shape[1]}")
         frame(left, row, column, k, RED)
@@ -44,41 +40,13 @@ def convolution_step(image: Tensor, kernel: Tensor, row: int, column: int, *, ti
         terms = [f"{a:g}·{minus(b)}" for a, b in zip(patch.tolist(), kernel.flatten().tolist(), strict=True) if b]
         total = minus(float(output[row, column]))
         figure.suptitle(title or "Each output pixel is one sum of products", x=0.01, ha="left", weight="bold")
-        figure.supxlabel(f"{' + '.join(terms)} = {total}    (products with 0 left out)", fontsize=11)
+        figure.supxlabel(f"{' + '.join(terms)} = {total}    (weights of 0 left out)", fontsize=11)
         return figure
 
 
 def minus(value: float) -> str:
     """A number with a true minus sign, in brackets if negative."""
     return f"{value:.3g}" if value >= 0 else f"(−{-value:.3g})"
-
-
-def numbers(axes: Axes, values: Tensor, title: str, *, diverging: bool = False, digits: str = ".3g") -> None:
-    """Draw a small matrix as coloured squares with its numbers written in."""
-    values = values.detach().float()
-    high = max(float(values.abs().max()), 1e-9)
-    low = -high if diverging else min(0.0, float(values.min()))
-    axes.imshow(values, cmap="RdBu_r" if diverging else "gray", vmin=low * 1.4 if diverging else low, vmax=high * 1.4)
-    for (i, j), value in zip(torch.cartesian_prod(*map(torch.arange, values.shape)).tolist(), values.flatten(), strict=True):
-        dark = not diverging and (float(value) - low) < 0.6 * (high - low)
-        text = f"{float(value):{digits}}".replace("-", "−")
-        axes.text(j, i, text, ha="center", va="center", fontsize=9.5, color="white" if dark else "black")
-    axes.set_title(title, fontsize=11)
-    bare(axes)
-
-
-def bare(axes: Axes) -> None:
-    """No ticks, no grid, no spines."""
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.grid(visible=False)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
-
-
-def frame(axes: Axes, row: float, column: float, side: float, colour: str) -> None:
-    """A thick square around `side × side` pixels."""
-    axes.add_patch(Rectangle((column - 0.5, row - 0.5), side, side, fill=False, ec=colour, lw=3, clip_on=False))
 
 
 def kernel_positions(size: int, kernel: int, *, padding: int = 0, stride: int = 1) -> Figure:
@@ -122,78 +90,6 @@ def kernel_positions(size: int, kernel: int, *, padding: int = 0, stride: int = 
         return figure
 
 
-def scaled(kernel: Tensor) -> Tensor:
-    """The kernel divided by the absolute sum of its weights, if that is not 0, so that brightness is kept."""
-    total = float(kernel.sum().abs())
-    return kernel.float() / (total if total > 1e-6 else 1.0)
-
-
-def filtered(image: Tensor, kernel: Tensor) -> Tensor:
-    """An image `(H, W)` under a kernel `(k, k)`, each scaled to show: `(H - k + 1, W - k + 1)`."""
-    return F.conv2d(image[None, None].float(), scaled(kernel)[None, None])[0, 0]
-
-
-def show_filtered(axes: Axes, image: Tensor, kernel: Tensor) -> None:
-    """Draw a filtered image: grey where the kernel keeps the brightness, blue and red where its weights cancel out."""
-    out = filtered(image, kernel)
-    if float(kernel.sum().abs()) > 1e-6:
-        axes.imshow(out if float(kernel.sum()) > 0 else out + 255, cmap="gray", vmin=0, vmax=255)
-    else:
-        bound = max(float(out.abs().quantile(0.99)), 1.0)
-        axes.imshow(out, cmap="RdBu_r", vmin=-bound, vmax=bound)
-    bare(axes)
-
-
-def kernel_effect(image: Tensor, kernel: Tensor, *, name: str = "") -> Figure:
-    """A photo, a kernel with its weights, and what the one makes of the other.
-
-    Weights with a sum other than 0 are divided by it, and the result is shown in grey. Weights that cancel out
-    answer to differences only: blue is negative, white zero, red positive.
-
-    Args:
-        image: `(H, W)`, 0 to 255.
-        kernel: `(k, k)`.
-        name: of the kernel.
-    """
-    with course_style():
-        figure = new_figure(1, 3, width=9.0, height=3.6, width_ratios=[3, 1.6, 3])
-        left, middle, right = figure.axes
-        left.imshow(image, cmap="gray", vmin=0, vmax=255)
-        left.set_title("photo", fontsize=11)
-        bare(left)
-        numbers(middle, kernel, name or "kernel", diverging=True)
-        total = float(kernel.sum())
-        middle.set_xlabel(f"sum {total:g}".replace("-", "−"), fontsize=10)
-        show_filtered(right, image, kernel)
-        right.set_title("result: " + ("differences" if abs(total) < 1e-6 else "brightness kept"), fontsize=11)
-        return figure
-
-
-def kernel_gallery(image: Tensor, kernels: Mapping[str, Tensor], *, title: str | None = None) -> Figure:
-    """What each of several kernels makes of one photo; the weights stand above the result.
-
-    Args:
-        image: `(H, W)`, 0 to 255.
-        kernels: name to `(k, k)`.
-        title: the figure's message.
-    """
-    columns = min(4, len(kernels))
-    rows = -(-len(kernels) // columns)
-    with course_style():
-        figure = new_figure(2 * rows, columns, width=2.5 * columns, height=3.7 * rows + 0.4, height_ratios=[1, 2] * rows)
-        for axes in figure.axes:
-            axes.set_axis_off()
-        for index, (name, kernel) in enumerate(kernels.items()):
-            row, column = divmod(index, columns)
-            above, below = figure.axes[2 * row * columns + column], figure.axes[(2 * row + 1) * columns + column]
-            above.set_axis_on()
-            below.set_axis_on()
-            numbers(above, kernel, name, diverging=True)
-            show_filtered(below, image, kernel)
-        figure.suptitle(title or "Nine numbers decide what is seen", x=0.01, ha="left", weight="bold")
-        return figure
-
-
 def pooling(values: Tensor, *, title: str = "Pooling keeps one number of each 2×2 block") -> Figure:
     """A small map, its 2×2 average and its 2×2 maximum, with all numbers.
 
@@ -207,7 +103,7 @@ def pooling(values: Tensor, *, title: str = "Pooling keeps one number of each 2�
         panels = (values, F.avg_pool2d(batch, 2)[0, 0], F.max_pool2d(batch, 2)[0, 0])
         names = (f"feature map, {values.shape[0]}×{values.shape[1]}", "average (1998)", "maximum (today)")
         for axes, panel, name in zip(figure.axes, panels, names, strict=True):
-            numbers(axes, panel, name)
+            numbers(axes, panel, name, high=float(values.max()))
         for row in range(0, values.shape[0], 2):
             for column in range(0, values.shape[1], 2):
                 frame(figure.axes[0], row, column, 2, BLUE)

@@ -1,16 +1,20 @@
 """Learning curves, and the pictures of the degradation experiment."""
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from statistics import mean
+from typing import Any, Literal
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
-from ..history import History
+from ..history import Epoch, History
+from ..study import Recorded
 from .style import BLUE, GREEN, GREY, ORANGE, PLAIN, PURPLE, RED, RESIDUAL, SKY, course_style, label, new_figure
 
-if TYPE_CHECKING:
-    import pandas
-
+Part = Literal["train", "test"]
+PARTS: tuple[Part, Part] = ("train", "test")
+PART = {"train": "training", "test": "test"}  # as it is written in a figure
 LINES = (
     (BLUE, "o", "-"),
     (RED, "s", "--"),
@@ -25,17 +29,10 @@ def learning_curves(histories: Mapping[str, History], *, title: str = "Learning 
     """Training error on the left, test error on the right, one line a run, in percent over epochs."""
     with course_style():
         figure = new_figure(1, 2, height=3.3, sharey=True)
-        for axes, part in zip(figure.axes, ("train", "test"), strict=True):
+        for axes, part in zip(figure.axes, PARTS, strict=True):
             for (name, history), (colour, marker, dash) in zip(histories.items(), LINES * 3, strict=False):
-                epochs = [epoch.epoch for epoch in history.epochs]
-                errors = [getattr(epoch, f"{part}_error") for epoch in history.epochs]
-                axes.plot(epochs, errors, color=colour, marker=marker, linestyle=dash, label=name)
-            label(
-                axes,
-                title=f"{part}ing" if part == "train" else part,
-                x="epoch",
-                y=f"{part}{'ing' * (part == 'train')} error (%)",
-            )
+                draw_error(axes, history, part, color=colour, marker=marker, ls=dash, label=name)
+            label(axes, title=PART[part].capitalize(), x="epoch", y=f"{PART[part]} error (%)")
             axes.set_ylim(bottom=0)
         figure.axes[0].legend()
         figure.suptitle(title, x=0.01, ha="left", weight="bold")
@@ -50,34 +47,17 @@ def degradation(histories: Mapping[str, History], *, title: str = "Deeper, yet w
             drawn thin (shallow), the last thick (deep).
         title: the figure's message.
     """
+    plain = {name: run for name, run in histories.items() if name.startswith("plain")}
+    residual = {name: run for name, run in histories.items() if name not in plain}
+    panels = [("Plain nets", PLAIN, plain), ("Residual nets", RESIDUAL, residual)]
     with course_style():
-        figure = new_figure(1, 2, height=3.6, sharey=True)
-        groups = [[n for n in histories if n.startswith("plain")], [n for n in histories if not n.startswith("plain")]]
-        for axes, names, colour, kind in zip(
-            figure.axes, groups, (PLAIN, RESIDUAL), ("Plain nets", "Residual nets"), strict=True
-        ):
-            for name, weight, marker in zip(names, widths(len(names)), "oD^s", strict=False):
-                epochs = histories[name].epochs
-                steps = [epoch.epoch for epoch in epochs]
-                axes.plot(
-                    steps,
-                    [e.train_error for e in epochs],
-                    color=colour,
-                    lw=weight,
-                    marker=marker,
-                    label=f"{name}, training",
-                )
-                axes.plot(
-                    steps,
-                    [e.test_error for e in epochs],
-                    color=colour,
-                    lw=weight,
-                    ls=":",
-                    alpha=0.75,
-                    label=f"{name}, test",
-                )
+        panels = [panel for panel in panels if panel[2]]
+        figure = new_figure(1, len(panels), height=3.6, sharey=True)
+        for axes, (kind, colour, runs) in zip(figure.axes, panels, strict=True):
+            for (name, run), weight, marker in zip(runs.items(), widths(len(runs)), "oD^s", strict=False):
+                draw_error(axes, run, "train", color=colour, lw=weight, marker=marker, label=f"{name}, training")
+                draw_error(axes, run, "test", color=colour, lw=weight, ls=":", alpha=0.75, label=f"{name}, test")
             label(axes, title=kind, x="epoch", y="error (%)")
-            axes.xaxis.get_major_locator().set_params(integer=True)
             axes.set_ylim(0, 100)
             axes.legend()
         figure.suptitle(title, x=0.01, ha="left", weight="bold")
@@ -89,55 +69,60 @@ def widths(count: int) -> list[float]:
     return [1.4 + 1.8 * i / max(1, count - 1) for i in range(count)]
 
 
-def depth_sweep(last: "pandas.DataFrame", *, part: str = "train", title: str | None = None) -> Figure:
+def depth_sweep(study: Recorded, *, part: Part = "train", title: str | None = None) -> Figure:
     """Error after the last epoch against depth, one dot a run, a line through the means.
 
     Args:
-        last: one row a run with columns `setting` (such as plain20 or resnet56), `seed` and `{part}_error`.
-        part: "train" or "test".
+        study: a recorded study whose settings are called plain20, resnet20 and so on.
+        part: which error.
         title: the figure's message.
     """
     with course_style():
         figure = new_figure(height=3.8)
         (axes,) = figure.axes
-        for kind, colour, marker in (("plain", PLAIN, "s"), ("resnet", RESIDUAL, "o")):
-            rows = last[last["setting"].str.startswith(kind)]
-            depth = rows["setting"].str.removeprefix(kind).astype(int)
-            errors = rows[f"{part}_error"]
-            axes.scatter(depth, errors, color=colour, marker=marker, s=26, alpha=0.55, linewidths=0)
-            means = errors.groupby(depth).mean()
-            name = "plain" if kind == "plain" else "residual"
-            axes.plot(means.index, means.to_numpy(), color=colour, marker=marker, markersize=9, label=f"{name}, mean")
-            axes.set_xticks(sorted(means.index))
-        seeds = last["seed"].nunique()
-        word = "training" if part == "train" else "test"
-        message = title or f"Each layer more makes the plain net worse: {word} error, {seeds} seeds"
-        label(axes, title=message, x="depth (layers with weights)", y=f"{word} error after the last epoch (%)")
+        for kind, name, colour, marker in (("plain", "plain", PLAIN, "s"), ("resnet", "residual", RESIDUAL, "o")):
+            settings = [setting for setting in study.settings if setting.startswith(kind)]
+            depths = [int(setting.removeprefix(kind)) for setting in settings]
+            errors = [[error_of(run.last, part) for run in study.of(setting)] for setting in settings]
+            for depth, values in zip(depths, errors, strict=True):
+                axes.scatter([depth] * len(values), values, color=colour, marker=marker, s=26, alpha=0.55, linewidths=0)
+            means = [mean(values) for values in errors]
+            axes.plot(depths, means, color=colour, marker=marker, markersize=9, label=f"{name}, mean")
+            axes.set_xticks(depths)
+        message = title or f"Depth hurts plain nets and not residual ones: {PART[part]} error, {len(study.seeds)} seeds"
+        label(axes, title=message, x="depth (layers with weights)", y=f"{PART[part]} error after the last epoch (%)")
         axes.set_ylim(bottom=0)
         axes.legend()
         return figure
 
 
-def six_curves(curves: "pandas.DataFrame", *, order: Sequence[str] = "ABCDEF") -> Figure:
-    """Six unnamed panels to read, training error solid and test error dotted; two nets in one panel are thin and thick.
+def six_curves(panels: Mapping[str, Mapping[str, History]]) -> Figure:
+    """Unnamed panels to read, training error solid and test error dotted; of two nets in a panel one is thin, one thick.
 
     Args:
-        curves: columns `curve` (A to F), `net`, `epoch`, `train_error`, `test_error`.
-        order: which panel comes where.
+        panels: by letter, the runs to draw in it by net.
     """
     with course_style():
         figure = new_figure(2, 3, width=8.4, height=5.0, sharey=True)
-        for axes, name in zip(figure.axes, order, strict=True):
-            panel = curves[curves["curve"] == name]
-            nets = list(dict.fromkeys(panel["net"]))
-            for net, weight, colour in zip(nets, widths(len(nets)), (BLUE, ORANGE), strict=False):
-                rows = panel[panel["net"] == net]
-                suffix = f", {net}" if len(nets) > 1 else ""
-                axes.plot(rows["epoch"], rows["train_error"], color=colour, lw=weight, label=f"training{suffix}")
-                axes.plot(rows["epoch"], rows["test_error"], color=colour, lw=weight, ls=":", label=f"test{suffix}")
+        for axes, (letter, runs) in zip(figure.axes, panels.items(), strict=True):
+            for (net, run), weight, colour in zip(runs.items(), widths(len(runs)), (BLUE, ORANGE), strict=False):
+                suffix = f", {net}" if len(runs) > 1 else ""
+                for part, dash in zip(PARTS, ("-", ":"), strict=True):
+                    draw_error(axes, run, part, color=colour, lw=weight, ls=dash, label=f"{PART[part]}{suffix}")
             axes.axhline(90, color=GREY, lw=1, ls=(0, (1, 3)))
-            label(axes, title=name, x="epoch", y="error (%)")
-            axes.xaxis.get_major_locator().set_params(integer=True)
+            label(axes, title=letter, x="epoch", y="error (%)")
             axes.set_ylim(0, 100)
-            axes.legend(fontsize=8, loc="center right" if len(nets) > 1 else "best")
+            axes.legend(fontsize=8, loc="center right" if len(runs) > 1 else "best")
         return figure
+
+
+def draw_error(axes: Axes, run: History, part: Part, **look: Any) -> None:
+    """One run's training or test error over its epochs, in percent."""
+    epochs = [epoch.epoch for epoch in run.epochs]
+    axes.plot(epochs, [error_of(epoch, part) for epoch in run.epochs], **look)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def error_of(epoch: Epoch, part: Part) -> float:
+    """Training or test error of one epoch, in percent."""
+    return epoch.train_error if part == "train" else epoch.test_error

@@ -42,7 +42,7 @@ def image_grid(
         figure = new_figure(rows, columns, width=side * columns + 0.1, height=height)
         for axes in figure.axes:
             axes.set_axis_off()
-        for index, (axes, image) in enumerate(zip(figure.axes, images, strict=False)):
+        for index, (axes, image) in enumerate(zip(figure.axes, images.numpy(), strict=False)):
             axes.imshow(image, cmap="RdBu_r" if diverging else "gray", vmin=low, vmax=high, interpolation="nearest")
             if titles:
                 axes.set_title(titles[index], fontsize=9, weight="normal", loc="center")

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 
 import numpy as np
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from ..probe import Surface
@@ -24,7 +26,7 @@ def loss_surfaces(surfaces: Mapping[str, Surface], *, limit: float = 8.0, title:
         figure = new_figure(1, len(surfaces), width=3.5 * len(surfaces) + 0.8, height=3.9)
         for axes, (name, surface) in zip(figure.axes, surfaces.items(), strict=True):
             values = np.clip(losses[name], lowest, limit)
-            filled = axes.contourf(surface.alphas, surface.betas, values.T, levels=levels, norm="log", cmap="viridis")
+            axes.contourf(surface.alphas, surface.betas, values.T, levels=levels, norm="log", cmap="viridis")
             axes.contour(surface.alphas, surface.betas, values.T, levels=levels[::3], colors="white", linewidths=0.6)
             axes.plot(0, 0, marker="*", color="white", markersize=13, markeredgecolor="black")
             axes.set_title(f"{name}: {surface.centre:.2f} at the star")
@@ -33,7 +35,8 @@ def loss_surfaces(surfaces: Mapping[str, Surface], *, limit: float = 8.0, title:
             axes.grid(False)
         figure.axes[0].set_ylabel("step along direction 2 (filter norms)")
         ticks = [tick for tick in (0.01, 0.03, 0.1, 0.3, 1, 2, 4, 8) if lowest <= tick <= limit]
-        bar = figure.colorbar(filled, ax=figure.axes, label="training loss (nats)", ticks=ticks)
+        scale = ScalarMappable(LogNorm(lowest, limit), "viridis")
+        bar = figure.colorbar(scale, ax=figure.axes, label="training loss (nats)", ticks=ticks)
         bar.ax.set_yticklabels([f"{tick:g}" for tick in ticks])
         bar.ax.minorticks_off()
         figure.suptitle(title, x=0.01, ha="left", weight="bold")

@@ -1,0 +1,72 @@
+"""What the course quotes is computed again wherever it can be."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from resnet_edu import facts, models, probe
+
+
+def build_on_meta(name: str, **options: Any) -> nn.Module:
+    with torch.device("meta"):
+        if name == "lenet5":
+            return models.build(name, in_channels=1)
+        return models.build(name, **options)
+
+
+def parameters(model: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("name", facts.PARAMETERS)
+def test_parameters(name: str) -> None:
+    assert parameters(build_on_meta(name)) == facts.PARAMETERS[name].value
+
+
+def test_parameters_of_googlenet_with_its_auxiliary_heads() -> None:
+    assert parameters(build_on_meta("googlenet", aux_heads=True)) == facts.GOOGLENET_WITH_AUXILIARY.value
+
+
+def test_layers_of_lenet5() -> None:
+    layers = [layer for layer in build_on_meta("lenet5").modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
+    assert [parameters(layer) for layer in layers] == [fact.value for fact in facts.LENET5_LAYERS.values()]
+    assert sum(fact.value for fact in facts.LENET5_LAYERS.values()) == facts.PARAMETERS["lenet5"].value
+
+
+@pytest.mark.parametrize("name", facts.GMACS)
+def test_multiply_adds(name: str) -> None:
+    counted = probe.summary(build_on_meta(name).eval(), (3, 224, 224)).macs / 1e9
+    assert counted == pytest.approx(facts.GMACS[name].value, rel=0.005)
+
+
+def test_a_fact_reads_with_unit_spread_and_note() -> None:
+    assert str(facts.HE_CIFAR10["resnet110"]) == "6.61 ± 0.16 % (best 6.43)"
+    assert str(facts.HE_CIFAR10["resnet20"]) == "8.75 %"
+    assert str(facts.PARAMETERS["resnet20"]) == "269,722 parameters"
+
+
+def test_every_fact_has_a_source_with_a_link() -> None:
+    found = 0
+    for value in vars(facts).values():
+        for fact in every_fact(value):
+            found += 1
+            assert fact.source.text
+            assert fact.source.link.startswith(("https://", "http://"))
+    assert found > 80
+
+
+def every_fact(value: object) -> list[facts.Fact]:
+    if isinstance(value, facts.Fact):
+        return [value]
+    if isinstance(value, dict):
+        return [fact for inner in value.values() for fact in every_fact(inner)]
+    return [fact for inner in value for fact in every_fact(inner)] if isinstance(value, tuple) else []
+
+
+def test_the_paper_and_its_reruns_agree_that_plain_nets_degrade() -> None:
+    for rerun in facts.RERUNS_CIFAR10.values():
+        if "plain56" in rerun:
+            assert rerun["plain56"].value > rerun["plain20"].value
+        assert rerun["resnet56"].value < rerun["resnet20"].value

@@ -1,0 +1,102 @@
+"""Weights that come from somewhere else: found, checked, announced."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from resnet_edu import course, data, models, predict
+from resnet_edu.errors import DatasetUnavailable, UnknownName, WrongCheckpoint
+from resnet_edu.models import pretrained
+from resnet_edu.models.pretrained import imagenet_file
+
+BUNDLED = course.assets() / "weights" / "resnet18_cifar10.safetensors"
+
+
+@pytest.fixture
+def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A torch hub folder without any weights."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    return tmp_path / "torch"
+
+
+@pytest.fixture
+def other_assets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An assets folder of our own, with a card for the weights and no weights."""
+    monkeypatch.setattr(course, "assets", lambda: tmp_path)
+    (tmp_path / "weights").mkdir()
+    card = {"classes": ["a", "b"], "size": 64, "mean": [0.5] * 3, "std": [0.2] * 3, "summary": "two classes"}
+    (tmp_path / "weights" / "resnet18_cifar10.json").write_text(json.dumps(card))
+    return tmp_path / "weights" / "resnet18_cifar10.safetensors"
+
+
+def test_the_bundled_network_names_the_cat(empty_cache: Path) -> None:
+    network = pretrained("resnet18")
+    assert network.source.startswith("resnet18, bundled weights: CIFAR-10 (JPEG copy)")
+    assert not network.model.training
+    (prediction,) = predict(network, [data.photo("cat")], top=3)
+    assert prediction.top[0][0] == "cat"
+
+
+def test_the_bundled_file_is_small_and_half_precision() -> None:
+    assert BUNDLED.stat().st_size < 23e6
+    card = json.loads(BUNDLED.with_suffix(".json").read_text())
+    assert {"classes", "size", "mean", "std", "summary", "test_error", "stages"} <= set(card)
+
+
+def test_weights_saved_in_half_precision_come_back_as_float32(other_assets: Path, empty_cache: Path) -> None:
+    state = models.build("resnet18", num_classes=2).half().state_dict()
+    save_file({key: value.contiguous() for key, value in state.items()}, other_assets)
+    network = pretrained("resnet18", source="bundled")
+    assert {parameter.dtype for parameter in network.model.parameters()} == {torch.float32}
+    assert torch.equal(network.model.state_dict()["conv1.weight"], state["conv1.weight"].float())
+    assert network.categories == ("a", "b")
+
+
+def test_torchvisions_weights_are_taken_where_they_are_cached(empty_cache: Path) -> None:
+    from torchvision.models import resnet18
+
+    theirs = resnet18().eval()
+    file = imagenet_file("resnet18")
+    file.parent.mkdir(parents=True)
+    torch.save(theirs.state_dict(), file)
+    ours = pretrained("resnet18")
+    assert "ImageNet weights of torchvision" in ours.source
+    assert len(ours.categories) == 1000
+    images = torch.rand(2, 3, 64, 64)
+    with torch.inference_mode():
+        assert torch.allclose(ours.model(images), theirs(images), atol=1e-5)
+
+
+def test_bundled_can_be_forced_past_the_cache(empty_cache: Path) -> None:
+    imagenet_file("resnet18").parent.mkdir(parents=True)
+    imagenet_file("resnet18").touch()
+    assert "bundled" in pretrained("resnet18", source="bundled").source
+
+
+def test_imagenet_without_a_network_says_what_to_do(empty_cache: Path) -> None:
+    with pytest.raises(DatasetUnavailable, match="Connect to the internet once, or use source='bundled'"):
+        pretrained("resnet18", source="imagenet")
+
+
+def test_names_that_do_not_exist(empty_cache: Path) -> None:
+    with pytest.raises(UnknownName, match="Did you mean 'resnet18'"):
+        pretrained("resnet81")
+    with pytest.raises(UnknownName, match="Did you mean 'bundled'"):
+        pretrained("resnet18", source="bundle")  # type: ignore[arg-type]
+    with pytest.raises(UnknownName, match="bundled network 'vgg16'"):
+        pretrained("vgg16", source="bundled")
+
+
+def test_files_that_are_missing_damaged_or_of_another_net(other_assets: Path, empty_cache: Path) -> None:
+    with pytest.raises(DatasetUnavailable, match="is missing from this installation"):
+        pretrained("resnet18", source="bundled")
+    other_assets.write_bytes(b"not safetensors at all")
+    with pytest.raises(WrongCheckpoint, match="is damaged"):
+        pretrained("resnet18", source="bundled")
+    state = models.build("resnet34", num_classes=2).state_dict()
+    save_file({key: value.contiguous() for key, value in state.items()}, other_assets)
+    with pytest.raises(WrongCheckpoint, match="resnet34"):
+        pretrained("resnet18", source="bundled")
