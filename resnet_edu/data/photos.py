@@ -1,5 +1,6 @@
 """Real photos that come with other packages: something to look at without a network."""
 
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,6 +18,14 @@ PHOTOS = {
     "grace_hopper": ("matplotlib", "mpl-data/sample_data/grace_hopper.jpg"),
 }
 
+#: Packages that are installed under another name than they are imported by.
+DISTRIBUTIONS = {"skimage": "scikit-image", "sklearn": "scikit-learn"}
+
+
+def install(package: str) -> str:
+    """The command that installs a package anew, under the name the registry knows it by."""
+    return f"pip install --force-reinstall {DISTRIBUTIONS.get(package, package)}"
+
 
 def package_folder(package: str) -> Path:
     """Where a package is installed, found without importing it (scikit-learn alone takes a second).
@@ -26,8 +35,20 @@ def package_folder(package: str) -> Path:
     """
     spec = find_spec(package)
     if spec is None or not spec.submodule_search_locations:
-        raise DatasetUnavailable(f"The package {package!r}, which ships the data, is missing: pip install {package}.")
+        raise DatasetUnavailable(f"The package {package}, which ships the data, is missing: {install(package)}")
     return Path(spec.submodule_search_locations[0])
+
+
+def package_file(package: str, place: str) -> Path:
+    """A file that a package ships.
+
+    Raises:
+        DatasetUnavailable: the package is not installed, or this version of it ships no such file.
+    """
+    path = package_folder(package) / place
+    if not path.is_file():
+        raise DatasetUnavailable(f"{path} is missing: {install(package)}")
+    return path
 
 
 def photo(name: str) -> Path:
@@ -35,13 +56,17 @@ def photo(name: str) -> Path:
 
     Raises:
         UnknownName: no photo of this name.
+        DatasetUnavailable: the package that ships it is missing.
     """
     if name not in PHOTOS:
         raise UnknownName("photo", name, PHOTOS)
-    package, place = PHOTOS[name]
-    return package_folder(package) / place
+    return package_file(*PHOTOS[name])
 
 
 def photos() -> dict[str, Path]:
     """The photos whose package ships them on this machine, by name."""
-    return {name: photo(name) for name in PHOTOS if photo(name).is_file()}
+    found = {}
+    for name in PHOTOS:
+        with suppress(DatasetUnavailable):
+            found[name] = photo(name)
+    return found

