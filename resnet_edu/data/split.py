@@ -20,7 +20,7 @@ class Split:
         std: standard deviation of each channel, likewise.
 
     Raises:
-        ValueError: wrong type or shape, no images at all, or not as many labels as images.
+        ValueError: wrong type or shape, no images at all, not as many labels as images, or a label below 0.
     """
 
     images: Tensor
@@ -37,6 +37,8 @@ class Split:
         if self.labels.dtype != torch.int64 or self.labels.shape != self.images.shape[:1]:
             got = f"{self.labels.dtype} {tuple(self.labels.shape)}"
             raise ValueError(f"labels must be int64 of shape ({len(self.images)},), one an image, got {got}.")
+        if int(self.labels.min()) < 0:
+            raise ValueError(f"labels count from 0, got {int(self.labels.min())}.")
         if not len(self.mean) == len(self.std) == self.images.shape[1]:
             raise ValueError(f"mean and std need one value for each of the {self.images.shape[1]} channels.")
 
@@ -83,17 +85,16 @@ class Data:
     def __post_init__(self) -> None:
         for part in ("train", "val", "test"):
             labels = getattr(self, part).labels
-            lowest, highest = int(labels.min()), int(labels.max())
-            if lowest < 0 or highest >= len(self.classes):
+            if int(labels.max()) >= len(self.classes):
                 raise ValueError(
-                    f"{self.name}: the {part} labels run from {lowest} to {highest}, but there are "
-                    f"{len(self.classes)} classes, so they must lie between 0 and {len(self.classes) - 1}."
+                    f"{self.name}: the {part} labels run from {int(labels.min())} to {int(labels.max())}, but there "
+                    f"are {len(self.classes)} classes, so they must lie between 0 and {len(self.classes) - 1}."
                 )
 
 
 def normalise(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
     """Map uint8 `(N, C, H, W)` to float32 with mean 0 and standard deviation 1 in each channel."""
-    shift = torch.tensor(mean, device=images.device).view(-1, 1, 1) * 255
+    shift = torch.tensor(mean, device=images.device).view(-1, 1, 1) * 255  # (C, 1, 1)
     scale = torch.tensor(std, device=images.device).view(-1, 1, 1) * 255
     return images.float().sub_(shift).div_(scale)
 

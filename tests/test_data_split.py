@@ -1,0 +1,131 @@
+"""A data set in memory: what it refuses, and its normalisation against NumPy and torchvision."""
+
+from dataclasses import FrozenInstanceError
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, strategies as st
+from torchvision.transforms import v2
+
+from resnet_edu.data import Data, Split, normalise
+from resnet_edu.data.split import channel_statistics
+
+
+def pixels(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randint(256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
+
+
+def split_of(labels: list[int], channels: int = 1) -> Split:
+    images = pixels(len(labels), channels, 4, 4)
+    return Split(images, torch.tensor(labels, dtype=torch.int64), (0.5,) * channels, (0.25,) * channels)
+
+
+# Oracle: NumPy and torchvision
+
+sizes = st.tuples(st.integers(1, 5), st.integers(1, 4), st.integers(1, 6), st.integers(1, 6))
+
+
+@given(sizes, st.integers(0, 2**31))
+def test_channel_statistics_are_numpys(shape: tuple[int, int, int, int], seed: int) -> None:
+    images = pixels(*shape, seed=seed)
+    mean, std = channel_statistics(images)
+    exact = images.numpy().astype(np.float64) / 255
+    assert mean == pytest.approx(exact.mean(axis=(0, 2, 3)), abs=1e-12)
+    assert std == pytest.approx(np.maximum(exact.std(axis=(0, 2, 3)), 1e-3), abs=1e-12)
+
+
+@given(sizes, st.integers(0, 2**31))
+def test_normalise_is_torchvisions(shape: tuple[int, int, int, int], seed: int) -> None:
+    images = pixels(*shape, seed=seed)
+    mean = tuple(torch.rand(shape[1], generator=torch.Generator().manual_seed(seed)).tolist())
+    std = tuple(value + 0.1 for value in mean)
+    theirs = v2.Compose([v2.ToDtype(torch.float32, scale=True), v2.Normalize(mean, std)])(images)
+    ours = normalise(images, mean, std)
+    assert ours.dtype == torch.float32
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-4)
+
+
+# Structure
+
+
+def test_inputs_have_mean_0_and_deviation_1() -> None:
+    images = pixels(50, 3, 8, 8)
+    split = Split(images, torch.zeros(50, dtype=torch.int64), *channel_statistics(images))
+    inputs = split.inputs().double()
+    torch.testing.assert_close(inputs.mean(dim=(0, 2, 3)), torch.zeros(3).double(), atol=1e-6, rtol=0)
+    torch.testing.assert_close(inputs.std(dim=(0, 2, 3), correction=0), torch.ones(3).double(), atol=1e-6, rtol=0)
+
+
+def test_inputs_take_indices_or_a_slice_and_leave_the_images_alone() -> None:
+    split = split_of([0, 1, 2, 3])
+    before = split.images.clone()
+    torch.testing.assert_close(split.inputs(torch.tensor([3, 1])), split.inputs()[[3, 1]], rtol=0, atol=0)
+    torch.testing.assert_close(split.inputs(slice(1, 3)), split.inputs()[1:3], rtol=0, atol=0)
+    assert torch.equal(split.images, before)
+
+
+def test_subset_keeps_the_order_asked_for_and_the_normalisation() -> None:
+    split = split_of([0, 1, 2, 3], channels=3)
+    part = split.subset(torch.tensor([2, 0]))
+    assert part.labels.tolist() == [2, 0]
+    assert torch.equal(part.images, split.images[[2, 0]])
+    assert (part.mean, part.std, len(part)) == (split.mean, split.std, 2)
+
+
+def test_to_moves_both_tensors() -> None:
+    moved = split_of([0, 1]).to(torch.device("cpu"))
+    assert moved.images.device == moved.labels.device == torch.device("cpu")
+    assert moved.labels.tolist() == [0, 1]
+
+
+def test_a_split_is_frozen() -> None:
+    with pytest.raises(FrozenInstanceError):
+        split_of([0]).mean = (0.0,)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+# Edges and bad input
+
+
+def test_a_blank_channel_does_not_divide_by_zero() -> None:
+    images = torch.full((2, 1, 3, 3), 7, dtype=torch.uint8)
+    mean, std = channel_statistics(images)
+    assert (mean, std) == ((pytest.approx(7 / 255),), (1e-3,))
+    assert normalise(images, mean, std).abs().max() < 1e-3
+
+
+LABELS = torch.zeros(2, dtype=torch.int64)
+IMAGES = torch.zeros(2, 1, 4, 4, dtype=torch.uint8)
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "mean", "message"),
+    [
+        (IMAGES.float(), LABELS, (0.5,), r"must be uint8 of shape \(N, C, H, W\), got torch.float32 \(2, 1, 4, 4\)"),
+        (IMAGES[0], LABELS, (0.5,), r"images must be .* got torch.uint8 \(1, 4, 4\)"),
+        (IMAGES[:0], LABELS[:0], (0.5,), "The split is empty"),
+        (IMAGES, LABELS.int(), (0.5,), r"labels must be int64 of shape \(2,\), one an image, got torch.int32 \(2,\)"),
+        (IMAGES, LABELS[:1], (0.5,), r"labels must be .*, got torch.int64 \(1,\)"),
+        (IMAGES, LABELS[:, None], (0.5,), r"labels must be .*, got torch.int64 \(2, 1\)"),
+        (IMAGES, LABELS - 1, (0.5,), "labels count from 0, got -1"),
+        (IMAGES, LABELS, (0.5, 0.5), "mean and std need one value for each of the 1 channels"),
+    ],
+)  # fmt: skip
+def test_a_malformed_split_is_refused(
+    images: torch.Tensor, labels: torch.Tensor, mean: tuple[float, ...], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        Split(images, labels, mean, (0.5,))
+
+
+def test_an_empty_subset_is_refused() -> None:
+    with pytest.raises(ValueError, match="The split is empty"):
+        split_of([0, 1]).subset(torch.tensor([], dtype=torch.int64))
+
+
+@pytest.mark.parametrize("part", ["train", "val", "test"])
+def test_labels_outside_the_classes_are_refused(part: str) -> None:
+    parts = {"train": split_of([0, 1]), "val": split_of([1, 0]), "test": split_of([0, 1])}
+    Data("pets", **parts, classes=("cat", "dog"), source="")
+    with pytest.raises(ValueError, match=f"pets: the {part} labels run from 1 to 2, .* 2 classes.* between 0 and 1"):
+        Data("pets", **{**parts, part: split_of([1, 2])}, classes=("cat", "dog"), source="")
