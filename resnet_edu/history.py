@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +16,8 @@ class Epoch:
     """One pass over the training images. Errors are in percent, losses in nats.
 
     Training loss and error are averages over the pass, as the weights change and with augmentation; test loss
-    and error are measured at its end.
+    and error are measured at its end. Seconds are those of the pass, without the measurement. Two epochs are equal
+    when their results are, however long they took.
     """
 
     epoch: int
@@ -24,8 +26,8 @@ class Epoch:
     test_loss: float
     test_error: float
     lr: float
-    seconds: float
-    images_per_second: float
+    seconds: float = field(compare=False)
+    images_per_second: float = field(compare=False)
 
 
 @dataclass
@@ -63,11 +65,11 @@ class History:
     def __str__(self) -> str:
         """A table, one line an epoch."""
         rows = [
-            f"{e.epoch:5d}   {e.train_loss:8.3f} {e.train_error:8.2f} %   {e.test_loss:8.3f} {e.test_error:8.2f} %   "
+            f"{e.epoch:5d}   {e.train_loss:10.3f} {e.train_error:6.2f} %   {e.test_loss:9.3f} {e.test_error:6.2f} %   "
             f"{e.lr:7.4f}   {e.images_per_second:8,.0f}"
             for e in self.epochs
         ]
-        head = "epoch      train loss  error      test loss  error          lr   images/s"
+        head = "epoch   train loss    error   test loss    error        lr   images/s"
         return "\n".join([head, *rows])
 
     def frame(self) -> "pandas.DataFrame":
@@ -77,7 +79,7 @@ class History:
         return pandas.DataFrame([asdict(epoch) for epoch in self.epochs], columns=[f.name for f in fields(Epoch)])
 
     def to_csv(self, path: Path | str) -> None:
-        """Write one row an epoch; every number keeps all its digits."""
+        """Write one row an epoch; every number keeps all its digits. Whether the run was interrupted is not kept."""
         with Path(path).open("w", newline="") as file:
             writer = csv.DictWriter(file, [f.name for f in fields(Epoch)], lineterminator="\n")
             writer.writeheader()
@@ -88,10 +90,13 @@ class History:
         """Read what `to_csv` wrote.
 
         Raises:
-            ValueError: the file has other columns.
+            ValueError: the file is empty, has other columns, or a damaged row.
         """
         with Path(path).open(newline="") as file:
-            return cls([epoch_from(row, str(path)) for row in csv.DictReader(file)])
+            reader = csv.DictReader(file, restkey="more", restval="")
+            if reader.fieldnames is None:
+                raise ValueError(f"{path} is empty: not even the names of the columns are there.")
+            return cls([epoch_from(row, str(path)) for row in reader])
 
     def to_json(self) -> str:
         """The history as a JSON text."""
@@ -99,18 +104,31 @@ class History:
 
     @classmethod
     def from_json(cls, text: str) -> "History":
-        """Read what `to_json` wrote."""
+        """Read what `to_json` wrote.
+
+        Raises:
+            ValueError: the text is no JSON, or no history.
+        """
         values = json.loads(text)
-        return cls([epoch_from(row, "the JSON text") for row in values["epochs"]], values["interrupted"])
+        if not isinstance(values, dict) or sorted(values) != ["epochs", "interrupted"]:
+            raise ValueError('The JSON text holds no history: expected an object with "epochs" and "interrupted".')
+        return cls([epoch_from(row, "The JSON text") for row in values["epochs"]], values["interrupted"])
 
 
-def epoch_from(row: dict[str, str | float], origin: str) -> Epoch:
+def epoch_from(row: Mapping[str, str | float], origin: str) -> Epoch:
     """An `Epoch` from a row of text or numbers.
 
+    Args:
+        row: values by the names of `Epoch`.
+        origin: begins the message of an error.
+
     Raises:
-        ValueError: a column is missing or unknown.
+        ValueError: a column is missing or unknown, or a value is no number.
     """
     names = [f.name for f in fields(Epoch)]
     if sorted(row) != sorted(names):
         raise ValueError(f"{origin} has the columns {', '.join(map(str, row))}; a history has {', '.join(names)}.")
-    return Epoch(int(row["epoch"]), *(float(row[name]) for name in names[1:]))
+    try:
+        return Epoch(int(row["epoch"]), *(float(row[name]) for name in names[1:]))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{origin} has a damaged row, {dict(row)}: {error}.") from error
