@@ -13,10 +13,11 @@ import pytest
 import torch
 from torch import nn
 
-from resnet_edu import checks
+from resnet_edu import checks, course
 from resnet_edu.checks import progress_table
 from resnet_edu.checks.deadline import FirstLines, run_with_deadline
 from resnet_edu.checks.expect import Call, Mistake, alike, judge
+from resnet_edu.checks.lesson_06_curves import KEY
 from resnet_edu.checks.progress_table import Entry, Progress, read
 from resnet_edu.checks.result import MARKS, CheckResult, Status
 from resnet_edu.checks.runner import REGISTRY, Wrong, check
@@ -169,7 +170,7 @@ def test_a_loop_is_stopped_in_time_and_its_thread_is_gone(trial):
     result = trial(answer, deadline=0.3)
     assert time.monotonic() - start < 3
     assert result.status == "wrong"
-    assert result.message.startswith("No answer after 0.3 seconds")
+    assert result.message.startswith("No answer after 0.3 seconds. Does a loop")
     assert not threads()
 
 
@@ -207,6 +208,7 @@ def test_a_call_that_never_returns_is_left_behind_and_reported(trial):
     result = trial(lambda: wake.wait(60) and "", deadline=0.1)
     assert time.monotonic() - start < 5
     assert "restart the kernel" in result.message
+    assert "If other programs keep the machine busy" in result.message
     wake.set()
 
 
@@ -307,6 +309,50 @@ def test_a_mistake_is_named_only_if_it_explains_every_answer():
         judge(lambda n: n + 1, lambda n: 2 * n, [Call(1), Call(3)], mistakes, name="double")
 
 
+# --- the six curves ---------------------------------------------------------------------------------------------
+
+
+recorded = pytest.mark.skipif(
+    not (course.assets() / "runs" / "six-curves.json").is_file(), reason="the study six-curves is not recorded"
+)
+
+
+def test_six_curves_that_are_not_recorded_say_how_to_get_them(tmp_path, monkeypatch):
+    monkeypatch.setattr("resnet_edu.course.assets", lambda: tmp_path)
+    with pytest.raises(ValueError, match="resnet-edu study six-curves"):
+        checks.six_curves()
+
+
+@recorded
+def test_six_curves_takes_the_letters_from_the_key():
+    panels = checks.six_curves()
+    assert list(panels) == list(KEY)
+    assert {letter: list(nets) for letter, nets in panels.items() if len(nets) > 1} == {"C": ["plain20", "plain56"]}
+
+
+@recorded
+def test_the_recorded_curves_show_what_the_check_says_of_them():
+    panels = checks.six_curves()
+
+    def errors(diagnosis: str, part: str, net: str = "resnet20") -> np.ndarray:
+        (letter,) = [letter for letter, known in KEY.items() if known == diagnosis]
+        return np.array([getattr(epoch, f"{part}_error") for epoch in panels[letter][net].epochs])
+
+    assert errors("overfitting", "train")[-1] < 5
+    assert 20 < errors("overfitting", "test")[-1] < 75
+    assert errors("healthy", "train")[-1] < 10
+    assert errors("healthy", "test")[-1] < 10
+    shallow, deep = (errors("degradation", "train", net)[-1] for net in ("plain20", "plain56"))
+    assert deep > shallow + 20
+    assert errors("labels shuffled", "train")[-1] < 75
+    assert errors("labels shuffled", "test").min() > 80
+    assert errors("learning rate too high", "train").min() > 50
+    slow = errors("learning rate too low", "train")
+    assert slow[-1] > 40
+    assert slow[0] - slow[-1] > 10
+    assert np.diff(slow).max() < 3
+
+
 # --- progress ---------------------------------------------------------------------------------------------------
 
 
@@ -329,11 +375,14 @@ def test_tries_are_counted_and_a_pass_stays(progress_file):
     assert list(progress_file.parent.iterdir()) == [progress_file]
 
 
-def test_progress_survives_a_restart(progress_file):
+def test_progress_survives_a_restart_and_importing_the_checks_is_cheap(progress_file):
     checks.check_output_size(right)
-    code = "from resnet_edu import checks; print(checks.progress().passed)"
+    code = (
+        "import sys, resnet_edu.checks; print(resnet_edu.checks.progress().passed); "
+        "print([name for name in ('pandas', 'matplotlib', 'ipywidgets', 'captum') if name in sys.modules])"
+    )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert run.stdout.strip() == "1"
+    assert run.stdout.split() == ["1", "[]"]
 
 
 def test_the_file_is_in_the_current_folder_by_default(tmp_path, monkeypatch):
@@ -419,16 +468,7 @@ def test_the_table_in_html_has_header_cells_and_every_status_in_words():
     assert text[4].split() == ["01.1", "output", "size", "✓", "passed", "3", "2026-02-03"]
 
 
-# --- import -----------------------------------------------------------------------------------------------------
-
-
-def test_importing_the_checks_is_cheap():
-    code = (
-        "import sys, resnet_edu.checks; "
-        "print([name for name in ('pandas', 'matplotlib', 'ipywidgets', 'captum') if name in sys.modules])"
-    )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert run.stdout.strip() == "[]"
+# --- registering --------------------------------------------------------------------------------------------------
 
 
 def test_two_checks_cannot_share_an_id(trial):

@@ -6,8 +6,13 @@ leaves a trace in the notebook's random state. `progress()` is the table of all 
 """
 
 from .lesson_00 import check_first_answer
-from .lesson_01 import check_conv2d, check_output_size, check_shape_walk
+from .lesson_01_conv2d import check_conv2d
 from .lesson_01_lenet import check_lenet5
+from .lesson_01_sizes import check_output_size, check_shape_walk
+from .lesson_06_curves import check_read_curves, six_curves
+from .lesson_06_identity import check_identity_extension
+from .lesson_06_plain import check_plain_block
+from .lesson_06_repair import check_repair
 from .progress_table import Progress, collect
 from .result import CheckResult
 from .runner import REGISTRY
@@ -16,10 +21,15 @@ __all__ = [
     "CheckResult",
     "check_conv2d",
     "check_first_answer",
+    "check_identity_extension",
     "check_lenet5",
     "check_output_size",
+    "check_plain_block",
+    "check_read_curves",
+    "check_repair",
     "check_shape_walk",
     "progress",
+    "six_curves",
 ]
 
 

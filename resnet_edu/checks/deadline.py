@@ -12,6 +12,7 @@ cannot be interrupted by anything but restarting the kernel.
 import ctypes
 import io
 import threading
+import time
 from collections.abc import Callable
 from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ class Outcome:
         error: what it raised, `None` if nothing.
         printed: the first lines it printed.
         timed_out: the deadline passed first.
+        cpu_seconds: how long the processor worked for this program meanwhile.
         still_running: it could not be stopped either.
     """
 
@@ -43,6 +45,7 @@ class Outcome:
     error: BaseException | None = None
     printed: str = ""
     timed_out: bool = False
+    cpu_seconds: float = 0.0
     still_running: bool = False
 
 
@@ -83,7 +86,7 @@ def run_with_deadline(function: Callable[[], object], seconds: float) -> Outcome
             except BaseException as error:
                 done.append(Outcome(error=error))
 
-    printed = FirstLines()
+    printed, cpu = FirstLines(), time.process_time()
     with redirect_stdout(printed):
         thread = start_thread(work)
         try:
@@ -92,7 +95,8 @@ def run_with_deadline(function: Callable[[], object], seconds: float) -> Outcome
             stopped = stop_thread(thread)
     if done:
         return Outcome(value=done[0].value, error=done[0].error, printed=printed.kept())
-    return Outcome(printed=printed.kept(), timed_out=True, still_running=not stopped)
+    cpu = time.process_time() - cpu
+    return Outcome(printed=printed.kept(), timed_out=True, cpu_seconds=cpu, still_running=not stopped)
 
 
 def start_thread(work: Callable[[], None]) -> threading.Thread:

@@ -26,11 +26,11 @@ DEADLINE = 10.0 - 2 * GRACE
 NOT_YET = "Nothing to judge yet. Complete the exercise above, run its cell, then run this one again."
 
 
-class Wrong(Exception):  # noqa: N818 – not an error of the program
+class Wrong(Exception):
     """The answer is wrong; the message names the likely mistake."""
 
 
-class NotYet(Exception):  # noqa: N818
+class NotYet(Exception):
     """The answer is a stub, or a part of it is."""
 
 
@@ -87,6 +87,11 @@ def judged(outcome: Outcome, deadline: float) -> tuple[Status, str]:
     error = outcome.error
     if outcome.timed_out:
         message = f"No answer after {deadline:g} seconds. Does a loop in your code never end?"
+        if outcome.cpu_seconds < deadline / 2:
+            message += (
+                f" The processor worked on it for only {outcome.cpu_seconds:.1f} of these seconds. If other programs "
+                "keep the machine busy, run this cell again."
+            )
         if outcome.still_running:
             message += " It could not be stopped and still runs: restart the kernel before you go on."
         return "wrong", message
