@@ -4,8 +4,8 @@ A forward pass in train mode moves the running statistics of batch norm and draw
 dropout. Here the pass works on copies, so parameters, `.grad`, buffers and random numbers stay as they were.
 """
 
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -27,6 +27,54 @@ def run_untouched(model: nn.Module, inputs: Tensor, *, parameters: Mapping[str, 
     buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
     with kept_randomness(inputs.device):
         return functional_call(model, {**(parameters or {}), **buffers}, (inputs,))
+
+
+def run_shapes(model: nn.Module, inputs: Tensor) -> None:
+    """Send a tensor without memory through the model, in eval mode, for what its hooks make of the shapes.
+
+    On torch's "meta" device a tensor has a shape and a type but no values, so the pass costs next to nothing,
+    whatever the size of the model. The model itself stays where it is.
+
+    Args:
+        model: any module that takes one tensor.
+        inputs: what `empty_input` returns.
+    """
+    tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    on_meta = {name: tensor.detach().to("meta") for name, tensor in tensors.items()}
+    with torch.no_grad(), eval_mode(model):
+        functional_call(model, on_meta, (inputs,))
+
+
+def empty_input(model: nn.Module, input_shape: Sequence[int]) -> Tensor:
+    """A tensor on the "meta" device that the model takes: of shape `batch_shape(input_shape)` and the model's type."""
+    dtype = next((tensor.dtype for tensor in model.parameters() if tensor.is_floating_point()), torch.float32)
+    return torch.empty(batch_shape(input_shape), dtype=dtype, device="meta")
+
+
+def batch_shape(input_shape: Sequence[int]) -> tuple[int, ...]:
+    """`(C, H, W)` and `(D,)` with a batch of one in front; `(N, C, H, W)` and `(N, D)` as they are.
+
+    Raises:
+        ValueError: no numbers, more than four, or one below 1.
+    """
+    shape = tuple(input_shape)
+    if not 1 <= len(shape) <= 4 or any(not isinstance(size, int) or size < 1 for size in shape):
+        raise ValueError(
+            f"Got input_shape={input_shape!r}, expected whole numbers (C, H, W), for example (3, 224, 224)."
+        )
+    return (1, *shape) if len(shape) in (1, 3) else shape
+
+
+@contextmanager
+def eval_mode(model: nn.Module) -> Iterator[None]:
+    """Eval mode inside, every module's own mode again outside."""
+    modes = {module: module.training for module in model.modules()}
+    try:
+        model.eval()
+        yield
+    finally:
+        for module, training in modes.items():
+            module.training = training
 
 
 def kept_randomness(device: torch.device) -> Any:

@@ -1,0 +1,157 @@
+"""Where a network's parameters, multiply-adds and memory sit, layer by layer.
+
+Numbers agree with torchvision's `Weights.meta`: `num_params` exactly, `_ops` (GMACs) to within 0.5 %.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
+
+from .activations import watch
+from .untouched import empty_input, run_shapes
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class LayerSummary(NamedTuple):
+    """One layer: what it puts out and what it costs.
+
+    `output_shape` is () for a layer that did not run, such as an auxiliary head. `parameters` are the layer's
+    own. `macs` are multiply-adds for the whole batch, `activation_bytes` the size of the output.
+    """
+
+    name: str
+    kind: str
+    output_shape: tuple[int, ...]
+    parameters: int
+    macs: int
+    activation_bytes: int
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A network's layers in order of execution, and their totals. Prints as a table, in a notebook as HTML."""
+
+    input_shape: tuple[int, ...]
+    rows: tuple[LayerSummary, ...]
+
+    @property
+    def parameters(self) -> int:
+        """Number of parameters of the whole network."""
+        return sum(row.parameters for row in self.rows)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds of one forward pass."""
+        return sum(row.macs for row in self.rows)
+
+    @property
+    def activation_bytes(self) -> int:
+        """Bytes of all layers' outputs: about what training keeps for the backward pass."""
+        return sum(row.activation_bytes for row in self.rows)
+
+    def frame(self) -> "pd.DataFrame":
+        """The rows as a pandas table, without the totals."""
+        import pandas as pd
+
+        return pd.DataFrame(list(self.rows), columns=pd.Index(LayerSummary._fields))
+
+    def lines(self) -> list[tuple[str, ...]]:
+        """Heading, rows and total as text cells."""
+        heading = ("layer", "kind", "output", "parameters", "MACs", "activations")
+        total = LayerSummary("total", "", (), self.parameters, self.macs, self.activation_bytes)
+        return [heading, *(cells(row) for row in (*self.rows, total))]
+
+    def __str__(self) -> str:
+        lines = self.lines()
+        widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+        texts = [
+            "  ".join(
+                cell.ljust(width) if column < 3 else cell.rjust(width)
+                for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+            ).rstrip()
+            for line in lines
+        ]
+        rule = "-" * max(len(text) for text in texts)
+        return "\n".join([texts[0], rule, *texts[1:-1], rule, texts[-1]])
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        heading, *rows, total = self.lines()
+        head = "".join(f"<th>{escape(cell)}</th>" for cell in heading)
+        body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+        foot = "".join(f"<th>{escape(cell)}</th>" for cell in total)
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody><tfoot><tr>{foot}</tr></tfoot></table>"
+
+
+def summary(model: nn.Module, input_shape: Sequence[int]) -> Summary:
+    """Shape, parameters, multiply-adds and activation memory of each layer.
+
+    What is counted, as in the papers and in torchvision: one multiply-add (MAC) for each product in a
+    convolution or a linear layer. Not counted: biases, batch norm, ReLU, pooling, additions (together about
+    1 % of a ResNet), transposed convolutions, and products that are no module of their own. One MAC is two
+    floating-point operations; papers that say "FLOPs" mean MACs.
+
+    Nothing is computed: the pass runs on torch's "meta" device, in eval mode, and the model does not change.
+
+    Args:
+        model: any network that takes one tensor.
+        input_shape: `(C, H, W)` of one image, or `(N, C, H, W)`; for a linear net `(D,)` or `(N, D)`.
+
+    Returns:
+        One row per module without children, in order of execution. A second run of the same module is a row
+        `name#2` without parameters. Parameters of modules that did not run, or that have children of their
+        own, come last.
+
+    Raises:
+        ValueError: a shape that is none, or that the network cannot take.
+    """
+    inputs = empty_input(model, input_shape)
+    unclaimed = {id(parameter): parameter.numel() for parameter in model.parameters()}
+    rows: list[LayerSummary] = []
+
+    def claim(module: nn.Module) -> int:
+        return sum(unclaimed.pop(identity, 0) for identity in identities[module])
+
+    def record(name: str, module: nn.Module, output: Any) -> None:
+        if not isinstance(output, Tensor):
+            output = next(tensor for tensor in output if isinstance(tensor, Tensor))
+        size = output.numel() * output.element_size()
+        rows.append(LayerSummary(name, kind_of(module), tuple(output.shape), claim(module), macs(module, output), size))
+
+    # Taken before the pass, during which each parameter is replaced by one without memory.
+    identities = {module: [id(own) for own in module.parameters(recurse=False)] for module in model.modules()}
+    with watch(model, None, record):
+        run_shapes(model, inputs)
+    for name, module in model.named_modules():
+        left = claim(module)
+        if left:
+            rows.append(LayerSummary(name or kind_of(module), kind_of(module), (), left, 0, 0))
+    return Summary(tuple(inputs.shape), tuple(rows))
+
+
+def kind_of(module: nn.Module) -> str:
+    """The name of the module's class."""
+    return type(module).__name__
+
+
+def macs(module: nn.Module, output: Tensor) -> int:
+    """Multiply-adds of one layer: for each number it puts out, the length of the dot product behind it."""
+    if isinstance(module, _ConvNd) and not module.transposed:
+        return output.numel() * (module.in_channels // module.groups) * math.prod(module.kernel_size)
+    if isinstance(module, nn.Linear):
+        return output.numel() * module.in_features
+    return 0
+
+
+def cells(row: LayerSummary) -> tuple[str, ...]:
+    """A row as text: counts with thousands separators, MACs in millions, memory in KiB."""
+    shape = " × ".join(str(size) for size in row.output_shape) or ("" if row.name == "total" else "did not run")
+    counts = f"{row.parameters:,}", f"{row.macs / 1e6:,.2f} M", f"{row.activation_bytes / 1024:,.1f} KiB"
+    return row.name, row.kind, shape, *counts
