@@ -15,7 +15,7 @@ GAP = 16.0  # between two stages, in pixels of the input
 
 
 class Stage(NamedTuple):
-    """One stop of the walk: its name, what leads to it, its shape `(C, H, W)` or `(C,)`, and the parameters in between."""
+    """One stop of the walk: its name, what leads to it, its shape `(C, H, W)` or `(C,)`, the parameters in between."""
 
     name: str
     operation: str

@@ -2,5 +2,6 @@
 
 from .depth import depth_and_skip
 from .explorer import explorer
+from .kernel import kernel_explorer
 
-__all__ = ["depth_and_skip", "explorer"]
+__all__ = ["depth_and_skip", "explorer", "kernel_explorer"]
