@@ -262,14 +262,16 @@ def test_unknown_lesson_is_one_line_and_exit_code_2(
 
 
 @pytest.mark.slow
-def test_a_kernel_runs_the_worked_edition_with_its_pictures(source: Path) -> None:
+def test_a_kernel_runs_the_worked_edition_with_its_pictures(source: Path, own_progress: Path) -> None:
     source.write_text(
         LESSON + "\n# %%\nfrom matplotlib import pyplot as plt\n\n_ = plt.plot([1, 2])\n"
+        "\n# %%\nfrom os import environ\n\nassert environ['RESNET_EDU_PROFILE'] == 'quick'\n"
+        f"assert environ['RESNET_EDU_PROGRESS'] != {str(own_progress)!r}\nassert environ['TORCH_HOME']\n"
         '\n# %% tags=["gpu"]\nraise RuntimeError("only with a GPU")\n'
     )
     build.build(source)
     cells = build.code_cells(read(source, "solutions"))
-    assert [cell.execution_count for cell in cells] == [1, 2, 3, 4, 5, None]
+    assert [cell.execution_count for cell in cells] == [1, 2, 3, 4, 5, 6, None]
     assert cells[2].outputs[0].text == "3.14\n"
     assert "image/png" in cells[4].outputs[0].data
     assert not build.clean_file(source.parent.parent / "solutions" / "01_toy.ipynb")
