@@ -375,6 +375,11 @@ def test_tries_are_counted_and_a_pass_stays(progress_file):
     assert list(progress_file.parent.iterdir()) == [progress_file]
 
 
+def test_a_demonstration_is_not_counted(progress_file):
+    assert checks.check_output_size(wrong, recorded=False).status == "wrong"
+    assert not progress_file.exists()
+
+
 def test_progress_survives_a_restart_and_importing_the_checks_is_cheap(progress_file):
     checks.check_output_size(right)
     code = (

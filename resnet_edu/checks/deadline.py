@@ -52,7 +52,7 @@ class Outcome:
 class FirstLines(io.TextIOBase):
     """A text stream that keeps the beginning of what is written and drops the rest."""
 
-    def __init__(self, *, lines: int = 20, characters: int = 2000) -> None:
+    def __init__(self, *, lines: int = 10, characters: int = 2000) -> None:
         super().__init__()
         self.text, self.lines, self.characters = "", lines, characters
 
