@@ -26,22 +26,22 @@ def findings(found: Sequence["Finding"]) -> Table:
 
 
 def rehearsals(runs: Sequence["Rehearsal"]) -> Table:
-    """Minutes, cells, memory and outcome of each lesson; the minutes of all in the last row."""
+    """Minutes, cells run, peak memory, slowest cell and outcome of each lesson; the minutes of all in the last row."""
     table = Table(show_footer=True)
     table.add_column("lesson", "total", no_wrap=True)
     table.add_column("minutes", f"{sum(each.seconds for each in runs) / 60:.2f}", justify="right")
     table.add_column("cells", justify="right")
-    table.add_column("peak memory", justify="right")
-    table.add_column("slowest cell", justify="right")
-    table.add_column("result")
+    table.add_column("peak, GB", justify="right")
+    table.add_column("slowest, s", justify="right")
+    table.add_column("result", no_wrap=True)
     for each in runs:
         slowest = max((cell.seconds for cell in each.cells), default=0.0)
         table.add_row(
             each.lesson,
             f"{each.seconds / 60:.2f}",
             str(len(each.cells)),
-            f"{each.peak_memory_gb:.2f} GB",
-            f"{slowest:.1f} s",
+            f"{each.peak_memory_gb:.2f}",
+            f"{slowest:.1f}",
             f"[red]cell {each.failure.number} failed[/]" if each.failure else "[green]ok[/]",
         )
     return table
