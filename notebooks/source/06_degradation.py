@@ -139,7 +139,7 @@ torch.manual_seed(0)
 nets = {name: edu.models.build(name, width=width, in_channels=1) for name in ("plain56", "resnet56", "plain20")}
 nets["56 sigmoids, no batch norm"] = sigmoid_net(56, width)
 gradients = {name: edu.probe.gradient_norms(net, batch, labels) for name, net in nets.items()}
-edu.plots.gradients_by_layer(gradients, title="Plain-56's gradients do not vanish: they grow towards the first layer")
+edu.plots.gradients_by_layer(gradients, title="Plain-56's gradients grow towards the first layer")
 
 # %%
 norms = {name: [layer.weight for layer in layers] for name, layers in gradients.items()}
@@ -150,7 +150,8 @@ assert norms["plain56"][0] > 10 * norms["plain56"][-1], "towards the first layer
 assert norms["56 sigmoids, no batch norm"][0] < 1e-20, "this is what vanishing looks like"
 
 # %% [markdown]
-# The sigmoid net's gradient falls by more than twenty powers of ten; its first layers will never move. The 56-layer plain net
+# The sigmoid net's gradient falls off the bottom of the picture and goes on falling, until the computer rounds it to zero. Its
+# first layers will never move. The 56-layer plain net
 # shows nothing of the kind. Batch norm keeps the forward signal at unit variance, so no layer starves. If anything the
 # gradient *grows* on its way to the first layer, by a factor of hundreds: batch norm and ReLU together multiply it by
 # about 1.2 a layer in expectation (Yang et al. 2019). The residual net is flat, because each addition passes the gradient on
@@ -251,9 +252,9 @@ edu.plots.depth_and_skip_grid(study)
 # %% [markdown]
 # ## The ground under the optimiser
 #
-# Why does SGD get lost? A net with 85,000 weights has a loss surface in as many dimensions; we can look at a slice. Start at
-# the trained weights, choose two random directions, scale each filter of a direction to the length of the filter it
-# moves, and compute the loss on a grid of steps along both (Li et al. 2018).
+# Why does SGD get lost? The loss is a surface over as many dimensions as the net has weights. We can look at a slice of it.
+# Start at the trained weights, choose two random directions, scale each filter of a direction to the length of the filter
+# it moves, and compute the loss on a grid of steps along both (Li et al. 2018).
 
 # %%
 images, targets = data.train.inputs(slice(256)), data.train.labels[:256]
@@ -267,7 +268,7 @@ edu.plots.loss_surfaces(surfaces, title="A residual net ends in a wide valley, a
 # %% [markdown]
 # The star marks where training ended. Read the two panels together with the number above each: the residual net stands at
 # the bottom of a wide basin, and the plain net on high ground that is nearly as high in every direction. A slice shows two
-# directions out of tens of thousands, so take it as an illustration and not as a proof.
+# directions out of hundreds of thousands, so take it as an illustration and not as a proof.
 
 # %%
 for name, surface in surfaces.items():

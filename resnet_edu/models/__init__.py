@@ -4,6 +4,7 @@ from .alexnet import AlexNet
 from .cifar import CifarNet, PadShortcut, PlainBlock, ResidualBlock
 from .googlenet import AUXILIARY_WEIGHT, GoogLeNet, GoogLeNetOutputs, Inception
 from .heads import Heads
+from .identity import extend_with_identity
 from .lenet import LeNet5
 from .pretrained import Pretrained, pretrained
 from .registry import available, build, options
@@ -30,6 +31,7 @@ __all__ = [
     "VGG",
     "available",
     "build",
+    "extend_with_identity",
     "load_state",
     "options",
     "pretrained",

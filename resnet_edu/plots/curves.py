@@ -112,7 +112,7 @@ def six_curves(panels: Mapping[str, Mapping[str, History]]) -> Figure:
             axes.axhline(90, color=GREY, lw=1, ls=(0, (1, 3)))
             label(axes, title=letter, x="epoch", y="error (%)")
             axes.set_ylim(0, 100)
-            axes.legend(fontsize=8, loc="center right" if len(runs) > 1 else "best")
+            axes.legend(fontsize=8, loc=(0.36, 0.14) if len(runs) > 1 else "best")
         return figure
 
 
