@@ -1,0 +1,72 @@
+"""Write the parts of README that come from records: the lesson table, the results, the picture.
+
+    python docs/readme.py          # after `make study` and
+                                   # resnet-edu rehearse --json > assets/runs/rehearsal.json
+
+A test fails where README and the records disagree.
+"""
+
+import json
+import re
+from pathlib import Path
+from statistics import mean, stdev
+
+import resnet_edu as edu
+from resnet_edu.course import lessons
+
+ROOT = Path(__file__).resolve().parent.parent
+README = ROOT / "README.md"
+PICTURE = ROOT / "assets" / "images" / "degradation.png"
+REHEARSAL = ROOT / "assets" / "runs" / "rehearsal.json"
+
+
+def lesson_table() -> str:
+    """One row a lesson: title, minutes of reading as the lesson says, seconds of running as `rehearse` measured."""
+    measured = {run["lesson"]: run for run in json.loads(REHEARSAL.read_text())}
+    rows = ["| | lesson | reading | running (quick) |", "|---|---|---|---|"]
+    total = 0.0
+    for lesson in lessons("worked"):
+        text = (ROOT / "notebooks" / "source" / f"{lesson.name}.py").read_text(encoding="utf-8")
+        reading = re.search(r"\*\*Minutes:\*\* (\d+) reading", text)
+        seconds = measured[lesson.name]["seconds"]
+        total += seconds
+        number, _, title = lesson.title.partition(" · ")
+        link = f"[{title}](notebooks/solutions/{lesson.name}.ipynb)"
+        rows.append(f"| {number} | {link} | {reading.group(1) if reading else '?'} min | {seconds:.0f} s |")
+    rows.append(f"| | together | | {total / 60:.1f} min |")
+    return "\n".join(rows)
+
+
+def results_table() -> str:
+    """Errors of the recorded study beside those of the paper and of a rerun by others."""
+    study = edu.study.load_study("mnist5k-degradation")
+    he, rerun = edu.facts.HE_CIFAR10, edu.facts.RERUNS_CIFAR10["nabla0001"]
+    seeds = len(study.seeds)
+    rows = [
+        "| net | He et al. 2015, CIFAR-10, test | nabla0001, CIFAR-10, test, 5 runs "
+        f"| here, mnist5k, training, {seeds} seeds | here, mnist5k, test, {seeds} seeds |",
+        "|---|---|---|---|---|",
+    ]
+    for name in ("plain20", "plain56", "resnet20", "resnet56"):
+        last = [run.last for run in study.of(name)]
+        ours = [spread([getattr(epoch, part) for epoch in last]) for part in ("train_error", "test_error")]
+        rows.append(f"| {name} | {he.get(name, 'figure only')} | {rerun[name]} | {ours[0]} | {ours[1]} |")
+    return "\n".join(rows)
+
+
+def spread(values: list[float]) -> str:
+    """Mean ± standard deviation, in percent."""
+    return f"{mean(values):.1f} ± {stdev(values):.1f} %"
+
+
+def filled(readme: str) -> str:
+    """README with its marked parts written anew."""
+    for name, table in (("lessons", lesson_table()), ("results", results_table())):
+        marked = re.compile(f"(<!-- {name}: begin -->\n).*?(<!-- {name}: end -->)", re.DOTALL)
+        readme = marked.sub(lambda match, table=table: f"{match[1]}{table}\n{match[2]}", readme)
+    return readme
+
+
+if __name__ == "__main__":
+    README.write_text(filled(README.read_text(encoding="utf-8")), encoding="utf-8")
+    edu.plots.depth_sweep(edu.study.load_study("mnist5k-degradation")).savefig(PICTURE, dpi=130)
