@@ -142,11 +142,7 @@ def load_study(name: str, folder: Path | None = None) -> Recorded:
 
 
 def read_recorded(name: str, folder: Path) -> Recorded:
-    """The finished runs of a study; rows of a run that the JSON does not list are left out.
-
-    Raises:
-        ValueError: a file is missing or damaged, or a finished run lacks epochs.
-    """
+    """The finished runs of a study, without rows of any other run; a ValueError if a file or an epoch is missing."""
     table, record = folder / f"{name}.csv", folder / f"{name}.json"
     try:
         values = json.loads(record.read_text())
@@ -184,15 +180,14 @@ def run_study(
     """
     settings = json.loads(json.dumps({label: setting.to_dict() for label, setting in study.settings.items()}))
     recorded = Recorded(study.name, settings)
-    if (folder / f"{study.name}.json").is_file():
+    record = folder / f"{study.name}.json"
+    if record.is_file():
         recorded = read_recorded(study.name, folder)
         old, new = in_full(recorded.settings), in_full(settings)
         changed = [label for label in {**old, **new} if old.get(label) != new.get(label)]
         if changed:
-            raise ValueError(
-                f"{folder / study.name}.json was recorded with other settings of {', '.join(changed)}; "
-                "choose another folder with --out, or remove the two files."
-            )
+            where = "Record in another folder, or remove this file and its table."
+            raise ValueError(f"{record} was recorded with other settings of {', '.join(changed)}. {where}")
     for label, seed in study.runs():
         if (label, seed) in recorded.epochs:
             continue
@@ -229,7 +224,8 @@ def six_curves() -> Study:
     images = {"name": "mnist5k", "size": 16, "limit": 2000}
     net = {"width": 8, "in_channels": 1}
     settings = {
-        "healthy": Setting("resnet20", net, images, replace(config, schedule="cosine")),
+        "healthy: shallow": Setting("resnet20", net, images, replace(config, schedule="cosine", lr=0.1)),
+        "healthy: deep": Setting("resnet56", net, images, replace(config, schedule="cosine", lr=0.1)),
         "overfitting": Setting("resnet20", net, {**images, "limit": 60}, replace(config, batch_size=20, lr=0.02)),
         "learning rate too high": Setting("resnet20", net, images, replace(config, lr=20.0)),
         "learning rate too low": Setting("resnet20", net, images, replace(config, lr=3e-4)),

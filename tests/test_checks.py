@@ -327,7 +327,10 @@ def test_six_curves_that_are_not_recorded_say_how_to_get_them(tmp_path, monkeypa
 def test_six_curves_takes_the_letters_from_the_key():
     panels = checks.six_curves()
     assert list(panels) == list(KEY)
-    assert {letter: list(nets) for letter, nets in panels.items() if len(nets) > 1} == {"C": ["plain20", "plain56"]}
+    assert {letter: list(nets) for letter, nets in panels.items() if len(nets) > 1} == {
+        "C": ["plain20", "plain56"],
+        "E": ["resnet20", "resnet56"],
+    }
 
 
 @recorded
