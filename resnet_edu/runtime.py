@@ -6,6 +6,7 @@ import platform
 import random
 import sys
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -37,7 +38,7 @@ def profile() -> Profile:
     Raises:
         UnknownName: the variable names neither `quick` nor `full`.
     """
-    name = os.environ.get("RESNET_EDU_PROFILE", "quick")
+    name = os.environ.get("RESNET_EDU_PROFILE") or "quick"
     if name == "quick":
         return Profile("quick")
     if name == "full":
@@ -72,6 +73,22 @@ def cpu_has_bfloat16() -> bool:
     return any(query() for query in queries if query is not None)
 
 
+def autocast(device: torch.device, precision_name: str) -> torch.autocast:
+    """Matrix products in bfloat16 inside this context, where the precision asks for it.
+
+    Args:
+        device: where the tensors are.
+        precision_name: "float32", "bfloat16" or "auto" (the device's own, see `precision`).
+
+    Raises:
+        UnknownName: a precision that does not exist.
+    """
+    known = {"auto": precision(device), **PRECISIONS}
+    if precision_name not in known:
+        raise UnknownName("precision", precision_name, known)
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=known[precision_name] == torch.bfloat16)
+
+
 def seed_everything(seed: int) -> None:
     """Seed Python, NumPy and torch: same seed and same machine, same numbers."""
     random.seed(seed)
@@ -79,25 +96,42 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
+@cache
 def keep_freed_memory() -> bool:
     """Tell the C library to keep large freed blocks, so that each step does not ask the system again.
 
     Activations are allocated and freed at every training step. By default glibc hands blocks above a
-    threshold back to the kernel, which then zeroes every page anew.
+    threshold back to the kernel, which then zeroes every page anew. Set the environment variable
+    RESNET_EDU_ALLOCATOR to `default` to leave the C library as it is.
 
     Returns:
         Whether the setting took effect; False on systems other than Linux with glibc.
     """
-    m_trim_threshold, m_mmap_threshold, largest = -1, -3, 2**31 - 1  # malloc.h
     if sys.platform != "linux" or platform.libc_ver()[0] != "glibc":
         return False
+    if os.environ.get("RESNET_EDU_ALLOCATOR") == "default":
+        return False
+    m_trim_threshold, m_mmap_threshold, largest = -1, -3, 2**31 - 1  # malloc.h
     mallopt = ctypes.CDLL(None).mallopt
-    return bool(mallopt(m_mmap_threshold, largest)) and bool(mallopt(m_trim_threshold, largest))
+    # Some versions of glibc refuse a threshold above half a heap, 32 MB.
+    kept = mallopt(m_mmap_threshold, largest) or mallopt(m_mmap_threshold, 2**25)
+    return bool(kept and mallopt(m_trim_threshold, largest))
 
 
 def show_progress() -> bool:
-    """Whether a progress bar helps: not in CI, and not where the output is kept (RESNET_EDU_QUIET)."""
-    return not (os.environ.get("CI") or os.environ.get("RESNET_EDU_QUIET"))
+    """Whether a progress bar helps: somebody looks at a terminal or a notebook.
+
+    Not in CI, not where the output is kept (RESNET_EDU_QUIET), not in a pipe or a file.
+    """
+    if any(os.environ.get(name, "").lower() not in ("", "0", "false") for name in ("CI", "RESNET_EDU_QUIET")):
+        return False
+    return in_notebook() or (sys.stderr is not None and sys.stderr.isatty())
+
+
+def in_notebook() -> bool:
+    """Whether a Jupyter kernel runs this code."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    return hasattr(shell, "kernel")
 
 
 def machine() -> dict[str, str | int | float]:

@@ -1,0 +1,232 @@
+"""The machine under the course, against what the system itself says about it."""
+
+import ctypes
+import json
+import platform
+import random
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import psutil
+import pytest
+import torch
+import torchvision
+
+from resnet_edu import runtime
+from resnet_edu.errors import UnknownName
+
+CPUINFO = Path("/proc/cpuinfo")
+GLIBC = sys.platform == "linux" and platform.libc_ver()[0] == "glibc"
+
+
+# Oracle: the system's own word
+
+
+@pytest.mark.skipif(not CPUINFO.exists() or platform.machine() != "x86_64", reason="needs Linux on x86-64")
+def test_bfloat16_units_are_those_the_kernel_lists() -> None:
+    flags = next(line for line in CPUINFO.read_text().splitlines() if line.startswith("flags")).split()
+    assert runtime.cpu_has_bfloat16() == bool({"avx512_bf16", "amx_tile"} & {*flags})
+
+
+def test_machine_agrees_with_the_libraries_and_fits_json() -> None:
+    machine = runtime.machine()
+    assert json.loads(json.dumps(machine)) == machine
+    assert machine["memory_gb"] == round(psutil.virtual_memory().total / 1e9, 1)
+    assert machine["torch"] == torch.__version__
+    assert machine["torchvision"] == torchvision.__version__
+    assert machine["python"] == platform.python_version()
+    assert 1 <= int(machine["cores"]) <= (psutil.cpu_count() or 1)
+    assert machine["device"] == str(runtime.device())
+    assert machine["cpu"]
+
+
+@pytest.mark.skipif(not GLIBC, reason="needs glibc")
+def test_freed_memory_is_kept() -> None:
+    import resource
+
+    assert runtime.keep_freed_memory()
+    faults = []
+    for _ in range(4):
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        torch.zeros(16 * 2**20).sum()  # 64 MB: 16,384 pages of 4 kB, or 32 of 2 MB
+        faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+    assert min(faults[1:]) < 16, faults
+
+
+# Structure
+
+
+@pytest.mark.parametrize("value", [None, "", "quick"])
+def test_profile_is_quick_by_default(value: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RESNET_EDU_PROFILE", raising=False)
+    if value is not None:
+        monkeypatch.setenv("RESNET_EDU_PROFILE", value)
+    assert runtime.profile().name == "quick"
+    assert runtime.profile().choose(quick=1, full=2) == 1
+
+
+def test_profile_full_chooses_the_full_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RESNET_EDU_PROFILE", "full")
+    assert runtime.profile().choose(quick="a", full="b") == "b"
+
+
+def test_device_prefers_cuda_then_mps_then_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    for cuda, mps, expected in ((True, True, "cuda"), (False, True, "mps"), (False, False, "cpu")):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda cuda=cuda: cuda)
+        monkeypatch.setattr(torch.backends.mps, "is_available", lambda mps=mps: mps)
+        assert runtime.device() == torch.device(expected)
+
+
+@pytest.mark.parametrize(
+    ("on", "units", "expected"),
+    [
+        ("cpu", True, torch.bfloat16),
+        ("cpu", False, torch.float32),
+        ("cuda", True, torch.bfloat16),
+        ("cuda", False, torch.float32),
+        ("mps", True, torch.float32),
+    ],
+)
+def test_precision_follows_the_units(
+    on: str, units: bool, expected: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtime, "cpu_has_bfloat16", lambda: units)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: units)
+    assert runtime.precision(torch.device(on)) == expected
+
+
+@pytest.mark.parametrize(("name", "expected"), [("float32", torch.float32), ("bfloat16", torch.bfloat16)])
+def test_autocast_sets_the_type_of_a_matrix_product(name: str, expected: torch.dtype) -> None:
+    matrix = torch.ones(2, 2)
+    with runtime.autocast(torch.device("cpu"), name):
+        assert (matrix @ matrix).dtype == expected
+    assert (matrix @ matrix).dtype == torch.float32
+
+
+def test_autocast_auto_asks_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    matrix = torch.ones(2, 2)
+    for units, expected in ((True, torch.bfloat16), (False, torch.float32)):
+        monkeypatch.setattr(runtime, "cpu_has_bfloat16", lambda units=units: units)
+        with runtime.autocast(torch.device("cpu"), "auto"):
+            assert (matrix @ matrix).dtype == expected
+
+
+def draws() -> tuple[float, float, float]:
+    return random.random(), float(np.random.rand()), float(torch.rand(()))
+
+
+def test_seed_everything_repeats_all_three_generators() -> None:
+    runtime.seed_everything(5)
+    first = draws()
+    runtime.seed_everything(5)
+    assert draws() == first
+    runtime.seed_everything(6)
+    assert not {*draws()} & {*first}
+
+
+def test_setup_says_the_facts_and_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RESNET_EDU_PROFILE", "full")
+    setup = runtime.setup(seed=7)
+    drawn = draws()
+    runtime.seed_everything(7)
+    assert draws() == drawn
+    assert [line.split()[0] for line in str(setup).splitlines()] == [
+        "device", "precision", "seed", "profile", "versions",
+    ]  # fmt: skip
+    assert (setup.seed, setup.profile, setup.device) == (7, "full", str(runtime.device()))
+    assert setup.precision in ("float32", "bfloat16")
+    assert torch.__version__ in setup.versions
+
+
+@pytest.mark.parametrize(
+    ("environment", "terminal", "notebook", "expected"),
+    [
+        ({}, True, False, True),
+        ({}, False, True, True),
+        ({}, False, False, False),
+        ({"CI": "1"}, True, True, False),
+        ({"CI": "true"}, True, True, False),
+        ({"CI": "false"}, True, False, True),
+        ({"RESNET_EDU_QUIET": "1"}, True, True, False),
+        ({"RESNET_EDU_QUIET": ""}, True, False, True),
+    ],
+)
+def test_progress_is_shown_where_somebody_looks(
+    environment: dict[str, str], terminal: bool, notebook: bool, expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("CI", "RESNET_EDU_QUIET"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "stderr", SimpleNamespace(isatty=lambda: terminal))
+    shell = SimpleNamespace(kernel=None) if notebook else None
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+    assert runtime.show_progress() is expected
+
+
+def test_progress_is_not_shown_without_a_standard_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.delenv("RESNET_EDU_QUIET", raising=False)
+    monkeypatch.delitem(sys.modules, "IPython", raising=False)
+    monkeypatch.setattr(sys, "stderr", None)  # as under pythonw.exe
+    assert runtime.show_progress() is False
+
+
+# Edges
+
+
+class Mallopt:
+    """A C library whose thresholds have an upper limit; keeps what was set."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit, self.kept = limit, dict[int, int]()
+
+    def mallopt(self, option: int, value: int) -> int:
+        if option == -3 and value > self.limit:
+            return 0
+        self.kept[option] = value
+        return 1
+
+
+@pytest.mark.parametrize(("limit", "expected"), [(2**31, 2**31 - 1), (2**25, 2**25)])
+def test_the_allocator_takes_the_highest_threshold_it_allows(
+    limit: int, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = Mallopt(limit)
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(platform, "libc_ver", lambda: ("glibc", "2.34"))
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: library)
+    monkeypatch.delenv("RESNET_EDU_ALLOCATOR", raising=False)
+    assert runtime.keep_freed_memory.__wrapped__() is True
+    assert library.kept == {-3: expected, -1: 2**31 - 1}
+
+
+@pytest.mark.parametrize(("system", "libc", "switch"), [
+    ("darwin", "", ""), ("win32", "", ""), ("linux", "musl", ""), ("linux", "glibc", "default"),
+])  # fmt: skip
+def test_the_allocator_is_left_alone_elsewhere_and_on_request(
+    system: str, libc: str, switch: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = Mallopt(2**31)
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(platform, "libc_ver", lambda: (libc, ""))
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: library)
+    monkeypatch.setenv("RESNET_EDU_ALLOCATOR", switch)
+    assert runtime.keep_freed_memory.__wrapped__() is False
+    assert library.kept == {}
+
+
+# Bad input
+
+
+def test_an_unknown_profile_is_named_with_its_neighbour(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RESNET_EDU_PROFILE", "quik")
+    with pytest.raises(UnknownName, match=r"profile in RESNET_EDU_PROFILE 'quik'.*'quick'.*full"):
+        runtime.profile()
+
+
+def test_an_unknown_precision_is_named_with_its_neighbour() -> None:
+    with pytest.raises(UnknownName, match=r"precision 'bfloat'.*'bfloat16'.*auto.*float32"):
+        runtime.autocast(torch.device("cpu"), "bfloat")
