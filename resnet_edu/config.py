@@ -1,6 +1,7 @@
 """All that decides a training run, in one frozen dataclass. The reason stands beside each default."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -18,7 +19,7 @@ class TrainConfig:
 
     Raises:
         UnknownName: an optimizer, schedule, precision or augmentation that does not exist.
-        ValueError: a number outside its range.
+        ValueError: a value of another type, or a number outside its range.
     """
 
     epochs: int = 6  # enough on mnist5k for a verdict within seconds
@@ -33,6 +34,7 @@ class TrainConfig:
     augment: tuple[str, ...] = ("crop", "flip")  # He et al. 2015, section 4.2; never flip digits
     precision: str = "auto"  # bfloat16 where the hardware has units for it
     channels_last: bool = True  # the order in which convolution kernels read memory
+    fused: bool = True  # updates all weights in one kernel instead of several calls for each
     seed: int = 0  # order of the images, augmentation, dropout
 
     def __post_init__(self) -> None:
@@ -45,18 +47,26 @@ class TrainConfig:
                 raise UnknownName(kind, value, known)
         if isinstance(self.augment, str):
             raise ValueError(f"augment takes several names: write ({self.augment!r},) instead of {self.augment!r}.")
+        if not isinstance(self.augment, Sequence):
+            raise ValueError(f"augment takes a tuple of names, () for none, got {self.augment!r}.")
         check_augment(self.augment)
+        object.__setattr__(self, "augment", tuple(self.augment))  # a list would make equal configs differ
+        warmup, smoothing = self.warmup_epochs, self.label_smoothing
+        if not is_whole(self.epochs) or self.epochs < 1:
+            raise ValueError(f"epochs must be a whole number of at least 1, got {self.epochs!r}.")
         for name, allowed, fine in (
-            ("epochs", "at least 1", self.epochs >= 1),
-            ("batch_size", "at least 1", self.batch_size >= 1),
-            ("lr", "above 0", self.lr > 0),
-            ("momentum", "at least 0 and below 1", 0 <= self.momentum < 1),
-            ("weight_decay", "at least 0", self.weight_decay >= 0),
-            ("warmup_epochs", "at least 0 and below epochs", 0 <= self.warmup_epochs < self.epochs),
-            ("label_smoothing", "at least 0 and below 1", 0 <= self.label_smoothing < 1),
+            ("batch_size", "a whole number of at least 1", is_whole(self.batch_size) and self.batch_size >= 1),
+            ("lr", "a number above 0", is_number(self.lr) and self.lr > 0),
+            ("momentum", "a number from 0 to below 1", is_number(self.momentum) and 0 <= self.momentum < 1),
+            ("weight_decay", "a number of at least 0", is_number(self.weight_decay) and self.weight_decay >= 0),
+            ("warmup_epochs", "a number from 0 to below epochs", is_number(warmup) and 0 <= warmup < self.epochs),
+            ("label_smoothing", "a number from 0 to below 1", is_number(smoothing) and 0 <= smoothing < 1),
+            ("channels_last", "True or False", isinstance(self.channels_last, bool)),
+            ("fused", "True or False", isinstance(self.fused, bool)),
+            ("seed", "a whole number from 0 to 4294967295", is_whole(self.seed) and 0 <= self.seed < 2**32),
         ):
             if not fine:
-                raise ValueError(f"{name} must be {allowed}, got {getattr(self, name)}.")
+                raise ValueError(f"{name} must be {allowed}, got {getattr(self, name)!r}.")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, fit for JSON."""
@@ -64,13 +74,62 @@ class TrainConfig:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "TrainConfig":
-        """The inverse of `to_dict`.
+        """The inverse of `to_dict`; an option left out has its default.
 
         Raises:
-            UnknownName: a key that is no option.
+            UnknownName: a key that is no option, or a name that does not exist.
+            ValueError: as for `TrainConfig`.
         """
         known = [field.name for field in fields(cls)]
         for key in values:
             if key not in known:
                 raise UnknownName("training option", key, known)
-        return cls(**{**values, "augment": tuple(values.get("augment", cls.augment))})
+        return cls(**values)
+
+
+def is_whole(value: object) -> bool:
+    """Whether it is a whole number; `True` and `1.0` are not."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def is_number(value: object) -> bool:
+    """Whether it is a number, and a finite one."""
+    return is_whole(value) or (isinstance(value, float) and math.isfinite(value))
+
+
+def schedule(config: TrainConfig, steps: int) -> Callable[[int], float]:
+    """The learning rate at each step, as a function of the step's number from 0.
+
+    * `one_cycle`: from lr / 25 up to lr in the first 30 % of the steps and down to nearly 0, both along a cosine
+      (Smith 2018, https://arxiv.org/abs/1803.09820; the same numbers as `torch.optim.lr_scheduler.OneCycleLR`).
+    * `cosine`: from lr to 0 (Loshchilov and Hutter 2017, https://arxiv.org/abs/1608.03983).
+    * `steps`: lr, divided by 10 at 1/2 and again at 3/4 of the run (He et al. 2015, section 4.2).
+    * `constant`: lr.
+
+    Args:
+        config: names the schedule; `warmup_epochs` puts a linear rise from lr / 10 before any of them.
+        steps: training steps an epoch.
+    """
+    total, warmup = config.epochs * steps, round(config.warmup_epochs * steps)
+
+    def factor(step: int) -> float:
+        if step < warmup:
+            return 0.1 + 0.9 * step / warmup
+        done = (step - warmup) / max(1, total - warmup)  # share of the run, 0 ≤ done < 1
+        if config.schedule == "one_cycle":
+            peak, last = 0.3 * (total - warmup) - 1, total - warmup - 1
+            if step - warmup <= peak:
+                return cosine(1 / 25, 1, (step - warmup) / peak)
+            return cosine(1, 1 / 250_000, (step - warmup - peak) / (last - peak))
+        if config.schedule == "cosine":
+            return cosine(1, 0, done)
+        if config.schedule == "steps":
+            return 1.0 if done < 0.5 else 0.1 if done < 0.75 else 0.01
+        return 1.0
+
+    return lambda step: config.lr * factor(step)
+
+
+def cosine(start: float, end: float, share: float) -> float:
+    """From `start` to `end` along half a cosine as `share` goes from 0 to 1."""
+    return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
