@@ -6,8 +6,8 @@ an allocator that keeps its memory (`runtime.py`), channels_last tensors and a f
 
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor, nn, optim
 from torch.nn import functional as F
 
 from . import runtime
-from .config import TrainConfig
+from .config import TrainConfig, schedule
 from .data.batches import evaluation_batches, steps_per_epoch, training_batches
 from .data.split import Data, Split
 from .errors import LossNotFinite
@@ -48,10 +48,11 @@ def fit(
     """
     config = config or TrainConfig()
     device = runtime.device()
+    runtime.keep_freed_memory()
     runtime.seed_everything(config.seed)
     generator = torch.Generator().manual_seed(config.seed)
-    model.to(device, memory_format=torch.channels_last if config.channels_last else torch.preserve_format)
-    check_fits(model, data)
+    check_fits(model.to(device), data)
+    model.to(memory_format=torch.channels_last if config.channels_last else torch.contiguous_format)
     train, test = data.train.to(device), data.test.to(device)
     optimizer = make_optimizer(model, config)
     steps = steps_per_epoch(len(train), config.batch_size)
@@ -60,39 +61,41 @@ def fit(
     try:
         for epoch in progress(range(1, config.epochs + 1), f"train on {data.name}"):
             model.train()
-            loss_sum, wrong, seen, started = 0.0, 0, 0, time.perf_counter()
+            loss_sum, wrong, seen, rate, started = 0.0, 0, 0, 0.0, time.perf_counter()
             batches = training_batches(train, config.batch_size, augment=config.augment, generator=generator)
             for step, (images, labels) in enumerate(batches):
                 rate = rate_at((epoch - 1) * steps + step)
                 set_learning_rate(optimizer, rate)
-                with autocast(device, config.precision):
-                    logits = model(images)  # (N, classes)
+                with runtime.autocast(device, config.precision):
+                    logits = logits_of(model, images)  # (N, classes)
                     loss = F.cross_entropy(logits, labels, label_smoothing=config.label_smoothing)
+                check_finite(loss.item(), epoch, step, rate)  # before the step, which would spoil the weights
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
-                check_finite(loss.item(), epoch, step, rate)
                 loss_sum += loss.item() * len(labels)
                 wrong += int((logits.argmax(dim=1) != labels).sum())
                 seen += len(labels)
             seconds = time.perf_counter() - started
             result = evaluate(model, test, precision=config.precision)
+            check_finite(result.loss, epoch, steps - 1, rate, which="test loss")
             record = Epoch(
-                epoch,
-                loss_sum / seen,
-                100 * wrong / seen,
-                result.loss,
-                result.top1_error,
-                rate,
-                seconds,
-                seen / seconds,
+                epoch=epoch,
+                train_loss=loss_sum / seen,
+                train_error=100 * wrong / seen,
+                test_loss=result.loss,
+                test_error=result.top1_error,
+                lr=rate,
+                seconds=seconds,
+                images_per_second=seen / seconds,
             )
             history.epochs.append(record)
             for callback in callbacks:
                 callback(record, model)
     except KeyboardInterrupt:
         history.interrupted = True
-    model.eval()
+    finally:
+        model.eval()
     return history
 
 
@@ -117,82 +120,62 @@ def evaluate(model: nn.Module, split: Split, *, precision: str = "auto") -> Metr
     """Measure a network on every image of a split, in evaluation mode and without gradients.
 
     Args:
-        model: maps images `(N, C, H, W)` to logits `(N, classes)`; its mode is left as it was.
+        model: maps images `(N, C, H, W)` to logits `(N, classes)`; it ends on `runtime.device()`, in the mode it had.
         split: images and labels.
         precision: as in `TrainConfig`.
 
     Raises:
-        ValueError: a label lies outside the classes of the model.
+        UnknownName: a precision that does not exist.
+        ValueError: the model returns no logits, or a label lies outside its classes.
     """
     device = runtime.device()
-    was_training = model.training
-    model.to(device).eval()
+    model.to(device)
     split = split.to(device)
-    with torch.inference_mode(), autocast(device, precision):
-        logits = torch.cat([model(images).float() for images, _ in evaluation_batches(split)])  # (N, classes)
-    model.train(was_training)
-    classes = logits.shape[1]
-    if int(split.labels.max()) >= classes:
-        raise ValueError(f"The labels go up to {int(split.labels.max())}, but the model tells {classes} classes apart.")
+    with evaluation_mode(model), torch.no_grad(), runtime.autocast(device, precision):
+        logits = torch.cat([logits_of(model, images).float() for images, _ in evaluation_batches(split)])
+    classes, highest = logits.shape[1], int(split.labels.max())  # logits: (N, classes)
+    if highest >= classes:
+        raise ValueError(
+            f"The labels go up to {highest}, but the model tells {classes} classes apart: "
+            f"build it with num_classes={highest + 1} or more."
+        )
     order = logits.topk(min(5, classes), dim=1).indices  # (N, 5), best first
     hits = order == split.labels[:, None]
     confusion = torch.bincount(split.labels * classes + order[:, 0], minlength=classes**2).view(classes, classes)
     return Metrics(
-        top1_error=100 * (1 - hits[:, 0].float().mean().item()),
-        top5_error=100 * (1 - hits.any(dim=1).float().mean().item()),
+        top1_error=100 * int((~hits[:, 0]).sum()) / len(split),
+        top5_error=100 * int((~hits.any(dim=1)).sum()) / len(split),
         loss=F.cross_entropy(logits, split.labels).item(),
         confusion=confusion.cpu(),
     )
 
 
+@contextmanager
+def evaluation_mode(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode inside this context; afterwards every module has the mode it had, frozen ones too."""
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+
+
 def make_optimizer(model: nn.Module, config: TrainConfig) -> optim.Optimizer:
-    """The optimizer named in the config; `fused` updates all weights in one kernel instead of one call each."""
+    """The optimizer named in the config, for all weights that are not frozen.
+
+    Raises:
+        ValueError: all of them are frozen.
+    """
     weights = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if not weights:
         raise ValueError("The model has no trainable parameters: every one has requires_grad=False.")
-    fused = runtime.device().type in ("cpu", "cuda")
+    fused = config.fused and runtime.device().type in ("cpu", "cuda")
     common = {"lr": config.lr, "weight_decay": config.weight_decay, "fused": fused}
     if config.optimizer == "sgd":
         return optim.SGD(weights, momentum=config.momentum, **common)
     return {"adam": optim.Adam, "adamw": optim.AdamW}[config.optimizer](weights, **common)
-
-
-def schedule(config: TrainConfig, steps: int) -> Callable[[int], float]:
-    """The learning rate at each step, as a function of the step's number from 0.
-
-    * `one_cycle`: from lr / 25 up to lr in the first 30 % of the steps and down to nearly 0, both along a cosine
-      (Smith 2018, https://arxiv.org/abs/1803.09820; the same numbers as `torch.optim.lr_scheduler.OneCycleLR`).
-    * `cosine`: from lr to 0 (Loshchilov and Hutter 2017, https://arxiv.org/abs/1608.03983).
-    * `steps`: lr, divided by 10 at 1/2 and again at 3/4 of the run (He et al. 2015, section 4.2).
-    * `constant`: lr.
-
-    Args:
-        config: names the schedule; `warmup_epochs` puts a linear rise from lr / 10 before any of them.
-        steps: training steps an epoch.
-    """
-    total, warmup = config.epochs * steps, round(config.warmup_epochs * steps)
-
-    def factor(step: int) -> float:
-        if step < warmup:
-            return 0.1 + 0.9 * step / warmup
-        done = (step - warmup) / max(1, total - warmup)  # share of the run, 0 ≤ done < 1
-        if config.schedule == "one_cycle":
-            peak, last = 0.3 * (total - warmup) - 1, total - warmup - 1
-            if step - warmup <= peak:
-                return cosine(1 / 25, 1, (step - warmup) / peak)
-            return cosine(1, 1 / 250_000, (step - warmup - peak) / max(1e-9, last - peak))
-        if config.schedule == "cosine":
-            return cosine(1, 0, done)
-        if config.schedule == "steps":
-            return 1.0 if done < 0.5 else 0.1 if done < 0.75 else 0.01
-        return 1.0
-
-    return lambda step: config.lr * factor(step)
-
-
-def cosine(start: float, end: float, share: float) -> float:
-    """From `start` to `end` along half a cosine as `share` goes from 0 to 1."""
-    return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
 
 
 def set_learning_rate(optimizer: optim.Optimizer, rate: float) -> None:
@@ -201,10 +184,20 @@ def set_learning_rate(optimizer: optim.Optimizer, rate: float) -> None:
         group["lr"] = rate
 
 
-def autocast(device: torch.device, precision: str) -> AbstractContextManager[None]:
-    """Matrix products in bfloat16 inside this context, where the precision asks for it."""
-    dtype = runtime.precision(device) if precision == "auto" else runtime.PRECISIONS[precision]
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16)
+def logits_of(model: nn.Module, images: Tensor) -> Tensor:
+    """`model(images)`, which must be one tensor of logits `(N, classes)`.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    logits = model(images)
+    if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(images):
+        got = f"shape {tuple(logits.shape)}" if isinstance(logits, Tensor) else f"a {type(logits).__name__}"
+        raise ValueError(
+            f"The model returned {got} for {len(images)} images, expected one tensor of logits "
+            f"({len(images)}, classes): build it without heads and auxiliary heads, and end it in a linear layer."
+        )
+    return logits
 
 
 def check_fits(model: nn.Module, data: Data) -> None:
@@ -213,13 +206,14 @@ def check_fits(model: nn.Module, data: Data) -> None:
     Raises:
         ValueError: the model refuses the images, or has fewer outputs than there are classes.
     """
-    was_training = model.training
-    model.eval()
-    with torch.inference_mode():
-        logits = model(data.train.inputs(slice(2)).to(runtime.device()))
-    model.train(was_training)
-    if not isinstance(logits, Tensor) or logits.ndim != 2:
-        raise ValueError("fit trains models that return logits (N, classes); this one returns something else.")
+    images = data.train.inputs(slice(2)).to(runtime.device())
+    try:
+        with evaluation_mode(model), torch.no_grad():
+            logits = logits_of(model, images)
+    except RuntimeError as error:  # torch's own; the course's networks raise a ValueError that says more
+        raise ValueError(
+            f"The model does not take the images of {data.name}, {tuple(images.shape[1:])} each: {error}"
+        ) from error
     if logits.shape[1] < len(data.classes):
         raise ValueError(
             f"The model tells {logits.shape[1]} classes apart, but {data.name} has {len(data.classes)}: "
@@ -227,15 +221,15 @@ def check_fits(model: nn.Module, data: Data) -> None:
         )
 
 
-def check_finite(loss: float, epoch: int, step: int, rate: float) -> None:
+def check_finite(loss: float, epoch: int, step: int, rate: float, *, which: str = "loss") -> None:
     """Stop a run that has blown up.
 
     Raises:
-        LossNotFinite: with the epoch, step and learning rate at which it happened.
+        LossNotFinite: with the epoch and step, both counted from 1, and the learning rate at which it happened.
     """
     if not math.isfinite(loss):
         raise LossNotFinite(
-            f"The loss became {loss} in epoch {epoch}, step {step}, at learning rate {rate:.3g}. "
+            f"The {which} became {loss} in epoch {epoch}, step {step + 1}, at learning rate {rate:.3g}. "
             "Try a learning rate ten times lower, or warmup_epochs=1."
         )
 
