@@ -43,7 +43,7 @@ def training_batches(
     """One pass in random order: pairs of images `(N, C, H, W)`, normalised, and labels `(N,)`.
 
     Args:
-        split: the images; batches come out on its device, in channels_last memory format.
+        split: the images; batches come out on its device.
         batch_size: N, or fewer where the split is smaller.
         augment: any of `AUGMENTATIONS`.
         generator: source of the order and of the augmentation; a CPU generator, so that every device
@@ -55,14 +55,14 @@ def training_batches(
         indices = order[step * batch_size : (step + 1) * batch_size].to(split.labels.device)
         images = augmented(split.images[indices], augment, generator)
         images = normalise(images, split.mean, split.std)
-        yield images.contiguous(memory_format=torch.channels_last), split.labels[indices]
+        yield images.contiguous(), split.labels[indices]  # a network in channels_last converts them itself
 
 
 def evaluation_batches(split: Split, batch_size: int = 500) -> Iterator[tuple[Tensor, Tensor]]:
     """One pass in order over every image: pairs of normalised images `(N, C, H, W)` and labels `(N,)`."""
     for start in range(0, len(split), batch_size):
         part = slice(start, start + batch_size)
-        yield split.inputs(part).contiguous(memory_format=torch.channels_last), split.labels[part]
+        yield split.inputs(part), split.labels[part]
 
 
 def augmented(images: Tensor, augment: Sequence[str], generator: torch.Generator) -> Tensor:
@@ -115,12 +115,21 @@ def random_colour(images: Tensor, strength: float, generator: torch.Generator) -
     """Change brightness, contrast and (with three channels) saturation of each image by up to ± `strength`.
 
     Each is a blend `a·image + (1 - a)·other` with a between `1 - strength` and `1 + strength`: with black for the
-    brightness, with the image's mean grey for the contrast, with its grey copy for the saturation.
+    brightness, with the image's mean grey for the contrast, with its grey copy for the saturation. In this order,
+    as torchvision's `adjust_…` functions do, but rounded only once, at the end.
     """
     factors = (torch.rand(3, len(images), 1, 1, 1, generator=generator) * 2 - 1) * strength + 1
     brightness, contrast, saturation = factors.to(images.device)
-    out = images.float() * brightness
-    out = out.mean(dim=(1, 2, 3), keepdim=True).lerp(out, contrast)
+    out = (images.float() * brightness).clamp_(0, 255)
+    out = grey(out).mean(dim=(1, 2, 3), keepdim=True).lerp(out, contrast).clamp_(0, 255)
     if images.shape[1] == 3:
-        out = out.mean(dim=1, keepdim=True).lerp(out, saturation)
-    return out.clamp_(0, 255).round_().to(torch.uint8)
+        out = grey(out).lerp(out, saturation).clamp_(0, 255)
+    return out.round_().to(torch.uint8)
+
+
+def grey(images: Tensor) -> Tensor:
+    """Perceived brightness, `(N, C, H, W)` to `(N, 1, H, W)`: the weights of ITU-R BT.601 for red, green and blue."""
+    if images.shape[1] != 3:
+        return images.mean(dim=1, keepdim=True)
+    weights = torch.tensor([0.2989, 0.587, 0.114], device=images.device).view(1, 3, 1, 1)
+    return (images * weights).sum(dim=1, keepdim=True)

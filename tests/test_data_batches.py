@@ -1,0 +1,221 @@
+"""Batches out of memory: every augmentation against a loop over single images, or against torchvision."""
+
+import pytest
+import torch
+from hypothesis import given, strategies as st
+from torch import Generator, Tensor
+from torch.nn import functional as F
+from torchvision.transforms import v2
+from torchvision.transforms.v2 import functional as V
+
+from resnet_edu.data import AUGMENTATIONS, Split, augmented, evaluation_batches, steps_per_epoch, training_batches
+from resnet_edu.data.batches import check_augment, random_colour, random_crop, random_flip, random_rotation
+from resnet_edu.errors import UnknownName
+
+
+def seeded(seed: int = 0) -> Generator:
+    return Generator().manual_seed(seed)
+
+
+def pixels(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randint(256, shape, dtype=torch.uint8, generator=seeded(seed))
+
+
+def numbered(count: int, channels: int = 1) -> Split:
+    """Images that are their own label: every pixel of image i, and its label, is i."""
+    labels = torch.arange(count)
+    images = labels.to(torch.uint8)[:, None, None, None].repeat(1, channels, 8, 8)
+    return Split(images, labels, (0.0,) * channels, (1 / 255,) * channels)
+
+
+shapes = st.tuples(st.integers(1, 6), st.sampled_from([1, 3]), st.integers(3, 9), st.integers(3, 9))
+
+
+# Oracle: a loop, one image at a time
+
+
+@given(shapes, st.integers(0, 3), st.integers(0, 99))
+def test_crop_is_a_loop_of_crops(shape: tuple[int, int, int, int], padding: int, seed: int) -> None:
+    images = pixels(*shape)
+    cropped = random_crop(images, padding, seeded(seed))
+    top, left = torch.randint(2 * padding + 1, (2, shape[0], 1), generator=seeded(seed))
+    for image, got, y, x in zip(images, cropped, top.flatten().tolist(), left.flatten().tolist(), strict=True):
+        padded = F.pad(image, (padding,) * 4)
+        assert torch.equal(got, padded[:, y : y + shape[2], x : x + shape[3]])
+
+
+@given(shapes, st.integers(0, 99))
+def test_flip_is_a_loop_of_flips(shape: tuple[int, int, int, int], seed: int) -> None:
+    images = pixels(*shape)
+    mirror = (torch.rand(shape[0], generator=seeded(seed)) < 0.5).tolist()
+    expected = [V.horizontal_flip(image) if flip else image for image, flip in zip(images, mirror, strict=True)]
+    assert torch.equal(random_flip(images, seeded(seed)), torch.stack(expected))
+
+
+# Oracle: torchvision, one image at a time
+
+
+@pytest.mark.parametrize("shape", [(8, 1, 16, 16), (8, 3, 12, 20), (8, 1, 21, 9)])
+@pytest.mark.parametrize("degrees", [10, 60])
+def test_rotation_is_torchvisions(shape: tuple[int, ...], degrees: float) -> None:
+    images = v2.functional.gaussian_blur(pixels(*shape), [5, 5])
+    turned = random_rotation(images, degrees, seeded(1))
+    angles = ((torch.rand(shape[0], generator=seeded(1)) * 2 - 1) * degrees).tolist()
+    assert max(angles) > degrees / 3
+    assert min(angles) < -degrees / 3
+    for image, got, angle in zip(images, turned, angles, strict=True):
+        expected = V.rotate(image.float(), angle, V.InterpolationMode.BILINEAR)  # counter-clockwise
+        inside = V.rotate(torch.ones_like(image).float(), angle, V.InterpolationMode.BILINEAR) > 0.999
+        assert (got.float() - expected)[inside].abs().max() <= 0.51  # rounding
+        assert inside.float().mean() > 0.3
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("strength", [0.2, 0.9])
+def test_colour_is_torchvisions(channels: int, strength: float) -> None:
+    images = pixels(12, channels, 6, 7)
+    got = random_colour(images, strength, seeded(2))
+    factors = (torch.rand(3, 12, 1, 1, 1, generator=seeded(2)) * 2 - 1) * strength + 1
+    for i, image in enumerate(images):
+        brightness, contrast, saturation = factors[:, i].flatten().tolist()
+        expected = V.adjust_brightness(image / 255, brightness)
+        expected = V.adjust_contrast(expected, contrast)
+        if channels == 3:
+            expected = V.adjust_saturation(expected, saturation)
+        assert (got[i] - expected * 255).abs().max() < 0.51  # rounding
+
+
+def test_colour_leaves_a_grey_picture_grey() -> None:
+    images = pixels(6, 1, 8, 8).repeat(1, 3, 1, 1)
+    got = random_colour(images, 0.2, seeded(3)).int()
+    assert not torch.equal(got, images.int())
+    assert (got - got[:, :1]).abs().max() <= 1
+
+
+# Properties of every augmentation
+
+
+@given(shapes, st.lists(st.sampled_from(AUGMENTATIONS), unique=True), st.integers(0, 99))
+def test_augmentation_keeps_shape_and_type_and_follows_the_generator(
+    shape: tuple[int, int, int, int], names: list[str], seed: int
+) -> None:
+    images = pixels(*shape)
+    before = images.clone()
+    first, again = augmented(images, names, seeded(seed)), augmented(images, names, seeded(seed))
+    assert first.shape == images.shape
+    assert first.dtype == torch.uint8
+    assert torch.equal(first, again)
+    assert torch.equal(images, before)
+    if not names:
+        assert torch.equal(first, images)
+
+
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_every_image_is_augmented_in_its_own_way(name: str) -> None:
+    image = v2.functional.gaussian_blur(pixels(1, 3, 32, 32), [3, 3])
+    got = augmented(image.repeat(64, 1, 1, 1), (name,), seeded())
+    different = len({bytes(one.flatten().tolist()) for one in got})
+    assert different == 2 if name == "flip" else different > 35  # of 81 crops 64 draws meet 44 or so
+
+
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_another_seed_gives_other_images(name: str) -> None:
+    images = pixels(16, 3, 16, 16)
+    assert not torch.equal(augmented(images, (name,), seeded(1)), augmented(images, (name,), seeded(2)))
+
+
+def test_the_order_in_which_augmentations_are_named_does_not_matter() -> None:
+    images = pixels(8, 3, 16, 16)
+    assert torch.equal(augmented(images, AUGMENTATIONS, seeded()), augmented(images, AUGMENTATIONS[::-1], seeded()))
+
+
+def test_crop_shifts_evenly_by_up_to_an_eighth() -> None:
+    images = torch.zeros(4000, 1, 16, 16, dtype=torch.uint8)
+    images[:, :, 8, 8] = 255
+    place = augmented(images, ("crop",), seeded()).flatten(1).int().argmax(dim=1)
+    for coordinate in (place // 16, place % 16):
+        counts = coordinate.bincount(minlength=16)
+        assert counts[6:11].sum() == 4000
+        assert counts[6:11].min() > 650  # 800 each
+
+
+def test_flip_mirrors_about_half() -> None:
+    images = torch.tensor([0, 255], dtype=torch.uint8).expand(2000, 1, 1, 2)
+    assert 0.45 < float((random_flip(images, seeded())[:, 0, 0, 0] == 255).float().mean()) < 0.55
+
+
+def test_no_strength_is_no_change() -> None:
+    images = pixels(5, 3, 9, 7)
+    assert torch.equal(random_colour(images, 0, seeded()), images)
+    assert torch.equal(random_rotation(images, 0, seeded()), images)
+    assert torch.equal(random_crop(images, 0, seeded()), images)
+
+
+# Batches
+
+
+@given(count=st.integers(1, 60), size=st.integers(1, 70), seed=st.integers(0, 99))
+def test_training_batches_show_each_image_at_most_once(count: int, size: int, seed: int) -> None:
+    split = numbered(count)
+    batches = [*training_batches(split, size, generator=seeded(seed))]
+    assert len(batches) == steps_per_epoch(count, size)
+    assert {len(labels) for _, labels in batches} == {min(size, count)}
+    seen = torch.cat([labels for _, labels in batches]).tolist()
+    assert len(set(seen)) == len(seen) >= count - size + 1
+    for images, labels in batches:
+        assert images.dtype == torch.float32
+        assert images.shape == (len(labels), 1, 8, 8)
+        torch.testing.assert_close(images[:, 0, 0, 0], labels.float())  # the label still belongs to the image
+
+
+def test_labels_stay_with_their_images_under_augmentation() -> None:
+    split = numbered(200, channels=3)
+    for images, labels in training_batches(split, 64, augment=("flip", "crop"), generator=seeded()):
+        torch.testing.assert_close(images.amax(dim=(1, 2, 3)), labels.float())
+
+
+def test_training_batches_are_augmented_normalised_images() -> None:
+    images = pixels(6, 3, 8, 8)
+    split = Split(images, torch.arange(6), (0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
+    generator = seeded(5)
+    order = torch.randperm(6, generator=generator)
+    expected = split.subset(order)
+    expected = Split(augmented(expected.images, AUGMENTATIONS, generator), expected.labels, split.mean, split.std)
+    ((got, labels),) = training_batches(split, 6, augment=AUGMENTATIONS, generator=seeded(5))
+    torch.testing.assert_close(got, expected.inputs(), rtol=0, atol=0)
+    assert torch.equal(labels, expected.labels)
+    assert got.is_contiguous()
+
+
+def test_every_pass_has_another_order_and_a_seed_repeats_it() -> None:
+    split, generator = numbered(100), seeded()
+    first, second = (next(training_batches(split, 100, generator=generator))[1] for _ in range(2))
+    assert not torch.equal(first, second)
+    assert torch.equal(next(training_batches(split, 100, generator=seeded()))[1], first)
+
+
+@given(count=st.integers(1, 60), size=st.integers(1, 70))
+def test_evaluation_batches_show_each_image_once_in_order(count: int, size: int) -> None:
+    split = numbered(count)
+    batches = [*evaluation_batches(split, size)]
+    assert torch.cat([labels for _, labels in batches]).tolist() == list(range(count))
+    torch.testing.assert_close(torch.cat([images for images, _ in batches]), split.inputs(), rtol=0, atol=0)
+    assert max(len(labels) for _, labels in batches) <= size
+
+
+@pytest.mark.parametrize(("images", "size", "steps"), [(100, 32, 3), (96, 32, 3), (31, 32, 1), (1, 1, 1), (33, 32, 1)])
+def test_steps_leave_out_an_incomplete_last_batch(images: int, size: int, steps: int) -> None:
+    assert steps_per_epoch(images, size) == steps
+
+
+# Bad input
+
+
+@pytest.mark.parametrize(
+    ("augment", "message"), [(("crop", "rotate"), "'rotate'.*'rotation'"), ("flop", "'flop'.*'flip'")]
+)
+def test_an_unknown_augmentation_is_refused_with_its_neighbour(augment: str | tuple[str, ...], message: str) -> None:
+    with pytest.raises(UnknownName, match=f"Unknown augmentation {message}"):
+        check_augment(augment)
+    with pytest.raises(UnknownName):
+        next(training_batches(numbered(4), 2, augment=augment, generator=seeded()))
