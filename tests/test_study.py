@@ -1,0 +1,336 @@
+"""Studies: what is finished stays finished, whatever happens in between."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import pandas
+import pytest
+import torch
+
+from resnet_edu import Epoch, History, TrainConfig, course, data, models, runtime
+from resnet_edu.errors import UnknownName
+from resnet_edu.study import STUDIES, Setting, Study, find_study, load_study, run_study
+
+CONFIG = TrainConfig(epochs=2, augment=())
+RUNS: list[tuple[str, int]] = []
+
+
+def invented(model: str, seed: int, count: int = 2) -> History:
+    """Numbers with many digits that follow from model and seed."""
+    generator = torch.Generator().manual_seed(1000 * len(model) + seed)
+    numbers = torch.rand(count, 7, generator=generator, dtype=torch.float64).tolist()
+    return History([Epoch(number + 1, *row) for number, row in enumerate(numbers)])
+
+
+@dataclass(frozen=True)
+class Invented(Setting):
+    """A setting whose runs take no time, and are counted."""
+
+    def run(self, seed: int) -> History:
+        RUNS.append((self.model, seed))
+        return invented(self.model, seed, self.config.epochs)
+
+
+@pytest.fixture(autouse=True)
+def no_runs_yet() -> Iterator[None]:
+    RUNS.clear()
+    yield
+    RUNS.clear()
+
+
+def study_of(settings: Mapping[str, TrainConfig] | None = None, *, seeds: tuple[int, ...] = (0, 1)) -> Study:
+    configs = {"a": CONFIG, "bb": CONFIG} if settings is None else settings
+    return Study("test", "A test", {label: Invented(label, {}, {}, config) for label, config in configs.items()}, seeds)
+
+
+ALL = [("a", 0), ("bb", 0), ("a", 1), ("bb", 1)]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+# A real run
+
+
+def test_a_run_is_fit_with_this_seed(tmp_path: Path) -> None:
+    config = TrainConfig(epochs=1, batch_size=10, lr=0.01, augment=(), precision="float32")
+    setting = Setting("lenet5", {"in_channels": 1}, {"name": "mnist5k", "size": 32, "limit": 20}, config)
+    from resnet_edu import fit
+
+    runtime.seed_everything(3)
+    model = models.build("lenet5", in_channels=1)
+    expected = fit(model, data.load("mnist5k", size=32, limit=20), replace(config, seed=3))
+    recorded = run_study(Study("real", "", {"lenet": setting}, [3]), tmp_path)
+    assert recorded.epochs["lenet", 3] == expected.epochs == load_study("real", tmp_path).epochs["lenet", 3]
+    (run,) = recorded.runs
+    assert (run["setting"], run["seed"], run["machine"]) == ("lenet", 3, runtime.machine())
+    assert set(run) == {"setting", "seed", "date", "seconds", "machine"}
+    shuffled = replace(setting, shuffle_labels=True).run(3)
+    assert shuffled.epochs != expected.epochs
+
+
+def test_shuffled_labels_are_the_same_labels_on_other_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[data.Data] = []
+    monkeypatch.setattr("resnet_edu.study.fit", lambda _, images, __: seen.append(images))
+    setting = Setting("lenet5", {}, {"name": "mnist5k", "limit": 100}, CONFIG)
+    plain = data.load("mnist5k", limit=100).train
+    for seed in (0, 0, 1):
+        replace(setting, shuffle_labels=True).run(seed)
+    first, again, other = (images.train for images in seen)
+    assert torch.equal(first.images, plain.images)
+    assert first.labels.bincount().tolist() == plain.labels.bincount().tolist()
+    assert float((first.labels != plain.labels).float().mean()) > 0.7  # 0.9 by chance
+    assert torch.equal(first.labels, again.labels)
+    assert not torch.equal(first.labels, other.labels)
+
+
+# Recording and reading
+
+
+def test_what_is_read_is_what_was_run(tmp_path: Path) -> None:
+    recorded = run_study(study_of(), tmp_path)
+    assert RUNS == ALL  # all settings with the first seed come first
+    again = load_study("test", tmp_path)
+    assert again == recorded
+    assert [*again.epochs] == ALL
+    for (model, seed), epochs in again.epochs.items():
+        assert [asdict(epoch) for epoch in epochs] == [asdict(epoch) for epoch in invented(model, seed).epochs]
+    assert sorted(contents(tmp_path)) == ["test.csv", "test.json"]
+
+
+def test_pandas_reads_the_table(tmp_path: Path) -> None:
+    recorded = run_study(study_of(), tmp_path)
+    pandas.testing.assert_frame_equal(pandas.read_csv(tmp_path / "test.csv"), recorded.frame())
+    assert len(recorded.frame()) == 8
+    assert recorded.seeds == [0, 1]
+
+
+def test_the_runs_of_a_setting_come_in_the_order_of_their_seeds(tmp_path: Path) -> None:
+    recorded = run_study(study_of(seeds=(3, 0, 1)), tmp_path)
+    assert recorded.of("bb") == [invented("bb", seed) for seed in (0, 1, 3)]
+    with pytest.raises(UnknownName, match=r"setting of the study test 'b'\. Did you mean 'bb'"):
+        recorded.of("b")
+
+
+def test_the_record_says_what_was_run_where_and_when(tmp_path: Path) -> None:
+    run_study(study_of(seeds=(4,)), tmp_path)
+    record = json.loads((tmp_path / "test.json").read_text())
+    assert record["study"] == "test"
+    assert TrainConfig.from_dict(record["settings"]["a"]["config"]) == CONFIG
+    assert [(run["setting"], run["seed"]) for run in record["runs"]] == [("a", 4), ("bb", 4)]
+    assert record["runs"][0]["machine"]["torch"] == torch.__version__
+    assert record["runs"][0]["date"].endswith("+00:00")
+
+
+# Stopping and going on
+
+
+class Stop(Exception):
+    """Stands for whatever ends a study from outside."""
+
+
+@pytest.mark.parametrize("stop", range(1, 9))
+def test_a_stopped_study_goes_on_where_it_was(stop: int, tmp_path: Path) -> None:
+    calls = 0
+
+    def progress(label: str, seed: int, history: History | None) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == stop:  # odd: before a run; even: after it
+            raise Stop
+
+    with pytest.raises(Stop):
+        run_study(study_of(), tmp_path, progress=progress)
+    finished = stop // 2
+    assert ALL[:finished] == RUNS
+    before = load_study("test", tmp_path).runs if finished else []
+    recorded = run_study(study_of(), tmp_path)
+    assert RUNS == ALL  # nothing twice, nothing left out
+    assert recorded.runs[:finished] == before
+    assert recorded == load_study("test", tmp_path)
+
+
+def test_a_finished_study_is_neither_run_nor_written_again(tmp_path: Path) -> None:
+    run_study(study_of(), tmp_path)
+    before = contents(tmp_path), {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    RUNS.clear()
+    calls: list[str] = []
+    run_study(study_of(), tmp_path, progress=lambda label, *_: calls.append(label))
+    assert (RUNS, calls) == ([], [])
+    assert (contents(tmp_path), {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}) == before
+
+
+def test_more_seeds_are_added_and_the_old_rows_stay(tmp_path: Path) -> None:
+    run_study(study_of(seeds=(0,)), tmp_path)
+    rows = (tmp_path / "test.csv").read_text()
+    RUNS.clear()
+    run_study(study_of(seeds=(0, 1, 2)), tmp_path)
+    assert RUNS == [("a", 1), ("bb", 1), ("a", 2), ("bb", 2)]
+    assert (tmp_path / "test.csv").read_text().startswith(rows)
+
+
+def test_an_interrupted_run_is_not_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        Invented, "run", lambda self, seed: replace(invented(self.model, seed), interrupted=self.model == "bb")
+    )
+    recorded = run_study(study_of(), tmp_path)
+    assert [*recorded.epochs] == [("a", 0)]
+    assert load_study("test", tmp_path) == recorded
+
+
+def test_progress_is_told_of_every_run_before_and_after(tmp_path: Path) -> None:
+    calls: list[tuple[str, int, History | None]] = []
+    run_study(study_of(seeds=(3,)), tmp_path, progress=lambda *call: calls.append(call))
+    assert calls == [("a", 3, None), ("a", 3, invented("a", 3)), ("bb", 3, None), ("bb", 3, invented("bb", 3))]
+
+
+# Whatever happens to the files
+
+
+@pytest.mark.parametrize("rest", ["bb,0,1,0.5", "bb,0", "bb", "bb,0,1,0.5,1,2,3,4,5,6,7,8,9\n", "bb,x,y,z\n", "\n"])
+def test_rows_of_an_unfinished_run_are_ignored(rest: str, tmp_path: Path) -> None:
+    run_study(study_of({"a": CONFIG}, seeds=(0, 1)), tmp_path)
+    recorded, table = load_study("test", tmp_path), tmp_path / "test.csv"
+    table.write_text(table.read_text() + rest)
+    assert load_study("test", tmp_path) == recorded
+
+
+def test_a_run_whose_record_was_not_written_is_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = course.write_atomically
+
+    def fails_at_the_second_record(target: Path, content: bytes) -> None:
+        if target.suffix == ".json" and len(RUNS) == 2:
+            raise OSError("disk full")
+        write(target, content)
+
+    monkeypatch.setattr(course, "write_atomically", fails_at_the_second_record)
+    with pytest.raises(OSError, match="disk full"):
+        run_study(study_of(), tmp_path)
+    monkeypatch.undo()
+    assert "bb,0" in (tmp_path / "test.csv").read_text()
+    assert [*load_study("test", tmp_path).epochs] == [("a", 0)]
+    run_study(study_of(), tmp_path)
+    assert [("a", 0), ("bb", 0), ("bb", 0), *ALL[2:]] == RUNS
+    assert [*load_study("test", tmp_path).epochs] == ALL
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_study(study_of(seeds=(0,)), tmp_path)
+    before = contents(tmp_path)
+
+    def fails(*_: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr("os.replace", fails)
+    with pytest.raises(OSError, match="disk full"):
+        run_study(study_of(), tmp_path)
+    assert contents(tmp_path) == before  # and no temporary file beside them
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "message"),
+    [
+        ("test.csv", lambda text: text.rpartition("a,0,2")[0], "a, seed 0 has 1 rows, expected epochs 1 to 2"),
+        ("test.csv", lambda text: text.replace("a,0,1,", "a,0,3,"), "a, seed 0 has 2 rows"),
+        ("test.csv", lambda text: text.replace("a,0,1,0.", "a,0,1,o."), "damaged row"),
+        ("test.csv", lambda text: text.replace("setting", "model"), "setting"),
+        ("test.csv", None, "No such file"),
+        ("test.json", lambda text: text[:-20], "are damaged"),
+        ("test.json", lambda text: "[]", "are damaged"),
+        ("test.json", lambda text: text.replace('"settings"', '"set"'), "settings"),
+    ],
+)
+def test_a_damaged_record_is_refused_and_not_written_over(
+    name: str, damage: object, message: str, tmp_path: Path
+) -> None:
+    study = study_of({"a": CONFIG}, seeds=(0,))
+    run_study(study, tmp_path)
+    path = tmp_path / name
+    if callable(damage):
+        path.write_text(str(damage(path.read_text())))
+    else:
+        path.unlink()
+    before = contents(tmp_path)
+    for attempt in (lambda: load_study("test", tmp_path), lambda: run_study(replace(study, seeds=(0, 1)), tmp_path)):
+        with pytest.raises(ValueError, match=message) as caught:
+            attempt()
+        assert "Restore both, or remove both" in str(caught.value)
+    assert contents(tmp_path) == before
+
+
+# Changed settings
+
+
+@pytest.mark.parametrize(
+    ("settings", "changed"),
+    [
+        ({"a": CONFIG, "bb": replace(CONFIG, lr=0.2)}, "bb"),
+        ({"a": CONFIG}, "bb"),
+        ({"a": CONFIG, "bb": CONFIG, "c": CONFIG}, "c"),
+        ({"a": replace(CONFIG, epochs=3), "bb": replace(CONFIG, augment=("flip",))}, "a, bb"),
+    ],
+)
+def test_other_settings_are_refused(settings: dict[str, TrainConfig], changed: str, tmp_path: Path) -> None:
+    run_study(study_of(), tmp_path)
+    before = contents(tmp_path)
+    RUNS.clear()
+    with pytest.raises(
+        ValueError, match=rf"test\.json was recorded with other settings of {changed}\. Record in another"
+    ):
+        run_study(study_of(settings), tmp_path)
+    assert (RUNS, contents(tmp_path)) == ([], before)
+
+
+def test_a_training_option_younger_than_the_record_counts_with_its_default(tmp_path: Path) -> None:
+    run_study(study_of(), tmp_path)
+    path = tmp_path / "test.json"
+    record = json.loads(path.read_text())
+    for setting in record["settings"].values():
+        del setting["config"]["fused"]
+    path.write_text(json.dumps(record))
+    RUNS.clear()
+    run_study(study_of(), tmp_path)
+    assert RUNS == []
+    with pytest.raises(ValueError, match="other settings of bb"):
+        run_study(study_of({"a": CONFIG, "bb": replace(CONFIG, fused=False)}), tmp_path)
+
+
+# The studies of the course
+
+
+def test_the_degradation_study_is_that_of_the_lesson() -> None:
+    study = find_study("mnist5k-degradation")
+    assert [*study.settings] == [f"{kind}{depth}" for kind in ("plain", "resnet") for depth in (20, 32, 44, 56)]
+    assert [*study.seeds] == [0, 1, 2, 3, 4]
+    assert len([*study.runs()]) == 40
+    assert len({setting.config for setting in study.settings.values()}) == 1  # only the network differs
+    assert len({json.dumps([setting.data, setting.options]) for setting in study.settings.values()}) == 1
+
+
+@pytest.mark.parametrize("study", STUDIES.values(), ids=lambda study: study.name)
+def test_every_study_names_networks_and_data_that_exist(study: Study) -> None:
+    assert STUDIES[study.name] is study
+    for label, setting in study.settings.items():
+        json.dumps(setting.to_dict())
+        with torch.device("meta"):
+            models.build(setting.model, **setting.options)
+        assert setting.model in models.available(), label
+    for options in {json.dumps(setting.data): setting.data for setting in study.settings.values()}.values():
+        assert len(data.load(**options).train) == options["limit"]
+
+
+# Bad input
+
+
+def test_an_unknown_study_is_refused_with_its_neighbour(tmp_path: Path) -> None:
+    for attempt in (find_study, lambda name: load_study(name, tmp_path)):
+        with pytest.raises(UnknownName, match=r"study 'mnist5k-degradtion'\. Did you mean 'mnist5k-degradation'"):
+            attempt("mnist5k-degradtion")
+
+
+def test_a_study_that_is_not_recorded_is_refused_with_its_command(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"is recorded in .*Make it with: resnet-edu study six-curves"):
+        load_study("six-curves", tmp_path)
