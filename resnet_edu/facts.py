@@ -30,14 +30,13 @@ class Fact:
 
     def __str__(self) -> str:
         """The number with its spread, unit and note: `6.61 ± 0.16 %`."""
+        decimals = len(f"{self.plus_minus:g}".partition(".")[2]) if self.plus_minus is not None else None
+        number = f"{self.value:,.{decimals}f}" if decimals is not None else f"{self.value:,g}"
+        number = f"{self.value:,}" if isinstance(self.value, int) else number
         spread = "" if self.plus_minus is None else f" ± {self.plus_minus:g}"
         unit = f" {self.unit}" if self.unit else ""
         note = f" ({self.note})" if self.note else ""
-        return (
-            f"{self.value:,g}{spread}{unit}{note}"
-            if isinstance(self.value, float)
-            else f"{self.value:,}{spread}{unit}{note}"
-        )
+        return f"{number}{spread}{unit}{note}"
 
 
 LECUN_1998 = Source("LeCun, Bottou, Bengio, Haffner 1998", "http://yann.lecun.com/exdb/publis/pdf/lecun-98.pdf")
@@ -123,6 +122,19 @@ HE_CIFAR10 = {
     ),
     "resnet110": Fact(6.61, "%", HE_2015, plus_minus=0.16, note="best 6.43"),
 }
+
+#: Parameters of the CIFAR nets as table 6 of He et al. 2015 prints them, in millions.
+HE_MILLION_PARAMETERS = _table(
+    {"resnet20": 0.27, "resnet32": 0.46, "resnet44": 0.66, "resnet56": 0.85, "resnet110": 1.7, "resnet1202": 19.4},
+    "million parameters",
+    HE_2015,
+)
+
+#: Training error of ResNet-1202 on CIFAR-10, section 4.2: an upper bound.
+HE_RESNET1202_TRAINING_ERROR = Fact(0.1, "%", HE_2015, note="or less")
+
+#: Training steps on CIFAR-10, section 4.2.
+HE_CIFAR10_STEPS = Fact(64_000, "steps", HE_2015)
 
 #: CIFAR-10 test error in percent, as others found it with about 200 epochs.
 RERUNS_CIFAR10: dict[str, dict[str, Fact]] = {

@@ -69,9 +69,7 @@ class Study:
 
     def runs(self) -> Iterator[tuple[str, int]]:
         """Label and seed of every run; all settings with the first seed come first."""
-        for seed in self.seeds:
-            for label in self.settings:
-                yield label, seed
+        return ((label, seed) for seed in self.seeds for label in self.settings)
 
 
 @dataclass
@@ -221,17 +219,17 @@ def degradation() -> Study:
 def six_curves() -> Study:
     """Six learning curves, each with another ailment (or none): the reading exercise of lesson 06."""
     config = TrainConfig(epochs=12, batch_size=64, lr=0.05, augment=(), schedule="constant")
-    images = {"name": "mnist5k", "size": 16, "limit": 2000}
-    net = {"width": 8, "in_channels": 1}
+    falling = replace(config, schedule="cosine", lr=0.1)
+    images, net = {"name": "mnist5k", "size": 16, "limit": 2000}, {"width": 8, "in_channels": 1}
     settings = {
-        "healthy: shallow": Setting("resnet20", net, images, replace(config, schedule="cosine", lr=0.1)),
-        "healthy: deep": Setting("resnet56", net, images, replace(config, schedule="cosine", lr=0.1)),
+        "healthy: shallow": Setting("resnet20", net, images, falling),
+        "healthy: deep": Setting("resnet56", net, images, falling),
         "overfitting": Setting("resnet20", net, {**images, "limit": 60}, replace(config, batch_size=20, lr=0.02)),
         "learning rate too high": Setting("resnet20", net, images, replace(config, lr=20.0)),
         "learning rate too low": Setting("resnet20", net, images, replace(config, lr=3e-4)),
         "labels shuffled": Setting("resnet20", net, images, config, shuffle_labels=True),
-        "degradation: shallow": Setting("plain20", net, images, replace(config, schedule="cosine", lr=0.1)),
-        "degradation: deep": Setting("plain56", net, images, replace(config, schedule="cosine", lr=0.1)),
+        "degradation: shallow": Setting("plain20", net, images, falling),
+        "degradation: deep": Setting("plain56", net, images, falling),
     }
     return Study("six-curves", "Six learning curves to read", settings, [0])
 

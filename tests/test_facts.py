@@ -44,7 +44,15 @@ def test_multiply_adds(name: str) -> None:
 def test_a_fact_reads_with_unit_spread_and_note() -> None:
     assert str(facts.HE_CIFAR10["resnet110"]) == "6.61 ± 0.16 % (best 6.43)"
     assert str(facts.HE_CIFAR10["resnet20"]) == "8.75 %"
+    assert str(facts.RERUNS_CIFAR10["nabla0001"]["resnet56"]) == "7.40 ± 0.27 %"
     assert str(facts.PARAMETERS["resnet20"]) == "269,722 parameters"
+
+
+@pytest.mark.parametrize("name", facts.HE_MILLION_PARAMETERS)
+def test_the_papers_round_numbers(name: str) -> None:
+    fact = facts.HE_MILLION_PARAMETERS[name]
+    decimals = len(str(fact.value).partition(".")[2])
+    assert round(parameters(build_on_meta(name)) / 1e6, decimals) == fact.value
 
 
 def test_every_fact_has_a_source_with_a_link() -> None:

@@ -2,9 +2,11 @@
 
     python assets/weights/pretrain.py FOLDER --out RUN
 
-FOLDER holds `train/CLASS/*.jpg` and `test/CLASS/*.jpg`. The images grow from 32 to 64 pixels over three
-stages, so that most steps are cheap ones; the learning rate rises, stays, and falls to zero in the last
-stage. Every stage is saved when it ends, and a second call goes on after the last finished one.
+FOLDER holds `train/CLASS/*.jpg` and `test/CLASS/*.jpg`. The images grow from 32 to 64 pixels, so that most
+steps are cheap ones; the learning rate rises, stays, falls to zero, and once more from half its height. Every
+stage is saved when it ends, and a second call goes on after the last finished one. At the end the weights are
+written in half precision to RUN/resnet18_cifar10.safetensors, with the JSON that `models.pretrained` reads
+beside them; both belong in assets/weights.
 """
 
 import argparse
@@ -24,11 +26,12 @@ from resnet_edu.data.split import channel_statistics
 from resnet_edu.models.resnet import DEPTHS, ResNet
 
 COMMON = {"batch_size": 128, "weight_decay": 5e-4, "label_smoothing": 0.1, "augment": ("crop", "flip"), "seed": 0}
-STAGES = {
-    32: edu.TrainConfig(epochs=8, lr=0.1, schedule="constant", warmup_epochs=1, **COMMON),
-    48: edu.TrainConfig(epochs=3, lr=0.1, schedule="constant", **COMMON),
-    64: edu.TrainConfig(epochs=6, lr=0.1, schedule="cosine", **COMMON),
-}
+STAGES = (  # side of the images, options
+    (32, edu.TrainConfig(epochs=8, lr=0.1, schedule="constant", warmup_epochs=1, **COMMON)),
+    (48, edu.TrainConfig(epochs=3, lr=0.1, schedule="constant", **COMMON)),
+    (64, edu.TrainConfig(epochs=6, lr=0.1, schedule="cosine", **COMMON)),
+    (64, edu.TrainConfig(epochs=5, lr=0.05, schedule="cosine", **COMMON)),
+)
 
 
 def read_folder(folder: Path) -> tuple[torch.Tensor, torch.Tensor, tuple[str, ...]]:
@@ -68,8 +71,8 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     edu.setup(seed=0)
     model = ResNet(*DEPTHS[18], num_classes=10)
-    for size, config in STAGES.items():
-        finished = arguments.out / f"stage{size}.safetensors"
+    for number, (size, config) in enumerate(STAGES, 1):
+        finished = arguments.out / f"stage{number}.safetensors"
         if finished.exists():
             model.load_state_dict(load_file(finished))
             continue
@@ -82,6 +85,33 @@ def main() -> None:
         record |= {"std": data.train.std, "classes": data.classes, "history": json.loads(history.to_json())}
         finished.with_suffix(".json").write_text(json.dumps(record, indent=1))
         save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, finished)
+    bundle(model, arguments.folder, arguments.out)
+
+
+def bundle(model: ResNet, folder: Path, out: Path) -> None:
+    """Write the weights in half precision, and measure those, as they will be loaded, at three sizes."""
+    halves = {name: value.half() if value.is_floating_point() else value for name, value in model.state_dict().items()}
+    save_file({name: value.contiguous() for name, value in halves.items()}, out / "resnet18_cifar10.safetensors")
+    model.load_state_dict(
+        {name: value.float() if value.is_floating_point() else value for name, value in halves.items()}
+    )
+    errors = {}
+    for size in sorted({size for size, _ in STAGES}):
+        errors[size] = round(edu.evaluate(model, load(folder, size).test, precision="float32").top1_error, 2)
+    stages = [json.loads((out / f"stage{number}.json").read_text()) for number in range(1, len(STAGES) + 1)]
+    card = {
+        "summary": f"CIFAR-10 (JPEG copy), 10 classes, {errors[64]} % test error at 64 pixels",
+        **{key: stages[-1][key] for key in ("classes", "mean", "std")},
+        "size": 64,
+        "test_error": errors,
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "seed": 0,
+        "stages": [
+            {"size": size, **{key: stage[key] for key in ("config", "machine", "history")}}
+            for (size, _), stage in zip(STAGES, stages, strict=True)
+        ],
+    }
+    (out / "resnet18_cifar10.json").write_text(json.dumps(card, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 # %% [markdown]
 # # 06 · Degradation: deeper, yet worse
 #
-# You have seen nets grow from 5 layers to 8, 16 and 22, and each was better than the last. So take a net that works,
-# triple its depth, and train it in the same way. In this lesson you do exactly that, and the deeper net fails *on the
-# images it was trained on*. This one experiment is the reason why ResNet exists.
+# From LeNet-5 to GoogLeNet, nets grew from 5 layers to 22, and with each step the record on ImageNet fell. So take a net that
+# works, make it nearly three times as deep, and train it in the same way. In this lesson you do exactly that, and the deeper
+# net fails *on the images it was trained on*. With this experiment the ResNet paper opens.
 #
 # After this lesson you can
 #
@@ -12,14 +12,14 @@
 # * construct a deep net that is as good as a shallow one, and say what its existence proves;
 # * repair a 56-layer net with one line.
 #
-# **Minutes:** 30 reading · 1 running quick · 5 running full
+# **Minutes:** 35 reading, 45 more for the exercises · 1 running quick · 5 running full
 
 # %% tags=["setup"]
 import torch
 from torch import Tensor, nn
 
 import resnet_edu as edu
-from resnet_edu.models import CifarNet, PlainBlock
+from resnet_edu.models import CifarNet
 
 profile = edu.profile()
 size, width = profile.choose(quick=(16, 8), full=(32, 16))
@@ -31,13 +31,16 @@ print(f"data       {data.source}")
 # %% [markdown]
 # ## The experiment
 #
-# The two nets differ in one number only. Both begin with a 3×3 convolution, go through three stages of equal blocks, and
-# end in global average pooling and one linear layer. A block is two 3×3 convolutions, each followed by batch norm and
-# ReLU. With 3 blocks a stage the net has 6 · 3 + 2 = **20** layers with weights, with 9 blocks it has 6 · 9 + 2 = **56**.
+# The two nets differ in one number only, the blocks in a stage. Both begin with a 3×3 convolution, go through three stages, and
+# end in global average pooling and one linear layer. A block is two 3×3 convolutions, each followed by batch norm, which
+# shifts and scales every channel to mean 0 and variance 1 over the batch, and by ReLU. The first block of the second and of the third stage halves the
+# side and doubles the filters. Depth counts convolutions and linear layers: three stages of n blocks with two convolutions each are
+# 6n, the first convolution and the linear layer are 2 more. With n = 3 the net has **20** layers, with n = 9 it has **56**.
 #
-# The recipe is the same for both, down to the order of the images: SGD with momentum, one learning rate schedule, six
-# passes over 2,000 handwritten digits. This is the experiment of section 4.2 of the paper at a size that a laptop
-# finishes in seconds.
+# The recipe is the same for both, down to the order of the images. It is stochastic gradient descent with momentum: each step goes
+# downhill on one batch of 64 images and keeps part of the step before. The learning rate rises to 0.1 in the first third of the
+# training and then falls to nearly nothing (a *one-cycle* schedule). Training lasts six *epochs*, that is, six passes over the
+# training images. This is section 4.2 of the paper at a size that a laptop finishes in seconds.
 
 
 # %%
@@ -54,8 +57,8 @@ for name in ("plain20", "plain56"):
     print(f"{name}: {weights:9,} parameters")
 
 # %% [markdown]
-# > **Before you go on, commit yourself.** The deeper net has three times the layers and three times the parameters.
-# > Which of the two will have the lower error on the 2,000 training images after six passes? And on the test images?
+# > **Before you go on, commit yourself.** The deeper net has nearly three times the layers and three times the parameters.
+# > Which of the two will have the lower error on its training images after six epochs? And on the test images?
 # > Say it aloud, then run the cell.
 
 # %%
@@ -67,7 +70,8 @@ edu.plots.degradation(histories, title="56 layers are worse than 20, and on the 
 # %% [markdown]
 # Look at the solid lines first: they are the error on the *training* images. The thick line lies far above the thin one.
 # The 56-layer net does not fit the images that it sees six times. The dotted lines, the error on images it never saw,
-# tell the same story, but they are not what is surprising here.
+# tell the same story, but they are not what is surprising here. (The training error is collected while the weights change, so it is
+# an average over the epoch; the test error is measured at its end. This is why a dotted line can lie below its solid one.)
 
 # %%
 shallow, deep = histories["plain20"].last, histories["plain56"].last
@@ -78,210 +82,11 @@ assert deep.test_error > shallow.test_error + 10, "plain-56 is worse on the test
 
 # %% [markdown]
 # **This is not overfitting.** A net that overfits is good on the training images and bad on others. Here the deeper net is
-# bad on the training images themselves, so no amount of further data, dropout or augmentation would help it. He et al.
-# gave the effect its own name: *degradation*.
-#
-# ## One addition per block
-#
-# Now change a single thing. Around every block, add the block's input to its output, just before the last ReLU:
-#
-# $$\text{plain: } \mathrm{ReLU}(F(x)) \qquad\qquad \text{residual: } \mathrm{ReLU}(F(x) + x)$$
-#
-# Nothing else changes: same layers, same initial values, same images in the same order. Where a block halves the side and
-# doubles the channels, $x$ is thinned out and padded with zeros to fit (option A of the paper), which needs no parameters.
-
-# %%
-for name in ("resnet20", "resnet56"):
-    models[name], histories[name] = train(name, width, data, config)
-edu.plots.degradation(histories, title="One addition per block, and depth does no more harm")
-
-# %%
-print("error after the last pass     training       test      parameters")
-for name, history in histories.items():
-    weights = sum(parameter.numel() for parameter in models[name].parameters())
-    print(f"{name:>26}     {history.last.train_error:6.1f} %   {history.last.test_error:6.1f} %   {weights:11,}")
-repaired = histories["resnet56"].last
-assert repaired.train_error < deep.train_error - 10, "the additions repair the 56-layer net"
-assert repaired.train_error < histories["resnet20"].last.train_error + 2, "with them, 56 layers fit as well as 20"
+# bad on the training images themselves, so the remedies against overfitting, such as dropout or augmentation, aim at the wrong
+# thing. He et al. gave the effect a name of its own: *degradation*. They were not the first to meet it, as they say; they were
+# the first to make it the question.
 
 # %% [markdown]
-# **Nor is it a lack of parameters.** The plain and the residual net of one depth have exactly the same number of them, as
-# the table shows, and the additions have none of their own. For the nets of the paper, with 16 filters in the first stage
-# and colour images, you can check the published counts:
-
-# %% tags=["nbval-check-output"]
-for depth in (20, 56):
-    for kind in ("plain", "resnet"):
-        count = sum(parameter.numel() for parameter in edu.models.build(f"{kind}{depth}").parameters())
-        assert count == edu.facts.PARAMETERS[f"resnet{depth}"].value
-        print(f"{kind}{depth}: {count:,} parameters")
-
-# %% [markdown]
-# ## Do the gradients vanish?
-#
-# Many texts say that plain deep nets fail because their gradients vanish on the way back to the first layers. That was
-# true of the nets before 2015, and lesson 05 measures it. Is it true of this one? Take the untrained nets, send one batch
-# forward and back, and look at the size of the gradient in each layer. For comparison, here is what vanishing looks like:
-# 55 convolutions with a sigmoid behind each and no batch norm.
-
-
-# %%
-def sigmoid_net(layers: int, width: int) -> nn.Sequential:
-    """As many 3×3 convolutions, each followed by a sigmoid, then pooling and a linear layer: a net of the nineties."""
-    net = nn.Sequential()
-    for channels in [1] + [width] * (layers - 2):
-        net.extend([nn.Conv2d(channels, width, 3, padding=1), nn.Sigmoid()])
-    return net.extend([nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, 10)])
-
-
-batch, labels = data.train.inputs(slice(128)), data.train.labels[:128]
-torch.manual_seed(0)
-nets = {name: edu.models.build(name, width=width, in_channels=1) for name in ("plain56", "resnet56", "plain20")}
-nets["56 sigmoids, no batch norm"] = sigmoid_net(56, width)
-gradients = {name: edu.probe.gradient_norms(net, batch, labels) for name, net in nets.items()}
-edu.plots.gradients_by_layer(gradients, title="Plain-56's gradients grow towards the first layer")
-
-# %%
-norms = {name: [layer.weight for layer in layers] for name, layers in gradients.items()}
-for name, values in norms.items():
-    print(f"{name:>26}:  first layer {values[0]:9.2e}   last layer {values[-1]:9.2e}   smallest {min(values):9.2e}")
-assert min(norms["plain56"]) > min(norms["plain20"]) / 2, "no layer of plain-56 gets less gradient than plain-20's do"
-assert norms["plain56"][0] > 10 * norms["plain56"][-1], "towards the first layer they grow instead of vanishing"
-assert norms["56 sigmoids, no batch norm"][0] < 1e-20, "this is what vanishing looks like"
-
-# %% [markdown]
-# The sigmoid net's gradient falls off the bottom of the picture and goes on falling, until the computer rounds it to zero. Its
-# first layers will never move. The 56-layer plain net
-# shows nothing of the kind. Batch norm keeps the forward signal at unit variance, so no layer starves. If anything the
-# gradient *grows* on its way to the first layer, by a factor of hundreds: batch norm and ReLU together multiply it by
-# about 1.2 a layer in expectation (Yang et al. 2019). The residual net is flat, because each addition passes the gradient on
-# unchanged.
-#
-# So the careful statement is the one in the paper: the authors found healthy norms in their plain nets and wrote that this
-# difficulty is "unlikely to be caused by vanishing gradients". Size is not the whole story either: lesson 05 shows that the
-# gradients of a deep plain net lose their *direction*. They look more and more like noise the deeper the net.
-#
-# ## A solution exists, and SGD does not find it
-#
-# Could it be that a plain 56-layer net simply cannot express what a 20-layer net can? No, and the paper's argument needs no
-# training at all. Take the trained plain-20. Append blocks that return their input. The result has 56 layers and makes
-# the same predictions, image by image.
-
-# %%
-extended = edu.models.extend_with_identity(models["plain20"], 56)
-test_images = data.test.inputs().to(edu.runtime.device())
-with torch.inference_mode():
-    difference = (extended(test_images) - models["plain20"](test_images)).abs().max().item()
-layers = sum(isinstance(module, nn.Conv2d | nn.Linear) for module in extended.modules())
-print(f"layers with weights: {layers};  largest difference of a logit: {difference:.1e}")
-assert layers == 56
-assert difference < 1e-5, "the extended net is the shallow net, written with 56 layers"
-
-# %% [markdown]
-# An identity block is easy to write down: each filter is zero but for a 1 in the centre of its own channel, and the batch norms
-# do nothing. ReLU does not disturb it, since its input has come out of a ReLU and is not negative. You build it yourself in
-# exercise 6.2.
-#
-# Now compare two plain 56-layer nets on the training images, the constructed one and the trained one:
-
-# %%
-found = edu.evaluate(models["plain56"], data.train).top1_error
-exists = edu.evaluate(extended, data.train).top1_error
-print(f"plain-56 as SGD found it:       {found:5.1f} % training error")
-print(f"plain-56 as we wrote it down:   {exists:5.1f} % training error")
-assert exists < found - 10, "a better 56-layer net exists than the one that SGD found"
-
-# %% [markdown]
-# Both are points in the same space of weights. One of them is good, and SGD, starting from random weights, ends at the other.
-# **Degradation is a failure of optimisation**, not of capacity. That turns the question around: if a deep net
-# only has to leave its input alone to be as good as a shallow one, why not make leaving it alone the default? That
-# is what $F(x) + x$ does. A block that has nothing to add pushes $F$ to zero, which is far easier than to build an
-# identity out of two layers of convolutions and ReLUs.
-#
-# ## Five seeds, four depths
-#
-# One run is an anecdote. The course carries a recorded study of the same experiment: plain and residual nets of 20, 32, 44 and 56
-# layers, five seeds each, with the settings of this page. You can make it again with `resnet-edu study
-# mnist5k-degradation --out FOLDER`.
-
-# %%
-study = edu.study.load_study("mnist5k-degradation")
-edu.plots.depth_sweep(study)
-
-# %%
-finals = {name: [run.last for run in study.of(name)] for name in study.settings}
-train_errors = {name: torch.tensor([last.train_error for last in runs]) for name, runs in finals.items()}
-test_errors = {name: torch.tensor([last.test_error for last in runs]) for name, runs in finals.items()}
-spread = {name: f"{errors.mean():5.1f} ± {errors.std():4.1f}" for name, errors in test_errors.items()}
-print(f"error in percent after the last pass, mean ± standard deviation over {len(study.seeds)} seeds")
-for name, errors in train_errors.items():
-    print(f"{name:>9}   training {errors.mean():5.1f} ± {errors.std():4.1f}   test {spread[name]}")
-
-# %%
-plain20, plain56, resnet20, resnet56 = (train_errors[n] for n in ("plain20", "plain56", "resnet20", "resnet56"))
-assert (plain56 > plain20 + 10).all(), "plain-56 is worse with every seed"
-assert (resnet56 < plain56 - 10).all(), "the additions repair it with every seed"
-assert (resnet56 < resnet20 + 2).all(), "ResNet-56 fits about as well as ResNet-20, or better"
-print(f"plain-56 is worse than plain-20 by {(plain56 - plain20).min():.0f} to {(plain56 - plain20).max():.0f} points")
-
-# %% [markdown]
-# How do these numbers compare with the paper's? They are from another data set, fewer images, narrower nets and 6 passes instead
-# of about 180, so only their order means something. The paper's nets were trained long enough for the plain net's gap to shrink to a few
-# points; it never closed.
-
-# %%
-he, others = edu.facts.HE_CIFAR10, edu.facts.RERUNS_CIFAR10["nabla0001"]
-print("test error (%)    He et al. 2015, CIFAR-10    rerun by nabla0001, 5 runs    here, mnist5k, 6 passes")
-for name in ("plain20", "plain56", "resnet20", "resnet56"):
-    print(f"{name:>14}    {he.get(name, 'figure only')!s:>24}    {others[name]!s:>26}    {spread[name]:>21} %")
-
-# %% [markdown]
-# ### Explore: depth and skip
-#
-# Choose a depth and switch the additions on and off. The grey curve is always the plain 20-layer net, the one to beat.
-
-# %% tags=["explorer"]
-edu.widgets.depth_and_skip(study)
-
-# %% [markdown]
-# Where widgets do not run, here is all of it at a glance. Follow the upper row from left to right, then the lower one.
-
-# %%
-edu.plots.depth_and_skip_grid(study)
-
-# %% [markdown]
-# ## The ground under the optimiser
-#
-# Why does SGD get lost? The loss is a surface over as many dimensions as the net has weights. We can look at a slice of it.
-# Start at the trained weights, choose two random directions, scale each filter of a direction to the length of the filter
-# it moves, and compute the loss on a grid of steps along both (Li et al. 2018).
-
-# %%
-images, targets = data.train.inputs(slice(256)), data.train.labels[:256]
-steps = profile.choose(quick=11, full=31)
-surfaces = {
-    name: edu.probe.loss_surface(models[name], images, targets, span=1.0, steps=steps)
-    for name in ("plain56", "resnet56")
-}
-edu.plots.loss_surfaces(surfaces, title="A residual net ends in a wide valley, a plain one on a high plateau")
-
-# %% [markdown]
-# The star marks where training ended. Read the two panels together with the number above each: the residual net stands at
-# the bottom of a wide basin, and the plain net on high ground that is nearly as high in every direction. A slice shows two
-# directions out of hundreds of thousands, so take it as an illustration and not as a proof.
-
-# %%
-for name, surface in surfaces.items():
-    print(
-        f"{name:>9}: loss {surface.centre:.3f} at the trained weights, {surface.losses.median():.2f} in the median of the slice"
-    )
-assert surfaces["resnet56"].centre < surfaces["plain56"].centre / 2, "the residual net stands lower"
-
-# %% [markdown]
-# ## Exercises
-#
-# Each exercise needs nothing but the set-up cell at the top.
-#
 # ### Exercise 6.1 · A plain block
 #
 # **Difficulty** ●●○○○ · **8 minutes**
@@ -328,6 +133,192 @@ class MyPlainBlock(nn.Module):
 edu.checks.check_plain_block(MyPlainBlock)
 
 # %% [markdown]
+# ## One addition per block
+#
+# Now change a single thing. Around every block, add the block's input to its output, just before the last ReLU:
+#
+# $$\text{plain: } \mathrm{ReLU}(F(x)) \qquad\qquad \text{residual: } \mathrm{ReLU}(F(x) + x)$$
+#
+# Nothing else changes: same layers, same initial values, same images in the same order. Where a block halves the side and
+# doubles the channels, $x$ is thinned out and padded with zeros to fit (option A of the paper), which needs no parameters.
+
+# %%
+initial = []
+for name in ("plain56", "resnet56"):
+    torch.manual_seed(config.seed)
+    initial.append(edu.models.build(name, width=width, in_channels=1).state_dict())
+assert initial[0].keys() == initial[1].keys()
+assert all(torch.equal(initial[0][key], initial[1][key]) for key in initial[0])
+print(f"plain-56 and ResNet-56 begin with the same values in all {len(initial[0])} tensors")
+
+# %%
+for name in ("resnet20", "resnet56"):
+    models[name], histories[name] = train(name, width, data, config)
+edu.plots.degradation(histories, title="One addition per block, and 56 layers fit as well as 20")
+
+# %%
+print("error after the last pass     training       test      parameters")
+for name, history in histories.items():
+    weights = sum(parameter.numel() for parameter in models[name].parameters())
+    print(f"{name:>26}     {history.last.train_error:6.1f} %   {history.last.test_error:6.1f} %   {weights:11,}")
+repaired = histories["resnet56"].last
+assert repaired.train_error < deep.train_error - 10, "the additions repair the 56-layer net"
+assert repaired.train_error < histories["resnet20"].last.train_error + 2, (
+    "with them, 56 layers fit as well as 20, within two points"
+)
+
+# %% [markdown]
+# **Nor is it a lack of parameters.** The plain and the residual net of one depth have exactly the same number of them, as
+# the table shows, and the additions have none of their own. So it is for the nets of the paper, which have 16 filters in the
+# first stage and take colour images. The paper rounds their parameters to 0.27 and 0.85 million (table 6):
+
+# %% tags=["nbval-check-output"]
+for depth in (20, 56):
+    for kind in ("plain", "resnet"):
+        count = sum(parameter.numel() for parameter in edu.models.build(f"{kind}{depth}").parameters())
+        assert round(count / 1e6, 2) == edu.facts.HE_MILLION_PARAMETERS[f"resnet{depth}"].value
+        print(f"{kind}{depth}: {count:,} parameters")
+
+# %% [markdown]
+# ### Exercise 6.4 · The line that repairs plain-56
+#
+# **Difficulty** ●●○○○ · **5 minutes**
+#
+# Here is the forward pass of a plain block. One line is missing that turns it into a residual block. `self.shortcut(x)` returns
+# `x`, thinned out and padded where the shape changes.
+#
+# <details><summary>Hint 1</summary>
+#
+# The addition comes after the second batch norm and before the last ReLU.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# Write `out = out + …`. The short form `out += …` computes the same, but overwrites the output of `bn2`, which the instruments of
+# later lessons want to read.
+#
+# </details>
+
+
+# %% tags=["exercise"]
+class RepairedBlock(edu.models.ResidualBlock):
+    """A plain block with the one line that is missing. Layers and shortcut come from the parent class."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.relu1(self.bn1(self.conv1(x)))
+        out = self.bn2(self.conv2(out))
+        ### BEGIN SOLUTION
+        out = out + self.shortcut(x)
+        ### END SOLUTION
+        return self.relu2(out)
+
+
+# %% tags=["check"]
+edu.checks.check_repair(RepairedBlock)
+
+# %% [markdown]
+# ## Do the gradients vanish?
+#
+# Many texts say that plain deep nets fail because their gradients vanish on the way back to the first layers. That is
+# true of deep nets with sigmoids and careless initial weights, and lesson 05 measures it. Is it true of this one? Take the untrained nets, send
+# one batch forward and back, and look at the size of the gradient in each layer. For comparison, here is what vanishing looks like:
+# 55 convolutions with a sigmoid behind each and no batch norm.
+
+
+# %%
+def sigmoid_net(layers: int, width: int) -> nn.Sequential:
+    """3×3 convolutions with PyTorch's default weights, each followed by a sigmoid, then pooling and a linear layer."""
+    net = nn.Sequential()
+    for channels in [1] + [width] * (layers - 2):
+        net.extend([nn.Conv2d(channels, width, 3, padding=1), nn.Sigmoid()])
+    return net.extend([nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, 10)])
+
+
+batch, labels = data.train.inputs(slice(128)), data.train.labels[:128]
+torch.manual_seed(0)
+nets = {name: edu.models.build(name, width=width, in_channels=1) for name in ("plain56", "resnet56", "plain20")}
+nets["56 sigmoids, no batch norm"] = sigmoid_net(56, width)
+gradients = {name: edu.probe.gradient_norms(net, batch, labels) for name, net in nets.items()}
+edu.plots.gradients_by_layer(gradients, title="Plain-56's gradients grow towards the first layer")
+
+# %%
+norms = {name: [layer.weight for layer in layers] for name, layers in gradients.items()}
+for name, values in norms.items():
+    print(f"{name:>26}:  first layer {values[0]:9.2e}   last layer {values[-1]:9.2e}   smallest {min(values):9.2e}")
+assert min(norms["plain56"]) > min(norms["plain20"]) / 2, "no layer of plain-56 gets less gradient than plain-20's do"
+assert norms["plain56"][0] > 10 * norms["plain56"][-1], "towards the first layer they grow instead of vanishing"
+assert norms["56 sigmoids, no batch norm"][0] < 1e-20, "this is what vanishing looks like"
+
+# %% [markdown]
+# The sigmoid net's gradient falls off the bottom of the picture and goes on falling, until the computer rounds it to zero. Its
+# first layers will never move. The plain net of 56 layers shows nothing of the kind. Batch norm keeps each layer's signal from
+# dying on the way forward, and on the way back the gradient does not die either: it *grows*, by the factor between the two
+# numbers above. Yang et al. (2019) derive such a growth for very wide, fully connected nets with batch norm and ReLU at the
+# start of training: a factor of $\sqrt{\pi/(\pi-1)} \approx 1.21$ a layer. Our narrow convolutional net stays below it. The residual net's gradient stays
+# within two powers of ten at every depth, because the addition hands it past each block as well as through it.
+
+# %%
+growth = (norms["plain56"][0] / norms["plain56"][-1]) ** (1 / (len(norms["plain56"]) - 1))
+limit = (torch.pi / (torch.pi - 1)) ** 0.5
+print(f"plain-56: the gradient grows by a factor of {growth:.2f} a layer; limit of very wide nets {limit:.2f}")
+assert 1 < growth < limit
+assert max(norms["resnet56"]) < 100 * min(norms["resnet56"])
+
+# %% [markdown]
+# So "vanishing" is the wrong word here. The paper checked its 34-layer ImageNet net, found healthy norms, and wrote that the
+# difficulty is "unlikely to be caused by vanishing gradients" (section 4.1). Our 56 narrow layers show the opposite, growth, which Yang
+# et al. name as an obstacle in its own right. And size is not all: in a deep plain net the gradients with respect to two nearly equal *inputs*
+# have less and less in common, until they resemble white noise (Balduzzi et al. 2017, lesson 05). How much each effect contributes is still argued
+# about.
+#
+# ## A solution exists, and SGD does not find it
+#
+# Could it be that a plain 56-layer net simply cannot express what a 20-layer net can? No, and the paper's argument needs no
+# further training. Take the trained plain-20. At the end of each stage, insert six blocks that return their input. The result has 56
+# layers and makes the same predictions, image by image.
+
+# %%
+extended = edu.models.extend_with_identity(models["plain20"], 56)
+test_images = data.test.inputs().to(edu.runtime.device())
+with torch.inference_mode():
+    difference = (extended(test_images) - models["plain20"](test_images)).abs().max().item()
+layers = sum(isinstance(module, nn.Conv2d | nn.Linear) for module in extended.modules())
+print(f"layers with weights: {layers};  largest difference of a logit: {difference:.1e}")
+assert layers == 56
+assert difference < 1e-5, "the extended net is the shallow net, written with 56 layers"
+
+# %% [markdown]
+# An identity block is easy to write down: each filter is zero but for a 1 in the centre of its own channel, and the batch norms
+# do nothing. ReLU does not disturb it, since its input has come out of a ReLU and is not negative. This holds in evaluation mode. During
+# training, batch norm uses the batch's own mean and variance and would normalise what it should let pass.
+#
+# Now compare three plain nets on the training images, measured with fixed weights, so that the numbers differ a little from those
+# above:
+
+# %%
+shallow_error = edu.evaluate(models["plain20"], data.train).top1_error
+found = edu.evaluate(models["plain56"], data.train).top1_error
+exists = edu.evaluate(extended, data.train).top1_error
+print(f"plain-20 as SGD found it:       {shallow_error:5.1f} % training error")
+print(f"plain-56 as SGD found it:       {found:5.1f} % training error")
+print(f"plain-56 as we wrote it down:   {exists:5.1f} % training error")
+assert exists < found - 10, "a better 56-layer net exists than the one that SGD found"
+
+# %% [markdown]
+# The two plain-56 are points in the same space of weights. One of them is good, and SGD, starting from random weights, ends at the
+# other. **Degradation is a failure of optimisation**, not of capacity.
+#
+# Is the deep net merely slow? In six epochs it takes about 190 steps. In exercise 6.3 you meet a plain-56 that was given twice as many
+# and is still far behind. The paper took 64,000 and saw the gap stay open; on ImageNet it tried three times as many and the problem
+# remained. The authors suspect that deep plain nets converge exponentially slowly.
+#
+# That turns the question around. If a block that does nothing would already be good enough, make "do nothing" easy to learn. This is the paper's
+# hypothesis about $F(x) + x$: it is easier to push $F$ towards zero than to fit an identity with two convolutions and
+# ReLUs. This page shows that the addition works. Why it works has more than one answer: short paths through the net (Veit et al. 2016),
+# gradients that stay alike (Balduzzi et al. 2017), a smoother loss (Li et al. 2018). Lesson 07 takes up the first.
+
+# %% [markdown]
 # ### Exercise 6.2 · The identity extension
 #
 # **Difficulty** ●●●●○ · **20 minutes**
@@ -345,15 +336,15 @@ edu.checks.check_plain_block(MyPlainBlock)
 #
 # <details><summary>Hint 2</summary>
 #
-# `nn.init.dirac_(conv.weight)` makes a convolution that returns its input. The new blocks are those of each stage from number
-# `len(shallow.layer1)` on.
+# `nn.init.dirac_(conv.weight)` makes a convolution that returns its input; both convolutions of a new block need it. The new blocks
+# are those of each stage from number `len(shallow.layer1)` on.
 #
 # </details>
 #
 # <details><summary>Hint 3</summary>
 #
-# A fresh batch norm divides by the square root of `running_var + eps`, with `running_var` 1. That is not quite 1. Over 36 layers
-# it is enough to miss 1e-5: set `running_var` to `1 - eps`.
+# A fresh batch norm divides by the square root of `running_var + eps`, with `running_var` 1. That is not quite 1: each shrinks its
+# input by 5 parts in a million, and 36 of them add up. Set `running_var` to `1 - eps`.
 #
 # </details>
 
@@ -378,24 +369,89 @@ def my_extension(shallow: CifarNet, depth: int) -> CifarNet:
 edu.checks.check_identity_extension(my_extension)
 
 # %% [markdown]
+# ## Five seeds, four depths
+#
+# One run is an anecdote. The course carries a recorded study of the same experiment: plain and residual nets of 20, 32, 44 and 56
+# layers, five seeds each, with the quick settings of this page. You can make it again with `resnet-edu study
+# mnist5k-degradation --out FOLDER`.
+
+# %%
+study = edu.study.load_study("mnist5k-degradation")
+edu.plots.depth_sweep(study)
+
+# %%
+finals = {name: [run.last for run in study.of(name)] for name in study.settings}
+train_errors = {name: torch.tensor([last.train_error for last in runs]) for name, runs in finals.items()}
+test_errors = {name: torch.tensor([last.test_error for last in runs]) for name, runs in finals.items()}
+spread = {name: f"{errors.mean():5.1f} ± {errors.std():4.1f}" for name, errors in test_errors.items()}
+print(f"error in percent after the last pass, mean ± standard deviation over {len(study.seeds)} seeds")
+for name, errors in train_errors.items():
+    print(f"{name:>9}   training {errors.mean():5.1f} ± {errors.std():4.1f}   test {spread[name]}")
+
+# %%
+plain20, plain56, resnet20, resnet56 = (train_errors[n] for n in ("plain20", "plain56", "resnet20", "resnet56"))
+assert (plain56 > plain20 + 10).all(), "plain-56 is worse with every seed"
+assert (resnet56 < plain56 - 10).all(), "the additions repair it with every seed"
+assert (resnet56 < resnet20 + 2).all(), "ResNet-56 fits about as well as ResNet-20, or better"
+print(f"plain-56 is worse than plain-20 by {(plain56 - plain20).min():.0f} to {(plain56 - plain20).max():.0f} points")
+print(f"plain-56, seed by seed: {', '.join(f'{error:.0f} %' for error in plain56)}")
+
+# %% [markdown]
+# Look at the last line: the run at the top of this page, seed 0, was an unlucky one. With other seeds plain-56 learns something, and
+# still ends far above plain-20. This is why one run is not enough.
+#
+# How do the numbers compare with the paper's? They come from another data set, fewer images, narrower nets and about 190 steps instead
+# of 64,000. One thing carries over: depth hurts the plain nets and not the residual ones. That ResNet-56 *beats* ResNet-20, as it does in the
+# paper, does not show here; on these easy digits the two are equal within their spread.
+
+# %%
+he, others = edu.facts.HE_CIFAR10, edu.facts.RERUNS_CIFAR10["nabla0001"]
+print("test error (%)    He et al. 2015, CIFAR-10    rerun by nabla0001, 5 runs    here, mnist5k, 6 epochs")
+for name in ("plain20", "plain56", "resnet20", "resnet56"):
+    print(f"{name:>14}    {he.get(name, 'figure only')!s:>24}    {others[name]!s:>26}    {spread[name]:>21} %")
+
+# %% [markdown]
+# ### Explore: depth and skip
+#
+# Choose a depth and switch the additions on and off. The grey curve is always the plain 20-layer net, the one to beat. Before you
+# switch them on: at which depth does the plain net first miss a third of its own training images?
+
+# %% tags=["explorer"]
+edu.widgets.depth_and_skip(study)
+
+# %% [markdown]
+# Where widgets do not run, here is all of it. Follow the upper row from left to right: the curves flatten and spread, so that from
+# 44 layers on it is the seed that decides how much is learned. In the lower row nothing happens.
+
+# %%
+edu.plots.depth_and_skip_grid(study)
+
+# %% [markdown]
 # ### Exercise 6.3 · Read six curves
 #
 # **Difficulty** ●●●○○ · **10 minutes**
 #
 # Six trainings, six stories: one is healthy, the others are not. Read each panel and name it. The choices are `"healthy"`,
 # `"overfitting"`, `"degradation"`, `"learning rate too high"`, `"learning rate too low"` and `"labels shuffled"` (the training
-# images were given each other's labels). Each is the right answer once. The faint line is the error of guessing.
+# images were given each other's labels). Each is the right answer once. Where a panel shows two nets, the thick lines belong to the
+# deeper one. The faint line is the error of guessing.
 #
 # <details><summary>Hint 1</summary>
 #
-# Look at the training error first. Three panels are decided by it alone: is it low, high, or still falling when training ends?
+# Look at the training error first. Does it get near zero (then compare the test error), fall slowly, or never leave guessing?
 #
 # </details>
 #
 # <details><summary>Hint 2</summary>
 #
-# Labels that mean nothing can only be learned by heart: slowly on the training images, and not at all on the others. A rate
-# that is too low moves both curves together, slowly, in the right direction.
+# Labels that mean nothing can only be learned by heart: slowly on the training images, and not at all on the others.
+#
+# </details>
+#
+# <details><summary>Hint 3</summary>
+#
+# A rate that is too high jumps about or never leaves guessing. A rate that is too low creeps in the right direction, training and
+# test together, without a jump.
 #
 # </details>
 
@@ -421,42 +477,36 @@ edu.plots.six_curves(edu.checks.six_curves())
 edu.checks.check_read_curves(my_reading)
 
 # %% [markdown]
-# ### Exercise 6.4 · The line that repairs plain-56
+# ## The ground around the weights
 #
-# **Difficulty** ●●○○○ · **5 minutes**
-#
-# Here is the forward pass of a plain block. One line is missing that turns it into a residual block. `self.shortcut(x)` returns
-# `x`, thinned out and padded where the shape changes.
-#
-# <details><summary>Hint 1</summary>
-#
-# The addition comes after the second batch norm and before the last ReLU.
-#
-# </details>
-#
-# <details><summary>Hint 2</summary>
-#
-# Write `out = out + …`, not `out += …`: an addition in place would overwrite a tensor that the backward pass still needs to
-# show you in later lessons.
-#
-# </details>
+# What does the loss look like where each training ended? It is a surface over as many dimensions as the net has weights. We can look at
+# a slice. Start at the trained weights, choose two random directions, scale each filter of a direction to the length of
+# the filter it moves, and compute the loss on a grid of steps along both (Li et al. 2018). The loss is in *nats*: minus the natural
+# logarithm of the probability given to the right digit.
 
+# %%
+images, targets = data.train.inputs(slice(256)), data.train.labels[:256]
+steps = profile.choose(quick=11, full=31)
+surfaces = {
+    name: edu.probe.loss_surface(models[name], images, targets, span=1.0, steps=steps)
+    for name in ("plain20", "plain56", "resnet56")
+}
+edu.plots.loss_surfaces(surfaces, title="ResNet-56 ends in a basin, plain-56 at the height of guessing")
 
-# %% tags=["exercise"]
-class RepairedBlock(edu.models.ResidualBlock):
-    """A plain block with the one line that is missing. Layers and shortcut come from the parent class."""
+# %%
+guessing = torch.tensor(10.0).log().item()
+print(f"guessing among ten digits costs ln 10 = {guessing:.2f} nats")
+for name, surface in surfaces.items():
+    low, high = surface.losses.min(), surface.losses.max()
+    print(f"{name:>9}: {surface.centre:.3f} at the star, {low:.3f} to {high:.2f} in the slice")
+assert surfaces["resnet56"].centre < surfaces["plain56"].centre / 2, "the residual net stands lower"
 
-    def forward(self, x: Tensor) -> Tensor:
-        out = self.relu1(self.bn1(self.conv1(x)))
-        out = self.bn2(self.conv2(out))
-        ### BEGIN SOLUTION
-        out = out + self.shortcut(x)
-        ### END SOLUTION
-        return self.relu2(out)
-
-
-# %% tags=["check"]
-edu.checks.check_repair(RepairedBlock)
+# %% [markdown]
+# The star marks where training ended. ResNet-56 stands at the bottom of a wide basin, and so does plain-20, somewhat higher up.
+# Plain-56 has hardly come down from the loss of guessing, and for a filter's length around it there is no way down either: the slice is
+# flat. Li et al. trained their deep plain nets to the end and found rugged surfaces; ours shows a net that never left the plateau. Unlike their
+# code, we let batch norm use the statistics of these images at every point. A slice shows two directions out of
+# hundreds of thousands, so take it as an illustration and not as a proof.
 
 # %% [markdown]
 # ## Claims you will read elsewhere, tested
@@ -464,10 +514,10 @@ edu.checks.check_repair(RepairedBlock)
 # | The statement | The test | Verdict |
 # |---|---|---|
 # | "Deep plain nets overfit." | Training error of plain-56 against plain-20 | **Wrong.** It is the *training* error that rises. |
-# | "Degradation is caused by vanishing gradients." | Gradient norm of every layer at the start | **Wrong for nets with batch norm.** No layer's gradient vanishes; they grow towards the input. |
-# | "The deeper net needs more parameters to work." | Parameters of plain-56 and ResNet-56 | **Wrong.** They have equally many; one works. |
+# | "Degradation is caused by vanishing gradients." | Gradient norm of every layer at the start | **Not supported here.** No layer of plain-56 gets a gradient much smaller than plain-20's smallest; they grow towards the input. |
+# | "ResNet wins because its shortcuts add capacity." | Parameters of plain-56 and ResNet-56 | **Wrong** for option A: the shortcuts have no parameters. |
 # | "Copying the shallow net and adding identity layers does at least as well." | The construction above | **Right**, in evaluation mode and to 1e-5. |
-# | "ResNet lets you train nets of any depth, the deeper the better." | The recorded sweep, and the paper's 1,202 layers | **Half right.** Depth does no harm to 56 layers here; the paper's 1,202 layers did worse than its 110. |
+# | "With residual connections, the deeper the better." | The recorded sweep, and the paper's net of 1,202 layers | **Half right.** Depth does no harm up to 56 layers here, but no good either. The paper's 1,202 layers fit their training images and are worse on the test images than 110: this time it *is* overfitting. |
 
 # %%
 counts = [sum(p.numel() for p in edu.models.build(name).parameters()) for name in ("plain56", "resnet56")]
@@ -476,28 +526,30 @@ assert min(norms["plain56"]) > min(norms["plain20"]) / 2, "not vanishing gradien
 assert counts[0] == counts[1], "not a lack of parameters"
 assert difference < 1e-5, "the construction holds"
 assert he["resnet1202"].value > he["resnet110"].value, "deeper is not better without end"
-print(
-    f"ResNet-110: {he['resnet110']}, ResNet-1202: {he['resnet1202']} test error on CIFAR-10 ({he['resnet110'].source})"
-)
+print(f"CIFAR-10 test error: ResNet-110 {he['resnet110']}, ResNet-1202 {he['resnet1202']}")
+print(f"training error of ResNet-1202: {edu.facts.HE_RESNET1202_TRAINING_ERROR} · {he['resnet1202'].source}")
 
 # %% [markdown]
 # ## Summary
 #
 # * A plain net of 56 layers fits its own training images worse than one of 20 layers. This is degradation.
-# * It is not overfitting: the training error rises. It is not vanishing gradients: with batch norm, none vanishes. It is not a lack of
+# * It is not overfitting: the training error rises. The gradients do not vanish at the start; they grow. It is not a lack of
 #   parameters: the residual net has equally many.
-# * A good 56-layer net exists, since you can write it down. SGD does not find it. Degradation is a failure of optimisation.
-# * Adding a block's input to its output makes "do nothing" the easy default, and depth stops hurting.
+# * A good plain net of 56 layers exists, since you can write it down. SGD, with this budget, does not find it. Degradation is a
+#   failure of optimisation.
+# * Adding a block's input to its output makes "do nothing" easy to learn, and depth stops hurting.
 #
 # ## Sources
 #
-# * K. He, X. Zhang, S. Ren, J. Sun: Deep residual learning for image recognition, 2015, sections 1, 3 and 4.2,
+# * K. He, X. Zhang, S. Ren, J. Sun: Deep residual learning for image recognition, 2015, sections 1, 3, 4.1 and 4.2,
 #   [arXiv 1512.03385](https://arxiv.org/abs/1512.03385)
 # * H. Li, Z. Xu, G. Taylor, C. Studer, T. Goldstein: Visualizing the loss landscape of neural nets, 2018,
 #   [arXiv 1712.09913](https://arxiv.org/abs/1712.09913)
 # * G. Yang, J. Pennington, V. Rao, J. Sohl-Dickstein, S. Schoenholz: A mean field theory of batch normalization, 2019,
 #   [arXiv 1902.08129](https://arxiv.org/abs/1902.08129)
 # * D. Balduzzi et al.: The shattered gradients problem, 2017, [arXiv 1702.08591](https://arxiv.org/abs/1702.08591)
+# * A. Veit, M. Wilber, S. Belongie: Residual networks behave like ensembles of relatively shallow networks, 2016,
+#   [arXiv 1605.06431](https://arxiv.org/abs/1605.06431)
 # * Reruns of the CIFAR-10 experiment: [nabla0001/resnet](https://github.com/nabla0001/resnet)
 #
 # ## Next lesson

@@ -97,7 +97,7 @@ def depth_sweep(study: Recorded, *, part: Part = "train", title: str | None = No
 
 
 def six_curves(panels: Mapping[str, Mapping[str, History]]) -> Figure:
-    """Unnamed panels to read, training error solid and test error dotted; of two nets in a panel one is thin, one thick.
+    """Unnamed panels to read: training error solid, test error dotted; of two nets in a panel the deeper is thick.
 
     Args:
         panels: by letter, the runs to draw in it by net.
@@ -106,7 +106,9 @@ def six_curves(panels: Mapping[str, Mapping[str, History]]) -> Figure:
         figure = new_figure(2, 3, width=8.4, height=5.0, sharey=True)
         for axes, (letter, runs) in zip(figure.axes, panels.items(), strict=True):
             for (net, run), weight, colour in zip(runs.items(), widths(len(runs)), (BLUE, ORANGE), strict=False):
-                suffix = f", {net}" if len(runs) > 1 else ""
+                suffix = (
+                    f", {net.lstrip('plainrest')} layers" if len(runs) > 1 else ""
+                )  # the kind of net would tell too much
                 for part, dash in zip(PARTS, ("-", ":"), strict=True):
                     draw_error(axes, run, part, color=colour, lw=weight, ls=dash, label=f"{PART[part]}{suffix}")
             axes.axhline(90, color=GREY, lw=1, ls=(0, (1, 3)))
