@@ -1,6 +1,7 @@
 """How large the gradients are, layer by layer."""
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from matplotlib.figure import Figure
 
@@ -9,7 +10,11 @@ from .style import BLUE, GREEN, ORANGE, RED, course_style, label, new_figure
 
 
 def gradients_by_layer(
-    gradients: Mapping[str, Sequence[LayerGradient]], *, quantity: str = "weight", title: str = "Gradients by layer", lowest: float = 1e-10
+    gradients: Mapping[str, Sequence[LayerGradient]],
+    *,
+    quantity: Literal["weight", "activation"] = "weight",
+    title: str = "Gradients by layer",
+    lowest: float = 1e-10,
 ) -> Figure:
     """Gradient norm of each layer on a logarithmic axis, one line a net, from the first layer to the last.
 
