@@ -1,6 +1,5 @@
 """Every network of the registry against torchvision, the published counts and the rules of the house."""
 
-import re
 from collections.abc import Iterable, Iterator
 
 import pytest
@@ -11,7 +10,6 @@ from torch import nn
 from torch.nn import functional as F
 
 from resnet_edu import models
-from resnet_edu.errors import UnknownName
 
 VGGS = [f"vgg{depth}{norm}" for depth in (11, 13, 16, 19) for norm in ("", "_bn")]
 RESNETS = [f"resnet{depth}" for depth in (18, 34, 50, 101, 152)]
@@ -198,11 +196,6 @@ def test_channels_classes_and_heads(name: str) -> None:
     assert {head: value.shape for head, value in logits.items()} == {"digit": (2, 10), "parity": (2, 2)}
 
 
-def test_default_number_of_classes() -> None:
-    for name in models.available():
-        assert models.options(name)["num_classes"] == (1000 if name in IMAGENET else 10)
-
-
 @given(
     name=st.sampled_from(["alexnet", "vgg11", "vgg11_bn", "googlenet", "resnet18", "plain20", "resnet20"]),
     size=st.tuples(st.integers(1, 3), st.integers(1, 4), st.integers(16, 70), st.integers(16, 70)),
@@ -253,71 +246,6 @@ def test_images_of_another_shape_are_refused(name: str) -> None:
         model(torch.empty(3, 32, 32, device="meta"))
     with pytest.raises(ValueError, match=r"built for 3 channel\(s\). Build it with in_channels=1 or .*channels=3"):
         model(torch.empty(2, 1, 32, 32, device="meta"))
-
-
-def test_unknown_model_names_the_nearest() -> None:
-    with pytest.raises(UnknownName, match=r"Unknown model 'resnt34'. Did you mean 'resnet34'\? Known: alexnet, "):
-        models.build("resnt34")
-    with pytest.raises(UnknownName, match="Unknown model 34"):
-        models.build(34)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("name", "option", "message"),
-    [
-        ("resnet18", "sterm", "Unknown option of resnet18 'sterm'. Did you mean 'stem'?"),
-        ("resnet18", "shortcut", "Unknown option of resnet18 'shortcut'. "),
-        ("resnet20", "stem", "Unknown option of resnet20 'stem'"),
-        ("plain20", "shortcut", "Known: heads, in_channels, num_classes, width."),
-        ("vgg16", "batch_norm", "Unknown option of vgg16 'batch_norm'"),
-        ("googlenet", "aux_head", "Did you mean 'aux_heads'?"),
-        ("lenet5", "depth", "Known: heads, in_channels, num_classes, version."),
-        ("resnet50", "blocks", "Known: heads, in_channels, num_classes, stem."),
-    ],
-)
-def test_unknown_options(name: str, option: str, message: str) -> None:
-    with pytest.raises(UnknownName) as error:
-        models.build(name, **{option: "A"})  # type: ignore[arg-type]
-    assert message in str(error.value)
-
-
-@pytest.mark.parametrize(
-    ("name", "options", "message"),
-    [
-        ("resnet18", {"stem": "imagnet"}, "stem must be 'imagenet' or 'small', got 'imagnet'."),
-        ("alexnet", {"stem": None}, "stem must be 'imagenet' or 'small', got None."),
-        ("alexnet", {"activation": "gelu"}, "activation must be 'relu' or 'tanh', got 'gelu'."),
-        ("alexnet", {"dropout": 1.5}, "dropout must be a number from 0 to 1, got 1.5."),
-        ("vgg11", {"dropout": "0.5"}, "dropout must be a number from 0 to 1, got '0.5'."),
-        ("vgg11", {"width": 0}, "width must be a whole number of at least 1, got 0."),
-        ("googlenet", {"width": 12}, "width must be a positive multiple of 8, got 12."),
-        ("googlenet", {"aux_heads": "no"}, "aux_heads must be True or False, got 'no'."),
-        ("googlenet", {"transform_input": True, "in_channels": 1}, "three colour channels, got in_channels=1."),
-        ("resnet20", {"shortcut": "D"}, "shortcut must be 'A', 'B' or 'C', got 'D'."),
-        ("resnet20", {"width": 8.0}, "width must be a whole number of at least 1, got 8.0."),
-        ("lenet5", {"version": 1998}, "version must be '1998' or 'modern', got 1998."),
-        *((name, {"num_classes": 0}, "num_classes must be a whole number") for name in ("lenet5", "alexnet", "vgg11")),
-        *((name, {"in_channels": 0}, "in_channels must be") for name in ("lenet5", "alexnet", "vgg11", "googlenet")),
-        ("resnet18", {"in_channels": 0}, "in_channels must be a whole number of at least 1, got 0."),
-        ("plain20", {"in_channels": True}, "in_channels must be a whole number of at least 1, got True."),
-        ("resnet18", {"num_classes": "10"}, "num_classes must be a whole number of at least 1, got '10'."),
-        ("resnet18", {"heads": {}}, "heads must map at least one name to its classes"),
-        ("resnet18", {"num_classes": 10, "heads": {"digit": 10}}, "exclude each other"),
-    ],
-)
-def test_values_that_are_not_allowed(name: str, options: dict[str, object], message: str) -> None:
-    with torch.device("meta"), pytest.raises(ValueError, match=re.escape(message)):
-        models.build(name, **options)  # type: ignore[arg-type]
-
-
-def test_options_lists_what_build_takes() -> None:
-    assert models.options("resnet20") == {
-        "shortcut": "A", "width": 16, "num_classes": 10, "in_channels": 3, "heads": None,
-    }  # fmt: skip
-    for name in models.available():
-        assert {"num_classes", "in_channels", "heads"} <= set(models.options(name))
-    for name in FAMILIES:  # the defaults shown are the defaults used
-        assert str(on_meta(name, **models.options(name))) == str(on_meta(name))
 
 
 def test_all_is_complete() -> None:
