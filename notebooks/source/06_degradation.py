@@ -180,7 +180,7 @@ for depth in (20, 56):
         print(f"{kind}{depth}: {count:,} parameters")
 
 # %% [markdown]
-# ### Exercise 6.4 · The line that repairs plain-56
+# ### Exercise 6.2 · The line that repairs plain-56
 #
 # **Difficulty** ●●○○○ · **5 minutes**
 #
@@ -309,7 +309,7 @@ assert exists < found - 10, "a better 56-layer net exists than the one that SGD 
 # The two plain-56 are points in the same space of weights. One of them is good, and SGD, starting from random weights, ends at the
 # other. **Degradation is a failure of optimisation**, not of capacity.
 #
-# Is the deep net merely slow? In six epochs it takes about 190 steps. In exercise 6.3 you meet a plain-56 that was given twice as many
+# Is the deep net merely slow? In six epochs it takes about 190 steps. In exercise 6.4 you meet a plain-56 that was given twice as many
 # and is still far behind. The paper took 64,000 and saw the gap stay open; on ImageNet it tried three times as many and the problem
 # remained. The authors suspect that deep plain nets converge exponentially slowly.
 #
@@ -319,7 +319,7 @@ assert exists < found - 10, "a better 56-layer net exists than the one that SGD 
 # gradients that stay alike (Balduzzi et al. 2017), a smoother loss (Li et al. 2018). Lesson 07 takes up the first.
 
 # %% [markdown]
-# ### Exercise 6.2 · The identity extension
+# ### Exercise 6.3 · The identity extension
 #
 # **Difficulty** ●●●●○ · **20 minutes**
 #
@@ -427,7 +427,7 @@ edu.widgets.depth_and_skip(study)
 edu.plots.depth_and_skip_grid(study)
 
 # %% [markdown]
-# ### Exercise 6.3 · Read six curves
+# ### Exercise 6.4 · Read six curves
 #
 # **Difficulty** ●●●○○ · **10 minutes**
 #

@@ -40,7 +40,7 @@ SHOWS = {
 }
 
 
-@check("06.3 read six curves")
+@check("06.4 read six curves")
 def check_read_curves(read_curves: Any) -> str:
     """`read_curves() -> {"A": diagnosis, …, "F": diagnosis}`."""
     name = need_function(read_curves, "read_curves()")

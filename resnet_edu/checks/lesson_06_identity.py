@@ -19,7 +19,7 @@ SIGNATURE = "extend_with_identity(shallow, depth)"
 TOLERANCE = 1e-5
 
 
-@check("06.2 identity extension")
+@check("06.3 identity extension")
 def check_identity_extension(extend_with_identity: Any) -> str:
     """`extend_with_identity(shallow, depth) -> deep`: a deeper plain net, equal to `shallow` in eval mode."""
     need_function(extend_with_identity, SIGNATURE, plain_net(8, channels=1), 14)

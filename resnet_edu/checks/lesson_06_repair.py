@@ -74,7 +74,7 @@ REPAIR_MISTAKES = (
 )
 
 
-@check("06.4 repair plain-56")
+@check("06.2 repair plain-56")
 def check_repair(RepairedBlock: Any) -> str:  # noqa: N803 – the learner's class
     """`RepairedBlock(in_channels, channels, stride=1)`: a plain block with x added before its last ReLU.
 

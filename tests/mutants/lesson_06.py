@@ -246,7 +246,7 @@ PLAIN_BLOCK = Exercise(
     others=(AsSequential, cifar.PlainBlock),
 )
 
-# --- 06.4 repair plain-56 ---------------------------------------------------------------------------------------
+# --- 06.2 repair plain-56 ---------------------------------------------------------------------------------------
 
 
 class Repaired(ResidualBlock):
@@ -443,7 +443,7 @@ REPAIR = Exercise(
     others=(ResidualBlock, RepairedInPlace, RepairedFromPlain),
 )
 
-# --- 06.3 read six curves ---------------------------------------------------------------------------------------
+# --- 06.4 read six curves ---------------------------------------------------------------------------------------
 
 
 def read_curves() -> dict[str, str]:
