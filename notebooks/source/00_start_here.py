@@ -42,12 +42,13 @@ print(f"data       {data.source}")
 #
 # ## Is your machine ready?
 #
-# The same list is printed by `resnet-edu doctor` in a terminal.
+# `resnet-edu doctor` prints the same list in a terminal, with what it found for each.
 
 # %%
 for finding in diagnose():
-    advice = f"\n        → {finding.advice}" if finding.advice else ""
-    print(f"{finding.status:>5}   {finding.name:18} {finding.found}{advice}")
+    print(f"{finding.status:>5}   {finding.name}")
+    if finding.advice:
+        print(f"        → {finding.advice}")
 
 # %% [markdown]
 # An `ok` needs nothing from you. A `warn` is something you can do without, with the command that mends it. If a line says
