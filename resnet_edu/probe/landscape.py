@@ -152,10 +152,8 @@ def random_direction(model: nn.Module, *, generator: torch.Generator) -> dict[st
             direction[name] = torch.zeros_like(value.detach())
             continue
         noise = torch.randn(value.shape, generator=generator).to(value)
-        length = value.detach().flatten(1).norm(dim=1) / noise.flatten(1).norm(
-            dim=1
-        )  # (filters,), zero for a zero filter
-        direction[name] = noise * length.view(-1, *[1] * (value.ndim - 1))
+        scale = value.detach().flatten(1).norm(dim=1) / noise.flatten(1).norm(dim=1)  # (filters,), 0 for a zero filter
+        direction[name] = noise * scale.view(-1, *[1] * (value.ndim - 1))
     return direction
 
 
@@ -182,6 +180,8 @@ def losses_at(
     for module in copy.modules():
         if isinstance(module, _BatchNorm):
             module.training = batch_norm == "batch"
+    if dtype == torch.float32 and images.ndim == 4:  # a third faster on CPU; bfloat16 convolutions do not care
+        copy, images = copy.to(memory_format=torch.channels_last), images.contiguous(memory_format=torch.channels_last)
     autocast = torch.autocast(images.device.type, dtype, enabled=dtype != torch.float32)
     losses = []
     with torch.no_grad(), kept_randomness(images.device):
