@@ -13,18 +13,27 @@ from .lesson_06_curves import check_read_curves, six_curves
 from .lesson_06_identity import check_identity_extension
 from .lesson_06_plain import check_plain_block
 from .lesson_06_repair import check_repair
+from .lesson_07_basic import check_basic_block, check_projection_block
+from .lesson_07_bottleneck import check_bottleneck
+from .lesson_07_option_a import check_option_a
+from .lesson_07_preactivation import check_preactivation
 from .progress_table import Progress, collect
 from .result import CheckResult
 from .runner import REGISTRY
 
 __all__ = [
     "CheckResult",
+    "check_basic_block",
+    "check_bottleneck",
     "check_conv2d",
     "check_first_answer",
     "check_identity_extension",
     "check_lenet5",
+    "check_option_a",
     "check_output_size",
     "check_plain_block",
+    "check_preactivation",
+    "check_projection_block",
     "check_read_curves",
     "check_repair",
     "check_shape_walk",
