@@ -29,8 +29,8 @@ def test_a_stage_knows_its_size_and_how_the_paper_writes_it() -> None:
     ]
 
 
-def test_shape_walk_draws_each_map_to_scale_and_writes_the_parameters() -> None:
-    (axes,) = plots.shape_walk(STAGES, title="A walk").axes
+def test_network_walk_draws_each_map_to_scale_and_writes_the_parameters() -> None:
+    (axes,) = plots.network_walk(STAGES, title="A walk").axes
     sides = [patch.get_width() for patch in axes.patches if isinstance(patch, Rectangle)]
     assert sides == [32] + [28] * 6 + [14] * 6 + [3]
     written = [text.get_text() for text in axes.texts]
@@ -41,8 +41,8 @@ def test_shape_walk_draws_each_map_to_scale_and_writes_the_parameters() -> None:
     assert axes.get_title(loc="left") == "A walk"
 
 
-def test_shape_walk_draws_the_stages_from_left_to_right_without_overlap() -> None:
-    (axes,) = plots.shape_walk(STAGES, title="A walk").axes
+def test_network_walk_draws_the_stages_from_left_to_right_without_overlap() -> None:
+    (axes,) = plots.network_walk(STAGES, title="A walk").axes
     spans: dict[float, list[float]] = {}
     for patch in axes.patches:
         assert isinstance(patch, Rectangle)

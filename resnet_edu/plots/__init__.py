@@ -1,9 +1,11 @@
 """One function per figure. Each returns a matplotlib `Figure` and never shows it; a notebook shows the last value."""
 
+from .blocks import block_diagrams, errors_without
 from .convolution import convolution_step, kernel_positions, pooling
 from .curves import degradation, depth_sweep, learning_curves, six_curves
 from .depth import depth_and_skip, depth_and_skip_grid
 from .features import feature_maps
+from .flow import carry_by_depth, signal_and_gradient, signal_and_gradient_grid
 from .gradients import gradients_by_layer
 from .images import image_grid
 from .kernels import KERNELS, kernel_effect, kernel_gallery
@@ -12,11 +14,13 @@ from .predictions import photo_predictions
 from .race import loss_race, steps_to_reach
 from .shift import error_by_shift
 from .style import course_style
-from .walk import Stage, shape_walk
+from .walk import Stage, network_walk
 
 __all__ = [
     "KERNELS",
     "Stage",
+    "block_diagrams",
+    "carry_by_depth",
     "convolution_step",
     "course_style",
     "degradation",
@@ -24,6 +28,7 @@ __all__ = [
     "depth_and_skip_grid",
     "depth_sweep",
     "error_by_shift",
+    "errors_without",
     "feature_maps",
     "gradients_by_layer",
     "image_grid",
@@ -35,7 +40,9 @@ __all__ = [
     "loss_surfaces",
     "photo_predictions",
     "pooling",
-    "shape_walk",
+    "network_walk",
+    "signal_and_gradient",
+    "signal_and_gradient_grid",
     "six_curves",
     "steps_to_reach",
 ]

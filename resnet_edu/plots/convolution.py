@@ -80,12 +80,9 @@ def kernel_positions(size: int, kernel: int, *, padding: int = 0, stride: int = 
             axes.text(start + kernel / 2, place + 0.4, str(place), ha="center", va="center", fontsize=10)
         axes.set_xlim(-0.1, width + 0.6)
         axes.set_ylim(len(starts) + 1, -0.1)
-        border = f" + 2·{padding}" if padding else ""
-        axes.set_title(
-            f"⌊({size}{border} − {kernel}) / {stride}⌋ + 1 = {len(starts)} places for a {kernel}-pixel kernel on "
-            f"{size} pixels{f', stride {stride}' if stride > 1 else ''}",
-            fontsize=11,
-        )
+        extra = (f", padding {padding}" if padding else "") + (f", stride {stride}" if stride > 1 else "")
+        count = f"{len(starts)} place" + "s" * (len(starts) > 1)
+        axes.set_title(f"{count} for {kernel} pixels on {size}{extra}")
         bare(axes)
         return figure
 

@@ -36,7 +36,7 @@ class Stage(NamedTuple):
         return f"{channels}@{height}×{width}" if channels > 1 else f"{height}×{width}"
 
 
-def shape_walk(stages: Sequence[Stage], *, title: str) -> Figure:
+def network_walk(stages: Sequence[Stage], *, title: str) -> Figure:
     """Each stage as a stack of maps or a column of numbers, drawn to scale, with the parameters in between.
 
     Args:
