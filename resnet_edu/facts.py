@@ -181,3 +181,7 @@ HUMAN_TOP5 = Fact(5.1, "%", RUSSAKOVSKY_2015, note="one trained annotator")
 
 #: Section 4.1 of He et al. 2015, on why the deeper plain net is worse.
 HE_ON_GRADIENTS = "we argue that this optimization difficulty is unlikely to be caused by vanishing gradients"
+
+#: CIFAR-10 test error in percent by depth, the block of 2015 and the pre-activation block: He et al. 2016, table 3.
+HE_2016_ORIGINAL = _table({"resnet110": 6.61, "resnet164": 5.93, "resnet1001": 7.61}, "%", HE_2016)
+HE_2016_PREACTIVATION = _table({"resnet110": 6.37, "resnet164": 5.46, "resnet1001": 4.92}, "%", HE_2016)

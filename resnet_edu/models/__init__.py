@@ -6,6 +6,7 @@ from .googlenet import AUXILIARY_WEIGHT, GoogLeNet, GoogLeNetOutputs, Inception
 from .heads import Heads
 from .identity import extend_with_identity
 from .lenet import LeNet5
+from .preactivation import PreActBlock
 from .pretrained import Pretrained, pretrained
 from .registry import available, build, options
 from .resnet import BasicBlock, Bottleneck, ResNet
@@ -25,6 +26,7 @@ __all__ = [
     "LeNet5",
     "PadShortcut",
     "PlainBlock",
+    "PreActBlock",
     "Pretrained",
     "ResNet",
     "ResidualBlock",

@@ -6,12 +6,15 @@ gradients shatter, `loss_surface` the loss around the weights.
 """
 
 from .activations import LayerStatistics, activations, forward_statistics
+from .flow import Flow, residual_flow
 from .gradients import LayerGradient, autocorrelation, gradient_norms, input_output_gradients
 from .landscape import Slice, Surface, loss_slice, loss_surface, random_direction
 from .receptive import MeasuredField, ReceptiveField, measured_receptive_field, receptive_field
+from .removal import block_removal, removable_blocks, without_blocks
 from .summary import LayerSummary, Summary, summary
 
 __all__ = [
+    "Flow",
     "LayerGradient",
     "LayerStatistics",
     "LayerSummary",
@@ -22,6 +25,7 @@ __all__ = [
     "Surface",
     "activations",
     "autocorrelation",
+    "block_removal",
     "forward_statistics",
     "gradient_norms",
     "input_output_gradients",
@@ -30,5 +34,8 @@ __all__ = [
     "measured_receptive_field",
     "random_direction",
     "receptive_field",
+    "removable_blocks",
+    "residual_flow",
     "summary",
+    "without_blocks",
 ]

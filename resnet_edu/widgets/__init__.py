@@ -3,5 +3,6 @@
 from .depth import depth_and_skip
 from .explorer import explorer
 from .kernel import kernel_explorer
+from .residual import residual_explorer
 
-__all__ = ["depth_and_skip", "explorer", "kernel_explorer"]
+__all__ = ["depth_and_skip", "explorer", "kernel_explorer", "residual_explorer"]

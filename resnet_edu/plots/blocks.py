@@ -1,0 +1,115 @@
+"""Blocks drawn from the modules themselves, and what a network loses with each of them."""
+
+from collections.abc import Mapping
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+from torch import nn
+
+from ..probe.activations import watch
+from ..probe.untouched import eval_mode, run_untouched
+from .style import BLUE, GREY, ORANGE, PLAIN, RESIDUAL, SKY, course_style, label, new_figure
+
+AROUND = ("downsample", "shortcut")  # what the blocks of the package call their shortcut
+FILL = {nn.Conv2d: SKY, nn.BatchNorm2d: "#E8E8E8", nn.ReLU: ORANGE}
+
+
+def block_diagrams(blocks: Mapping[str, nn.Module], *, title: str) -> Figure:
+    """Each block's modules from top to bottom in the order in which they run, the shortcut beside them.
+
+    Args:
+        blocks: plain or residual blocks of the package, by the name to write above them.
+        title: the figure's message.
+    """
+    with course_style():
+        figure = new_figure(1, len(blocks), width=2.6 * len(blocks), height=4.6, sharey=True)
+        for axes, (name, block) in zip(figure.axes, blocks.items(), strict=True):
+            branch, around = block_parts(block)
+            draw_block(axes, branch, around)
+            axes.set_title(name, fontsize=11, loc="center")
+        figure.suptitle(title, x=0.01, ha="left", weight="bold")
+        return figure
+
+
+def block_parts(block: nn.Module) -> tuple[list[nn.Module], list[nn.Module] | None]:
+    """Modules of the branch in the order in which they run, and those of the shortcut; None without a shortcut."""
+    used: list[tuple[str, nn.Module]] = []
+    channels = next(module.in_channels for module in block.modules() if isinstance(module, nn.Conv2d))
+    with watch(block, None, lambda name, module, _: used.append((name, module))), torch.no_grad(), eval_mode(block):
+        run_untouched(block, torch.zeros(1, channels, 8, 8))
+    branch = [module for name, module in used if not name.startswith(AROUND)]
+    around = [module for name, module in used if name.startswith(AROUND) and not isinstance(module, nn.Identity)]
+    return branch, around if any(hasattr(block, name) for name in AROUND) else None
+
+
+def words(module: nn.Module) -> str:
+    """What to write into a module's box."""
+    if isinstance(module, nn.Conv2d):
+        stride = "" if module.stride == (1, 1) else f", /{module.stride[0]}"
+        return f"{module.kernel_size[0]}×{module.kernel_size[1]}, {module.out_channels}{stride}"
+    known = {"BatchNorm2d": "batch norm", "PadShortcut": "thin out, add zeros"}
+    return known.get(type(module).__name__, type(module).__name__)
+
+
+def draw_block(axes: Axes, branch: list[nn.Module], around: list[nn.Module] | None) -> None:
+    """One block: x at the top, the branch below it, the shortcut to its right, H(x) at the bottom."""
+    axes.set_axis_off()
+    axes.set_xlim(-1.1, 2.0)
+    axes.set_ylim(-11.6, 0.6)
+    steps: list[nn.Module | str] = [*branch]
+    if around is not None:  # the addition comes before a last ReLU, or last of all
+        steps.insert(len(branch) - isinstance(branch[-1], nn.ReLU), "+")
+    axes.text(0, 0, "x", ha="center", va="center", style="italic")
+    for row, step in enumerate(steps, start=1):
+        arrow(axes, (0, -row + 0.72), (0, -row + 0.34))
+        if isinstance(step, str):
+            axes.text(0, -row, "+", ha="center", va="center", weight="bold", color="white",
+                      bbox={"boxstyle": "circle,pad=0.15", "fc": BLUE, "ec": BLUE})  # fmt: skip
+            draw_shortcut(axes, around or [], row)
+        else:
+            axes.add_patch(FancyBboxPatch((-0.95, -row - 0.27), 1.9, 0.54, boxstyle="round,pad=0.03",
+                                          fc=FILL.get(type(step), "white"), ec=GREY))  # fmt: skip
+            axes.text(0, -row, words(step), ha="center", va="center", fontsize=9)
+    arrow(axes, (0, -len(steps) - 0.34), (0, -len(steps) - 0.74))
+    axes.text(0, -len(steps) - 1.05, "H(x)", ha="center", va="center", style="italic")
+
+
+def draw_shortcut(axes: Axes, around: list[nn.Module], row: int) -> None:
+    """A line from x to the addition, with what stands on it."""
+    axes.plot([0.2, 1.5, 1.5], [0, 0, -row], color=BLUE, lw=2, solid_joinstyle="round")
+    arrow(axes, (1.5, -row), (0.3, -row), colour=BLUE)
+    text = "\n".join(map(words, around)) or "identity"
+    axes.text(1.5, -row / 2, text, ha="center", va="center", fontsize=9, rotation=90,
+              bbox={"fc": "white", "ec": BLUE if around else "none", "pad": 3})  # fmt: skip
+
+
+def arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float], *, colour: str = GREY) -> None:
+    """A small arrow."""
+    axes.add_patch(FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=9, color=colour, shrinkA=0, shrinkB=0))
+
+
+def errors_without(removed: Mapping[str, Mapping[str, float]], whole: Mapping[str, float], *, title: str) -> Figure:
+    """Test error without one block, for each block in turn; a dashed line marks the whole network.
+
+    Args:
+        removed: what `probe.block_removal` measured, by network; percent. Plain first, residual second.
+        whole: test error of the whole network, by network; percent.
+        title: the figure's message.
+    """
+    with course_style():
+        figure = new_figure(height=3.6)
+        (axes,) = figure.axes
+        for (name, errors), colour, marker in zip(removed.items(), (PLAIN, RESIDUAL), "so", strict=False):
+            axes.plot(
+                range(len(errors)), list(errors.values()), color=colour, marker=marker, label=f"{name} less a block"
+            )
+            axes.axhline(whole[name], color=colour, ls="--", lw=1, label=f"{name}, whole")
+        names = list(next(iter(removed.values())))
+        axes.set_xticks(range(len(names)), [name.removeprefix("layer") for name in names])
+        axes.axhline(90, color=GREY, lw=0.8)
+        axes.set_ylim(0, 100)
+        label(axes, title=title, x="block taken out (stage.block)", y="test error (%)")
+        axes.legend(loc="center right", fontsize=8)
+        return figure
