@@ -9,6 +9,10 @@ from .lesson_00 import check_first_answer
 from .lesson_01_conv2d import check_conv2d
 from .lesson_01_lenet import check_lenet5
 from .lesson_01_sizes import check_output_size, check_shape_walk
+from .lesson_05_backprop import check_backprop
+from .lesson_05_clip import check_clip
+from .lesson_05_he import check_he_std
+from .lesson_05_standstill import check_standstill
 from .lesson_06_curves import check_read_curves, six_curves
 from .lesson_06_identity import check_identity_extension
 from .lesson_06_plain import check_plain_block
@@ -23,10 +27,13 @@ from .runner import REGISTRY
 
 __all__ = [
     "CheckResult",
+    "check_backprop",
     "check_basic_block",
     "check_bottleneck",
+    "check_clip",
     "check_conv2d",
     "check_first_answer",
+    "check_he_std",
     "check_identity_extension",
     "check_lenet5",
     "check_option_a",
@@ -37,6 +44,7 @@ __all__ = [
     "check_read_curves",
     "check_repair",
     "check_shape_walk",
+    "check_standstill",
     "progress",
     "six_curves",
 ]
