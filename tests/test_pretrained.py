@@ -1,8 +1,10 @@
 """Weights that come from somewhere else: found, checked, announced."""
 
 import json
+import random
 from pathlib import Path
 
+import platformdirs
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -11,6 +13,7 @@ from resnet_edu import course, data, models, predict
 from resnet_edu.errors import DatasetUnavailable, UnknownName, WrongCheckpoint
 from resnet_edu.models import pretrained
 from resnet_edu.models.pretrained import imagenet_file
+from resnet_edu.predict import read_photo
 
 BUNDLED = course.assets() / "weights" / "resnet18_cifar10.safetensors"
 
@@ -100,3 +103,24 @@ def test_files_that_are_missing_damaged_or_of_another_net(other_assets: Path, em
     save_file({key: value.contiguous() for key, value in state.items()}, other_assets)
     with pytest.raises(WrongCheckpoint, match="resnet34"):
         pretrained("resnet18", source="bundled")
+
+
+JPEG_COPY = platformdirs.user_cache_path("resnet-edu") / "cifar10-jpeg"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not JPEG_COPY.is_dir(), reason="the JPEG copy of CIFAR-10 is not on this machine")
+def test_the_bundled_weights_have_the_error_their_card_states(empty_cache: Path) -> None:
+    network = pretrained("resnet18", source="bundled")
+    card = json.loads(BUNDLED.with_suffix(".json").read_text())
+    files = [
+        (path, label) for label, name in enumerate(card["classes"]) for path in (JPEG_COPY / "test" / name).iterdir()
+    ]
+    files = random.Random(0).sample(files, 2000)
+    wrong = 0
+    for start in range(0, len(files), 250):
+        part = files[start : start + 250]
+        images = torch.stack([network.transforms(read_photo(path)) for path, _ in part])
+        with torch.inference_mode():
+            wrong += int((network.model(images).argmax(dim=1) != torch.tensor([label for _, label in part])).sum())
+    assert 100 * wrong / len(files) == pytest.approx(card["test_error"]["64"], abs=2.5)  # 2,000 images: ± 0.8
