@@ -2,6 +2,7 @@
 
 from .alexnet import AlexNet
 from .cifar import CifarNet, PadShortcut, PlainBlock, ResidualBlock
+from .deep import DeepLayer, deep_net
 from .googlenet import AUXILIARY_WEIGHT, GoogLeNet, GoogLeNetOutputs, Inception
 from .heads import Heads
 from .identity import extend_with_identity
@@ -19,6 +20,7 @@ __all__ = [
     "BasicBlock",
     "Bottleneck",
     "CifarNet",
+    "DeepLayer",
     "GoogLeNet",
     "GoogLeNetOutputs",
     "Heads",
@@ -33,6 +35,7 @@ __all__ = [
     "VGG",
     "available",
     "build",
+    "deep_net",
     "extend_with_identity",
     "load_state",
     "options",

@@ -1,14 +1,15 @@
 """Instruments that look into any network and leave it as they found it.
 
 `summary` says what each layer costs, `receptive_field` what it sees, `activations` and `forward_statistics` what
-it puts out, `gradient_norms` what it learns from; `input_output_gradients` and `autocorrelation` measure how
-gradients shatter, `loss_surface` the loss around the weights.
+it puts out, `gradient_norms` what it learns from, `layer_signals` both along a deep stack; `input_output_gradients`
+and `autocorrelation` measure how gradients shatter, `loss_surface` the loss around the weights.
 """
 
 from .activations import LayerStatistics, activations, forward_statistics
 from .flow import Flow, residual_flow
 from .gradients import LayerGradient, autocorrelation, gradient_norms, input_output_gradients
 from .landscape import Slice, Surface, loss_slice, loss_surface, random_direction
+from .layer_signals import LayerSignals, factor_per_layer, layer_signals
 from .receptive import MeasuredField, ReceptiveField, measured_receptive_field, receptive_field
 from .removal import block_removal, removable_blocks, without_blocks
 from .summary import LayerSummary, Summary, summary
@@ -16,6 +17,7 @@ from .summary import LayerSummary, Summary, summary
 __all__ = [
     "Flow",
     "LayerGradient",
+    "LayerSignals",
     "LayerStatistics",
     "LayerSummary",
     "MeasuredField",
@@ -26,9 +28,11 @@ __all__ = [
     "activations",
     "autocorrelation",
     "block_removal",
+    "factor_per_layer",
     "forward_statistics",
     "gradient_norms",
     "input_output_gradients",
+    "layer_signals",
     "loss_slice",
     "loss_surface",
     "measured_receptive_field",

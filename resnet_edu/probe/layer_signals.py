@@ -1,0 +1,72 @@
+"""Signal and gradient at every layer of a stack, in float64: how far do they get, and by which factor do they change?
+
+In float32 a gradient below 1e-45 is 0, and a deep sigmoid net gets there within 40 layers. In float64 the limit is
+1e-323, so that the law that the gradients follow stays visible.
+"""
+
+import math
+from collections.abc import Sequence
+from copy import deepcopy
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from .activations import activations
+from .gradients import gradient_norms, is_weighted
+from .untouched import run_untouched
+
+
+class LayerSignals(NamedTuple):
+    """One number per layer with weights, first to last.
+
+    `signal` is the standard deviation of what the layer hands on, over the batch and all units. `gradient` is the
+    Euclidean norm of the loss's gradient with respect to the same numbers, `weight` that with respect to the weights.
+    """
+
+    signal: list[float]
+    gradient: list[float]
+    weight: list[float]
+
+
+def layer_signals(net: nn.Sequential, images: Tensor, labels: Tensor) -> LayerSignals:
+    """One pass forwards and back through a copy of the net in float64; the net itself is not touched.
+
+    Args:
+        net: a sequence whose children have one layer with weights each, or none, such as `models.deep_net`. A child
+            may add its input to what its layer puts out, and do nothing else behind the layer.
+        images: one batch, `(N, C, H, W)`.
+        labels: class numbers, int64 `(N,)`.
+
+    Raises:
+        ValueError: a child has several layers with weights, or the labels do not fit.
+    """
+    weighted = {name: sum(map(is_weighted, child.modules())) for name, child in net.named_children()}
+    for name, count in weighted.items():
+        if count > 1:
+            raise ValueError(f"Child {name!r} of the net has {count} layers with weights; expected one at most.")
+    net, images = deepcopy(net).double(), images.double()
+    with torch.no_grad(), activations(net, [name for name, count in weighted.items() if count]) as seen:
+        run_untouched(net, images)
+    rows = gradient_norms(net, images, labels)
+    return LayerSignals(
+        [output.std(correction=0).item() for output in seen.values()],
+        [row.activation for row in rows],
+        [row.weight for row in rows],
+    )
+
+
+def factor_per_layer(values: Sequence[float]) -> float:
+    """The factor from one value to the next, by a straight line through the logarithms (least squares).
+
+    Below 1 the values shrink geometrically, above 1 they grow.
+
+    Raises:
+        ValueError: fewer than two values, or one that is not positive.
+    """
+    if len(values) < 2 or not all(0 < value < math.inf for value in values):
+        raise ValueError(f"Expected two or more positive numbers, got {list(values)}.")
+    logs = torch.tensor(values, dtype=torch.float64).log()
+    steps = torch.arange(len(values), dtype=torch.float64)
+    steps = steps - steps.mean()
+    return math.exp(float((steps * logs).sum() / steps.square().sum()))
