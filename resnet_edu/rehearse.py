@@ -125,7 +125,6 @@ def rehearse(lesson: Lesson, folder: Path, *, on_cell: OnCell = lambda done, tot
         client = NotebookClient(
             notebook,
             resources={"metadata": {"path": scratch}},
-            store_widget_state=False,
             record_timing=False,
             extra_arguments=["--IPKernelApp.log_level=ERROR"],
         )

@@ -77,6 +77,19 @@ def test_a_failing_lesson_names_its_cell_and_keeps_its_page(tmp_path: Path) -> N
 
 
 @pytest.mark.slow
+def test_an_explorer_is_run_like_any_other_cell(tmp_path: Path) -> None:
+    toy = lesson(
+        tmp_path,
+        "import ipywidgets\nfrom resnet_edu.widgets import explorer",
+        "explorer(lambda k: k, k=ipywidgets.IntSlider())",  # its first figure arrives inside an Output widget
+        "print('after')",
+    )
+    run = rehearse(toy, tmp_path / "out")
+    assert run.failure is None
+    assert len(run.cells) == 3
+
+
+@pytest.mark.slow
 def test_a_kernel_that_dies_is_a_failure_like_any_other(tmp_path: Path) -> None:
     run = rehearse(lesson(tmp_path, "import os, signal", "os.kill(os.getpid(), signal.SIGKILL)"), tmp_path)
     assert run.failure is not None

@@ -485,8 +485,8 @@ edu.checks.check_read_curves(my_reading)
 # logarithm of the probability given to the right digit.
 
 # %%
-images, targets = data.train.inputs(slice(256)), data.train.labels[:256]
-steps = profile.choose(quick=11, full=31)
+images, targets = data.train.inputs(slice(128)), data.train.labels[:128]
+steps = profile.choose(quick=9, full=31)
 surfaces = {
     name: edu.probe.loss_surface(models[name], images, targets, span=1.0, steps=steps)
     for name in ("plain20", "plain56", "resnet56")
