@@ -54,7 +54,7 @@ def words(module: nn.Module) -> str:
 
 
 def draw_block(axes: Axes, branch: list[nn.Module], around: list[nn.Module] | None) -> None:
-    """One block: x at the top, the branch below it, the shortcut to its right, H(x) at the bottom."""
+    """One block: x at the top, the branch below it, the shortcut to its right, the output at the bottom."""
     axes.set_axis_off()
     axes.set_xlim(-1.1, 2.0)
     axes.set_ylim(-11.6, 0.6)
@@ -73,7 +73,7 @@ def draw_block(axes: Axes, branch: list[nn.Module], around: list[nn.Module] | No
                                           fc=FILL.get(type(step), "white"), ec=GREY))  # fmt: skip
             axes.text(0, -row, words(step), ha="center", va="center", fontsize=9)
     arrow(axes, (0, -len(steps) - 0.34), (0, -len(steps) - 0.74))
-    axes.text(0, -len(steps) - 1.05, "H(x)", ha="center", va="center", style="italic")
+    axes.text(0, -len(steps) - 1.05, "out", ha="center", va="center", style="italic")
 
 
 def draw_shortcut(axes: Axes, around: list[nn.Module], row: int) -> None:

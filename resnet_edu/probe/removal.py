@@ -53,7 +53,7 @@ def without_blocks(model: nn.Module, *names: str) -> Iterator[nn.Module]:
     try:
         for name in names:
             model.set_submodule(name, remains(blocks[name]))
-        yield model.train(model.training)
+        yield model
     finally:
         for name in names:
             model.set_submodule(name, blocks[name])
