@@ -7,6 +7,7 @@ from matplotlib.patches import Rectangle
 
 from resnet_edu import plots
 from resnet_edu.history import Epoch, History
+from resnet_edu.plots.style import CourseFigure
 
 STAGES = [
     plots.Stage("input", "", (1, 32, 32), 0),
@@ -98,3 +99,7 @@ def test_error_by_shift_draws_one_line_a_network() -> None:
     assert [np.asarray(line.get_ydata()).tolist() for line in axes.lines] == [[3, 4, 20], [3, 3, 5]]
     assert axes.get_xlabel() == "shift to the right (pixels)"
     assert axes.get_ylim() == (0, 50)
+
+
+def test_a_figure_made_of_subfigures_shows_itself_in_a_notebook() -> None:
+    assert isinstance(plots.feature_maps({"C1": torch.randn(2, 3, 3)}), CourseFigure)

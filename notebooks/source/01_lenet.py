@@ -37,7 +37,7 @@ print(f"data       {data.source}")
 # ## The task
 #
 # A machine is shown a handwritten digit and must say which of the ten it is. Here are 24 of the 3,500 digits that the network
-# will learn from. Look at the sevens and the twos: no two people write them alike.
+# will learn from. Look at the sevens, with and without a bar, and at the dots beside one of the zeros: no two people write alike.
 
 # %%
 first = data.train.subset(torch.arange(24))
@@ -130,7 +130,14 @@ edu.plots.kernel_gallery(photo)
 #
 # * What does a single 1 in the top left corner do, with zeros everywhere else?
 # * Why does `sharpen` keep the brightness while `outline` does not?
-# * Which kernel finds edges that fall from left to right?
+# * Which kernel finds edges that fall from the top left to the bottom right?
+#
+# <details><summary>Answers</summary>
+#
+# * Each output pixel is a copy of the pixel up and to the left of it: the picture moves by one pixel down and to the right, and is otherwise unchanged.
+# * The weights of `sharpen` add up to 5 − 4 = 1: an even area keeps its value. Those of `outline` add up to 8 − 8 = 0: an even area becomes 0.
+# * `diagonal edges`. It subtracts what is below on the left from what is above on the right.
+# </details>
 #
 # LeNet-5 takes the next step: nobody chooses the weights. They begin as random numbers, and training finds them. What it finds
 # you will see at the end of the lesson.
@@ -279,7 +286,7 @@ for stride, padding in ((1, 0), (1, 2), (2, 1), (3, 0)):
 
 # %% [markdown]
 # The price is memory: a pixel is copied into as many columns as there are patches it lies in, up to 25 for a 5×5 kernel. The gain is
-# speed, and it is the reason why graphics cards could take over this field.
+# speed. Time the three on the work of LeNet-5's second convolution; the loops do one of its 16 · 6 slices, and the rest is extrapolated.
 
 # %%
 x, weight, bias = torch.randn(256, 6, 14, 14), torch.randn(16, 6, 5, 5), torch.randn(16)
@@ -292,10 +299,13 @@ started = time.perf_counter()
 convolve(x[0, 0], weight[0, 0])  # one of 16 · 6 slices of one image
 seconds["loops in Python"] = (time.perf_counter() - started) * 16 * 6
 for name, each in seconds.items():
-    print(f"{name:20} {each * 1e6:12,.0f} µs an image")
+    print(f"{name:20} {each * 1e3:10,.2f} ms an image")
 assert seconds["loops in Python"] > 100 * seconds["one matrix product"]
 
 # %% [markdown]
+# PyTorch's own is faster still, because it does not write the copies out. But it is the matrix product that made graphics cards, which were built for
+# little else, the tools of this field.
+#
 # ## Pooling: less detail, on purpose
 #
 # To know that there is a stroke is more important than to know on which pixel. So each feature map is made smaller: of every 2×2 block one number
@@ -466,8 +476,9 @@ assert needed < epochs * steps, "today's version gets there in fewer steps"
 assert min(100 - old.test_error, 100 - new.test_error) >= 96, "both versions read 96 % of the test digits"
 
 # %% [markdown]
-# Look at the beginning of the curves too: in the first epoch today's version is not ahead. Its advantage comes later. What is behind it,
-# and why it grows with the number of layers, is the subject of lessons 02 and 05.
+# Look at the beginning of the curves too: today's version is not ahead there, and its advantage comes late. And compare the test accuracies: they are
+# about equal. Learning the training digits faster is one thing, reading new ones better is another. What is behind the speed, and why it
+# matters more and more as networks get deeper, is the subject of lessons 02 and 05.
 #
 # The paper reports a test error of 0.95 %, and 0.8 % with distorted copies of the training digits. It learned from 60,000 digits, you from
 # 3,500. Here is what your network gets wrong:
@@ -510,8 +521,9 @@ with torch.inference_mode():
 edu.plots.feature_maps({name: stack[0] for name, stack in maps.items()}, title="A two on its way through the network")
 
 # %% [markdown]
-# In C1 you still recognise the two: each map brings out strokes of one direction, or one side of each stroke. In C3 you do not. A bright
-# pixel there says that a certain combination of strokes was found in that part of the image. The later layers only add up such reports.
+# In C1 you still recognise the two: each map brings out strokes of one direction, or one side of each stroke. Compare with the kernels of today's
+# version above: the map of a kernel with small weights stays dark. In C3 the two is gone. A bright pixel there says that a certain combination of strokes was
+# found in that part of the image, and a black map says that it was found nowhere. The later layers add up such reports.
 #
 # ## Claims you will read elsewhere, tested
 #
@@ -580,18 +592,18 @@ errors = {
     for name, net in models.items()
 }
 named = {"1998": errors["1998"], "today": errors["modern"], "today, trained on moved digits": errors["crop"]}
-edu.plots.error_by_shift(named, title="Pooling forgives one pixel, not four", ceiling=70)
+edu.plots.error_by_shift(named, title="Pooling does not make it invariant: four pixels are too many", ceiling=70)
 
 # %%
 for name, values in named.items():
     print(f"{name:31}", "  ".join(f"{pixels} px {error:4.1f} %" for pixels, error in enumerate(values)))
 assert errors["modern"][4] > errors["modern"][0] + 20, "four pixels break a network with pooling"
 assert errors["1998"][4] > errors["1998"][0] + 20
-assert errors["crop"][4] < errors["modern"][4] / 2, "training on moved digits repairs most of it"
+assert errors["crop"][4] < errors["modern"][4] / 4, "training on moved digits repairs most of it"
 
 # %% [markdown]
-# **Verdict: false.** Two rounds of pooling forgive a pixel. At four pixels the error is many times what it was, because C5 knows each place by weights
-# of its own. Robustness came from *showing* moved digits, which is why the paper's authors trained on distorted
+# **Verdict: false.** Two rounds of pooling soften a move of one pixel. After four pixels about half of the digits are misread, because C5 knows each place by
+# weights of its own. Robustness came from *showing* moved digits, which is why the paper's authors trained on distorted
 # ones as well. What a convolution does have is **equivariance**: move the image, and the feature map moves along.
 
 # %%
@@ -650,6 +662,3 @@ assert results["hidden layer"][1] > 1.4 * new.test_error, "as many parameters, w
 #
 # Fourteen years later a network of the same shape, about a thousand times as large, won the largest contest of the field by a wide margin:
 # **02 · AlexNet**.
-
-# %%
-edu.checks.progress()

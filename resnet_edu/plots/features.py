@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from .style import course_style
+from .style import CourseFigure, course_style
 
 
 def feature_maps(maps: Mapping[str, Tensor], *, columns: int = 8, title: str | None = None) -> Figure:
@@ -21,7 +21,7 @@ def feature_maps(maps: Mapping[str, Tensor], *, columns: int = 8, title: str | N
     rows = {name: -(-len(stack) // columns) for name, stack in maps.items()}
     total = sum(rows.values())
     with course_style():
-        figure = Figure(figsize=(1.05 * columns, 1.12 * total + 0.28 * len(maps) + 0.4), layout="constrained")
+        figure = CourseFigure(figsize=(1.05 * columns, 1.12 * total + 0.28 * len(maps) + 0.4), layout="constrained")
         parts = figure.subfigures(len(maps), 1, height_ratios=[count + 0.25 for count in rows.values()], squeeze=False)
         for part, (name, stack) in zip(parts[:, 0], maps.items(), strict=True):
             stack = stack.detach().float().cpu()

@@ -24,5 +24,5 @@ def error_by_shift(errors: Mapping[str, Sequence[float]], *, title: str, ceiling
         label(axes, title=title, x="shift to the right (pixels)", y="test error (%)")
         axes.set_xticks(range(max(map(len, errors.values()))))
         axes.set_ylim(0, ceiling)
-        axes.legend()
+        axes.legend(loc="upper left")
         return figure
