@@ -46,6 +46,13 @@ KRIZHEVSKY_2012 = Source(
 )
 SIMONYAN_2014 = Source("Simonyan, Zisserman 2014", "https://arxiv.org/abs/1409.1556")
 SZEGEDY_2014 = Source("Szegedy et al. 2014", "https://arxiv.org/abs/1409.4842")
+GLOROT_2010 = Source("Glorot, Bengio 2010", "https://proceedings.mlr.press/v9/glorot10a.html")
+PASCANU_2013 = Source("Pascanu, Mikolov, Bengio 2013", "https://arxiv.org/abs/1211.5063")
+HE_2015_RECTIFIERS = Source(
+    "He, Zhang, Ren, Sun 2015, Delving deep into rectifiers", "https://arxiv.org/abs/1502.01852"
+)
+BALDUZZI_2017 = Source("Balduzzi et al. 2017", "https://arxiv.org/abs/1702.08591")
+YANG_2019 = Source("Yang et al. 2019", "https://arxiv.org/abs/1902.08129")
 HE_2015 = Source("He, Zhang, Ren, Sun 2015", "https://arxiv.org/abs/1512.03385")
 HE_2016 = Source("He, Zhang, Ren, Sun 2016", "https://arxiv.org/abs/1603.05027")
 RUSSAKOVSKY_2015 = Source("Russakovsky et al. 2015", "https://arxiv.org/abs/1409.0575")
@@ -185,3 +192,9 @@ HE_ON_GRADIENTS = "we argue that this optimization difficulty is unlikely to be 
 #: CIFAR-10 test error in percent by depth, the block of 2015 and the pre-activation block: He et al. 2016, table 3.
 HE_2016_ORIGINAL = _table({"resnet110": 6.61, "resnet164": 5.93, "resnet1001": 7.61}, "%", HE_2016)
 HE_2016_PREACTIVATION = _table({"resnet110": 6.37, "resnet164": 5.46, "resnet1001": 4.92}, "%", HE_2016)
+
+#: Standard deviation of AlexNet's initial weights, section 5.
+ALEXNET_INIT_STD = Fact(0.01, "", KRIZHEVSKY_2012, note="every layer")
+
+#: Growth of the gradient norm in wide ReLU nets with batch norm, a layer, towards the first: √(π / (π − 1)).
+BATCH_NORM_RELU_GROWTH = Fact(1.211, "a layer", YANG_2019, note="√(π / (π − 1))")

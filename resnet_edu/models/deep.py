@@ -88,11 +88,11 @@ def deep_net(
 
     act = ACTIVATIONS[activation]
     layers = [DeepLayer(norm(), act(), linear(width), skip=skip) for _ in range(depth - 2)]
-    flatten = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()) if convolutional else nn.Identity()
-    net = nn.Sequential(
-        nn.Identity() if convolutional else nn.Flatten(),
-        linear(inputs), *layers, norm(), act(), flatten, nn.Linear(width, num_classes),
-    )  # fmt: skip
+    body = [linear(inputs), *layers, norm(), act()]
+    pool = [nn.AdaptiveAvgPool2d(1)] if convolutional else []
+    flatten = nn.Flatten()
+    head = nn.Linear(width, num_classes)
+    net = nn.Sequential(*body, *pool, flatten, head) if convolutional else nn.Sequential(flatten, *body, head)
     for module in net.modules():
         if isinstance(module, nn.Linear | nn.Conv2d):
             fan_in, fan_out = module.weight[0].numel(), module.weight[:, 0].numel()

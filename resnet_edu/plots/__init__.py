@@ -10,8 +10,16 @@ from .gradients import gradients_by_layer
 from .images import image_grid
 from .kernels import KERNELS, kernel_effect, kernel_gallery
 from .landscape import loss_surfaces
+from .layer_signals import (
+    activation_slopes,
+    gradient_flow,
+    gradient_flow_grid,
+    losses_by_step,
+    signals_by_layer,
+)
 from .predictions import photo_predictions
 from .race import loss_race, steps_to_reach
+from .shattered import autocorrelations, gradient_series
 from .shift import error_by_shift
 from .style import course_style
 from .walk import Stage, network_walk
@@ -19,6 +27,8 @@ from .walk import Stage, network_walk
 __all__ = [
     "KERNELS",
     "Stage",
+    "activation_slopes",
+    "autocorrelations",
     "block_diagrams",
     "carry_by_depth",
     "convolution_step",
@@ -30,6 +40,9 @@ __all__ = [
     "error_by_shift",
     "errors_without",
     "feature_maps",
+    "gradient_flow",
+    "gradient_flow_grid",
+    "gradient_series",
     "gradients_by_layer",
     "image_grid",
     "kernel_effect",
@@ -38,11 +51,13 @@ __all__ = [
     "learning_curves",
     "loss_race",
     "loss_surfaces",
+    "losses_by_step",
+    "network_walk",
     "photo_predictions",
     "pooling",
-    "network_walk",
     "signal_and_gradient",
     "signal_and_gradient_grid",
+    "signals_by_layer",
     "six_curves",
     "steps_to_reach",
 ]

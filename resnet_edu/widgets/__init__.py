@@ -2,7 +2,8 @@
 
 from .depth import depth_and_skip
 from .explorer import explorer
+from .gradient_flow import gradient_flow
 from .kernel import kernel_explorer
 from .residual import residual_explorer
 
-__all__ = ["depth_and_skip", "explorer", "kernel_explorer", "residual_explorer"]
+__all__ = ["depth_and_skip", "explorer", "gradient_flow", "kernel_explorer", "residual_explorer"]
