@@ -94,20 +94,22 @@ def errors_without(removed: Mapping[str, Mapping[str, float]], whole: Mapping[st
     """Test error without one block, for each block in turn; a dashed line marks the whole network.
 
     Args:
-        removed: what `probe.block_removal` measured, by network; percent. Plain first, residual second.
+        removed: what `probe.block_removal` measured, by network; percent. Names of plain nets begin with "plain".
         whole: test error of the whole network, by network; percent.
         title: the figure's message.
     """
     with course_style():
         figure = new_figure(height=3.6)
         (axes,) = figure.axes
-        for (name, errors), colour, marker in zip(removed.items(), (PLAIN, RESIDUAL), "so", strict=False):
+        for name, errors in removed.items():
+            colour, marker = (PLAIN, "s") if name.startswith("plain") else (RESIDUAL, "o")
             axes.plot(
                 range(len(errors)), list(errors.values()), color=colour, marker=marker, label=f"{name} less a block"
             )
             axes.axhline(whole[name], color=colour, ls="--", lw=1, label=f"{name}, whole")
         names = list(next(iter(removed.values())))
-        axes.set_xticks(range(len(names)), [name.removeprefix("layer") for name in names])
+        step = max(1, len(names) // 9)  # no more labels than fit
+        axes.set_xticks(range(0, len(names), step), [name.removeprefix("layer") for name in names[::step]])
         axes.axhline(90, color=GREY, lw=0.8)
         axes.set_ylim(0, 100)
         label(axes, title=title, x="block taken out (stage.block)", y="test error (%)")
