@@ -15,6 +15,7 @@ from pathlib import Path
 
 from . import course
 
+SETTINGS = Path(__file__).with_name("lab_settings")  # overrides.json: JupyterLab's defaults for this course
 LOOPBACK = "127.0.0.1"
 
 
@@ -81,7 +82,8 @@ def lab_command(folder: Path, *, lesson: str = "00_start_here", port: int = 8888
         f"--ServerApp.open_browser={browser}",
         "--ServerApp.answer_yes=True",  # Ctrl-C ends it without a question
         f"--LabApp.default_url=/lab/tree/{lesson}.ipynb",
-        "--LabApp.news_url=None",  # "" would still ask the learner about news
+        f"--LabApp.app_settings_dir={SETTINGS}",  # or the page asks the learner whether it may fetch news
+        "--LabApp.news_url=None",
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
         "--LabApp.extension_manager=readonly",  # the default one asks PyPI
         "--ServerApp.log_level=WARN",  # the address and nothing else

@@ -127,6 +127,8 @@ def test_the_command_is_loopback_only_silent_and_never_without_a_token(tmp_path:
     assert options["ServerApp.open_browser"] == "True"
     assert options["LabApp.default_url"] == "/lab/tree/06_degradation.ipynb"
     assert options["LabApp.news_url"] == "None"
+    overrides = json.loads((Path(options["LabApp.app_settings_dir"]) / "overrides.json").read_text())
+    assert overrides["@jupyterlab/apputils-extension:notification"]["fetchNews"] == "false"
     assert not [name for name in options if "token" in name.lower() or "password" in name.lower()]
 
 
