@@ -1,7 +1,7 @@
 """Write the parts of README that come from records: the lesson table, the results, the picture.
 
     python docs/readme.py          # after `make study` and
-                                   # resnet-edu rehearse --json > assets/runs/rehearsal.json
+                                   # resnet-edu rehearse --json > docs/rehearsal.json
 
 A test fails where README and the records disagree.
 """
@@ -17,7 +17,7 @@ from resnet_edu.course import lessons
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 PICTURE = ROOT / "assets" / "images" / "degradation.png"
-REHEARSAL = ROOT / "assets" / "runs" / "rehearsal.json"
+REHEARSAL = ROOT / "docs" / "rehearsal.json"
 
 
 def lesson_table() -> str:
@@ -34,6 +34,11 @@ def lesson_table() -> str:
         link = f"[{title}](notebooks/solutions/{lesson.name}.ipynb)"
         rows.append(f"| {number} | {link} | {reading.group(1) if reading else '?'} min | {seconds:.0f} s |")
     rows.append(f"| | together | | {total / 60:.1f} min |")
+    rates = [run["gflops"] for run in measured.values()]
+    rows.append(
+        f"\nMeasured on two CPU cores while float32 matrix products ran at {min(rates):.0f} to {max(rates):.0f} GFLOP/s; "
+        f"a lesson took at most {max(run['peak_memory_gb'] for run in measured.values()):.1f} GB."
+    )
     return "\n".join(rows)
 
 
