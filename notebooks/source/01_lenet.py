@@ -29,7 +29,7 @@ import resnet_edu as edu
 
 data = edu.data.load("mnist5k", size=32)
 epochs = edu.profile().choose(quick=14, full=28)
-config = edu.TrainConfig(epochs=epochs, batch_size=64, lr=0.06, augment=())
+config = edu.TrainConfig(epochs=epochs, batch_size=64, lr=0.06, augment=())  # a mirrored 7 is no 7: no flips
 print(edu.setup(seed=0))
 print(f"data       {data.source}")
 

@@ -90,7 +90,7 @@ def kernel_gallery(
     rows = -(-len(kernels) // columns)
     with course_style():
         figure = new_figure(
-            2 * rows, columns, width=2.5 * columns, height=3.7 * rows + 0.4, height_ratios=[1, 2] * rows
+            2 * rows, columns, width=2.1 * columns, height=3.15 * rows + 0.4, height_ratios=[1, 2] * rows
         )
         for axes in figure.axes:
             axes.set_axis_off()
