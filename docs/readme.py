@@ -34,10 +34,10 @@ def lesson_table() -> str:
         link = f"[{title}](notebooks/solutions/{lesson.name}.ipynb)"
         rows.append(f"| {number} | {link} | {reading.group(1) if reading else '?'} min | {seconds:.0f} s |")
     rows.append(f"| | together | | {total / 60:.1f} min |")
-    rates = [run["gflops"] for run in measured.values()]
+    rates, peaks = zip(*((run["gflops"], run["peak_memory_gb"]) for run in measured.values()), strict=True)
     rows.append(
-        f"\nMeasured on two CPU cores while float32 matrix products ran at {min(rates):.0f} to {max(rates):.0f} GFLOP/s; "
-        f"a lesson took at most {max(run['peak_memory_gb'] for run in measured.values()):.1f} GB."
+        f"\nMeasured on two CPU cores while float32 matrix products ran at {min(rates):.0f} to {max(rates):.0f} GFLOP/s. "
+        f"No lesson took more than {max(peaks):.1f} GB of memory."
     )
     return "\n".join(rows)
 

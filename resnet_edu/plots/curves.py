@@ -89,7 +89,7 @@ def depth_sweep(study: Recorded, *, part: Part = "train", title: str | None = No
             means = [mean(values) for values in errors]
             axes.plot(depths, means, color=colour, marker=marker, markersize=9, label=f"{name}, mean")
             axes.set_xticks(depths)
-        message = title or f"Depth hurts plain nets and not residual ones: {PART[part]} error, {len(study.seeds)} seeds"
+        message = title or f"Depth hurts plain nets only: {PART[part]} error, {len(study.seeds)} seeds"
         label(axes, title=message, x="depth (layers with weights)", y=f"{PART[part]} error after the last epoch (%)")
         axes.set_ylim(bottom=0)
         axes.legend()
