@@ -36,8 +36,8 @@ def lesson_table() -> str:
     rows.append(f"| | together | | {total / 60:.1f} min |")
     rates, peaks = zip(*((run["gflops"], run["peak_memory_gb"]) for run in measured.values()), strict=True)
     rows.append(
-        f"\nMeasured on two CPU cores while float32 matrix products ran at {min(rates):.0f} to {max(rates):.0f} GFLOP/s. "
-        f"No lesson took more than {max(peaks):.1f} GB of memory."
+        "\nMeasured on two CPU cores while float32 matrix products ran at "
+        f"{min(rates):.0f} to {max(rates):.0f} GFLOP/s. No lesson took more than {max(peaks):.1f} GB of memory."
     )
     return "\n".join(rows)
 
