@@ -476,8 +476,8 @@ assert needed < epochs * steps, "today's version gets there in fewer steps"
 assert min(100 - old.test_error, 100 - new.test_error) >= 96, "both versions read 96 % of the test digits"
 
 # %% [markdown]
-# Look at the beginning of the curves too: today's version is not ahead there, and its advantage comes late. And compare the test accuracies: they are
-# about equal. Learning the training digits faster is one thing, reading new ones better is another. What is behind the speed, and why it
+# Look at the beginning of the curves too: today's version is not ahead there, and its advantage comes late. And compare the test accuracies: they lie
+# much closer together than the training losses. Learning the training digits faster is one thing, reading new ones better is another. What is behind the speed, and why it
 # matters more and more as networks get deeper, is the subject of lessons 02 and 05.
 #
 # The paper reports a test error of 0.95 %, and 0.8 % with distorted copies of the training digits. It learned from 60,000 digits, you from
