@@ -10,6 +10,7 @@ from matplotlib.colors import same_color
 from matplotlib.lines import Line2D
 
 from resnet_edu import plots
+from resnet_edu.history import Epoch, History
 from resnet_edu.models import deep_net
 from resnet_edu.plots.layer_signals import measured, verdict
 from resnet_edu.plots.style import GREY, PLAIN, RESIDUAL
@@ -33,7 +34,7 @@ def names(axes: matplotlib.axes.Axes) -> list[str]:
 
 def test_activation_slopes_draw_functions_and_derivatives() -> None:
     left, right = plots.activation_slopes().axes
-    assert names(left) == ["sigmoid σ", "tanh", "ReLU"]
+    assert names(left) == ["sigmoid", "tanh", "ReLU"]
     x = np.asarray(left.lines[0].get_xdata())
     assert np.allclose(heights(left.lines[0]), 1 / (1 + np.exp(-x)), atol=1e-6)
     assert max(heights(right.lines[0])) == pytest.approx(0.25)
@@ -49,7 +50,7 @@ def test_signals_by_layer_has_a_panel_a_quantity_and_a_line_a_net() -> None:
     assert [heights(line) for line in signal.lines] == [[1, 2], [1, 1, 1]]
     assert np.asarray(signal.lines[1].get_xdata()).tolist() == [1, 2, 3]
     assert weight.get_yscale() == signal.get_yscale() == "log"
-    assert names(weight) == ["a", "b"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b"]
     assert weight.get_ylabel() == "gradient norm of the weights"
     assert figure.get_suptitle() == "Two nets"
 
@@ -103,7 +104,7 @@ def test_the_grid_shows_every_choice_relative_to_the_last_hidden_layer() -> None
     images, labels = batch()
     figure = plots.gradient_flow_grid(images, labels, depth=5, width=8)
     assert len(figure.axes) == 12
-    assert figure.axes[5].get_title(loc="left") == "tanh, xavier"
+    assert figure.axes[5].get_title(loc="left") == "tanh, Xavier"
     assert figure.axes[11].get_title(loc="left") == "ReLU, large"
     for axes in figure.axes:
         nets = [heights(line) for line in axes.lines[:4]]
@@ -113,6 +114,18 @@ def test_the_grid_shows_every_choice_relative_to_the_last_hidden_layer() -> None
     assert neither[0] < 1e-3 < min(norm[0], skip[0], both[0])
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == ["neither", "batch norm", "skip", "batch norm and skip"]
+
+
+def test_errors_by_epoch_lists_the_worst_run_first() -> None:
+    def history(*errors: float) -> History:
+        return History([Epoch(i + 1, 1.0, error, 1.0, error, 0.1, 1.0, 100.0) for i, error in enumerate(errors)])
+
+    figure = plots.errors_by_epoch({"good": history(50, 5), "bad": history(90, 89)}, title="Two runs")
+    (axes,) = figure.axes
+    assert [heights(line) for line in axes.lines] == [[50, 5], [90, 89]]
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["bad", "good"]
+    assert same_color(legend.get_lines()[0].get_color(), axes.lines[1].get_color())
 
 
 def test_a_run_that_breaks_ends_in_a_cross() -> None:

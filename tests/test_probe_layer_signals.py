@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from resnet_edu.models import deep_net
-from resnet_edu.probe import factor_per_layer, forward_statistics, gradient_norms, layer_signals
+from resnet_edu.probe import LayerSignals, factor_per_layer, forward_statistics, gradient_norms, layer_signals
 
 
 def batch(n: int = 32) -> tuple[torch.Tensor, torch.Tensor]:
@@ -63,8 +63,12 @@ def test_gradients_far_below_the_range_of_float32_are_seen() -> None:
 def test_relu_nets_follow_the_laws_of_the_papers(options: dict, factor: float) -> None:
     torch.manual_seed(0)
     net, (images, labels) = deep_net(30, width=200, **options), batch(64)
-    backwards = layer_signals(net, images, labels).gradient[-2::-1]
-    assert factor_per_layer(backwards) == pytest.approx(factor, rel=0.05)
+    assert layer_signals(net, images, labels).gradient_factor == pytest.approx(factor, rel=0.05)
+
+
+def test_the_gradients_factor_goes_back_and_leaves_the_classifier_out() -> None:
+    gradient = [27.0, 9.0, 3.0, 100.0]
+    assert LayerSignals([], gradient, []).gradient_factor == pytest.approx(3)
 
 
 def test_the_net_keeps_its_precision_weights_and_statistics() -> None:

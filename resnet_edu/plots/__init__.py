@@ -12,6 +12,7 @@ from .kernels import KERNELS, kernel_effect, kernel_gallery
 from .landscape import loss_surfaces
 from .layer_signals import (
     activation_slopes,
+    errors_by_epoch,
     gradient_flow,
     gradient_flow_grid,
     losses_by_step,
@@ -38,6 +39,7 @@ __all__ = [
     "depth_and_skip_grid",
     "depth_sweep",
     "error_by_shift",
+    "errors_by_epoch",
     "errors_without",
     "feature_maps",
     "gradient_flow",

@@ -8,8 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from ..history import History
 from ..models.deep import ACTIVATIONS, INIT_STD, Activation, Init, deep_net
-from ..probe import LayerSignals, factor_per_layer, layer_signals
+from ..probe import LayerSignals, layer_signals
 from .style import BLUE, GREEN, GREY, ORANGE, PLAIN, PURPLE, RED, RESIDUAL, SKY, course_style, label, new_figure
 
 LOOKS = (
@@ -26,6 +27,9 @@ QUANTITIES = {
     "gradient": ("back: the gradient", "gradient norm at the output"),
     "weight": ("what the weights get", "gradient norm of the weights"),
 }
+
+#: How names are written in figures.
+NAMES = {"relu": "ReLU", "xavier": "Xavier", "he": "He"}
 
 #: Batch norm and skip in the grid, with the looks of their lines.
 REPAIRS = (
@@ -46,9 +50,8 @@ def activation_slopes(*, title: str = "A sigmoid passes back at most a quarter o
             points = x.clone().requires_grad_()
             values = activation()(points)
             (slope,) = torch.autograd.grad(values.sum(), points)
-            shown = {"sigmoid": "sigmoid σ", "relu": "ReLU"}.get(name, name)
-            left.plot(x, values.detach(), color=colour, ls=dash, label=shown)
-            right.plot(x, slope, color=colour, ls=dash, label=shown)
+            left.plot(x, values.detach(), color=colour, ls=dash, label=NAMES.get(name, name))
+            right.plot(x, slope, color=colour, ls=dash, label=NAMES.get(name, name))
         right.annotate(
             "¼", (0, 0.25), (1.6, 0.42), fontsize=13, color=RED, arrowprops={"arrowstyle": "-", "color": RED}
         )
@@ -72,12 +75,15 @@ def signals_by_layer(
         title: the figure's message.
     """
     with course_style():
-        figure = new_figure(1, len(quantities), width=max(7.0, 3.1 * len(quantities)), height=3.6)
+        figure = new_figure(1, len(quantities), width=max(7.0, 3.1 * len(quantities)), height=4.0)
         for axes, quantity in zip(figure.axes, quantities, strict=True):
             for (name, signals), look in zip(nets.items(), LOOKS, strict=False):
                 draw_layers(axes, getattr(signals, quantity), look, name)
             finish(axes, quantity)
-        figure.axes[0].legend()
+        lines, names = figure.axes[0].get_legend_handles_labels()
+        figure.legend(
+            lines, names, loc="outside lower center", ncols=5 if len(nets) > 4 else 2 if max(map(len, nets)) > 15 else 4
+        )
         figure.suptitle(title, x=0.01, ha="left", weight="bold")
         return figure
 
@@ -149,7 +155,7 @@ def measured(images: Tensor, labels: Tensor, depth: int, seed: int, **options: o
 
 def verdict(net: LayerSignals) -> str:
     """In one line, what becomes of the gradient on its way from the last hidden layer to the first."""
-    share, factor = net.gradient[0] / net.gradient[-2], factor_per_layer(net.gradient[-2::-1])
+    share, factor = net.gradient[0] / net.gradient[-2], net.gradient_factor
     word = "Vanishes" if share < 0.01 else "Explodes" if share > 100 else "Arrives"
     return f"{word}: the gradient changes by × {factor:.2f} a layer, × {share:.0e} from last to first"
 
@@ -180,7 +186,7 @@ def gradient_flow_grid(images: Tensor, labels: Tensor, *, depth: int = 30, width
             axes.axhline(1, color=GREY, lw=1, ls=":")
             axes.set_yscale("log")
             axes.set_ylim(1e-10, 1e10)
-            axes.set_title(f"{'ReLU' if activation == 'relu' else activation}, {init}", fontsize=11)
+            axes.set_title(f"{NAMES.get(activation, activation)}, {NAMES.get(init, init)}", fontsize=11)
         for axes in figure.axes[::4]:
             axes.set_ylabel("relative gradient")
         for axes in figure.axes[-4:]:
@@ -188,6 +194,27 @@ def gradient_flow_grid(images: Tensor, labels: Tensor, *, depth: int = 30, width
         figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
         message = f"Batch norm and a skip together stay flat, whatever else you choose ({depth} layers)"
         figure.suptitle(message, x=0.01, ha="left", weight="bold")
+        return figure
+
+
+def errors_by_epoch(histories: Mapping[str, History], *, title: str) -> Figure:
+    """Training error over epochs in percent, one line a run; the legend is in the order in which the lines end.
+
+    Args:
+        histories: by name, at most six.
+        title: the figure's message.
+    """
+    with course_style():
+        figure = new_figure(width=8.0, height=3.6)
+        (axes,) = figure.axes
+        lines = {}
+        for (name, history), (colour, marker, dash) in zip(histories.items(), LOOKS, strict=False):
+            epochs, errors = [e.epoch for e in history.epochs], [e.train_error for e in history.epochs]
+            (lines[name],) = axes.plot(epochs, errors, color=colour, marker=marker, ls=dash)
+        order = sorted(histories, key=lambda name: -histories[name].last.train_error)
+        figure.legend([lines[name] for name in order], order, loc="outside right center")
+        label(axes, title=title, x="epoch", y="training error (%)")
+        axes.set_ylim(0, 100)
         return figure
 
 

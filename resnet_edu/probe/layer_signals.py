@@ -28,6 +28,14 @@ class LayerSignals(NamedTuple):
     gradient: list[float]
     weight: list[float]
 
+    @property
+    def gradient_factor(self) -> float:
+        """Factor of the gradient a layer, on its way from the last hidden layer back to the first.
+
+        The classifier is left out, since its shape is another one. Raises `ValueError` as `factor_per_layer` does.
+        """
+        return factor_per_layer(self.gradient[-2::-1])
+
 
 def layer_signals(net: nn.Sequential, images: Tensor, labels: Tensor) -> LayerSignals:
     """One pass forwards and back through a copy of the net in float64; the net itself is not touched.
