@@ -437,7 +437,7 @@ skips = {
     "batch norm": measure(50, images, labels, batch_norm=True),
     "batch norm and skip": measure(50, images, labels, batch_norm=True, skip=True),
 }
-edu.plots.signals_by_layer(skips, title="ReLU, He: either repair alone makes gradients grow, both together hold them")
+edu.plots.signals_by_layer(skips, title="One repair alone explodes, both together hold (ReLU, He)")
 
 # %%
 for name, signals in skips.items():
@@ -526,16 +526,17 @@ for name, recipe in recipes.items():
     print(f"{name:>22} {signals.gradient_factor:17.2f} {signals.weight[0]:32.0e} {error:15.1f} %")
 errors = {name: history.last.train_error for name, history in histories.items()}
 assert min(errors["sigmoid"], errors["ReLU, Xavier"]) > 85, "no gradient, no learning: these two guess"
-assert errors["ReLU, He"] < 60, "the right initial weights make a 30-layer ReLU net learn"
+assert 10 < errors["ReLU, He"] < 80, "with the right initial weights a 30-layer ReLU net learns, though not well"
 assert errors["sigmoid, batch norm"] < 20, "batch norm alone makes the sigmoid net learn"
-assert errors["ReLU, batch norm, skip"] + 10 < errors["ReLU, He"] < errors["ReLU, batch norm"], "vanishing is not all"
+assert 20 < errors["ReLU, batch norm"] < 80, "with batch norm likewise"
+assert errors["ReLU, batch norm, skip"] < min(10, errors["ReLU, He"]), "and with skips it learns well"
 
 # %% [markdown]
-# The two nets without a gradient guess, as predicted. He's weights are enough for 30 layers to learn something, and
-# batch norm takes the sigmoid net from guessing to learning. The plain ReLU net with batch norm learns as well, but
-# not even as well as without, and the same net with skips leaves it far behind. Its gradients are large enough
-# everywhere. So what is wrong with them? The rest of the lesson looks at two suspects: they are *too* large, and they
-# point in directions that soon no longer hold. First the size.
+# The two nets without a gradient guess, as predicted. Batch norm takes the sigmoid net from guessing to learning. The two
+# plain ReLU nets, with He's weights and with batch norm, learn something, but neither learns well, and which of them does
+# better depends on the seed. The same net with skips leaves both behind, although the plain ones have large enough
+# gradients everywhere. So what is wrong with these? The rest of the lesson looks at two suspects: with batch norm they
+# are *too* large, and in all deep plain nets they point in directions that soon no longer hold. First the size.
 #
 # ## When gradients explode
 #
@@ -676,9 +677,9 @@ assert abs(mean["white noise"][1]) < 0.05, "noise is noise"
 for lag in (1, 4):
     plain24, plain50 = (mean[f"plain, {depth} layers"][lag] for depth in (24, 50))
     residual24, residual50 = (mean[f"residual, {depth} layers"][lag] for depth in (24, 50))
-    assert plain50 + 0.04 < plain24 < mean["one hidden layer"][lag] - 0.04, "depth shatters"
-    assert residual24 > plain24 + 0.04, "with additions they keep more of their autocorrelation"
-    assert residual50 > plain50 + 0.08, "and the more so the deeper the net"
+    assert plain50 + 0.02 < plain24 < mean["one hidden layer"][lag] - 0.04, "depth shatters"
+    assert residual24 > plain24 + 0.02, "with additions they keep more of their autocorrelation"
+    assert residual50 > plain50 + 0.04, "with 50 layers too"
 
 # %% [markdown]
 # In the paper's words, plain nets have gradients that "resemble white noise", and nets with skips are "far more
