@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from . import data, errors, facts, models, probe, runtime
 from .config import TrainConfig
 from .history import Epoch, History
+from .metrics import Metrics, evaluate
 from .predict import Prediction, predict
 from .runtime import profile, setup
-from .train import Metrics, evaluate, fit
+from .train import fit
 
 if TYPE_CHECKING:
     from . import checks, plots, study, widgets

@@ -6,9 +6,9 @@ an allocator that keeps its memory (`runtime.py`), channels_last tensors and a f
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn, optim
@@ -16,17 +16,26 @@ from torch.nn import functional as F
 
 from . import runtime
 from .config import TrainConfig, schedule
-from .data.batches import evaluation_batches, steps_per_epoch, training_batches
-from .data.split import Data, Split
+from .data.batches import steps_per_epoch, training_batches
+from .data.split import Data
 from .errors import LossNotFinite
 from .history import Epoch, History
+from .metrics import evaluate, evaluation_mode, logits_of, the_logits
 
 #: Called after every epoch with its record and the model: to save, to plot, to stop (raise KeyboardInterrupt).
 Callback = Callable[[Epoch, nn.Module], None]
 
+#: From what the model returns in training mode, and the labels `(N,)`, to the one number to bring down.
+Loss = Callable[[Any, Tensor], Tensor]
+
 
 def fit(
-    model: nn.Module, data: Data, config: TrainConfig | None = None, *, callbacks: Sequence[Callback] = ()
+    model: nn.Module,
+    data: Data,
+    config: TrainConfig | None = None,
+    *,
+    loss: Loss | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> History:
     """Train a network on `data.train` and measure it on `data.test` after every epoch.
 
@@ -34,16 +43,20 @@ def fit(
     machine, same initial weights: the same history to the last digit.
 
     Args:
-        model: maps images `(N, C, H, W)` to logits `(N, classes)`.
+        model: maps images `(N, C, H, W)` to logits `(N, classes)`; with a `loss` of your own also to a dict of
+            logits by head, or to a named tuple with `logits`, as GoogLeNet does.
         data: images and labels; see `data.load`.
         config: all options of the run; `TrainConfig()` by default.
+        loss: maps `(outputs, labels)` to a scalar; by default the cross-entropy, with the config's label
+            smoothing. Errors and test loss (a cross-entropy) are always those of the logits or the first head.
         callbacks: called after each epoch with `(epoch, model)`.
 
     Returns:
         The history; after an interrupt (Ctrl-C, the stop button) the epochs that were finished.
 
     Raises:
-        ValueError: the model does not take these images, or has fewer outputs than there are classes.
+        ValueError: the model does not take these images, or has fewer outputs than there are classes; the loss
+            is no scalar that depends on the weights, or comes with label smoothing.
         LossNotFinite: the loss became infinite or not a number.
     """
     config = config or TrainConfig()
@@ -51,7 +64,8 @@ def fit(
     runtime.keep_freed_memory()
     runtime.seed_everything(config.seed)
     generator = torch.Generator().manual_seed(config.seed)
-    check_fits(model.to(device), data)
+    check_fits(model.to(device), data, several=loss is not None)
+    loss_of = loss_for(config, loss)
     model.to(memory_format=torch.channels_last if config.channels_last else torch.contiguous_format)
     train, test = data.train.to(device), data.test.to(device)
     optimizer = make_optimizer(model, config)
@@ -67,14 +81,14 @@ def fit(
                 rate = rate_at((epoch - 1) * steps + step)
                 set_learning_rate(optimizer, rate)
                 with runtime.autocast(device, config.precision):
-                    logits = logits_of(model, images)  # (N, classes)
-                    loss = F.cross_entropy(logits, labels, label_smoothing=config.label_smoothing)
-                check_finite(loss.item(), epoch, step, rate)  # before the step, which would spoil the weights
+                    outputs = model(images)  # (N, classes), or several of them
+                    value = loss_of(outputs, labels)
+                check_loss(value, epoch, step, rate)  # before the step, which would spoil the weights
                 optimizer.zero_grad()
-                loss.backward()
+                value.backward()
                 optimizer.step()
-                loss_sum += loss.item() * len(labels)
-                wrong += int((logits.argmax(dim=1) != labels).sum())
+                loss_sum += value.item() * len(labels)
+                wrong += int((logits_of(outputs, len(labels)).argmax(dim=1) != labels).sum())
                 seen += len(labels)
             seconds = time.perf_counter() - started
             result = evaluate(model, test, precision=config.precision)
@@ -99,69 +113,6 @@ def fit(
     return history
 
 
-@dataclass(frozen=True, eq=False)
-class Metrics:
-    """What `evaluate` measures. Errors are in percent.
-
-    Args:
-        top1_error: share of images whose highest logit is not the label.
-        top5_error: share of images whose label is not among the five highest logits; 0 with five classes or fewer.
-        loss: mean cross-entropy in nats.
-        confusion: int64 `(classes, classes)`; row: the label, column: the prediction.
-    """
-
-    top1_error: float
-    top5_error: float
-    loss: float
-    confusion: Tensor
-
-
-def evaluate(model: nn.Module, split: Split, *, precision: str = "auto") -> Metrics:
-    """Measure a network on every image of a split, in evaluation mode and without gradients.
-
-    Args:
-        model: maps images `(N, C, H, W)` to logits `(N, classes)`; it ends on `runtime.device()`, in the mode it had.
-        split: images and labels.
-        precision: as in `TrainConfig`.
-
-    Raises:
-        UnknownName: a precision that does not exist.
-        ValueError: the model returns no logits, or a label lies outside its classes.
-    """
-    device = runtime.device()
-    model.to(device)
-    split = split.to(device)
-    with evaluation_mode(model), torch.no_grad(), runtime.autocast(device, precision):
-        logits = torch.cat([logits_of(model, images).float() for images, _ in evaluation_batches(split)])
-    classes, highest = logits.shape[1], int(split.labels.max())  # logits: (N, classes)
-    if highest >= classes:
-        raise ValueError(
-            f"The labels go up to {highest}, but the model tells {classes} classes apart: "
-            f"build it with num_classes={highest + 1} or more."
-        )
-    order = logits.topk(min(5, classes), dim=1).indices  # (N, 5), best first
-    hits = order == split.labels[:, None]
-    confusion = torch.bincount(split.labels * classes + order[:, 0], minlength=classes**2).view(classes, classes)
-    return Metrics(
-        top1_error=100 * int((~hits[:, 0]).sum()) / len(split),
-        top5_error=100 * int((~hits.any(dim=1)).sum()) / len(split),
-        loss=F.cross_entropy(logits, split.labels).item(),
-        confusion=confusion.cpu(),
-    )
-
-
-@contextmanager
-def evaluation_mode(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode inside this context; afterwards every module has the mode it had, frozen ones too."""
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
-
-
 def make_optimizer(model: nn.Module, config: TrainConfig) -> optim.Optimizer:
     """The optimizer named in the config, for all weights that are not frozen.
 
@@ -184,24 +135,31 @@ def set_learning_rate(optimizer: optim.Optimizer, rate: float) -> None:
         group["lr"] = rate
 
 
-def logits_of(model: nn.Module, images: Tensor) -> Tensor:
-    """`model(images)`, which must be one tensor of logits `(N, classes)`.
+def loss_for(config: TrainConfig, loss: Loss | None) -> Loss:
+    """The loss handed to `fit`, or by default the cross-entropy of the model's only logits.
 
     Raises:
-        ValueError: it is something else.
+        ValueError: a loss of its own and label smoothing, which it would not see.
     """
-    logits = model(images)
-    if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(images):
-        got = f"shape {tuple(logits.shape)}" if isinstance(logits, Tensor) else f"a {type(logits).__name__}"
+    if loss is None:
+        return partial(cross_entropy, label_smoothing=config.label_smoothing)
+    if config.label_smoothing:
         raise ValueError(
-            f"The model returned {got} for {len(images)} images, expected one tensor of logits "
-            f"({len(images)}, classes): build it without heads and auxiliary heads, and end it in a linear layer."
+            f"label_smoothing={config.label_smoothing} belongs to the default loss. "
+            "Smooth inside your own, with F.cross_entropy(..., label_smoothing=...), and leave it 0 in the config."
         )
-    return logits
+    return loss
 
 
-def check_fits(model: nn.Module, data: Data) -> None:
+def cross_entropy(outputs: object, labels: Tensor, *, label_smoothing: float) -> Tensor:
+    """Mean cross-entropy in nats of a model with one tensor of logits `(N, classes)`; a scalar."""
+    return F.cross_entropy(the_logits(outputs, len(labels)), labels, label_smoothing=label_smoothing)
+
+
+def check_fits(model: nn.Module, data: Data, *, several: bool = False) -> None:
     """A dry run of two images, so that a mismatch is found before any training.
+
+    With `several` the model may return several logits.
 
     Raises:
         ValueError: the model refuses the images, or has fewer outputs than there are classes.
@@ -209,7 +167,7 @@ def check_fits(model: nn.Module, data: Data) -> None:
     images = data.train.inputs(slice(2)).to(runtime.device())
     try:
         with evaluation_mode(model), torch.no_grad():
-            logits = logits_of(model, images)
+            logits = (logits_of if several else the_logits)(model(images), len(images))
     except RuntimeError as error:  # torch's own; the course's networks raise a ValueError that says more
         raise ValueError(
             f"The model does not take the images of {data.name}, {tuple(images.shape[1:])} each: {error}"
@@ -219,6 +177,26 @@ def check_fits(model: nn.Module, data: Data) -> None:
             f"The model tells {logits.shape[1]} classes apart, but {data.name} has {len(data.classes)}: "
             f"build it with num_classes={len(data.classes)}."
         )
+
+
+def check_loss(loss: object, epoch: int, step: int, rate: float) -> None:
+    """Stop before the step on a loss that cannot be brought down.
+
+    Raises:
+        ValueError: it is no scalar tensor, or no weight has a part in it.
+        LossNotFinite: as `check_finite`.
+    """
+    if not isinstance(loss, Tensor) or loss.ndim != 0:
+        got = f"a tensor of shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else f"a {type(loss).__name__}"
+        raise ValueError(
+            f"loss(outputs, labels) returned {got}, expected a scalar tensor: end it in .mean() or .sum()."
+        )
+    if not loss.requires_grad:
+        raise ValueError(
+            "loss(outputs, labels) returned a tensor without gradient: compute it from the outputs, with torch's "
+            "own functions and without detach(), item() or argmax()."
+        )
+    check_finite(loss.item(), epoch, step, rate)
 
 
 def check_finite(loss: float, epoch: int, step: int, rate: float, *, which: str = "loss") -> None:

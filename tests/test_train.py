@@ -15,7 +15,7 @@ from resnet_edu import Epoch, TrainConfig, data, evaluate, fit, models, runtime
 from resnet_edu.data import Data, Split
 from resnet_edu.errors import LossNotFinite, UnknownName
 from resnet_edu.models import CifarNet
-from resnet_edu.train import check_fits, make_optimizer
+from resnet_edu.train import Loss, check_fits, make_optimizer
 
 
 @pytest.fixture(autouse=True)
@@ -222,6 +222,136 @@ def test_frozen_weights_stay() -> None:
     fit(net, some_data(), CONFIG)
     changed = {name for name, parameter in net.named_parameters() if not torch.equal(before[name], parameter)}
     assert changed == before.keys() - {"conv1.weight"}
+
+
+# A loss of one's own
+
+
+def digit_and_parity(outputs: dict[str, Tensor], labels: Tensor) -> Tensor:
+    return F.cross_entropy(outputs["digit"], labels) + F.cross_entropy(outputs["parity"], labels % 2)
+
+
+def test_the_default_loss_handed_in_gives_the_same_history_to_the_last_digit() -> None:
+    ours, theirs = small_net(), small_net()
+    assert fit(ours, some_data(), CONFIG).epochs == fit(theirs, some_data(), CONFIG, loss=F.cross_entropy).epochs
+    assert_same_weights(ours, theirs, rtol=0, atol=0)
+
+
+def test_the_loss_gets_outputs_and_labels_and_is_what_is_brought_down() -> None:
+    noise, seen = some_data(16), []
+
+    def tripled(outputs: Tensor, labels: Tensor) -> Tensor:
+        seen.append((outputs.shape, labels.dtype, labels))
+        return 3 * F.cross_entropy(outputs, labels)
+
+    config = replace(CONFIG, epochs=1, schedule="constant")
+    record = fit(small_net(), noise, replace(config, weight_decay=0.0, momentum=0.0), loss=tripled).last
+    same = fit(small_net(), noise, replace(config, weight_decay=0.0, momentum=0.0, lr=0.15)).last
+    assert [(shape, dtype) for shape, dtype, _ in seen] == [((8, 10), torch.int64)] * 2
+    order = torch.randperm(16, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(torch.cat([labels for *_, labels in seen]), noise.train.labels[order])
+    assert record.train_loss == pytest.approx(3 * same.train_loss, rel=1e-5)
+    assert record.test_loss == pytest.approx(same.test_loss, rel=1e-5)  # the cross-entropy, not the tripled one
+
+
+def test_several_heads_are_trained_together_and_errors_are_those_of_the_first() -> None:
+    digits = data.load("mnist5k", size=16, limit=500)
+    digits = replace(digits, test=digits.test.subset(torch.arange(300)))
+    net = small_net(heads={"digit": 10, "parity": 2})
+    history = fit(net, digits, TrainConfig(epochs=5, batch_size=32, lr=0.2, augment=()), loss=digit_and_parity)
+    odd = replace(digits.test, labels=digits.test.labels % 2)
+    assert history.last.test_error == evaluate(net, digits.test, head="digit").top1_error < 45  # 90 by chance
+    parity = evaluate(net, odd, head="parity")
+    assert parity.top1_error < 30  # 50 by chance
+    assert parity.confusion.shape == (2, 2)
+    assert history.last.train_loss > history.last.test_loss  # two losses against one
+
+
+def test_a_head_without_a_part_in_the_loss_stays() -> None:
+    net = small_net(heads={"digit": 10, "parity": 2})
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    config = replace(CONFIG, weight_decay=0.1)
+    fit(net, some_data(), config, loss=lambda outputs, labels: F.cross_entropy(outputs["digit"], labels))
+    changed = {name for name, value in net.state_dict().items() if not torch.equal(before[name], value)}
+    assert changed == {name for name in before if "parity" not in name}
+
+
+@pytest.mark.parametrize("heads", [None, {"digit": 10, "parity": 2}])
+def test_googlenet_trains_with_its_auxiliary_heads(heads: dict[str, int] | None) -> None:
+    torch.manual_seed(0)
+    net = models.build(
+        "googlenet",
+        num_classes=None if heads else 10,
+        in_channels=1,
+        stem="small",
+        width=8,
+        aux_heads=True,
+        heads=heads,
+    )
+    noise, wrong = some_data(16), []
+
+    def loss(outputs: models.GoogLeNetOutputs, labels: Tensor) -> Tensor:
+        main, *others = (output["digit"] if isinstance(output, dict) else output for output in outputs)
+        wrong.append(int((main.argmax(dim=1) != labels).sum()))
+        auxiliary = sum(F.cross_entropy(logits, labels) for logits in others)
+        return F.cross_entropy(main, labels) + models.AUXILIARY_WEIGHT * auxiliary
+
+    before = net.aux1.conv.conv.weight.clone()  # pyright: ignore
+    history = fit(net, noise, replace(CONFIG, epochs=1), loss=loss)
+    assert history.last.train_error == 100 * sum(wrong) / 16
+    assert not torch.equal(before, net.aux1.conv.conv.weight)  # pyright: ignore
+
+
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        (
+            lambda outputs, labels: F.cross_entropy(outputs, labels, reduction="none"),
+            r"a tensor of shape \(8,\), expec",
+        ),
+        (lambda outputs, labels: F.cross_entropy(outputs, labels).item(), "a float, expected a scalar tensor"),
+        (lambda outputs, labels: None, "a NoneType, expected a scalar tensor: end it in .mean"),
+        (lambda outputs, labels: (outputs.argmax(dim=1) != labels).float().mean(), "without gradient.*argmax"),
+    ],
+)
+def test_a_loss_that_cannot_be_brought_down_is_refused(loss: Loss, message: str) -> None:
+    net = small_net()
+    before = [parameter.clone() for parameter in net.parameters()]
+    with pytest.raises(ValueError, match=r"loss\(outputs, labels\) returned.*" + message):
+        fit(net, some_data(), CONFIG, loss=loss)
+    assert all(torch.equal(old, new) for old, new in zip(before, net.parameters(), strict=True))
+    assert not net.training
+
+
+def test_a_loss_of_ones_own_that_is_not_finite_stops_the_run() -> None:
+    with pytest.raises(LossNotFinite, match=r"The loss became inf in epoch 1, step 1, at learning rate"):
+        fit(small_net(), some_data(), CONFIG, loss=lambda outputs, labels: F.cross_entropy(outputs, labels) / 0)
+
+
+def test_label_smoothing_and_a_loss_of_ones_own_exclude_each_other() -> None:
+    with pytest.raises(ValueError, match=r"label_smoothing=0.1 belongs to the default loss.*Smooth inside your own"):
+        fit(small_net(), some_data(), replace(CONFIG, label_smoothing=0.1), loss=F.cross_entropy)
+
+
+def test_too_few_outputs_of_the_first_head_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"tells 2 classes apart, but noise has 10"):
+        fit(small_net(heads={"parity": 2, "digit": 10}), some_data(), CONFIG, loss=digit_and_parity)
+
+
+def test_evaluate_measures_the_head_asked_for() -> None:
+    split, net = noise(30), small_net(heads={"digit": 10, "parity": 2})
+    odd = replace(split, labels=split.labels % 2)
+    with torch.no_grad():
+        outputs = net.eval()(split.inputs())
+    for head, labelled in (("digit", split), ("parity", odd)):
+        metrics = evaluate(net, labelled, head=head, precision="float32")
+        assert metrics.loss == pytest.approx(F.cross_entropy(outputs[head], labelled.labels).item(), rel=1e-5)
+        assert metrics.top1_error == 100 * int((outputs[head].argmax(dim=1) != labelled.labels).sum()) / 30
+    assert evaluate(net, split).loss == evaluate(net, split, head="digit").loss
+    with pytest.raises(UnknownName, match=r"Unknown head 'parties'. Did you mean 'parity'\?"):
+        evaluate(net, split, head="parties")
+    with pytest.raises(ValueError, match=r"has no heads, so none named 'digit'"):
+        evaluate(small_net(), split, head="digit")
 
 
 # It learns
@@ -448,13 +578,16 @@ def test_a_model_that_returns_no_logits_is_refused(kind: str, got: str) -> None:
     with pytest.raises(ValueError, match=message):
         fit(Returns(kind), some_data(), CONFIG)
     with pytest.raises(ValueError, match=message):
-        evaluate(Returns(kind), noise(20))
-    with pytest.raises(ValueError, match=message):
         fit(Returns(kind, only_training=True), some_data(), CONFIG)  # as GoogLeNet with auxiliary heads
+    if kind != "dict":
+        with pytest.raises(ValueError, match=message):
+            evaluate(Returns(kind), noise(20))
+        with pytest.raises(ValueError, match=message):
+            fit(Returns(kind), some_data(), CONFIG, loss=lambda outputs, labels: outputs[0].mean())
 
 
-def test_several_heads_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"returned a dict .* build it without heads"):
+def test_several_heads_need_a_loss_of_their_own() -> None:
+    with pytest.raises(ValueError, match=r"returned a dict .* build it without heads .*, or give fit a loss for them"):
         fit(small_net(heads={"digit": 10, "parity": 2}), some_data(), CONFIG)
 
 

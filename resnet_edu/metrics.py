@@ -1,0 +1,120 @@
+"""What `evaluate` measures: errors, loss and confusion of a network on every image of a split."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from . import runtime
+from .data.batches import evaluation_batches
+from .data.split import Split
+from .errors import UnknownName
+
+
+@dataclass(frozen=True, eq=False)
+class Metrics:
+    """What `evaluate` measures. Errors are in percent.
+
+    Args:
+        top1_error: share of images whose highest logit is not the label.
+        top5_error: share of images whose label is not among the five highest logits; 0 with five classes or fewer.
+        loss: mean cross-entropy in nats.
+        confusion: int64 `(classes, classes)`; row: the label, column: the prediction.
+    """
+
+    top1_error: float
+    top5_error: float
+    loss: float
+    confusion: Tensor
+
+
+def evaluate(model: nn.Module, split: Split, *, head: str | None = None, precision: str = "auto") -> Metrics:
+    """Measure a network on every image of a split, in evaluation mode and without gradients.
+
+    Args:
+        model: maps images `(N, C, H, W)` to logits `(N, classes)`, or to several by head; it ends on
+            `runtime.device()`, in the mode it had.
+        split: images and labels; another question has other labels: `replace(split, labels=split.labels % 2)`.
+        head: which of several heads to measure; the first by default.
+        precision: as in `TrainConfig`.
+
+    Raises:
+        UnknownName: a precision or a head that does not exist.
+        ValueError: the model returns no logits, or a label lies outside its classes.
+    """
+    device = runtime.device()
+    model.to(device)
+    split = split.to(device)
+    with evaluation_mode(model), torch.no_grad(), runtime.autocast(device, precision):
+        parts = [logits_of(model(images), len(images), head).float() for images, _ in evaluation_batches(split)]
+    logits = torch.cat(parts)
+    classes, highest = logits.shape[1], int(split.labels.max())  # logits: (N, classes)
+    if highest >= classes:
+        raise ValueError(
+            f"The labels go up to {highest}, but the model tells {classes} classes apart: "
+            f"build it with num_classes={highest + 1} or more."
+        )
+    order = logits.topk(min(5, classes), dim=1).indices  # (N, 5), best first
+    hits = order == split.labels[:, None]
+    confusion = torch.bincount(split.labels * classes + order[:, 0], minlength=classes**2).view(classes, classes)
+    return Metrics(
+        top1_error=100 * int((~hits[:, 0]).sum()) / len(split),
+        top5_error=100 * int((~hits.any(dim=1)).sum()) / len(split),
+        loss=F.cross_entropy(logits, split.labels).item(),
+        confusion=confusion.cpu(),
+    )
+
+
+@contextmanager
+def evaluation_mode(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode inside this context; afterwards every module has the mode it had, frozen ones too."""
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+
+
+def logits_of(outputs: object, count: int, head: str | None = None) -> Tensor:
+    """The logits `(count, classes)` that errors are counted on.
+
+    Args:
+        outputs: what the model returned for `count` images: the logits; a dict of logits by head; or a named
+            tuple with one of these as `logits`, as GoogLeNet returns with its auxiliary heads.
+        count: number of images.
+        head: which one of a dict; the first by default.
+
+    Raises:
+        UnknownName: the dict has no such head.
+        ValueError: there are no logits in it, or no heads where one was asked for.
+    """
+    if isinstance(outputs, tuple) and hasattr(outputs, "logits"):
+        outputs = getattr(outputs, "logits")  # noqa: B009
+    if isinstance(outputs, Mapping) and outputs:
+        if head is not None and head not in outputs:
+            raise UnknownName("head", head, outputs)
+        return the_logits(outputs[head or next(iter(outputs))], count)
+    logits = the_logits(outputs, count)
+    if head is not None:
+        raise ValueError(f"The model has no heads, so none named {head!r}: leave head out.")
+    return logits
+
+
+def the_logits(outputs: object, count: int) -> Tensor:
+    """`outputs`, which must be one tensor of logits `(count, classes)`.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if isinstance(outputs, Tensor) and outputs.ndim == 2 and len(outputs) == count:
+        return outputs
+    got = f"shape {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else f"a {type(outputs).__name__}"
+    raise ValueError(
+        f"The model returned {got} for {count} images, expected one tensor of logits ({count}, classes): "
+        "build it without heads and auxiliary heads, or give fit a loss for them, and end it in a linear layer."
+    )
