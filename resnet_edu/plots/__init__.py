@@ -1,5 +1,6 @@
 """One function per figure. Each returns a matplotlib `Figure` and never shows it; a notebook shows the last value."""
 
+from .architecture import architecture
 from .blocks import block_diagrams, errors_without
 from .convolution import convolution_step, kernel_positions, pooling
 from .curves import degradation, depth_sweep, learning_curves, six_curves
@@ -29,6 +30,7 @@ __all__ = [
     "KERNELS",
     "Stage",
     "activation_slopes",
+    "architecture",
     "autocorrelations",
     "block_diagrams",
     "carry_by_depth",
