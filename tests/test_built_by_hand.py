@@ -53,3 +53,27 @@ def test_option_a_of_lesson_07(channels: int, side: int) -> None:
     (option_a,) = built_in("07", "my_option_a")
     x = torch.randn(2, 4, side, side)
     assert torch.equal(option_a(x, channels), models.PadShortcut(4, channels)(x))
+
+
+@pytest.mark.parametrize("skip", [True, False])
+@pytest.mark.parametrize("batch_norm", [True, False])
+def test_the_deep_net_of_lesson_05(batch_norm: bool, skip: bool) -> None:
+    _, _, deep_mlp = built_in("05", "Layer", "draw_weights", "deep_mlp")
+    mine = deep_mlp(4, activation=nn.Tanh, batch_norm=batch_norm, skip=skip, width=7)
+    packages = models.deep_net(4, activation="tanh", batch_norm=batch_norm, skip=skip, width=7)
+    mine.load_state_dict(packages.state_dict(), strict=True)
+    x = torch.randn(3, 1, 16, 16)
+    torch.testing.assert_close(mine(x), packages(x))
+
+
+@pytest.mark.parametrize("init", ["small", "xavier", "he", "large"])
+def test_the_initial_weights_of_lesson_05(init: str) -> None:
+    _, _, deep_mlp = built_in("05", "Layer", "draw_weights", "deep_mlp")
+    spreads = []
+    for build_net in (deep_mlp, models.deep_net):
+        torch.manual_seed(0)
+        net = build_net(3, init=init)  # type: ignore[arg-type]
+        layers = [layer for layer in net.modules() if isinstance(layer, nn.Linear)]
+        assert not any(layer.bias.any() for layer in layers)
+        spreads.append([layer.weight.std().item() for layer in layers])
+    assert spreads[0] == pytest.approx(spreads[1], rel=0.1)
