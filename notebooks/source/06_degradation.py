@@ -260,14 +260,16 @@ assert norms["56 sigmoids, no batch norm"][0] < 1e-20, "this is what vanishing l
 
 # %%
 growth = (norms["plain56"][0] / norms["plain56"][-1]) ** (1 / (len(norms["plain56"]) - 1))
-limit = (torch.pi / (torch.pi - 1)) ** 0.5
-print(f"plain-56: the gradient grows by a factor of {growth:.2f} a layer; limit of very wide nets {limit:.2f}")
-assert 1 < growth < limit
+limit = edu.facts.BATCH_NORM_RELU_GROWTH
+print(f"plain-56: the gradient grows by a factor of {growth:.2f} a layer")
+print(f"wide nets: {limit}; {limit.source.text}")
+print(f'{edu.facts.HE_2015.text}, section 4.1: "{edu.facts.HE_ON_GRADIENTS}"')
+assert 1 < growth < limit.value
 assert max(norms["resnet56"]) < 100 * min(norms["resnet56"])
 
 # %% [markdown]
 # So "vanishing" is the wrong word here. The paper checked its 34-layer ImageNet net, found healthy norms, and wrote that the
-# difficulty is "unlikely to be caused by vanishing gradients" (section 4.1). Our 56 narrow layers show the opposite, growth, which Yang
+# difficulty is unlikely to be caused by vanishing gradients. Our 56 narrow layers show the opposite, growth, which Yang
 # et al. name as an obstacle in its own right. And size is not all: in a deep plain net the gradients with respect to two nearly equal *inputs*
 # have less and less in common, until they resemble white noise (Balduzzi et al. 2017, lesson 05). How much each effect contributes is still argued
 # about.
@@ -303,14 +305,16 @@ exists = edu.evaluate(extended, data.train).top1_error
 print(f"plain-20 as SGD found it:       {shallow_error:5.1f} % training error")
 print(f"plain-56 as SGD found it:       {found:5.1f} % training error")
 print(f"plain-56 as we wrote it down:   {exists:5.1f} % training error")
+steps = config.epochs * (len(data.train) // config.batch_size)
+print(f"trained for {steps} steps; He et al. on CIFAR-10: {edu.facts.HE_CIFAR10_STEPS}")
 assert exists < found - 10, "a better 56-layer net exists than the one that SGD found"
 
 # %% [markdown]
 # The two plain-56 are points in the same space of weights. One of them is good, and SGD, starting from random weights, ends at the
 # other. **Degradation is a failure of optimisation**, not of capacity.
 #
-# Is the deep net merely slow? In six epochs it takes about 190 steps. In exercise 6.4 you meet a plain-56 that was given twice as many
-# and is still far behind. The paper took 64,000 and saw the gap stay open; on ImageNet it tried three times as many and the problem
+# Is the deep net merely slow? In exercise 6.4 you meet a plain-56 that was given twice as many
+# steps and is still far behind. The paper took 64,000 and saw the gap stay open; on ImageNet it tried three times as many and the problem
 # remained. The authors suspect that deep plain nets converge exponentially slowly.
 #
 # That turns the question around. If a block that does nothing would already be good enough, make "do nothing" easy to learn. This is the paper's
