@@ -9,6 +9,15 @@ from .lesson_00 import check_first_answer
 from .lesson_01_conv2d import check_conv2d
 from .lesson_01_lenet import check_lenet5
 from .lesson_01_sizes import check_output_size, check_shape_walk
+from .lesson_03_block import check_vgg_block
+from .lesson_03_head import check_cheap_head
+from .lesson_03_memory import check_activation_bytes
+from .lesson_03_receptive import check_receptive_field
+from .lesson_04_cost import check_branch_cost
+from .lesson_04_head import check_average_head
+from .lesson_04_inception import check_inception
+from .lesson_04_loss import check_total_loss
+from .lesson_04_pixels import check_mix_pixels
 from .lesson_05_backprop import check_backprop
 from .lesson_05_clip import check_clip
 from .lesson_05_he import check_he_std
@@ -21,30 +30,47 @@ from .lesson_07_basic import check_basic_block, check_projection_block
 from .lesson_07_bottleneck import check_bottleneck
 from .lesson_07_option_a import check_option_a
 from .lesson_07_preactivation import check_preactivation
+from .lesson_09_bottleneck import check_bottleneck_parameters
+from .lesson_09_budget import check_choose_net
+from .lesson_09_keras import check_keras_count
+from .lesson_09_layers import check_count_layers
 from .progress_table import Progress, collect
 from .result import CheckResult
 from .runner import REGISTRY
 
 __all__ = [
     "CheckResult",
+    "check_activation_bytes",
+    "check_average_head",
     "check_backprop",
     "check_basic_block",
     "check_bottleneck",
+    "check_bottleneck_parameters",
+    "check_choose_net",
+    "check_branch_cost",
+    "check_cheap_head",
     "check_clip",
     "check_conv2d",
+    "check_count_layers",
     "check_first_answer",
     "check_he_std",
     "check_identity_extension",
+    "check_keras_count",
+    "check_inception",
     "check_lenet5",
+    "check_mix_pixels",
     "check_option_a",
     "check_output_size",
     "check_plain_block",
     "check_preactivation",
     "check_projection_block",
     "check_read_curves",
+    "check_receptive_field",
     "check_repair",
     "check_shape_walk",
     "check_standstill",
+    "check_total_loss",
+    "check_vgg_block",
     "progress",
     "six_curves",
 ]
