@@ -46,6 +46,7 @@ KRIZHEVSKY_2012 = Source(
 )
 SIMONYAN_2014 = Source("Simonyan, Zisserman 2014", "https://arxiv.org/abs/1409.1556")
 SZEGEDY_2014 = Source("Szegedy et al. 2014", "https://arxiv.org/abs/1409.4842")
+SZEGEDY_2015 = Source("Szegedy et al. 2015, Rethinking the Inception architecture", "https://arxiv.org/abs/1512.00567")
 GLOROT_2010 = Source("Glorot, Bengio 2010", "https://proceedings.mlr.press/v9/glorot10a.html")
 PASCANU_2013 = Source("Pascanu, Mikolov, Bengio 2013", "https://arxiv.org/abs/1211.5063")
 HE_2015_RECTIFIERS = Source(
@@ -97,6 +98,16 @@ PARAMETERS: dict[str, Fact] = {
 
 #: GoogLeNet with its two auxiliary classifiers.
 GOOGLENET_WITH_AUXILIARY = Fact(13_004_888, "parameters", TORCHVISION)
+
+#: What GoogLeNet's authors say of it: sections 1, 5 and 7 and table 3 of the paper, section 1 of the one of 2015.
+GOOGLENET_BUDGET = Fact(1.5, "billion multiply-adds", SZEGEDY_2014)
+GOOGLENET_LAYERS = Fact(22, "layers", SZEGEDY_2014, note="with parameters, along one path")
+GOOGLENET_FEWER_THAN_ALEXNET = Fact(12, "times fewer parameters than AlexNet", SZEGEDY_2014)
+GOOGLENET_MILLION_PARAMETERS = Fact(5, "million parameters", SZEGEDY_2015)
+ALEXNET_MILLION_PARAMETERS = Fact(60, "million parameters", SZEGEDY_2015)
+GOOGLENET_AUXILIARY_WEIGHT = Fact(0.3, "", SZEGEDY_2014, note="of each auxiliary loss")
+GOOGLENET_AVERAGE_POOLING_GAIN = Fact(0.6, "points of top-1 accuracy", SZEGEDY_2014, note="about")
+GOOGLENET_TOP5_SINGLE = Fact(10.07, "%", SZEGEDY_2014, note="one net, one crop, validation set")
 
 #: Parameters of LeNet-5, layer by layer.
 LENET5_LAYERS = _table({"C1": 156, "C3": 2_416, "C5": 48_120, "F6": 10_164, "output": 850}, "parameters", LECUN_1998)
