@@ -1,0 +1,90 @@
+"""The records in assets/runs are whole, and what README and the lessons print agrees with them."""
+
+import json
+import re
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import nbformat
+import pytest
+
+from resnet_edu import TrainConfig
+from resnet_edu.study import STUDIES, Recorded, load_study
+from resnet_edu.study.recording import in_full
+
+ROOT = Path(__file__).resolve().parent.parent
+RUNS = ROOT / "assets" / "runs"
+RECORDS = sorted(path.stem for path in RUNS.glob("*.json"))
+VERSIONS = {"python", "torch", "torchvision", "cpu", "cores", "os", "device"}
+
+
+def faults(values: dict[str, Any]) -> list[str]:
+    """What is missing in the JSON of a record."""
+    found = []
+    for label, setting in values["settings"].items():
+        missing = {*TrainConfig().to_dict()} - {*setting["config"]}
+        found += [f"{label}: config without {', '.join(sorted(missing))}"] if missing else []
+        found += [f"{label}: without {part}" for part in ("model", "options", "data") if part not in setting]
+    for run in values["runs"]:
+        missing = {"setting", "seed", "date", "seconds", "machine"} - {*run} | VERSIONS - {*run.get("machine", {})}
+        found += [f"{run}: without {', '.join(sorted(missing))}"] if missing else []
+    return found
+
+
+def finals(study: Recorded, name: str, part: str) -> list[float]:
+    return [getattr(run.last, part) for run in study.of(name)]
+
+
+def test_there_are_records() -> None:
+    assert {"mnist5k-degradation", "six-curves"} <= {*RECORDS}
+    assert {path.stem for path in RUNS.glob("*.csv")} == {*RECORDS}
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_a_record_says_what_was_run_with_which_seeds_and_versions(name: str) -> None:
+    values = json.loads((RUNS / f"{name}.json").read_text(encoding="utf-8"))
+    assert faults(values) == []
+    assert values["study"] == name
+    settings = {label: setting.to_dict() for label, setting in STUDIES[name].settings.items()}
+    assert in_full(values["settings"]) == in_full(json.loads(json.dumps(settings)))
+    recorded = load_study(name)
+    rows = (RUNS / f"{name}.csv").read_text(encoding="utf-8").splitlines()[1:]
+    assert len(rows) == len(recorded.rows())  # no row of a run that the JSON does not know
+    assert len({(run["setting"], run["seed"]) for run in values["runs"]}) == len(values["runs"])
+
+
+def test_the_faults_are_found() -> None:
+    values = json.loads((RUNS / "six-curves.json").read_text(encoding="utf-8"))
+    del values["settings"]["overfitting"]["config"]["lr"]
+    del values["runs"][0]["seed"]
+    del values["runs"][1]["machine"]["torch"]
+    assert [fault.rpartition(" ")[2] for fault in faults(values)] == ["lr", "seed", "torch"]
+
+
+def test_the_degradation_study_is_complete() -> None:
+    study = load_study("mnist5k-degradation")
+    assert {*study.epochs} == {*STUDIES["mnist5k-degradation"].runs()}
+
+
+def test_readme_prints_the_records_numbers() -> None:
+    study, readme = load_study("mnist5k-degradation"), (ROOT / "README.md").read_text(encoding="utf-8")
+    for name in ("plain20", "plain56", "resnet20", "resnet56"):
+        (row,) = re.findall(rf"^\| {name} \|.*$", readme, re.MULTILINE)
+        cells = [cell.strip() for cell in row.split("|")]
+        for cell, part in zip(cells[4:6], ("train_error", "test_error"), strict=True):
+            errors = finals(study, name, part)
+            assert cell == f"{mean(errors):.1f} ± {stdev(errors):.1f} %"
+
+
+def test_lesson_06_prints_the_records_numbers() -> None:
+    notebook = nbformat.read(ROOT / "notebooks" / "solutions" / "06_degradation.ipynb", as_version=4)
+    outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+    printed = "".join(output.text for output in outputs if output.output_type == "stream")
+    study = load_study("mnist5k-degradation")
+    for name in study.settings:
+        train, test = (finals(study, name, part) for part in ("train_error", "test_error"))
+        line = (
+            rf"{name} +training +{mean(train):.1f} ± +{stdev(train):.1f} +test +{mean(test):.1f} ± +{stdev(test):.1f}"
+        )
+        assert re.search(line, printed), f"{line} is not printed by lesson 06: build it again"
