@@ -65,6 +65,10 @@ AKAMASTER = Source(
     "https://github.com/akamaster/pytorch_resnet_cifar10",
 )
 TORCHVISION = Source("torchvision, Weights.meta", "https://docs.pytorch.org/vision/stable/models.html")
+KERAS_LISTING = Source(
+    "DeepLearning.AI, Convolutional Neural Networks, assignment on residual networks",
+    "https://www.coursera.org/learn/convolutional-neural-networks",
+)
 BY_CONSTRUCTION = Source("counted on the network itself", "https://arxiv.org/abs/1512.03385")
 
 
@@ -179,6 +183,21 @@ HE_IMAGENET_10CROP = _table(
     HE_2015,
 )  # fmt: skip
 
+#: Multiply-adds as He et al. 2015 print them, table 1, in 10⁹; the stride in the first 1×1 convolution of a bottleneck.
+HE_GMACS = _table(
+    {"resnet18": 1.8, "resnet34": 3.6, "resnet50": 3.8, "resnet101": 7.6, "resnet152": 11.3}, "GMACs", HE_2015
+)
+
+#: Single-crop top-1 error on ImageNet at 320 pixels, blocks of 2015 and of 2016: He et al. 2016, table 5.
+HE_2016_IMAGENET = _table(
+    {"resnet152 2015": 21.3, "resnet152 2016": 21.1, "resnet200 2015": 21.8, "resnet200 2016": 20.7}, "%", HE_2016
+)
+
+#: What Keras prints for a ResNet-50 with six classes.
+KERAS_RESNET50 = _table(
+    {"trainable": 23_546_886, "non-trainable": 53_120, "total": 23_600_006}, "parameters", KERAS_LISTING
+)
+
 #: LeNet-5's test error on MNIST in percent.
 LENET5_TEST_ERROR = Fact(0.95, "%", LECUN_1998)
 LENET5_TEST_ERROR_DISTORTIONS = Fact(0.8, "%", LECUN_1998, note="with distorted training images")
@@ -195,6 +214,9 @@ ILSVRC_TOP5 = {
 }
 ALEXNET_TOP5_ENSEMBLE = Fact(15.3, "%", KRIZHEVSKY_2012, note="seven nets, two of them pre-trained on the 2011 release")
 ALEXNET_TOP5_SINGLE = Fact(18.2, "%", KRIZHEVSKY_2012, note="one net, validation set")
+RESNET152_TOP5_SINGLE = Fact(4.49, "%", HE_2015, note="one net, validation set")
+RESNET_ENSEMBLE = Fact(6, "nets", HE_2015, note="two of them with 152 layers")
+HUMAN_IMAGES = Fact(1_500, "images", RUSSAKOVSKY_2015, note="of the 100,000 of the test set")
 HUMAN_TOP5 = Fact(5.1, "%", RUSSAKOVSKY_2015, note="one trained annotator")
 
 #: Section 4.1 of He et al. 2015, on why the deeper plain net is worse.
