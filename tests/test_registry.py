@@ -40,7 +40,7 @@ def test_unknown_model_names_the_nearest() -> None:
         ("vgg16", "batch_norm", "Unknown option of vgg16 'batch_norm'"),
         ("googlenet", "aux_head", "Did you mean 'aux_heads'?"),
         ("lenet5", "depth", "Known: heads, in_channels, num_classes, version."),
-        ("resnet50", "blocks", "Known: heads, in_channels, num_classes, stem."),
+        ("resnet50", "blocks", "Known: heads, in_channels, num_classes, stem, width."),
     ],
 )
 def test_unknown_options(name: str, option: str, message: str) -> None:

@@ -62,6 +62,17 @@ def test_the_small_stem_differs_in_its_kernel_alone() -> None:
     assert parameters(on_meta("resnet18")) - parameters(on_meta("resnet18", stem="small")) == 64 * 3 * (49 - 9)
 
 
+def test_width_scales_every_layer_but_input_and_logits() -> None:
+    full, narrow = on_meta("resnet50").state_dict(), on_meta("resnet50", width=16).state_dict()
+    assert [*full] == [*narrow]
+    fixed = {"conv1.weight": (1,), "fc.weight": (0,), "fc.bias": (0,)}  # dimensions that stay
+    for key, value in full.items():
+        scaled = [size if at in fixed.get(key, ()) or at > 1 else size // 4 for at, size in enumerate(value.shape)]
+        assert list(narrow[key].shape) == scaled, key
+    with pytest.raises(ValueError, match="width must be a whole number of at least 1, got 0"):
+        on_meta("resnet18", width=0)
+
+
 def test_parameters_of_resnet50_with_six_classes() -> None:
     """23,520,326; Keras counts 26,560 convolution biases and 53,120 moving statistics more."""
     model = on_meta("resnet50", num_classes=6)

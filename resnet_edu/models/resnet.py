@@ -108,6 +108,8 @@ class ResNet(nn.Module):
         heads: classes by head name, in place of the single classifier.
         stem: "imagenet" is 7×7 stride 2 and max pooling (side / 4 before the first stage); "small" is
             3×3 stride 1 without pooling, for images up to 64 pixels.
+        width: filters of the stem and of the first stage's 3×3 convolutions, doubled at each further stage: 64 in
+            the paper, 8 or 16 for quick experiments.
 
     Raises:
         ValueError: an option has a value that is not allowed.
@@ -122,26 +124,28 @@ class ResNet(nn.Module):
         in_channels: int = 3,
         heads: Mapping[str, int] | None = None,
         stem: Stem = "imagenet",
+        width: int = 64,
     ) -> None:
         super().__init__()
         check_choice("stem", stem, get_args(Stem))
         check_count("in_channels", in_channels)
+        check_count("width", width)
         big = stem == "imagenet"
-        self.conv1 = nn.Conv2d(in_channels, 64, 7, 2, padding=3, bias=False) if big else conv3x3(in_channels, 64)
-        self.bn1 = nn.BatchNorm2d(64)
+        self.conv1 = nn.Conv2d(in_channels, width, 7, 2, padding=3, bias=False) if big else conv3x3(in_channels, width)
+        self.bn1 = nn.BatchNorm2d(width)
         self.relu = nn.ReLU()
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1) if big else nn.Identity()
-        width = 64 * block.expansion
-        self.layer1 = make_stage(block, 64, 64, blocks[0], stride=1)
-        self.layer2 = make_stage(block, width, 128, blocks[1], stride=2)
-        self.layer3 = make_stage(block, 2 * width, 256, blocks[2], stride=2)
-        self.layer4 = make_stage(block, 4 * width, 512, blocks[3], stride=2)
+        wide = width * block.expansion  # channels that the first stage puts out
+        self.layer1 = make_stage(block, width, width, blocks[0], stride=1)
+        self.layer2 = make_stage(block, wide, 2 * width, blocks[1], stride=2)
+        self.layer3 = make_stage(block, 2 * wide, 4 * width, blocks[2], stride=2)
+        self.layer4 = make_stage(block, 4 * wide, 8 * width, blocks[3], stride=2)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.fc = make_head(8 * width, num_classes, heads)
+        self.fc = make_head(8 * wide, num_classes, heads)
         initialise(self)
 
     def forward(self, x: Tensor) -> Tensor | dict[str, Tensor]:
-        """Logits. Shapes in the comments are those of a 224-pixel image and `stem="imagenet"`."""
+        """Logits. Shapes in the comments are those of a 224-pixel image, `stem="imagenet"` and `width=64`."""
         check_images(x, channels=self.conv1.in_channels, smallest_side=1, network="ResNet")
         x = self.relu(self.bn1(self.conv1(x)))  # (N, 64, 112, 112)
         x = self.maxpool(x)  # (N, 64, 56, 56)
