@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from . import __version__, course, tables
+from .errors import UnknownName
 
 if TYPE_CHECKING:
     from .history import History
@@ -183,6 +184,34 @@ def conditions(runs: Sequence["Rehearsal"]) -> str:
         f"Measured on {machine['cpu']}, {machine['cores']} cores, device {machine['device']}, profile "
         f"{runtime.profile().name}; float32 matrix products at {min(rates):.0f} to {max(rates):.0f} GFLOP/s meanwhile."
     )
+
+
+@app.command(epilog=examples("fetch cifar10 fashion_mnist", "fetch resnet18 --to /media/stick"))
+def fetch(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="cifar10, fashion_mnist, resnet18, vgg16, …")],
+    mirror: Annotated[str | None, typer.Option(metavar="URL", help="Get the files there; a folder will do.")] = None,
+    to: Annotated[Path | None, typer.Option(metavar="DIR", help="Put them there and not into the caches.")] = None,
+) -> None:
+    """Download data sets and ImageNet weights, to use them offline. After a cut it goes on where it stopped."""
+    from .data.cache import data_folder
+    from .data.downloaded import SOURCES, fetch_downloaded
+    from .models.imagenet import fetch_imagenet, imagenet_file, imagenet_names
+
+    known = [*SOURCES, *imagenet_names()]
+    for name in names:
+        if name not in known:
+            raise UnknownName("download", name, known)
+    to = to.expanduser().absolute() if to else None
+    for name in names:
+        if name in SOURCES:
+            place = to or data_folder()
+            new = fetch_downloaded(name, place, mirror=mirror)
+        else:
+            place = imagenet_file(name, to)
+            new = fetch_imagenet(name, to, mirror=mirror)
+        print(f"{name}: {'now' if new else 'already'} in {place}", flush=True)
+    if to:
+        print(f"To use them there, set RESNET_EDU_DATA={to} and TORCH_HOME={to}.")
 
 
 @app.command(epilog=examples("study --list", "study mnist5k-degradation --seeds 2 --out runs"))

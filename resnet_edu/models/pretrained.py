@@ -2,8 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -11,15 +10,17 @@ from PIL import Image
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from torchvision import models as torchvision_models
 from torchvision.transforms import v2
 
 from .. import course
+from ..data.fetch import download_allowed
 from ..errors import DatasetUnavailable, UnknownName, WrongCheckpoint
+from .imagenet import fetch_imagenet, imagenet_file, imagenet_state, imagenet_weights
 from .registry import build
 from .weights import load_state
 
 WeightSource = Literal["auto", "imagenet", "bundled"]
+BUNDLED = ("resnet18",)
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,61 +41,63 @@ class Pretrained:
 
 
 def pretrained(name: str = "resnet18", *, source: WeightSource = "auto") -> Pretrained:
-    """A pretrained network. Nothing is downloaded unless `source="imagenet"` asks for it.
+    """A pretrained network, and a line that says which weights were taken and why.
 
     Args:
         name: name of the network; the bundled weights are those of `resnet18`.
-        source: "imagenet" takes torchvision's IMAGENET1K_V1 weights, from the cache or the network; "bundled" takes
-            the weights in this package; "auto" takes ImageNet's where they are cached, else the bundled ones.
+        source: "imagenet" takes torchvision's IMAGENET1K_V1 weights, and downloads them if they are not cached;
+            "bundled" takes the weights in this package; "auto" takes ImageNet's if they are cached, or if you allow
+            downloads with the environment variable RESNET_EDU_DOWNLOAD=1 and the server can be reached, else the
+            bundled ones.
 
     Returns:
-        Model, categories, transforms and a line on their source, which a lesson prints.
+        Model, categories, transforms and source; a lesson prints the last.
 
     Raises:
         UnknownName: no weights exist under this name, or `source` is none of the three.
         DatasetUnavailable: the weights asked for cannot be had.
+        WrongCheckpoint: the file of weights is damaged, or does not fit the network.
     """
     if source not in ("auto", "imagenet", "bundled"):
         raise UnknownName("source of weights", source, ("auto", "imagenet", "bundled"))
-    if source == "imagenet" or (source == "auto" and imagenet_file(name).is_file()):
+    if source == "bundled":
+        return from_bundle(name)
+    reason = why_not_imagenet(name, download=source == "imagenet" or download_allowed())
+    if reason is None:
         return from_imagenet(name)
-    return from_bundle(name)
+    if source == "imagenet" or name not in BUNDLED:
+        raise DatasetUnavailable(reason)
+    network = from_bundle(name)
+    return replace(network, source=f"{network.source}. Not ImageNet's: {reason}")
 
 
-def imagenet_file(name: str) -> Path:
-    """Where torchvision keeps its weights for this network once they are downloaded."""
-    return Path(torch.hub.get_dir()) / "checkpoints" / imagenet_weights(name).url.rpartition("/")[2]
-
-
-def imagenet_weights(name: str) -> torchvision_models.WeightsEnum:
-    """Torchvision's entry for a network: address, categories, transforms, measured accuracy.
+def why_not_imagenet(name: str, *, download: bool) -> str | None:
+    """What keeps torchvision's weights from being used, `None` if nothing does; downloads them where it may.
 
     Raises:
-        UnknownName: torchvision has no such network.
+        UnknownName: torchvision has no such weights.
     """
-    known = torchvision_models.list_models(module=torchvision_models)
-    if name not in known:
-        raise UnknownName("pretrained network", name, known)
-    return torchvision_models.get_model_weights(name)["IMAGENET1K_V1"]
+    file = imagenet_file(name)
+    try:
+        if not file.exists() and download:
+            fetch_imagenet(name)
+        elif not file.exists():
+            return f"{file.name} is not cached; while online, run: resnet-edu fetch {name}"
+    except DatasetUnavailable as error:
+        return str(error)
+    except OSError as error:
+        return f"{error.strerror}: {error.filename}"
+    return None
 
 
 def from_imagenet(name: str) -> Pretrained:
-    """Our own network with torchvision's weights."""
+    """Our own network with torchvision's weights, from the cache."""
     weights = imagenet_weights(name)
-    try:
-        state = weights.get_state_dict(progress=False, check_hash=True)
-    except (OSError, RuntimeError) as error:  # no network; a file that is not what its name says
-        raise DatasetUnavailable(
-            f"The ImageNet weights of {name} cannot be had ({error}). "
-            "Connect to the internet once, or use source='bundled'."
-        ) from error
-    model = build(name)
-    load_state(model, state, name=name)
-    categories = tuple(weights.meta["categories"])
-    cached = imagenet_file(name).name
-    return Pretrained(
-        model.eval(), categories, weights.transforms(), f"{name}, ImageNet weights of torchvision ({cached})"
-    )
+    # torchvision trained its GoogLeNet on images in another normalisation, and converts them inside the network.
+    model = build(name, transform_input=True) if name == "googlenet" else build(name)
+    load_state(model, imagenet_state(name), name=name)
+    source = f"{name}, ImageNet weights of torchvision ({imagenet_file(name).name}, in the cache)"
+    return Pretrained(model.eval(), tuple(weights.meta["categories"]), weights.transforms(), source)
 
 
 def from_bundle(name: str) -> Pretrained:
@@ -105,8 +108,8 @@ def from_bundle(name: str) -> Pretrained:
         DatasetUnavailable: the file is missing from this installation.
         WrongCheckpoint: the file is damaged.
     """
-    if name != "resnet18":
-        raise UnknownName("bundled network", name, ("resnet18",))
+    if name not in BUNDLED:
+        raise UnknownName("bundled network", name, BUNDLED)
     file = course.assets() / "weights" / f"{name}_cifar10.safetensors"
     if not file.is_file():
         raise DatasetUnavailable(f"{file.name} is missing from this installation: install the package again.")

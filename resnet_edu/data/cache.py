@@ -1,0 +1,123 @@
+"""Files in a cache: each is there whole, with the right hash, or not at all, whoever else writes at the same time."""
+
+import errno
+import hashlib
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import platformdirs
+from filelock import FileLock, Timeout
+
+from ..errors import DatasetUnavailable
+
+CHUNK = 1 << 18  # bytes
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+logger = logging.getLogger(__name__)
+
+
+def data_folder() -> Path:
+    """Where downloaded data sets lie, laid out as torchvision does it: its `root`.
+
+    The folder that the environment variable RESNET_EDU_DATA names, or else the system's folder for caches.
+    """
+    named = os.environ.get("RESNET_EDU_DATA")
+    return Path(named).expanduser().absolute() if named else platformdirs.user_cache_path("resnet-edu")
+
+
+def tilde(path: Path) -> str:
+    """A path as it is read aloud: "~" for your home folder, so that a record of it fits other machines."""
+    home = Path.home()
+    return f"~/{path.relative_to(home).as_posix()}" if path.is_relative_to(home) else str(path)
+
+
+@contextmanager
+def locked(folder: Path, name: str) -> Iterator[None]:
+    """Let one process at a time write `name` to the cache; the others wait, and then find it there.
+
+    Raises:
+        DatasetUnavailable: the folder cannot be written, or the disk is full.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / f".{name}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            logger.warning("Another process is fetching %s: waiting for it.", name)
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+    except OSError as error:
+        raise DatasetUnavailable(
+            f"{name} cannot be stored: {error.strerror or error} ({error.filename or folder}). "
+            "Make room there, or choose a folder you may write: `resnet-edu fetch` takes one with --to."
+        ) from error
+
+
+def place(read: Callable[[int], bytes], path: Path, *, digest: str | None = None) -> None:
+    """Write what can be read to `path`: whole and with the right hash, or not at all.
+
+    Args:
+        read: returns up to so many bytes at each call, none at the end.
+        path: where the file goes.
+        digest: "md5:…" or "sha256:…", in hexadecimal; the first few digits are enough.
+
+    Raises:
+        DatasetUnavailable: another hash.
+        OSError: the disk is full, or the folder cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.part")
+    with open(part, "wb") as file:
+        copy(read, file)
+    if digest is not None and not has_digest(part, digest):
+        part.unlink()
+        raise DatasetUnavailable(f"{path.name} in the archive is another file than expected (not {digest}).")
+    os.replace(part, path)
+
+
+def copy(read: Callable[[int], bytes], file: BinaryIO, advance: Callable[[int], object] = int) -> None:
+    """Everything that can be read, into a file, which is removed if the disk is full."""
+    try:
+        while chunk := read(CHUNK):
+            file.write(chunk)
+            advance(len(chunk))
+        file.flush()
+    except OSError as error:
+        if error.errno in FULL:
+            Path(file.name).unlink(missing_ok=True)
+        raise
+
+
+def require_room(path: Path, needed: int) -> None:
+    """Raise `OSError` (no space) before the disk is filled and not after."""
+    free = shutil.disk_usage(path.parent).free
+    if needed > free:
+        reason = f"{os.strerror(errno.ENOSPC)}, {needed / 1e6:.1f} MB are needed and {free / 1e6:.1f} MB are free"
+        raise OSError(errno.ENOSPC, reason, str(path.parent))
+
+
+def size_of(path: Path) -> int:
+    """Bytes in a file, 0 if there is none."""
+    return path.stat().st_size if path.exists() else 0
+
+
+def hash_of(path: Path, digest: str) -> str:
+    """A file's own digest, by the algorithm that `digest` names."""
+    algorithm = digest.partition(":")[0]
+    with open(path, "rb") as file:
+        found = hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False))
+    return f"{algorithm}:{found.hexdigest()}"
+
+
+def has_digest(path: Path, digest: str) -> bool:
+    """Whether there is such a file, and its hash begins as `digest` says."""
+    return path.is_file() and hash_of(path, digest).startswith(digest)
