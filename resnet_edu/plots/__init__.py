@@ -2,9 +2,11 @@
 
 from .architecture import architecture
 from .blocks import block_diagrams, errors_without
+from .budget import NetCost, error_against_cost, model_picker, model_picker_grid, published_nets, within_budget
 from .convolution import convolution_step, kernel_positions, pooling
 from .curves import degradation, depth_sweep, learning_curves, six_curves
 from .depth import depth_and_skip, depth_and_skip_grid
+from .family import challenge_history, stage_costs
 from .features import feature_maps
 from .flow import carry_by_depth, signal_and_gradient, signal_and_gradient_grid
 from .gradients import gradients_by_layer
@@ -28,18 +30,21 @@ from .walk import Stage, network_walk
 
 __all__ = [
     "KERNELS",
+    "NetCost",
     "Stage",
     "activation_slopes",
     "architecture",
     "autocorrelations",
     "block_diagrams",
     "carry_by_depth",
+    "challenge_history",
     "convolution_step",
     "course_style",
     "degradation",
     "depth_and_skip",
     "depth_and_skip_grid",
     "depth_sweep",
+    "error_against_cost",
     "error_by_shift",
     "errors_by_epoch",
     "errors_without",
@@ -56,12 +61,17 @@ __all__ = [
     "loss_race",
     "loss_surfaces",
     "losses_by_step",
+    "model_picker",
+    "model_picker_grid",
     "network_walk",
     "photo_predictions",
     "pooling",
+    "published_nets",
     "signal_and_gradient",
     "signal_and_gradient_grid",
     "signals_by_layer",
     "six_curves",
+    "stage_costs",
     "steps_to_reach",
+    "within_budget",
 ]

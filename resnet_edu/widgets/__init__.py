@@ -4,6 +4,7 @@ from .depth import depth_and_skip
 from .explorer import explorer
 from .gradient_flow import gradient_flow
 from .kernel import kernel_explorer
+from .picker import model_picker
 from .residual import residual_explorer
 
-__all__ = ["depth_and_skip", "explorer", "gradient_flow", "kernel_explorer", "residual_explorer"]
+__all__ = ["depth_and_skip", "explorer", "gradient_flow", "kernel_explorer", "model_picker", "residual_explorer"]
