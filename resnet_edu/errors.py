@@ -24,3 +24,11 @@ class WrongCheckpoint(ValueError):
 
 class LossNotFinite(ValueError):
     """Training stopped because the loss became infinite or not a number."""
+
+
+class UnreadablePicture(ValueError):
+    """A file that is no picture, or none that can be used."""
+
+    def __init__(self, path: object, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"{path} cannot be read: {reason}.")

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
 
+from .data.pictures import read_photo
 from .models.pretrained import Pretrained
 from .runtime import device
 
@@ -42,7 +42,8 @@ def predict(network: Pretrained, paths: Iterable[Path | str], *, top: int = 5) -
         One prediction a file, in order. Percentages are the softmax of the logits, times 100.
 
     Raises:
-        ValueError: a file is no readable picture, or `top` is out of range.
+        UnreadablePicture: a file is no picture that can be used.
+        ValueError: `top` is out of range.
     """
     if not 1 <= top <= len(network.categories):
         raise ValueError(f"top must lie between 1 and {len(network.categories)}, got {top}.")
@@ -58,18 +59,3 @@ def predict(network: Pretrained, paths: Iterable[Path | str], *, top: int = 5) -
         labels = [network.categories[index] for index in best.indices.tolist()]
         predictions.append(Prediction(path, list(zip(labels, best.values.tolist(), strict=True))))
     return predictions
-
-
-def read_photo(path: Path) -> Image.Image:
-    """A picture in RGB, the way up its camera noted.
-
-    Raises:
-        ValueError: there is no such file, or it is no picture that can be read whole.
-    """
-    try:
-        with Image.open(path) as image:
-            return ImageOps.exif_transpose(image).convert("RGB")
-    except FileNotFoundError as error:
-        raise ValueError(f"There is no file {path}.") from error
-    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path} is no picture that can be read ({error}).") from error

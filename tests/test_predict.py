@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from resnet_edu import predict
 from resnet_edu.models import Pretrained
 from resnet_edu.models.pretrained import photo_transforms
-from resnet_edu.predict import read_photo
 
 
 class MeanColour(nn.Module):
@@ -26,9 +25,9 @@ def network() -> Pretrained:
     return Pretrained(MeanColour(), ("red", "green", "blue"), transforms, "a test")
 
 
-def photo(folder: Path, name: str, colour: tuple[int, int, int], exif: Image.Exif | None = None) -> Path:
+def photo(folder: Path, name: str, colour: tuple[int, int, int]) -> Path:
     path = folder / name
-    Image.new("RGB", (30, 20), colour).save(path, exif=exif or Image.Exif())
+    Image.new("RGB", (30, 20), colour).save(path)
     return path
 
 
@@ -55,21 +54,6 @@ def test_it_reads_as_a_table(network: Pretrained, tmp_path: Path) -> None:
     assert second.split()[:3] == ["red", "100.0", "%"]
 
 
-@pytest.mark.parametrize("mode", ["L", "RGBA", "P", "CMYK", "LA", "1"])
-def test_any_mode_becomes_rgb(mode: str, tmp_path: Path) -> None:
-    path = tmp_path / ("photo.tiff" if mode == "CMYK" else "photo.png")
-    Image.new("RGB", (6, 4), (255, 255, 255)).convert(mode).save(path)
-    image = read_photo(path)
-    assert image.mode == "RGB"
-    assert image.size == (6, 4)
-
-
-def test_a_photo_taken_upright_stands_upright(tmp_path: Path) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6  # the camera was turned by 90 degrees
-    assert read_photo(photo(tmp_path, "upright.jpg", (1, 2, 3), exif=exif)).size == (20, 30)
-
-
 @pytest.mark.parametrize("top", [0, 4])
 def test_top_out_of_range(network: Pretrained, top: int) -> None:
     with pytest.raises(ValueError, match=f"between 1 and 3, got {top}"):
@@ -88,7 +72,7 @@ def test_files_that_are_no_pictures(network: Pretrained, tmp_path: Path) -> None
     whole = photo(tmp_path, "whole.png", (9, 9, 9)).read_bytes()
     cut.write_bytes(whole[: len(whole) // 2])
     for path in (text, cut, nothing):
-        with pytest.raises(ValueError, match=f"{path.name} is no picture that can be read"):
+        with pytest.raises(ValueError, match=f"{path.name} cannot be read: "):
             predict(network, [path], top=1)
-    with pytest.raises(ValueError, match="There is no file"):
+    with pytest.raises(ValueError, match="there is no such file"):
         predict(network, [tmp_path / "missing.png"], top=1)

@@ -13,7 +13,7 @@ from resnet_edu import course, data, models, predict
 from resnet_edu.errors import DatasetUnavailable, UnknownName, WrongCheckpoint
 from resnet_edu.models import pretrained
 from resnet_edu.models.pretrained import imagenet_file
-from resnet_edu.predict import read_photo
+from resnet_edu.data.pictures import read_photo
 
 BUNDLED = course.assets() / "weights" / "resnet18_cifar10.safetensors"
 

@@ -1,0 +1,125 @@
+"""One picture out of a file: upright, 8 bits, grey or RGB, cut and scaled, for training and prediction alike."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from ..errors import UnreadablePicture
+
+Crop = Literal["none", "center"]
+
+ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
+SMALLEST = 8  # pixels on the shorter side; below, there is nothing to see
+SIXTEEN_BITS = ("I", "I;16", "I;16B", "I;16L", "I;16N")
+
+
+@dataclass(frozen=True)
+class View:
+    """What a picture is made into.
+
+    Args:
+        width: in pixels.
+        height: in pixels.
+        channels: 1 for grey, 3 for colour.
+        crop: "none" squeezes the whole picture into the frame, "center" first cuts out the largest centred part
+            that has the frame's proportions.
+        max_megabytes: of the file; larger ones are refused before they are read.
+
+    Raises:
+        ValueError: a size, number of channels or crop that cannot be had.
+    """
+
+    width: int
+    height: int
+    channels: int = 3
+    crop: Crop = "none"
+    max_megabytes: float = 50.0
+
+    def __post_init__(self) -> None:
+        for side, pixels in (("width", self.width), ("height", self.height)):
+            if not isinstance(pixels, int) or not SMALLEST <= pixels <= 512:
+                raise ValueError(f"{side} must be a whole number from {SMALLEST} to 512 pixels, got {pixels!r}.")
+        if self.channels not in (1, 3):
+            raise ValueError(f"channels must be 1 (grey) or 3 (colour), got {self.channels!r}.")
+        if self.crop not in get_args(Crop):
+            raise ValueError(f"crop must be one of {', '.join(get_args(Crop))}, got {self.crop!r}.")
+        if not self.max_megabytes > 0:
+            raise ValueError(f"max_megabytes must be above 0, got {self.max_megabytes!r}.")
+
+    def of(self, path: Path) -> NDArray[np.uint8]:
+        """The picture in a file as uint8 `(height, width, channels)`.
+
+        Raises:
+            UnreadablePicture: see `read_photo`.
+        """
+        return self.fit(read_photo(path, max_megabytes=self.max_megabytes, roughly=2 * max(self.width, self.height)))
+
+    def fit(self, picture: Image.Image) -> NDArray[np.uint8]:
+        """A picture in RGB as uint8 `(height, width, channels)`."""
+        picture = picture.convert("L") if self.channels == 1 else picture
+        box = centre_box(picture.size, (self.width, self.height)) if self.crop == "center" else None
+        if picture.size != (self.width, self.height):
+            # Antialiased: Pillow averages over all pixels that fall into one, torchvision's Resize does the same.
+            picture = picture.resize((self.width, self.height), Image.Resampling.BILINEAR, box=box)
+        return np.asarray(picture).reshape(self.height, self.width, self.channels)
+
+
+def read_photo(path: Path, *, max_megabytes: float = 50.0, roughly: int | None = None) -> Image.Image:
+    """A picture in RGB, the way up its camera noted; of an animation the first frame, transparent parts white.
+
+    Args:
+        path: JPEG, PNG, BMP, WebP, TIFF or whatever else Pillow reads.
+        max_megabytes: larger files are refused before they are read.
+        roughly: a JPEG whose sides are at least twice this many pixels may be decoded at half its size or less,
+            which is several times as fast.
+
+    Raises:
+        UnreadablePicture: no such file, no picture, not whole, too large, or too small to show anything.
+    """
+    try:
+        megabytes = path.stat().st_size / 1e6
+        if megabytes > max_megabytes:
+            raise UnreadablePicture(path, f"{megabytes:.1f} MB, at most {max_megabytes:g} are allowed")
+        with Image.open(path) as image:
+            if min(image.size) < SMALLEST:
+                size = "×".join(map(str, image.size))
+                raise UnreadablePicture(path, f"{size} pixels, at least {SMALLEST}×{SMALLEST} are needed")
+            if roughly is not None:
+                image.draft("RGB", (roughly, roughly))
+            return in_rgb(ImageOps.exif_transpose(image))
+    except FileNotFoundError as error:
+        raise UnreadablePicture(path, "there is no such file") from error
+    except UnidentifiedImageError as error:
+        raise UnreadablePicture(path, "no picture in a format that Pillow knows") from error
+    except Image.DecompressionBombError as error:
+        raise UnreadablePicture(
+            path, f"more than {2 * (Image.MAX_IMAGE_PIXELS or 0) // 10**6} million pixels"
+        ) from error
+    except (OSError, SyntaxError, ValueError) as error:  # Pillow's own, for files that are damaged
+        if isinstance(error, UnreadablePicture):
+            raise
+        raise UnreadablePicture(path, str(error) or type(error).__name__) from error
+
+
+def in_rgb(image: Image.Image) -> Image.Image:
+    """8 bits a channel, three channels, nothing transparent."""
+    if image.mode in SIXTEEN_BITS:
+        return Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype(np.uint8)).convert("RGB")
+    if image.mode == "F":
+        raise ValueError("pixels are floating-point numbers, whose white is not known")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    return image.convert("RGB")
+
+
+def centre_box(size: tuple[int, int], frame: tuple[int, int]) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom of the largest centred part of a picture with the frame's proportions, in pixels."""
+    scale = min(size[0] / frame[0], size[1] / frame[1])
+    width, height = frame[0] * scale, frame[1] * scale
+    left, top = (size[0] - width) / 2, (size[1] - height) / 2
+    return left, top, left + width, top + height

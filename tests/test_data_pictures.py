@@ -1,0 +1,163 @@
+"""A picture comes out of its file upright, in 8 bits and three channels; everything else is one clear line."""
+
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, strategies as st
+from PIL import Image
+from torchvision.transforms import InterpolationMode, functional as T
+
+from resnet_edu.data import photos
+from resnet_edu.data.pictures import View, centre_box, read_photo
+from resnet_edu.errors import UnreadablePicture
+
+
+def save(path: Path, image: Image.Image, **options: object) -> Path:
+    image.save(path, **options)  # type: ignore[arg-type]
+    return path
+
+
+def gradient(width: int = 30, height: int = 20) -> Image.Image:
+    """Red grows to the right, green downwards."""
+    y, x = np.mgrid[:height, :width]
+    return Image.fromarray(np.stack([8 * x, 12 * y, 0 * x + 77], axis=-1).astype(np.uint8))
+
+
+# Oracle: torchvision
+
+
+@pytest.mark.parametrize("crop", ["none", "center"])
+def test_a_view_is_torchvisions_crop_and_resize(crop: str) -> None:
+    picture = Image.open(photos()["cat"]).convert("RGB")
+    ours = View(40, 32, crop=crop).fit(picture)  # type: ignore[arg-type]
+    box = centre_box(picture.size, (40, 32)) if crop == "center" else (0, 0, *picture.size)
+    left, top, right, bottom = map(round, box)
+    theirs = T.resized_crop(picture, top, left, bottom - top, right - left, [32, 40], InterpolationMode.BILINEAR)
+    assert np.abs(ours.astype(int) - np.asarray(theirs).astype(int)).max() <= 1
+
+
+def test_grey_is_pillows_luminance() -> None:
+    ours = View(30, 20, channels=1).fit(gradient())
+    assert ours.shape == (20, 30, 1)
+    assert (ours[:, :, 0] == np.asarray(gradient().convert("L"))).all()
+
+
+# Structure
+
+
+@pytest.mark.parametrize("ending", ["png", "bmp", "webp", "tiff"])
+def test_lossless_formats_give_the_pixels(ending: str, tmp_path: Path) -> None:
+    path = save(tmp_path / f"photo.{ending}", gradient(), **({"lossless": True} if ending == "webp" else {}))
+    assert (View(30, 20).of(path) == np.asarray(gradient())).all()
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA", "P", "CMYK", "LA", "1"])
+def test_any_mode_becomes_rgb(mode: str, tmp_path: Path) -> None:
+    path = tmp_path / ("photo.tiff" if mode == "CMYK" else "photo.png")
+    save(path, Image.new("RGB", (10, 8), (255, 255, 255)).convert(mode))
+    assert (np.asarray(read_photo(path)) == np.full((8, 10, 3), 255)).all()
+
+
+def test_sixteen_bits_become_eight(tmp_path: Path) -> None:
+    deep = np.linspace(0, 65535, 256).astype(np.uint16).reshape(16, 16)
+    path = save(tmp_path / "deep.png", Image.fromarray(deep))
+    assert (np.asarray(read_photo(path))[:, :, 0] == deep // 257).all()
+
+
+def test_what_is_transparent_is_white(tmp_path: Path) -> None:
+    clear = Image.new("RGBA", (10, 10), (0, 0, 0, 0))
+    clear.paste((9, 9, 9, 255), (0, 0, 5, 10))
+    pixels = np.asarray(read_photo(save(tmp_path / "clear.png", clear)))
+    assert (pixels[:, :5] == 9).all()
+    assert (pixels[:, 5:] == 255).all()
+
+
+def test_of_an_animation_the_first_frame(tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (12, 12), colour) for colour in ("red", "blue")]
+    path = save(tmp_path / "moving.gif", frames[0], save_all=True, append_images=frames[1:])
+    assert read_photo(path).getpixel((3, 3)) == (254, 0, 0) or read_photo(path).getpixel((3, 3)) == (255, 0, 0)
+
+
+def test_a_photo_taken_upright_stands_upright(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned by 90 degrees
+    path = save(tmp_path / "upright.png", gradient(), exif=exif)
+    assert (np.asarray(read_photo(path)) == np.rot90(np.asarray(gradient()), -1)).all()
+
+
+def test_a_large_jpeg_decoded_roughly_looks_the_same(tmp_path: Path) -> None:
+    picture = Image.open(photos()["coffee"]).convert("RGB")
+    path = save(tmp_path / "large.jpg", picture.resize((1600, 1200)), quality=95)
+    rough, whole = View(64, 48).of(path), View(64, 48).fit(read_photo(path))
+    assert np.abs(rough.astype(int) - whole.astype(int)).mean() < 1.5
+
+
+@given(st.tuples(*[st.integers(8, 900)] * 2), st.tuples(*[st.integers(8, 512)] * 2))
+def test_the_centre_box_is_centred_inside_and_has_the_frames_proportions(
+    size: tuple[int, int], frame: tuple[int, int]
+) -> None:
+    left, top, right, bottom = centre_box(size, frame)
+    assert -1e-6 <= left <= right <= size[0] + 1e-6
+    assert -1e-6 <= top <= bottom <= size[1] + 1e-6
+    assert (right - left) * frame[1] == pytest.approx((bottom - top) * frame[0])
+    assert left == pytest.approx(size[0] - right, abs=1e-6)
+    assert min(left, top) == pytest.approx(0, abs=1e-6)  # it could not be larger
+
+
+# Bad input
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG that claims a size, and has no pixels."""
+    body = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    head = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + body + struct.pack(">I", zlib.crc32(body))
+    return head + struct.pack(">I", 100) + b"IDAT" + bytes(100)
+
+
+def test_files_that_cannot_be_used_are_named_with_the_reason(tmp_path: Path) -> None:
+    whole = save(tmp_path / "whole.png", Image.effect_noise((64, 64), 50)).read_bytes()
+    contents = {
+        "text.jpg": (b"not a picture", "no picture in a format that Pillow knows"),
+        "empty.png": (b"", "no picture in a format"),
+        "cut.png": (whole[: len(whole) // 2], "truncated"),
+        "huge.png": (png_header(30_000, 30_000), "more than 178 million pixels"),
+        "broken.png": (whole[:40] + bytes(100) + whole[140:], "cannot be read"),
+    }
+    for name, (content, reason) in contents.items():
+        path = tmp_path / name
+        path.write_bytes(content)
+        with pytest.raises(
+            UnreadablePicture, match=rf"{name} cannot be read: .*{reason}" if reason != "cannot be read" else reason
+        ):
+            read_photo(path)
+    save(tmp_path / "dot.png", Image.new("RGB", (1, 1)))
+    save(tmp_path / "numbers.tiff", Image.fromarray(torch.rand(20, 20).numpy()))
+    for name, reason in {
+        "dot.png": "1×1 pixels, at least 8×8",
+        "numbers.tiff": "floating-point",
+        "missing.png": "there is no such file",
+        ".": "directory",
+    }.items():
+        with pytest.raises(UnreadablePicture, match=reason):
+            read_photo(tmp_path / name)
+    with pytest.raises(UnreadablePicture, match=r"0\.0 MB, at most 0\.001 are allowed"):
+        read_photo(tmp_path / "whole.png", max_megabytes=0.001)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"width": 7}, "width must be a whole number from 8 to 512 pixels, got 7"),
+        ({"height": 2.5}, r"height .* got 2\.5"),
+        ({"channels": 2}, "1 .grey. or 3 .colour., got 2"),
+        ({"crop": "middle"}, "crop must be one of none, center, got 'middle'"),
+        ({"max_megabytes": 0}, "max_megabytes must be above 0"),
+    ],
+)
+def test_impossible_views_are_refused(wrong: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        View(**{"width": 32, "height": 32, **wrong})  # type: ignore[arg-type]
