@@ -21,6 +21,7 @@ from .data.split import Data
 from .errors import LossNotFinite
 from .history import Epoch, History
 from .metrics import evaluate, evaluation_mode, logits_of, the_logits
+from .models.head_and_backbone import training_mode
 
 #: Called after every epoch with its record and the model: to save, to plot, to stop (raise KeyboardInterrupt).
 Callback = Callable[[Epoch, nn.Module], None]
@@ -74,7 +75,7 @@ def fit(
     history = History()
     try:
         for epoch in progress(range(1, config.epochs + 1), f"train on {data.name}"):
-            model.train()
+            training_mode(model)  # all but what is frozen
             loss_sum, wrong, seen, rate, started = 0.0, 0, 0, 0.0, time.perf_counter()
             batches = training_batches(train, config.batch_size, augment=config.augment, generator=generator)
             for step, (images, labels) in enumerate(batches):
