@@ -1,8 +1,10 @@
 """One function per figure. Each returns a matplotlib `Figure` and never shows it; a notebook shows the last value."""
 
 from .architecture import architecture
+from .auxiliary import gradient_with_and_without, votes
 from .blocks import block_diagrams, errors_without
 from .budget import NetCost, error_against_cost, model_picker, model_picker_grid, published_nets, within_budget
+from .channel_budget import channel_budget, channel_budget_grid
 from .convolution import convolution_step, kernel_positions, pooling
 from .curves import degradation, depth_sweep, learning_curves, six_curves
 from .depth import depth_and_skip, depth_and_skip_grid
@@ -11,8 +13,10 @@ from .features import feature_maps
 from .flow import carry_by_depth, signal_and_gradient, signal_and_gradient_grid
 from .gradients import gradients_by_layer
 from .images import image_grid
+from .inception import inception_diagrams
 from .kernels import KERNELS, kernel_effect, kernel_gallery
 from .landscape import loss_surfaces
+from .layer_costs import layer_costs, named_layers
 from .layer_signals import (
     activation_slopes,
     errors_by_epoch,
@@ -23,6 +27,7 @@ from .layer_signals import (
 )
 from .predictions import photo_predictions
 from .race import loss_race, steps_to_reach
+from .receptive import receptive_growth, receptive_growth_grid, seen_pixels
 from .shattered import autocorrelations, gradient_series
 from .shift import error_by_shift
 from .style import course_style
@@ -38,6 +43,8 @@ __all__ = [
     "block_diagrams",
     "carry_by_depth",
     "challenge_history",
+    "channel_budget",
+    "channel_budget_grid",
     "convolution_step",
     "course_style",
     "degradation",
@@ -52,26 +59,34 @@ __all__ = [
     "gradient_flow",
     "gradient_flow_grid",
     "gradient_series",
+    "gradient_with_and_without",
     "gradients_by_layer",
     "image_grid",
+    "inception_diagrams",
     "kernel_effect",
     "kernel_gallery",
     "kernel_positions",
+    "layer_costs",
     "learning_curves",
     "loss_race",
     "loss_surfaces",
     "losses_by_step",
     "model_picker",
     "model_picker_grid",
+    "named_layers",
     "network_walk",
     "photo_predictions",
     "pooling",
     "published_nets",
+    "receptive_growth",
+    "receptive_growth_grid",
+    "seen_pixels",
     "signal_and_gradient",
     "signal_and_gradient_grid",
     "signals_by_layer",
     "six_curves",
     "stage_costs",
     "steps_to_reach",
+    "votes",
     "within_budget",
 ]

@@ -3,8 +3,18 @@
 from .depth import depth_and_skip
 from .explorer import explorer
 from .gradient_flow import gradient_flow
+from .inception import channel_budget
 from .kernel import kernel_explorer
 from .picker import model_picker
+from .receptive import receptive_explorer
 from .residual import residual_explorer
 
-__all__ = ["depth_and_skip", "explorer", "gradient_flow", "kernel_explorer", "model_picker", "residual_explorer"]
+__all__ = [
+    "depth_and_skip",
+    "explorer",
+    "gradient_flow",
+    "kernel_explorer",
+    "model_picker",
+    "receptive_explorer",
+    "residual_explorer",
+]
