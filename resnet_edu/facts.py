@@ -183,6 +183,10 @@ HE_IMAGENET_10CROP = _table(
     HE_2015,
 )  # fmt: skip
 
+#: Training on ImageNet, sections 3.4 and 4.
+IMAGENET_IMAGES = Fact(1_280_000, "training images", HE_2015)
+HE_IMAGENET_STEPS = Fact(600_000, "steps", HE_2015, note="at most")
+
 #: Multiply-adds as He et al. 2015 print them, table 1, in 10⁹; the stride in the first 1×1 convolution of a bottleneck.
 HE_GMACS = _table(
     {"resnet18": 1.8, "resnet34": 3.6, "resnet50": 3.8, "resnet101": 7.6, "resnet152": 11.3}, "GMACs", HE_2015
