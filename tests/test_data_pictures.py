@@ -16,6 +16,9 @@ from resnet_edu.data.pictures import View, centre_box, read_photo
 from resnet_edu.errors import UnreadablePicture
 
 
+BILINEAR = InterpolationMode.BILINEAR
+
+
 def save(path: Path, image: Image.Image, **options: object) -> Path:
     image.save(path, **options)  # type: ignore[arg-type]
     return path
@@ -36,7 +39,7 @@ def test_a_view_is_torchvisions_crop_and_resize(crop: str) -> None:
     ours = View(40, 32, crop=crop).fit(picture)  # type: ignore[arg-type]
     box = centre_box(picture.size, (40, 32)) if crop == "center" else (0, 0, *picture.size)
     left, top, right, bottom = map(round, box)
-    theirs = T.resized_crop(picture, top, left, bottom - top, right - left, [32, 40], InterpolationMode.BILINEAR)
+    theirs = T.resized_crop(picture, top, left, bottom - top, right - left, [32, 40], BILINEAR)  # type: ignore[arg-type]
     difference = np.abs(ours.astype(int) - np.asarray(theirs).astype(int))
     assert difference[1:-1, 1:-1].max() <= 1  # at the edge, ours still sees the pixels outside of the crop
 

@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 from ..errors import DatasetUnavailable
 
 CHUNK = 1 << 18  # bytes
+ADVICE = "Make room there, or choose a folder you may write: `resnet-edu fetch` takes one with --to."
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 logger = logging.getLogger(__name__)
@@ -37,7 +38,7 @@ def tilde(path: Path) -> str:
 
 
 @contextmanager
-def locked(folder: Path, name: str) -> Iterator[None]:
+def locked(folder: Path, name: str, *, advice: str = ADVICE) -> Iterator[None]:
     """Let one process at a time write `name` to the cache; the others wait, and then find it there.
 
     Raises:
@@ -57,8 +58,7 @@ def locked(folder: Path, name: str) -> Iterator[None]:
             lock.release()
     except OSError as error:
         raise DatasetUnavailable(
-            f"{name} cannot be stored: {error.strerror or error} ({error.filename or folder}). "
-            "Make room there, or choose a folder you may write: `resnet-edu fetch` takes one with --to."
+            f"{name} cannot be stored: {error.strerror or error} ({error.filename or folder}). " + advice
         ) from error
 
 

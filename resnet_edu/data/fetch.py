@@ -44,7 +44,7 @@ def mirrored(url: str, mirror: str | None) -> str:
         return url
     if urlsplit(mirror).scheme in ("http", "https"):
         base = mirror
-    elif Path(mirror).expanduser().is_dir():
+    elif mirror and Path(mirror).expanduser().is_dir():
         base = Path(mirror).expanduser().absolute().as_uri()
     else:
         raise ValueError(f"mirror must begin with http:// or https://, or be a folder that exists, got {mirror!r}.")

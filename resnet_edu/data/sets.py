@@ -2,6 +2,7 @@
 
 import gzip
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -13,11 +14,11 @@ from torch.nn import functional as F
 
 from ..errors import DatasetUnavailable, UnknownName
 from .downloaded import SOURCES, Parts, read_downloaded
-from .folder import is_folder, list_folder, read_pictures
+from .folder import is_folder, load_folder
 from .photos import install, package_file
-from .split import Data, Split, channel_statistics
+from .pictures import Crop, View
+from .split import SHARES, Data, Split, channel_statistics, split_indices, stratified
 
-SHARES = {"train": 0.7, "val": 0.1, "test": 0.2}  # of each class; 3,500, 500 and 1,000 of 5,000
 SHARES_OF_TRAIN = {"train": 0.9, "val": 0.1}  # where the test images are settled; 45,000 and 5,000 of CIFAR-10's
 OWN_SHAPE = {"cifar10": (32, 3)}  # size and channels where they are not 28 and 1
 
@@ -30,10 +31,13 @@ def names() -> list[str]:
 def load(
     name: str | Path,
     *,
-    size: int | None = None,
+    size: int | tuple[int, int] | None = None,
     channels: int | None = None,
     limit: int | None = None,
     seed: int = 0,
+    crop: Crop = "none",
+    strict: bool = False,
+    max_megabytes: float = 50.0,
 ) -> Data:
     """Load a data set into memory, split into training, validation and test images.
 
@@ -42,10 +46,15 @@ def load(
 
     Args:
         name: one of `names()`; or the path of a folder `CLASS/FILE.jpg` or `train|val|test/CLASS/FILE.jpg`.
-        size: side of the square images in pixels; by default that of the set: 32 for cifar10, else 28.
-        channels: 1 for grey, 3 for colour (a grey image is repeated three times); by default 3 for cifar10, else 1.
+        size: side of the square images in pixels, of a folder also (width, height); by default that of the set (28,
+            cifar10: 32), and 64 for a folder.
+        channels: 1 for grey, 3 for colour (a grey image is repeated three times); by default that of the set (1,
+            cifar10: 3), and 3 for a folder.
         limit: keep only this many training images, an equal share of every class; all by default.
         seed: which images go to which part.
+        crop: only for a folder: "none" squeezes a picture into the frame, "center" cuts it to the frame's proportions.
+        strict: only for a folder: refuse it if a file cannot be used, in place of skipping the file.
+        max_megabytes: only for a folder: skip larger files.
 
     Returns:
         The data set; print its `.source` to say what was loaded.
@@ -55,6 +64,13 @@ def load(
         DatasetUnavailable: not downloaded yet, the message has the command; no such folder, or no pictures in it.
         ValueError: a size, number of channels or limit that cannot be had.
     """
+    if is_folder(name):
+        width, height = size if isinstance(size, tuple) else (size or 64, size or 64)
+        view = View(width, height, 3 if channels is None else channels, crop, max_megabytes)
+        data = load_folder(Path(name).expanduser(), view, seed=seed, strict=strict)
+        return data if limit is None else fewer(data, limit)
+    if (crop, strict, max_megabytes) != ("none", False, 50.0):
+        raise ValueError(f"crop, strict and max_megabytes are for folders, and {name!r} is none.")
     own_size, own_channels = OWN_SHAPE.get(str(name), (28, 1))
     size = own_size if size is None else size
     channels = own_channels if channels is None else channels
@@ -62,24 +78,33 @@ def load(
         raise ValueError(f"size must be a whole number from 8 to 512 pixels, got {size!r}.")
     if channels not in (1, 3):
         raise ValueError(f"channels must be 1 (grey) or 3 (colour), got {channels!r}.")
-    parts, classes, origin = read_folder(Path(name), size, channels, seed) if is_folder(name) else named(name, seed)
-    images, labels = parts["train"]
-    if limit is not None:
-        if not isinstance(limit, int) or not len(classes) <= limit <= len(labels):
-            raise ValueError(
-                f"limit must be a whole number from {len(classes)}, one image a class, to {len(labels)}, "
-                f"all training images of {name}, got {limit!r}."
-            )
-        kept = stratified(labels, limit)
-        parts["train"] = images[kept], labels[kept]
-    resized = {part: resize(recolour(images, channels), size) for part, (images, _) in parts.items()}
+    parts, classes, origin = named(name, seed)
+    resized = {part: resize(recolour(images, channels), size).contiguous() for part, (images, _) in parts.items()}
     mean, std = channel_statistics(resized["train"])
-    train, val, test = (Split(resized[part].contiguous(), parts[part][1], mean, std) for part in SHARES)
-    source = (
-        f"{name}: {origin}; {len(train):,} train · {len(val):,} val · {len(test):,} test, "
-        f"{size}×{size}, {'grey' if channels == 1 else 'colour'}, seed {seed}"
-    )
-    return Data(str(name), train, val, test, classes, source)
+    train, val, test = (Split(resized[part], parts[part][1], mean, std) for part in SHARES)
+    numbers = " · ".join(f"{len(split):,} {part}" for part, split in zip(SHARES, (train, val, test), strict=True))
+    source = f"{name}: {origin}; {numbers}, {size}×{size}, {'grey' if channels == 1 else 'colour'}, seed {seed}"
+    data = Data(str(name), train, val, test, classes, source)
+    return data if limit is None else fewer(data, limit)
+
+
+def fewer(data: Data, limit: int) -> Data:
+    """The data set with `limit` training images, and the normalisation that follows from these.
+
+    Raises:
+        ValueError: not one image a class, or more than there are.
+    """
+    if not isinstance(limit, int) or not len(data.classes) <= limit <= len(data.train):
+        raise ValueError(
+            f"limit must be a whole number from {len(data.classes)}, one image a class, to {len(data.train)}, "
+            f"all training images of {data.name}, got {limit!r}."
+        )
+    train = data.train.subset(stratified(data.train.labels, limit))
+    mean, std = channel_statistics(train.images)
+    parts = {"train": train, "val": data.val, "test": data.test}
+    normed = {part: replace(split, mean=mean, std=std) for part, split in parts.items()}
+    source = data.source.replace(f"{len(data.train):,} train", f"{limit:,} train")
+    return replace(data, **normed, source=source)
 
 
 def named(name: str | Path, seed: int) -> tuple[Parts, tuple[str, ...], str]:
@@ -96,24 +121,6 @@ def named(name: str | Path, seed: int) -> tuple[Parts, tuple[str, ...], str]:
         return parts | cut(*parts["train"], seed, shares=SHARES_OF_TRAIN), classes, origin
     images, labels, classes, origin = LOADERS[str(name)]()
     return cut(images, labels, seed, shares=SHARES), classes, origin
-
-
-def read_folder(path: Path, size: int, channels: int, seed: int) -> tuple[Parts, tuple[str, ...], str]:
-    """The same of a folder. A tenth of `train` becomes `val` where the folder has none.
-
-    Raises:
-        DatasetUnavailable: no such folder, or no pictures in it.
-        ValueError: a file is no picture, or `train` comes without `test`.
-    """
-    listings, classes = list_folder(path.expanduser())
-    read = {part: read_pictures(listing, size=size, channels=channels) for part, listing in listings.items()}
-    if "" not in read and "test" not in read:
-        raise ValueError(f"{path} has a folder train but none called test: add test/CLASS/FILE.jpg.")
-    if "" in read:
-        read = cut(*read[""], seed, shares=SHARES)
-    elif "val" not in read:
-        read |= cut(*read["train"], seed, shares=SHARES_OF_TRAIN)
-    return read, classes, "your own pictures"
 
 
 def cut(images: Tensor, labels: Tensor, seed: int, *, shares: Mapping[str, float]) -> Parts:
@@ -157,36 +164,6 @@ def parse_bytes(text: bytes) -> NDArray[np.uint8]:
 
 
 LOADERS: dict[str, Callable[[], tuple[Tensor, Tensor, tuple[str, ...], str]]] = {"mnist5k": read_mnist5k}
-
-
-def split_indices(labels: Tensor, seed: int, *, shares: Mapping[str, float] = SHARES) -> dict[str, Tensor]:
-    """Shuffled, stratified indices of each part: `{"train": (N₁,), "val": (N₂,), "test": (N₃,)}`."""
-    generator = torch.Generator().manual_seed(seed)
-    order = torch.randperm(len(labels), generator=generator)
-    parts: dict[str, list[Tensor]] = {part: [] for part in shares}
-    for label in labels.unique():
-        members = order[labels[order] == label]
-        start, share = 0, 0.0
-        for part in shares:
-            share += shares[part]
-            stop = round(share * len(members))
-            parts[part].append(members[start:stop])
-            start = stop
-    return {part: order_of(torch.cat(members), generator) for part, members in parts.items()}
-
-
-def order_of(indices: Tensor, generator: torch.Generator) -> Tensor:
-    """The same indices in random order."""
-    return indices[torch.randperm(len(indices), generator=generator)]
-
-
-def stratified(labels: Tensor, count: int) -> Tensor:
-    """Indices of `count` labels in their order, of every class as many (one more of some if it does not divide)."""
-    rank = torch.empty_like(labels)  # 0 for the first of its class, 1 for the second, …
-    for label in labels.unique():
-        members = labels == label
-        rank[members] = torch.arange(int(members.sum()))
-    return rank.argsort(stable=True)[:count].sort().values
 
 
 def recolour(images: Tensor, channels: int) -> Tensor:

@@ -3,10 +3,13 @@
 60,000 images of 32×32 in colour take 184 MB; there is no need for files, workers or a Dataset class.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+
+SHARES = {"train": 0.7, "val": 0.1, "test": 0.2}  # of each class; 3,500, 500 and 1,000 of 5,000
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +73,7 @@ class Data:
         test: to report on, once.
         classes: the label's names, in the order of the labels.
         source: one line that says what was really loaded, and from where.
+        notes: what to know before trusting a result, a line each: files that were skipped, pictures in two parts.
 
     Raises:
         ValueError: a label lies outside the classes.
@@ -81,6 +85,7 @@ class Data:
     test: Split
     classes: tuple[str, ...]
     source: str
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for part in ("train", "val", "test"):
@@ -107,8 +112,48 @@ def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, 
     values = torch.arange(256, dtype=torch.float64) / 255
     means, stds = [], []
     for channel in images.unbind(dim=1):
-        shares = torch.bincount(channel.flatten(), minlength=256).double() / channel.numel()
+        counts = sum(torch.bincount(some.flatten(), minlength=256) for some in channel.split(1024))  # bounded memory
+        shares = torch.as_tensor(counts).double() / channel.numel()
         mean = (shares * values).sum()
         means.append(float(mean))
         stds.append(max(float((shares * (values - mean) ** 2).sum().sqrt()), 1e-3))  # a blank channel has none
     return tuple(means), tuple(stds)
+
+
+def split_indices(labels: Tensor, seed: int, *, shares: Mapping[str, float] = SHARES) -> dict[str, Tensor]:
+    """Shuffled, stratified indices of each part: `{"train": (N₁,), "val": (N₂,), "test": (N₃,)}`."""
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(len(labels), generator=generator)
+    parts: dict[str, list[Tensor]] = {part: [] for part in shares}
+    for label in labels.unique():
+        members = order[labels[order] == label]
+        start, share = 0, 0.0
+        for part in shares:
+            share += shares[part]
+            stop = round(share * len(members))
+            parts[part].append(members[start:stop])
+            start = stop
+    return {part: order_of(torch.cat(members), generator) for part, members in parts.items()}
+
+
+def order_of(indices: Tensor, generator: torch.Generator) -> Tensor:
+    """The same indices in random order."""
+    return indices[torch.randperm(len(indices), generator=generator)]
+
+
+def stratified(labels: Tensor, count: int) -> Tensor:
+    """Indices of `count` labels in their order, of every class as many (one more of some if it does not divide)."""
+    rank = torch.empty_like(labels)  # 0 for the first of its class, 1 for the second, …
+    for label in labels.unique():
+        members = labels == label
+        rank[members] = torch.arange(int(members.sum()))
+    return rank.argsort(stable=True)[:count].sort().values
+
+
+def recolour(images: Tensor, channels: int) -> Tensor:
+    """Uint8 images `(N, 1 or 3, H, W)` with 1 or 3 channels: grey is the luma of ITU-R BT.601, as in Pillow."""
+    if channels == images.shape[1] or channels == 3:
+        return images.expand(-1, channels, -1, -1)
+    weights = torch.tensor([19595, 38470, 7471]).view(3, 1, 1)  # 0.299, 0.587, 0.114 of 2¹⁶
+    grey = [((part.int() * weights).sum(dim=1, keepdim=True) + 2**15) // 2**16 for part in images.split(4096)]
+    return torch.cat([part.byte() for part in grey])

@@ -1,0 +1,262 @@
+"""A folder of pictures becomes a data set, once decoded, and says what it left out."""
+
+import shutil
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from resnet_edu import data
+from resnet_edu.data import folder as module
+from resnet_edu.data.folder import list_folder
+from resnet_edu.data.pictures import View
+from resnet_edu.data.split import channel_statistics
+from resnet_edu.errors import DatasetUnavailable, UnreadablePicture
+
+CLASSES = ("cat", "dog", "emu")
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("RESNET_EDU_DATA", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def noise(seed: int, size: tuple[int, int] = (20, 16)) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (*size[::-1], 3), dtype=np.uint8))
+
+
+def fill(root: Path, counts: dict[str, int], *, first: int = 0) -> Path:
+    """Lossless noise, a different picture in every file."""
+    for number, (name, count) in enumerate(counts.items()):
+        (root / name).mkdir(parents=True)
+        for index in range(count):
+            noise(first + 1000 * number + index).save(root / name / f"{index:03}.png")
+    return root
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    return fill(tmp_path / "pets", dict.fromkeys(CLASSES, 10))
+
+
+# Oracle: each file read by itself
+
+
+def test_every_image_is_that_of_a_file_with_its_class(pictures: Path) -> None:
+    loaded = data.load(pictures, size=(20, 16))
+    assert loaded.classes == CLASSES
+    expected = Counter()
+    for label, name in enumerate(CLASSES):
+        for path in (pictures / name).iterdir():
+            expected[np.asarray(Image.open(path)).transpose(2, 0, 1).tobytes(), label] += 1
+    splits = (loaded.train, loaded.val, loaded.test)
+    found = Counter(
+        (image.numpy().tobytes(), int(label))
+        for split in splits
+        for image, label in zip(split.images, split.labels, strict=True)
+    )
+    assert found == expected
+    for split, count in zip(splits, (7, 1, 2), strict=True):
+        assert torch.bincount(split.labels).tolist() == [count] * 3
+    assert (loaded.train.mean, loaded.train.std) == channel_statistics(loaded.train.images.clone())
+    assert loaded.val.mean == loaded.test.mean == loaded.train.mean
+
+
+def test_a_view_is_used_for_every_picture(pictures: Path) -> None:
+    loaded = data.load(pictures, size=(12, 10), channels=1, crop="center")
+    view = View(12, 10, channels=1, crop="center")
+    listed, _, _ = list_folder(pictures)
+    expected = {view.of(pictures / each.name).transpose(2, 0, 1).tobytes() for each in listed}
+    assert {image.numpy().tobytes() for image in loaded.train.images} <= expected
+    assert loaded.train.images.shape[1:] == (1, 10, 12)
+
+
+# Structure
+
+
+def test_train_and_test_stay_what_they_are(tmp_path: Path) -> None:
+    root = tmp_path / "divided"
+    fill(root / "train", {"cat": 10, "dog": 20})
+    fill(root / "test", {"cat": 3, "dog": 4}, first=5000)
+    loaded = data.load(root, size=16)
+    assert [len(split) for split in (loaded.train, loaded.val, loaded.test)] == [27, 3, 7]
+    fill(root / "val", {"cat": 2, "dog": 1}, first=9000)
+    loaded = data.load(root, size=16)
+    assert [len(split) for split in (loaded.train, loaded.val, loaded.test)] == [30, 3, 7]
+    assert str(root) in loaded.source
+    assert "30 train · 3 val · 7 test, 16×16, colour, crop none, seed 0" in loaded.source
+    assert loaded.notes == ()
+
+
+def test_the_split_follows_the_seed(pictures: Path) -> None:
+    one, same, other = (data.load(pictures, size=16, seed=seed).train.images for seed in (1, 1, 2))
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+
+
+def test_a_limit_keeps_as_many_of_each_class(pictures: Path) -> None:
+    loaded = data.load(pictures, size=16, limit=6)
+    assert torch.bincount(loaded.train.labels).tolist() == [2, 2, 2]
+    assert loaded.train.mean == channel_statistics(loaded.train.images)[0]
+    assert "6 train · 3 val" in loaded.source
+
+
+def test_pictures_are_decoded_once(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = data.load(pictures, size=16)
+    monkeypatch.setattr(View, "of", lambda *_: pytest.fail("decoded again"))
+    again = data.load(pictures, size=16)
+    assert torch.equal(again.train.images, first.train.images)
+    assert again.source == first.source
+
+
+@pytest.mark.parametrize("change", ["new", "gone", "other"])
+def test_a_changed_folder_is_read_anew(pictures: Path, change: str) -> None:
+    before = data.load(pictures, size=16)
+    path = pictures / "cat" / ("new.png" if change == "new" else "000.png")
+    if change == "gone":
+        path.unlink()
+    else:
+        noise(77).save(path)
+    after = data.load(pictures, size=16)
+    count = {"new": 31, "gone": 29, "other": 30}[change]
+    assert sum(len(split) for split in (after.train, after.val, after.test)) == count
+    everything = [torch.cat([part.images for part in (each.train, each.val, each.test)]) for each in (before, after)]
+    assert everything[0].sum() != everything[1].sum()
+
+
+def test_the_images_can_be_changed_and_the_cache_does_not_notice(pictures: Path) -> None:
+    loaded = data.load(pictures, size=16)
+    original = loaded.train.images.clone()
+    loaded.train.images.zero_()
+    assert torch.equal(data.load(pictures, size=16).train.images, original)
+
+
+def test_what_is_no_picture_is_skipped_and_named(pictures: Path) -> None:
+    (pictures / "cat" / "readme.txt").write_text("cats")
+    (pictures / "cat" / ".hidden").write_text("not seen")
+    (pictures / "dog" / "more").mkdir()
+    (pictures / "emu" / "broken.jpg").write_bytes(b"\xff\xd8\xff not a picture")
+    noise(0, (300, 300)).save(pictures / "emu" / "big.bmp")
+    loaded = data.load(pictures, size=16, max_megabytes=0.2)
+    assert sum(len(split) for split in (loaded.train, loaded.val, loaded.test)) == 30
+    assert loaded.source.endswith("; 4 files skipped")
+    assert loaded.notes[0] == "4 files were skipped:"
+    listed = "\n".join(loaded.notes)
+    assert "cat/readme.txt: not a picture, by its ending" in listed
+    assert "dog/more: not a picture, by its ending" in listed
+    assert "emu/broken.jpg: no picture in a format" in listed
+    assert "emu/big.bmp: 0.3 MB, at most 0.2 are allowed" in listed
+
+
+def test_strict_refuses_what_would_be_skipped(pictures: Path) -> None:
+    (pictures / "emu" / "broken.jpg").write_bytes(b"\xff\xd8\xff not a picture")
+    with pytest.raises(UnreadablePicture, match=r"broken\.jpg cannot be read: no picture"):
+        data.load(pictures, size=16, strict=True)
+    (pictures / "emu" / "broken.jpg").rename(pictures / "emu" / "broken.txt")
+    with pytest.raises(UnreadablePicture, match=r"broken\.txt cannot be read: its ending"):
+        data.load(pictures, size=16, strict=True)
+
+
+def test_a_picture_in_two_parts_is_reported(tmp_path: Path) -> None:
+    root = tmp_path / "leaking"
+    fill(root / "train", {"cat": 10, "dog": 10})
+    fill(root / "test", {"cat": 5, "dog": 5}, first=5000)
+    smooth = noise(3, (6, 5)).resize((90, 70))
+    smooth.save(root / "train" / "cat" / "original.png")
+    smooth.resize((60, 44)).save(root / "test" / "cat" / "smaller.jpg", quality=60)
+    notes = data.load(root, size=32).notes
+    assert notes[0] == "1 pictures seem to stand in two parts:"
+    assert notes[1] in [
+        f"  train/cat/original.png ({part}) and test/cat/smaller.jpg (test)" for part in ("train", "val")
+    ]
+
+
+def test_long_lists_are_cut(pictures: Path) -> None:
+    for index in range(40):
+        (pictures / "cat" / f"{index}.txt").touch()
+    notes = data.load(pictures, size=16).notes
+    assert notes[-1] == "  … and 20 more"
+    assert len(notes) == 22
+
+
+def test_several_at_once_find_the_same(pictures: Path) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        loaded = list(pool.map(lambda _: data.load(pictures, size=16), range(4)))
+    assert all(torch.equal(each.test.images, loaded[0].test.images) for each in loaded)
+
+
+def test_a_reading_that_was_broken_off_is_done_again(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "across_parts", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            data.load(pictures, size=16)
+    assert len(data.load(pictures, size=16).test) == 6
+
+
+@pytest.mark.slow
+def test_thousands_of_files_are_quick_the_second_time(tmp_path: Path) -> None:
+    picture = noise(0, (32, 32))
+    picture.save(tmp_path / "one.png")
+    content = (tmp_path / "one.png").read_bytes()
+    for name in CLASSES:
+        (tmp_path / "many" / name).mkdir(parents=True)
+        for index in range(1500):
+            (tmp_path / "many" / name / f"{index}.png").write_bytes(content)
+    data.load(tmp_path / "many", size=32)
+    started = time.process_time()
+    again = data.load(tmp_path / "many", size=32)
+    assert time.process_time() - started < 1
+    assert len(again.train) == 3150
+
+
+# Bad input
+
+
+def test_folders_that_are_no_data_set(tmp_path: Path, pictures: Path) -> None:
+    with pytest.raises(DatasetUnavailable, match=r"There is no folder .*nowhere"):
+        data.load(tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DatasetUnavailable, match=r"empty holds no pictures\. Expected empty/CLASS"):
+        data.load(tmp_path / "empty")
+    (pictures / "fox").mkdir()
+    with pytest.raises(ValueError, match="no picture to train on of fox"):
+        data.load(pictures, size=16)
+    fill(tmp_path / "few", {"a": 2, "b": 2})
+    with pytest.raises(ValueError, match="few has too few pictures: none is left for test"):
+        data.load(tmp_path / "few", size=16)
+    fill(tmp_path / "half" / "train", {"a": 8})
+    with pytest.raises(ValueError, match="none called test"):
+        data.load(tmp_path / "half")
+    fill(tmp_path / "half" / "test", {"a": 8, "b": 8})
+    with pytest.raises(ValueError, match="differ in their classes: b"):
+        data.load(tmp_path / "half")
+
+
+@pytest.mark.parametrize("options", [{"size": 4}, {"size": (16, 4)}, {"channels": 2}, {"crop": "left"}, {"limit": 1}])
+def test_impossible_options_are_refused(pictures: Path, options: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"got \(?(4|2|1|'left')"):
+        data.load(pictures, **options)  # type: ignore[arg-type]
+
+
+def test_options_of_folders_are_for_folders() -> None:
+    with pytest.raises(ValueError, match="are for folders, and 'mnist5k' is none"):
+        data.load("mnist5k", crop="center")
+
+
+def test_a_cache_that_cannot_be_written(pictures: Path, cache: Path) -> None:
+    cache.write_text("a file where the folder should be")
+    with pytest.raises(DatasetUnavailable, match="set RESNET_EDU_DATA to a folder you may write"):
+        data.load(pictures, size=16)
+
+
+def test_a_full_disk(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage(pictures)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(DatasetUnavailable, match=r"No space left on device.*set RESNET_EDU_DATA"):
+        data.load(pictures, size=16)
