@@ -15,7 +15,6 @@ from resnet_edu.data import photos
 from resnet_edu.data.pictures import View, centre_box, read_photo
 from resnet_edu.errors import UnreadablePicture
 
-
 BILINEAR = InterpolationMode.BILINEAR
 
 
