@@ -9,6 +9,9 @@ from .lesson_00 import check_first_answer
 from .lesson_01_conv2d import check_conv2d
 from .lesson_01_lenet import check_lenet5
 from .lesson_01_sizes import check_output_size, check_shape_walk
+from .lesson_02_alexnet import check_alexnet
+from .lesson_02_augment import check_crop, check_flip
+from .lesson_02_counts import check_linear_parameters, check_top_k_error
 from .lesson_03_block import check_vgg_block
 from .lesson_03_head import check_cheap_head
 from .lesson_03_memory import check_activation_bytes
@@ -30,10 +33,18 @@ from .lesson_07_basic import check_basic_block, check_projection_block
 from .lesson_07_bottleneck import check_bottleneck
 from .lesson_07_option_a import check_option_a
 from .lesson_07_preactivation import check_preactivation
+from .lesson_08_heads import check_multi_head_loss
+from .lesson_08_resnet34 import check_resnet34
+from .lesson_08_stage import check_stage
+from .lesson_08_weights import check_load_trunk
 from .lesson_09_bottleneck import check_bottleneck_parameters
 from .lesson_09_budget import check_choose_net
 from .lesson_09_keras import check_keras_count
 from .lesson_09_layers import check_count_layers
+from .lesson_11_grad_cam import check_grad_cam
+from .lesson_11_integrated import check_integrated_gradients
+from .lesson_11_pick_layer import check_pick_layer
+from .lesson_11_rank import check_rank_correlation
 from .progress_table import Progress, collect
 from .result import CheckResult
 from .runner import REGISTRY
@@ -41,34 +52,47 @@ from .runner import REGISTRY
 __all__ = [
     "CheckResult",
     "check_activation_bytes",
+    "check_alexnet",
     "check_average_head",
     "check_backprop",
     "check_basic_block",
     "check_bottleneck",
     "check_bottleneck_parameters",
-    "check_choose_net",
     "check_branch_cost",
     "check_cheap_head",
+    "check_choose_net",
     "check_clip",
     "check_conv2d",
     "check_count_layers",
+    "check_crop",
     "check_first_answer",
+    "check_flip",
+    "check_grad_cam",
     "check_he_std",
     "check_identity_extension",
-    "check_keras_count",
     "check_inception",
+    "check_integrated_gradients",
+    "check_keras_count",
     "check_lenet5",
+    "check_linear_parameters",
+    "check_load_trunk",
     "check_mix_pixels",
+    "check_multi_head_loss",
     "check_option_a",
     "check_output_size",
+    "check_pick_layer",
     "check_plain_block",
     "check_preactivation",
     "check_projection_block",
+    "check_rank_correlation",
     "check_read_curves",
     "check_receptive_field",
     "check_repair",
+    "check_resnet34",
     "check_shape_walk",
+    "check_stage",
     "check_standstill",
+    "check_top_k_error",
     "check_total_loss",
     "check_vgg_block",
     "progress",
