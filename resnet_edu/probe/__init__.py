@@ -2,20 +2,24 @@
 
 `summary` says what each layer costs, `receptive_field` what it sees, `activations` and `forward_statistics` what
 it puts out, `gradient_norms` what it learns from, `layer_signals` both along a deep stack; `input_output_gradients`
-and `autocorrelation` measure how gradients shatter, `loss_surface` the loss around the weights.
+and `autocorrelation` measure how gradients shatter, `loss_surface` the loss around the weights;
+`grad_cam`, `integrated_gradients` and `occlusion` say where in an image the evidence is.
 """
 
 from .activations import LayerStatistics, activations, forward_statistics
+from .attribution import Integrated, grad_cam, integrated_gradients, occlusion
 from .flow import Flow, residual_flow
 from .gradients import LayerGradient, autocorrelation, gradient_norms, input_output_gradients
 from .landscape import Slice, Surface, loss_slice, loss_surface, random_direction
 from .layer_signals import LayerSignals, factor_per_layer, layer_signals
+from .rank import rank_correlation
 from .receptive import MeasuredField, ReceptiveField, measured_receptive_field, receptive_field
 from .removal import block_removal, removable_blocks, without_blocks
 from .summary import LayerSummary, Summary, summary
 
 __all__ = [
     "Flow",
+    "Integrated",
     "LayerGradient",
     "LayerSignals",
     "LayerStatistics",
@@ -30,13 +34,17 @@ __all__ = [
     "block_removal",
     "factor_per_layer",
     "forward_statistics",
+    "grad_cam",
     "gradient_norms",
     "input_output_gradients",
+    "integrated_gradients",
     "layer_signals",
     "loss_slice",
     "loss_surface",
     "measured_receptive_field",
+    "occlusion",
     "random_direction",
+    "rank_correlation",
     "receptive_field",
     "removable_blocks",
     "residual_flow",

@@ -1,0 +1,216 @@
+"""Where in the picture is the evidence? Three answers, each captum's behind a function that leaves the model alone.
+
+Grad-CAM: Selvaraju et al. 2016, https://arxiv.org/abs/1610.02391. Integrated Gradients: Sundararajan et al. 2017,
+https://arxiv.org/abs/1703.01365. Occlusion: Zeiler, Fergus 2013, https://arxiv.org/abs/1311.2901, section 4.2.
+"""
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import UnknownName
+from .activations import one_tensor
+from .untouched import eval_mode, kept_randomness
+
+#: Images that go through the network at once; more only cost memory.
+BATCH = 32
+
+
+class Integrated(NamedTuple):
+    """What `integrated_gradients` found.
+
+    `attribution` is `(N, C, H, W)`, in units of the logit; `error`, `(N,)`, is how far its sum misses the
+    difference between the logits of image and baseline. A perfect integral has the error 0.
+    """
+
+    attribution: Tensor
+    error: Tensor
+
+
+def grad_cam(
+    model: nn.Module, images: Tensor, target: int | Sequence[int], *, layer: str = "layer4", relu: bool = True
+) -> Tensor:
+    """Grad-CAM: a layer's maps, weighted by their mean gradient, summed, cut at zero, enlarged to the image's side.
+
+    The enlarging is bilinear and adds nothing: the map is as fine as the layer's, for example 2×2 in the last
+    stage of a ResNet-18 that sees 64 pixels. captum applies no ReLU unless told to, and enlarges to the nearest
+    neighbour; here both are as in the paper.
+
+    Args:
+        model: returns logits `(N, classes)`. Runs in eval mode and is left as it was.
+        images: normalised, `(N, C, H, W)`.
+        target: the class asked about, one for all images or one each.
+        layer: name as in `model.named_modules()`; puts out `(N, channels, h, w)`.
+        relu: keep only what speaks for the class.
+
+    Returns:
+        `(N, H, W)`, in units of logit times activation.
+
+    Raises:
+        UnknownName: a layer the model does not have.
+        ValueError: images, targets or layer of another kind.
+    """
+    from captum.attr import LayerAttribution, LayerGradCam
+
+    known = {name: module for name, module in model.named_modules() if name}
+    if layer not in known:
+        raise UnknownName("layer", layer, known)
+    with undisturbed(model, images, target) as (x, classes):
+        needs_maps(model, x, layer, known[layer])
+        small = LayerGradCam(model, known[layer]).attribute(x, target=classes, relu_attributions=relu)
+        large = LayerAttribution.interpolate(small, tuple(x.shape[2:]), interpolate_mode="bilinear")
+    return large.detach()[:, 0]  # (N, H, W)
+
+
+def integrated_gradients(
+    model: nn.Module,
+    images: Tensor,
+    target: int | Sequence[int],
+    *,
+    baseline: Tensor | float = 0.0,
+    steps: int = 50,
+) -> Integrated:
+    """Integrated Gradients: the mean gradient on the way from a baseline to the image, times that way.
+
+    The integral is a sum over the middles of `steps` equal pieces (the midpoint rule).
+
+    Args:
+        model: returns logits `(N, classes)`. Runs in eval mode and is left as it was.
+        images: normalised, `(N, C, H, W)`.
+        target: the class asked about, one for all images or one each.
+        baseline: where the way begins, a number or a tensor that can be spread to the shape of `images`. In normalised
+            images 0 is the mean colour of the training set.
+        steps: pieces of the way; each costs a pass forward and back.
+
+    Raises:
+        ValueError: images or targets of another kind, a baseline of another shape, fewer than one step.
+    """
+    from captum.attr import IntegratedGradients
+
+    if steps < 1:
+        raise ValueError(f"steps must be 1 or more, got {steps}.")
+    with undisturbed(model, images, target) as (x, classes):
+        start = spread(baseline, x)
+        attribution, error = IntegratedGradients(model).attribute(
+            x, start, target=classes, n_steps=steps, method="riemann_middle", internal_batch_size=max(BATCH, len(x)),
+            return_convergence_delta=True,
+        )  # fmt: skip
+    return Integrated(attribution.detach(), error.detach().to(attribution.dtype))
+
+
+def occlusion(
+    model: nn.Module,
+    images: Tensor,
+    target: int | Sequence[int],
+    *,
+    window: int = 16,
+    stride: int = 8,
+    baseline: Tensor | float = 0.0,
+) -> Tensor:
+    """Occlusion: how much the logit falls when a square is covered; where squares overlap, the mean.
+
+    Needs no gradients, so it works on anything that answers. (H / stride) · (W / stride) passes forward.
+
+    Args:
+        model: returns logits `(N, classes)`. Runs in eval mode and is left as it was.
+        images: normalised, `(N, C, H, W)`.
+        target: the class asked about, one for all images or one each.
+        window: side of the square, in pixels.
+        stride: from one square to the next, in pixels; at most `window`, or pixels are left out.
+        baseline: what covers, as for `integrated_gradients`.
+
+    Returns:
+        `(N, H, W)`, in units of the logit. Positive: covering this place costs the class evidence.
+
+    Raises:
+        ValueError: images or targets of another kind, a window that does not fit.
+    """
+    from captum.attr import Occlusion
+
+    with undisturbed(model, images, target) as (x, classes), torch.no_grad():
+        channels, side = x.shape[1], min(x.shape[2:])
+        if not 1 <= stride <= window <= side:
+            raise ValueError(f"Got window={window} and stride={stride}; expected 1 ≤ stride ≤ window ≤ {side}.")
+        found = Occlusion(model).attribute(
+            x, (channels, window, window), (channels, stride, stride), spread(baseline, x), target=classes,
+            perturbations_per_eval=max(1, BATCH // len(x)),
+        )  # fmt: skip
+    return found.detach()[:, 0]  # equal in all channels, which are covered together
+
+
+@contextmanager
+def undisturbed(model: nn.Module, images: Tensor, target: int | Sequence[int]) -> Iterator[tuple[Tensor, int | Tensor]]:
+    """A copy of the images that takes gradients, and the targets; the model in eval mode, as before afterwards.
+
+    Weights keep their `.grad`, since captum asks for the gradients of inputs and layers only.
+
+    Raises:
+        ValueError: images that are no batch, or targets that do not fit the images or the logits.
+    """
+    if images.ndim != 4 or len(images) == 0 or not images.is_floating_point():
+        raise ValueError(
+            f"Got images of shape {tuple(images.shape)} and type {images.dtype}; expected a batch of normalised images "
+            "(N, C, H, W). Write image[None] for a single one."
+        )
+    with torch.inference_mode(False), torch.enable_grad(), eval_mode(model), kept_randomness(images.device):
+        x = images.detach().clone().requires_grad_()
+        classes = fitting(target, model, x)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*(did not already require gradients|backward hooks on ReLU)")
+            yield x, classes
+
+
+def fitting(target: int | Sequence[int], model: nn.Module, x: Tensor) -> int | Tensor:
+    """The targets as captum takes them.
+
+    Raises:
+        ValueError: the model puts out no logits `(N, classes)`, or the targets are not class numbers of its.
+    """
+    with torch.no_grad():
+        logits = one_tensor("the model", model, model(x))
+    wanted = [target] if isinstance(target, int) else [int(number) for number in target]
+    if logits.ndim != 2 or any(not 0 <= number < logits.shape[1] for number in wanted):
+        raise ValueError(f"Got target={target!r}; the logits have the shape {tuple(logits.shape)}, (N, classes).")
+    if isinstance(target, int):
+        return target
+    if len(wanted) != len(x):
+        raise ValueError(f"Got {len(wanted)} targets for {len(x)} images; expected one for all or one each.")
+    return torch.tensor(wanted, device=x.device)
+
+
+def needs_maps(model: nn.Module, x: Tensor, name: str, layer: nn.Module) -> None:
+    """Make sure that a layer puts out maps.
+
+    Raises:
+        ValueError: it puts out something else than `(N, channels, h, w)`.
+    """
+    shapes: list[tuple[int, ...]] = []
+    handle = layer.register_forward_hook(lambda module, _, out: shapes.append(one_tensor(name, module, out).shape))
+    try:
+        with torch.no_grad():
+            model(x[:1])
+    finally:
+        handle.remove()
+    if not shapes or len(shapes[0]) != 4:
+        got = f"puts out the shape {tuple(shapes[0])}" if shapes else "does not run"
+        raise ValueError(f"Layer {name!r} {got}; Grad-CAM needs maps (N, channels, h, w), for example those of layer4.")
+
+
+def spread(baseline: Tensor | float, x: Tensor) -> Tensor:
+    """The baseline in the shape of the images.
+
+    Raises:
+        ValueError: it cannot be spread to that shape.
+    """
+    start = torch.as_tensor(baseline, dtype=x.dtype, device=x.device).detach()
+    try:
+        return start.expand(x.shape).clone()
+    except RuntimeError:
+        raise ValueError(
+            f"Got a baseline of shape {tuple(start.shape)} for images of shape {tuple(x.shape)}; expected a number or "
+            "a tensor that can be spread to that shape."
+        ) from None
