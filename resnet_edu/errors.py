@@ -32,3 +32,7 @@ class UnreadablePicture(ValueError):
     def __init__(self, path: object, reason: str) -> None:
         self.reason = reason
         super().__init__(f"{path} cannot be read: {reason}.")
+
+
+class StopTraining(Exception):
+    """Raised by a callback of `fit` to end the run after this epoch. No error: the run counts as finished."""

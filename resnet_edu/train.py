@@ -15,13 +15,14 @@ from torch import Tensor, nn, optim
 from torch.nn import functional as F
 
 from . import runtime
+from .checkpoint import Checkpoint
 from .config import TrainConfig, schedule
 from .data.batches import steps_per_epoch, training_batches
 from .data.split import Data
-from .errors import LossNotFinite
+from .errors import LossNotFinite, StopTraining
 from .history import Epoch, History
 from .metrics import evaluate, evaluation_mode, logits_of, the_logits
-from .models.head_and_backbone import training_mode
+from .models.head_and_backbone import head_of, training_mode
 
 #: Called after every epoch with its record and the model: to save, to plot, to stop (raise KeyboardInterrupt).
 Callback = Callable[[Epoch, nn.Module], None]
@@ -37,6 +38,7 @@ def fit(
     *,
     loss: Loss | None = None,
     callbacks: Sequence[Callback] = (),
+    checkpoint: Checkpoint | None = None,
 ) -> History:
     """Train a network on `data.train` and measure it on `data.test` after every epoch.
 
@@ -50,7 +52,8 @@ def fit(
         config: all options of the run; `TrainConfig()` by default.
         loss: maps `(outputs, labels)` to a scalar; by default the cross-entropy, with the config's label
             smoothing. Errors and test loss (a cross-entropy) are always those of the logits or the first head.
-        callbacks: called after each epoch with `(epoch, model)`.
+        callbacks: called after each epoch with `(epoch, model)`; one may raise `StopTraining`.
+        checkpoint: where the run is kept after each epoch, and from where it goes on if there is something.
 
     Returns:
         The history; after an interrupt (Ctrl-C, the stop button) the epochs that were finished.
@@ -72,9 +75,9 @@ def fit(
     optimizer = make_optimizer(model, config)
     steps = steps_per_epoch(len(train), config.batch_size)
     rate_at = schedule(config, steps)
-    history = History()
+    history = checkpoint.restore(model, optimizer, generator) if checkpoint else History()
     try:
-        for epoch in progress(range(1, config.epochs + 1), f"train on {data.name}"):
+        for epoch in progress(range(len(history) + 1, config.epochs + 1), f"train on {data.name}"):
             training_mode(model)  # all but what is frozen
             loss_sum, wrong, seen, rate, started = 0.0, 0, 0, 0.0, time.perf_counter()
             batches = training_batches(train, config.batch_size, augment=config.augment, generator=generator)
@@ -105,10 +108,14 @@ def fit(
                 images_per_second=seen / seconds,
             )
             history.epochs.append(record)
+            if checkpoint:
+                checkpoint.save(model, optimizer, generator, history)
             for callback in callbacks:
                 callback(record, model)
     except KeyboardInterrupt:
         history.interrupted = True
+    except StopTraining:
+        pass  # a callback has seen enough
     finally:
         model.eval()
     return history
@@ -118,22 +125,33 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> optim.Optimizer:
     """The optimizer named in the config, for all weights that are not frozen.
 
     Raises:
-        ValueError: all of them are frozen.
+        ValueError: all of them are frozen, or there is a `backbone_lr` and no head.
     """
-    weights = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    if not weights:
-        raise ValueError("The model has no trainable parameters: every one has requires_grad=False.")
+    groups = parameter_groups(model, config)
     fused = config.fused and runtime.device().type in ("cpu", "cuda")
     common = {"lr": config.lr, "weight_decay": config.weight_decay, "fused": fused}
     if config.optimizer == "sgd":
-        return optim.SGD(weights, momentum=config.momentum, **common)
-    return {"adam": optim.Adam, "adamw": optim.AdamW}[config.optimizer](weights, **common)
+        return optim.SGD(groups, momentum=config.momentum, **common)
+    return {"adam": optim.Adam, "adamw": optim.AdamW}[config.optimizer](groups, **common)
+
+
+def parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
+    """One group, or head and backbone where these have different rates; `share` is a group's share of the rate."""
+    weights = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    if not weights:
+        raise ValueError("The model has no trainable parameters: every one has requires_grad=False.")
+    if config.backbone_lr is None:
+        return [{"params": weights, "share": 1.0}]
+    last = {id(parameter) for parameter in head_of(model)[1].parameters()}
+    head, backbone = ([w for w in weights if (id(w) in last) is within] for within in (True, False))
+    groups = [{"params": head, "share": 1.0}, {"params": backbone, "share": config.backbone_lr / config.lr}]
+    return [group for group in groups if group["params"]]
 
 
 def set_learning_rate(optimizer: optim.Optimizer, rate: float) -> None:
-    """Use `rate` for the next step."""
+    """Use `rate` for the next step, or its share of it in each group."""
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group["share"]
 
 
 def loss_for(config: TrainConfig, loss: Loss | None) -> Loss:

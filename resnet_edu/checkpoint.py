@@ -1,0 +1,115 @@
+"""Stop and go on: the whole state of a training run after an epoch, in one file, without pickle.
+
+A safetensors file holds tensors and a header of text. Weights, buffers, the optimizer's memory and the states of
+the random numbers are tensors; everything else stands in the header as JSON. The file is replaced as a whole, so
+a run that is killed at any moment finds the last finished epoch.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn, optim
+
+from .config import TrainConfig
+from .course import write_atomically
+from .errors import WrongCheckpoint
+from .history import History
+from .models.weights import load_state
+
+HEADER = "resnet_edu"
+
+
+class Checkpoint:
+    """The file in which `fit` keeps a run, to go on from there.
+
+    Args:
+        path: the file; there is none before the first epoch has ended.
+        config: of the run. A file of a run with other options is refused.
+    """
+
+    def __init__(self, path: Path, config: TrainConfig) -> None:
+        self.path = path
+        self.config = config
+
+    def history(self) -> History:
+        """The epochs that are finished, none without a file.
+
+        Raises:
+            WrongCheckpoint: the file is damaged, or belongs to a run with other options.
+        """
+        return self.read()[0] if self.path.exists() else History()
+
+    def restore(self, model: nn.Module, optimizer: optim.Optimizer, generator: torch.Generator) -> History:
+        """Put everything back as it was when the last epoch ended.
+
+        Args:
+            model: the network of the run; its weights and buffers are replaced.
+            optimizer: made for its parameters.
+            generator: of the order of the images and of augmentation. torch's own generators are set as well.
+
+        Returns:
+            The finished epochs, none without a file.
+
+        Raises:
+            WrongCheckpoint: the file is damaged, or belongs to another network or other options.
+        """
+        if not self.path.exists():
+            return History()
+        history, tensors = self.read()
+        load_state(model, {name[6:]: each for name, each in tensors.items() if name[:6] == "model."}, name="checkpoint")
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        for name, value in tensors.items():
+            kind, _, place = name.partition(".")
+            if kind == "optimizer":
+                number, _, key = place.partition(".")
+                parameter = parameters[int(number)]
+                # In the parameter's own memory format; Adam's count of steps is a single number on the CPU.
+                like = torch.empty_like(parameter) if value.shape == parameter.shape else torch.empty_like(value)
+                optimizer.state[parameter][key] = like.copy_(value)
+        generator.set_state(tensors["random.batches"])
+        torch.set_rng_state(tensors["random.cpu"])
+        if torch.cuda.is_available() and "random.cuda" in tensors:
+            torch.cuda.set_rng_state(tensors["random.cuda"])
+        return history
+
+    def save(self, model: nn.Module, optimizer: optim.Optimizer, generator: torch.Generator, history: History) -> None:
+        """Replace the file by the present state.
+
+        Raises:
+            OSError: the disk is full, or the folder cannot be written; the file of the epoch before is still there.
+        """
+        tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        for number, parameter in enumerate(parameters):
+            for key, value in optimizer.state.get(parameter, {}).items():
+                if isinstance(value, Tensor):
+                    tensors[f"optimizer.{number}.{key}"] = value
+        tensors |= {"random.batches": generator.get_state(), "random.cpu": torch.get_rng_state()}
+        if torch.cuda.is_available():
+            tensors["random.cuda"] = torch.cuda.get_rng_state()
+        header = json.dumps({"config": self.config.to_dict(), "history": history.to_json()})
+        plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+        write_atomically(self.path, save(plain, metadata={HEADER: header}))
+
+    def read(self) -> tuple[History, dict[str, Tensor]]:
+        """The file's history and tensors.
+
+        Raises:
+            WrongCheckpoint: the file is damaged, or belongs to a run with other options.
+        """
+        try:
+            with safe_open(self.path, "pt") as file:
+                header: dict[str, Any] = json.loads(file.metadata()[HEADER])
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
+            config, history = TrainConfig.from_dict(header["config"]), History.from_json(header["history"])
+        except (SafetensorError, KeyError, TypeError, ValueError) as error:
+            raise WrongCheckpoint(f"{self.path} is no checkpoint of a run, or damaged ({error}).") from error
+        if config != self.config:
+            old, new = config.to_dict(), self.config.to_dict()
+            changed = ", ".join(f"{name}: {old[name]!r} → {new[name]!r}" for name in old if old[name] != new[name])
+            raise WrongCheckpoint(f"{self.path} belongs to a run with other options ({changed}). Start a new run.")
+        return history, tensors
