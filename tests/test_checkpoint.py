@@ -26,7 +26,7 @@ def digits() -> data.Data:
     return data.load("mnist5k", size=16, limit=100)
 
 
-def network() -> nn.Module:
+def network() -> nn.Sequential:
     """Batch norm has buffers, dropout draws from torch's own generator."""
     torch.manual_seed(0)
     return nn.Sequential(
