@@ -55,7 +55,9 @@ def resnet34(
             if not index:
                 block.conv1.stride = (stride, stride)
             if block.downsample is not None:
-                block.downsample[0].stride = (stride, stride)
+                projection = block.downsample[0]
+                assert isinstance(projection, nn.Conv2d)
+                projection.stride = (stride, stride)
             x = block(x)
     return last(net.fc(reduce(x)))
 

@@ -12,6 +12,7 @@ from .family import challenge_history, stage_costs
 from .features import feature_maps
 from .flow import carry_by_depth, signal_and_gradient, signal_and_gradient_grid
 from .gradients import gradients_by_layer
+from .heads import errors_by_head, faults_by_instrument
 from .images import image_grid
 from .inception import inception_diagrams
 from .kernels import KERNELS, kernel_effect, kernel_gallery
@@ -30,6 +31,7 @@ from .race import loss_race, steps_to_reach
 from .receptive import receptive_growth, receptive_growth_grid, seen_pixels
 from .shattered import autocorrelations, gradient_series
 from .shift import error_by_shift
+from .stages import stage_table, stage_table_grid
 from .style import course_style
 from .walk import Stage, network_walk
 
@@ -54,7 +56,9 @@ __all__ = [
     "error_against_cost",
     "error_by_shift",
     "errors_by_epoch",
+    "errors_by_head",
     "errors_without",
+    "faults_by_instrument",
     "feature_maps",
     "gradient_flow",
     "gradient_flow_grid",
@@ -86,6 +90,8 @@ __all__ = [
     "signals_by_layer",
     "six_curves",
     "stage_costs",
+    "stage_table",
+    "stage_table_grid",
     "steps_to_reach",
     "votes",
     "within_budget",

@@ -8,8 +8,10 @@ from .kernel import kernel_explorer
 from .picker import model_picker
 from .receptive import receptive_explorer
 from .residual import residual_explorer
+from .stages import stage_explorer
 
 __all__ = [
+    "channel_budget",
     "depth_and_skip",
     "explorer",
     "gradient_flow",
@@ -17,4 +19,5 @@ __all__ = [
     "model_picker",
     "receptive_explorer",
     "residual_explorer",
+    "stage_explorer",
 ]
