@@ -126,7 +126,7 @@ GMACS = _table(
     TORCHVISION,
 )  # fmt: skip
 
-#: Simonyan, Zisserman 2014: table 2, and top-1 and top-5 error on the validation set at one scale (S = Q = 256, table 3).
+#: Simonyan, Zisserman 2014, table 2 and table 3: top-1 and top-5 error, validation set, one scale (S = Q = 256).
 VGG_MILLION_PARAMETERS = _table({"vgg11": 133, "vgg13": 133, "vgg16": 138, "vgg19": 144}, "million", SIMONYAN_2014)
 VGG_TOP1 = _table({"vgg11": 29.6, "vgg13": 28.7, "vgg16": 27.0, "vgg19": 27.3}, "%", SIMONYAN_2014)
 VGG_TOP5 = _table({"vgg11": 10.4, "vgg13": 9.9, "vgg16": 8.8, "vgg19": 9.0}, "%", SIMONYAN_2014)

@@ -16,6 +16,8 @@ from .shortcut_parts import convolutions, letters, need_counts
 
 SIGNATURE = "vgg_block(in_channels, channels, convolutions)"
 
+R = torch.relu
+
 Pool = Callable[[Tensor], Tensor]
 
 
@@ -44,9 +46,9 @@ def through(
     x = first(x)
     for index, conv in enumerate(convs):
         last = index + 1 == len(convs)
-        x = conv(torch.relu(x) if relu_first else x)
+        x = conv(R(x) if relu_first else x)
         if relus and not relu_first and (last_relu or not last) and (last or not relu_at_end):
-            x = torch.relu(x)
+            x = R(x)
     return pool(x)
 
 

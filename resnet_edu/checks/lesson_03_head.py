@@ -14,6 +14,8 @@ from .runner import NotYet, Wrong, check
 
 SIGNATURE = "cheap_head(channels, num_classes)"
 
+R = torch.relu
+
 Variant = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
@@ -33,7 +35,7 @@ MISTAKES: tuple[tuple[Variant, str], ...] = (
         "You take the sum of each map, which grows with the image. Take the mean.",
     ),
     (
-        lambda x, w, b: torch.relu(head(x, w, b)),
+        lambda x, w, b: R(head(x, w, b)),
         "A ReLU follows the linear layer. Logits may be negative: leave it off.",
     ),
     (
@@ -45,7 +47,7 @@ MISTAKES: tuple[tuple[Variant, str], ...] = (
         "You end with a log-softmax. Return the logits: cross-entropy applies it itself.",
     ),
     (
-        lambda x, w, b: F.linear(torch.relu(x).mean(dim=(2, 3)), w, b),
+        lambda x, w, b: F.linear(R(x).mean(dim=(2, 3)), w, b),
         "A ReLU stands before the pooling. The maps have been through one: take the mean as it is.",
     ),
     (

@@ -23,7 +23,7 @@ SETTINGS = {
     "one 7×7": {"kernel": 7, "layers": 1},
     "three 3×3": {"kernel": 3, "layers": 3},
     "four 3×3, pooling after two": {"kernel": 3, "layers": 4, "pool_every": 2},
-    "four 3×3, the first with stride 2": {"kernel": 3, "layers": 4, "first_stride": 2},
+    "four 3×3, first stride 2": {"kernel": 3, "layers": 4, "first_stride": 2},
 }
 
 
@@ -50,15 +50,16 @@ def conv_stack(*, kernel: int = 3, layers: int = 3, first_stride: int = 1, pool_
 
 def rows_of(net: nn.Sequential) -> list[Row]:
     """The image and every layer, first to last; sizes and jumps from `probe.receptive_field`."""
-    fields = receptive_field(net, (1, 2048, 2048))
-    needed, rows = 1, []
-    for module, field in reversed(list(zip(net, fields, strict=True))):
-        kernel, stride = along(module.kernel_size), along(module.stride)  # type: ignore[arg-type]
-        name = f"pool {kernel}×{kernel}" if isinstance(module, nn.MaxPool2d) else f"conv {kernel}×{kernel}"
-        rows.append(Row(name + (f" /{stride}" if stride > 1 else ""), field, needed))
-        needed = (needed - 1) * stride + kernel
-    pixel = ReceptiveField("image", "image", size=1, jump=1, start=0.0, side=2048)
-    return [Row("image", pixel, needed), *reversed(rows)]
+    steps = [(along(module.kernel_size), along(module.stride)) for module in net]  # type: ignore[arg-type]
+    needed = [1]
+    for kernel, stride in reversed(steps):
+        needed.insert(0, (needed[0] - 1) * stride + kernel)
+    fields = receptive_field(net, (1, needed[0], needed[0]))  # an image just large enough for one number
+    rows = [Row("image", ReceptiveField("image", "image", size=1, jump=1, start=0.0, side=needed[0]), needed[0])]
+    for (kernel, stride), field, count in zip(steps, fields, needed[1:], strict=True):
+        kind = "pool" if field.kind == "MaxPool2d" else "conv"
+        rows.append(Row(f"{kind} {kernel}×{kernel}" + (f" /{stride}" if stride > 1 else ""), field, count))
+    return rows
 
 
 def along(option: int | tuple[int, ...]) -> int:
@@ -83,10 +84,11 @@ def receptive_growth(
     with course_style():
         figure = new_figure(1, 2, width=9.0, height=4.2, width_ratios=[1.5, 1])
         left, right = figure.axes
-        draw_cone(left, rows, sizes=True)
+        draw_cone(left, rows)
         draw_windows(right, image, rows)
         size, jump = rows[-1].field.size, rows[-1].field.jump
-        message = f"One number sees {size}×{size} pixels; its neighbour's window lies {jump} pixel{'s' * (jump > 1)} on"
+        plural = "s" if jump > 1 else ""
+        message = f"One number sees {size}×{size} pixels; its neighbour's window lies {jump} pixel{plural} on"
         figure.suptitle(message, x=0.01, ha="left", weight="bold")
         return figure
 
@@ -97,7 +99,7 @@ def receptive_growth_grid() -> Figure:
         figure = new_figure(3, 2, width=9.0, height=8.4)
         for axes, (title, setting) in zip(figure.axes, SETTINGS.items(), strict=True):
             rows = rows_of(conv_stack(**setting))
-            draw_cone(axes, rows, sizes=True)
+            draw_cone(axes, rows)
             axes.set_title(f"{title}: {rows[-1].field.size} pixels", fontsize=11)
         message = "Two 3×3 see what one 5×5 sees; pooling and strides widen the steps"
         figure.suptitle(message, x=0.01, ha="left", weight="bold")
@@ -109,7 +111,7 @@ def colour_of(index: int, rows: list[Row]) -> tuple[float, ...]:
     return colormaps["viridis"](0.85 * index / max(1, len(rows) - 1))
 
 
-def draw_cone(axes: Axes, rows: list[Row], *, sizes: bool) -> None:
+def draw_cone(axes: Axes, rows: list[Row]) -> None:
     """The image at the bottom, the single number at the top; dots are positions, pixels run from left to right."""
     half = (rows[0].needed - 1) / 2
     for index, row in enumerate(rows):
@@ -121,15 +123,17 @@ def draw_cone(axes: Axes, rows: list[Row], *, sizes: bool) -> None:
         colour = colour_of(index, rows)
         if row.needed <= MOST_DOTS:
             places = [-reach + i * row.field.jump for i in range(row.needed)]
-            axes.plot(places, [index] * row.needed, ls="", marker="s", markersize=5, color=colour)
+            axes.plot(
+                places, [index] * row.needed, ls="", marker="s", markersize=5 if row.needed <= 20 else 3, color=colour
+            )
         else:
             axes.plot([-reach, reach], [index, index], lw=5, color=colour, solid_capstyle="butt")
-        if sizes and index:
+        if index:
             text = f"sees {row.field.size}, jump {row.field.jump}"
             axes.text(half * 1.12 + 0.6, index, text, va="center", fontsize=9)
     axes.set_yticks(range(len(rows)), [row.name for row in rows])
     axes.set_ylim(-0.6, len(rows) - 0.4)
-    axes.set_xlim(-half - 0.8, half * 2.1 + 2)
+    axes.set_xlim(-half - 0.8, half * 1.9 + 1)
     axes.set_xticks([])
     axes.grid(visible=False)
     for side in ("left", "bottom"):
@@ -152,7 +156,10 @@ def draw_windows(axes: Axes, image: Tensor, rows: list[Row]) -> None:
     axes.set_xlim(-0.5, width - 0.5)
     axes.set_ylim(height - 0.5, -0.5)
     bare(axes, edge=GREY)
-    axes.set_title(f"on a photo of {height}×{width}", fontsize=11)
+    inside = rows[-1].field.size <= min(height, width)
+    axes.set_title(
+        f"on a photo of {height}×{width}" if inside else f"larger than a photo of {height}×{width}", fontsize=11
+    )
 
 
 def seen_pixels(maps: Mapping[str, Tensor], *, title: str) -> Figure:
