@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from notebooks import build
-from resnet_edu import models
+from resnet_edu import models, probe
 
 
 def built_in(lesson: str, *names: str) -> list[Any]:
@@ -77,3 +77,43 @@ def test_the_initial_weights_of_lesson_05(init: str) -> None:
         assert not any(layer.bias.any() for layer in layers)
         spreads.append([layer.weight.std().item() for layer in layers])
     assert spreads[0] == pytest.approx(spreads[1], rel=0.1)
+
+
+@pytest.mark.parametrize("depth", [11, 13, 16, 19])
+def test_blocks_of_lesson_03_make_the_features_of_every_vgg(depth: int) -> None:
+    (vgg_block,) = built_in("03", "vgg_block")
+    channels, blocks = [3, 2, 4, 8, 16, 16], []
+    for before, after, convolutions in zip(channels, channels[1:], models.vgg.CONFIGURATIONS[depth], strict=False):
+        blocks.append(vgg_block(before, after, convolutions))
+    packages = models.VGG(depth, width=2).features
+    mine = nn.Sequential(*[layer for block in blocks for layer in block])
+    for parameter in packages.parameters():
+        nn.init.uniform_(parameter, -0.5, 0.5)
+    mine.load_state_dict(packages.state_dict(), strict=True)
+    x = torch.randn(2, 3, 64, 64)
+    torch.testing.assert_close(nn.Sequential(*blocks)(x), packages(x))
+    assert [type(layer) for layer in mine] == [type(layer) for layer in packages]
+
+
+@pytest.mark.parametrize("depth", [11, 16])
+def test_receptive_field_of_lesson_03_is_that_of_the_probe(depth: int) -> None:
+    (receptive_field,) = built_in("03", "receptive_field")
+    features = models.VGG(depth, width=1).features
+    layers = [(3, 1) if isinstance(m, nn.Conv2d) else (2, 2) for m in features if not isinstance(m, nn.ReLU)]
+    assert receptive_field(layers) == probe.receptive_field(features, (3, 224, 224))[-1].size
+
+
+def test_activation_bytes_of_lesson_03_are_those_of_the_probe() -> None:
+    (activation_bytes,) = built_in("03", "activation_bytes")
+    stages = list(zip(models.vgg.CONFIGURATIONS[16], (2, 4, 8, 16, 16), strict=True))
+    rows = probe.summary(models.VGG(16, width=2), (5, 3, 96, 96)).rows
+    counted = sum(row.activation_bytes for row in rows if row.kind in ("Conv2d", "MaxPool2d"))
+    assert activation_bytes(stages, 96, 5) == counted
+
+
+def test_cheap_head_of_lesson_03_ends_a_resnet() -> None:
+    (cheap_head,) = built_in("03", "cheap_head")
+    net, head = models.build("resnet18", num_classes=7), cheap_head(512, 7)
+    head.load_state_dict({f"2.{name}": value for name, value in net.fc.state_dict().items()}, strict=True)
+    maps = torch.randn(2, 512, 3, 2)
+    torch.testing.assert_close(head(maps), net.fc(net.avgpool(maps).flatten(1)))
