@@ -1,6 +1,7 @@
 """One function per figure. Each returns a matplotlib `Figure` and never shows it; a notebook shows the last value."""
 
 from .architecture import architecture
+from .augmentation import augmentation_grid, augmented_views, train_and_test_errors
 from .auxiliary import gradient_with_and_without, votes
 from .blocks import block_diagrams, errors_without
 from .budget import NetCost, error_against_cost, model_picker, model_picker_grid, published_nets, within_budget
@@ -26,6 +27,7 @@ from .layer_signals import (
     losses_by_step,
     signals_by_layer,
 )
+from .normalisation import response_normalisation
 from .predictions import photo_predictions
 from .race import loss_race, steps_to_reach
 from .receptive import receptive_growth, receptive_growth_grid, seen_pixels
@@ -41,6 +43,8 @@ __all__ = [
     "Stage",
     "activation_slopes",
     "architecture",
+    "augmentation_grid",
+    "augmented_views",
     "autocorrelations",
     "block_diagrams",
     "carry_by_depth",
@@ -84,6 +88,7 @@ __all__ = [
     "published_nets",
     "receptive_growth",
     "receptive_growth_grid",
+    "response_normalisation",
     "seen_pixels",
     "signal_and_gradient",
     "signal_and_gradient_grid",
@@ -93,6 +98,7 @@ __all__ = [
     "stage_table",
     "stage_table_grid",
     "steps_to_reach",
+    "train_and_test_errors",
     "votes",
     "within_budget",
 ]

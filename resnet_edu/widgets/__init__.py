@@ -1,5 +1,6 @@
 """The explorers: a few lines of ipywidgets each, around a figure of `plots`."""
 
+from .augmentation import augmentation_explorer
 from .depth import depth_and_skip
 from .explorer import explorer
 from .gradient_flow import gradient_flow
@@ -11,6 +12,7 @@ from .residual import residual_explorer
 from .stages import stage_explorer
 
 __all__ = [
+    "augmentation_explorer",
     "channel_budget",
     "depth_and_skip",
     "explorer",
