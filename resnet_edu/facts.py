@@ -64,6 +64,7 @@ AKAMASTER = Source(
     "akamaster/pytorch_resnet_cifar10 on GitHub, best of test",
     "https://github.com/akamaster/pytorch_resnet_cifar10",
 )
+ALAM_2021 = Source("Alam et al. 2021", "https://arxiv.org/abs/2010.00170")
 TORCHVISION = Source("torchvision, Weights.meta", "https://docs.pytorch.org/vision/stable/models.html")
 KERAS_LISTING = Source(
     "DeepLearning.AI, Convolutional Neural Networks, assignment on residual networks",
@@ -241,3 +242,7 @@ ALEXNET_INIT_STD = Fact(0.01, "", KRIZHEVSKY_2012, note="every layer")
 
 #: Growth of the gradient norm in wide ReLU nets with batch norm, a layer, towards the first: √(π / (π − 1)).
 BATCH_NORM_RELU_GROWTH = Fact(1.211, "a layer", YANG_2019, note="√(π / (π − 1))")
+
+#: Classes of the three targets of the Bengali graphemes, and how many of the combinations the data set has.
+BENGALI_CLASSES = _table({"root": 168, "vowel": 11, "consonant": 7}, "classes", ALAM_2021)
+BENGALI_GRAPHEMES = Fact(1_295, "graphemes", ALAM_2021, note="in common use")
