@@ -1,0 +1,108 @@
+"""Augmentation: what a net is shown in place of one image, and what that does to training and test error."""
+
+from collections.abc import Mapping
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from ..data.batches import random_crop
+from .matrix import bare
+from .style import BLUE, GREY, ORANGE, RED, course_style, label, new_figure
+
+VIEWS = 8  # drawn in the explorer: the image itself, and what seven epochs show in its place
+ROWS = {"crop": (12, False), "flip": (0, True), "crop and flip": (12, True)}
+
+
+def views(image: Tensor, *, padding: int, flip: bool, seed: int, count: int = VIEWS - 1) -> Tensor:
+    """The image as `count` epochs show it: `(C, H, W)` uint8 to `(count, C, H, W)`.
+
+    Args:
+        image: one image.
+        padding: black pixels on each side before the crop; the image then moves by up to as many pixels.
+        flip: mirror each view with probability one half.
+        seed: of the random numbers.
+        count: of views.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    mirrored = torch.rand(count, generator=generator) < 0.5  # drawn in any case: a slider moves one thing at a time
+    batch = random_crop(image.expand(count, -1, -1, -1), padding, generator)
+    return torch.where((mirrored & flip)[:, None, None, None], batch.flip(3), batch)
+
+
+def augmented_views(image: Tensor, *, padding: int = 12, flip: bool = True, seed: int = 0) -> Figure:
+    """One image, framed, and what it becomes in seven epochs; options as in `views`."""
+    with course_style():
+        figure = new_figure(2, VIEWS // 2, width=8.0, height=4.5)
+        batch = torch.cat([image[None], views(image, padding=padding, flip=flip, seed=seed)])
+        for number, (axes, view) in enumerate(zip(figure.axes, batch, strict=True)):
+            show(axes, view)
+            axes.set_title(f"epoch {number}" if number else "the image", fontsize=10, weight="normal")
+            if not number:
+                bare(axes, edge=RED)
+        figure.suptitle(message(padding, flip=flip), x=0.01, ha="left", weight="bold")
+        return figure
+
+
+def message(padding: int, *, flip: bool) -> str:
+    """The title: how many different images one has become."""
+    count = (2 * padding + 1) ** 2 * (2 if flip else 1)
+    return "Nothing changes: the same image in every epoch" if count == 1 else f"One image stands for {count:,}"
+
+
+def augmentation_grid(images: Mapping[str, Tensor], *, columns: int = 5, seed: int = 0) -> Figure:
+    """The explorer's settings side by side: rows of crop, flip and both for each image.
+
+    Args:
+        images: `(C, H, W)` uint8, by name; the crop pads as in `ROWS`, in proportion to 112 pixels.
+        columns: views a row.
+        seed: as in `views`.
+    """
+    with course_style():
+        figure = new_figure(
+            len(images) * len(ROWS), columns + 1, width=8.0, height=1.35 * len(images) * len(ROWS) + 0.4
+        )
+        rows = [(name, image, kind) for name, image in images.items() for kind in ROWS]
+        for row, (name, image, kind) in enumerate(rows):
+            padding, flip = ROWS[kind]
+            padding = round(padding * image.shape[-1] / 112)
+            batch = views(image, padding=padding, flip=flip, seed=seed, count=columns)
+            axes_of_row = figure.axes[row * (columns + 1) : (row + 1) * (columns + 1)]
+            for axes, view in zip(axes_of_row, [image, *batch], strict=True):
+                show(axes, view)
+            bare(axes_of_row[0], edge=RED)
+            axes_of_row[0].set_ylabel(f"{name}\n{kind}", fontsize=9)
+        figure.suptitle("A photo stays what it is, a mirrored digit does not", x=0.01, ha="left", weight="bold")
+        return figure
+
+
+def show(axes: Axes, image: Tensor) -> None:
+    """Draw one image `(C, H, W)` without ticks."""
+    pixels = image.permute(1, 2, 0).squeeze(-1).numpy()
+    axes.imshow(pixels, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    bare(axes)
+
+
+def train_and_test_errors(errors: Mapping[str, tuple[float, float]], *, title: str) -> Figure:
+    """Training and test error of several runs as two dots on a line; the line is the gap between them.
+
+    Args:
+        errors: training and test error in percent, by name of the run, from top to bottom.
+        title: the figure's message.
+    """
+    with course_style():
+        figure = new_figure(width=7.5, height=0.6 * len(errors) + 1.5)
+        (axes,) = figure.axes
+        for row, (train, test) in enumerate(errors.values()):
+            axes.plot([train, test], [row, row], color=GREY, lw=3, alpha=0.5, zorder=1)
+            axes.scatter([train], [row], color=BLUE, marker="o", s=60, label="training images" if not row else None)
+            axes.scatter([test], [row], color=ORANGE, marker="D", s=55, label="test images" if not row else None)
+            axes.annotate(f"gap {test - train:.1f}", ((train + test) / 2, row), (0, 6), textcoords="offset points",
+                          ha="center", fontsize=9)  # fmt: skip
+        axes.set_yticks(range(len(errors)), list(errors))
+        axes.set_ylim(len(errors) - 0.5, -0.6)
+        axes.set_xlim(left=-0.5)
+        axes.legend(loc="lower right")
+        label(axes, title=title, x="error after the last epoch (%)", y="")
+        return figure
