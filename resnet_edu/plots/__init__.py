@@ -1,6 +1,14 @@
 """One function per figure. Each returns a matplotlib `Figure` and never shows it; a notebook shows the last value."""
 
 from .architecture import architecture
+from .attribution import (
+    ATTRIBUTIONS,
+    attribution_grid,
+    completeness,
+    maps_over_photos,
+    photo_attribution,
+    rank_correlations,
+)
 from .augmentation import augmentation_grid, augmented_views, train_and_test_errors
 from .auxiliary import gradient_with_and_without, votes
 from .blocks import block_diagrams, errors_without
@@ -38,11 +46,13 @@ from .style import course_style
 from .walk import Stage, network_walk
 
 __all__ = [
+    "ATTRIBUTIONS",
     "KERNELS",
     "NetCost",
     "Stage",
     "activation_slopes",
     "architecture",
+    "attribution_grid",
     "augmentation_grid",
     "augmented_views",
     "autocorrelations",
@@ -51,6 +61,7 @@ __all__ = [
     "challenge_history",
     "channel_budget",
     "channel_budget_grid",
+    "completeness",
     "convolution_step",
     "course_style",
     "degradation",
@@ -79,13 +90,16 @@ __all__ = [
     "loss_race",
     "loss_surfaces",
     "losses_by_step",
+    "maps_over_photos",
     "model_picker",
     "model_picker_grid",
     "named_layers",
     "network_walk",
+    "photo_attribution",
     "photo_predictions",
     "pooling",
     "published_nets",
+    "rank_correlations",
     "receptive_growth",
     "receptive_growth_grid",
     "response_normalisation",

@@ -87,12 +87,12 @@ def integrated_gradients(
         steps: pieces of the way; each costs a pass forward and back.
 
     Raises:
-        ValueError: images or targets of another kind, a baseline of another shape, fewer than one step.
+        ValueError: images or targets of another kind, a baseline of another shape, fewer than two steps.
     """
     from captum.attr import IntegratedGradients
 
-    if steps < 1:
-        raise ValueError(f"steps must be 1 or more, got {steps}.")
+    if steps < 2:
+        raise ValueError(f"steps must be 2 or more, got {steps}.")
     with undisturbed(model, images, target) as (x, classes):
         start = spread(baseline, x)
         attribution, error = IntegratedGradients(model).attribute(
@@ -140,6 +140,29 @@ def occlusion(
             perturbations_per_eval=max(1, BATCH // len(x)),
         )  # fmt: skip
     return found.detach()[:, 0]  # equal in all channels, which are covered together
+
+
+def guided_backprop(model: nn.Module, images: Tensor, target: int | Sequence[int]) -> Tensor:
+    """Guided Backpropagation: the gradient, with every ReLU letting only positive gradients pass back.
+
+    Springenberg et al. 2014, https://arxiv.org/abs/1412.6806. Sharp, and hardly dependent on what the network has
+    learned (Adebayo et al. 2018): it is here to be found out, in lesson 11.
+
+    Args:
+        model: returns logits `(N, classes)`, with ReLUs that are modules. Runs in eval mode and is left as it was.
+        images: normalised, `(N, C, H, W)`.
+        target: the class asked about, one for all images or one each.
+
+    Returns:
+        `(N, C, H, W)`.
+
+    Raises:
+        ValueError: images or targets of another kind.
+    """
+    from captum.attr import GuidedBackprop
+
+    with undisturbed(model, images, target) as (x, classes):
+        return GuidedBackprop(model).attribute(x, target=classes).detach()
 
 
 @contextmanager

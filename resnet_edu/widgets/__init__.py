@@ -1,5 +1,6 @@
 """The explorers: a few lines of ipywidgets each, around a figure of `plots`."""
 
+from .attribution import attribution_explorer
 from .augmentation import augmentation_explorer
 from .depth import depth_and_skip
 from .explorer import explorer
@@ -12,6 +13,7 @@ from .residual import residual_explorer
 from .stages import stage_explorer
 
 __all__ = [
+    "attribution_explorer",
     "augmentation_explorer",
     "channel_budget",
     "depth_and_skip",
