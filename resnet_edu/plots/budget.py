@@ -21,7 +21,12 @@ class NetCost(NamedTuple):
 #: Kinds of nets by the beginning of their names: colour and marker.
 KINDS = {"resnet": (BLUE, "o"), "vgg": (ORANGE, "s"), "": (GREY, "D")}
 #: Where a name stands when it would cover a neighbour: offset in points and alignment.
-BESIDE = {"vgg11": (0, 8, "center"), "vgg13": (0, 8, "center"), "resnet18": (8, -10, "left")}
+BESIDE = {
+    "vgg11": (0, 8, "center"),
+    "vgg13": (0, -15, "center"),
+    "vgg16": (-7, -4, "right"),
+    "resnet18": (8, -10, "left"),
+}
 COLUMNS = {"gmacs": "GMACs for one image", "million": "million parameters"}
 #: The budgets of the static twin: GMACs and million parameters.
 BUDGETS = ((1.0, 150.0), (2.0, 20.0), (4.0, 150.0), (5.0, 30.0), (10.0, 50.0), (20.0, 150.0))
@@ -131,6 +136,8 @@ def draw_nets(
                 alpha=max(pale, 0.5),
             )
     axes.set_xlim(0, 1.18 * max(getattr(net, column) for net in nets.values()))
+    errors = [net.error for net in nets.values()]
+    axes.set_ylim(min(errors) - 2, max(errors) + 2)
 
 
 def draw_budget(axes: Axes, nets: Mapping[str, NetCost], column: str, budget: float, fitting: list[str]) -> None:

@@ -33,10 +33,13 @@ def challenge_history(errors: Mapping[str, float], *, human: float) -> Figure:
         for place, (entry, error) in enumerate(errors.items()):
             colour = BLUE if "ResNet" in entry else GREY if entry < "2012" else SKY
             axes.bar(place, error, width=0.65, color=colour)
-            axes.text(place, error + 0.5, f"{error:g}", ha="center", va="bottom", fontsize=10)
+            inside = error < human  # above the bar the number would lie on the line
+            axes.text(place, error - 0.5 if inside else error + 0.5, f"{error:g}", ha="center", fontsize=10,
+                      va="top" if inside else "bottom", color="white" if inside else "black")  # fmt: skip
         axes.axhline(human, color=RED, lw=1.4, ls="--")
-        axes.text(-0.45, human + 0.3, f"one trained person: {human:g} %", va="bottom", fontsize=10, color="black",
-                  bbox={"facecolor": "white", "alpha": 0.85, "pad": 1.5, "edgecolor": "none"})  # fmt: skip
+        axes.text(len(errors) - 0.55, human + 0.4, f"one trained\nperson: {human:g}", va="bottom", fontsize=10)
+        axes.set_xlim(-0.6, len(errors) + 0.9)
+        axes.set_ylim(0, 1.1 * max(errors.values()))
         axes.set_xticks(range(len(errors)), [entry.replace(" ", "\n") for entry in errors])
         first, *_, last = errors.values()
         message = f"Six challenges, from {first:g} % to {last:g} %"
