@@ -4,16 +4,19 @@ from typing import Any
 
 import pytest
 import torch
+import torchvision
 from torch import nn
 
 from notebooks import build
-from resnet_edu import models, probe
+from resnet_edu import facts, models, probe
+from resnet_edu.models.googlenet import INCEPTIONS, ConvBlock
 
 
 def built_in(lesson: str, *names: str) -> list[Any]:
     """The worked answers called `names`, as the exercises of a lesson define them."""
     notebook = build.read_source(next((build.HERE / "source").glob(f"{lesson}_*.py")))
     known: dict[str, Any] = {"torch": torch, "nn": nn, "F": nn.functional, "Tensor": torch.Tensor}
+    known |= {"ConvBlock": ConvBlock, "GoogLeNetOutputs": models.GoogLeNetOutputs}
     for cell in build.code_cells(notebook):
         if any(f"class {name}(" in cell.source or f"def {name}(" in cell.source for name in names):
             exec(compile(cell.source, lesson, "exec"), known)
@@ -113,7 +116,71 @@ def test_activation_bytes_of_lesson_03_are_those_of_the_probe() -> None:
 
 def test_cheap_head_of_lesson_03_ends_a_resnet() -> None:
     (cheap_head,) = built_in("03", "cheap_head")
-    net, head = models.build("resnet18", num_classes=7), cheap_head(512, 7)
+    net, head = models.ResNet(18, num_classes=7), cheap_head(512, 7)
     head.load_state_dict({f"2.{name}": value for name, value in net.fc.state_dict().items()}, strict=True)
     maps = torch.randn(2, 512, 3, 2)
     torch.testing.assert_close(head(maps), net.fc(net.avgpool(maps).flatten(1)))
+
+
+@pytest.mark.parametrize("sizes", [(6, 2, 3, 4, 2, 5, 3), INCEPTIONS["3a"]], ids=str)
+def test_the_inception_block_of_lesson_04(sizes: tuple[int, ...]) -> None:
+    (inception,) = built_in("04", "MyInception")
+    same_values(inception(*sizes), models.Inception(*sizes), in_channels=sizes[0])
+
+
+def test_the_inception_block_of_lesson_04_takes_the_weights_of_torchvisions() -> None:
+    (inception,) = built_in("04", "MyInception")
+    theirs = torchvision.models.googlenet(weights=None, init_weights=False, aux_logits=False).inception4a
+    mine = inception(*INCEPTIONS["4a"])
+    mine.load_state_dict(theirs.state_dict(), strict=True)
+    x = torch.randn(2, 480, 5, 4)
+    torch.testing.assert_close(mine(x), theirs(x), rtol=1e-5, atol=1e-5)
+
+
+def test_mixing_the_pixels_in_lesson_04_is_a_convolution() -> None:
+    (mix_pixels,) = built_in("04", "mix_pixels")
+    conv = nn.Conv2d(5, 7, 1)
+    assert conv.bias is not None
+    x = torch.randn(2, 5, 4, 3)
+    torch.testing.assert_close(mix_pixels(x, conv.weight[:, :, 0, 0], conv.bias), conv(x))
+
+
+@pytest.mark.parametrize("name", ["3a", "5b"])
+def test_the_costs_of_lesson_04_add_up_to_the_packages_block(name: str) -> None:
+    (cost,) = built_in("04", "branch_cost")
+    in_channels, one, three_reduced, three, five_reduced, five, pool = INCEPTIONS[name]
+    branches = [
+        cost(9, in_channels, one, 1),
+        cost(9, in_channels, three, 3, reduced=three_reduced),
+        cost(9, in_channels, five, 3, reduced=five_reduced),
+        cost(9, in_channels, pool, 1),
+    ]
+    counted = probe.summary(models.Inception(*INCEPTIONS[name]), (in_channels, 9, 9))
+    assert sum(macs for _, macs in branches) == counted.macs
+    assert sum(weights for weights, _ in branches) == sum(
+        row.parameters for row in counted.rows if row.kind == "Conv2d"
+    )
+
+
+def test_the_head_of_lesson_04_is_that_of_the_packages_net() -> None:
+    (average_head,) = built_in("04", "MyAverageHead")
+    net = models.build("googlenet", stem="small", width=8, in_channels=1, num_classes=10).eval()
+    head = average_head(128, 10)
+    head.fc.load_state_dict(net.get_submodule("fc").state_dict())
+    x = torch.randn(2, 1, 20, 12)
+    with probe.activations(net, ["inception5b"]) as seen:
+        logits = net(x)
+    torch.testing.assert_close(head(seen["inception5b"]), logits)
+    torch.testing.assert_close(head.votes(seen["inception5b"]).mean((2, 3)), logits)
+
+
+def test_the_loss_of_lesson_04_adds_the_heads_with_the_papers_weight() -> None:
+    (total_loss,) = built_in("04", "total_loss")
+    outputs = models.GoogLeNetOutputs(*(torch.randn(4, 3) for _ in range(3)))
+    labels = torch.tensor([0, 1, 2, 1])
+    losses = [nn.functional.cross_entropy(logits, labels) for logits in outputs]
+    assert facts.GOOGLENET_AUXILIARY_WEIGHT.value == models.AUXILIARY_WEIGHT
+    torch.testing.assert_close(
+        total_loss(outputs, labels), losses[0] + models.AUXILIARY_WEIGHT * (losses[1] + losses[2])
+    )
+    assert total_loss(outputs.logits, labels) == losses[0]
