@@ -17,7 +17,7 @@ from resnet_edu.doctor import Finding
 from resnet_edu.rehearse import CellTime, Failure, Rehearsal
 from resnet_edu.study import Setting, Study
 
-COMMANDS = ["lab", "doctor", "rehearse", "study"]
+COMMANDS = ["lab", "doctor", "rehearse", "fetch", "study"]
 
 
 @pytest.fixture
@@ -92,6 +92,11 @@ def test_it_knows_its_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["rehearse", "7"], "Unknown lesson '7'. Known: 01_lenet, 06_degradation."),
         (["rehearse", "--edition", "lerner"], "Unknown edition 'lerner'. Did you mean 'learner'?"),
         (["rehearse", "--cells", "-1"], "Invalid value for '--cells'"),
+        (["fetch"], "Missing argument 'NAME...'"),
+        (["fetch", "cifar100"], "Unknown download 'cifar100'. Did you mean 'cifar10'?"),
+        (["fetch", "resnet18", "resnet20"], "Unknown download 'resnet20'."),
+        (["fetch", "cifar10", "--to", "new", "--mirror", "nowhere"], "mirror must begin with http:// or https://"),
+        (["fetch", "cifar10", "--to", "file"], "cifar10 cannot be"),
         (["study", "degradation"], "Unknown study 'degradation'. Did you mean 'mnist5k-degradation'?"),
         (["study", "--seeds", "0"], "Invalid value for '--seeds'"),
     ],

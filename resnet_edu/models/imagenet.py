@@ -4,7 +4,7 @@ The cache is torch.hub's own, so weights that another program downloaded are fou
 file as it is; here its hash is checked at every reading, and nothing but tensors is accepted from it.
 """
 
-import pickle
+import warnings
 from pathlib import Path
 
 import torch
@@ -87,12 +87,14 @@ def imagenet_state(name: str) -> dict[str, Tensor]:
             raise DatasetUnavailable(f"There is no {file}. While online, run: resnet-edu fetch {name}")
         if not has_digest(file, digest):
             raise WrongCheckpoint(f"{file} is damaged, it has not the {digest}… of its name, and was not read. {again}")
-        state = torch.load(file, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Detected pickle protocol")
+            state = torch.load(file, map_location="cpu", weights_only=True)
     except OSError as error:
-        raise DatasetUnavailable(
-            f"The weights of {name} cannot be read: {error.strerror} ({error.filename})."
-        ) from error
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise DatasetUnavailable(f"{name}'s weights cannot be read: {error.strerror} ({error.filename}).") from error
+    except (DatasetUnavailable, WrongCheckpoint):
+        raise
+    except Exception as error:  # on what is no checkpoint, the unpickler can stumble over anything
         raise WrongCheckpoint(f"{file} holds something else than weights and was not read. {again}") from error
     if isinstance(state, dict) and name == "googlenet":
         return {key: value for key, value in state.items() if not str(key).startswith(("aux1.", "aux2."))}

@@ -1,0 +1,125 @@
+"""CIFAR-10 and Fashion-MNIST with a few images, byte for byte in the formats of the real ones."""
+
+import gzip
+import hashlib
+import io
+import struct
+import tarfile
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from torchvision.datasets import CIFAR10, FashionMNIST
+
+Images = NDArray[np.uint8]
+
+
+def md5(content: bytes) -> str:
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+def some_images(count: int, *shape: int, seed: int) -> tuple[Images, list[int]]:
+    """Random images `(count, *shape)`, and labels 0 to 9 in turn."""
+    values = np.random.default_rng(seed).integers(0, 256, (count, *shape), dtype=np.uint8)
+    return values, [index % 10 for index in range(count)]
+
+
+# CIFAR-10: pickles as Python 2 wrote them (protocol 2, byte strings, NumPy 1), in a tar.gz
+
+
+def text(value: str) -> bytes:
+    return b"U" + bytes([len(value)]) + value.encode()
+
+
+def number(value: int) -> bytes:
+    return b"J" + struct.pack("<i", value)
+
+
+def array(values: Images) -> bytes:
+    empty = b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\n" + number(0) + b"\x85" + text("b") + b"\x87R"
+    dtype = b"cnumpy\ndtype\n" + text("u1") + number(0) + number(1) + b"\x87R"
+    dtype += b"(" + number(3) + text("|") + b"NNN" + number(-1) + number(-1) + number(0) + b"tb"
+    shape = number(values.shape[0]) + number(values.shape[1]) + b"\x86"
+    content = values.tobytes()
+    return empty + b"(" + number(1) + shape + dtype + b"\x89T" + struct.pack("<i", len(content)) + content + b"tb"
+
+
+def dictionary(entries: Mapping[str, bytes]) -> bytes:
+    return b"\x80\x02}(" + b"".join(text(key) + value for key, value in entries.items()) + b"u."
+
+
+def strings(values: Sequence[str]) -> bytes:
+    return b"](" + b"".join(map(text, values)) + b"e"
+
+
+def cifar_batch(title: str, images: Images, labels: Sequence[int]) -> bytes:
+    """One batch file; images `(N, 3, 32, 32)`."""
+    return dictionary(
+        {
+            "batch_label": text(title),
+            "labels": b"](" + b"".join(map(number, labels)) + b"e",
+            "data": array(images.reshape(len(images), -1)),
+            "filenames": strings([f"image_s_{index:06}.png" for index in range(len(images))]),
+        }
+    )
+
+
+def cifar_files() -> dict[str, bytes]:
+    """The eight files of the archive: 5 × 20 training images, 20 test images."""
+    names = [*(f"data_batch_{batch}" for batch in range(1, 6)), "test_batch"]
+    files = {name: cifar_batch(name, *some_images(20, 3, 32, 32, seed=seed)) for seed, name in enumerate(names)}
+    classes = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+    files["batches.meta"] = dictionary({"num_cases_per_batch": number(20), "label_names": strings(classes)})
+    return files | {"readme.html": b"<html></html>"}
+
+
+def tar_gz(files: Mapping[str, bytes]) -> bytes:
+    packed = io.BytesIO()
+    with gzip.GzipFile(fileobj=packed, mode="wb", mtime=0) as file, tarfile.open(fileobj=file, mode="w") as tar:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return packed.getvalue()
+
+
+def cifar_archive() -> bytes:
+    return tar_gz({f"{CIFAR10.base_folder}/{name}": content for name, content in cifar_files().items()})
+
+
+def cifar_settings(url: str, archive: bytes, files: Mapping[str, bytes]) -> dict[str, object]:
+    """What torchvision would know of CIFAR-10, had it these files: attributes of its class."""
+    return {
+        "url": f"{url}/{CIFAR10.filename}",
+        "tgz_md5": md5(archive),
+        "train_list": [[f"data_batch_{batch}", md5(files[f"data_batch_{batch}"])] for batch in range(1, 6)],
+        "test_list": [["test_batch", md5(files["test_batch"])]],
+        "meta": {"filename": "batches.meta", "key": "label_names", "md5": md5(files["batches.meta"])},
+    }
+
+
+# Fashion-MNIST: idx files, each in a gz
+
+
+def idx(values: Images) -> bytes:
+    return bytes([0, 0, 8, values.ndim]) + struct.pack(f">{values.ndim}I", *values.shape) + values.tobytes()
+
+
+def fashion_files() -> dict[str, bytes]:
+    """The four unpacked files: 100 training images, 20 test images."""
+    files = {}
+    for part, count in (("train", 100), ("t10k", 20)):
+        images, labels = some_images(count, 28, 28, seed=count)
+        files[f"{part}-images-idx3-ubyte"] = idx(images)
+        files[f"{part}-labels-idx1-ubyte"] = idx(np.array(labels, dtype=np.uint8))
+    return files
+
+
+def fashion_archives() -> dict[str, bytes]:
+    return {f"{name}.gz": gzip.compress(content, mtime=0) for name, content in fashion_files().items()}
+
+
+def fashion_settings(url: str, archives: Mapping[str, bytes]) -> dict[str, object]:
+    """Likewise for Fashion-MNIST."""
+    names = [name for name, _ in FashionMNIST.resources]
+    return {"mirrors": [f"{url}/"], "resources": [(name, md5(archives[name])) for name in names]}
