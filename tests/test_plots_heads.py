@@ -9,13 +9,13 @@ from resnet_edu.plots.style import ORANGE
 
 
 def test_a_field_is_filled_where_the_instrument_sees_the_fault() -> None:
-    found = {"no ReLU": {"parameters": "", "logits": "off by 2"}, "small kernel": {"parameters": "−99", "logits": "1"}}
+    found = {"no ReLU": {"parameters": "", "logits": "off by 2"}, "small kernel": {"parameters": "−99", "logits": None}}
     figure = plots.faults_by_instrument(found, title="Only logits see all")
     (axes,) = figure.axes
     fields = [patch for patch in axes.patches if isinstance(patch, Rectangle)]
     filled = [to_hex(field.get_facecolor()).upper() == ORANGE for field in fields]
-    assert filled == [False, True, True, True]
-    assert [text.get_text() for text in axes.texts] == ["sees nothing", "off by 2", "−99", "1"]
+    assert filled == [False, True, True, False]
+    assert [text.get_text() for text in axes.texts] == ["sees nothing", "off by 2", "−99", "–"]
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["parameters", "logits"]
     assert [tick.get_text() for tick in axes.get_yticklabels()] == list(found)
     assert figure.get_suptitle() == "Only logits see all"

@@ -12,11 +12,12 @@ from .style import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, course_style, label, 
 LOOKS = ((BLUE, "o"), (RED, "s"), (GREEN, "^"), (ORANGE, "D"), (PURPLE, "v"))
 
 
-def faults_by_instrument(found: Mapping[str, Mapping[str, str]], *, title: str) -> Figure:
+def faults_by_instrument(found: Mapping[str, Mapping[str, str | None]], *, title: str) -> Figure:
     """One row a fault, one column an instrument: what the instrument shows, or an empty field where it sees nothing.
 
     Args:
-        found: by fault and instrument what differs from the right net, "" where nothing does.
+        found: by fault and instrument what differs from the right net, "" where nothing does, None where the
+            instrument could not be used.
         title: the figure's message.
     """
     faults, instruments = list(found), list(next(iter(found.values())))
@@ -26,8 +27,8 @@ def faults_by_instrument(found: Mapping[str, Mapping[str, str]], *, title: str) 
         for y, fault in enumerate(faults):
             for x, instrument in enumerate(instruments):
                 text = found[fault][instrument]
-                axes.add_patch(Rectangle((x, y), 1, 1, fc=ORANGE if text else "white", ec=GREY, lw=0.8))
-                axes.text(x + 0.5, y + 0.5, text or "sees nothing", ha="center", va="center", fontsize=9.5,
+                axes.add_patch(Rectangle((x, y), 1, 1, fc=fill(text), ec=GREY, lw=0.8))
+                axes.text(x + 0.5, y + 0.5, "–" if text is None else text or "sees nothing", ha="center", va="center", fontsize=9.5,
                           color="black" if text else GREY)  # fmt: skip
         bare(axes)
         axes.set_xlim(0, len(instruments))
@@ -37,6 +38,11 @@ def faults_by_instrument(found: Mapping[str, Mapping[str, str]], *, title: str) 
         axes.tick_params(length=0, top=False, labeltop=True, bottom=False, labelbottom=False)
         figure.suptitle(title, x=0.01, ha="left", weight="bold")
         return figure
+
+
+def fill(text: str | None) -> str:
+    """Colour of a field: found, not found, not used."""
+    return "#EEEEEE" if text is None else ORANGE if text else "white"
 
 
 def errors_by_head(errors: Mapping[str, Sequence[float]], guessing: Mapping[str, float], *, title: str) -> Figure:

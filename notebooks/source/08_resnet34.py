@@ -1,0 +1,687 @@
+# %% [markdown]
+# # 08 · ResNet-34: from an empty file to torchvision's logits
+#
+# Lesson 07 took one block apart. Sixteen of them, between a stem and a linear layer, make the net that this lesson builds. You write it
+# from an empty class, load weights into it that belong to somebody else's ResNet-34, and hold it to their logits, digit by digit.
+# Then you give it three heads and let it answer three questions at once.
+#
+# After this lesson you can
+#
+# * write a ResNet-34 from an empty file and say why each line stands there;
+# * tell side, channels, parameters and multiply-adds of every stage, and what the 34 counts;
+# * prove that two implementations are the same net, and know which tests are no proof;
+# * train one trunk with several heads, and load weights that were trained elsewhere without fooling yourself.
+#
+# **Minutes:** 35 reading · 1 running quick · 4 running full
+
+# %% tags=["setup"]
+import copy
+from dataclasses import replace
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchvision.models import resnet34 as torchvision_resnet34
+
+import resnet_edu as edu
+from resnet_edu.models import BasicBlock
+
+profile = edu.profile()
+size, width = profile.choose(quick=(16, 8), full=(32, 16))
+data = edu.data.load("mnist5k", size=size, limit=profile.choose(quick=2000, full=None))
+config = edu.TrainConfig(epochs=6, batch_size=64, lr=0.1, augment=())  # a mirrored 7 is no 7: no flips
+print(edu.setup(seed=0))
+print(f"data       {data.source}")
+
+# %% [markdown]
+# ## The plan on one page
+#
+# Here is the whole net, drawn from the model. Each box is a layer with weights or a pooling, its height shows the side of its maps. A solid
+# arc is a shortcut that passes $x$ on as it is, a dashed arc one that has to change its shape.
+
+# %%
+net = edu.models.build("resnet34")
+edu.plots.architecture(net, (3, 224, 224), title="ResNet-34: a stem, four stages of 3, 4, 6 and 3 blocks, a head")
+
+# %% [markdown]
+# Follow one image of 224×224 pixels from left to right. Five times the side is halved, and the global average pooling at the end
+# leaves one number for each channel.
+
+# %% tags=["nbval-check-output"]
+summary = edu.probe.summary(net, (3, 224, 224))
+shapes = {row.name: row.output_shape[1:] for row in summary.rows}
+last = ["conv1", "maxpool", "layer1.2.relu2", "layer2.3.relu2", "layer3.5.relu2", "layer4.2.relu2", "avgpool", "fc"]
+for name in last:
+    print(f"{name:>15}: {' × '.join(map(str, shapes[name]))}")
+sides = [224, *(shapes[name][-1] for name in last[:-1])]
+print("side:", " → ".join(map(str, sides)))
+assert sides == [224, 112, 56, 56, 28, 14, 7, 1]
+assert summary.parameters == edu.facts.PARAMETERS["resnet34"].value
+assert abs(summary.macs / 1e9 - edu.facts.GMACS["resnet34"].value) < 0.005
+print(f"{summary.parameters:,} parameters, {summary.macs / 1e9:.2f} · 10⁹ multiply-adds")
+
+# %% [markdown]
+# ## The stem
+#
+# A photo has far more pixels than the stages can afford. The stem shrinks it sixteenfold in two steps: a 7×7 convolution with stride 2
+# and 64 filters, then, after batch norm and ReLU, max pooling over 3×3 windows with stride 2. Each number that leaves the stem has seen
+# a patch of the image:
+
+# %% tags=["nbval-check-output"]
+field = edu.probe.receptive_field(nn.Sequential(net.conv1, net.bn1, net.relu, net.maxpool), (3, 224, 224))[-1]
+at_full_size = edu.probe.summary(net.layer1, (64, 224, 224)).macs
+at_56_pixels = edu.probe.summary(net.layer1, (64, 56, 56)).macs
+print(
+    f"one number behind the stem sees {field.size}×{field.size} pixels, its neighbour the patch {field.jump} pixels on"
+)
+print(
+    f"stage 1 on maps of 56×56: {at_56_pixels / 1e9:.2f} · 10⁹ multiply-adds; on 224×224: {at_full_size / 1e9:.1f} · 10⁹"
+)
+assert (field.size, field.jump) == (11, 4)
+assert at_full_size == 16 * at_56_pixels
+
+# %% [markdown]
+# For small images such a stem throws away too much: a digit of 28×28 would enter the first stage with 7×7. The nets of lesson 06
+# begin with one 3×3 convolution instead, and `edu.models.build("resnet34", stem="small")` does the same here.
+#
+# ## The stages
+#
+# Now the rule by which the stages follow each other. Where the side is halved, the filters are doubled. Count what a 3×3 convolution
+# costs in each stage:
+
+# %% tags=["nbval-check-output"]
+print("stage  channels  side   parameters   multiply-adds of one 3×3 convolution")
+costs = []
+for stage, (channels, side) in enumerate(((64, 56), (128, 28), (256, 14), (512, 7)), start=1):
+    conv = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+    cost = edu.probe.summary(conv, (channels, side, side))
+    costs.append(cost)
+    print(f"{stage:5} {channels:9} {side:5} {cost.parameters:12,} {cost.macs:15,}")
+assert len({cost.macs for cost in costs}) == 1, "the same work in every stage"
+assert [cost.parameters for cost in costs] == [9 * 64 * 64 * 4**n for n in range(4)], "four times the parameters"
+
+# %% [markdown]
+# Half the side is a quarter of the pixels; twice the filters on twice the channels is four times the work for each. The two cancel, so
+# every block costs the same and you may put blocks where you like. The parameters do not cancel: they grow fourfold from stage to stage.
+#
+# ### Explore: the table of stages
+#
+# Change the depth and see which rows move. Then halve the width: what happens to both totals? Then change the side, which leaves one of
+# them as it is.
+
+# %% tags=["explorer"]
+edu.widgets.stage_explorer()
+
+# %% [markdown]
+# Where widgets do not run, here are six nets at a glance.
+
+# %%
+edu.plots.stage_table_grid()
+
+# %% [markdown]
+# ### Exercise 8.1 · A stage
+#
+# **Difficulty** ●●○○○ · **8 minutes**
+#
+# Write the function that makes one stage out of the `BasicBlock` of lesson 07: `BasicBlock(in_channels, channels, stride)`. The first block
+# leads from `in_channels` to `channels` and has the stride. All others keep the shape. Return an `nn.Sequential`.
+#
+# <details><summary>Hint 1</summary>
+#
+# Make a list that begins with the first block, and append `blocks - 1` others.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# `nn.Sequential(*layers)`, with the asterisk, takes the modules out of the list.
+#
+# </details>
+
+
+# %% tags=["exercise"]
+def my_stage(in_channels: int, channels: int, blocks: int, stride: int) -> nn.Sequential:
+    """`blocks` basic blocks, (N, in_channels, H, W) to (N, channels, H / stride, W / stride)."""
+    ### BEGIN SOLUTION
+    layers = [BasicBlock(in_channels, channels, stride)]
+    for _ in range(blocks - 1):
+        layers.append(BasicBlock(channels, channels))
+    return nn.Sequential(*layers)
+    ### END SOLUTION
+
+
+# %% tags=["check"]
+edu.checks.check_stage(my_stage)
+
+# %% [markdown]
+# ## What the 34 counts
+#
+# The number in a ResNet's name counts the layers with weights along the main path. Batch norms, pooling and the projections on the
+# shortcuts are not counted:
+
+# %% tags=["nbval-check-output"]
+convolutions = [name for name, module in net.named_modules() if isinstance(module, nn.Conv2d)]
+projections = [name for name in convolutions if "downsample" in name]
+linear = [name for name, module in net.named_modules() if isinstance(module, nn.Linear)]
+on_the_path = len(convolutions) - len(projections)
+print(f"{len(convolutions)} convolutions, {len(projections)} of them projections: {', '.join(projections)}")
+print(
+    f"1 stem + 2 × (3 + 4 + 6 + 3) in the blocks = {on_the_path} convolutions, + {len(linear)} linear layer = {on_the_path + 1}"
+)
+assert on_the_path == 1 + 2 * (3 + 4 + 6 + 3) == 33
+assert on_the_path + len(linear) == 34
+assert len(projections) == 3
+
+# %% [markdown]
+# Stages 2, 3 and 4 open with a projection, as you wrote it in exercise 7.2. Stage 1 needs none: max pooling has halved the side already,
+# and 64 channels come in.
+#
+# ### Exercise 8.2 · ResNet-34
+#
+# **Difficulty** ●●●●○ · **20 minutes**
+#
+# Now write the whole net, with torchvision's names: `conv1`, `bn1`, `relu`, `maxpool`, `layer1` to `layer4`, `avgpool`, `fc`. Names matter,
+# since weights are stored under them. `BasicBlock` is there. The check copies weights into your net and compares logits.
+#
+# <details><summary>Hint 1</summary>
+#
+# The stem: `nn.Conv2d(in_channels, 64, 7, 2, 3, bias=False)` and `nn.MaxPool2d(3, 2, 1)`. Both pad, so that 224 leads to 112 and 112 to 56.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# A loop over `(64, 3, 1), (128, 4, 2), (256, 6, 2), (512, 3, 2)`, channels, blocks and stride, can make the stages. `add_module("layer1", …)` gives a
+# module a name.
+#
+# </details>
+#
+# <details><summary>Hint 3</summary>
+#
+# `nn.AdaptiveAvgPool2d(1)` leaves `(N, 512, 1, 1)`; `.flatten(1)` makes `(N, 512)` of it. Return logits, without softmax.
+#
+# </details>
+
+
+# %% tags=["exercise"]
+class MyResNet34(nn.Module):
+    """Maps (N, in_channels, H, W) to logits (N, num_classes)."""
+
+    def __init__(self, num_classes: int = 1000, in_channels: int = 3) -> None:
+        super().__init__()
+        ### BEGIN SOLUTION
+        self.conv1 = nn.Conv2d(in_channels, 64, 7, 2, 3, bias=False)
+        self.bn1, self.relu, self.maxpool = nn.BatchNorm2d(64), nn.ReLU(), nn.MaxPool2d(3, 2, 1)
+        before = 64
+        for n, (channels, blocks, stride) in enumerate(((64, 3, 1), (128, 4, 2), (256, 6, 2), (512, 3, 2)), start=1):
+            first, others = BasicBlock(before, channels, stride), range(blocks - 1)
+            self.add_module(f"layer{n}", nn.Sequential(first, *(BasicBlock(channels, channels) for _ in others)))
+            before = channels
+        self.avgpool, self.fc = nn.AdaptiveAvgPool2d(1), nn.Linear(512, num_classes)
+        ### END SOLUTION
+
+    def forward(self, x: Tensor) -> Tensor:
+        ### BEGIN SOLUTION
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        return self.fc(self.avgpool(x).flatten(1))
+        ### END SOLUTION
+
+
+# %% tags=["check"]
+edu.checks.check_resnet34(MyResNet34)
+
+# %% [markdown]
+# ## The proof: somebody else's weights
+#
+# How do you know that a net written by hand is a ResNet-34? Take an implementation that thousands of people use, copy its weights, and
+# compare. First the weights: `strict=True` refuses them if one name or one shape differs. Then the logits.
+
+# %%
+theirs, ours = torchvision_resnet34(weights=None), edu.models.build("resnet34")
+ours.load_state_dict(theirs.state_dict(), strict=True)
+generator = torch.Generator().manual_seed(0)
+images = torch.randn(4, 3, 64, 64, generator=generator)  # small images: the net takes any side
+with torch.inference_mode():
+    difference = (ours.eval()(images) - theirs.eval()(images)).abs().max()
+print(f"{len(theirs.state_dict())} entries loaded; largest difference between the logits: {difference:.1g}")
+assert difference < 1e-5
+
+
+# %% [markdown]
+# Equal logits say that the forward pass is the same. A net is also its gradients, and its batch norms keep statistics that change while it trains. So let
+# both take one training step on the same batch, and compare all that has changed:
+
+
+# %%
+def one_step(model: nn.Module, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    """One SGD step; the gradients, and the weights and statistics afterwards."""
+    model.train()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    F.cross_entropy(model(images), labels).backward()
+    optimizer.step()
+    gradients = {f"gradient of {name}": p.grad for name, p in model.named_parameters() if p.grad is not None}
+    return gradients | model.state_dict()
+
+
+# %%
+labels = torch.tensor([1, 10, 100, 999])
+mine, reference = one_step(ours, images, labels), one_step(theirs, images, labels)
+assert mine.keys() == reference.keys()
+for part in ("gradient", "running_mean", "running_var", "weight"):
+    pairs = [(mine[name], value) for name, value in reference.items() if part in name]
+    apart = max(((a - b).abs().max() / b.abs().max().clamp(min=1e-3)).item() for a, b in pairs)
+    print(f"{part:>12}: largest relative difference {apart:.1g} in {len(pairs)} tensors")
+    assert apart < 1e-4
+
+# %% [markdown]
+# Names, logits, gradients and statistics agree. From here on, whatever is published for torchvision's ResNet-34 holds for this one.
+#
+# ## Where listings go wrong
+#
+# ResNet-34 is the net of many a first tutorial, and many listings of it have a wrong line. They run, and they even learn, which makes the fault
+# hard to see. Here are eight such lines. Read each and say what it breaks before you go on:
+
+
+# %%
+def small_kernels(net: nn.Module) -> None:
+    """Every second convolution of a block with a 1×1 kernel."""
+    for block in (module for module in net.modules() if isinstance(module, BasicBlock)):
+        block.conv2 = nn.Conv2d(block.conv2.in_channels, block.conv2.out_channels, 1, bias=False)
+
+
+def bare_shortcuts(net: nn.Module) -> None:
+    """No batch norm behind the projections."""
+    for stage in (net.layer2, net.layer3, net.layer4):
+        stage[0].downsample = stage[0].downsample[:1]
+
+
+def late_strides(net: nn.Module) -> None:
+    """The stride in the second convolution of a block."""
+    for stage in (net.layer2, net.layer3, net.layer4):
+        stage[0].conv1.stride, stage[0].conv2.stride = (1, 1), (2, 2)
+
+
+# %%
+def no_last_relu(net: nn.Module) -> None:
+    """Nothing behind the additions."""
+    for block in (module for module in net.modules() if isinstance(module, BasicBlock)):
+        block.relu2 = nn.Identity()
+
+
+faults = {
+    "stem with 3×3": lambda net: setattr(net, "conv1", nn.Conv2d(3, 64, 3, 2, 1, bias=False)),
+    "a block of stage 3 missing": lambda net: setattr(net, "layer3", net.layer3[:-1]),
+    "second convolutions 1×1": small_kernels,
+    "no batch norm on shortcuts": bare_shortcuts,
+    "stem without padding": lambda net: setattr(net.conv1, "padding", (0, 0)),
+    "pooling without padding": lambda net: setattr(net.maxpool, "padding", 0),
+    "stride in the second conv": late_strides,
+    "no ReLU after the addition": no_last_relu,
+}
+print(f"{len(faults)} faults")
+
+# %% [markdown]
+# You have four instruments: the walk of the sides, the number of parameters, the strict load, and the logits with equal weights. Try them on each
+# fault alone.
+
+
+# %%
+def walk(net: nn.Module) -> str:
+    """Side of the maps behind the stem and behind each stage."""
+    rows = edu.probe.summary(net, (3, 224, 224)).rows
+    ends = ("maxpool", "layer1", "layer2", "layer3", "layer4")
+    return " ".join(str([row.output_shape[-1] for row in rows if row.name.startswith(end)][-1]) for end in ends)
+
+
+def logits_apart(net: nn.Module, right: nn.Module, images: Tensor) -> float:
+    """Largest difference between the logits, in percent of the largest logit."""
+    with torch.inference_mode():
+        wanted = right.eval()(images)
+        return 100 * ((net.eval()(images) - wanted).abs().max() / wanted.abs().max()).item()
+
+
+# %%
+def examine(net: nn.Module, right: nn.Module, images: Tensor) -> dict[str, str | None]:
+    """What each instrument says about a net: "" where it sees no difference, None where it cannot be used."""
+    count = sum(p.numel() for p in net.parameters()) - sum(p.numel() for p in right.parameters())
+    sides, loaded = walk(net), "passes"
+    try:
+        net.load_state_dict(right.state_dict(), strict=True)
+    except RuntimeError as error:
+        loaded = f"{len(str(error).splitlines()) - 1} complaint(s)"
+    apart = logits_apart(net, right, images) if loaded == "passes" else None
+    return {
+        "sides": "" if sides == walk(right) else sides,
+        "parameters": f"{count:+,}" if count else "",
+        "strict load": "" if loaded == "passes" else loaded,
+        "logits": None if apart is None else f"{apart:.0f} % off" if apart > 0.01 else "",
+    }
+
+
+# %%
+right = ours.eval()  # its statistics are not all alike, since it has taken a step
+found = {}
+for name, spoil in faults.items():
+    spoiled = copy.deepcopy(right)
+    spoil(spoiled)
+    found[name] = examine(spoiled, right, images)
+edu.plots.faults_by_instrument(found, title="Half of the faults pass a strict load; only the logits see them all")
+
+# %%
+assert found["stem with 3×3"]["parameters"] == f"{64 * 3 * (9 - 49):+,}"
+assert found["a block of stage 3 missing"]["parameters"] == f"{-2 * (9 * 256 * 256 + 2 * 256):+,}"
+assert not any(examine(copy.deepcopy(right), right, images).values()), "nothing is found in the right net"
+passed = [name for name, seen in found.items() if seen["strict load"] == ""]
+unseen = [name for name in passed if not found[name]["sides"] and not found[name]["parameters"]]
+print(f"{len(passed)} of {len(faults)} faults pass the strict load: {', '.join(passed)}")
+print(f"only the logits show: {', '.join(unseen)}")
+assert len(passed) == 4
+assert unseen == ["stride in the second conv", "no ReLU after the addition"]
+assert all(found[name]["logits"] for name in passed), "the logits find every one of them"
+
+# %% [markdown]
+# Parameters, running statistics and shapes describe what a net *has*. What it *does* between them has no name in the state dict:
+# strides, padding, activations and the order of things. Compare logits, always.
+#
+# ## One channel
+#
+# Digits and many other images are grey. One argument changes, and one layer with it:
+
+# %% tags=["nbval-check-output"]
+grey = edu.models.build("resnet34", in_channels=1)
+differing = [name for name, value in grey.state_dict().items() if value.shape != right.state_dict()[name].shape]
+fewer = sum(p.numel() for p in right.parameters()) - sum(p.numel() for p in grey.parameters())
+print(f"other shape: {differing}; {fewer:,} parameters fewer")
+assert differing == ["conv1.weight"]
+assert fewer == 2 * 64 * 49
+
+# %% [markdown]
+# Weights trained on colour need not be thrown away for that. A convolution adds over its input channels. So if you feed it the same grey image three times,
+# you may as well add up its three kernels and feed the image once:
+
+# %%
+state = right.state_dict()
+grey.load_state_dict(state | {"conv1.weight": state["conv1.weight"].sum(dim=1, keepdim=True)})
+one = torch.randn(2, 1, 64, 64, generator=generator)
+with torch.inference_mode():
+    wanted = right(one.expand(-1, 3, -1, -1))  # the grey image as red, green and blue
+    difference = (grey.eval()(one) - wanted).abs().max() / wanted.abs().max()
+print(f"largest difference between the logits, relative to the largest logit: {difference:.1g}")
+assert difference < 1e-4
+
+# %% [markdown]
+# ## Three heads
+#
+# Now leave ImageNet. A Bengali grapheme, the unit of that script, is written as a root with up to two diacritics, one for the vowel and one for a
+# consonant. A data set of handwritten graphemes (Alam et al. 2021) asks for all three. How should the net answer?
+
+# %% tags=["nbval-check-output"]
+classes = {head: int(fact.value) for head, fact in edu.facts.BENGALI_CLASSES.items()}
+combined = classes["root"] * classes["vowel"] * classes["consonant"]
+three = sum(512 * number + number for number in classes.values())
+print(f"classes: {classes}, {combined:,} combinations, of which the data set has {edu.facts.BENGALI_GRAPHEMES}")
+print(f"one head for every combination: {512 * combined + combined:,} parameters; three heads: {three:,}")
+bengali = edu.models.build("resnet34", in_channels=1, heads=classes)
+with torch.inference_mode():
+    answers = bengali.eval()(one)
+print({head: tuple(logits.shape) for head, logits in answers.items()})
+assert sum(p.numel() for p in bengali.fc.parameters()) == three < (512 * combined + combined) / 50
+
+# %% [markdown]
+# Three linear layers on the same 512 features. The trunk is computed once, and a root never seen with a certain vowel can still be read, since
+# each head answers for itself.
+#
+# To train it you need one number. Each head has its own cross-entropy, and the simplest loss is their sum. Before training, a head that knows
+# nothing gives each of its $K$ classes the same probability, so its cross-entropy is $\ln K$:
+
+# %% tags=["nbval-check-output"]
+start = {head: F.cross_entropy(torch.zeros(1, number), torch.tensor([0])).item() for head, number in classes.items()}
+for head, loss in start.items():
+    print(f"{head:>10}: ln {classes[head]:3} = {loss:.2f}, {100 * loss / sum(start.values()):.0f} % of the sum")
+assert start["root"] > start["vowel"] + start["consonant"], "the head with the most classes has the largest part"
+
+# %% [markdown]
+# The head with most classes has the largest share of the loss, which need not be what you want. Weights in the sum are the usual remedy.
+#
+# ### Exercise 8.3 · A loss for several heads
+#
+# **Difficulty** ●●○○○ · **8 minutes**
+#
+# Write the weighted sum: for each head the mean cross-entropy over the batch, times the head's weight. Outputs, labels and weights are dictionaries by the
+# head's name, and their order may differ. Without weights, or for a head that is not among them, the weight is 1.
+#
+# <details><summary>Hint 1</summary>
+#
+# `for head, logits in outputs.items():` and then `labels[head]`.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# `weights.get(head, 1.0)` gives 1 where the name is missing. `weights or {}` makes a dictionary of `None`.
+#
+# </details>
+
+
+# %% tags=["exercise"]
+def my_multi_head_loss(
+    outputs: dict[str, Tensor], labels: dict[str, Tensor], weights: dict[str, float] | None = None
+) -> Tensor:
+    """Logits (N, K) and labels (N,) by head to one scalar."""
+    ### BEGIN SOLUTION
+    weights = weights or {}
+    losses = [weights.get(head, 1.0) * F.cross_entropy(logits, labels[head]) for head, logits in outputs.items()]
+    return torch.stack(losses).sum()
+    ### END SOLUTION
+
+
+# %% tags=["check"]
+edu.checks.check_multi_head_loss(my_multi_head_loss)
+
+# %% [markdown]
+# ### Three questions about a digit
+#
+# The Bengali images are not in this package, so ask three questions about the digits: which **digit**, its **parity**, and how many **loops** it
+# has. A loop here is a hole in the *printed* digit: 0, 4, 6 and 9 have one, 8 has two, the others none. Many people write the 4 open. Its label stays 1, so this head
+# must recognise a 4 and cannot just count. All three labels follow from the digit by a table.
+
+# %%
+tables = {
+    "digit": torch.arange(10),
+    "parity": torch.tensor([0, 1, 0, 1, 0, 1, 0, 1, 0, 1]),
+    "loops": torch.tensor([1, 0, 0, 0, 1, 0, 1, 0, 2, 1]),
+}
+eight = int((data.train.labels == 8).nonzero()[0])
+print("an eight:", {head: int(table[data.train.labels[eight]]) for head, table in tables.items()})
+asked = {head: replace(data.test, labels=table[data.test.labels]) for head, table in tables.items()}
+guessing = {head: 100 * (1 - split.labels.bincount().max().item() / len(split)) for head, split in asked.items()}
+print("error of guessing the most frequent answer:", {head: f"{error:.1f} %" for head, error in guessing.items()})
+
+
+# %% [markdown]
+# The net is a small ResNet-34: the same 3, 4, 6, 3 blocks, fewer filters, and the small stem. `edu.fit` takes the loss as a function of the net's outputs and the
+# digits. A callback measures the three heads after every epoch.
+
+
+# %%
+def sum_of_losses(outputs: dict[str, Tensor], digits: Tensor, tables: dict[str, Tensor]) -> Tensor:
+    """One cross-entropy a head, on the labels that follow from the digit."""
+    losses = [F.cross_entropy(logits, tables[head].to(digits.device)[digits]) for head, logits in outputs.items()]
+    return torch.stack(losses).sum()
+
+
+def measure(_: edu.Epoch, net: nn.Module, asked: dict[str, edu.data.Split], errors: dict[str, list[float]]) -> None:
+    """Append the test error of each head, in percent."""
+    for head, split in asked.items():
+        errors[head].append(edu.evaluate(net, split, head=head).top1_error)
+
+
+# %%
+torch.manual_seed(0)
+questions = {head: int(table.max()) + 1 for head, table in tables.items()}
+small = edu.models.build("resnet34", width=width, stem="small", in_channels=1, heads=questions)
+errors: dict[str, list[float]] = {head: [] for head in tables}
+history = edu.fit(
+    small,
+    data,
+    config,
+    loss=partial(sum_of_losses, tables=tables),
+    callbacks=[partial(measure, asked=asked, errors=errors)],
+)
+edu.plots.errors_by_head(errors, guessing, title="One trunk, three answers")
+
+# %%
+for head, values in errors.items():
+    print(f"{head:>7}: test error {values[-1]:.1f} %, by guessing {guessing[head]:.1f} %")
+    assert values[-1] < guessing[head] / 5
+assert errors["digit"][-1] == history.last.test_error, "fit counts errors on the first head"
+assert max(errors["parity"][-1], errors["loops"][-1]) < errors["digit"][-1], "the digit is the hardest of the three"
+trunk = sum(p.numel() for name, p in small.named_parameters() if not name.startswith("fc."))
+extra = sum(p.numel() for name, p in small.named_parameters() if name.startswith(("fc.parity", "fc.loops")))
+print(f"trunk {trunk:,} parameters; the heads for parity and loops add {extra:,}")
+assert extra < trunk / 500
+
+# %% [markdown]
+# Nothing forces the heads to agree: one may say 7 and the other even. That can be put to use. Where the answers contradict each other, at least
+# one of them is wrong. Look at these images:
+
+# %%
+device = edu.runtime.device()
+with torch.inference_mode():
+    said = {head: logits.argmax(dim=1).cpu() for head, logits in small(data.test.inputs().to(device)).items()}
+contradict = (tables["parity"][said["digit"]] != said["parity"]) | (tables["loops"][said["digit"]] != said["loops"])
+wrong = said["digit"] != data.test.labels
+print(f"the heads contradict each other on {int(contradict.sum())} of {len(wrong)} images")
+print(
+    f"wrong digits among these: {100 * wrong[contradict].float().mean():.0f} %, among all others: {100 * wrong[~contradict].float().mean():.1f} %"
+)
+assert 0 < contradict.sum() < 0.05 * len(wrong)
+assert wrong[contradict].float().mean() > 3 * wrong[~contradict].float().mean()
+shown = contradict.nonzero().flatten()[:10]
+words = [f"{said['digit'][i]}, {'odd' if said['parity'][i] else 'even'}, {said['loops'][i]} loops" for i in shown]
+edu.plots.image_grid(data.test.images[shown], words, title="What the three heads say where they contradict each other")
+
+# %% [markdown]
+# ## Weights trained elsewhere
+#
+# The last step of the craft: weights from a file that another program wrote. Two things usually stand in the way. Training on several GPUs wraps the
+# net, and every name is saved with `module.` in front. And the head has other classes than yours. Here is such a state:
+
+# %%
+stored = edu.models.build("resnet34", num_classes=120, width=width).state_dict()
+elsewhere = {f"module.{name}": value for name, value in stored.items()}
+mine = edu.models.build("resnet34", num_classes=10, width=width)
+before = copy.deepcopy(mine.state_dict())
+try:
+    mine.load_state_dict(elsewhere)
+except RuntimeError as error:
+    print(f"strict: refused with {len(str(error))} characters of complaints")
+left = mine.load_state_dict(elsewhere, strict=False)
+unchanged = all(torch.equal(before[name], value) for name, value in mine.state_dict().items())
+print(f"strict=False: no complaint, {len(left.missing_keys)} names missing, nothing loaded: {unchanged}")
+assert unchanged
+assert len(left.missing_keys) == sum("num_batches" not in name for name in before), "all but the step counters"
+
+# %% [markdown]
+# `strict=False` passes over every name that does not match. Here that is every name, and the net you go on with is a random one. Be strict about the trunk and
+# lenient about the head, and no more than that.
+#
+# ### Exercise 8.4 · Load a trunk
+#
+# **Difficulty** ●●●●○ · **15 minutes**
+#
+# Write `my_load_trunk(model, state, head="fc")`.
+#
+# 1. If all names of `state` begin with `module.`, cut that off, once.
+# 2. A name *fits* if both sides have it, with the same shape. Collect the names of both sides that do not fit.
+# 3. If one of them does not begin with the head's name and a dot, raise a `ValueError` that says which, and leave the model as it was.
+# 4. Otherwise load all that fits, and return the names that do not, as a sorted list.
+#
+# <details><summary>Hint 1</summary>
+#
+# `key.removeprefix("module.")` cuts it off once and only in front. `key.lstrip("module.")` removes any of these *letters*, as many as there are.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# `own = model.state_dict()`. The names of both sides are `own.keys() | state.keys()`; subtract those that fit.
+#
+# </details>
+#
+# <details><summary>Hint 3</summary>
+#
+# Look at all names first and load at the end: `model.load_state_dict(fitting, strict=False)`.
+#
+# </details>
+
+
+# %% tags=["exercise"]
+def my_load_trunk(model: nn.Module, state: dict[str, Tensor], head: str = "fc") -> list[str]:
+    """Load what fits; the names that do not, all of them the head's."""
+    ### BEGIN SOLUTION
+    if all(name.startswith("module.") for name in state):
+        state = {name.removeprefix("module."): value for name, value in state.items()}
+    own = model.state_dict()
+    fitting = {name: value for name, value in state.items() if name in own and value.shape == own[name].shape}
+    others = sorted((own.keys() | state.keys()) - fitting.keys())
+    if of_the_trunk := [name for name in others if not name.startswith(f"{head}.")]:
+        raise ValueError(f"The trunk does not fit: {of_the_trunk}")
+    model.load_state_dict(fitting, strict=False)
+    return others
+    ### END SOLUTION
+
+
+# %% tags=["check"]
+edu.checks.check_load_trunk(my_load_trunk)
+
+# %% [markdown]
+# ## Claims you will read elsewhere, tested
+#
+# | The statement | The test | Verdict |
+# |---|---|---|
+# | "ResNet-34 has 34 convolutions." | Count them | **Wrong.** 36, of which 33 are on the main path; the linear layer is the 34th. |
+# | "The weights load strictly, so the net is right." | Eight typical faults | **Wrong.** Four of them load without a word and give other logits. |
+# | "More parameters, more work." | Share of stage 4 in both | **Wrong.** It has more than half of the parameters and less than a fifth of the multiply-adds. |
+# | "A ResNet takes images of 224×224." | 65×97 and 224×224 | **Wrong.** The global average pooling takes any side. |
+# | "If names do not match, `strict=False` solves it." | Names with `module.` in front | **Wrong.** It loads nothing and says nothing. |
+# | "Several heads are nearly for free." | Parameters of two further heads | **Right** for the net: below 0.2 % of the trunk. The labels are what costs. |
+
+# %%
+assert len(convolutions) == 36
+assert len(passed) == 4
+stage_4 = [row for row in summary.rows if row.name.startswith("layer4")]
+of_parameters = sum(row.parameters for row in stage_4) / summary.parameters
+of_work = sum(row.macs for row in stage_4) / summary.macs
+print(f"stage 4: {100 * of_parameters:.0f} % of the parameters, {100 * of_work:.0f} % of the multiply-adds")
+assert of_parameters > 1 / 2
+assert of_work < 1 / 5
+with torch.inference_mode():
+    print("logits of an image of 65×97:", tuple(right(torch.randn(1, 3, 65, 97)).shape))
+assert unchanged, "strict=False has loaded nothing"
+assert extra < 0.002 * trunk
+
+# %% [markdown]
+# ## Summary
+#
+# * Stem, four stages, global average pooling, one linear layer. Where the side is halved, the filters are doubled, so every block costs the same.
+# * The 34 counts 33 convolutions on the main path and the linear layer; 3 projections come on top.
+# * Two nets are the same when logits, gradients and statistics agree. Shapes, parameter counts and a strict load are no proof.
+# * Several heads share one trunk. Their losses are added up, with weights where one question would drown the others.
+# * Be strict with weights from elsewhere: cut the prefix, let only the head differ, and read the names that did not fit.
+#
+# ## Sources
+#
+# * K. He, X. Zhang, S. Ren, J. Sun: Deep residual learning for image recognition, 2015, section 3.3, table 1 and figure 3,
+#   [arXiv 1512.03385](https://arxiv.org/abs/1512.03385)
+# * torchvision's [`resnet.py`](https://github.com/pytorch/vision/blob/main/torchvision/models/resnet.py) and its
+#   [table of weights](https://docs.pytorch.org/vision/stable/models.html)
+# * S. Alam et al.: A large multi-target dataset of common Bengali handwritten graphemes, 2021,
+#   [arXiv 2010.00170](https://arxiv.org/abs/2010.00170); the [competition](https://www.kaggle.com/c/bengaliai-cv19) counted the root twice
+# * PyTorch on [saving and loading](https://docs.pytorch.org/tutorials/beginner/saving_loading_models.html)
+#
+# ## Next lesson
+#
+# 09 · The ResNet family: from 18 layers to 200 with one class, and what each of them costs.
