@@ -44,6 +44,7 @@ KRIZHEVSKY_2012 = Source(
     "Krizhevsky, Sutskever, Hinton 2012",
     "https://papers.nips.cc/paper_files/paper/2012/hash/c399862d3b9d6b76c8436e924a68c45b-Abstract.html",
 )
+KRIZHEVSKY_2014 = Source("Krizhevsky 2014, One weird trick", "https://arxiv.org/abs/1404.5997")
 SIMONYAN_2014 = Source("Simonyan, Zisserman 2014", "https://arxiv.org/abs/1409.1556")
 SZEGEDY_2014 = Source("Szegedy et al. 2014", "https://arxiv.org/abs/1409.4842")
 SZEGEDY_2015 = Source("Szegedy et al. 2015, Rethinking the Inception architecture", "https://arxiv.org/abs/1512.00567")
@@ -225,6 +226,21 @@ ILSVRC_TOP5 = {
 }
 ALEXNET_TOP5_ENSEMBLE = Fact(15.3, "%", KRIZHEVSKY_2012, note="seven nets, two of them pre-trained on the 2011 release")
 ALEXNET_TOP5_SINGLE = Fact(18.2, "%", KRIZHEVSKY_2012, note="one net, validation set")
+ALEXNET_TOP5_FIVE = Fact(16.4, "%", KRIZHEVSKY_2012, note="five nets, table 2")
+ALEXNET_RUNNER_UP_TOP5 = Fact(26.2, "%", KRIZHEVSKY_2012, note="second-best entry of 2012")
+ALEXNET_2010_TOP5 = Fact(17.0, "%", KRIZHEVSKY_2012, note="another data set: ILSVRC-2010, test images")
+
+#: AlexNet in numbers, as the paper prints them.
+ALEXNET_MILLION_PARAMETERS = Fact(60, "million parameters", KRIZHEVSKY_2012, note="abstract, rounded")
+ALEXNET_RELU_SPEED = Fact(6, "times", KRIZHEVSKY_2012, note="CIFAR-10, four layers, to 25 % training error, figure 1")
+ALEXNET_CROPS = Fact(
+    2_048, "images for one", KRIZHEVSKY_2012, note="section 4.1: 224-pixel crops of 256 pixels, mirrored"
+)
+ALEXNET_GPU_MEMORY = Fact(3, "GB", KRIZHEVSKY_2012, note="one GTX 580, section 3.2")
+ALEXNET_NORMALISATION_GAIN = Fact(1.2, "points of top-5 error", KRIZHEVSKY_2012, note="section 3.3")
+
+#: How many more parameters the one-tower AlexNet has than the net of 2012.
+ALEXNET_ONE_TOWER_MORE = Fact(0.2, "%", KRIZHEVSKY_2014, note="more parameters than the two towers")
 RESNET152_TOP5_SINGLE = Fact(4.49, "%", HE_2015, note="one net, validation set")
 RESNET_ENSEMBLE = Fact(6, "nets", HE_2015, note="two of them with 152 layers")
 HUMAN_IMAGES = Fact(1_500, "images", RUSSAKOVSKY_2015, note="of the 100,000 of the test set")

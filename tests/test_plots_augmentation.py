@@ -78,9 +78,9 @@ def test_train_and_test_errors_draws_two_dots_and_the_gap_between_them() -> None
     assert axes.get_ylim()[0] > axes.get_ylim()[1], "from top to bottom"
 
 
-def test_response_normalisation_draws_shares_of_the_strongest() -> None:
-    figure = plots.response_normalisation([1, 4, 2], {"a": [1, 4, 2], "b": [0.2, 1, 0.3]}, title="LRN")
-    for axes, after in zip(figure.axes, ([0.25, 1, 0.5], [0.2, 1, 0.3]), strict=True):
-        heights = [bar.get_height() for bar in axes.patches if isinstance(bar, Rectangle)]
-        assert heights == [0.25, 1, 0.5, *after]
-    assert [axes.get_title(loc="left") for axes in figure.axes] == ["a", "b"]
+def test_response_normalisation_draws_the_activations_and_every_divisor() -> None:
+    figure = plots.response_normalisation([0.1, 1, 0.5], {"small": [2, 2, 2], "large": [2, 4, 3]}, title="LRN")
+    heights = [[bar.get_height() for bar in axes.patches if isinstance(bar, Rectangle)] for axes in figure.axes]
+    assert heights == [[0.1, 1, 0.5], [2, 2, 2], [2, 4, 3]]
+    assert [axes.get_title(loc="left") for axes in figure.axes[1:]] == ["small", "large"]
+    assert figure.axes[1].get_ylim() == figure.axes[2].get_ylim(), "comparable"

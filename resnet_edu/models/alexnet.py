@@ -21,7 +21,8 @@ class AlexNet(nn.Module):
     Maps `(N, in_channels, H, W)` to logits `(N, num_classes)`, or to a dict of logits with `heads`.
 
     Deviations from the paper, as in torchvision, whose weights need them. The filters are 64, 192, 384,
-    256, 256 of Krizhevsky's "One weird trick" (2014, arXiv 1404.5997) and not 96, 256, 384, 384, 256. No
+    256, 256 of Krizhevsky's code for "One weird trick" (2014, arXiv 1404.5997; its footnote 1 says 384 for
+    the fourth, see https://github.com/pytorch/vision/pull/463) and not 96, 256, 384, 384, 256. No
     convolution is split in two groups: the paper did so to spread the net over two GPUs of 3 GB. There is
     no local response normalisation: VGG's authors found that it does not help (1409.1556, section 4.1).
 
