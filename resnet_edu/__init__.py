@@ -12,6 +12,8 @@ from .config import TrainConfig
 from .history import Epoch, History
 from .metrics import Metrics, evaluate
 from .predict import Prediction, predict
+from .recipe import Recipe
+from .run import Run
 from .runtime import profile, setup
 from .train import fit
 
@@ -21,8 +23,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
-    "Epoch", "History", "Metrics", "Prediction", "TrainConfig", "checks", "data", "errors", "evaluate", "facts", "fit",
-    "models", "plots", "predict", "probe", "profile", "runtime", "setup", "study", "widgets",
+    "Epoch", "History", "Metrics", "Prediction", "Recipe", "Run", "TrainConfig", "checks", "data", "errors", "evaluate",
+    "facts", "fit", "models", "plots", "predict", "probe", "profile", "runtime", "setup", "study", "widgets",
 ]  # fmt: skip
 
 

@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from . import __version__, course, tables
+from . import __version__, cli_runs, course, tables
 from .errors import UnknownName
 
 if TYPE_CHECKING:
@@ -245,3 +245,6 @@ def print_run(label: str, seed: int, history: "History | None") -> None:
         last = history.last
         errors = f"training error {last.train_error:.1f} %, test error {last.test_error:.1f} %"
         print(f"  {label}, seed {seed}: {errors}, {history.seconds:.1f} s", flush=True)
+
+
+cli_runs.add_to(app, examples)

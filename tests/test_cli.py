@@ -15,7 +15,7 @@ from resnet_edu.config import TrainConfig
 from resnet_edu.course import Lesson
 from resnet_edu.doctor import Finding
 from resnet_edu.rehearse import CellTime, Failure, Rehearsal
-from resnet_edu.study import Setting, Study
+from resnet_edu.study import Setting, Study, named
 
 COMMANDS = ["lab", "doctor", "rehearse", "fetch", "study"]
 
@@ -218,7 +218,8 @@ def tiny_study(monkeypatch: pytest.MonkeyPatch) -> Study:
     images = {"name": "mnist5k", "size": 16, "limit": 20}
     setting = Setting("plain20", {"width": 2, "in_channels": 1}, images, config)
     tiny = Study("tiny", "One small net", {"plain20": setting}, range(3))
-    monkeypatch.setattr(study, "STUDIES", {"tiny": tiny})
+    for place in (study, named):
+        monkeypatch.setattr(place, "STUDIES", {"tiny": tiny})
     return tiny
 
 

@@ -56,7 +56,15 @@ class View:
         Raises:
             UnreadablePicture: see `read_photo`.
         """
-        return self.fit(read_photo(path, max_megabytes=self.max_megabytes, roughly=2 * max(self.width, self.height)))
+        return self.fit(self.read(path))
+
+    def read(self, path: Path) -> Image.Image:
+        """The picture in a file in RGB, decoded no finer than this view needs.
+
+        Raises:
+            UnreadablePicture: see `read_photo`.
+        """
+        return read_photo(path, max_megabytes=self.max_megabytes, roughly=2 * max(self.width, self.height))
 
     def fit(self, picture: Image.Image) -> NDArray[np.uint8]:
         """A picture in RGB as uint8 `(height, width, channels)`."""

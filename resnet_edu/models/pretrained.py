@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -14,6 +15,7 @@ from torchvision.transforms import v2
 
 from .. import course
 from ..data.fetch import download_allowed
+from ..data.pictures import read_photo
 from ..errors import DatasetUnavailable, UnknownName, WrongCheckpoint
 from .imagenet import fetch_imagenet, imagenet_file, imagenet_state, imagenet_weights
 from .registry import build
@@ -32,12 +34,14 @@ class Pretrained:
         categories: the label's names, in the order of the logits.
         transforms: maps a PIL image to a normalised float tensor `(C, H, W)`.
         source: one line that says whose weights these are.
+        read: opens a file as the picture that `transforms` takes.
     """
 
     model: nn.Module
     categories: tuple[str, ...]
     transforms: Callable[[Image.Image], Tensor]
     source: str
+    read: Callable[[Path], Image.Image] = read_photo
 
 
 def pretrained(name: str = "resnet18", *, source: WeightSource = "auto") -> Pretrained:

@@ -14,6 +14,7 @@ from .auxiliary import gradient_with_and_without, votes
 from .blocks import block_diagrams, errors_without
 from .budget import NetCost, error_against_cost, model_picker, model_picker_grid, published_nets, within_budget
 from .channel_budget import channel_budget, channel_budget_grid
+from .confusion import confusion_matrix
 from .convolution import convolution_step, kernel_positions, pooling
 from .curves import degradation, depth_sweep, learning_curves, six_curves
 from .depth import depth_and_skip, depth_and_skip_grid
@@ -62,6 +63,7 @@ __all__ = [
     "channel_budget",
     "channel_budget_grid",
     "completeness",
+    "confusion_matrix",
     "convolution_step",
     "course_style",
     "degradation",

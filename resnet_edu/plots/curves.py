@@ -25,14 +25,23 @@ LINES = (
 )
 
 
-def learning_curves(histories: Mapping[str, History], *, title: str = "Learning curves") -> Figure:
-    """Training error on the left, test error on the right, one line a run, in percent over epochs."""
+def learning_curves(
+    histories: Mapping[str, History], *, title: str = "Learning curves", measured: str = "test"
+) -> Figure:
+    """Training error on the left, test error on the right, one line a run, in percent over epochs.
+
+    Args:
+        histories: runs by name.
+        title: the figure's message.
+        measured: on which images the right panel was measured, "validation" for instance.
+    """
     with course_style():
         figure = new_figure(1, 2, height=3.3, sharey=True)
         for axes, part in zip(figure.axes, PARTS, strict=True):
             for (name, history), (colour, marker, dash) in zip(histories.items(), LINES * 3, strict=False):
                 draw_error(axes, history, part, color=colour, marker=marker, ls=dash, label=name)
-            label(axes, title=PART[part].capitalize(), x="epoch", y=f"{PART[part]} error (%)")
+            images = measured if part == "test" else PART[part]
+            label(axes, title=images.capitalize(), x="epoch", y=f"{images} error (%)")
             axes.set_ylim(bottom=0)
         figure.axes[0].legend()
         figure.suptitle(title, x=0.01, ha="left", weight="bold")

@@ -1,0 +1,306 @@
+"""A run in a folder of its own: train, go on after a stop, evaluate, open for prediction elsewhere.
+
+`config.toml` says what was asked for, `network.json` and `weights.safetensors` are all that prediction needs,
+`history.csv`, `report.json`, `curves.png` and `confusion.png` say how it went. `checkpoint.safetensors` is there
+while the run is not finished. No file is pickled, each is written whole or not at all.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+from PIL import Image
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from . import models, runtime
+from .checkpoint import Checkpoint
+from .course import write_atomically
+from .data import Data, Split, normalise
+from .data.folder import is_folder
+from .data.pictures import View
+from .errors import StopTraining, WrongCheckpoint
+from .history import Epoch, History
+from .metrics import Metrics, evaluate
+from .models import Pretrained
+from .recipe import Recipe
+from .train import Callback, fit, make_optimizer
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """A picture as this run's network wants it: the view that the training images had, and their normalisation."""
+
+    view: View
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __call__(self, picture: Image.Image) -> Tensor:
+        """A picture in RGB to a float tensor `(C, H, W)`."""
+        pixels = torch.from_numpy(self.view.fit(picture).copy()).permute(2, 0, 1)
+        return normalise(pixels[None], self.mean, self.std)[0]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training run and its folder.
+
+    Args:
+        folder: where its files are.
+        recipe: what it was asked for.
+    """
+
+    folder: Path
+    recipe: Recipe
+
+    @classmethod
+    def start(cls, recipe: Recipe, folder: Path) -> "Run":
+        """A new run; its folder is made if missing, and has to be empty.
+
+        Raises:
+            ValueError: there is something in the folder already.
+        """
+        if (folder / "config.toml").exists():
+            raise ValueError(f"{folder} holds a run already. Go on with --resume {folder}, or name another folder.")
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise ValueError(f"{folder} is no empty folder. Name another one for the run.")
+        write_atomically(folder / "config.toml", recipe.to_toml().encode())
+        return cls(folder, recipe)
+
+    @classmethod
+    def open(cls, folder: Path) -> "Run":
+        """A run that was started before.
+
+        Raises:
+            ValueError: the folder holds no run, or its config is damaged.
+        """
+        if not (folder / "config.toml").is_file():
+            raise ValueError(f"{folder} holds no run: it has no config.toml. Start one with: resnet-edu train --help")
+        return cls(folder, Recipe.from_toml(folder / "config.toml"))
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """Where the run is kept while it is not finished."""
+        return Checkpoint(self.folder / "checkpoint.safetensors", self.recipe.training)
+
+    def report(self) -> dict[str, Any] | None:
+        """What the finished run found, None if it is not finished."""
+        file = self.folder / "report.json"
+        return json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+
+    def train(self, *, callbacks: tuple[Callback, ...] = (), say: Callable[[str], None] = lambda _: None) -> History:
+        """Train to the end, from the last finished epoch on.
+
+        Validation images decide about stopping early; the test images are used once, at the end.
+
+        Args:
+            callbacks: as for `fit`; they are also called for no epoch that was finished before.
+            say: is told what was loaded, and what to know about it.
+
+        Returns:
+            The history, whose "test" columns are the *validation* images'. Its `interrupted` says whether the
+            run was stopped by hand; it can be trained further then.
+
+        Raises:
+            ValueError: another process is at work on this run, or its pictures are others than at its start.
+            DatasetUnavailable, WrongCheckpoint, LossNotFinite: as for `data.load` and `fit`.
+        """
+        with self.locked():
+            recipe, config = self.recipe, self.recipe.training
+            data = recipe.load()
+            for line in (data.source, *data.notes):
+                say(line)
+            runtime.seed_everything(config.seed)
+            model, origin = recipe.network(len(data.classes))
+            if origin:
+                say(origin.source)
+                data = normalised_like(data, origin)
+            self.remember(data)
+            history = self.checkpoint.history()
+            if stops_early(history, recipe.patience):  # killed between its last epoch and its end
+                self.checkpoint.restore(model, make_optimizer(model, config), torch.Generator())
+                model.to(runtime.device())
+            else:
+                steps = (*callbacks, partial(self.after_epoch, history))
+                history = fit(model, replace(data, test=data.val), config, callbacks=steps, checkpoint=self.checkpoint)
+            if not history.interrupted:
+                self.finish(model, data, history)
+            return history
+
+    def after_epoch(self, history: History, epoch: Epoch, _: nn.Module) -> None:
+        """Keep the table of epochs up to date, and stop early."""
+        history.epochs.append(epoch)
+        self.write_history(history)
+        if stops_early(history, self.recipe.patience):
+            raise StopTraining
+
+    def write_history(self, history: History) -> None:
+        """`history.csv`, with the columns that were measured on the validation images named so."""
+        file = self.folder / "history.csv"
+        part = file.with_name(".history.csv.part")
+        history.to_csv(part)
+        write_atomically(file, part.read_text(encoding="utf-8").replace("test_", "val_").encode())
+        part.unlink()
+
+    def remember(self, data: Data) -> None:
+        """Write `network.json`, or compare with what it says.
+
+        Raises:
+            ValueError: classes, number or brightness of the pictures have changed since the run was started.
+        """
+        view = self.recipe.view()
+        facts = {
+            "model": self.recipe.model,
+            "options": self.recipe.network_options(),
+            "classes": list(data.classes),
+            "view": {"width": view.width, "height": view.height, "channels": view.channels, "crop": view.crop},
+            "max_megabytes": view.max_megabytes,
+            "mean": list(data.train.mean),
+            "std": list(data.train.std),
+            "images": {part: len(getattr(data, part)) for part in ("train", "val", "test")},
+            "data": data.source,
+        }
+        file = self.folder / "network.json"
+        if file.exists():
+            before = json.loads(file.read_text(encoding="utf-8"))
+            changed = [key for key in ("classes", "images", "mean", "std") if before[key] != facts[key]]
+            if changed:
+                raise ValueError(
+                    f"The pictures in {self.recipe.data} are others than when the run {self.folder} was started "
+                    f"({', '.join(changed)} changed). Start a new run."
+                )
+        else:
+            write_atomically(file, json.dumps(facts, indent=1, ensure_ascii=False).encode() + b"\n")
+
+    def finish(self, model: nn.Module, data: Data, history: History) -> None:
+        """Measure on the test images, once, and write everything that is left; the report comes last."""
+        from . import plots  # matplotlib takes a second, and prediction does without
+
+        state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+        write_atomically(self.folder / "weights.safetensors", save(state))
+        self.write_history(history)
+        test, val = evaluate(model, data.test), evaluate(model, data.val)
+        right = 100 * test.confusion.diagonal() / test.confusion.sum(dim=1).clamp(min=1)
+        report = {
+            "model": self.recipe.model,
+            "data": data.source,
+            "notes": list(data.notes),
+            "epochs": len(history),
+            "test_error": test.top1_error,
+            "val_error": val.top1_error,
+            "train_error": history.last.train_error,
+            "right_by_class": dict(zip(data.classes, right.tolist(), strict=True)),
+            "confusion": test.confusion.tolist(),
+            "parameters": sum(parameter.numel() for parameter in model.parameters()),
+            "seconds": round(history.seconds, 2),
+            "seed": self.recipe.training.seed,
+            "date": datetime.now(UTC).isoformat(timespec="seconds"),
+            "machine": runtime.machine(),
+        }
+        title = f"{self.recipe.model}, {len(history)} epochs"
+        curves = plots.learning_curves({self.recipe.model: history}, title=title, measured="validation")
+        message = f"{test.top1_error:.1f} % of {len(data.test):,} test images are named wrongly"
+        confusion = plots.confusion_matrix(test.confusion, data.classes, title=message)
+        for name, figure in (("curves", curves), ("confusion", confusion)):
+            write_atomically(self.folder / f"{name}.png", figure._repr_png_())  # type: ignore[attr-defined]
+        write_atomically(self.folder / "report.json", json.dumps(report, indent=1, ensure_ascii=False).encode() + b"\n")
+        self.checkpoint.path.unlink(missing_ok=True)
+
+    def discard(self) -> None:
+        """Remove a run of which no epoch was finished, so that its folder can be used again."""
+        if not self.checkpoint.path.exists() and not (self.folder / "report.json").exists():
+            for name in ("config.toml", "network.json", "history.csv", ".lock"):
+                (self.folder / name).unlink(missing_ok=True)
+            with suppress(OSError):
+                self.folder.rmdir()  # stays if somebody has put something in it
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Let no other process train this run, and clear away what a killed one has left half written."""
+        lock = FileLock(self.folder / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise ValueError(f"Another process is training the run {self.folder}. Wait for it, or stop it.") from error
+        try:
+            for left in self.folder.glob(".*.*"):
+                left.unlink(missing_ok=True)
+            yield
+        finally:
+            lock.release()
+
+
+def stops_early(history: History, patience: int) -> bool:
+    """Whether the validation error has not fallen for `patience` epochs; never with 0."""
+    errors = [epoch.test_error for epoch in history.epochs]
+    return patience > 0 and len(errors) > patience and min(errors[-patience:]) >= min(errors[:-patience])
+
+
+def normalised_like(data: Data, origin: Pretrained) -> Data:
+    """The data set with the normalisation that the pretrained network was trained with."""
+    mean, std = models.normalisation(origin.transforms)
+    parts = {part: replace(getattr(data, part), mean=mean, std=std) for part in ("train", "val", "test")}
+    return replace(data, **parts)
+
+
+def open_run(folder: Path) -> Pretrained:
+    """The network of a finished run, with its categories and the very preprocessing it was trained with.
+
+    Raises:
+        ValueError: the folder holds no finished run.
+        WrongCheckpoint: its files are damaged.
+    """
+    if not (folder / "weights.safetensors").is_file():
+        started = (folder / "config.toml").is_file()
+        advice = f"It is not finished: resnet-edu train --resume {folder}" if started else "It has no config.toml."
+        raise ValueError(f"{folder} holds no finished run. {advice}")
+    try:
+        facts = json.loads((folder / "network.json").read_text(encoding="utf-8"))
+        view = View(**facts["view"], max_megabytes=facts["max_megabytes"])
+        model = models.build(facts["model"], num_classes=len(facts["classes"]), **facts["options"])
+        state = load_file(folder / "weights.safetensors")
+        preprocessing = Preprocessing(view, tuple(facts["mean"]), tuple(facts["std"]))
+        classes, data = tuple(facts["classes"]), facts["data"]
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise WrongCheckpoint(f"The run {folder} is damaged ({error}). Train it again.") from error
+    models.load_state(model, state, name=facts["model"])
+    source = f"{facts['model']}, trained on {data}"
+    return Pretrained(model.eval(), classes, preprocessing, source, view.read)
+
+
+def evaluate_run(folder: Path, other: str | None = None) -> tuple[Metrics, str]:
+    """Measure a finished run.
+
+    Args:
+        folder: of the run.
+        other: a folder of pictures or the name of a data set, of which the test images are taken, or all images
+            of a folder that is not divided into parts; by default the run's own test images.
+
+    Returns:
+        What was measured, and one line about the images.
+
+    Raises:
+        ValueError: no finished run; or the other data set has classes that the network does not know.
+    """
+    network, recipe = open_run(folder), Run.open(folder).recipe
+    data = (replace(recipe, data=other) if other else recipe).load()
+    unknown = {*data.classes} - {*network.categories}
+    if unknown:
+        known = ", ".join(network.categories)
+        raise ValueError(f"The network does not know the classes {', '.join(sorted(unknown))}. It knows {known}.")
+    parts = [data.test]
+    if other and is_folder(other) and not (Path(other).expanduser() / "test").is_dir():
+        parts += [data.train, data.val]
+    numbers = torch.tensor([network.categories.index(name) for name in data.classes])
+    images, labels = (torch.cat([getattr(part, name) for part in parts]) for name in ("images", "labels"))
+    preprocessing: Any = network.transforms
+    split = Split(images, numbers[labels], preprocessing.mean, preprocessing.std)
+    return evaluate(network.model, split), f"{len(split):,} images of {data.name}"

@@ -1,0 +1,274 @@
+"""A run in a folder: nothing is lost, and it predicts with the very preprocessing it was trained with."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from filelock import FileLock
+from PIL import Image
+from safetensors.torch import load_file
+from torch import nn
+
+from resnet_edu import Epoch, History, Recipe, Run, evaluate, predict
+from resnet_edu.errors import DatasetUnavailable, UnreadablePicture, WrongCheckpoint
+from resnet_edu.run import evaluate_run, open_run, stops_early
+
+CLASSES = ("blue", "green", "red")
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RESNET_EDU_DATA", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Noise with a colour cast; some are large JPEGs, some are wide."""
+    numbers = np.random.default_rng(0)
+    for channel, name in enumerate(reversed(CLASSES)):
+        (tmp_path / "pictures" / name).mkdir(parents=True)
+        for index in range(12):
+            size = (90, 140, 3) if index % 3 else (20, 16, 3)
+            pixels = numbers.integers(0, 90, size)
+            pixels[..., channel] += 120
+            Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / "pictures" / name / f"{index:02}.jpg")
+    return tmp_path / "pictures"
+
+
+def recipe_for(pictures: Path, **options: object) -> Recipe:
+    defaults = {"model": "resnet20", "x": 24, "y": 16, "epochs": 3, "batch_size": 8, "lr": 0.05, "crop": "center"}
+    return Recipe.from_dict({"data": str(pictures), **defaults, **options})
+
+
+def stop_after(epoch: int) -> object:
+    def stop(record: Epoch, _: nn.Module) -> None:
+        if record.epoch == epoch:
+            raise KeyboardInterrupt
+
+    return stop
+
+
+@pytest.fixture
+def finished(pictures: Path, tmp_path: Path) -> Run:
+    run = Run.start(recipe_for(pictures), tmp_path / "runs" / "first")
+    assert not run.train().interrupted
+    return run
+
+
+# Train and predict see the same
+
+
+def test_training_and_prediction_see_the_same_tensors(finished: Run, pictures: Path) -> None:
+    network, data = open_run(finished.folder), finished.recipe.load()
+    trained_on = {image.numpy().tobytes() for part in (data.train, data.val, data.test) for image in part.inputs()}
+    files = sorted(pictures.rglob("*.jpg"))
+    seen = {network.transforms(network.read(path)).numpy().tobytes() for path in files}
+    assert seen == trained_on
+    assert len(seen) == len(files)
+
+
+def test_predictions_are_those_of_the_evaluation(finished: Run, pictures: Path) -> None:
+    network, data = open_run(finished.folder), finished.recipe.load()
+    metrics = evaluate(network.model, data.test, precision="float32")
+    assert finished.report()["test_error"] == pytest.approx(metrics.top1_error, abs=100 / len(data.test) + 1e-6)  # type: ignore[index]
+    files = sorted(pictures.rglob("*.jpg"))
+    predictions = predict(finished.folder, files, top=3)
+    whole = [evaluate(network.model, part, precision="float32") for part in (data.train, data.val, data.test)]
+    wrong = sum(each.top1_error * int(each.confusion.sum()) / 100 for each in whole)
+    assert sum(each.top[0][0] != each.file.parent.name for each in predictions) == round(wrong)
+    assert 0 < wrong < 36
+    for each in predictions:
+        assert sum(percent for _, percent in each.top) == pytest.approx(100, abs=1e-3)
+
+
+def test_a_batch_is_predicted_like_single_pictures(finished: Run, pictures: Path) -> None:
+    files = sorted(pictures.rglob("*.jpg")) * 4  # 144: more than two batches
+    together, alone = (
+        predict(finished.folder, files, top=2),
+        [predict(finished.folder, [files[i]], top=2)[0] for i in (0, 70, 143)],
+    )
+    assert [each.file for each in together] == files
+    for index, single in zip((0, 70, 143), alone, strict=True):
+        assert [label for label, _ in together[index].top] == [label for label, _ in single.top]
+        assert together[index].top[0][1] == pytest.approx(single.top[0][1], abs=1e-3)
+
+
+def test_files_that_cannot_be_used_are_skipped_or_refused(finished: Run, pictures: Path, tmp_path: Path) -> None:
+    (tmp_path / "broken.jpg").write_text("no picture")
+    files = [pictures / "red" / "00.jpg", tmp_path / "broken.jpg", pictures / "red" / "01.jpg"]
+    with pytest.raises(UnreadablePicture, match=r"broken\.jpg"):
+        predict(finished.folder, files, top=1)
+    faults: list[UnreadablePicture] = []
+    assert [each.file for each in predict(finished.folder, files, top=1, skip=faults.append)] == [files[0], files[2]]
+    assert len(faults) == 1
+
+
+# What is in the folder
+
+
+def test_the_folder_holds_what_the_docs_say(finished: Run) -> None:
+    names = {path.name for path in finished.folder.iterdir() if path.name != ".lock"}
+    assert names == {
+        "config.toml", "network.json", "weights.safetensors", "history.csv", "report.json", "curves.png",
+        "confusion.png",
+    }  # fmt: skip
+    report = finished.report()
+    assert report is not None
+    assert report["epochs"] == 3
+    assert np.sum(report["confusion"]) == 6
+    assert {*report["right_by_class"]} == {*CLASSES}
+    assert {"torch", "torchvision", "cpu"} <= {*report["machine"]}
+    header, *rows = (finished.folder / "history.csv").read_text().splitlines()
+    assert header.startswith("epoch,train_loss,train_error,val_loss,val_error")
+    assert len(rows) == 3
+    for name in ("curves", "confusion"):
+        with Image.open(finished.folder / f"{name}.png") as picture:
+            assert picture.width > 300
+    assert Run.open(finished.folder).recipe == finished.recipe
+
+
+def test_a_run_can_be_moved_and_used_without_its_pictures(finished: Run, pictures: Path, tmp_path: Path) -> None:
+    file = pictures / "red" / "03.jpg"
+    before = predict(finished.folder, [file], top=3)[0].top
+    moved = finished.folder.rename(tmp_path / "elsewhere")
+    file.rename(tmp_path / "picture.jpg")
+    pictures.rename(tmp_path / "gone")
+    assert predict(str(moved), [tmp_path / "picture.jpg"], top=3)[0].top == before
+
+
+def test_other_pictures_can_be_evaluated(finished: Run, tmp_path: Path, pictures: Path) -> None:
+    (tmp_path / "other").mkdir()
+    for name in ("red", "blue"):
+        (pictures / name).rename(tmp_path / "other" / name)
+    metrics, images = evaluate_run(finished.folder, str(tmp_path / "other"))
+    assert metrics.confusion.sum(dim=1).tolist() == [12, 0, 12]
+    assert "24 images" in images
+    (tmp_path / "other" / "red").rename(tmp_path / "other" / "pink")
+    with pytest.raises(ValueError, match=r"does not know the classes pink\. It knows blue, green, red"):
+        evaluate_run(finished.folder, str(tmp_path / "other"))
+
+
+def test_pretrained_weights_bring_their_normalisation(pictures: Path, tmp_path: Path) -> None:
+    recipe = recipe_for(pictures, model="18", pretrained="bundled", frozen=True, epochs=1)
+    said: list[str] = []
+    run = Run.start(recipe, tmp_path / "run")
+    run.train(say=said.append)
+    assert any("bundled weights" in line for line in said)
+    card = json.loads((run.folder / "network.json").read_text())
+    assert card["mean"] == pytest.approx([0.49, 0.48, 0.45], abs=0.02)
+    state = load_file(run.folder / "weights.safetensors")
+    origin = recipe.network(3)[0].state_dict()
+    changed = [name for name in origin if not torch.allclose(origin[name].float(), state[name].float(), atol=1e-3)]
+    assert changed == ["fc.weight", "fc.bias"] or set(changed) <= {"fc.weight", "fc.bias"}
+
+
+# Nothing is lost
+
+
+def test_a_run_that_was_stopped_goes_on_to_the_same_end(pictures: Path, tmp_path: Path, finished: Run) -> None:
+    run = Run.start(finished.recipe, tmp_path / "second")
+    assert run.train(callbacks=(stop_after(1),)).interrupted  # type: ignore[arg-type]
+    assert run.report() is None
+    with pytest.raises(ValueError, match=r"holds no finished run\. It is not finished: resnet-edu train --resume"):
+        open_run(run.folder)
+    again = Run.open(run.folder)
+    assert not again.train().interrupted
+    for name in ("weights.safetensors", "config.toml", "network.json"):
+        assert (run.folder / name).read_bytes() == (finished.folder / name).read_bytes()
+    ours, theirs = (
+        [row.split(",")[:6] for row in (folder / "history.csv").read_text().splitlines()]
+        for folder in (run.folder, finished.folder)
+    )
+    assert ours == theirs
+
+
+def test_the_run_stops_early_and_ends_the_same_after_a_kill(pictures: Path, tmp_path: Path) -> None:
+    recipe = recipe_for(pictures, epochs=30, patience=2, lr=1e-6)
+    whole = Run.start(recipe, tmp_path / "whole")
+    history = whole.train()
+    assert 3 <= len(history) < 30
+    killed = Run.start(recipe, tmp_path / "killed")
+    killed.train(callbacks=(stop_after(len(history)),))  # type: ignore[arg-type]  # after the checkpoint, before the end
+    assert not Run.open(killed.folder).train().interrupted
+    assert (killed.folder / "weights.safetensors").read_bytes() == (whole.folder / "weights.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("errors", "patience", "stops"),
+    [
+        ([5, 4, 3], 2, False),
+        ([3, 4, 5], 2, True),
+        ([3, 3, 3], 2, True),
+        ([3, 4], 2, False),
+        ([9, 3, 4, 2], 2, False),
+        ([1, 2, 3], 0, False),
+    ],
+)
+def test_patience_counts_epochs_without_a_lower_error(errors: list[float], patience: int, stops: bool) -> None:
+    history = History([Epoch(number, 1, 1, 1, error, 1, 1, 1) for number, error in enumerate(errors, 1)])
+    assert stops_early(history, patience) is stops
+
+
+def test_what_a_killed_process_left_half_written_is_cleared_away(finished: Run) -> None:
+    left = finished.folder / ".weights.safetensors.abc123"
+    left.write_text("half")
+    with finished.locked():
+        assert not left.exists()
+    assert (finished.folder / "weights.safetensors").exists()
+
+
+# Bad input
+
+
+def test_a_second_process_is_refused(finished: Run) -> None:
+    with FileLock(finished.folder / ".lock"), pytest.raises(ValueError, match="Another process is training the run"):
+        Run.open(finished.folder).train()
+
+
+def test_folders_that_cannot_take_a_run(finished: Run, tmp_path: Path, pictures: Path) -> None:
+    with pytest.raises(ValueError, match=r"holds a run already\. Go on with --resume"):
+        Run.start(finished.recipe, finished.folder)
+    with pytest.raises(ValueError, match="is no empty folder"):
+        Run.start(finished.recipe, pictures)
+    with pytest.raises(ValueError, match="is no empty folder"):
+        Run.start(finished.recipe, pictures / "red" / "00.jpg")
+    with pytest.raises(ValueError, match=r"it has no config\.toml"):
+        Run.open(tmp_path / "nothing")
+    with pytest.raises(ValueError, match=r"holds no finished run\. It has no config\.toml"):
+        open_run(tmp_path / "nothing")
+
+
+def test_changed_pictures_are_refused(pictures: Path, tmp_path: Path) -> None:
+    run = Run.start(recipe_for(pictures), tmp_path / "run")
+    run.train(callbacks=(stop_after(1),))  # type: ignore[arg-type]
+    (pictures / "red" / "00.jpg").unlink()
+    with pytest.raises(ValueError, match=r"are others than when the run .* was started"):
+        run.train()
+
+
+def test_a_run_that_never_began_can_be_discarded(tmp_path: Path, pictures: Path, finished: Run) -> None:
+    run = Run.start(recipe_for(tmp_path / "nowhere"), tmp_path / "run")
+    with pytest.raises(DatasetUnavailable):
+        run.train()
+    run.discard()
+    assert not run.folder.exists()
+    finished.discard()
+    assert (finished.folder / "config.toml").exists()  # a finished one is kept
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "network.json"])
+def test_damaged_files_are_named(finished: Run, name: str) -> None:
+    (finished.folder / name).write_text("{}")
+    with pytest.raises(WrongCheckpoint, match="is damaged"):
+        open_run(finished.folder)
+
+
+def test_weights_of_another_network_are_refused(finished: Run, pictures: Path, tmp_path: Path) -> None:
+    other = Run.start(replace(finished.recipe, model="resnet32"), tmp_path / "other")
+    other.train()
+    (other.folder / "weights.safetensors").replace(finished.folder / "weights.safetensors")
+    with pytest.raises(WrongCheckpoint, match="do not fit resnet20"):
+        open_run(finished.folder)
