@@ -8,8 +8,9 @@ import torchvision
 from torch import nn
 
 from notebooks import build
-from resnet_edu import facts, models, probe
+from resnet_edu import facts, models, plots, probe
 from resnet_edu.models.googlenet import INCEPTIONS, ConvBlock
+from resnet_edu.models.resnet import DEPTHS
 
 
 def built_in(lesson: str, *names: str) -> list[Any]:
@@ -116,7 +117,9 @@ def test_activation_bytes_of_lesson_03_are_those_of_the_probe() -> None:
 
 def test_cheap_head_of_lesson_03_ends_a_resnet() -> None:
     (cheap_head,) = built_in("03", "cheap_head")
-    net, head = models.ResNet(18, num_classes=7), cheap_head(512, 7)
+    net, head = models.build("resnet18", num_classes=7), cheap_head(512, 7)
+    assert isinstance(net, models.ResNet)
+    assert isinstance(net.fc, nn.Linear)
     head.load_state_dict({f"2.{name}": value for name, value in net.fc.state_dict().items()}, strict=True)
     maps = torch.randn(2, 512, 3, 2)
     torch.testing.assert_close(head(maps), net.fc(net.avgpool(maps).flatten(1)))
@@ -184,3 +187,21 @@ def test_the_loss_of_lesson_04_adds_the_heads_with_the_papers_weight() -> None:
         total_loss(outputs, labels), losses[0] + models.AUXILIARY_WEIGHT * (losses[1] + losses[2])
     )
     assert total_loss(outputs.logits, labels) == losses[0]
+
+
+def test_counts_of_lesson_09() -> None:
+    count_layers, bottleneck_parameters = built_in("09", "count_layers", "bottleneck_parameters")
+    for depth, (block, blocks) in DEPTHS.items():
+        assert count_layers(blocks, bottleneck=block is models.Bottleneck) == depth
+    for sizes in ((64, 64), (256, 64), (256, 128, 2), (512, 128, 2), (16, 4, 2)):
+        weights = models.Bottleneck(*sizes).parameters()
+        assert bottleneck_parameters(*sizes) == sum(weight.numel() for weight in weights)
+
+
+@pytest.mark.parametrize("gmacs", [0.5, 1.5, 4.0, 8.0, 20.0])
+@pytest.mark.parametrize("million", [5.0, 30.0, 150.0])
+def test_choice_of_lesson_09(gmacs: float, million: float) -> None:
+    (choose_net,) = built_in("09", "choose_net")
+    nets = plots.published_nets()
+    fitting = plots.within_budget(nets, gmacs=gmacs, million=million)
+    assert choose_net(nets, gmacs, million) == (fitting[0] if fitting else None)

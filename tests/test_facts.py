@@ -41,6 +41,25 @@ def test_multiply_adds(name: str) -> None:
     assert counted == pytest.approx(facts.GMACS[name].value, rel=0.005)
 
 
+@pytest.mark.parametrize("name", facts.HE_GMACS)
+def test_multiply_adds_of_the_paper_with_the_stride_in_the_first_convolution(name: str) -> None:
+    model = build_on_meta(name)
+    for block in model.modules():
+        if isinstance(block, models.Bottleneck):
+            block.conv1.stride, block.conv2.stride = block.conv2.stride, (1, 1)
+    assert probe.summary(model, (3, 224, 224)).macs / 1e9 == pytest.approx(facts.HE_GMACS[name].value, abs=0.1)
+
+
+def test_keras_counts_biases_and_moving_statistics() -> None:
+    model = build_on_meta("resnet50", num_classes=6)
+    channels = sum(module.out_channels for module in model.modules() if isinstance(module, nn.Conv2d))
+    statistics = sum(2 * module.num_features for module in model.modules() if isinstance(module, nn.BatchNorm2d))
+    keras = {name: fact.value for name, fact in facts.KERAS_RESNET50.items()}
+    assert keras["trainable"] == parameters(model) + channels
+    assert keras["non-trainable"] == statistics
+    assert keras["total"] == keras["trainable"] + keras["non-trainable"]
+
+
 def test_a_fact_reads_with_unit_spread_and_note() -> None:
     assert str(facts.HE_CIFAR10["resnet110"]) == "6.61 ± 0.16 % (best 6.43)"
     assert str(facts.HE_CIFAR10["resnet20"]) == "8.75 %"
