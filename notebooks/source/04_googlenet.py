@@ -18,6 +18,7 @@
 # %% tags=["setup"]
 from dataclasses import replace
 from functools import partial
+from statistics import median
 
 import torch
 import torchvision
@@ -73,8 +74,8 @@ assert abs(macs - edu.facts.GOOGLENET_BUDGET.value) < 0.05
 # sum of them, with the same weights at every place. Three channels of a photo, mixed in four ways by hand:
 
 # %%
-photo = Image.open(edu.data.photo("coffee")).convert("RGB").resize((150, 100))
-x = torchvision.transforms.functional.to_tensor(photo)[None]  # (1, 3, 100, 150)
+photo = Image.open(edu.data.photo("coffee")).convert("RGB").resize((180, 120)).crop((30, 0, 150, 120))
+x = torchvision.transforms.functional.to_tensor(photo)[None]  # (1, 3, 120, 120)
 mixes = {
     "grey": [0.3, 0.6, 0.1],
     "red − green": [1.0, -1.0, 0.0],
@@ -82,21 +83,25 @@ mixes = {
     "negative": [-0.3, -0.6, -0.1],
 }
 matrix = torch.tensor(list(mixes.values()))  # (4, 3)
-mixed = F.conv2d(x, matrix[:, :, None, None])  # (1, 4, 100, 150)
-edu.plots.feature_maps(
-    {"red, green, blue": x[0], ", ".join(mixes): mixed[0]}, columns=4, title="Four mixes of the same three channels"
-)
+mixed = F.conv2d(x, matrix[:, :, None, None])  # (1, 4, 120, 120)
+channels = torch.cat([x, mixed], dim=1)[0]  # (7, 120, 120)
+low, high = channels.amin((1, 2), keepdim=True), channels.amax((1, 2), keepdim=True)
+pictures = (channels - low) / (high - low)  # black to white, each for itself
+names = ["red", "green", "blue", *(f"mix: {name}" for name in mixes)]
+edu.plots.image_grid(pictures, names, columns=7, side=1.4, title="Three channels, and four mixes of them")
 
 # %% [markdown]
-# The cup's saucer nearly vanishes in the second map, since its red and green are alike. Now the same as a matrix product. Put the
-# three numbers of each pixel into a row. Then *one* matrix turns all rows into rows of four:
+# The saucer is red: bright in the first channel, dark in the other two, and brightest of all in red − green. In the same mix the white cup is dark, since
+# its red and green cancel. No single channel shows this difference so clearly.
+#
+# Now the same as a matrix product. Put the three numbers of each pixel into a row. Then *one* matrix turns all rows into rows of four:
 
 # %%
-pixels = x[0].flatten(1).T  # (15000, 3): a row for each pixel
-rows = pixels @ matrix.T  # (15000, 4)
+pixels = x[0].flatten(1).T  # (14400, 3): a row for each pixel
+rows = pixels @ matrix.T  # (14400, 4)
 print(f"{tuple(pixels.shape)} @ {tuple(matrix.T.shape)} = {tuple(rows.shape)}")
-torch.testing.assert_close(rows.T.reshape(1, 4, 100, 150), mixed)
-shuffled = torch.randperm(15_000, generator=torch.Generator().manual_seed(0))
+torch.testing.assert_close(rows.T.reshape(1, 4, 120, 120), mixed)
+shuffled = torch.randperm(14_400, generator=torch.Generator().manual_seed(0))
 of_shuffled = F.conv2d(x.flatten(2)[:, :, shuffled, None], matrix[:, :, None, None])[..., 0]
 torch.testing.assert_close(of_shuffled, mixed.flatten(2)[:, :, shuffled])
 print("shuffle the pixels before or after it: the same. A 1×1 convolution knows no neighbours.")
@@ -338,7 +343,7 @@ for how in ("σ = 0.01", "Xavier", "He", "batch norm"):
         [gradients(how, seed, batch, labels, loss)[0].weight for seed in range(5)]
         for loss in (main_loss, loss_with_heads)
     ]
-edu.plots.gradient_with_and_without(norms, title="Heads help where the gradient vanishes, and only there")
+edu.plots.gradient_with_and_without(norms, title="The heads help where signal and gradient shrink on their way")
 
 # %%
 factors = {}
@@ -346,13 +351,15 @@ for how, (without, with_them) in norms.items():
     factors[how] = [b / a for a, b in zip(without, with_them, strict=True)]
     print(f"{how:>10}: the heads multiply it by {min(factors[how]):.3g} to {max(factors[how]):.3g}")
 assert min(factors["σ = 0.01"]) > 1000
-assert min(factors["Xavier"]) > 1.5
+assert min(factors["Xavier"]) > 1.3
+assert 2 < median(factors["Xavier"]) < 5
 assert all(0.6 < factor < 1.7 for how in ("He", "batch norm") for factor in factors[how])
 
 # %% [markdown]
-# The answer of this experiment is clear. Where the main gradient has vanished on its way, the auxiliary heads are nearer and bring far more of it. With
-# Xavier's weights they still multiply it. With He's weights or batch norm nothing has vanished, and two losses of weight 0.3
-# hardly change what is there. The same along the net, from the first layer to the last block:
+# A weight's gradient is the product of two things: the signal that arrives from below and the gradient that arrives from above. With
+# small weights both shrink from layer to layer. The auxiliary heads have a shorter way up and down, so they bring far more: with σ = 0.01 by many
+# orders of magnitude, though what arrives is still nothing to learn from, and with Xavier's weights about threefold. With He's weights and with batch norm
+# nothing is lost on the way, and two losses of weight 0.3 hardly change what is there. The same along the net:
 
 # %%
 ways = {"Xavier, no heads": ("Xavier", main_loss), "Xavier, heads": ("Xavier", loss_with_heads),
@@ -362,13 +369,13 @@ for name, (how, loss) in ways.items():
     rows = gradients(how, 0, batch, labels, loss)
     profiles[name] = [row for row in rows if row.name[:4] == "conv" or "branch2.1" in row.name]
 print(" → ".join(row.name.split(".")[0].removeprefix("inception") for row in profiles["Xavier, heads"]))
-edu.plots.gradients_by_layer(profiles, title="Xavier: the heads lift all below 4d. Batch norm: nothing to lift")
+edu.plots.gradients_by_layer(profiles, title="Xavier: the heads lift all up to 4d. Batch norm: nothing to lift")
 
 # %%
 ratio = [b.weight / a.weight for a, b in zip(profiles["Xavier, no heads"], profiles["Xavier, heads"], strict=True)]
 print("factor by layer:", [round(value, 1) for value in ratio])
 assert min(ratio[:6]) > 1.5, "up to 4a both heads add to the gradient"
-assert all(abs(value - 1) < 1e-6 for value in ratio[-3:]), "4e, 5a and 5b lie above both heads"
+assert all(abs(value - 1) < 1e-3 for value in ratio[-3:]), "4e, 5a and 5b lie above both heads"
 
 # %% [markdown]
 # The authors came back to this a year later (Szegedy et al. 2015, section 4). Their nets had batch norm by then. They saw no faster convergence early in training,
@@ -465,13 +472,12 @@ for start in range(0, 200, 4):
     votes, _ = votes_of(trained["without heads"], canvas)
     quarters = F.adaptive_avg_pool2d(votes[0], 2).flatten(1)  # (10, 4)
     right += int((quarters.argmax(0).cpu() == data.test.labels[start : start + 4]).sum())
-print(
-    f"fifty canvases: the quarter's own digit has most votes in {right} of 200 quarters; guessing would give about 20"
-)
+print(f"fifty canvases: a quarter's own digit has most of its votes in {right} of 200; guessing gives about 20")
 assert right > 60
 
 # %% [markdown]
-# Nobody told the net where the digits are, and it was never shown a picture of this size. The maps are known as *class activation maps* (Zhou et al. 2016).
+# Nobody told the net where the digits are, and it was never shown a picture of this size. It is right in about half of the quarters only, since it
+# has not seen digits with neighbours either. The maps are known as *class activation maps* (Zhou et al. 2016).
 # Lesson 11 makes them for nets with any head. Note what the average gives up, too: it does not know *where* a feature was, only how much of it there was.
 #
 # ## Exercises
@@ -685,7 +691,7 @@ edu.checks.check_total_loss(total_loss)
 # | "GoogLeNet has 15 million parameters." | Six ways to count | **Wrong.** 6.6 to 7.0 million, and 13.0 to 13.4 million with the auxiliary heads, which are thrown away after training. |
 # | "It has 12 times fewer parameters than AlexNet." | AlexNet's count divided by GoogLeNet's | **Not by this count.** 9.2 times, and 8.7 times with the paper's kernels. The authors' paper of 2015 prints 5 against 60 million, which would be 12; the net of their table has more than 5. |
 # | "Torchvision's GoogLeNet has 5×5 convolutions." | List the kernels | **Wrong.** 1×1, 3×3 and one 7×7. |
-# | "Auxiliary heads keep the gradient from vanishing." | First layer's gradient, four beginnings, five seeds | **Half right.** By orders of magnitude with small weights, several times with Xavier's; not with He's weights or batch norm. |
+# | "Auxiliary heads keep the gradient from vanishing." | First layer's gradient, four beginnings, five seeds | **Half right.** By orders of magnitude with small weights, about threefold with Xavier's; not with He's weights or batch norm. |
 # | "1×1 convolutions make the block ten times cheaper." | Weights of 3a, naive and reduced | **Half right.** The 5×5 branch, yes. The whole block, 2.4 times. |
 
 # %%
@@ -710,7 +716,7 @@ assert kernels == {1, 3, 7}
 # * A 1×1 convolution is a matrix applied to the channels of each pixel. It knows no neighbours, and it makes wide maps narrow.
 # * The inception block looks at several scales side by side and stacks the results. Reductions before the large kernels, and behind the pooling, keep it affordable.
 # * Torchvision's net has 3×3 in the place of 5×5, and batch norm. It has 6.6 million parameters, 9.2 times fewer than AlexNet.
-# * Auxiliary heads bring gradient to the lower layers where it would vanish. With good initial weights or batch norm it does not.
+# * Auxiliary heads help where signal and gradient shrink on their way through the net. With good initial weights or batch norm they do not.
 # * Global average pooling replaces tens of millions of parameters by a mean. Each pixel votes, and the logit is the mean of the votes.
 #
 # ## Sources
