@@ -124,7 +124,7 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Measure a finished run: its errors, and how much of each class is named rightly."""
-    from .run import evaluate_run, open_run
+    from .trained import evaluate_run, open_run
 
     metrics, images = evaluate_run(run, data)
     counts = metrics.confusion.sum(dim=1)

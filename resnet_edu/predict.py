@@ -11,8 +11,8 @@ from torch import Tensor
 
 from .errors import UnreadablePicture
 from .models.pretrained import Pretrained, pretrained
-from .run import open_run
 from .runtime import device
+from .trained import open_run
 
 BATCH = 64  # pictures at a time: enough to keep the cores busy, little enough to bound the memory
 

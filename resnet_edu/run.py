@@ -16,37 +16,19 @@ from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
-from PIL import Image
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
-from torch import Tensor, nn
+from safetensors.torch import save
+from torch import nn
 
 from . import models, runtime
 from .checkpoint import Checkpoint
 from .course import write_atomically
-from .data import Data, Split, normalise
-from .data.folder import is_folder
-from .data.pictures import View
-from .errors import StopTraining, WrongCheckpoint
+from .data import Data
+from .errors import StopTraining
 from .history import Epoch, History
-from .metrics import Metrics, evaluate
+from .metrics import evaluate
 from .models import Pretrained
 from .recipe import Recipe
 from .train import Callback, fit, make_optimizer
-
-
-@dataclass(frozen=True)
-class Preprocessing:
-    """A picture as this run's network wants it: the view that the training images had, and their normalisation."""
-
-    view: View
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-
-    def __call__(self, picture: Image.Image) -> Tensor:
-        """A picture in RGB to a float tensor `(C, H, W)`."""
-        pixels = torch.from_numpy(self.view.fit(picture).copy()).permute(2, 0, 1)
-        return normalise(pixels[None], self.mean, self.std)[0]
 
 
 @dataclass(frozen=True)
@@ -207,7 +189,7 @@ class Run:
         }
         title = f"{self.recipe.model}, {len(history)} epochs"
         curves = plots.learning_curves({self.recipe.model: history}, title=title, measured="validation")
-        message = f"{test.top1_error:.1f} % of {len(data.test):,} test images are named wrongly"
+        message = f"{test.top1_error:.1f} % of {len(data.test):,} test images named wrongly"
         confusion = plots.confusion_matrix(test.confusion, data.classes, title=message)
         for name, figure in (("curves", curves), ("confusion", confusion)):
             write_atomically(self.folder / f"{name}.png", figure._repr_png_())  # type: ignore[attr-defined]
@@ -249,58 +231,3 @@ def normalised_like(data: Data, origin: Pretrained) -> Data:
     mean, std = models.normalisation(origin.transforms)
     parts = {part: replace(getattr(data, part), mean=mean, std=std) for part in ("train", "val", "test")}
     return replace(data, **parts)
-
-
-def open_run(folder: Path) -> Pretrained:
-    """The network of a finished run, with its categories and the very preprocessing it was trained with.
-
-    Raises:
-        ValueError: the folder holds no finished run.
-        WrongCheckpoint: its files are damaged.
-    """
-    if not (folder / "weights.safetensors").is_file():
-        started = (folder / "config.toml").is_file()
-        advice = f"It is not finished: resnet-edu train --resume {folder}" if started else "It has no config.toml."
-        raise ValueError(f"{folder} holds no finished run. {advice}")
-    try:
-        facts = json.loads((folder / "network.json").read_text(encoding="utf-8"))
-        view = View(**facts["view"], max_megabytes=facts["max_megabytes"])
-        model = models.build(facts["model"], num_classes=len(facts["classes"]), **facts["options"])
-        state = load_file(folder / "weights.safetensors")
-        preprocessing = Preprocessing(view, tuple(facts["mean"]), tuple(facts["std"]))
-        classes, data = tuple(facts["classes"]), facts["data"]
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        raise WrongCheckpoint(f"The run {folder} is damaged ({error}). Train it again.") from error
-    models.load_state(model, state, name=facts["model"])
-    source = f"{facts['model']}, trained on {data}"
-    return Pretrained(model.eval(), classes, preprocessing, source, view.read)
-
-
-def evaluate_run(folder: Path, other: str | None = None) -> tuple[Metrics, str]:
-    """Measure a finished run.
-
-    Args:
-        folder: of the run.
-        other: a folder of pictures or the name of a data set, of which the test images are taken, or all images
-            of a folder that is not divided into parts; by default the run's own test images.
-
-    Returns:
-        What was measured, and one line about the images.
-
-    Raises:
-        ValueError: no finished run; or the other data set has classes that the network does not know.
-    """
-    network, recipe = open_run(folder), Run.open(folder).recipe
-    data = (replace(recipe, data=other) if other else recipe).load()
-    unknown = {*data.classes} - {*network.categories}
-    if unknown:
-        known = ", ".join(network.categories)
-        raise ValueError(f"The network does not know the classes {', '.join(sorted(unknown))}. It knows {known}.")
-    parts = [data.test]
-    if other and is_folder(other) and not (Path(other).expanduser() / "test").is_dir():
-        parts += [data.train, data.val]
-    numbers = torch.tensor([network.categories.index(name) for name in data.classes])
-    images, labels = (torch.cat([getattr(part, name) for part in parts]) for name in ("images", "labels"))
-    preprocessing: Any = network.transforms
-    split = Split(images, numbers[labels], preprocessing.mean, preprocessing.std)
-    return evaluate(network.model, split), f"{len(split):,} images of {data.name}"

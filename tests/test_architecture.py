@@ -18,7 +18,7 @@ FLOORS = {
     "facts": 0, "runtime": 0, "errors": 0, "course": 0,
     "models": 1, "data": 1,
     "config": 2, "history": 2, "checkpoint": 2, "metrics": 2, "train": 2, "recipe": 2, "probe": 2,
-    "predict": 3, "run": 3, "study": 3, "plots": 3,
+    "predict": 3, "run": 3, "trained": 3, "study": 3, "plots": 3,
     "widgets": 4, "checks": 4,
     "cli": 5, "cli_runs": 5, "lab": 5, "doctor": 5, "requirements": 5, "rehearse": 5, "page": 5, "tables": 5,
     "__main__": 5,

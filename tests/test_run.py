@@ -14,7 +14,8 @@ from torch import nn
 
 from resnet_edu import Epoch, History, Recipe, Run, evaluate, predict
 from resnet_edu.errors import DatasetUnavailable, UnreadablePicture, WrongCheckpoint
-from resnet_edu.run import evaluate_run, open_run, stops_early
+from resnet_edu.run import stops_early
+from resnet_edu.trained import evaluate_run, open_run
 
 CLASSES = ("blue", "green", "red")
 

@@ -20,7 +20,7 @@ def confusion_matrix(confusion: Tensor, classes: Sequence[str], *, title: str) -
     """
     shares = confusion / confusion.sum(dim=1, keepdim=True).clamp(min=1)
     names = [name if len(name) <= 14 else f"{name[:13]}…" for name in classes]
-    side = max(4.0, min(11.0, 2.0 + 0.42 * len(names)))
+    side = max(4.6, min(11.0, 2.2 + 0.42 * len(names)))
     with course_style():
         figure = new_figure(width=side + 0.8, height=side)
         (axes,) = figure.axes
@@ -34,5 +34,6 @@ def confusion_matrix(confusion: Tensor, classes: Sequence[str], *, title: str) -
                     if count:
                         colour = "white" if shares[row, column] > 0.5 else "black"
                         axes.text(column, row, f"{count}", ha="center", va="center", fontsize=8, color=colour)
-        label(axes, title=title, x="predicted", y="true")
+        label(axes, title="", x="predicted", y="true")
+        figure.suptitle(title, x=0.01, ha="left", weight="bold")
         return figure

@@ -42,7 +42,7 @@ def learning_curves(
                 draw_error(axes, history, part, color=colour, marker=marker, ls=dash, label=name)
             images = measured if part == "test" else PART[part]
             label(axes, title=images.capitalize(), x="epoch", y=f"{images} error (%)")
-            axes.set_ylim(bottom=0)
+        figure.axes[0].set_ylim(bottom=0)  # for both, and only now: it would end the search for the highest point
         figure.axes[0].legend()
         figure.suptitle(title, x=0.01, ha="left", weight="bold")
         return figure
