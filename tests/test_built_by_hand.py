@@ -10,14 +10,14 @@ from torch import nn
 from notebooks import build
 from resnet_edu import facts, models, plots, probe
 from resnet_edu.models.googlenet import INCEPTIONS, ConvBlock
-from resnet_edu.models.resnet import DEPTHS
+from resnet_edu.models.resnet import DEPTHS, make_stage
 
 
 def built_in(lesson: str, *names: str) -> list[Any]:
     """The worked answers called `names`, as the exercises of a lesson define them."""
     notebook = build.read_source(next((build.HERE / "source").glob(f"{lesson}_*.py")))
     known: dict[str, Any] = {"torch": torch, "nn": nn, "F": nn.functional, "Tensor": torch.Tensor}
-    known |= {"ConvBlock": ConvBlock, "GoogLeNetOutputs": models.GoogLeNetOutputs}
+    known |= {"BasicBlock": models.BasicBlock, "ConvBlock": ConvBlock, "GoogLeNetOutputs": models.GoogLeNetOutputs}
     for cell in build.code_cells(notebook):
         if any(f"class {name}(" in cell.source or f"def {name}(" in cell.source for name in names):
             exec(compile(cell.source, lesson, "exec"), known)
@@ -205,3 +205,34 @@ def test_choice_of_lesson_09(gmacs: float, million: float) -> None:
     nets = plots.published_nets()
     fitting = plots.within_budget(nets, gmacs=gmacs, million=million)
     assert choose_net(nets, gmacs, million) == (fitting[0] if fitting else None)
+
+
+@pytest.mark.parametrize("sizes", [(4, 8, 3, 2), (6, 6, 2, 1)])
+def test_the_stage_of_lesson_08(sizes: tuple[int, int, int, int]) -> None:
+    (stage,) = built_in("08", "my_stage")
+    same_values(stage(*sizes), make_stage(models.BasicBlock, *sizes[:3], stride=sizes[3]), in_channels=sizes[0])
+
+
+@pytest.mark.parametrize(("classes", "channels"), [(10, 1), (1000, 3)])
+def test_resnet34_of_lesson_08(classes: int, channels: int) -> None:
+    (resnet34,) = built_in("08", "MyResNet34")
+    mine, packages = resnet34(classes, channels), models.build("resnet34", num_classes=classes, in_channels=channels)
+    mine.load_state_dict(packages.state_dict(), strict=True)
+    for _ in ("train", "eval"):
+        x = torch.randn(2, channels, 64, 48)
+        torch.testing.assert_close(mine(x), packages(x))
+        mine.eval()
+        packages.eval()
+
+
+def test_the_loss_and_the_loading_of_lesson_08_work_with_the_packages_net() -> None:
+    loss, load_trunk = built_in("08", "my_multi_head_loss", "my_load_trunk")
+    net = models.build("resnet18", width=8, heads={"digit": 10, "parity": 2})
+    labels = torch.tensor([3, 4, 5])
+    outputs = net(torch.randn(3, 3, 64, 64))
+    loss(outputs, {"parity": labels % 2, "digit": labels}, {"parity": 0.5}).backward()
+    assert all(parameter.grad is not None for parameter in net.parameters())
+    one = models.build("resnet18", width=8, num_classes=5)
+    names = load_trunk(one, {f"module.{name}": value for name, value in net.state_dict().items()})
+    assert names == sorted(key for key in (*net.state_dict(), *one.state_dict()) if key.startswith("fc."))
+    assert torch.equal(one.layer4[1].bn2.running_mean, net.layer4[1].bn2.running_mean)
