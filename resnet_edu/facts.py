@@ -132,6 +132,7 @@ GMACS = _table(
 VGG_MILLION_PARAMETERS = _table({"vgg11": 133, "vgg13": 133, "vgg16": 138, "vgg19": 144}, "million", SIMONYAN_2014)
 VGG_TOP1 = _table({"vgg11": 29.6, "vgg13": 28.7, "vgg16": 27.0, "vgg19": 27.3}, "%", SIMONYAN_2014)
 VGG_TOP5 = _table({"vgg11": 10.4, "vgg13": 9.9, "vgg16": 8.8, "vgg19": 9.0}, "%", SIMONYAN_2014)
+VGG_5X5 = Fact(7, "% higher", SIMONYAN_2014, note="section 4.1, one centre crop")
 VGG_INIT_VARIANCE = Fact(0.01, "", SIMONYAN_2014, note="section 3.1")
 
 #: ImageNet accuracy of torchvision's IMAGENET1K_V1 weights, one centre crop: top-1 and top-5 in percent.

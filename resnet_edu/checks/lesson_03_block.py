@@ -93,7 +93,7 @@ def check_vgg_block(vgg_block: Any) -> str:
 def messages(called: str, count: int) -> dict[tuple[str, int], str]:
     """What to say to likely numbers of parts."""
     said = {
-        ("batch norm", count): "There is batch norm in the block. It came a year later; the paper's VGG has none.",
+        ("batch norm", count): "There is batch norm in the block. It was published in 2015; the VGG of 2014 has none.",
         ("ReLU", 1): f"`{called}` defines a single ReLU. Make one `nn.ReLU()` for each convolution: hooks of later "
         "lessons look at each of them.",
         ("ReLU", count - 1): f"`{called}` defines {count - 1} ReLUs. One follows each convolution, the last as well.",

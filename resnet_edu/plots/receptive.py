@@ -172,12 +172,12 @@ def seen_pixels(maps: Mapping[str, Tensor], *, title: str) -> Figure:
     with course_style():
         figure = new_figure(1, len(maps), width=2.4 * len(maps), height=3.1)
         for axes, (name, sizes) in zip(figure.axes, maps.items(), strict=True):
-            shades = axes.imshow((sizes / sizes.max()).numpy(), cmap="viridis", vmin=0, vmax=1)
+            axes.imshow((sizes / sizes.max()).numpy(), cmap="viridis", vmin=0, vmax=1)
             rows, columns = (sizes > 0).any(dim=1).nonzero(), (sizes > 0).any(dim=0).nonzero()
             side = int(rows.max() - rows.min()) + 1
             frame(axes, float(rows.min()), float(columns.min()), side, ORANGE)
             axes.set_title(f"{name}\n{side}×{int(columns.max() - columns.min()) + 1} pixels", fontsize=11)
             bare(axes)
-        figure.colorbar(shades, ax=figure.axes, label="size of the gradient", shrink=0.7)
+        figure.colorbar(figure.axes[0].images[0], ax=figure.axes, label="size of the gradient", shrink=0.7)
         figure.suptitle(title, x=0.01, ha="left", weight="bold")
         return figure
