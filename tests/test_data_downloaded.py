@@ -30,7 +30,7 @@ from tiny_sets import (
 from torchvision.datasets import CIFAR10, FashionMNIST
 
 from resnet_edu import data
-from resnet_edu.data import cache, downloaded, fetch
+from resnet_edu.data import downloaded, fetch
 from resnet_edu.data.downloaded import fetch_downloaded
 from resnet_edu.errors import DatasetUnavailable
 
@@ -147,15 +147,6 @@ def test_grey_is_pillows_grey(server: Served, folder: Path) -> None:
     for ours, image in zip(grey.images, colour.images, strict=True):
         theirs = np.asarray(Image.fromarray(image.permute(1, 2, 0).numpy()).convert("L"))
         assert np.array_equal(ours[0].numpy(), theirs)
-
-
-def test_the_folder_is_named_by_the_environment_or_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RESNET_EDU_DATA", "~/sets")
-    assert cache.data_folder() == Path.home() / "sets"
-    assert cache.tilde(cache.data_folder() / "x") == "~/sets/x"
-    monkeypatch.delenv("RESNET_EDU_DATA")
-    assert cache.data_folder().name == "resnet-edu"
-    assert cache.tilde(Path("/srv/sets")) == "/srv/sets"
 
 
 # Fetching

@@ -1,0 +1,106 @@
+"""A cache holds a file whole or not at all, and one writer at a time."""
+
+import errno
+import hashlib
+import io
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from resnet_edu.data import cache
+from resnet_edu.data.cache import data_folder, has_digest, hash_of, locked, place, require_room, size_of, tilde
+from resnet_edu.errors import DatasetUnavailable
+
+CONTENT = b"content" * 100_000
+MD5 = f"md5:{hashlib.md5(CONTENT).hexdigest()}"
+
+
+def test_hashes_are_hashlibs(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(CONTENT)
+    for algorithm in ("md5", "sha256"):
+        expected = f"{algorithm}:{hashlib.new(algorithm, CONTENT).hexdigest()}"
+        assert hash_of(path, f"{algorithm}:") == expected
+        assert has_digest(path, expected[:14])
+        assert not has_digest(path, expected[:-1] + ("1" if expected[-1] == "0" else "0"))
+    assert not has_digest(tmp_path / "absent", MD5)
+    assert not has_digest(tmp_path, MD5)
+    assert (size_of(path), size_of(tmp_path / "absent")) == (len(CONTENT), 0)
+
+
+def test_place_writes_what_it_reads_and_replaces_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "file"
+    for _ in range(2):
+        place(io.BytesIO(CONTENT).read, path, digest=MD5)
+        assert path.read_bytes() == CONTENT
+        assert os.listdir(path.parent) == ["file"]
+        path.write_bytes(b"old")
+
+
+def test_place_keeps_what_was_there_if_the_hash_is_wrong(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"old")
+    with pytest.raises(DatasetUnavailable, match=f"file in the archive is another file than expected .not {MD5}"):
+        place(io.BytesIO(CONTENT[1:]).read, tmp_path / "file", digest=MD5)
+    assert (tmp_path / "file").read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_place_leaves_no_part_on_a_full_disk(tmp_path: Path) -> None:
+    def read(_: int) -> bytes:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(OSError, match="No space left"):
+        place(read, tmp_path / "file")
+    assert os.listdir(tmp_path) == []
+
+
+def test_one_writer_at_a_time(tmp_path: Path) -> None:
+    inside, most = [0], [0]
+
+    def write() -> None:
+        with locked(tmp_path, "set"):
+            inside[0] += 1
+            most[0] = max(most[0], inside[0])
+            threading.Event().wait(0.02)
+            inside[0] -= 1
+
+    threads = [threading.Thread(target=write) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1]
+
+
+def test_sets_do_not_wait_for_each_other(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with locked(tmp_path, "one"), locked(tmp_path, "other"):
+        pass
+    assert caplog.messages == []
+
+
+def test_the_lock_is_free_again_after_an_error(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(KeyError), locked(tmp_path, "set"):
+        raise KeyError
+    message = r"^set cannot be stored: No space left on device \(/disk/file\)\. Make room"
+    with pytest.raises(DatasetUnavailable, match=message), locked(tmp_path, "set"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/disk/file")
+    with locked(tmp_path, "set"):
+        pass
+    assert caplog.messages == []
+
+
+def test_room_is_looked_at_beforehand(tmp_path: Path) -> None:
+    require_room(tmp_path / "file", 1000)
+    with pytest.raises(OSError, match=r"No space left on device, 1000000000000\.0 MB are needed and .* MB are free"):
+        require_room(tmp_path / "file", 10**18)
+
+
+def test_the_folder_is_named_by_the_environment_or_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RESNET_EDU_DATA", "~/sets")
+    assert data_folder() == Path.home() / "sets"
+    assert tilde(data_folder() / "x") == "~/sets/x"
+    monkeypatch.delenv("RESNET_EDU_DATA")
+    assert data_folder() == cache.platformdirs.user_cache_path("resnet-edu")
+    assert tilde(Path("/srv/sets")) == "/srv/sets"
