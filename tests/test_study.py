@@ -9,7 +9,7 @@ import pandas
 import pytest
 import torch
 
-from resnet_edu import Epoch, History, TrainConfig, course, data, models, runtime
+from resnet_edu import Epoch, History, TrainConfig, course, data, fit, models, runtime
 from resnet_edu.errors import UnknownName
 from resnet_edu.study import STUDIES, Setting, Study, find_study, load_study, run_study
 
@@ -28,7 +28,7 @@ def invented(model: str, seed: int, count: int = 2) -> History:
 class Invented(Setting):
     """A setting whose runs take no time, and are counted."""
 
-    def run(self, seed: int) -> History:
+    def run(self, seed: int, *, kept: Path | None = None) -> History:
         RUNS.append((self.model, seed))
         return invented(self.model, seed, self.config.epochs)
 
@@ -74,7 +74,7 @@ def test_a_run_is_fit_with_this_seed(tmp_path: Path) -> None:
 
 def test_shuffled_labels_are_the_same_labels_on_other_images(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[data.Data] = []
-    monkeypatch.setattr("resnet_edu.study.recording.fit", lambda _, images, __: seen.append(images))
+    monkeypatch.setattr("resnet_edu.study.recording.fit", lambda _, images, *__, **___: seen.append(images))
     setting = Setting("lenet5", {}, {"name": "mnist5k", "limit": 100}, CONFIG)
     plain = data.load("mnist5k", limit=100).train
     for seed in (0, 0, 1):
@@ -174,7 +174,7 @@ def test_more_seeds_are_added_and_the_old_rows_stay(tmp_path: Path) -> None:
 
 def test_an_interrupted_run_is_not_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        Invented, "run", lambda self, seed: replace(invented(self.model, seed), interrupted=self.model == "bb")
+        Invented, "run", lambda self, seed, **_: replace(invented(self.model, seed), interrupted=self.model == "bb")
     )
     recorded = run_study(study_of(), tmp_path)
     assert [*recorded.epochs] == [("a", 0)]
@@ -296,6 +296,30 @@ def test_a_training_option_younger_than_the_record_counts_with_its_default(tmp_p
     assert RUNS == []
     with pytest.raises(ValueError, match="other settings of bb"):
         run_study(study_of({"a": CONFIG, "bb": replace(CONFIG, fused=False)}), tmp_path)
+
+
+def test_a_run_that_was_killed_goes_on_after_its_last_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = TrainConfig(epochs=3, batch_size=10, lr=0.01, augment=(), precision="float32")
+    images = {"name": "mnist5k", "size": 16, "limit": 20}
+    study = Study("test", "", {"plain 20": Setting("plain20", {"width": 2, "in_channels": 1}, images, config)}, [0])
+    whole = run_study(study, tmp_path / "whole")
+    trained: list[int] = []
+
+    def fit_and_die(*arguments: object, **options: object) -> History:
+        def die(epoch: Epoch, _: object) -> None:
+            trained.append(epoch.epoch)
+            if len(trained) == 2:
+                raise MemoryError
+
+        return fit(*arguments, **options, callbacks=[die])  # type: ignore[arg-type]
+
+    monkeypatch.setattr("resnet_edu.study.recording.fit", fit_and_die)
+    with pytest.raises(MemoryError):
+        run_study(study, tmp_path / "killed")
+    resumed = run_study(study, tmp_path / "killed")
+    assert trained == [1, 2, 3]
+    assert resumed.epochs == whole.epochs
+    assert sorted(path.name for path in (tmp_path / "killed").iterdir()) == ["test.csv", "test.json"]
 
 
 # The studies of the course

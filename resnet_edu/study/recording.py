@@ -2,7 +2,7 @@
 
 A study leaves two files, `NAME.csv` (one row per run and epoch) and `NAME.json` (what was run, on which
 machine, with which versions, when). Both are replaced, atomically, after every run: a study that is stopped
-goes on where it was, and a finished run is never run again.
+goes on where it was, within a run after its last finished epoch, and a finished run is never run again.
 """
 
 import csv
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from .. import course, data, models, runtime
+from ..checkpoint import Checkpoint
 from ..config import TrainConfig
 from ..errors import UnknownName
 from ..history import Epoch, History, epoch_from
@@ -44,14 +45,19 @@ class Setting:
     config: TrainConfig
     shuffle_labels: bool = False
 
-    def run(self, seed: int) -> History:
-        """Build, initialise and train the network; `seed` decides weights, order and augmentation."""
+    def run(self, seed: int, *, kept: Path | None = None) -> History:
+        """Build, initialise and train the network; `seed` decides weights, order and augmentation.
+
+        With a file, the run is kept there after each epoch and goes on from there.
+        """
         images = data.load(**self.data)
         if self.shuffle_labels:
             order = torch.randperm(len(images.train), generator=torch.Generator().manual_seed(seed))
             images = replace(images, train=replace(images.train, labels=images.train.labels[order]))
         runtime.seed_everything(seed)
-        return fit(models.build(self.model, **self.options), images, replace(self.config, seed=seed))
+        config = replace(self.config, seed=seed)
+        checkpoint = Checkpoint(kept, config) if kept else None
+        return fit(models.build(self.model, **self.options), images, config, checkpoint=checkpoint)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, fit for JSON."""
@@ -177,13 +183,15 @@ def run_study(
             continue
         progress(label, seed, None)
         started = datetime.now(UTC)
-        history = study.settings[label].run(seed)
+        kept = folder / f".{study.name}.{seed}.{''.join(filter(str.isalnum, label))}.safetensors"
+        history = study.settings[label].run(seed, kept=kept)
         if history.interrupted:
             return recorded
         recorded.epochs[label, seed] = history.epochs
         run = {"setting": label, "seed": seed, "date": started.isoformat(timespec="seconds")}
         recorded.runs.append({**run, "seconds": round(history.seconds, 2), "machine": runtime.machine()})
         recorded.save(folder)
+        kept.unlink(missing_ok=True)
         progress(label, seed, history)
     return recorded
 
