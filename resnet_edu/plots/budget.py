@@ -23,8 +23,8 @@ KINDS = {"resnet": (BLUE, "o"), "vgg": (ORANGE, "s"), "": (GREY, "D")}
 #: Where a name stands when it would cover a neighbour: offset in points and alignment.
 BESIDE = {
     "vgg11": (0, 8, "center"),
-    "vgg13": (0, -15, "center"),
-    "vgg16": (-7, -4, "right"),
+    "vgg13": (-7, -2, "right"),
+    "vgg16": (-7, -8, "right"),
     "resnet18": (8, -10, "left"),
 }
 COLUMNS = {"gmacs": "GMACs for one image", "million": "million parameters"}
