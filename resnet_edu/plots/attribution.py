@@ -35,10 +35,10 @@ def visible(image: Tensor) -> np.ndarray:
     return (pixels - pixels.min()) / max(float(pixels.max() - pixels.min()), 1e-9)
 
 
-def draw_map(axes: Axes, image: Tensor, values: Tensor) -> None:
-    """One map `(H, W)`. With both signs: red for, blue against, white nothing. Else yellow over the darkened photo."""
+def draw_map(axes: Axes, image: Tensor, values: Tensor, *, signed: bool) -> None:
+    """One map `(H, W)`. Signed: red for, blue against, white nothing. Else from blue to yellow over the grey photo."""
     found = values.detach().float().cpu().numpy()
-    if found.min() < 0:
+    if signed:
         bound = max(float(np.quantile(np.abs(found), 0.995)), 1e-9)
         axes.imshow(found, cmap="RdBu_r", vmin=-bound, vmax=bound, interpolation="nearest")
     else:
@@ -60,7 +60,7 @@ def maps_over_photos(
     """
     rows, columns = len(images), len(maps) + 1
     with course_style():
-        figure = new_figure(rows, columns, width=1.75 * columns, height=1.75 * rows + 0.75 + 0.25 * bool(titles) * rows)
+        figure = new_figure(rows, columns, width=1.75 * columns, height=1.62 * rows + 0.75 + 0.22 * bool(titles) * rows)
         grid = np.array(figure.axes).reshape(rows, columns)
         for row, image in enumerate(images):
             grid[row, 0].imshow(visible(image))
@@ -68,7 +68,7 @@ def maps_over_photos(
             if titles:
                 grid[row, 0].set_xlabel(titles[row], fontsize=10)
             for axes, found in zip(grid[row, 1:], maps.values(), strict=True):
-                draw_map(axes, image, found[row])
+                draw_map(axes, image, found[row], signed=bool(found.min() < 0))
         for axes, name in zip(grid[0], ["photo", *maps], strict=True):
             axes.set_title(name, fontsize=10.5, weight="normal", loc="center")
         figure.suptitle(title, x=0.01, ha="left", weight="bold", fontsize=12)
@@ -116,7 +116,7 @@ def rank_correlations(found: Mapping[str, Mapping[str, Sequence[float]]], *, thr
                 range(len(stages)), values.min(axis=1), values.max(axis=1), color=line.get_color(), alpha=0.2
             )
         axes.axhline(threshold, color=GREY, linestyle="--", linewidth=1.2)
-        axes.text(len(stages) - 0.95, threshold, " threshold", color=GREY, va="bottom", ha="right", fontsize=10)
+        axes.text(len(stages) / 2 - 1, threshold, "threshold", color=GREY, va="bottom", ha="center", fontsize=10)
         axes.set_xticks(range(len(stages)), stages)
         axes.set_ylim(-0.6, 1.08)
         axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
@@ -155,7 +155,7 @@ def photo_attribution(network: Pretrained, picture: Image.Image, *, method: str,
         middle.set_xlim(0, 125)
         middle.set_xticks([0, 50, 100], ["0 %", "50 %", "100 %"])
         middle.set_title("what it says", fontsize=11)
-        draw_map(right, image[0], found[0])
+        draw_map(right, image[0], found[0], signed=not method.startswith("Grad-CAM"))
         right.set_title(f"{method}: {labels[place - 1]}", fontsize=11)
         return figure
 
