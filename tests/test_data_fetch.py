@@ -219,6 +219,13 @@ def test_without_a_network_it_says_so_at_once(path: Path, waits: list[float]) ->
     assert waits == []
 
 
+@pytest.mark.parametrize("url", ["http://127.0.0.1:port/weights", "http://127.0.0.1/a b", "http:///weights"])
+def test_what_is_no_address_is_not_tried_again(path: Path, waits: list[float], url: str) -> None:
+    with pytest.raises(DatasetUnavailable, match=r"is no address|cannot be reached"):
+        download(url, path, digest=SHA256)
+    assert waits == []
+
+
 # Another file, a full disk
 
 

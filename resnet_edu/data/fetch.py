@@ -9,7 +9,7 @@ import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.client import HTTPException
+from http.client import HTTPException, InvalidURL
 from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
@@ -107,6 +107,8 @@ def receive(url: str, part: Path) -> None:
             reason = getattr(error.reason, "strerror", None) or str(error.reason)
             if not reached:
                 raise DatasetUnavailable(f"{url} cannot be reached ({reason}). Are you online? {ELSEWHERE}") from error
+        except InvalidURL as error:
+            raise DatasetUnavailable(f"{url} is no address ({error}). {ELSEWHERE}") from error
         except (HTTPException, ConnectionError, TimeoutError, ssl.SSLError) as error:
             reason, reached = str(error) or type(error).__name__, True
         if size_of(part) > before:
