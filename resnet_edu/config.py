@@ -25,6 +25,7 @@ class TrainConfig:
     epochs: int = 6  # enough on mnist5k for a verdict within seconds
     batch_size: int = 128  # He et al. 2015, section 4.2
     lr: float = 0.1  # the highest rate of the schedule; 0.1 is He et al.'s for SGD, take 0.001 for Adam
+    backbone_lr: float | None = None  # of all layers but the last, for fine-tuning; None: the same as lr
     optimizer: str = "sgd"  # all papers of this course train with it
     momentum: float = 0.9  # SGD only; He et al. 2015, section 3.4
     weight_decay: float = 1e-4  # He et al. 2015, section 3.4
@@ -56,7 +57,8 @@ class TrainConfig:
             raise ValueError(f"epochs must be a whole number of at least 1, got {self.epochs!r}.")
         for name, allowed, fine in (
             ("batch_size", "a whole number of at least 1", is_whole(self.batch_size) and self.batch_size >= 1),
-            ("lr", "a number above 0", is_number(self.lr) and self.lr > 0),
+            ("lr", "a number above 0", is_positive(self.lr)),
+            ("backbone_lr", "None or a number above 0", self.backbone_lr is None or is_positive(self.backbone_lr)),
             ("momentum", "a number from 0 to below 1", is_number(self.momentum) and 0 <= self.momentum < 1),
             ("weight_decay", "a number of at least 0", is_number(self.weight_decay) and self.weight_decay >= 0),
             ("warmup_epochs", "a number from 0 to below epochs", is_number(warmup) and 0 <= warmup < self.epochs),
@@ -95,6 +97,11 @@ def is_whole(value: object) -> bool:
 def is_number(value: object) -> bool:
     """Whether it is a number, and a finite one."""
     return is_whole(value) or (isinstance(value, float) and math.isfinite(value))
+
+
+def is_positive(value: Any) -> bool:
+    """Whether it is a finite number above 0."""
+    return is_number(value) and value > 0
 
 
 def schedule(config: TrainConfig, steps: int) -> Callable[[int], float]:

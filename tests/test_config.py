@@ -143,6 +143,7 @@ not_number = st.one_of(st.just(math.nan), st.just(math.inf), st.booleans(), st.t
 at_or_below_zero = st.floats(max_value=0, allow_infinity=False)
 negative = st.floats(max_value=0, exclude_max=True, allow_infinity=False)
 BAD = {
+    "backbone_lr": st.sampled_from([0, -0.1, math.inf, math.nan, "0.1", True, (0.1,)]),
     "epochs": st.one_of(st.integers(max_value=0), not_whole),
     "batch_size": st.one_of(st.integers(max_value=0), not_whole),
     "seed": st.one_of(st.integers(max_value=-1), st.integers(min_value=2**32), not_whole),

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from torch.optim.lr_scheduler import OneCycleLR
 
 from resnet_edu import Epoch, TrainConfig, data, evaluate, fit, models, runtime
-from resnet_edu.data import Data, Split
+from resnet_edu.data import Data, Split, training_batches
 from resnet_edu.errors import LossNotFinite, UnknownName
 from resnet_edu.models import CifarNet
 from resnet_edu.train import Loss, check_fits, make_optimizer
@@ -98,6 +98,33 @@ def test_fit_is_the_loop_of_the_tutorials(name: str, channels_last: bool) -> Non
     history = fit(ours, noise, config)
     assert [epoch.train_loss for epoch in history.epochs] == pytest.approx(losses, rel=1e-4)
     assert_same_weights(ours, theirs, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_head_and_backbone_learn_at_rates_of_their_own(name: str) -> None:
+    config = replace(CONFIG, lr=0.02, backbone_lr=0.005, optimizer=name, weight_decay=0.01, schedule="constant")
+    ours, theirs, noise = small_net(), small_net(), some_data()
+    head = list(theirs.linear.parameters())
+    backbone = [weight for weight in theirs.parameters() if all(weight is not other for other in head)]
+    make = {"sgd": partial(optim.SGD, momentum=0.9), "adamw": optim.AdamW}[name]
+    groups = [{"params": head, "lr": 0.02}, {"params": backbone, "lr": 0.005}]
+    generator = torch.Generator().manual_seed(config.seed)
+    optimizer = make(groups, lr=1.0, weight_decay=0.01, foreach=False)
+    theirs.train()
+    for _ in range(config.epochs):
+        for images, labels in training_batches(noise.train, config.batch_size, generator=generator):
+            optimizer.zero_grad()
+            F.cross_entropy(theirs(images), labels).backward()
+            optimizer.step()
+    fit(ours, noise, config)
+    assert_same_weights(ours, theirs, rtol=1e-3, atol=1e-4)
+    rates = [[group["lr"] for group in make_optimizer(ours, each).param_groups] for each in (config, CONFIG)]
+    assert [len(rate) for rate in rates] == [2, 1]
+
+
+def test_two_rates_need_a_head() -> None:
+    with pytest.raises(ValueError, match="no linear layer"):
+        make_optimizer(nn.Conv2d(1, 1, 1), replace(CONFIG, backbone_lr=0.01))
 
 
 def test_train_error_and_rate_are_those_of_the_pass() -> None:

@@ -41,6 +41,10 @@ from .lesson_09_bottleneck import check_bottleneck_parameters
 from .lesson_09_budget import check_choose_net
 from .lesson_09_keras import check_keras_count
 from .lesson_09_layers import check_count_layers
+from .lesson_10_freeze import check_freeze_backbone
+from .lesson_10_groups import check_parameter_groups
+from .lesson_10_head import check_new_head
+from .lesson_10_labels import check_labels_needed
 from .lesson_11_grad_cam import check_grad_cam
 from .lesson_11_integrated import check_integrated_gradients
 from .lesson_11_pick_layer import check_pick_layer
@@ -67,19 +71,23 @@ __all__ = [
     "check_crop",
     "check_first_answer",
     "check_flip",
+    "check_freeze_backbone",
     "check_grad_cam",
     "check_he_std",
     "check_identity_extension",
     "check_inception",
     "check_integrated_gradients",
     "check_keras_count",
+    "check_labels_needed",
     "check_lenet5",
     "check_linear_parameters",
     "check_load_trunk",
     "check_mix_pixels",
     "check_multi_head_loss",
+    "check_new_head",
     "check_option_a",
     "check_output_size",
+    "check_parameter_groups",
     "check_pick_layer",
     "check_plain_block",
     "check_preactivation",

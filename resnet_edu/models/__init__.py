@@ -4,7 +4,7 @@ from .alexnet import AlexNet
 from .cifar import CifarNet, PadShortcut, PlainBlock, ResidualBlock
 from .deep import DeepLayer, deep_net
 from .googlenet import AUXILIARY_WEIGHT, GoogLeNet, GoogLeNetOutputs, Inception
-from .head_and_backbone import freeze, head_of, replace_head, training_mode
+from .head_and_backbone import freeze, head_of, normalisation, replace_head, training_mode
 from .heads import Heads
 from .identity import extend_with_identity
 from .lenet import LeNet5
@@ -41,6 +41,7 @@ __all__ = [
     "freeze",
     "head_of",
     "load_state",
+    "normalisation",
     "options",
     "pretrained",
     "replace_head",

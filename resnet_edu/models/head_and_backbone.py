@@ -1,6 +1,9 @@
 """A trained network for other classes: a new head on an old backbone, which may be frozen (lesson 10)."""
 
-from torch import nn
+from collections.abc import Callable
+
+from PIL import Image
+from torch import Tensor, nn
 
 from .inputs import check_count
 
@@ -65,3 +68,16 @@ def training_mode(model: nn.Module) -> nn.Module:
         if needs and not any(needs):
             module.eval()
     return model
+
+
+def normalisation(transforms: Callable[[Image.Image], Tensor]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each channel, on a scale of 0 to 1, by which `transforms` normalises.
+
+    Found from what a black and a white picture become, (0 - mean) / std and (1 - mean) / std.
+
+    Args:
+        transforms: of `pretrained`; maps a picture to a tensor `(3, H, W)`.
+    """
+    black, white = (transforms(Image.new("RGB", (64, 64), colour))[:, 0, 0] for colour in ("black", "white"))
+    std = 1 / (white - black)
+    return tuple((-black * std).tolist()), tuple(std.tolist())

@@ -7,6 +7,7 @@ from .. import course
 from ..config import TrainConfig
 from ..errors import UnknownName
 from .recording import Recorded, Setting, Study, read_recorded
+from .transfer import transfer
 
 
 def degradation() -> Study:
@@ -50,7 +51,7 @@ def cifar10() -> Study:
 
 
 #: Every study of the course, by name.
-STUDIES: dict[str, Study] = {study.name: study for study in (degradation(), six_curves(), cifar10())}
+STUDIES: dict[str, Study] = {study.name: study for study in (degradation(), six_curves(), cifar10(), transfer())}
 
 
 def find_study(name: str) -> Study:

@@ -1,0 +1,73 @@
+"""What a frozen layer knows: its features of every image, computed once, and the best linear head on them.
+
+The idea of a linear probe at every layer is that of Alain and Bengio 2016, https://arxiv.org/abs/1610.01644.
+"""
+
+import torch
+from torch import Tensor, nn, optim
+from torch.nn import functional as F
+
+from .. import runtime
+from ..data.batches import evaluation_batches
+from ..data.split import Split
+from ..metrics import evaluation_mode
+from .activations import activations
+
+
+def layer_features(model: nn.Module, split: Split, layer: str, *, places: int = 1) -> Tensor:
+    """One vector an image: a layer's output, averaged over `places × places` parts of the map.
+
+    The model runs in evaluation mode and without gradients, and keeps its mode.
+
+    Args:
+        model: takes images `(N, C, H, W)`; it ends on `runtime.device()`.
+        split: the images.
+        layer: name of a layer with output `(N, channels, H, W)`.
+        places: 1 is global average pooling.
+
+    Returns:
+        float32 `(N, channels · places²)`, on the CPU.
+
+    Raises:
+        UnknownName: the model has no such layer.
+    """
+    device, found = runtime.device(), []
+    model.to(device)
+    with evaluation_mode(model), torch.no_grad(), runtime.autocast(device, "auto"):
+        for images, _ in evaluation_batches(split.to(device)):
+            with activations(model, [layer]) as seen:
+                model(images)
+            found.append(F.adaptive_avg_pool2d(seen[layer].float(), places).flatten(1).cpu())
+    return torch.cat(found)
+
+
+def linear_head(features: Tensor, labels: Tensor, num_classes: int, *, weight_decay: float = 1e-3) -> nn.Linear:
+    """The linear classifier with the least cross-entropy on these features, found with all of them at once.
+
+    Multinomial logistic regression by L-BFGS. Inside, every feature is brought to mean 0 and spread 1; the layer
+    that is returned takes the features as they are.
+
+    Args:
+        features: `(N, F)`.
+        labels: int64 `(N,)`.
+        num_classes: length of the logits.
+        weight_decay: factor on the sum of the squared weights, for features of spread 1.
+    """
+    mean, std = features.mean(dim=0), features.std(dim=0) + 0.01 * features.std()
+    head = nn.Linear(features.shape[1], num_classes)
+    nn.init.zeros_(head.weight)
+    nn.init.zeros_(head.bias)
+    scaled = (features - mean) / std
+    optimizer = optim.LBFGS(head.parameters(), max_iter=60, line_search_fn="strong_wolfe")
+
+    def loss() -> Tensor:
+        optimizer.zero_grad()
+        value = F.cross_entropy(head(scaled), labels) + weight_decay * head.weight.square().sum()
+        value.backward()
+        return value
+
+    optimizer.step(loss)  # type: ignore[arg-type]
+    with torch.no_grad():  # W (x - mean) / std + b, written as one layer
+        head.weight.div_(std)
+        head.bias.sub_(head.weight @ mean)
+    return head
