@@ -32,3 +32,9 @@ def test_each_head_has_a_line_and_the_level_of_guessing() -> None:
     assert [np.asarray(line.get_ydata())[0] for line in (digit_guessed, parity_guessed)] == [88, 49]
     assert digit.get_color() == digit_guessed.get_color() != parity.get_color()
     assert axes.get_title(loc="left") == "Three questions"
+    assert [text.get_text() for text in axes.texts] == ["parity\nguessed", "digit\nguessed"]
+
+
+def test_levels_that_coincide_have_one_label() -> None:
+    figure = plots.errors_by_head({"a": [1.0], "b": [2.0]}, {"a": 50.2, "b": 49.9}, title="")
+    assert [text.get_text() for text in figure.axes[0].texts] == ["a, b\nguessed"]

@@ -28,8 +28,9 @@ def faults_by_instrument(found: Mapping[str, Mapping[str, str | None]], *, title
             for x, instrument in enumerate(instruments):
                 text = found[fault][instrument]
                 axes.add_patch(Rectangle((x, y), 1, 1, fc=fill(text), ec=GREY, lw=0.8))
-                axes.text(x + 0.5, y + 0.5, "–" if text is None else text or "sees nothing", ha="center", va="center", fontsize=9.5,
-                          color="black" if text else GREY)  # fmt: skip
+                words = "–" if text is None else text or "sees nothing"
+                colour = "black" if text else GREY
+                axes.text(x + 0.5, y + 0.5, words, ha="center", va="center", fontsize=9.5, color=colour)
         bare(axes)
         axes.set_xlim(0, len(instruments))
         axes.set_ylim(len(faults), 0)
@@ -59,9 +60,12 @@ def errors_by_head(errors: Mapping[str, Sequence[float]], guessing: Mapping[str,
         for (head, values), (colour, marker) in zip(errors.items(), LOOKS, strict=False):
             axes.plot(range(1, len(values) + 1), values, color=colour, marker=marker, label=head)
             axes.axhline(guessing[head], color=colour, ls=":", lw=1.2)
-            axes.text(len(values) + 0.08, guessing[head], f" {head}, guessed", color=colour, va="center", fontsize=9)
+        for level in sorted({round(value) for value in guessing.values()}):  # one label where levels coincide
+            names = [head for head, value in guessing.items() if round(value) == level]
+            axes.text(1.01, level / 100, f"{', '.join(names)}\nguessed", color=GREY, va="center", fontsize=9,
+                      transform=axes.transAxes)  # fmt: skip
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_ylim(0, 100)
         label(axes, title=title, x="epoch", y="test error (%)")
-        axes.legend()
+        axes.legend(loc="upper right", bbox_to_anchor=(1, 0.87))
         return figure
