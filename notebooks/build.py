@@ -14,6 +14,8 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from queue import Empty
+from typing import Any
 
 import jupytext
 import nbformat
@@ -29,6 +31,31 @@ CELL_TIMEOUT = 600  # seconds; a cell of a quick lesson takes a few, but machine
 WIDGET = "application/vnd.jupyter.widget-view+json"
 # What must not stand in a worked notebook: a category with its colon, or an object's address.
 NOISE = re.compile(r"\b[A-Z]\w+Warning: |<[^<>\n]+ at 0x[0-9a-f]+>")
+
+
+class PatientClient(NotebookClient):
+    """Looks for a cell's reply every second.
+
+    For an explorer nbclient writes to the socket from which it reads the reply. With pyzmq this can swallow the signal
+    that the reply is there, and a busy machine would then wait until the cell's time is over.
+    """
+
+    async def async_start_new_kernel_client(self) -> Any:
+        """The client, with a wait in steps of one second."""
+        client = await super().async_start_new_kernel_client()
+        wait = client.shell_channel.get_msg
+
+        async def get_msg(timeout: float | None = None) -> Any:
+            deadline = float("inf") if timeout is None else time.monotonic() + timeout
+            while True:
+                try:
+                    return await wait(timeout=max(0.0, min(1.0, deadline - time.monotonic())))
+                except Empty:
+                    if time.monotonic() >= deadline:
+                        raise
+
+        client.shell_channel.get_msg = get_msg
+        return client
 
 
 class BuildError(ValueError):
@@ -145,7 +172,7 @@ def execute(notebook: NotebookNode, folder: Path) -> None:
         env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(HERE.parent), env.get("PYTHONPATH")]))
         env["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"
         env.pop("MPLBACKEND", None)  # the kernel draws inline
-        client = NotebookClient(
+        client = PatientClient(
             notebook, timeout=CELL_TIMEOUT, kernel_name="python3", record_timing=False, skip_cells_with_tag="gpu",
             resources={"metadata": {"path": str(folder)}}, extra_arguments=["--IPKernelApp.log_level=ERROR"],
         )  # fmt: skip
