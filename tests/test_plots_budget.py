@@ -12,12 +12,18 @@ from resnet_edu.plots.budget import BUDGETS
 
 def dots(axes: Axes) -> list[tuple[float, float]]:
     """Where the nets lie; a ring has no face."""
-    found = [item for item in axes.collections if isinstance(item, PathCollection) and len(item.get_facecolors())]
+    found = [
+        item for item in axes.collections if isinstance(item, PathCollection) and len(np.asarray(item.get_facecolor()))
+    ]
     return [tuple(np.asarray(item.get_offsets())[0]) for item in found]
 
 
 def ring(axes: Axes) -> tuple[float, float] | None:
-    found = [item for item in axes.collections if isinstance(item, PathCollection) and not len(item.get_facecolors())]
+    found = [
+        item
+        for item in axes.collections
+        if isinstance(item, PathCollection) and not len(np.asarray(item.get_facecolor()))
+    ]
     return tuple(np.asarray(found[0].get_offsets())[0]) if found else None
 
 
@@ -43,7 +49,7 @@ def test_error_against_cost_draws_every_net_in_both_panels() -> None:
     assert dots(right) == [(net.million, net.error) for net in nets.values()]
     assert {text.get_text() for text in left.texts} == set(nets)
     family = [nets[f"resnet{depth}"] for depth in (18, 34, 50, 101, 152)]
-    assert list(left.lines[0].get_xdata()) == [net.gmacs for net in family]
+    assert np.asarray(left.lines[0].get_xdata()).tolist() == [net.gmacs for net in family]
 
 
 def test_the_picker_rings_the_best_within_the_budget() -> None:
@@ -52,7 +58,7 @@ def test_the_picker_rings_the_best_within_the_budget() -> None:
     left, right = figure.axes
     assert ring(left) == (nets["resnet50"].gmacs, nets["resnet50"].error)
     assert ring(right) == (nets["resnet50"].million, nets["resnet50"].error)
-    assert [line.get_xdata()[0] for line in (left.lines[-1], right.lines[-1])] == [8, 30]
+    assert [np.asarray(line.get_xdata())[0] for line in (left.lines[-1], right.lines[-1])] == [8, 30]
     assert figure.get_suptitle() == "8 GMACs and 30 million parameters: resnet50, 23.9 % error"
 
 
