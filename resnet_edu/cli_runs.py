@@ -3,6 +3,8 @@
 import csv
 import inspect
 import json
+import os
+import signal
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -62,44 +64,69 @@ def train(
 
     Options come before the TOML file's, which come before the defaults.
     """
-    from .run import Run
+    from . import distributed
 
     given = {name: value for name, value in options.items() if value is not None}
     given |= {} if size is None else {"x": size, "y": size}
+    if resume and (given or config or out):
+        more = ", ".join(f"--{name.replace('_', '-')}" for name in given) or ("--config" if config else "--out")
+        raise ValueError(f"--resume goes on as the run was started: leave out {more}.")
+    if isinstance(given.get("augment"), str):
+        names = [name.strip() for name in given["augment"].split(",")]
+        given["augment"] = [] if names == ["off"] else names
+    with distributed.joined():
+        run = asked_for(given, out=out, config=config, resume=resume)
+        if run.report() is None:
+            go(run)
+        if distributed.first():
+            print_report(run)
+
+
+def asked_for(given: Mapping[str, Any], *, out: Path | None, config: Path | None, resume: Path | None) -> "Run":
+    """The run to go on with, or a new one."""
+    from .run import Run
+
     if resume:
-        if given or config or out:
-            more = ", ".join(f"--{name.replace('_', '-')}" for name in given) or ("--config" if config else "--out")
-            raise ValueError(f"--resume goes on as the run was started: leave out {more}.")
-        run = Run.open(resume)
-    else:
-        if out is None:
-            raise ValueError("--out is missing: name a folder for the run, or --resume one.")
-        if isinstance(given.get("augment"), str):
-            names = [name.strip() for name in given["augment"].split(",")]
-            given["augment"] = [] if names == ["off"] else names
-        run = Run.start(Recipe.from_dict({**(read_toml(config) if config else {}), **given}), out)
-    if run.report() is None:
-        go(run)
-    print_report(run)
+        return Run.open(resume)
+    if out is None:
+        raise ValueError("--out is missing: name a folder for the run, or --resume one.")
+    return Run.start(Recipe.from_dict({**(read_toml(config) if config else {}), **given}), out)
 
 
 def go(run: "Run") -> None:
     """Train until the end or an interrupt, a line an epoch."""
+    from . import distributed
 
     def show(epoch: "Epoch", _: "nn.Module") -> None:
-        print(
+        say(
             f"epoch {epoch.epoch:3}  training error {epoch.train_error:5.1f} %  validation error "
-            f"{epoch.test_error:5.1f} %  {epoch.images_per_second:,.0f} images/s",
-            flush=True,
+            f"{epoch.test_error:5.1f} %  {epoch.images_per_second:,.0f} images/s"
         )
 
+    def say(line: str) -> None:
+        if distributed.first():
+            print(line, flush=True)
+
+    again = f"Go on with: resnet-edu train --resume {run.folder}"
+
+    def ended(*_: object) -> None:  # torchrun ends the others when one process has died
+        os.write(2, f"resnet-edu: process {distributed.rank()} was told to end. {again}\n".encode())
+        os._exit(143)
+
+    if distributed.size() > 1:
+        signal.signal(signal.SIGTERM, ended)
     try:
-        history = run.train(callbacks=(show,), say=lambda line: print(line, flush=True))
+        history = run.train(callbacks=(show,), say=say)
     except (ValueError, OSError):
-        run.discard()
+        if distributed.first():
+            run.discard()
         raise
+    except RuntimeError as error:
+        if distributed.size() == 1:
+            raise
+        raise ValueError(f"Another process of this run has died ({str(error).splitlines()[0]}). {again}") from error
     if history.interrupted:
-        print(f"Stopped after epoch {len(history)}. Go on with: resnet-edu train --resume {run.folder}")
+        say(f"Stopped after epoch {len(history)}. {again}")
         raise KeyboardInterrupt
 
 

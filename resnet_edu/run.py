@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from safetensors.torch import save
 from torch import nn
 
-from . import models, runtime
+from . import distributed, models, runtime
 from .checkpoint import Checkpoint
 from .course import write_atomically
 from .data import Data
@@ -50,6 +50,8 @@ class Run:
         Raises:
             ValueError: there is something in the folder already.
         """
+        if not distributed.first():
+            return cls(folder, recipe)
         if (folder / "config.toml").exists():
             raise ValueError(f"{folder} holds a run already. Go on with --resume {folder}, or name another folder.")
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -105,7 +107,8 @@ class Run:
             if origin:
                 say(origin.source)
                 data = normalised_like(data, origin)
-            self.remember(data)
+            if distributed.first():
+                self.remember(data)
             history = self.checkpoint.history()
             if stops_early(history, recipe.patience):  # killed between its last epoch and its end
                 self.checkpoint.restore(model, make_optimizer(model, config), torch.Generator())
@@ -113,14 +116,15 @@ class Run:
             else:
                 steps = (*callbacks, partial(self.after_epoch, history))
                 history = fit(model, replace(data, test=data.val), config, callbacks=steps, checkpoint=self.checkpoint)
-            if not history.interrupted:
+            if not history.interrupted and distributed.first():
                 self.finish(model, data, history)
             return history
 
     def after_epoch(self, history: History, epoch: Epoch, _: nn.Module) -> None:
         """Keep the table of epochs up to date, and stop early."""
         history.epochs.append(epoch)
-        self.write_history(history)
+        if distributed.first():
+            self.write_history(history)
         if stops_early(history, self.recipe.patience):
             raise StopTraining
 
@@ -207,6 +211,9 @@ class Run:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Let no other process train this run, and clear away what a killed one has left half written."""
+        if not distributed.first():
+            yield  # the first process holds the lock for all that torchrun has started
+            return
         lock = FileLock(self.folder / ".lock")
         try:
             lock.acquire(timeout=0)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn, optim
 from torch.nn import functional as F
 
-from . import runtime
+from . import distributed, runtime
 from .checkpoint import Checkpoint
 from .config import TrainConfig, schedule
 from .data.batches import steps_per_epoch, training_batches
@@ -52,7 +52,7 @@ def fit(
         config: all options of the run; `TrainConfig()` by default.
         loss: maps `(outputs, labels)` to a scalar; by default the cross-entropy, with the config's label
             smoothing. Errors and test loss (a cross-entropy) are always those of the logits or the first head.
-        callbacks: called after each epoch with `(epoch, model)`; one may raise `StopTraining`.
+        callbacks: called after each epoch with `(epoch, model)`, in every process; one may raise `StopTraining`.
         checkpoint: where the run is kept after each epoch, and from where it goes on if there is something.
 
     Returns:
@@ -76,6 +76,7 @@ def fit(
     steps = steps_per_epoch(len(train), config.batch_size)
     rate_at = schedule(config, steps)
     history = checkpoint.restore(model, optimizer, generator) if checkpoint else History()
+    network = distributed.together(model)  # the model itself, unless torchrun has started several processes
     try:
         for epoch in progress(range(len(history) + 1, config.epochs + 1), f"train on {data.name}"):
             training_mode(model)  # all but what is frozen
@@ -85,7 +86,7 @@ def fit(
                 rate = rate_at((epoch - 1) * steps + step)
                 set_learning_rate(optimizer, rate)
                 with runtime.autocast(device, config.precision):
-                    outputs = model(images)  # (N, classes), or several of them
+                    outputs = network(images)  # (N, classes), or several of them
                     value = loss_of(outputs, labels)
                 check_loss(value, epoch, step, rate)  # before the step, which would spoil the weights
                 optimizer.zero_grad()
@@ -94,8 +95,9 @@ def fit(
                 loss_sum += value.item() * len(labels)
                 wrong += int((logits_of(outputs, len(labels)).argmax(dim=1) != labels).sum())
                 seen += len(labels)
+            loss_sum, wrong, seen = distributed.total(loss_sum, wrong, seen)
             seconds = time.perf_counter() - started
-            result = evaluate(model, test, precision=config.precision)
+            result = distributed.from_first(evaluate, model, test, precision=config.precision)
             check_finite(result.loss, epoch, steps - 1, rate, which="test loss")
             record = Epoch(
                 epoch=epoch,
@@ -108,7 +110,7 @@ def fit(
                 images_per_second=seen / seconds,
             )
             history.epochs.append(record)
-            if checkpoint:
+            if checkpoint and distributed.first():
                 checkpoint.save(model, optimizer, generator, history)
             for callback in callbacks:
                 callback(record, model)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from .. import distributed
 from ..errors import UnknownName
 from .split import Split, normalise
 
@@ -44,7 +45,7 @@ def training_batches(
 
     Args:
         split: the images; batches come out on its device.
-        batch_size: N, or fewer where the split is smaller.
+        batch_size: N, or fewer where the split is smaller; several processes share the N images.
         augment: any of `AUGMENTATIONS`.
         generator: source of the order and of the augmentation; a CPU generator, so that every device
             draws the same numbers.
@@ -53,9 +54,10 @@ def training_batches(
     order = torch.randperm(len(split), generator=generator)
     for step in range(steps_per_epoch(len(split), batch_size)):
         indices = order[step * batch_size : (step + 1) * batch_size].to(split.labels.device)
-        images = augmented(split.images[indices], augment, generator)
+        images = augmented(split.images[indices], augment, generator)  # each process draws for the whole batch,
+        images, labels = distributed.share(images), distributed.share(split.labels[indices])  # then takes its share
         images = normalise(images, split.mean, split.std)
-        yield images.contiguous(), split.labels[indices]  # a network in channels_last converts them itself
+        yield images.contiguous(), labels  # a network in channels_last converts them itself
 
 
 def evaluation_batches(split: Split, batch_size: int = 500) -> Iterator[tuple[Tensor, Tensor]]:

@@ -1,0 +1,93 @@
+"""Several processes at one run, started by torchrun: who am I, what do I say to the others.
+
+    torchrun --nproc-per-node=2 -m resnet_edu train --data pets --out runs/pets
+
+Every process holds the whole network and takes its share of every batch; their gradients are averaged before each
+step (DistributedDataParallel, https://arxiv.org/abs/2006.15704). Alone, all functions here cost nothing.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+Result = TypeVar("Result")
+
+
+def size() -> int:
+    """How many processes work together, 1 if this one is alone."""
+    return distributed.get_world_size() if distributed.is_initialized() else 1
+
+
+def rank() -> int:
+    """The number of this process, from 0."""
+    return distributed.get_rank() if distributed.is_initialized() else 0
+
+
+def first() -> bool:
+    """Whether this is the process that writes files and talks to people."""
+    return rank() == 0
+
+
+@contextmanager
+def joined() -> Iterator[None]:
+    """Work together with the others that torchrun has started, inside; nothing happens without torchrun.
+
+    Messages go through NCCL between GPUs and through gloo between CPUs.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or distributed.is_initialized():
+        yield
+        return
+    cuda = torch.cuda.is_available()
+    if cuda:
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    distributed.init_process_group("nccl" if cuda else "gloo")
+    try:
+        yield
+    finally:
+        distributed.destroy_process_group()
+
+
+def share(batch: Tensor) -> Tensor:
+    """This process's part of a batch `(N, …)`: every `size()`-th row.
+
+    Raises:
+        ValueError: the batch cannot be divided evenly; the mean of the processes' means would not be the batch's.
+    """
+    if len(batch) % size():
+        raise ValueError(
+            f"A batch of {len(batch)} images cannot be divided evenly among {size()} processes: "
+            f"choose a batch size that is a multiple of {size()}."
+        )
+    return batch[rank() :: size()] if size() > 1 else batch
+
+
+def together(model: nn.Module) -> nn.Module:
+    """The network, with gradients that are averaged over all processes."""
+    if size() == 1:
+        return model
+    device = next(model.parameters()).device
+    return DistributedDataParallel(model, device_ids=[device] if device.type == "cuda" else None)
+
+
+def total(*numbers: float) -> list[float]:
+    """Sum of each number over all processes."""
+    if size() == 1:
+        return list(numbers)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    sums = torch.tensor(numbers, dtype=torch.float64, device=device)
+    distributed.all_reduce(sums)
+    return sums.tolist()
+
+
+def from_first(function: Callable[..., Result], *arguments: Any, **options: Any) -> Result:
+    """What the first process gets from the call; the others wait for it, and do not call."""
+    if size() == 1:
+        return function(*arguments, **options)
+    answer: list[Any] = [function(*arguments, **options) if first() else None]
+    distributed.broadcast_object_list(answer, src=0)
+    return answer[0]

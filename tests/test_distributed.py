@@ -1,0 +1,125 @@
+"""Two processes train what one would, and a run survives the death of one of them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from resnet_edu import History, distributed
+from resnet_edu.history import epoch_from
+
+pytestmark = pytest.mark.skipif(not torch.distributed.is_gloo_available(), reason="this torch has no gloo")
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    numbers = np.random.default_rng(0)
+    for channel, name in enumerate(("red", "green", "blue")):
+        (tmp_path / "pictures" / name).mkdir(parents=True)
+        for index in range(20):
+            pixels = numbers.integers(0, 90, (32, 32, 3))
+            pixels[..., channel] += 90
+            Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / "pictures" / name / f"{index:02}.png")
+    return tmp_path / "pictures"
+
+
+def command(line: str, *, processes: int = 1) -> list[str]:
+    """`resnet-edu …`, alone or under torchrun."""
+    start = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    return [*(start if processes > 1 else [sys.executable]), "-m", "resnet_edu", *line.split()]
+
+
+def environment(tmp_path: Path) -> dict[str, str]:
+    return {**os.environ, "RESNET_EDU_DATA": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1", "CI": "true"}
+
+
+def call(line: str, tmp_path: Path, *, processes: int = 1) -> subprocess.CompletedProcess[str]:
+    arguments = command(line, processes=processes)
+    return subprocess.run(
+        arguments, cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True, timeout=300
+    )
+
+
+def losses(run: Path) -> list[list[float]]:
+    header, *rows = (run / "history.csv").read_text().replace("val_", "test_").splitlines()
+    table = [epoch_from(dict(zip(header.split(","), row.split(","), strict=True)), "") for row in rows]
+    return [[epoch.train_loss, epoch.train_error, epoch.test_loss, epoch.test_error] for epoch in History(table).epochs]
+
+
+# LeNet-5 has no batch norm, whose statistics are those of each process's own images.
+TRAIN = "train --data ./pictures --model lenet5 --size 32 --batch-size 10 --lr 0.02 --precision float32 --epochs 4"
+
+
+@pytest.mark.slow
+def test_two_processes_train_what_one_does(tmp_path: Path, pictures: Path) -> None:
+    alone, both = call(f"{TRAIN} --out one", tmp_path), call(f"{TRAIN} --out two", tmp_path, processes=2)
+    assert (alone.returncode, both.returncode) == (0, 0), both.stderr
+    assert both.stdout.count("epoch   1  ") == 1, "only the first process talks"
+    assert both.stdout.count("epochs; ") == 1
+    torch.testing.assert_close(
+        torch.tensor(losses(tmp_path / "two")), torch.tensor(losses(tmp_path / "one")), rtol=1e-3, atol=1e-3
+    )
+    one, two = (load_file(tmp_path / name / "weights.safetensors") for name in ("one", "two"))
+    for name in one:
+        torch.testing.assert_close(two[name], one[name], rtol=1e-3, atol=1e-4)
+    reports = [json.loads((tmp_path / name / "report.json").read_text()) for name in ("one", "two")]
+    assert reports[0]["test_error"] == reports[1]["test_error"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no kill -9 on this system")
+def test_a_dead_worker_ends_the_run_and_another_number_of_processes_resumes_it(tmp_path: Path, pictures: Path) -> None:
+    import psutil
+
+    line = TRAIN.replace("--epochs 4", "--epochs 20")
+    arguments = command(f"{line} --out run", processes=2)
+    process = subprocess.Popen(arguments, cwd=tmp_path, env=environment(tmp_path), stderr=subprocess.PIPE, text=True)
+    checkpoint = tmp_path / "run" / "checkpoint.safetensors"
+    while process.poll() is None and not checkpoint.exists():
+        time.sleep(0.02)
+    workers = [each for each in psutil.Process(process.pid).children(recursive=True) if "resnet_edu" in each.cmdline()]
+    second = next(each for each in workers if each.environ()["RANK"] == "1")
+    second.kill()
+    _, complaint = process.communicate(timeout=120)
+    assert process.returncode != 0
+    assert "Go on with: resnet-edu train --resume run" in complaint
+    assert checkpoint.exists()
+    assert not (tmp_path / "run" / "report.json").exists()
+    resumed = call("train --resume run", tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    assert call(f"{line} --out whole", tmp_path).returncode == 0
+    torch.testing.assert_close(
+        torch.tensor(losses(tmp_path / "run"))[:, 0],
+        torch.tensor(losses(tmp_path / "whole"))[:, 0],
+        rtol=2e-2,
+        atol=2e-2,
+    )
+
+
+def test_alone_nothing_is_shared() -> None:
+    batch = torch.arange(7)
+    assert (distributed.size(), distributed.rank(), distributed.first()) == (1, 0, True)
+    assert distributed.share(batch) is batch
+    assert distributed.total(1, 2.5) == [1, 2.5]
+    assert distributed.from_first(max, 3, 4) == 4
+    model = torch.nn.Linear(1, 1)
+    assert distributed.together(model) is model
+    with distributed.joined():
+        assert distributed.size() == 1
+
+
+def test_a_batch_that_cannot_be_divided_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(distributed, "size", lambda: 2)
+    monkeypatch.setattr(distributed, "rank", lambda: 1)
+    assert distributed.share(torch.arange(6)).tolist() == [1, 3, 5]
+    with pytest.raises(ValueError, match=r"7 images cannot be divided evenly among 2 processes: .* a multiple of 2"):
+        distributed.share(torch.arange(7))
