@@ -183,7 +183,7 @@ def test_a_busy_server_is_asked_again(server: Served, path: Path, waits: list[fl
         download(f"{server.url}/weights", path.with_name("other"), digest=SHA256)
 
 
-@pytest.mark.parametrize("status", [401, 403, 404, 410])
+@pytest.mark.parametrize("status", [401, 403, 404, 410, 416])
 def test_a_refusal_is_final(server: Served, path: Path, waits: list[float], status: int) -> None:
     server.statuses = [status]
     with pytest.raises(DatasetUnavailable, match=f"/weights answers {status} .* another server .* --mirror"):

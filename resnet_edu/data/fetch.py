@@ -134,7 +134,7 @@ def receive_once(url: str, part: Path) -> None:
     try:
         response = urlopen(Request(url, headers=headers), timeout=TIMEOUT)
     except HTTPError as error:
-        if error.code == 416:  # `part` is not the beginning of this file
+        if error.code == 416 and start:  # `part` is not the beginning of this file
             part.unlink()
             error.close()
             return receive_once(url, part)
