@@ -36,7 +36,7 @@ print(f"data       {data.source}")
 # %% [markdown]
 # ## The end of a race
 #
-# Each year from 2010, the ImageNet challenge asked for the objects in 100,000 photos, with 1,000 classes to choose from. An answer may name five classes and
+# From 2010 on, the ImageNet challenge asked each year for the objects in 100,000 photos or more, with 1,000 classes to choose from. An answer may name five classes and
 # counts as an error if the right one is not among them: the *top-5 error*. In 2015 a ResNet won.
 
 # %%
@@ -147,7 +147,7 @@ for name in ("resnet18", "resnet50"):
 # %% [markdown]
 # ### Where the stride stands
 #
-# Names and shapes are not everything. In the paper, a bottleneck that halves the side does so in its *first* 1×1 convolution.
+# Names and shapes are not everything. In the paper's nets, a bottleneck that halves the side does so in its *first* 1×1 convolution.
 # Torchvision, and this course with it, does so in the 3×3, which is often called **ResNet v1.5**. A stride is no weight, so nothing in the state dict tells the two
 # apart. Build the paper's version by moving the stride, and count:
 
@@ -218,11 +218,12 @@ for channels, side in ((64, 56), (128, 28), (256, 14), (512, 7)):
     cells = [f"{s.parameters / 1e6:5.2f} weights {s.macs / 1e6:4.0f} MACs" for s in (basic[-1], narrow[-1])]
     print(f"{side:2}×{side:<2}     {cells[0]}    {cells[1]}")
 assert len({s.macs for s in basic}) == len({s.macs for s in narrow}) == 1, "a block costs the same in every stage"
+assert all(n.macs < b.macs and n.parameters < b.parameters for b, n in zip(basic, narrow, strict=True))
 assert all(3.9 < b.parameters / a.parameters < 4 for a, b in [*pairwise(basic), *pairwise(narrow)])
 
 # %% [markdown]
-# A quarter of the pixels times four times the weights: **in each stage a block needs the same number of multiply-adds**. Its
-# parameters grow fourfold. And the bottleneck, four times as wide, costs less than the basic block on every map. This is why ResNet-50, with the stage list of
+# A quarter of the pixels times four times the weights: **a block that keeps its shape needs the same number of
+# multiply-adds in each stage**. Its parameters grow fourfold from stage to stage. And the bottleneck, four times as wide, costs less than the basic block on every map. This is why ResNet-50, with the stage list of
 # ResNet-34, is only slightly more expensive.
 
 # %% [markdown]
@@ -247,7 +248,7 @@ assert all(3.9 < b.parameters / a.parameters < 4 for a, b in [*pairwise(basic), 
 #
 # <details><summary>Hint 3</summary>
 #
-# The stride decides whether there is a projection, and nothing else.
+# The stride changes no layer's number of weights. Together with `in_channels` it decides whether there is a projection.
 #
 # </details>
 
@@ -464,8 +465,9 @@ edu.checks.check_keras_count(keras_count)
 # ## A deep net that loses
 #
 # People often take ResNet-50 because it is known to be good, train it on a small set of small images, with augmentation, and find that a small VGG beats it. One explanation
-# that you can read is that it has too few blocks. Let us run that race. Both nets are an eighth as wide as usual, so that they have about as many
-# parameters. Both get 1,000 digits, randomly shifted, and the same recipe. The third net is a ResNet with one bottleneck in each stage.
+# that you can read is that it has too few blocks. Let us run that race. All nets are an eighth as wide as usual.
+# VGG-11, here with batch norm, and ResNet-50 then have about the same number of parameters. They get the same 1,000 digits, randomly shifted, and the same recipe. The third net, ResNet-14,
+# has one bottleneck in each stage.
 
 # %%
 small = {"num_classes": 10, "in_channels": 1, "stem": "small", "width": 8}
@@ -509,9 +511,9 @@ assert error["ResNet-50"] > error["ResNet-14"] + 30, "and so does the ResNet wit
 assert short["ResNet-50"][0].last.train_error > 50, "ResNet-50 fails on its training images too"
 
 # %% [markdown]
-# ResNet-50 loses, and its *training* error is just as high. So it does not overfit. It has 16 blocks, and the net with 4 of the same blocks is far better. So it does not
-# lack blocks. What it lacks is time: 90 steps are not enough to set 50 layers in motion. He et al. saw something similar with their 110 layers, which did not start
-# well at the full learning rate. Give both nets three times as many steps:
+# ResNet-50 loses, and its *training* error is just as high, so it does not overfit. (VGG's training error is measured with dropout, which makes it higher than its test error.)
+# ResNet-50 has 16 blocks, and the net with 4 of the same blocks is far better, so it does not
+# lack blocks either. What it lacks is a longer run: 90 steps do not set 50 layers in motion. Give it and VGG-11 three times as many:
 
 # %%
 long = {"ResNet-50": race(racers["ResNet-50"], data, epochs=18, seeds=seeds)}
@@ -534,6 +536,9 @@ gap_before, gap_after = error["ResNet-50"] - error["VGG-11"], later["ResNet-50"]
 assert gap_after < gap_before / 3, "most of the gap is gone"
 
 # %% [markdown]
+# (The longer run also raises its learning rate more slowly, and deep nets like a gentle start: He et al. began with a lower rate for their 110
+# layers.)
+#
 # A residual net *can* be trained at any of these depths. That does not make depth free. A deep net is worth its cost where there are
 # many images and many steps, as on ImageNet. On a small problem a shallow net comes to the same point sooner. If you
 # must use the deep one, train longer, start gently (lesson 07), or start from weights that others have trained (lesson 10).
@@ -547,38 +552,47 @@ assert gap_after < gap_before / 3, "most of the gap is gone"
 # | "ResNet-50 is 48 convolutions, one max pooling and one average pooling." | Count the modules | **Wrong.** 49 convolutions on the main path and one linear layer. Poolings have no weights. With the four projections there are 53 convolutions. |
 # | "ResNet-50 has 23.6 million parameters." | Both ways of counting | **Half right.** With six classes and in Keras's counting. With 1,000 classes it has 25.6 million in both. |
 # | "ResNet-152 is lighter than VGG-16." | Multiply-adds, parameters, activations | **Half right.** Fewer multiply-adds and less than half of the parameters, but more than twice the activations in memory. |
-# | "ResNet-50 loses on small data because it has too few blocks." | The same bottleneck, 4 blocks against 16; three times the steps | **Wrong.** Fewer blocks are better there, and more steps close the gap. |
-# | "In 2015 the machine overtook humans." | What the two numbers were measured on | **Half right.** Six nets together on 100,000 photos against one trained person on 1,500 of them. Already a single ResNet-152 was below that person, on the validation photos. It is one person and one measure, not vision. |
+# | "ResNet-50 loses on small data because it has too few blocks." | The same bottleneck, 4 blocks against 16; three times the steps | **Wrong.** Fewer blocks are better there, and more steps close most of the gap. |
+# | "In 2015 the machine overtook humans." | What the two numbers were measured on | **Half right.** Six nets together on 100,000 photos against one trained person on 1,500 of them. Already one ResNet-152 had a lower error than that person, on the validation photos. It is one person and one measure, not vision as a whole. |
 # | "The deeper the ResNet, the better." | The published errors | **Half right.** Up to 152 layers. With the block of 2015, 200 layers were worse. |
 
 # %%
-main_path = [
-    name for name, module in resnet50.named_modules() if isinstance(module, nn.Conv2d) and "downsample" not in name
+on_shortcuts = [
+    name for name, module in resnet50.named_modules() if isinstance(module, nn.Conv2d) and "downsample" in name
 ]
-assert len(main_path) == 49
-assert len(convolutions) - len(main_path) == 4, "the projections"
 thousand = edu.facts.PARAMETERS["resnet50"].value
+print(f"ResNet-50: {len(convolutions)} convolutions, {len(on_shortcuts)} of them on shortcuts")
+print(f"with 1,000 classes: {thousand:,} parameters here, {thousand + biases + moving:,} in Keras's counting")
+assert len(convolutions) - len(on_shortcuts) == 49, "and the linear layer makes 50"
 assert round(thousand / 1e6, 1) == round((thousand + biases + moving) / 1e6, 1) == 25.6, "in both ways of counting"
+assert error["ResNet-14"] < error["ResNet-50"], "not a lack of blocks"
+assert at_200["resnet200 2015"].value > at_200["resnet152 2015"].value, "deeper is not always better"
+
+# %%
 with torch.device("meta"):
     vgg16 = edu.probe.summary(edu.models.build("vgg16"), (3, 224, 224))
 deep = costs["ResNet-152"]
-assert deep.macs < vgg16.macs and deep.parameters < vgg16.parameters / 2  # noqa: PT018
-assert deep.activation_bytes > 2 * vgg16.activation_bytes
-assert edu.facts.ILSVRC_TOP5["2015 ResNet"].value < edu.facts.RESNET152_TOP5_SINGLE.value < edu.facts.HUMAN_TOP5.value
+print("             GMACs   million parameters   MiB of activations an image")
 for name, cost in (("ResNet-152", deep), ("VGG-16", vgg16)):
     print(
-        f"{name:>10}: {cost.macs / 1e9:4.1f} GMACs, {cost.parameters / 1e6:5.1f} M parameters, {cost.activation_bytes / 2**20:3.0f} MiB of activations an image"
+        f"{name:>10}   {cost.macs / 1e9:5.1f}   {cost.parameters / 1e6:18.1f}   {cost.activation_bytes / 2**20:27.0f}"
     )
-print(f"top-5 error of ResNet-152: {edu.facts.RESNET152_TOP5_SINGLE}; of a person: {edu.facts.HUMAN_TOP5}")
+assert deep.macs < vgg16.macs
+assert deep.parameters < vgg16.parameters / 2
+assert deep.activation_bytes > 2 * vgg16.activation_bytes
+six_nets, one_net, person = edu.facts.ILSVRC_TOP5["2015 ResNet"], edu.facts.RESNET152_TOP5_SINGLE, edu.facts.HUMAN_TOP5
+print(f"top-5 error   {six_nets} · {one_net} · {person}: {edu.facts.HUMAN_IMAGES}")
+assert six_nets.value < one_net.value < person.value
 
 # %% [markdown]
 # ## Summary
 #
 # * A ResNet is a block and a stage list. Its name counts the convolutions of the main path and the linear layer: $2 + k \sum n_i$.
-# * A block needs the same multiply-adds in every stage, and four times the parameters in the next. The bottleneck makes 50 layers nearly as cheap as 34.
-# * Each further GMAC buys less accuracy. Nets of one name can differ in where the stride stands, and their weights load all the same.
+# * A block that keeps its shape needs the same multiply-adds in every stage, and four times the parameters in the next. The bottleneck makes 50 layers nearly as cheap as 34.
+# * The step to bottlenecks is the best bargain. After it, each further GMAC buys less.
+* Nets of one name can differ in where the stride stands, and their weights load all the same.
 # * Counts differ by classes, by convolution biases and by batch norm's statistics. Say which one you mean.
-# * Depth pays with many images and many steps. With few of either, a shallow net wins.
+# * Depth pays with many images and many steps. With few of either, a shallow net can win.
 #
 # ## Sources
 #
