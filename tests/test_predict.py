@@ -1,13 +1,21 @@
 """From a picture file to labels with percentages."""
 
+import struct
+import tracemalloc
+import zlib
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 from torch import Tensor, nn
 
 from resnet_edu import predict
+from resnet_edu.data.pictures import read_photo
+from resnet_edu.errors import UnreadablePicture
 from resnet_edu.models import Pretrained
 from resnet_edu.models.pretrained import photo_transforms
 
@@ -76,3 +84,123 @@ def test_files_that_are_no_pictures(network: Pretrained, tmp_path: Path) -> None
             predict(network, [path], top=1)
     with pytest.raises(ValueError, match="there is no such file"):
         predict(network, [tmp_path / "missing.png"], top=1)
+
+
+# --- photos of every kind: the right picture or one clear line ---
+
+
+def opened(folder: Path, data: bytes) -> Image.Image:
+    (folder / "photo").write_bytes(data)
+    return read_photo(folder / "photo")
+
+
+def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
+    file = BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def noise(mode: str = "RGB", size: tuple[int, int] = (30, 20)) -> Image.Image:
+    values = np.random.default_rng(0).integers(0, 256, (size[1], size[0], len(mode)), dtype=np.uint8)
+    return Image.fromarray(values.squeeze(), mode="L" if mode == "L" else None).convert(mode)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "TIFF", "WEBP", "BMP"])
+def test_a_cut_or_damaged_file_gives_one_line_or_a_picture(kind: str, tmp_path: Path) -> None:
+    whole, path = encoded(noise(), kind), tmp_path / "cut"
+    path.write_bytes(whole)
+    assert read_photo(path).size == (30, 20)
+    damaged = [whole[:length] for length in range(0, len(whole), max(1, len(whole) // 40))]
+    damaged += [whole[:i] + bytes([255 - whole[i]]) + whole[i + 1 :] for i in range(0, len(whole), len(whole) // 40)]
+    said = []
+    for data in damaged:
+        path.write_bytes(data)
+        try:
+            assert read_photo(path).mode == "RGB"
+        except UnreadablePicture as error:
+            said.append(str(error))
+    assert len(said) > 10
+    assert all(line.startswith(f"{path} cannot be read: ") and "\n" not in line for line in said)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_way_a_camera_can_be_held(orientation: int, tmp_path: Path) -> None:
+    upright = Image.new("RGB", (32, 16), "blue")
+    upright.paste("red", (0, 0, 16, 8))  # the upper left quarter
+    undo = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # the transposition by which such a camera stores it
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored = upright.transpose(Image.Transpose(undo[orientation])) if orientation > 1 else upright
+    seen = opened(tmp_path, encoded(stored, "PNG", exif=exif))
+    assert np.array_equal(np.asarray(seen), np.asarray(upright))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "TIFF"])
+def test_cmyk_keeps_its_colours(kind: str, tmp_path: Path) -> None:
+    orange = Image.new("CMYK", (16, 16), (0, 128, 255, 0))
+    got = np.asarray(opened(tmp_path, encoded(orange, kind))).reshape(-1, 3).mean(axis=0)
+    np.testing.assert_allclose(got, [255, 127, 0], atol=4)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_sixteen_bits_are_scaled_not_cut_off(kind: str, tmp_path: Path) -> None:
+    ramp = np.linspace(0, 65535, 256).round().astype(np.uint16).reshape(16, 16)
+    seen = np.asarray(opened(tmp_path, encoded(Image.fromarray(ramp), kind)))
+    assert np.array_equal(seen[..., 0], np.arange(256).reshape(16, 16))
+    assert np.array_equal(seen[..., 0], seen[..., 2])
+
+
+def test_what_is_transparent_lies_on_white(tmp_path: Path) -> None:
+    glass = Image.new("RGBA", (8, 8), (255, 0, 0, 255))
+    glass.putpixel((1, 0), (0, 0, 0, 0))  # black, but not to be seen
+    assert np.asarray(opened(tmp_path, encoded(glass, "PNG")))[0, :2].tolist() == [[255, 0, 0], [255, 255, 255]]
+    palette = Image.new("P", (8, 8))
+    palette.putpalette([9, 9, 9, 200, 100, 0])
+    palette.putpixel((1, 0), 1)
+    seen = np.asarray(opened(tmp_path, encoded(palette, "PNG", transparency=b"\x00\xff")))
+    assert seen[0, :2].tolist() == [[255, 255, 255], [200, 100, 0]]
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF"])
+def test_of_an_animation_the_first_frame_counts(kind: str, tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "lime", "blue")]
+    lossless = {"lossless": True} if kind == "WEBP" else {}
+    data = encoded(frames[0], kind, save_all=True, append_images=frames[1:], **lossless)
+    assert np.asarray(opened(tmp_path, data))[4, 4].tolist() == [255, 0, 0]
+
+
+def huge_png(side: int) -> bytes:
+    """A valid black and white PNG of so many pixels, which would take a gigabyte to unpack."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    packer, row = zlib.compressobj(1), bytes(1 + -(-side // 8))
+    rows = b"".join(packer.compress(row) for _ in range(side)) + packer.flush()
+    header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("side", [10_000, 30_000])
+def test_huge_pictures_are_refused_before_they_are_unpacked(side: int, network: Pretrained, tmp_path: Path) -> None:
+    path = tmp_path / "huge.png"
+    path.write_bytes(huge_png(side))
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=r"huge.png cannot be read: more than (89|178) million pixels"):
+        predict(network, [path], top=1)
+    assert tracemalloc.get_traced_memory()[1] < 50e6
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3000, 2)])
+def test_what_shows_nothing_is_refused(size: tuple[int, int], network: Pretrained, tmp_path: Path) -> None:
+    path = tmp_path / "dot.png"
+    Image.new("RGB", size).save(path)
+    with pytest.raises(UnreadablePicture, match=f"dot.png cannot be read: {size[0]}×{size[1]} pixels, at least 8×8"):
+        predict(network, [path], top=1)
+
+
+def test_a_strip_costs_no_more_than_a_picture(network: Pretrained, tmp_path: Path) -> None:
+    path = tmp_path / "strip.png"
+    Image.new("RGB", (30_000, 8), "blue").save(path)
+    assert predict(network, [path], top=1)[0].top[0][0] == "blue"

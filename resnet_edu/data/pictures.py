@@ -1,5 +1,6 @@
 """One picture out of a file: upright, 8 bits, grey or RGB, cut and scaled, for training and prediction alike."""
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -14,6 +15,11 @@ Crop = Literal["none", "center"]
 
 ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 SMALLEST = 8  # pixels on the shorter side; below, there is nothing to see
+# What Pillow warns of, read_photo says in its errors, or it concerns metadata only. Not by `catch_warnings`, which
+# does not work in threads.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+
 SIXTEEN_BITS = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 
 
@@ -93,6 +99,7 @@ def read_photo(path: Path, *, max_megabytes: float = 50.0, roughly: int | None =
         if megabytes > max_megabytes:
             raise UnreadablePicture(path, f"{megabytes:.1f} MB, at most {max_megabytes:g} are allowed")
         with Image.open(path) as image:
+            check_pixels(path, image.size)
             if min(image.size) < SMALLEST:
                 size = "×".join(map(str, image.size))
                 raise UnreadablePicture(path, f"{size} pixels, at least {SMALLEST}×{SMALLEST} are needed")
@@ -103,14 +110,27 @@ def read_photo(path: Path, *, max_megabytes: float = 50.0, roughly: int | None =
         raise UnreadablePicture(path, "there is no such file") from error
     except UnidentifiedImageError as error:
         raise UnreadablePicture(path, "no picture in a format that Pillow knows") from error
+    except Image.DecompressionBombWarning as error:  # where warnings are errors
+        raise UnreadablePicture(path, f"more than {(Image.MAX_IMAGE_PIXELS or 0) // 10**6} million pixels") from error
     except Image.DecompressionBombError as error:
         raise UnreadablePicture(
             path, f"more than {2 * (Image.MAX_IMAGE_PIXELS or 0) // 10**6} million pixels"
         ) from error
-    except (OSError, SyntaxError, ValueError) as error:  # Pillow's own, for files that are damaged
-        if isinstance(error, UnreadablePicture):
-            raise
-        raise UnreadablePicture(path, str(error) or type(error).__name__) from error
+    except UnreadablePicture:
+        raise
+    except Exception as error:  # a damaged file makes Pillow's readers raise anything, struct.error for one
+        raise UnreadablePicture(path, " ".join(str(error).split()) or type(error).__name__) from error
+
+
+def check_pixels(path: Path, size: tuple[int, int]) -> None:
+    """Refuse what would fill the memory. Pillow only warns of it; it raises an error of its own at twice as many.
+
+    Raises:
+        UnreadablePicture: more pixels than Pillow's limit.
+    """
+    if size[0] * size[1] > (Image.MAX_IMAGE_PIXELS or 0) > 0:
+        width, height, limit = *size, (Image.MAX_IMAGE_PIXELS or 0) // 10**6
+        raise UnreadablePicture(path, f"{width}×{height} pixels, more than {limit} million pixels are not opened")
 
 
 def in_rgb(image: Image.Image) -> Image.Image:
