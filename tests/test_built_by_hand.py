@@ -235,4 +235,5 @@ def test_the_loss_and_the_loading_of_lesson_08_work_with_the_packages_net() -> N
     one = models.build("resnet18", width=8, num_classes=5)
     names = load_trunk(one, {f"module.{name}": value for name, value in net.state_dict().items()})
     assert names == sorted(key for key in (*net.state_dict(), *one.state_dict()) if key.startswith("fc."))
-    assert torch.equal(one.layer4[1].bn2.running_mean, net.layer4[1].bn2.running_mean)
+    statistics = "layer4.1.bn2.running_mean"
+    assert torch.equal(one.state_dict()[statistics], net.state_dict()[statistics])
