@@ -590,7 +590,7 @@ assert six_nets.value < one_net.value < person.value
 # * A ResNet is a block and a stage list. Its name counts the convolutions of the main path and the linear layer: $2 + k \sum n_i$.
 # * A block that keeps its shape needs the same multiply-adds in every stage, and four times the parameters in the next. The bottleneck makes 50 layers nearly as cheap as 34.
 # * The step to bottlenecks is the best bargain. After it, each further GMAC buys less.
-* Nets of one name can differ in where the stride stands, and their weights load all the same.
+# * Nets of one name can differ in where the stride stands, and their weights load all the same.
 # * Counts differ by classes, by convolution biases and by batch norm's statistics. Say which one you mean.
 # * Depth pays with many images and many steps. With few of either, a shallow net can win.
 #
