@@ -84,7 +84,7 @@ MISTAKES: tuple[tuple[dict[str, Any], str], ...] = (
 )  # fmt: skip
 
 
-@check("02.5 AlexNet")
+@check("02.3 AlexNet")
 def check_alexnet(AlexNet: Any) -> str:  # noqa: N803 – the learner's class
     """`AlexNet(num_classes=1000, width=64)`: torchvision's net at width 64; logits of images `(N, 3, H, W)`."""
     signature = "AlexNet(num_classes=1000, width=64)"

@@ -61,7 +61,7 @@ def batches_like(calls: Sequence[Call]) -> Callable[[Any], Tensor]:
     return batch
 
 
-# --- 02.3 flip --------------------------------------------------------------------------------------------------
+# --- flip --------------------------------------------------------------------------------------------------
 
 
 def flip_by_loop(images: Tensor, chosen: Tensor) -> Tensor:
@@ -106,7 +106,7 @@ FLIP_MISTAKES = (
 )
 
 
-@check("02.3 flip")
+@check("02.4 flip")
 def check_flip(flip_chosen: Any) -> str:
     """`flip_chosen(images, chosen)`: images `(N, C, H, W)`, chosen bool `(N,)`; no loop over the images."""
     calls = [images_to_flip(5), images_to_flip(4, first=False, channels=1), images_to_flip(7, whole=True)]
@@ -124,7 +124,7 @@ def images_to_flip(count: int, *, first: bool = True, channels: int = 3, whole: 
     return Call((images * 255).to(torch.uint8) if whole else images - 0.5, chosen)
 
 
-# --- 02.4 crop --------------------------------------------------------------------------------------------------
+# --- crop --------------------------------------------------------------------------------------------------
 
 
 def crop_by_loop(images: Tensor, top: Tensor, left: Tensor, padding: int) -> Tensor:
@@ -182,7 +182,7 @@ CROP_MISTAKES = (
 )
 
 
-@check("02.4 crop")
+@check("02.5 crop")
 def check_crop(crop_each: Any) -> str:
     """`crop_each(images, top, left, padding)`: images `(N, C, H, W)`, top and left int64 `(N,)` from 0 to 2·padding."""
     calls = [images_to_cut(5, 2), images_to_cut(4, 1, channels=1), images_to_cut(7, 3, whole=True)]

@@ -11,7 +11,7 @@ from .expect import Call, Mistake, judge, need_function
 from .explain import kind_of
 from .runner import Wrong, check
 
-# --- 02.1 parameters of the linear layers -----------------------------------------------------------------------
+# --- parameters of the linear layers -----------------------------------------------------------------------
 
 
 def parameters_of_torch(channels: int, side: int, hidden: int, num_classes: int) -> int:
@@ -67,7 +67,7 @@ LINEAR_MISTAKES = (
 )
 
 
-@check("02.1 linear parameters")
+@check("02.2 linear parameters")
 def check_linear_parameters(linear_parameters: Any) -> str:
     """`linear_parameters(channels, side, hidden, num_classes) -> int`: of the three linear layers of an AlexNet."""
     calls = [Call(256, 6, 4096, 1000), Call(32, 6, 512, 10)]
@@ -85,7 +85,7 @@ def check_linear_parameters(linear_parameters: Any) -> str:
     return f"What PyTorch's layers have, for {len(calls)} sizes. For AlexNet itself: {count:,}."
 
 
-# --- 02.2 top-k error -------------------------------------------------------------------------------------------
+# --- top-k error -------------------------------------------------------------------------------------------
 
 
 def percent(share: Tensor) -> float:
@@ -154,7 +154,7 @@ TOP_K_MISTAKES = (
 )
 
 
-@check("02.2 top-k error")
+@check("02.1 top-k error")
 def check_top_k_error(top_k_error: Any) -> str:
     """`top_k_error(logits, labels, k) -> float`: in percent; logits `(N, classes)`, labels `(N,)`."""
     calls = [scores(images, classes, k) for images, classes, k in ((40, 10, 5), (25, 7, 1), (30, 6, 2), (16, 5, 4))]

@@ -8,7 +8,7 @@ from resnet_edu import checks
 
 from . import Exercise
 
-# --- 02.1 parameters of the linear layers -----------------------------------------------------------------------
+# --- parameters of the linear layers -----------------------------------------------------------------------
 
 
 def linear_parameters(channels: int, side: int, hidden: int, num_classes: int) -> int:
@@ -54,7 +54,7 @@ LINEAR = Exercise(
     others=(linear_parameters_by_layers,),
 )
 
-# --- 02.2 top-k error -------------------------------------------------------------------------------------------
+# --- top-k error -------------------------------------------------------------------------------------------
 
 
 def top_k_error(logits: Tensor, labels: Tensor, k: int) -> float:
@@ -130,7 +130,7 @@ TOP_K = Exercise(
     others=(top_k_error_by_sorting, top_k_error_by_counting),
 )
 
-# --- 02.3 flip --------------------------------------------------------------------------------------------------
+# --- flip --------------------------------------------------------------------------------------------------
 
 
 def flip_chosen(images: Tensor, chosen: Tensor) -> Tensor:
@@ -186,7 +186,7 @@ FLIP = Exercise(
     others=(flip_by_index,),
 )
 
-# --- 02.4 crop --------------------------------------------------------------------------------------------------
+# --- crop --------------------------------------------------------------------------------------------------
 
 
 def crop_each(images: Tensor, top: Tensor, left: Tensor, padding: int) -> Tensor:
