@@ -179,14 +179,14 @@ def test_the_head_of_lesson_04_is_that_of_the_packages_net() -> None:
 
 def test_the_loss_of_lesson_04_adds_the_heads_with_the_papers_weight() -> None:
     (total_loss,) = built_in("04", "total_loss")
-    outputs = models.GoogLeNetOutputs(*(torch.randn(4, 3) for _ in range(3)))
-    labels = torch.tensor([0, 1, 2, 1])
-    losses = [nn.functional.cross_entropy(logits, labels) for logits in outputs]
+    logits = [torch.randn(4, 3) for _ in range(3)]
+    outputs, labels = models.GoogLeNetOutputs(*logits), torch.tensor([0, 1, 2, 1])
+    losses = [nn.functional.cross_entropy(head, labels) for head in logits]
     assert facts.GOOGLENET_AUXILIARY_WEIGHT.value == models.AUXILIARY_WEIGHT
     torch.testing.assert_close(
         total_loss(outputs, labels), losses[0] + models.AUXILIARY_WEIGHT * (losses[1] + losses[2])
     )
-    assert total_loss(outputs.logits, labels) == losses[0]
+    assert total_loss(logits[0], labels) == losses[0]
 
 
 def test_counts_of_lesson_09() -> None:

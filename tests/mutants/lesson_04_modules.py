@@ -54,7 +54,7 @@ def changed(name: str, **parts):
     return Changed
 
 
-def pooling(*args, kind=nn.MaxPool2d):
+def pooling(*args, kind: type[nn.Module] = nn.MaxPool2d):
     return lambda i, a, b3, b, c5, c, d: nn.Sequential(kind(*args), ConvBlock(i, d, 1))
 
 
