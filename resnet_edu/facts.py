@@ -3,86 +3,33 @@
 What can be computed (parameters, multiply-adds) is computed again in a test.
 """
 
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where a number was printed."""
-
-    text: str
-    link: str
-
-    def __str__(self) -> str:
-        """As it is cited in a lesson."""
-        return f"{self.text}, {self.link}"
-
-
-@dataclass(frozen=True)
-class Fact:
-    """One quoted number. `plus_minus` is the standard deviation over runs, where the source gives one."""
-
-    value: float
-    unit: str
-    source: Source
-    plus_minus: float | None = None
-    note: str = ""
-
-    def __str__(self) -> str:
-        """The number with its spread, unit and note: `6.61 ± 0.16 %`."""
-        decimals = len(f"{self.plus_minus:g}".partition(".")[2]) if self.plus_minus is not None else None
-        number = f"{self.value:,.{decimals}f}" if decimals is not None else f"{self.value:,g}"
-        number = f"{self.value:,}" if isinstance(self.value, int) else number
-        spread = "" if self.plus_minus is None else f" ± {self.plus_minus:g}"
-        unit = f" {self.unit}" if self.unit else ""
-        note = f" ({self.note})" if self.note else ""
-        return f"{number}{spread}{unit}{note}"
-
-
-LECUN_1998 = Source("LeCun, Bottou, Bengio, Haffner 1998", "http://yann.lecun.com/exdb/publis/pdf/lecun-98.pdf")
-KRIZHEVSKY_2012 = Source(
-    "Krizhevsky, Sutskever, Hinton 2012",
-    "https://papers.nips.cc/paper_files/paper/2012/hash/c399862d3b9d6b76c8436e924a68c45b-Abstract.html",
+from .sources import (
+    AKAMASTER,
+    ALAM_2021,
+    BY_CONSTRUCTION,
+    HE_2015,
+    HE_2016,
+    ILSVRC,
+    KERAS_LISTING,
+    KRIZHEVSKY_2012,
+    KRIZHEVSKY_2014,
+    LECUN_1998,
+    NABLA,
+    RUSSAKOVSKY_2015,
+    SIMONYAN_2014,
+    SZEGEDY_2014,
+    SZEGEDY_2015,
+    TORCHVISION,
+    WOOYEOL,
+    YANG_2019,
+    Fact,
+    table,
 )
-KRIZHEVSKY_2014 = Source("Krizhevsky 2014, One weird trick", "https://arxiv.org/abs/1404.5997")
-SIMONYAN_2014 = Source("Simonyan, Zisserman 2014", "https://arxiv.org/abs/1409.1556")
-SZEGEDY_2014 = Source("Szegedy et al. 2014", "https://arxiv.org/abs/1409.4842")
-SZEGEDY_2015 = Source("Szegedy et al. 2015, Rethinking the Inception architecture", "https://arxiv.org/abs/1512.00567")
-GLOROT_2010 = Source("Glorot, Bengio 2010", "https://proceedings.mlr.press/v9/glorot10a.html")
-PASCANU_2013 = Source("Pascanu, Mikolov, Bengio 2013", "https://arxiv.org/abs/1211.5063")
-HE_2015_RECTIFIERS = Source(
-    "He, Zhang, Ren, Sun 2015, Delving deep into rectifiers", "https://arxiv.org/abs/1502.01852"
-)
-BALDUZZI_2017 = Source("Balduzzi et al. 2017", "https://arxiv.org/abs/1702.08591")
-YANG_2019 = Source("Yang et al. 2019", "https://arxiv.org/abs/1902.08129")
-HE_2015 = Source("He, Zhang, Ren, Sun 2015", "https://arxiv.org/abs/1512.03385")
-HE_2016 = Source("He, Zhang, Ren, Sun 2016", "https://arxiv.org/abs/1603.05027")
-RUSSAKOVSKY_2015 = Source("Russakovsky et al. 2015", "https://arxiv.org/abs/1409.0575")
-ILSVRC = Source("ILSVRC results pages", "https://image-net.org/challenges/LSVRC/")
-NABLA = Source("nabla0001/resnet on GitHub, 5 runs", "https://github.com/nabla0001/resnet")
-WOOYEOL = Source("wooyeolBaek on GitHub, 1 run", "https://github.com/wooyeolBaek")
-AKAMASTER = Source(
-    "akamaster/pytorch_resnet_cifar10 on GitHub, best of test",
-    "https://github.com/akamaster/pytorch_resnet_cifar10",
-)
-ALAM_2021 = Source("Alam et al. 2021", "https://arxiv.org/abs/2010.00170")
-TORCHVISION = Source("torchvision, Weights.meta", "https://docs.pytorch.org/vision/stable/models.html")
-KERAS_LISTING = Source(
-    "DeepLearning.AI, Convolutional Neural Networks, assignment on residual networks",
-    "https://www.coursera.org/learn/convolutional-neural-networks",
-)
-BY_CONSTRUCTION = Source("counted on the network itself", "https://arxiv.org/abs/1512.03385")
-
-
-def _table(values: dict[str, float], unit: str, source: Source) -> dict[str, Fact]:
-    """One fact a name, all from one source."""
-    return {name: Fact(value, unit, source) for name, value in values.items()}
-
 
 #: Trainable parameters; 1,000 classes and three channels but for LeNet-5 (10 and 1) and the CIFAR nets (10 and 3).
 PARAMETERS: dict[str, Fact] = {
     "lenet5": Fact(61_706, "parameters", LECUN_1998, note="with C3 fully connected"),
-    **_table(
+    **table(
         {
             "alexnet": 61_100_840, "vgg11": 132_863_336, "vgg13": 133_047_848, "vgg16": 138_357_544,
             "vgg19": 143_667_240, "vgg16_bn": 138_365_992, "vgg19_bn": 143_678_248, "googlenet": 6_624_904,
@@ -92,7 +39,7 @@ PARAMETERS: dict[str, Fact] = {
         "parameters",
         TORCHVISION,
     ),
-    **_table(
+    **table(
         {
             "resnet200": 64_673_832, "resnet20": 269_722, "resnet32": 464_154, "resnet44": 658_586,
             "resnet56": 853_018, "resnet110": 1_727_962,
@@ -110,16 +57,15 @@ GOOGLENET_BUDGET = Fact(1.5, "billion multiply-adds", SZEGEDY_2014)
 GOOGLENET_LAYERS = Fact(22, "layers", SZEGEDY_2014, note="with parameters, along one path")
 GOOGLENET_FEWER_THAN_ALEXNET = Fact(12, "times fewer parameters than AlexNet", SZEGEDY_2014)
 GOOGLENET_MILLION_PARAMETERS = Fact(5, "million parameters", SZEGEDY_2015)
-ALEXNET_MILLION_PARAMETERS = Fact(60, "million parameters", SZEGEDY_2015)
 GOOGLENET_AUXILIARY_WEIGHT = Fact(0.3, "", SZEGEDY_2014, note="of each auxiliary loss")
 GOOGLENET_AVERAGE_POOLING_GAIN = Fact(0.6, "points of top-1 accuracy", SZEGEDY_2014, note="about")
 GOOGLENET_TOP5_SINGLE = Fact(10.07, "%", SZEGEDY_2014, note="one net, one crop, validation set")
 
 #: Parameters of LeNet-5, layer by layer.
-LENET5_LAYERS = _table({"C1": 156, "C3": 2_416, "C5": 48_120, "F6": 10_164, "output": 850}, "parameters", LECUN_1998)
+LENET5_LAYERS = table({"C1": 156, "C3": 2_416, "C5": 48_120, "F6": 10_164, "output": 850}, "parameters", LECUN_1998)
 
 #: Multiply-adds of one 224×224 image, in 10⁹.
-GMACS = _table(
+GMACS = table(
     {
         "alexnet": 0.714, "vgg11": 7.609, "vgg13": 11.308, "vgg16": 15.470, "vgg19": 19.632, "googlenet": 1.498,
         "resnet18": 1.814, "resnet34": 3.664, "resnet50": 4.089, "resnet101": 7.801, "resnet152": 11.514,
@@ -129,9 +75,9 @@ GMACS = _table(
 )  # fmt: skip
 
 #: Simonyan, Zisserman 2014, table 2 and table 3: top-1 and top-5 error, validation set, one scale (S = Q = 256).
-VGG_MILLION_PARAMETERS = _table({"vgg11": 133, "vgg13": 133, "vgg16": 138, "vgg19": 144}, "million", SIMONYAN_2014)
-VGG_TOP1 = _table({"vgg11": 29.6, "vgg13": 28.7, "vgg16": 27.0, "vgg19": 27.3}, "%", SIMONYAN_2014)
-VGG_TOP5 = _table({"vgg11": 10.4, "vgg13": 9.9, "vgg16": 8.8, "vgg19": 9.0}, "%", SIMONYAN_2014)
+VGG_MILLION_PARAMETERS = table({"vgg11": 133, "vgg13": 133, "vgg16": 138, "vgg19": 144}, "million", SIMONYAN_2014)
+VGG_TOP1 = table({"vgg11": 29.6, "vgg13": 28.7, "vgg16": 27.0, "vgg19": 27.3}, "%", SIMONYAN_2014)
+VGG_TOP5 = table({"vgg11": 10.4, "vgg13": 9.9, "vgg16": 8.8, "vgg19": 9.0}, "%", SIMONYAN_2014)
 VGG_5X5 = Fact(7, "% higher", SIMONYAN_2014, note="section 4.1, one centre crop")
 VGG_INIT_VARIANCE = Fact(0.01, "", SIMONYAN_2014, note="section 3.1")
 
@@ -148,14 +94,12 @@ TORCHVISION_ACCURACY = {
 
 #: CIFAR-10 test error in percent, He et al. 2015, table 6.
 HE_CIFAR10 = {
-    **_table(
-        {"resnet20": 8.75, "resnet32": 7.51, "resnet44": 7.17, "resnet56": 6.97, "resnet1202": 7.93}, "%", HE_2015
-    ),
+    **table({"resnet20": 8.75, "resnet32": 7.51, "resnet44": 7.17, "resnet56": 6.97, "resnet1202": 7.93}, "%", HE_2015),
     "resnet110": Fact(6.61, "%", HE_2015, plus_minus=0.16, note="best 6.43"),
 }
 
 #: Parameters of the CIFAR nets as table 6 of He et al. 2015 prints them, in millions.
-HE_MILLION_PARAMETERS = _table(
+HE_MILLION_PARAMETERS = table(
     {"resnet20": 0.27, "resnet32": 0.46, "resnet44": 0.66, "resnet56": 0.85, "resnet110": 1.7, "resnet1202": 19.4},
     "million parameters",
     HE_2015,
@@ -174,16 +118,16 @@ RERUNS_CIFAR10: dict[str, dict[str, Fact]] = {
         "resnet20": Fact(8.51, "%", NABLA, 0.22), "resnet56": Fact(7.40, "%", NABLA, 0.27),
         "resnet110": Fact(7.14, "%", NABLA, 0.20),
     },
-    "wooyeolBaek": _table(
+    "wooyeolBaek": table(
         {"plain20": 9.74, "plain32": 10.41, "plain44": 11.73, "plain56": 11.86, "resnet20": 9.18, "resnet56": 7.10},
         "%",
         WOOYEOL,
     ),
-    "akamaster": _table({"resnet20": 8.27, "resnet56": 6.61}, "%", AKAMASTER),
+    "akamaster": table({"resnet20": 8.27, "resnet56": 6.61}, "%", AKAMASTER),
 }  # fmt: skip
 
 #: ImageNet validation, 10-crop, top-1 error in percent: He et al. 2015, tables 2 and 3.
-HE_IMAGENET_10CROP = _table(
+HE_IMAGENET_10CROP = table(
     {
         "plain18": 27.94, "resnet18": 27.88, "plain34": 28.54, "resnet34 A": 25.03, "resnet34 B": 24.52,
         "resnet34 C": 24.19, "resnet50": 22.85, "resnet101": 21.75, "resnet152": 21.43, "vgg16": 28.07,
@@ -197,17 +141,17 @@ IMAGENET_IMAGES = Fact(1_280_000, "training images", HE_2015)
 HE_IMAGENET_STEPS = Fact(600_000, "steps", HE_2015, note="at most")
 
 #: Multiply-adds as He et al. 2015 print them, table 1, in 10⁹; the stride in the first 1×1 convolution of a bottleneck.
-HE_GMACS = _table(
+HE_GMACS = table(
     {"resnet18": 1.8, "resnet34": 3.6, "resnet50": 3.8, "resnet101": 7.6, "resnet152": 11.3}, "GMACs", HE_2015
 )
 
 #: Single-crop top-1 error on ImageNet at 320 pixels, blocks of 2015 and of 2016: He et al. 2016, table 5.
-HE_2016_IMAGENET = _table(
+HE_2016_IMAGENET = table(
     {"resnet152 2015": 21.3, "resnet152 2016": 21.1, "resnet200 2015": 21.8, "resnet200 2016": 20.7}, "%", HE_2016
 )
 
 #: What Keras prints for a ResNet-50 with six classes.
-KERAS_RESNET50 = _table(
+KERAS_RESNET50 = table(
     {"trainable": 23_546_886, "non-trainable": 53_120, "total": 23_600_006}, "parameters", KERAS_LISTING
 )
 
@@ -251,8 +195,8 @@ HUMAN_TOP5 = Fact(5.1, "%", RUSSAKOVSKY_2015, note="one trained annotator")
 HE_ON_GRADIENTS = "we argue that this optimization difficulty is unlikely to be caused by vanishing gradients"
 
 #: CIFAR-10 test error in percent by depth, the block of 2015 and the pre-activation block: He et al. 2016, table 3.
-HE_2016_ORIGINAL = _table({"resnet110": 6.61, "resnet164": 5.93, "resnet1001": 7.61}, "%", HE_2016)
-HE_2016_PREACTIVATION = _table({"resnet110": 6.37, "resnet164": 5.46, "resnet1001": 4.92}, "%", HE_2016)
+HE_2016_ORIGINAL = table({"resnet110": 6.61, "resnet164": 5.93, "resnet1001": 7.61}, "%", HE_2016)
+HE_2016_PREACTIVATION = table({"resnet110": 6.37, "resnet164": 5.46, "resnet1001": 4.92}, "%", HE_2016)
 
 #: Standard deviation of AlexNet's initial weights, section 5.
 ALEXNET_INIT_STD = Fact(0.01, "", KRIZHEVSKY_2012, note="every layer")
@@ -261,5 +205,5 @@ ALEXNET_INIT_STD = Fact(0.01, "", KRIZHEVSKY_2012, note="every layer")
 BATCH_NORM_RELU_GROWTH = Fact(1.211, "a layer", YANG_2019, note="√(π / (π − 1))")
 
 #: Classes of the three targets of the Bengali graphemes, and how many of the combinations the data set has.
-BENGALI_CLASSES = _table({"root": 168, "vowel": 11, "consonant": 7}, "classes", ALAM_2021)
+BENGALI_CLASSES = table({"root": 168, "vowel": 11, "consonant": 7}, "classes", ALAM_2021)
 BENGALI_GRAPHEMES = Fact(1_295, "graphemes", ALAM_2021, note="in common use")
