@@ -80,12 +80,12 @@ for name, map_ in maps.items():
     print(
         f"{name:>9}: {seen[name].sum():2} pixels; the middle one counts {middle / corner:5.1f} times as much as the corner"
     )
-assert maps["three 3×3"][5, 5] > 3 * maps["three 3×3"][2, 2], "from the corner there is one path, from the middle seven"
+assert maps["three 3×3"][5, 5] > 3 * maps["three 3×3"][2, 2], "one path leads from the corner, 49 from the middle"
 
 # %% [markdown]
 # The frames agree to the pixel: two 3×3 see 5×5, and three see 7×7. The shades do not agree. In a single large kernel each pixel has a weight of its own,
-# and on average none counts more than another. In a stack, a pixel counts through every path that leads from it to the output. From a corner there is
-# one path. From the middle there are many. So a deep net looks hardest at the middle of its window, and what counts
+# and on average none counts more than another. In a stack, a pixel counts through every path that leads from it to the output. Through three 3×3 one path leads
+# from a corner, and 7 · 7 = 49 lead from the middle. So a deep net looks hardest at the middle of its window, and what counts
 # in practice is smaller than the window (Luo et al. 2016). Keep the two apart: the *receptive field* is what can be seen at all.
 #
 # ## What it saves
@@ -112,7 +112,7 @@ print(f"one 7×7 takes {100 * (49 / 27 - 1):.0f} % more weights than three 3×3"
 # %% [markdown]
 # ### Are they the same thing, then?
 #
-# Without anything between them, yes and no. Two 3×3 convolutions in a row *are* a 5×5 convolution, and here is its kernel. But with 18 numbers for each pair of
+# Yes and no, if nothing stands between them. Without padding, two 3×3 convolutions in a row *are* a 5×5 convolution, and the next cell computes its kernel. But with 18 numbers for each pair of
 # channels instead of 25, they cannot be *every* 5×5 convolution. With a ReLU between them, the stack is no convolution at all: it can do what none can,
 # such as answer to the sum of two images otherwise than with the sum of its answers.
 
@@ -236,25 +236,19 @@ for depth, stages in edu.models.vgg.CONFIGURATIONS.items():
 
 
 # %%
-def filled(model: nn.Module) -> nn.Module:
-    """A net from `meta` with random numbers in place of none; their size keeps the signal alive."""
-    model.to_empty(device="cpu")
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.normal_(std=(2 / parameter[0].numel()) ** 0.5 if parameter.ndim > 1 else 0.1)
-    return model.eval()
-
-
 with torch.device("meta"):
     theirs = torchvision.models.vgg16(weights=None).bfloat16()
-state = filled(theirs).state_dict()
-nets["vgg16"].eval().load_state_dict(state, strict=True, assign=True)
+theirs.to_empty(device="cpu").eval()
+with torch.no_grad():
+    for parameter in theirs.parameters():  # numbers whose size keeps the signal alive
+        parameter.normal_(std=(2 / parameter[0].numel()) ** 0.5 if parameter.ndim > 1 else 0.1)
+nets["vgg16"].eval().load_state_dict(theirs.state_dict(), strict=True, assign=True)
 with torch.inference_mode():
     image = torch.randn(1, 3, 224, 224, dtype=torch.bfloat16)
     difference = (nets["vgg16"](image) - theirs(image)).abs().max().item()
 print(f"logits of VGG-16, ours and torchvision's: largest difference {difference}")
 assert difference == 0
-del theirs, state, nets["vgg16"]  # 0.3 gigabytes
+del theirs, parameter, nets["vgg16"]  # 0.3 gigabytes
 
 # %% [markdown]
 # ### Exercise 3.2 · The VGG block
