@@ -237,3 +237,26 @@ def test_the_loss_and_the_loading_of_lesson_08_work_with_the_packages_net() -> N
     assert names == sorted(key for key in (*net.state_dict(), *one.state_dict()) if key.startswith("fc."))
     statistics = "layer4.1.bn2.running_mean"
     assert torch.equal(one.state_dict()[statistics], net.state_dict()[statistics])
+
+
+def test_grad_cam_and_rank_correlation_of_lesson_11() -> None:
+    grad_cam, rank_correlation = built_in("11", "my_grad_cam", "my_rank_correlation")
+    model, x = models.build("resnet20", width=4, num_classes=3).eval(), torch.randn(1, 3, 16, 16)
+    names = [name for name, _ in model.named_children()]
+    cut = names.index("layer2") + 1
+    features = nn.Sequential(*[model.get_submodule(name) for name in names[:cut]])
+    head = nn.Sequential(*[model.get_submodule(name) for name in names[cut:-1]], nn.Flatten(), model.linear)
+    torch.testing.assert_close(head(features(x)), model(x))
+    found = grad_cam(features, head, x, 2).detach()
+    torch.testing.assert_close(found, probe.grad_cam(model, x, 2, layer="layer2")[0], rtol=1e-5, atol=1e-5)
+    other = probe.grad_cam(model, x, 1, layer="layer2")[0]
+    assert rank_correlation(found, other) == pytest.approx(probe.rank_correlation(found, other), abs=1e-5)
+
+
+def test_integrated_gradients_of_lesson_11() -> None:
+    (integrated_gradients,) = built_in("11", "my_integrated_gradients")
+    model, x = models.build("resnet20", width=4, num_classes=3).eval(), torch.randn(1, 3, 12, 12)
+    attribution, error = integrated_gradients(lambda x: model(x)[:, 1], x, torch.full_like(x, 0.5), 6)
+    wanted = probe.integrated_gradients(model, x, 1, baseline=0.5, steps=6)
+    torch.testing.assert_close(attribution, wanted.attribution, rtol=1e-4, atol=1e-5)
+    assert float(error.detach()) == pytest.approx(wanted.error.item(), abs=1e-4)
