@@ -457,6 +457,12 @@ def signal(depth: int, variance: float, *, times_inputs: bool) -> list[float]:
     return [row.std for row in rows if row.kind == "ReLU"]
 
 
+one_step = signal(11, 1 / 3, times_inputs=True)
+print(
+    f"VGG-11 with PyTorch's variance 1 / 3n: {one_step[0]:.2f} behind the first ReLU, {one_step[-1]:.4f} behind the last"
+)
+
+# %%
 rules = {
     "variance 0.01": (0.01, False),
     "variance 0.0001": (0.0001, False),
@@ -505,6 +511,12 @@ def small_vgg(name: str, start: str, *, width: int, seed: int = 0) -> nn.Module:
     return model
 
 
+for depth in (11, 19):
+    count = sum(p.numel() for p in small_vgg(f"vgg{depth}", "PyTorch", width=width).parameters())
+    print(f"small VGG-{depth}: {count:,} parameters")
+
+
+# %%
 def train(name: str, start: str, width: int, data: edu.data.Data, config: edu.TrainConfig) -> tuple[float, edu.History]:
     """Spread of an untrained net's logits over 64 images, and its training."""
     model = small_vgg(name, start, width=width)
