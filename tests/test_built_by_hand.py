@@ -8,9 +8,10 @@ import torchvision
 from torch import nn
 
 from notebooks import build
-from resnet_edu import facts, models, plots, probe
+from resnet_edu import TrainConfig, facts, models, plots, probe
 from resnet_edu.models.googlenet import INCEPTIONS, ConvBlock
 from resnet_edu.models.resnet import DEPTHS, make_stage
+from resnet_edu.train import parameter_groups as package_groups
 
 
 def built_in(lesson: str, *names: str) -> list[Any]:
@@ -260,3 +261,66 @@ def test_integrated_gradients_of_lesson_11() -> None:
     wanted = probe.integrated_gradients(model, x, 1, baseline=0.5, steps=6)
     torch.testing.assert_close(attribution, wanted.attribution, rtol=1e-4, atol=1e-5)
     assert float(error.detach()) == pytest.approx(wanted.error.item(), abs=1e-4)
+
+
+def test_head_and_frozen_backbone_of_lesson_10() -> None:
+    new_head, freeze_backbone = built_in("10", "new_head", "freeze_backbone")
+    mine, packages = (models.build("resnet18", num_classes=10) for _ in range(2))
+    new_head(mine, 4)
+    models.replace_head(packages, 4)
+    same_values(mine, packages, in_channels=3)
+    freeze_backbone(mine)
+    models.freeze(packages).get_submodule("fc").requires_grad_(True)
+    models.training_mode(packages)
+    for theirs, own in zip(packages.named_parameters(), mine.named_parameters(), strict=True):
+        assert (theirs[0], theirs[1].requires_grad) == (own[0], own[1].requires_grad)
+    norms = [[m.training for m in net.modules() if isinstance(m, nn.BatchNorm2d)] for net in (mine, packages)]
+    assert norms[0] == norms[1] == [False] * 20
+
+
+def test_parameter_groups_of_lesson_10() -> None:
+    (parameter_groups,) = built_in("10", "parameter_groups")
+    with torch.device("meta"):
+        model = models.build("resnet18", num_classes=10)
+    config = TrainConfig(lr=0.01, backbone_lr=0.001)
+    groups = package_groups(model, config)
+    theirs = {id(p): config.lr * group["share"] for group in groups for p in group["params"]}
+    mine = {id(p): group["lr"] for group in parameter_groups(model, 0.01, 0.001) for p in group["params"]}
+    assert mine == pytest.approx(theirs)
+
+
+def test_alexnet_of_lesson_02() -> None:
+    (mine,) = built_in("02", "AlexNet")
+    small = mine(num_classes=5, width=2)
+    packages = models.build("alexnet", num_classes=5, width=2)
+    assert list(small.state_dict()) == list(torchvision.models.alexnet().state_dict())
+    small.load_state_dict(packages.state_dict(), strict=True)
+    for side in (224, 100):
+        x = torch.randn(2, 3, side, side)
+        torch.testing.assert_close(small.eval()(x), packages.eval()(x))
+    torch.manual_seed(1)
+    logits = small.train()(x)
+    torch.manual_seed(1)
+    torch.testing.assert_close(logits, packages.train()(x))
+    with torch.device("meta"):
+        assert [p.shape for p in mine().parameters()] == [p.shape for p in models.build("alexnet").parameters()]
+
+
+def test_flip_and_crop_of_lesson_02() -> None:
+    flip_chosen, crop_each = built_in("02", "flip_chosen", "crop_each")
+    images = torch.randint(1, 256, (12, 3, 9, 9), dtype=torch.uint8)
+    chosen = torch.rand(12, generator=torch.Generator().manual_seed(3)) < 0.5
+    assert torch.equal(flip_chosen(images, chosen), random_flip(images, torch.Generator().manual_seed(3)))
+    top, left = torch.randint(5, (2, 12, 1), generator=torch.Generator().manual_seed(4))[:, :, 0]
+    assert torch.equal(crop_each(images, top, left, 2), random_crop(images, 2, torch.Generator().manual_seed(4)))
+
+
+def test_top_k_error_of_lesson_02() -> None:
+    (top_k_error,) = built_in("02", "top_k_error")
+    data = load("mnist5k", size=16, limit=20)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(256, 10))
+    metrics = evaluate(net, data.test, precision="float32")
+    with torch.no_grad():
+        logits = net(data.test.inputs())
+    assert top_k_error(logits, data.test.labels, 1) == pytest.approx(metrics.top1_error, abs=0.01)
+    assert top_k_error(logits, data.test.labels, 5) == pytest.approx(metrics.top5_error, abs=0.01)

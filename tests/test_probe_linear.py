@@ -21,7 +21,7 @@ def net() -> nn.Module:
 
 def test_features_are_what_arrives_at_the_head() -> None:
     model, split = net(), digits()
-    features = probe.layer_features(model, split, "layer3")
+    features = probe.layer_features(model, split, ["layer3"])["layer3"]
     assert features.shape == (600, 16)
     assert model.training
     model.eval()
@@ -35,7 +35,7 @@ def test_features_are_what_arrives_at_the_head() -> None:
 
 def test_places_keep_where_something_was() -> None:
     model, split = nn.Sequential(nn.Identity(), nn.Flatten(), nn.Linear(256, 2)), digits()
-    features = probe.layer_features(model, split, "0", places=4)
+    features = probe.layer_features(model, split, ["0"], places=4)["0"]
     torch.testing.assert_close(features, F.avg_pool2d(split.inputs(), 4).flatten(1))
 
 
@@ -62,4 +62,4 @@ def test_the_head_takes_features_of_any_scale() -> None:
 
 def test_an_unknown_layer_is_named() -> None:
     with pytest.raises(UnknownName, match="layer9"):
-        probe.layer_features(net(), digits(), "layer9")
+        probe.layer_features(net(), digits(), ["layer9"])

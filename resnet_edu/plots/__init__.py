@@ -9,7 +9,7 @@ from .attribution import (
     photo_attribution,
     rank_correlations,
 )
-from .augmentation import augmentation_grid, augmented_views, train_and_test_errors
+from .augmentation import augmentation_grid, augmented_views, train_and_test
 from .auxiliary import gradient_with_and_without, votes
 from .blocks import block_diagrams, errors_without
 from .budget import NetCost, error_against_cost, model_picker, model_picker_grid, published_nets, within_budget
@@ -44,6 +44,7 @@ from .shattered import autocorrelations, gradient_series
 from .shift import error_by_shift
 from .stages import stage_table, stage_table_grid
 from .style import course_style
+from .transfer import errors_by_layer, transfer_curves, transfer_grid, transfer_view
 from .walk import Stage, network_walk
 
 __all__ = [
@@ -74,6 +75,7 @@ __all__ = [
     "error_by_shift",
     "errors_by_epoch",
     "errors_by_head",
+    "errors_by_layer",
     "errors_without",
     "faults_by_instrument",
     "feature_maps",
@@ -114,7 +116,10 @@ __all__ = [
     "stage_table",
     "stage_table_grid",
     "steps_to_reach",
-    "train_and_test_errors",
+    "train_and_test",
+    "transfer_curves",
+    "transfer_grid",
+    "transfer_view",
     "votes",
     "within_budget",
 ]

@@ -3,6 +3,8 @@
 The idea of a linear probe at every layer is that of Alain and Bengio 2016, https://arxiv.org/abs/1610.01644.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn, optim
 from torch.nn import functional as F
@@ -14,31 +16,33 @@ from ..metrics import evaluation_mode
 from .activations import activations
 
 
-def layer_features(model: nn.Module, split: Split, layer: str, *, places: int = 1) -> Tensor:
-    """One vector an image: a layer's output, averaged over `places × places` parts of the map.
+def layer_features(model: nn.Module, split: Split, layers: Sequence[str], *, places: int = 1) -> dict[str, Tensor]:
+    """One vector an image from each layer: its output, averaged over `places × places` parts of the map.
 
     The model runs in evaluation mode and without gradients, and keeps its mode.
 
     Args:
         model: takes images `(N, C, H, W)`; it ends on `runtime.device()`.
-        split: the images.
-        layer: name of a layer with output `(N, channels, H, W)`.
+        split: the images, each of which passes once.
+        layers: names of layers with outputs `(N, channels, H, W)`.
         places: 1 is global average pooling.
 
     Returns:
-        float32 `(N, channels · places²)`, on the CPU.
+        By layer, float32 `(N, channels · places²)`, on the CPU.
 
     Raises:
         UnknownName: the model has no such layer.
     """
-    device, found = runtime.device(), []
+    device = runtime.device()
     model.to(device)
+    found: dict[str, list[Tensor]] = {layer: [] for layer in layers}
     with evaluation_mode(model), torch.no_grad(), runtime.autocast(device, "auto"):
         for images, _ in evaluation_batches(split.to(device)):
-            with activations(model, [layer]) as seen:
+            with activations(model, layers) as seen:
                 model(images)
-            found.append(F.adaptive_avg_pool2d(seen[layer].float(), places).flatten(1).cpu())
-    return torch.cat(found)
+            for layer in layers:
+                found[layer].append(F.adaptive_avg_pool2d(seen[layer].float(), places).flatten(1).cpu())
+    return {layer: torch.cat(parts) for layer, parts in found.items()}
 
 
 def linear_head(features: Tensor, labels: Tensor, num_classes: int, *, weight_decay: float = 1e-3) -> nn.Linear:

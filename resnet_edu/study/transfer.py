@@ -65,7 +65,7 @@ class Transfer(Setting):
 def head_alone(model: torch.nn.Module, images: Data, layer: str, places: int) -> History:
     """Features once, the best head on them, one test."""
     started = time.perf_counter()
-    features = probe.layer_features(model, images.train, layer, places=places)
+    features = probe.layer_features(model, images.train, [layer], places=places)[layer]
     head = probe.linear_head(features, images.train.labels, len(images.classes))
     seconds = time.perf_counter() - started
 
@@ -76,7 +76,7 @@ def head_alone(model: torch.nn.Module, images: Data, layer: str, places: int) ->
         return F.cross_entropy(logits, split.labels).item(), 100 * wrong / len(split)
 
     on_train = measured(features, images.train)
-    on_test = measured(probe.layer_features(model, images.test, layer, places=places), images.test)
+    on_test = measured(probe.layer_features(model, images.test, [layer], places=places)[layer], images.test)
     return History([Epoch(1, *on_train, *on_test, lr=0.0, seconds=seconds, images_per_second=len(features) / seconds)])
 
 

@@ -11,6 +11,7 @@ from .picker import model_picker
 from .receptive import receptive_explorer
 from .residual import residual_explorer
 from .stages import stage_explorer
+from .transfer import transfer_explorer
 
 __all__ = [
     "attribution_explorer",
@@ -24,4 +25,5 @@ __all__ = [
     "receptive_explorer",
     "residual_explorer",
     "stage_explorer",
+    "transfer_explorer",
 ]
