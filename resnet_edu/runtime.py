@@ -1,6 +1,7 @@
 """The machine under the course: device, precision, allocator, seeds, and the size of the experiments."""
 
 import ctypes
+import math
 import os
 import platform
 import random
@@ -118,6 +119,45 @@ def keep_freed_memory() -> bool:
     return bool(kept and mallopt(m_trim_threshold, largest))
 
 
+@cache
+def use_own_cores() -> int:
+    """Let torch start no more threads than this process has cores; the number of its threads.
+
+    torch counts the cores of the machine. In a container, or on a server shared by a class, a process may have a
+    share of them only, and threads that wait for each other cost far more than they bring. Whoever sets
+    OMP_NUM_THREADS has decided already.
+    """
+    if not os.environ.get("OMP_NUM_THREADS"):
+        torch.set_num_threads(min(torch.get_num_threads(), cores()))
+    return torch.get_num_threads()
+
+
+def cores() -> int:
+    """Cores that this process may use: those it is bound to, or fewer where its container has a quota of time."""
+    bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, int(min(bound, quota(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")))))
+
+
+def quota(membership: Path, root: Path) -> float:
+    """Cores that Linux control groups (version 2) grant, infinite without a limit.
+
+    Args:
+        membership: says which group a process is in: `0::/user.slice/…`.
+        root: where the groups are mounted; a group lies within the limits of all above it.
+    """
+    limits = [math.inf]
+    try:
+        group = membership.read_text().strip().rpartition("::")[2].strip("/")
+        for folder in (root / group, *(root / group).parents):
+            file = folder / "cpu.max"  # "200000 100000": microseconds in so many; or "max 100000"
+            if folder.is_relative_to(root) and file.is_file():
+                granted, _, period = file.read_text().partition(" ")
+                limits += [int(granted) / int(period)] if granted != "max" else []
+    except (OSError, ValueError):
+        pass  # another system, or a file of another form: no limit that we know of
+    return min(limits)
+
+
 def show_progress() -> bool:
     """Whether a progress bar helps: somebody looks at a terminal or a notebook.
 
@@ -138,7 +178,7 @@ def machine() -> dict[str, str | int | float]:
     """What a recorded number must be quoted with: processor, cores, memory in GB, system, versions."""
     return {
         "cpu": cpu_name(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        "cores": cores(),
         "memory_gb": memory_gb(),
         "os": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
@@ -187,7 +227,7 @@ class Setup:
 
 
 def setup(*, seed: int = 0) -> Setup:
-    """Prepare a lesson: seed everything, set the allocator, and say what the machine offers.
+    """Prepare a lesson: seed everything, set threads and allocator, and say what the machine offers.
 
     Args:
         seed: for Python, NumPy and torch.
@@ -196,6 +236,7 @@ def setup(*, seed: int = 0) -> Setup:
         The facts to print: `print(edu.setup(seed=0))`.
     """
     seed_everything(seed)
+    use_own_cores()
     keep_freed_memory()
     versions = f"Python {platform.python_version()}, torch {torch.__version__}, torchvision {torchvision.__version__}"
     here = device()

@@ -65,6 +65,7 @@ def fit(
     """
     config = config or TrainConfig()
     device = runtime.device()
+    runtime.use_own_cores()
     runtime.keep_freed_memory()
     runtime.seed_everything(config.seed)
     generator = torch.Generator().manual_seed(config.seed)

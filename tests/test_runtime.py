@@ -2,6 +2,8 @@
 
 import ctypes
 import json
+import math
+import os
 import platform
 import random
 import sys
@@ -230,3 +232,51 @@ def test_an_unknown_profile_is_named_with_its_neighbour(monkeypatch: pytest.Monk
 def test_an_unknown_precision_is_named_with_its_neighbour() -> None:
     with pytest.raises(UnknownName, match=r"precision 'bfloat'.*'bfloat16'.*auto.*float32"):
         runtime.autocast(torch.device("cpu"), "bfloat")
+
+
+# Cores
+
+
+@pytest.mark.parametrize(
+    ("limits", "granted"),
+    [
+        ({}, math.inf),
+        ({"a/b": "max 100000"}, math.inf),
+        ({"a/b": "150000 100000"}, 1.5),
+        ({"a/b": "400000 100000", "a": "200000 100000"}, 2),
+        ({"": "50000 100000"}, 0.5),
+        ({"a/b": "nonsense"}, math.inf),
+    ],
+)
+def test_a_container_grants_a_share_of_the_cores(tmp_path: Path, limits: dict[str, str], granted: float) -> None:
+    (tmp_path / "root/a/b").mkdir(parents=True)
+    (tmp_path / "membership").write_text("0::/a/b\n")
+    (tmp_path / "cpu.max").write_text("1 100000")  # not a group: outside of the root
+    for group, limit in limits.items():
+        (tmp_path / "root" / group / "cpu.max").write_text(f"{limit}\n")
+    assert runtime.quota(tmp_path / "membership", tmp_path / "root") == granted
+
+
+def test_without_control_groups_there_is_no_limit(tmp_path: Path) -> None:
+    assert runtime.quota(tmp_path / "membership", tmp_path / "root") == math.inf
+
+
+@pytest.mark.parametrize(("share", "expected"), [(math.inf, None), (1.5, 1), (0.2, 1)])
+def test_cores_are_whole_and_at_least_one(monkeypatch: pytest.MonkeyPatch, share: float, expected: int | None) -> None:
+    monkeypatch.setattr(runtime, "quota", lambda *_: share)
+    assert runtime.cores() == (expected or len(os.sched_getaffinity(0)))
+
+
+def test_threads_follow_the_cores_unless_somebody_has_decided(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(4)
+        monkeypatch.setattr(runtime, "cores", lambda: 3)
+        monkeypatch.setenv("OMP_NUM_THREADS", "4")
+        assert runtime.use_own_cores.__wrapped__() == 4
+        monkeypatch.delenv("OMP_NUM_THREADS")
+        assert runtime.use_own_cores.__wrapped__() == 3
+        monkeypatch.setattr(runtime, "cores", lambda: 8)
+        assert runtime.use_own_cores.__wrapped__() == 3  # never more than torch had
+    finally:
+        torch.set_num_threads(before)
