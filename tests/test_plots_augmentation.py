@@ -69,13 +69,17 @@ def test_the_grid_has_three_rows_an_image_and_begins_each_with_the_image(image: 
     assert isinstance(figure, CourseFigure)
 
 
-def test_train_and_test_errors_draws_two_dots_and_the_gap_between_them() -> None:
-    (axes,) = plots.train_and_test_errors({"bare": (1.0, 11.5), "crop": (4.0, 7.0)}, title="A gap").axes
-    dots = [c.get_offsets().tolist()[0] for c in axes.collections if isinstance(c, PathCollection)]  # type: ignore[union-attr]
+def test_train_and_test_draws_two_dots_and_the_gap_between_them() -> None:
+    runs = {"bare": (1.0, 11.5), "crop": (4.0, 7.0)}
+    figure = plots.train_and_test(runs, title="A gap", quantity="error (%)")
+    (axes,) = figure.axes
+    dots = [np.asarray(c.get_offsets()).tolist()[0] for c in axes.collections if isinstance(c, PathCollection)]
     assert dots == [[1.0, 0.0], [11.5, 0.0], [4.0, 1.0], [7.0, 1.0]]
-    assert [text.get_text() for text in axes.texts] == ["gap 10.5", "gap 3.0"]
+    assert [text.get_text() for text in axes.texts] == ["gap 10.50", "gap 3.00"]
     assert [tick.get_text() for tick in axes.get_yticklabels()] == ["bare", "crop"]
+    assert axes.get_xlabel() == "error (%)"
     assert axes.get_ylim()[0] > axes.get_ylim()[1], "from top to bottom"
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["training images", "test images"]
 
 
 def test_response_normalisation_draws_the_activations_and_every_divisor() -> None:

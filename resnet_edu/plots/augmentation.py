@@ -84,25 +84,26 @@ def show(axes: Axes, image: Tensor) -> None:
     bare(axes)
 
 
-def train_and_test_errors(errors: Mapping[str, tuple[float, float]], *, title: str) -> Figure:
-    """Training and test error of several runs as two dots on a line; the line is the gap between them.
+def train_and_test(values: Mapping[str, tuple[float, float]], *, title: str, quantity: str) -> Figure:
+    """A measure on the training and on the test images as two dots; the line between them is the gap.
 
     Args:
-        errors: training and test error in percent, by name of the run, from top to bottom.
+        values: on training and test images, by name of the run, from top to bottom.
         title: the figure's message.
+        quantity: what is measured, with its unit.
     """
     with course_style():
-        figure = new_figure(width=7.5, height=0.6 * len(errors) + 1.5)
+        figure = new_figure(width=7.5, height=0.6 * len(values) + 1.6)
         (axes,) = figure.axes
-        for row, (train, test) in enumerate(errors.values()):
+        for row, (train, test) in enumerate(values.values()):
             axes.plot([train, test], [row, row], color=GREY, lw=3, alpha=0.5, zorder=1)
-            axes.scatter([train], [row], color=BLUE, marker="o", s=60, label="training images" if not row else None)
-            axes.scatter([test], [row], color=ORANGE, marker="D", s=55, label="test images" if not row else None)
-            axes.annotate(f"gap {test - train:.1f}", ((train + test) / 2, row), (0, 6), textcoords="offset points",
-                          ha="center", fontsize=9)  # fmt: skip
-        axes.set_yticks(range(len(errors)), list(errors))
-        axes.set_ylim(len(errors) - 0.5, -0.6)
-        axes.set_xlim(left=-0.5)
-        axes.legend(loc="lower right")
-        label(axes, title=title, x="error after the last epoch (%)", y="")
+            axes.scatter([train], [row], color=BLUE, marker="o", s=60, label=None if row else "training images")
+            axes.scatter([test], [row], color=ORANGE, marker="D", s=55, label=None if row else "test images")
+            middle = ((train + test) / 2, row)
+            text = f"gap {test - train:.2f}"
+            axes.annotate(text, middle, (0, 6), textcoords="offset points", ha="center", fontsize=9)
+        axes.set_yticks(range(len(values)), list(values))
+        axes.set_ylim(len(values) - 0.5, -0.6)
+        figure.legend(loc="outside lower right", ncols=2)
+        label(axes, title=title, x=quantity, y="")
         return figure
