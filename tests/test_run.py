@@ -1,6 +1,9 @@
 """A run in a folder: nothing is lost, and it predicts with the very preprocessing it was trained with."""
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -219,6 +222,54 @@ def test_what_a_killed_process_left_half_written_is_cleared_away(finished: Run) 
     with finished.locked():
         assert not left.exists()
     assert (finished.folder / "weights.safetensors").exists()
+
+
+KILLER = """
+import os, random, signal, sys, time
+from pathlib import Path
+from resnet_edu import cli
+
+def attempt(arguments, seconds=None):
+    child = os.fork()  # the imports, which take seconds, are done; nothing has used torch's threads yet
+    if child == 0:
+        os._exit(cli.run(arguments))
+    if seconds is not None:
+        time.sleep(seconds)
+        os.kill(child, signal.SIGKILL)
+    return os.waitpid(child, 0)[1]
+
+train = ["train", "--data", "./pictures", "--model", "resnet20", "--size", "16", "--epochs", "8", "--batch-size", "4"]
+started = time.perf_counter()
+assert attempt([*train, "--out", "whole"]) == 0
+whole, moments, kills = time.perf_counter() - started, random.Random(0), 0
+for _ in range(80):
+    if Path("killed/report.json").exists():
+        break
+    begin = ["train", "--resume", "killed"] if Path("killed/config.toml").exists() else [*train, "--out", "killed"]
+    kills += os.WIFSIGNALED(attempt(begin, moments.uniform(0, whole / 4)))
+assert attempt(["train", "--resume", "killed"]) == 0
+print("kills", kills)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and kill -9")
+def test_killed_at_random_moments_it_ends_like_a_run_that_never_was(tmp_path: Path, pictures: Path) -> None:
+    assert pictures == tmp_path / "pictures"
+    environment = {**os.environ, "CI": "true", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", KILLER], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    kills = int(done.stdout.rpartition("kills ")[2])
+    assert kills >= 10
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert (killed / "weights.safetensors").read_bytes() == (whole / "weights.safetensors").read_bytes()
+    ours, theirs = (
+        [row.split(",")[:6] for row in (folder / "history.csv").read_text().splitlines()] for folder in (killed, whole)
+    )
+    assert ours == theirs
+    assert {path.name for path in killed.iterdir()} == {path.name for path in whole.iterdir()}  # nothing half written
 
 
 # Bad input
