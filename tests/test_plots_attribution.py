@@ -65,7 +65,7 @@ def test_a_map_of_zeros_can_be_drawn() -> None:
 
 def test_completeness_draws_the_size_of_each_error() -> None:
     (axes,) = plots.completeness({"cat": {4: -0.5, 8: 0.1}, "cup": {4: 0.2, 8: -0.05}}, title="Error").axes
-    assert [list(line.get_ydata()) for line in axes.lines] == [[0.5, 0.1], [0.2, 0.05]]
+    assert [np.asarray(line.get_ydata()).tolist() for line in axes.lines] == [[0.5, 0.1], [0.2, 0.05]]
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["4", "8"]
     assert axes.get_ylabel() == "size of the error (logit)"
 
@@ -75,9 +75,9 @@ def test_rank_correlations_draws_mean_and_range() -> None:
     (axes,) = plots.rank_correlations(found, threshold=0.5, title="Ranks").axes
     np.testing.assert_allclose(np.asarray(axes.lines[0].get_ydata()), [0.3, 0.05])
     np.testing.assert_allclose(np.asarray(axes.lines[1].get_ydata()), [0.95, 0.6])
-    assert list(axes.lines[2].get_ydata()) == [0.5, 0.5]
+    assert np.asarray(axes.lines[2].get_ydata()).tolist() == [0.5, 0.5]
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["fc", "all"]
-    corners = axes.collections[0].get_paths()[0].vertices[:, 1]
+    corners = np.asarray(axes.collections[0].get_paths()[0].vertices)[:, 1]
     assert (corners.min(), corners.max()) == (0, 0.4)
 
 
@@ -91,7 +91,11 @@ def test_a_photo_its_answers_and_its_map(method: str, place: int, network: Pretr
     labels = [network.categories[index] for index in percents.indices]
     assert labels[0] == "red"
     assert [tick.get_text() for tick in bars.get_yticklabels()] == labels
-    np.testing.assert_allclose([bar.get_width() for bar in bars.patches], percents.values.detach(), rtol=1e-4)
+    np.testing.assert_allclose(
+        [bar.get_path().get_extents(bar.get_patch_transform()).width for bar in bars.patches],
+        percents.values.detach(),
+        rtol=1e-4,
+    )
     assert drawn(photo).shape == (16, 16, 3)
     assert found.get_title(loc="left") == f"{method}: {labels[place - 1]}"
     wanted = plots.ATTRIBUTIONS[method](network.model, image, int(percents.indices[place - 1]))[0]

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from typing import Any
 
 import captum.attr
 import pytest
@@ -23,7 +24,7 @@ def net() -> nn.Module:
 def linear(weights: Tensor) -> nn.Module:
     """A net that is a plain sum of weighted pixels."""
     model = nn.Sequential(nn.Flatten(), nn.Linear(weights[0].numel(), len(weights)))
-    model[1].weight.data.copy_(weights.flatten(1))
+    model.load_state_dict({"1.weight": weights.flatten(1), "1.bias": torch.zeros(len(weights))})
     return model
 
 
@@ -41,9 +42,9 @@ every_method = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS.k
 def test_grad_cam_is_captums_and_the_papers(layer: str, relu: bool) -> None:
     model, x, target = net(), images(3, 3, 16, 12), [1, 4, 0]
     of_captum = captum.attr.LayerGradCam(model, model.get_submodule(layer))
-    small = of_captum.attribute(x, torch.tensor(target), relu_attributions=relu)
+    small: Any = of_captum.attribute(x, torch.tensor(target), relu_attributions=relu)
     large = captum.attr.LayerAttribution.interpolate(small, (16, 12), "bilinear")[:, 0]
-    kept: list[Tensor] = []
+    kept: list[Any] = []
     handle = model.get_submodule(layer).register_forward_hook(lambda module, args, out: kept.append(out))
     (gradient,) = torch.autograd.grad(model(x).gather(1, torch.tensor(target)[:, None]).sum(), kept)
     handle.remove()
@@ -116,10 +117,11 @@ def test_torchvisions_net_gives_the_same(layer: str) -> None:
 @pytest.mark.parametrize("training", [True, False])
 def test_the_model_is_left_as_it_was(method: Callable[..., Tensor], training: bool) -> None:
     model, x = net().train(training), images(2, 3, 12, 12)
-    model.layer2.eval()  # a mode of its own
-    for parameter in model.layer1.parameters():
+    model.get_submodule("layer2").eval()  # a mode of its own
+    for parameter in model.get_submodule("layer1").parameters():
         parameter.requires_grad_(False)
-    model.linear.weight.grad = torch.ones_like(model.linear.weight)
+    weight = model.get_parameter("linear.weight")
+    weight.grad = torch.ones_like(weight)
     before, grads = copy.deepcopy(model.state_dict()), [p.grad for p in model.parameters()]
     modes, needs = [m.training for m in model.modules()], [p.requires_grad for p in model.parameters()]
     torch.manual_seed(3)

@@ -21,7 +21,7 @@ def test_it_is_scipys(numbers: list[int], random) -> None:
     if len(set(numbers)) == 1:
         assert math.isnan(probe.rank_correlation(a, b))
     else:
-        wanted = spearmanr(a.numpy(), b.numpy()).statistic
+        wanted = spearmanr(a.numpy(), b.numpy())[0]
         assert probe.rank_correlation(a, b) == pytest.approx(wanted, abs=1e-6)
 
 

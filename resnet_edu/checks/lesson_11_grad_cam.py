@@ -193,8 +193,9 @@ def random_net(channels: int) -> tuple[Part, Part]:
     side = (4, 4) if channels == 4 else (3, 5)
     head = Part("head", nn.Conv2d(channels, channels, 3, padding=1), nn.Tanh(), nn.Flatten())
     head.append(nn.Linear(channels * side[0] * side[1], 3))
-    for layer in (features[0], head[0], head[3]):
-        nn.init.normal_(layer.weight, std=1.0 if layer is features[0] else 0.5)
+    for name, parameter in [*features.named_parameters(), *head.named_parameters()]:
+        if name.endswith("weight"):
+            nn.init.normal_(parameter, std=0.5)
     return features, head
 
 

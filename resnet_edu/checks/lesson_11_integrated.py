@@ -108,10 +108,10 @@ ERRORS: tuple[tuple[Callable[[float, float, float], float], str], ...] = (
 @check("11.3 Integrated Gradients")
 def check_integrated_gradients(integrated: Any) -> str:
     """`integrated(f, x, baseline, steps) -> (attribution, error)` by the midpoint rule."""
-    cases = [(random_net(24), *torch.randn(2, 1, 2, 3, 4), steps) for steps in (1, 2, 3, 8)]
+    cases: list[Any] = [(random_net(24), *torch.randn(2, 1, 2, 3, 4), steps) for steps in (1, 2, 3, 8)]
     cases += [(random_net(6), torch.randn(1, 6), torch.randn(1, 6), 5)]
     cases += [(f, baseline, x, steps) for f, x, baseline, steps in cases[-2:]]  # the way back: the error's sign turns
-    name = need_function(integrated, "integrated_gradients(f, x, baseline, steps)", *cases[0])
+    name = need_function(integrated, "integrated_gradients(f, x, baseline, steps)", *list(cases[0]))
     got = [answer_of(integrated, name, *case) for case in cases]
     judge_attributions([attribution for attribution, _ in got], cases)
     judge_errors([error for _, error in got], [attribution for attribution, _ in got], cases)

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
-from PIL import Image
 
+from ..data.pictures import read_photo
 from ..predict import Prediction
 from .style import BLUE, SKY, course_style, new_figure
 
@@ -17,9 +17,9 @@ def photo_predictions(predictions: Sequence[Prediction], *, title: str = "What t
         figure = new_figure(rows, 2, width=7.0, height=2.3 * rows + 0.4, width_ratios=(1, 2))
         for row, prediction in enumerate(predictions):
             picture, bars = figure.axes[2 * row], figure.axes[2 * row + 1]
-            with Image.open(prediction.file) as image:
-                image.thumbnail((400, 400))
-                picture.imshow(np.asarray(image.convert("RGB")))
+            photo = read_photo(prediction.file)
+            photo.thumbnail((400, 400))
+            picture.imshow(np.asarray(photo))
             picture.set_axis_off()
             labels = [label for label, _ in prediction.top]
             percents = [percent for _, percent in prediction.top]

@@ -7,7 +7,7 @@ https://arxiv.org/abs/1703.01365. Occlusion: Zeiler, Fergus 2013, https://arxiv.
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -61,7 +61,7 @@ def grad_cam(
         raise UnknownName("layer", layer, known)
     with undisturbed(model, images, target) as (x, classes):
         needs_maps(model, x, layer, known[layer])
-        small = LayerGradCam(model, known[layer]).attribute(x, target=classes, relu_attributions=relu)
+        small: Any = LayerGradCam(model, known[layer]).attribute(x, target=classes, relu_attributions=relu)
         large = LayerAttribution.interpolate(small, tuple(x.shape[2:]), interpolate_mode="bilinear")
     return large.detach()[:, 0]  # (N, H, W)
 
