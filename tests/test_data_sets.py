@@ -6,6 +6,7 @@ from collections import Counter
 from importlib import import_module
 from importlib.machinery import ModuleSpec
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -196,7 +197,7 @@ def test_an_unknown_name_is_refused_with_its_neighbour(name: str, message: str) 
         ({"limit": 100.0}, "got 100.0"),
     ],
 )
-def test_an_option_out_of_range_is_refused(options: dict[str, int], message: str) -> None:
+def test_an_option_out_of_range_is_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         data.load("mnist5k", **options)
 

@@ -23,8 +23,14 @@ def same(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> bool:
 
 @pytest.mark.parametrize(
     ("name", "head"),
-    [("resnet18", "fc"), ("alexnet", "classifier.6"), ("vgg11", "classifier.6"), ("googlenet", "fc"), ("resnet20", "linear")],
-)  # fmt: skip
+    [
+        ("resnet18", "fc"),
+        ("alexnet", "classifier.6"),
+        ("vgg11", "classifier.6"),
+        ("googlenet", "fc"),
+        ("resnet20", "linear"),
+    ],
+)
 def test_the_head_is_the_last_linear_layer(name: str, head: str) -> None:
     with torch.device("meta"):
         model = models.build(name)
