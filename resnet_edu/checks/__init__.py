@@ -49,6 +49,12 @@ from .lesson_11_grad_cam import check_grad_cam
 from .lesson_11_integrated import check_integrated_gradients
 from .lesson_11_pick_layer import check_pick_layer
 from .lesson_11_rank import check_rank_correlation
+from .lesson_12_confusion import check_read_confusion
+from .lesson_12_sessions import check_split_sessions
+from .lesson_12_threshold import check_pick_threshold
+from .lesson_13_bottleneck import check_bottleneck_stage
+from .lesson_13_gradients import check_average_gradients
+from .lesson_13_rate import check_scaled_rate
 from .progress_table import Progress, collect
 from .result import CheckResult
 from .runner import REGISTRY
@@ -57,11 +63,13 @@ __all__ = [
     "CheckResult",
     "check_activation_bytes",
     "check_alexnet",
+    "check_average_gradients",
     "check_average_head",
     "check_backprop",
     "check_basic_block",
     "check_bottleneck",
     "check_bottleneck_parameters",
+    "check_bottleneck_stage",
     "check_branch_cost",
     "check_cheap_head",
     "check_choose_net",
@@ -89,15 +97,19 @@ __all__ = [
     "check_output_size",
     "check_parameter_groups",
     "check_pick_layer",
+    "check_pick_threshold",
     "check_plain_block",
     "check_preactivation",
     "check_projection_block",
     "check_rank_correlation",
+    "check_read_confusion",
     "check_read_curves",
     "check_receptive_field",
     "check_repair",
     "check_resnet34",
+    "check_scaled_rate",
     "check_shape_walk",
+    "check_split_sessions",
     "check_stage",
     "check_standstill",
     "check_top_k_error",
