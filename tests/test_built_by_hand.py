@@ -248,7 +248,8 @@ def test_grad_cam_and_rank_correlation_of_lesson_11() -> None:
     names = [name for name, _ in model.named_children()]
     cut = names.index("layer2") + 1
     features = nn.Sequential(*[model.get_submodule(name) for name in names[:cut]])
-    head = nn.Sequential(*[model.get_submodule(name) for name in names[cut:-1]], nn.Flatten(), model.get_submodule("linear"))
+    after = [model.get_submodule(name) for name in names[cut:]]
+    head = nn.Sequential(*after[:-1], nn.Flatten(), after[-1])
     torch.testing.assert_close(head(features(x)), model(x))
     found = grad_cam(features, head, x, 2).detach()
     torch.testing.assert_close(found, probe.grad_cam(model, x, 2, layer="layer2")[0], rtol=1e-5, atol=1e-5)
