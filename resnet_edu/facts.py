@@ -7,6 +7,7 @@ from .sources import (
     AKAMASTER,
     ALAM_2021,
     BY_CONSTRUCTION,
+    GOYAL_2017,
     HE_2015,
     HE_2016,
     ILSVRC,
@@ -138,7 +139,16 @@ HE_IMAGENET_10CROP = table(
 
 #: Training on ImageNet, sections 3.4 and 4.
 IMAGENET_IMAGES = Fact(1_280_000, "training images", HE_2015)
+HE_IMAGENET_BATCH = Fact(256, "images", HE_2015, note="section 3.4")
+HE_IMAGENET_RATE = Fact(0.1, "", HE_2015, note="section 3.4, at the start")
 HE_IMAGENET_STEPS = Fact(600_000, "steps", HE_2015, note="at most")
+
+#: ResNet-50 on ImageNet with many GPUs: abstract of Goyal et al. 2017, and its section 2.2 on the warm-up.
+GOYAL_BATCH = Fact(8_192, "images", GOYAL_2017)
+GOYAL_GPUS = Fact(256, "GPUs", GOYAL_2017)
+GOYAL_HOURS = Fact(1, "hour", GOYAL_2017)
+GOYAL_EFFICIENCY = Fact(90, "%", GOYAL_2017, note="about, from 8 to 256 GPUs")
+GOYAL_WARMUP = Fact(5, "epochs", GOYAL_2017)
 
 #: Multiply-adds as He et al. 2015 print them, table 1, in 10⁹; the stride in the first 1×1 convolution of a bottleneck.
 HE_GMACS = table(
