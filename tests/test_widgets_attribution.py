@@ -97,7 +97,7 @@ def test_what_is_no_image_gets_one_line_and_the_picture_stays(
 
 
 def test_a_real_upload_makes_a_real_picture(network: Pretrained) -> None:
-    name, picture = widgets.attribution.uploaded(upload_of("folder/mine.jpg", jpeg("red")))
+    name, picture = widgets.upload.uploaded(upload_of("folder/mine.jpg", jpeg("red")))
     assert (name, picture.size, picture.mode) == ("mine.jpg", (40, 30), "RGB")
     for method in plots.ATTRIBUTIONS:
         figure = plots.photo_attribution(network, picture, method=method, place=2)

@@ -36,6 +36,7 @@ from .layer_signals import (
     losses_by_step,
     signals_by_layer,
 )
+from .naming import deepest_layer, named_photos, precision_and_coverage
 from .normalisation import response_normalisation
 from .predictions import photo_predictions
 from .race import loss_race, steps_to_reach
@@ -97,11 +98,14 @@ __all__ = [
     "maps_over_photos",
     "model_picker",
     "model_picker_grid",
+    "deepest_layer",
     "named_layers",
+    "named_photos",
     "network_walk",
     "photo_attribution",
     "photo_predictions",
     "pooling",
+    "precision_and_coverage",
     "published_nets",
     "rank_correlations",
     "receptive_growth",

@@ -7,6 +7,7 @@ from .explorer import explorer
 from .gradient_flow import gradient_flow
 from .inception import channel_budget
 from .kernel import kernel_explorer
+from .naming import naming_explorer
 from .picker import model_picker
 from .receptive import receptive_explorer
 from .residual import residual_explorer
@@ -22,6 +23,7 @@ __all__ = [
     "gradient_flow",
     "kernel_explorer",
     "model_picker",
+    "naming_explorer",
     "receptive_explorer",
     "residual_explorer",
     "stage_explorer",
