@@ -12,7 +12,7 @@
 # * choose between the shortcuts A, B and C, knowing what each costs;
 # * tell how a residual block differs from the gates of a highway net and a GRU.
 #
-# **Minutes:** 35 reading · 1 running quick · 5 running full
+# **Minutes:** 35 reading, 50 more for the exercises · 1 running quick · 5 running full
 
 # %% tags=["setup"]
 from functools import partial
@@ -135,12 +135,14 @@ assert flows["residual", 1.0, True].gradient[0] < flows["plain", 1.0, True].grad
 # Read three things from it. Without addition and batch norm, each block multiplies what passes through, so any gain but the right one
 # lets it vanish or explode with depth. With the addition, a block that is switched off passes everything. And the addition alone is no cure for
 # everything: with gain 1 and no normalisation the residual sum *explodes*, since each block adds as much as has arrived.
-# Batch norm fixes the size of what is added, so the sum grows slowly. ResNet needs both.
+# Batch norm fixes the size of what is added, so the sum grows slowly. Without the addition it holds the signal, but lets the gradient grow, as
+# in lesson 06. ResNet needs both. (The gradient of 0.7 in a residual stack that is switched off is the ReLU's doing: half of the numbers are
+# zero, and a zero passes no gradient.)
 #
 # ## The blocks
 #
 # These are the blocks of this lesson, drawn by running them. A number such as `3×3, 64` is a convolution and its filters,
-# and `/2` its stride.
+# and `/2` its stride. In the exercises at the end you write each of the four residual ones.
 
 # %%
 blocks = {
@@ -187,12 +189,12 @@ def count(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-counts = {kind: count(edu.models.build("resnet20", shortcut=kind)) for kind in ("A", "B", "C")}
+counts = {f"shortcut {kind}": count(edu.models.build("resnet20", shortcut=kind)) for kind in ("A", "B", "C")}
 counts["no shortcut"] = count(edu.models.build("plain20"))
 for kind, number in counts.items():
-    print(f"ResNet-20 with shortcut {kind:>11}: {number:,} parameters")
-assert counts["A"] == counts["no shortcut"] == edu.facts.PARAMETERS["resnet20"].value
-assert counts["A"] < counts["B"] < counts["C"]
+    print(f"20 layers, {kind:>11}: {number:,} parameters")
+assert counts["shortcut A"] == counts["no shortcut"] == edu.facts.PARAMETERS["resnet20"].value
+assert counts["shortcut A"] < counts["shortcut B"] < counts["shortcut C"]
 
 # %% tags=["nbval-check-output"]
 paper = edu.facts.HE_IMAGENET_10CROP
@@ -248,7 +250,7 @@ assert 1.9 < doubled < 2
 #
 # In the block of 2015 a ReLU follows each addition, so the way from the first block to the last is not quite free. He et al. 2016 moved
 # batch norm and ReLU in front of the convolutions. Now nothing stands between one addition and the next, and the blocks
-# unroll into a plain sum: $x_L = x_0 + F_1(x_0) + F_2(x_1) + \dots$ Switch off all branches of eight blocks to see the bare path:
+# unroll into a sum, as long as the shape stays: $x_L = x_0 + F_1(x_0) + F_2(x_1) + \dots$ Switch off all branches of eight blocks to see the bare path:
 
 
 # %%
@@ -320,12 +322,12 @@ print(f"gradient in {names[0]} at the first step: conv1 {first.conv1.weight.grad
 assert first.conv1.weight.grad.norm() == first.conv2.weight.grad.norm() == 0 < first.bn2.weight.grad.norm()
 
 # %% [markdown]
-# At the very first step only the zeroed weights themselves learn. From the second step on they are no longer zero, and the convolutions behind them
-# learn too. That is why it is safe to zero the last layer of a branch, and would not be to zero all of them.
+# At the very first step the convolutions of a branch get no gradient; of its layers only the last batch norm learns. From the second step on its
+# weight is no longer zero, and the convolutions learn too. That is why it is safe to zero the last layer of a branch, and would not be to zero all.
 #
 # ## Take a block out
 #
-# Here is an experiment that no plain net survives. Train both kinds of 20-layer net, take out one of the nine blocks, and measure the test
+# Here is an experiment that a plain net does not survive. Train both kinds of 20-layer net, take out one of the nine blocks, and measure the test
 # error without any further training (Veit et al. 2016). What remains of a residual block is its shortcut. What remains of a
 # plain block is nothing: its input goes straight on, thinned out and padded where the shape changes.
 #
@@ -348,7 +350,7 @@ def test_error(model: nn.Module, data: edu.data.Data) -> float:
 
 nets = {name: train(name, width, data, config) for name in ("plain20", "resnet20")}
 whole = {name: test_error(net, data) for name, net in nets.items()}
-print(whole)
+print("test error: " + ", ".join(f"{name} {error:.1f} %" for name, error in whole.items()))
 
 # %%
 removed = {name: edu.probe.block_removal(net, partial(test_error, data=data)) for name, net in nets.items()}
@@ -392,7 +394,7 @@ assert values.index(max(values)) < 9, "the blocks that are missed most stand in 
 # %% [markdown]
 # The more terms the sum has, the less each one counts. Only the first blocks, on which all others build, are still missed.
 #
-# ## Gates: where the idea came from
+# ## Gates: the older relatives
 #
 # Adding what was there before is older than ResNet. LSTM and GRU keep a state over many time steps and let gates decide how much of it to
 # keep. In a GRU one gate $z$ between 0 and 1 says how much of the state $h$ is replaced. A highway net (Srivastava et al. 2015) does the same from layer to layer. Side by side:
@@ -403,15 +405,16 @@ assert values.index(max(values)) < 9, "the blocks that are missed most stand in 
 # | highway layer | $(1 - T(x))\,x + T(x)\,H(x)$ | $1 - T(x)$, learned, depends on the input |
 # | residual block | $x + F(x)$ | 1, always |
 #
-# Here is the first line against PyTorch's own cell:
+# The first line is written as Chung et al. (2014) have it; the first paper on the GRU and PyTorch call $z$ what is *kept*. So turn PyTorch's gate
+# around, and its cell is the first line:
 
 
 # %%
 def gru_step(cell: nn.GRUCell, x: Tensor, h: Tensor) -> Tensor:
-    """One step of a GRU as the papers write it: (1 − z) h + z h̃."""
+    """One step of `nn.GRUCell`, written as (1 − z) h + z h̃."""
     xr, xz, xn = (x @ cell.weight_ih.T + cell.bias_ih).chunk(3, dim=1)
     hr, hz, hn = (h @ cell.weight_hh.T + cell.bias_hh).chunk(3, dim=1)
-    z = 1 - torch.sigmoid(xz + hz)  # PyTorch calls the share that is kept z
+    z = 1 - torch.sigmoid(xz + hz)  # PyTorch's gate is the share that is kept
     candidate = torch.tanh(xn + torch.sigmoid(xr + hr) * hn)
     return (1 - z) * h + z * candidate
 
@@ -448,7 +451,7 @@ assert 0.1 < shares["highway, bias -3.0"][-1] < 0.5, "a gate that starts nearly 
 # Highway nets therefore start with a negative bias, which keeps the gates nearly shut for what is new. The residual block drops the gate: the
 # carry is fully open at every layer, and nothing has to be learned to keep it so. He et al. 2016 found that any gate on the shortcut of their
 # 110-layer net made it worse. An author of highway nets has since disputed how that comparison was set up (see the
-# sources), so take from it what is certain: the sum needs no parameters and forgets nothing.
+# sources), so take from it what is certain: the sum needs no parameters to carry $x$ on, and no training.
 #
 # ## Exercises
 #
@@ -459,7 +462,8 @@ assert 0.1 < shares["highway, bias -3.0"][-1] < 0.5, "a gate that starts nearly 
 # **Difficulty** ●●○○○ · **8 minutes**
 #
 # Write the identity block of ResNet-18 and ResNet-34: 3×3 convolution, batch norm, ReLU, 3×3 convolution, batch norm, then add
-# $x$, then ReLU. It keeps channels and side. The convolutions have no bias.
+# $x$, then ReLU. It keeps channels and side. The convolutions have no bias. As in lesson 06, every ReLU of these exercises is a module of its
+# own, `nn.ReLU()`, so that hooks can tell them apart.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -705,7 +709,7 @@ print(
 )
 assert torch.equal(arrived, seen["relu"][:, :, ::4, ::4]), "the first layer's features, thinned out"
 assert nothing_left > 70, "and they are of no use to the classifier"
-assert counts["A"] == counts["no shortcut"], "option A has no parameters"
+assert counts["shortcut A"] == counts["no shortcut"], "option A has no parameters"
 assert flows["residual", 1.0, False].signal[-1] > 100 * flows["residual", 1.0, False].signal[0], "the bare sum explodes"
 assert max(removed["resnet20"].values()) > whole["resnet20"] + 5, "some blocks are missed"
 

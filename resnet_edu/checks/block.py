@@ -26,6 +26,12 @@ class Parts:
     shortcut: nn.Module
 
 
+#: Added where a block has too few ReLUs, since what it computes may be right.
+ONE_RELU_PER_USE = (
+    " `torch.relu`, and one module used twice, compute the same, but hooks cannot tell where: make an `nn.ReLU()` for "
+    "each use."
+)
+
 #: A way through the parts: the oracle, or a wrong variant of it.
 Forward = Callable[[Parts, Tensor], Tensor]
 

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .block import Parts, need_once, need_same, need_shape, randomise, trace
+from .block import ONE_RELU_PER_USE, Parts, need_once, need_same, need_shape, randomise, trace
 from .expect import Mistake, need_module_class
 from .runner import Wrong, check
 
@@ -88,7 +88,8 @@ def need_two_of_each(block: nn.Module) -> None:
                 "`relu1` and `relu2` as modules."
             )
         if count != 2:
-            raise Wrong(f"The block defines {count} × {kind}; it needs 2, one for each half.")
+            why = ONE_RELU_PER_USE if cls is nn.ReLU and count < 2 else ""
+            raise Wrong(f"The block defines {count} × {kind}; it needs 2, one for each half.{why}")
     if any(isinstance(module, nn.ReLU) and module.inplace for module in block.modules()):
         raise Wrong("A ReLU works in place, so it overwrites what the batch norm put out. Leave `inplace` off.")
     known = sum(p.numel() for m in block.modules() if isinstance(m, tuple(KINDS.values())) for p in m.parameters())

@@ -61,7 +61,7 @@ PROJECTION_COUNTS = {
     ),
     ("batch norm", 2): "The block defines 2 batch norms. The convolution on the shortcut is followed by one too.",
     ("ReLU", 3): "The block defines 3 ReLUs. There is none on the shortcut, which only fits x to F(x).",
-    ("ReLU", 1): "The block defines 1 ReLU. It needs 2: one inside the branch, one after the addition.",
+    ("ReLU", 1): "The block defines 1 ReLU. It needs 2 modules: one inside the branch, one after the addition.",
 }
 
 PROJECTION_MISTAKES = (

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from .block import Parts, trace
+from .block import ONE_RELU_PER_USE, Parts, trace
 from .runner import Wrong
 
 KINDS: dict[str, type[nn.Module]] = {"convolution": nn.Conv2d, "batch norm": nn.BatchNorm2d, "ReLU": nn.ReLU}
@@ -61,7 +61,8 @@ def need_counts(block: nn.Module, messages: Mapping[tuple[str, int], str], **wan
                 "each ReLU as a module."
             )
         if count != right:
-            raise Wrong(messages.get((kind, count), f"The block defines {count} × {kind}; it needs {right}."))
+            why = ONE_RELU_PER_USE if cls is nn.ReLU and count < right else ""
+            raise Wrong(messages.get((kind, count), f"The block defines {count} × {kind}; it needs {right}.{why}"))
     if any(isinstance(module, nn.ReLU) and module.inplace for module in block.modules()):
         raise Wrong("A ReLU works in place, so it overwrites what the layer before put out. Leave `inplace` off.")
     known = sum(p.numel() for m in block.modules() if isinstance(m, tuple(KINDS.values())) for p in m.parameters())
