@@ -98,6 +98,8 @@ def check_resnet34(ResNet34: Any) -> str:  # noqa: N803 – the learner's class
         raise
     except RuntimeError as error:  # shapes do not fit: the names and sizes of the weights tell more
         need_shapes(net, wanted)
+        if "1024x1 and" in str(error):  # maps of 1×1, taken for rows
+            raise Wrong("`fc` gets (N, 512, 1, 1), and takes (N, 512): `.flatten(1)` is missing in front.") from None
         if "size is too small" in str(error) or "mat1 and mat2" in str(error):
             raise Wrong(
                 "The pooling at the end is made for one side of the image only; here its maps are 1×2. "

@@ -141,6 +141,11 @@ class FixedPooling(ResNet34):
         self.avgpool = nn.AvgPool2d(7)
 
 
+class NotFlattened(ResNet34):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(self.avgpool(self.features(x)))
+
+
 class MaxAtTheEnd(ResNet34):
     def forward(self, x: Tensor) -> Tensor:
         return self.fc(self.features(x).amax(dim=(2, 3)))
@@ -207,6 +212,7 @@ EXERCISES = [
             (UnpaddedPooling, "The max pooling has no padding"),
             (NoReluInTheStem, "The ReLU of the stem is missing"),
             (FixedPooling, "made for one side of the image only"),
+            (NotFlattened, "`.flatten(1)` is missing"),
             (MaxAtTheEnd, "a global max pooling"),
             (Softmax, "end with a softmax"),
             (Dropout, "in train mode not"),
