@@ -1,4 +1,4 @@
-"""What holds for every test: no network beyond this machine, no windows, a progress file of its own."""
+"""What holds for every test: no network beyond this machine, no windows, the same random numbers, a progress file of its own."""
 
 import os
 from collections.abc import Iterator
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import pytest_socket
+import torch
 
 os.environ["MPLBACKEND"] = "Agg"  # before anything imports matplotlib
 
@@ -27,6 +28,12 @@ def offline(request: pytest.FixtureRequest) -> Iterator[None]:
     pytest_socket.socket_allow_hosts(["127.0.0.1", "::1"], allow_unix_socket=True)
     yield
     pytest_socket._remove_restrictions()
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """The same random tensors at every run of a test."""
+    torch.manual_seed(0)
 
 
 @pytest.fixture(autouse=True)
