@@ -1,4 +1,4 @@
-"""What holds for every test: no network beyond this machine, no windows, the same random numbers, a progress file of its own."""
+"""What holds for every test: no network beyond this machine, no windows, the same random numbers, own progress."""
 
 import os
 from collections.abc import Iterator
