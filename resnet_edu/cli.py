@@ -195,9 +195,9 @@ def fetch(
     """Download data sets and ImageNet weights, to use them offline. After a cut it goes on where it stopped."""
     from .data.cache import data_folder
     from .data.downloaded import SOURCES, fetch_downloaded
-    from .models.imagenet import fetch_imagenet, imagenet_file, imagenet_names
+    from .models.imagenet import DETECTOR, fetch_imagenet, imagenet_file, imagenet_names
 
-    known = [*SOURCES, *imagenet_names()]
+    known = [*SOURCES, *imagenet_names(), DETECTOR]
     for name in names:
         if name not in known:
             raise UnknownName("download", name, known)

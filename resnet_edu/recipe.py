@@ -30,7 +30,7 @@ HELP = {
     "x": "Width of the images in pixels.",
     "y": "Height of the images in pixels.",
     "channels": "1 for grey, 3 for colour.",
-    "crop": "none squeezes a picture into the frame, center cuts it to the frame's proportions.",
+    "crop": "none squeezes a picture into the frame, center cuts out its middle, objects what a detector finds.",
     "max_megabytes": "Skip larger files.",
     "patience": "Stop early after this many epochs without a lower validation error; 0 never.",
     "top": "Labels to print for each predicted file.",

@@ -11,7 +11,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ..errors import UnreadablePicture
 
-Crop = Literal["none", "center"]
+Box = tuple[float, float, float, float]  # left, top, right, bottom
+Crop = Literal["none", "center", "objects"]
 
 ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 SMALLEST = 8  # pixels on the shorter side; below, there is nothing to see
@@ -32,7 +33,8 @@ class View:
         height: in pixels.
         channels: 1 for grey, 3 for colour.
         crop: "none" squeezes the whole picture into the frame, "center" first cuts out the largest centred part
-            that has the frame's proportions.
+            that has the frame's proportions, "objects" the part around the thing that a detector is surest of, or the
+            centred one where it finds nothing.
         max_megabytes: of the file; larger ones are refused before they are read.
 
     Raises:
@@ -74,12 +76,25 @@ class View:
 
     def fit(self, picture: Image.Image) -> NDArray[np.uint8]:
         """A picture in RGB as uint8 `(height, width, channels)`."""
+        box = self.box(picture)
         picture = picture.convert("L") if self.channels == 1 else picture
-        box = centre_box(picture.size, (self.width, self.height)) if self.crop == "center" else None
         if picture.size != (self.width, self.height):
             # Antialiased: Pillow averages over all pixels that fall into one, torchvision's Resize does the same.
             picture = picture.resize((self.width, self.height), Image.Resampling.BILINEAR, box=box)
         return np.asarray(picture).reshape(self.height, self.width, self.channels)
+
+    def box(self, picture: Image.Image) -> Box | None:
+        """Left, top, right and bottom of the part to be shown, in pixels; None for the whole picture."""
+        if self.crop == "none":
+            return None
+        frame = self.width, self.height
+        if self.crop == "objects":
+            from ..models.detector import detected_box  # takes a second to import
+
+            found = detected_box(picture.convert("RGB"))
+            if found:
+                return box_around(found, picture.size, frame)
+        return centre_box(picture.size, frame)
 
 
 def read_photo(path: Path, *, max_megabytes: float = 50.0, roughly: int | None = None) -> Image.Image:
@@ -145,9 +160,23 @@ def in_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def centre_box(size: tuple[int, int], frame: tuple[int, int]) -> tuple[float, float, float, float]:
+def centre_box(size: tuple[int, int], frame: tuple[int, int]) -> Box:
     """Left, top, right and bottom of the largest centred part of a picture with the frame's proportions, in pixels."""
     scale = min(size[0] / frame[0], size[1] / frame[1])
     width, height = frame[0] * scale, frame[1] * scale
     left, top = (size[0] - width) / 2, (size[1] - height) / 2
+    return left, top, left + width, top + height
+
+
+def box_around(thing: Box, size: tuple[int, int], frame: tuple[int, int]) -> Box:
+    """The smallest part of a picture around a thing with the frame's proportions, moved to lie inside the picture.
+
+    Where the picture is too narrow for that, the largest part with these proportions is taken.
+    """
+    left, top, right, bottom = thing
+    scale = max((right - left) / frame[0], (bottom - top) / frame[1])
+    scale = min(scale, size[0] / frame[0], size[1] / frame[1])
+    width, height = frame[0] * scale, frame[1] * scale
+    left = min(max((left + right - width) / 2, 0.0), size[0] - width)
+    top = min(max((top + bottom - height) / 2, 0.0), size[1] - height)
     return left, top, left + width, top + height

@@ -16,6 +16,8 @@ from ..data.fetch import download, mirrored
 from ..errors import DatasetUnavailable, UnknownName, WrongCheckpoint
 from .registry import available
 
+DETECTOR = "fasterrcnn_mobilenet_v3_large_320_fpn"  # finds the things in a photo; see detector.py
+
 
 def imagenet_names() -> list[str]:
     """The networks of the course that torchvision has weights for."""
@@ -24,11 +26,13 @@ def imagenet_names() -> list[str]:
 
 
 def imagenet_weights(name: str) -> torchvision_models.WeightsEnum:
-    """Torchvision's entry for a network: address, categories, transforms, measured accuracy.
+    """Torchvision's entry for a network or the detector: address, categories, transforms, measured accuracy.
 
     Raises:
         UnknownName: torchvision has no such network, or the course has not.
     """
+    if name == DETECTOR:
+        return torchvision_models.get_model_weights(name)["COCO_V1"]
     if name not in imagenet_names():
         raise UnknownName("pretrained network", name, imagenet_names())
     return torchvision_models.get_model_weights(name)["IMAGENET1K_V1"]
@@ -49,7 +53,7 @@ def fetch_imagenet(name: str, folder: Path | None = None, *, mirror: str | None 
     """Download torchvision's weights of a network, unless they are cached already.
 
     Args:
-        name: one of `imagenet_names()`.
+        name: one of `imagenet_names()`, or `DETECTOR`.
         folder: a folder laid out like TORCH_HOME; torch.hub's own by default.
         mirror: another address for the file, or a folder that holds it.
 
