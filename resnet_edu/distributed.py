@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from . import runtime
+
 Result = TypeVar("Result")
 
 
@@ -38,13 +40,24 @@ def joined() -> Iterator[None]:
     """Work together with the others that torchrun has started, inside; nothing happens without torchrun.
 
     Messages go through NCCL between GPUs and through gloo between CPUs.
+
+    Raises:
+        ValueError: there are fewer GPUs here than processes, or this torch has no gloo.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or distributed.is_initialized():
         yield
         return
-    cuda = torch.cuda.is_available()
+    cuda = runtime.device().type == "cuda"
     if cuda:
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        place, gpus = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+        if place >= gpus:
+            raise ValueError(
+                f"Each process needs a GPU of its own, and there are {gpus} here: start torchrun with "
+                f"--nproc-per-node={gpus}, or set RESNET_EDU_DEVICE=cpu."
+            )
+        torch.cuda.set_device(place)
+    elif not distributed.is_gloo_available():
+        raise ValueError("This torch has no gloo, through which processes on CPUs talk: start a single one.")
     distributed.init_process_group("nccl" if cuda else "gloo")
     try:
         yield
@@ -78,7 +91,7 @@ def total(*numbers: float) -> list[float]:
     """Sum of each number over all processes."""
     if size() == 1:
         return list(numbers)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = "cuda" if distributed.get_backend() == "nccl" else "cpu"
     sums = torch.tensor(numbers, dtype=torch.float64, device=device)
     distributed.all_reduce(sums)
     return sums.tolist()

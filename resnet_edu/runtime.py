@@ -48,10 +48,16 @@ def profile() -> Profile:
 
 
 def device() -> torch.device:
-    """The fastest device at hand: cuda, then mps (Apple), then cpu."""
+    """The fastest device at hand: cuda, then mps (Apple), then cpu.
+
+    The environment variable RESNET_EDU_DEVICE names another one. Several processes under torchrun cannot talk about
+    tensors on an Apple GPU, so they compute on the CPU there.
+    """
+    if chosen := os.environ.get("RESNET_EDU_DEVICE"):
+        return torch.device(chosen)
     if torch.cuda.is_available():
         return torch.device("cuda")
-    if torch.backends.mps.is_available():
+    if torch.backends.mps.is_available() and os.environ.get("WORLD_SIZE", "1") == "1":
         return torch.device("mps")
     return torch.device("cpu")
 

@@ -123,3 +123,23 @@ def test_a_batch_that_cannot_be_divided_is_refused(monkeypatch: pytest.MonkeyPat
     assert distributed.share(torch.arange(6)).tolist() == [1, 3, 5]
     with pytest.raises(ValueError, match=r"7 images cannot be divided evenly among 2 processes: .* a multiple of 2"):
         distributed.share(torch.arange(7))
+
+
+def test_two_processes_want_two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setenv("RESNET_EDU_DEVICE", "cuda")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with (
+        pytest.raises(ValueError, match="there are 1 here: start torchrun with --nproc-per-node=1"),
+        distributed.joined(),
+    ):
+        pass
+
+
+def test_without_gloo_there_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RESNET_EDU_DEVICE", "cpu")
+    monkeypatch.setattr(torch.distributed, "is_gloo_available", lambda: False)
+    with pytest.raises(ValueError, match="This torch has no gloo"), distributed.joined():
+        pass

@@ -280,3 +280,8 @@ def test_threads_follow_the_cores_unless_somebody_has_decided(monkeypatch: pytes
         assert runtime.use_own_cores.__wrapped__() == 3  # never more than torch had
     finally:
         torch.set_num_threads(before)
+
+
+def test_a_device_can_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RESNET_EDU_DEVICE", "meta")
+    assert runtime.device().type == "meta"
