@@ -41,6 +41,7 @@ from .normalisation import response_normalisation
 from .predictions import photo_predictions
 from .race import loss_race, steps_to_reach
 from .receptive import receptive_growth, receptive_growth_grid, seen_pixels
+from .scale import gradient_error, losses_together, rates_and_losses, step_times
 from .shattered import autocorrelations, gradient_series
 from .shift import error_by_shift
 from .stages import stage_table, stage_table_grid
@@ -68,6 +69,7 @@ __all__ = [
     "confusion_matrix",
     "convolution_step",
     "course_style",
+    "deepest_layer",
     "degradation",
     "depth_and_skip",
     "depth_and_skip_grid",
@@ -80,6 +82,7 @@ __all__ = [
     "errors_without",
     "faults_by_instrument",
     "feature_maps",
+    "gradient_error",
     "gradient_flow",
     "gradient_flow_grid",
     "gradient_series",
@@ -95,10 +98,10 @@ __all__ = [
     "loss_race",
     "loss_surfaces",
     "losses_by_step",
+    "losses_together",
     "maps_over_photos",
     "model_picker",
     "model_picker_grid",
-    "deepest_layer",
     "named_layers",
     "named_photos",
     "network_walk",
@@ -108,6 +111,7 @@ __all__ = [
     "precision_and_coverage",
     "published_nets",
     "rank_correlations",
+    "rates_and_losses",
     "receptive_growth",
     "receptive_growth_grid",
     "response_normalisation",
@@ -119,6 +123,7 @@ __all__ = [
     "stage_costs",
     "stage_table",
     "stage_table_grid",
+    "step_times",
     "steps_to_reach",
     "train_and_test",
     "transfer_curves",
