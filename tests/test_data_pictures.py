@@ -157,7 +157,7 @@ def test_files_that_cannot_be_used_are_named_with_the_reason(tmp_path: Path) -> 
         ({"width": 7}, "width must be a whole number from 8 to 512 pixels, got 7"),
         ({"height": 2.5}, r"height .* got 2\.5"),
         ({"channels": 2}, "1 .grey. or 3 .colour., got 2"),
-        ({"crop": "middle"}, "crop must be one of none, center, got 'middle'"),
+        ({"crop": "middle"}, "crop must be one of none, center, objects, got 'middle'"),
         ({"max_megabytes": 0}, "max_megabytes must be above 0"),
     ],
 )
