@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from ..history import History
@@ -215,6 +216,7 @@ def errors_by_epoch(histories: Mapping[str, History], *, title: str) -> Figure:
         figure.legend([lines[name] for name in order], order, loc="outside right center")
         label(axes, title=title, x="epoch", y="training error (%)")
         axes.set_ylim(0, 100)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         return figure
 
 
