@@ -26,8 +26,9 @@ from torchvision.models import ResNet18_Weights
 
 import resnet_edu as edu
 
-profile = edu.profile()
+profile, device = edu.profile(), edu.runtime.device()
 weights = edu.models.pretrained("resnet18")
+weights.model.to(device)
 study = edu.study.load_study("mnist5k-transfer")
 print(edu.setup(seed=0))
 print(f"data       {edu.data.load('mnist5k', size=32, channels=3).source}")
@@ -65,7 +66,7 @@ def digits_for(weights: edu.models.Pretrained, *, labels: int, seed: int) -> edu
 
 data = digits_for(weights, labels=10, seed=0)
 with torch.inference_mode():
-    logits = weights.model(data.train.inputs(slice(16)))
+    logits = weights.model(data.train.inputs(slice(16)).to(device))
 names = [weights.categories[index].split(",")[0] for index in logits.argmax(dim=1).tolist()]
 edu.plots.image_grid(data.train.images[:16], names, title="A net can only answer in its own categories")
 
@@ -113,17 +114,16 @@ def says(weights: edu.models.Pretrained) -> str:
 
 
 trap = edu.models.pretrained("resnet18")
-weights_before = [parameter.clone() for parameter in trap.model.parameters()]
-statistics_before = trap.model.get_buffer("layer1.0.bn1.running_var").clone()
 print(f"before: {says(trap)}")
 trap.model.requires_grad_(False).train()
 for start in range(0, 100, 10):
-    trap.model(data.train.inputs(slice(start, start + 10)))
+    trap.model(data.train.inputs(slice(start, start + 10)).to(device))
 print(f"after:  {says(trap)}")
 
 # %%
-same = all(map(torch.equal, weights_before, trap.model.parameters()))
-moved = trap.model.get_buffer("layer1.0.bn1.running_var") / statistics_before
+name = "layer1.0.bn1.running_var"
+same = all(map(torch.equal, weights.model.parameters(), trap.model.parameters()))
+moved = trap.model.get_buffer(name) / weights.model.get_buffer(name)
 print(f"all weights as they were: {same}; running variances of the first batch norm: × {moved.min():.2f} to × {moved.max():.2f}")  # fmt: skip
 assert same, "no weight has changed"
 assert (moved - 1).abs().max() > 0.1, "and the net is another one all the same"
@@ -136,11 +136,13 @@ assert (moved - 1).abs().max() > 0.1, "and the net is another one all the same"
 # %%
 frozen = edu.models.freeze(edu.models.pretrained("resnet18").model)
 edu.models.replace_head(frozen, len(data.classes))
-state = {name: value.clone() for name, value in frozen.state_dict().items()}
 small = replace(data, test=data.val.subset(torch.arange(100)))
 history = edu.fit(frozen, small, edu.TrainConfig(epochs=1, batch_size=20, lr=0.01, augment=()))
-changed = [name for name, value in frozen.state_dict().items() if not torch.equal(value, state[name])]
-print(f"after {history.last.epoch} epoch of fit, {len(changed)} of {len(state)} tensors have changed: {changed}")
+original = weights.model.state_dict()
+changed = [name for name, value in frozen.state_dict().items() if not torch.equal(value, original[name])]
+print(
+    f"after {history.last.epoch} epoch of fit, {len(changed)} of {len(original)} tensors are not what they were: {changed}"
+)
 assert changed == ["fc.weight", "fc.bias"], "the frozen backbone keeps its weights and its statistics"
 
 # %% [markdown]
@@ -153,7 +155,7 @@ assert changed == ["fc.weight", "fc.bias"], "the frozen backbone keeps its weigh
 features = edu.probe.layer_features(frozen, data.train, ["layer4"])["layer4"]
 best = edu.probe.linear_head(features, data.train.labels, len(data.classes))
 print(f"a table of {tuple(features.shape)} numbers in place of {len(data.train)} images")
-frozen.fc = best.to(edu.runtime.device())  # the head that was found, put on the net
+frozen.fc = best.to(device)  # the head that was found, put on the net
 error = edu.evaluate(frozen, data.val).top1_error
 print(f"frozen net, best head, 10 labels a class: {error:.1f} % error on the {len(data.val)} validation images")
 
@@ -209,7 +211,8 @@ edu.plots.errors_by_layer(by_layer, title="Early features of photos serve digits
 for kind, errors in by_layer.items():
     print(f"{kind:>18}: " + "   ".join(f"{layer} {mean(values):4.1f} %" for layer, values in errors.items()))
 photos, random = by_layer["trained on photos"], by_layer["random weights"]
-chosen = min(layers, key=lambda layer: mean(photos[layer]))
+means = {layer: mean(values) for layer, values in photos.items()}
+chosen = min(means, key=means.__getitem__)
 print(f"chosen on the validation images: {chosen}")
 assert mean(photos["layer1"]) < mean(photos["layer4"]) - 15, "early features transfer, late ones do not"
 assert mean(photos["layer1"]) < mean(random["layer1"]) - 5, "and they have been learned: random ones are worse"

@@ -72,7 +72,7 @@ def transfer_grid(study: Recorded) -> Figure:
             draw_runs(axes, study, labels)
             axes.set_title(f"{labels} labels", fontsize=11)
         figure.axes[0].set_ylabel("test error (%)")
-        message = f"Each marker is one run ({len(study.seeds)} a method): labels a class from left to right"
+        message = f"The fewer labels, the more the start matters ({len(study.seeds)} runs each, bar: mean)"
         figure.suptitle(message, x=0.01, ha="left", weight="bold")
         return figure
 
