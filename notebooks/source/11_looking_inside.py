@@ -13,7 +13,7 @@
 # * test a method with random weights and with rearranged pictures before you believe its maps;
 # * discuss a wrong answer without claiming more than the map shows.
 #
-# **Minutes:** 35 reading · 1 running quick · 3 running full
+# **Minutes:** 35 reading, 50 more for the exercises · 1 running quick · 3 running full
 
 # %% tags=["setup"]
 import warnings
@@ -191,19 +191,23 @@ torch.testing.assert_close(by_hand, of_captum, rtol=1e-5, atol=1e-5)
 #
 # ### Which layer?
 #
-# Here is the same question asked at all four stages. Under each photo stands the answer asked about.
+# Here is the same question asked at all four stages, drawn from dark (nothing) to yellow (the largest value of the map). Under each photo
+# stands the answer asked about.
 
 # %%
 stages = ["layer1", "layer2", "layer3", "layer4"]
 by_stage = {name: edu.probe.grad_cam(model, photos, classes, layer=name) for name in stages}
+rocket = {name: float(found[2][:32].mean() - found[2][32:].mean()) for name, found in by_stage.items()}
+assert rocket["layer3"] > 0 > rocket["layer4"], "one points to the upper half, the other to the lower"
 headings = {f"{name}: {seen[name].shape[2]}×{seen[name].shape[3]} cells": stack for name, stack in by_stage.items()}
 edu.plots.maps_over_photos(
     photos, headings, titles=said, title="Early layers: fine and scattered. Late layers: compact and coarse"
 )
 
 # %% [markdown]
-# Nothing is gained by enlarging: `layer4` really has four cells. The early layers have more cells, but each knows little beyond edges.
-# `layer2` and `layer3` are a compromise at this size. The rule of thumb "take the last layer" comes from photos of 224 pixels.
+# Nothing is gained by enlarging: `layer4` really has four cells, and the receptive field of each (lesson 03) is the whole photo. So
+# the place of a cell is a coarse hint. For the rocket `layer3` points to the upper half and `layer4` to the lower.
+# The early layers have more cells, but each knows little beyond edges. `layer2` and `layer3` are a compromise at this size. The rule of thumb "take the last layer" comes from photos of 224 pixels.
 #
 # ### Exercise 11.1 · Grad-CAM
 #
@@ -252,6 +256,7 @@ edu.checks.check_grad_cam(my_grad_cam)
 # **Difficulty** ●●○○○ · **8 minutes**
 #
 # `layers` are names of layers, from shallow to deep. Return the deepest one whose map for this image has at least `cells` cells on its shorter side.
+# There always is one.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -298,7 +303,7 @@ for steps in profile.choose(quick=(4, 8, 16, 32, 64), full=(4, 8, 16, 32, 64, 12
     for name, error in zip(names, found.error.tolist(), strict=True):
         errors[name][steps] = error
 pixels = found.attribution.sum(dim=1)  # (N, 64, 64), over the three colours
-edu.plots.completeness(errors, title="More steps, smaller error")
+edu.plots.completeness(errors, title="More steps, smaller error, though not at every step")
 
 # %%
 nothing = answers(model, torch.zeros_like(photos[:1]))[0][0]
@@ -319,7 +324,7 @@ assert mean_error[64] < 0.1 < mean_error[4], "64 steps explain all but a tenth o
 # **Difficulty** ●●●●○ · **15 minutes**
 #
 # `f` maps a batch to one number for each of its items. Divide the way from `baseline` to `x` into `steps` equal pieces, take the gradient of `f` in the *middle* of each,
-# and return the attribution, of the shape of `x`, and the error of completeness: its sum minus `f(x) - f(baseline)`. `x` and `baseline` are batches of one.
+# and return the attribution, of the shape of `x`, and the error of completeness: the sum of the attribution, minus the difference `f(x) - f(baseline)`. `x` and `baseline` are batches of one.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -355,7 +360,7 @@ edu.checks.check_integrated_gradients(my_integrated_gradients)
 # %% [markdown]
 # ## The three side by side
 #
-# Red speaks for the answer, blue against it. Grad-CAM, cut at zero, shows only what speaks for it.
+# Red speaks for the answer, blue against it. Grad-CAM, cut at zero, shows only what speaks for it, in yellow.
 
 # %%
 covering = edu.probe.occlusion(model, photos, classes, window=16, stride=8)
@@ -437,7 +442,7 @@ assert hits == 4 * len(orders)
 # ### Test 2: random weights
 #
 # A map is meant to explain what the net has *learned*. So replace what it has learned by random numbers, from the classifier down, and look at the map again. It has to change. Adebayo et al. (2018) put
-# many methods to this test, and some failed. One of those is *Guided Backpropagation*: a gradient that each ReLU lets through only where it is positive.
+# many methods to this test, and some failed. One of those is *Guided Backpropagation* (Springenberg et al. 2014): a gradient that each ReLU lets through only where it is positive.
 # Look at it beside Grad-CAM, first with the trained net, then with the classifier, `layer4` and `layer3` replaced.
 
 
@@ -510,6 +515,7 @@ edu.checks.check_rank_correlation(my_rank_correlation)
 
 # %% [markdown]
 # Now for all stages, from the classifier down, over several seeds and all four photos. As a yardstick we first add so little noise to the photos that the eye would not see it: a good map should hardly change.
+# Grad-CAM is compared before its cut at zero, which would make most pixels equal.
 # The threshold is our choice: below 0.5, the map is no longer the same.
 
 
@@ -572,11 +578,26 @@ assert min(left["Guided Backprop"]["+ layer3"]) > 0.9, (
 )
 for name in ("Grad-CAM, layer2", "Integrated Gradients"):
     assert max(abs(value) for stage in ("+ layer3", "+ layer2", "all") for value in left[name][stage]) < 0.5, name
+assert max(left["Guided Backprop"]["all"]) < 0.5 < min(left["Guided Backprop"]["+ layer2"]), (
+    "only the first layers count"
+)
 assert random_share > 0.9
 
 # %% [markdown]
-# Guided Backpropagation fails: it finds edges of the photo, much as an edge filter would, and asks the net hardly anything. Grad-CAM and Integrated Gradients pass. Look at the left end too: with a new classifier
+# Guided Backpropagation fails: it finds edges of the photo, much as an edge filter would, and hardly asks the net beyond its first layers. Grad-CAM and Integrated Gradients pass. Look at the left end too: with a new classifier
 # alone their correlations scatter widely. The layers below still find what they found, and a random classifier asks them for a random mixture of it.
+#
+# Integrated Gradients pass *with their sign*. Without it, more of the map is left:
+
+# %%
+random_map = methods["Integrated Gradients"](replaced, photos, classes)
+signed = compared(trained["Integrated Gradients"], random_map)
+sizes = compared(trained["Integrated Gradients"].abs(), random_map.abs())
+print(f"{100 * random_share:.0f} % of the weights random: {signed:.2f} with the sign, {sizes:.2f} without it")
+assert sizes > 0.2 > signed, "the size of an attribution remembers the photo, whatever the net"
+
+# %% [markdown]
+# One reason stands in the formula: the gradient is multiplied by $x_i - x'_i$. Where the photo is close to the baseline, the map is close to zero for every net.
 #
 # Passing the test is necessary, not sufficient: it says that a map depends on the net, not that it tells you all that matters.
 #
@@ -585,7 +606,7 @@ assert random_share > 0.9
 # Back to the cup of coffee. All three methods pointed to the lower half: the dark gap under the cup, the spoon, the saucer's edge. That is no explanation yet, but it
 # is a guess that can be tested, by changing the photo.
 #
-# > **Before you run it:** what will the net say if the cup itself is covered?
+# > **Before you run it:** what will the net say if the upper half is covered, and most of the cup with it?
 
 
 # %%
@@ -593,7 +614,7 @@ def edited(x: Tensor) -> dict[str, Tensor]:
     """Versions of one photo (3, 64, 64), by what was done to it."""
     versions = {"as it is": x, "grey": x.mean(dim=0, keepdim=True).expand(3, -1, -1), "upside down": x.flip(1)}
     regions = {
-        "cup covered": (slice(32), slice(64)),
+        "upper half covered": (slice(32), slice(64)),
         "lower half covered": (slice(32, 64), slice(64)),
         "spot covered": (slice(36, 60), slice(22, 46)),
         "corner covered": (slice(24), slice(40, 64)),
@@ -624,14 +645,14 @@ edu.plots.image_grid(
 )
 
 # %%
-assert automobile["cup covered"] > automobile["as it is"] - 15, "it is not the cup"
+assert automobile["upper half covered"] > automobile["as it is"] - 15, "it is not in the upper half"
 assert automobile["lower half covered"] < 20, "it is in the lower half"
 assert automobile["spot covered"] < 50 < automobile["corner covered"], "most of it under the cup, and not in a corner"
 assert min(automobile["grey"], automobile["upside down"]) > 40, "neither the red alone nor the position alone"
 
 # %% [markdown]
-# What can be said honestly: the cup plays no part, the answer survives without colour and upside down, and it falls with what lies under the cup. The maps had the
-# right place. What cannot be said: *what* the net takes the spoon and the gap for. A bumper, a headlight, a wheel? A map shows where, not why. And there is a simpler truth behind it:
+# What can be said honestly: the upper half, with most of the cup, is not needed. The answer survives, weakened, without colour and upside down, and it falls with what lies under the cup. The maps had the
+# right place. (A grey square is itself something the net has never seen. This is why the corner is covered too, with a square of the same size.) What cannot be said: *what* the net takes the spoon and the gap for. A bumper, a headlight, a wheel? A map shows where, not why. And there is a simpler truth behind it:
 # the net knows ten kinds of things, a cup is none of them, and it has to answer.
 #
 # ### Explore: your own photo
@@ -654,10 +675,10 @@ edu.plots.attribution_grid(network, {name: pictures[name] for name in ("coffee",
 # | The statement | The test | Verdict |
 # |---|---|---|
 # | "The heat map shows why the net decided." | The coffee, covered piece by piece | **Half right.** It shows *where*. What the net takes the place for, it does not show. |
-# | "The sharper the map, the better the explanation." | Guided Backpropagation with random weights | **Wrong.** The sharpest map hardly depends on the net. |
+# | "The sharper the map, the better the explanation." | Guided Backpropagation with random weights | **Wrong.** The sharpest map hardly depends on anything behind the first layers. |
 # | "Grad-CAM finds the object." | Ask for the class that the net thinks *least* likely | **Half right.** It finds what speaks for the class you ask about, and finds something for almost any class. On the coffee the map for deer, at half a percent, even has the higher values. |
 # | "Integrated Gradients need no choices." | Black as the baseline in place of the mean colour | **Wrong.** With another baseline the pixels come in another order. |
-# | "captum works with any net." | DeepLift on torchvision's ResNet | **Half right.** It needs one ReLU module for each use. torchvision's blocks use one twice. |
+# | "captum works with any net." | DeepLift, another of its methods, on torchvision's ResNet | **Half right.** DeepLift needs one ReLU module for each use. torchvision's blocks use one twice. |
 
 # %%
 least = logits.argmin(dim=1).tolist()
@@ -689,7 +710,7 @@ to_explain = float(logits[0, classes[0]] - nothing[classes[0]])
 print(f"the course's ResNet: to explain {to_explain:.4f}, found {found:.4f}")
 print(f"torchvision's ResNet: {refused}.")
 assert abs(to_explain - found) < 1e-3
-assert automobile["cup covered"] > 50 > automobile["lower half covered"], "where, at least"
+assert automobile["upper half covered"] > 50 > automobile["lower half covered"], "where, at least"
 
 # %% [markdown]
 # ## Summary
@@ -697,7 +718,7 @@ assert automobile["cup covered"] > 50 > automobile["lower half covered"], "where
 # * The first layer holds edges and colours. With depth the maps get coarser: 2×2 cells in the last stage for a photo of 64 pixels.
 # * Occlusion covers, Grad-CAM weighs the maps of a layer by their gradient, Integrated Gradients add up the gradient along a way. Each asks another question.
 # * At the last stage Grad-CAM is the class activation map, and its mean plus the bias is the logit. Integrated Gradients are complete up to an error that you can print.
-# * Test before you believe: the map must follow a photo that moves, and must change when the weights are random. Guided Backpropagation does not.
+# * Test before you believe: the map must follow a photo that moves, and must change when the weights are random. Guided Backpropagation's hardly does.
 # * A map says where. A guess about why is tested by changing the picture.
 #
 # ## Sources

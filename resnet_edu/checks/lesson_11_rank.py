@@ -28,6 +28,11 @@ def order(values: Tensor) -> Tensor:
     return values.argsort(stable=True).argsort()
 
 
+def unstable(values: Tensor) -> Tensor:
+    """The same as most would write it: ties in whatever order the sort leaves them."""
+    return values.argsort().argsort()
+
+
 def by_differences(a: Tensor, b: Tensor) -> float:
     """The textbook's short formula, which holds without ties only."""
     n, difference = a.numel(), ranks(a) - ranks(b)
@@ -66,8 +71,17 @@ MISTAKES = (
         "Grad-CAM map is full of equal zeros.",
     ),
     Mistake(
+        by_ranks(unstable),
+        "Two times `argsort` breaks ties in whatever order the sort leaves them. Equal values share the mean of their "
+        "ranks: a Grad-CAM map is full of equal zeros.",
+    ),
+    Mistake(
         by_ranks(lambda v: v.argsort(stable=True)),
         "`argsort` gives the places of the sorted values, not the ranks. The ranks are the `argsort` of that.",
+    ),
+    Mistake(
+        by_ranks(lambda v: v.argsort()),
+        "`argsort` says where the smallest value stands, where the next, and so on. Asked is the rank of each value.",
     ),
     Mistake(by_ranks(distinct), "You number the distinct values, so that a tie of a hundred counts as one rank."),
     Mistake(by_ranks(highest), "Equal values share their highest rank. They should share the mean of their ranks."),

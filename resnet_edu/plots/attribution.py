@@ -175,5 +175,5 @@ def attribution_grid(network: Pretrained, pictures: Mapping[str, Image.Image]) -
         images,
         {name: method(network.model, images, answers) for name, method in ATTRIBUTIONS.items()},
         titles=[f"{name}: {network.categories[answer]}" for name, answer in zip(pictures, answers, strict=True)],
-        title="Four ways to ask the same question",
+        title="Three questions, one of them at two layers",
     )

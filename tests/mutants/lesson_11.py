@@ -247,6 +247,14 @@ def one_argsort(a: Tensor, b: Tensor) -> float:
     return pearson(a.flatten().argsort(stable=True), b.flatten().argsort(stable=True))
 
 
+def one_unstable_argsort(a: Tensor, b: Tensor) -> float:
+    return pearson(a.flatten().argsort(), b.flatten().argsort())
+
+
+def two_unstable_argsorts(a: Tensor, b: Tensor) -> float:
+    return pearson(a.flatten().argsort().argsort(), b.flatten().argsort().argsort())
+
+
 def short_formula(a: Tensor, b: Tensor) -> float:
     n, d = a.numel(), mean_ranks(a) - mean_ranks(b)
     return 1 - 6 * float((d * d).sum()) / (n * (n**2 - 1))
@@ -268,7 +276,9 @@ RANK = Exercise(
     [
         (pearson, "the values themselves"),
         (ranked("ordinal"), "by the accident of their place"),
+        (two_unstable_argsorts, "Two times `argsort`"),
         (one_argsort, "gives the places of the sorted values"),
+        (one_unstable_argsort, "where the smallest value stands"),
         (ranked("dense"), "number the distinct values"),
         (ranked("max"), "share their highest rank"),
         (ranked("min"), "share their lowest rank"),
