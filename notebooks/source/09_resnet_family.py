@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 09 · The ResNet family: 18 to 200 layers
 #
-# In lesson 08 you built ResNet-34. Here you change one list of four numbers and get nets of 18 to 200 layers. You find out what
+# In lesson 08 you built ResNet-34. Here you change one list of four numbers (and the block, from 50 layers on) and get nets of 18 to 200 layers. You find out what
 # depth costs and what it buys, read parameter counts that seem to contradict each other, and see a deep net lose.
 #
 # After this lesson you can
@@ -50,7 +50,8 @@ edu.plots.challenge_history(errors, human=edu.facts.HUMAN_TOP5.value)
 #
 # ## One class, six nets
 #
-# All of them are one class with two options: which block, and how many blocks in each of the four stages.
+# All of them are one class with two options: which block, and how many blocks in each of the four stages. A *GMAC* is a billion
+# multiply-adds, for one image. Papers often call it a billion FLOPs.
 
 # %% tags=["nbval-check-output"]
 costs = {}
@@ -73,8 +74,7 @@ for depth, (block, blocks) in DEPTHS.items():
 # $$\text{layers} = 2 + k\,(n_1 + n_2 + n_3 + n_4) \qquad k = 2 \text{ (basic)} \text{ or } 3 \text{ (bottleneck)}$$
 #
 # The CIFAR nets of lesson 06 obey it too: three stages of $n$ basic blocks give $6n + 2$. What has no weights, such as
-# pooling and ReLU, is not counted. Neither is batch norm, nor the projections on the shortcuts. A *GMAC* is a billion multiply-adds, for
-# one image. Papers often call it a billion FLOPs.
+# pooling and ReLU, is not counted. Neither is batch norm, nor the projections on the shortcuts.
 
 # %%
 with torch.device("meta"):
@@ -171,8 +171,8 @@ for depth in (50, 101, 152):
     assert abs(counted.macs / 1e9 - printed) < 0.1 < costs[f"ResNet-{depth}"].macs / 1e9 - printed
 
 # %% [markdown]
-# The paper's own numbers come out, to within a tenth. The 0.23 GMACs in between are three 1×1 convolutions that work on the large map
-# instead of the small one. Now give both versions the same weights:
+# The paper's own numbers come out, to within a tenth. The 0.23 GMACs in between are three 1×1 convolutions, which with the stride in the 3×3
+# still work on the large map. Now give both versions the same weights:
 
 # %%
 older = as_in_the_paper(mine)  # mine is the ResNet-50 with torchvision's weights
@@ -203,7 +203,7 @@ for name, net in (("in the 3×3", mine), ("in the first 1×1", older)):
 # Cut each net into its stages:
 
 # %%
-edu.plots.stage_costs(costs, title="To 152 layers the depth goes into stage 3, to 200 into stage 2")
+edu.plots.stage_costs(costs, title="From 50 to 152 layers stage 3 grows most, from there to 200 stage 2")
 
 # %% [markdown]
 # Most parameters of ResNet-18 to 50 are in stage 4, with three blocks or fewer. The multiply-adds are spread more evenly. There is a rule
@@ -223,8 +223,21 @@ assert all(3.9 < b.parameters / a.parameters < 4 for a, b in [*pairwise(basic), 
 
 # %% [markdown]
 # A quarter of the pixels times four times the weights: **a block that keeps its shape needs the same number of
-# multiply-adds in each stage**. Its parameters grow fourfold from stage to stage. And the bottleneck, four times as wide, costs less than the basic block on every map. This is why ResNet-50, with the stage list of
-# ResNet-34, is only slightly more expensive.
+# multiply-adds in each stage**. Its parameters grow fourfold from stage to stage. And the bottleneck, four times as wide at its ends, costs less than the basic block on every map.
+#
+# Why then does ResNet-50, with the stage list of ResNet-34, cost more at all? Because of the blocks that change the shape:
+
+# %% tags=["nbval-check-output"]
+starts = {}
+for name in ("ResNet-34", "ResNet-50"):
+    rows = costs[name].rows
+    starts[name] = [sum(row.macs for row in rows if row.name.startswith(f"layer{s}.0.")) / 1e6 for s in (1, 2, 3, 4)]
+    print(f"{name}, first block of each stage: " + ", ".join(f"{macs:.0f}" for macs in starts[name]) + " million MACs")
+dearer = (sum(starts["ResNet-50"]) - sum(starts["ResNet-34"])) / 1e3
+print(
+    f"together {dearer:.2f} GMACs more; the whole nets: {(costs['ResNet-50'].macs - costs['ResNet-34'].macs) / 1e9:.2f}"
+)
+assert dearer > (costs["ResNet-50"].macs - costs["ResNet-34"].macs) / 1e9, "all the other blocks are cheaper"
 
 # %% [markdown]
 # ### Exercise 9.2 · The parameters of a bottleneck
@@ -272,7 +285,8 @@ edu.checks.check_bottleneck_parameters(bottleneck_parameters)
 # %% [markdown]
 # ## What depth buys
 #
-# Torchvision publishes the accuracy of each net on the 50,000 validation images of ImageNet. Here is the error against both kinds of cost:
+# Torchvision publishes the accuracy of each net on the 50,000 validation images of ImageNet. Here is the error of its first weights (`IMAGENET1K_V1`) against both kinds of cost.
+# (There are later weights for some of the same nets, trained longer and with more tricks, that err less. A recipe counts as well as a net.)
 
 # %%
 nets = edu.plots.published_nets()
@@ -322,7 +336,7 @@ edu.plots.model_picker_grid(nets)
 
 # %% [markdown]
 # No budget makes a VGG the best choice. And look at 2 GMACs: GoogLeNet comes out ahead of ResNet-18, with fewer multiply-adds and about half of the parameters. How sure
-# is that? The error is a share of 50,000 images, so it has a standard error of its own:
+# is that? GoogLeNet's weights were trained elsewhere and taken over, so its recipe is another. And the error is a share of 50,000 images, so it has a standard error of its own:
 
 # %%
 share = nets["resnet18"].error / 100
@@ -513,7 +527,7 @@ assert short["ResNet-50"][0].last.train_error > 50, "ResNet-50 fails on its trai
 # %% [markdown]
 # ResNet-50 loses, and its *training* error is just as high, so it does not overfit. (VGG's training error is measured with dropout, which makes it higher than its test error.)
 # ResNet-50 has 16 blocks, and the net with 4 of the same blocks is far better, so it does not
-# lack blocks either. What it lacks is a longer run: 90 steps do not set 50 layers in motion. Give it and VGG-11 three times as many:
+# lack blocks either. What it lacks above all is steps: 90 of them do not set 50 layers in motion. Give it and VGG-11 three times as many:
 
 # %%
 long = {"ResNet-50": race(racers["ResNet-50"], data, epochs=18, seeds=seeds)}
@@ -544,6 +558,7 @@ assert gap_after < gap_before / 3, "most of the gap is gone"
 # must use the deep one, train longer, start gently (lesson 07), or start from weights that others have trained (lesson 10).
 #
 # The comparison is often made on Fashion-MNIST. To run it there, fetch that set once with `resnet-edu fetch fashion_mnist` and change the name in the set-up cell.
+# Asserts that hold for the digits may fail there.
 #
 # ## Claims you will read elsewhere, tested
 #
