@@ -1,5 +1,6 @@
 """The figures of lesson 12: what is drawn, for nets of several kinds."""
 
+import numpy as np
 import pytest
 import torch
 from matplotlib.colors import to_hex
@@ -83,13 +84,13 @@ def test_nets_of_every_kind_and_grey_photos(name: str) -> None:
 def test_precision_and_coverage_are_those_of_the_answers_given() -> None:
     confidence, right = torch.tensor([90.0, 80.0, 50.0, 20.0]), torch.tensor([True, False, True, False])
     figure = plots.precision_and_coverage({"some": (confidence, right)}, threshold=50, title="t")
-    precision, coverage = (axes.lines[0].get_ydata() for axes in figure.axes)
+    precision, coverage = (np.asarray(axes.lines[0].get_ydata()).tolist() for axes in figure.axes)
     assert [precision[at] for at in (0, 20, 21, 50, 51, 80, 81, 90)] == pytest.approx(
         [50, 50, 200 / 3, 200 / 3, 50, 50, 100, 100]
     )
     assert precision[91] != precision[91], "nothing is answered, so nothing is right or wrong"
     assert [coverage[at] for at in (0, 20, 21, 50, 51, 81, 91)] == [100, 100, 75, 75, 50, 25, 0]
-    assert [line.get_xdata()[0] for axes in figure.axes for line in axes.lines[1:]] == [50, 50]
+    assert [np.asarray(line.get_xdata())[0] for axes in figure.axes for line in axes.lines[1:]] == [50, 50]
     assert [text.get_text() for text in figure.axes[1].get_legend().get_texts()] == ["some"]  # type: ignore[union-attr]
 
 

@@ -13,7 +13,7 @@
 # * read a confusion matrix, and let the net say "not sure" below a threshold that you chose by a measurement;
 # * find photos with a wrong label.
 #
-# **Minutes:** 30 reading · 1 running quick · 2 running full
+# **Minutes:** 30 reading · 1 running quick · 1 running full
 
 # %% tags=["setup"]
 import os
@@ -58,8 +58,7 @@ def shoot(rng: random.Random, picture: Image.Image, place: int) -> Image.Image:
     return ImageEnhance.Brightness(shot).enhance(rng.uniform(0.85, 1.15))
 
 
-example = shoot(random.Random(0), read_photo(edu.data.photo("cat")), 1)
-example
+shoot(random.Random(0), read_photo(edu.data.photo("cat")), 1)
 
 
 # %%
@@ -204,7 +203,7 @@ except edu.errors.UnreadablePicture as error:
 
 
 # %%
-def recipe_for(folder: Path, *, seed: int = 0, **changes: object) -> edu.Recipe:
+def recipe_for(folder: Path | str, *, seed: int = 0, **changes: object) -> edu.Recipe:
     """Fine-tune the bundled ResNet-18 on a folder, at 32×32 pixels."""
     frame = {"x": 32, "y": 32, "channels": 3, "crop": "none"}
     training = {"epochs": 5, "batch_size": 16, "optimizer": "adamw", "lr": 0.001, "augment": ["flip", "colour"]}
@@ -213,7 +212,7 @@ def recipe_for(folder: Path, *, seed: int = 0, **changes: object) -> edu.Recipe:
 
 
 recipe = recipe_for(album)
-print(recipe.to_toml().replace(f"{work}/", ""))
+print(recipe_for("./album").to_toml())
 
 # %% [markdown]
 # This is a TOML file, one option a line, with what it means. The command line has the same options by the same names. `augment` takes any of crop, flip,
@@ -359,8 +358,9 @@ edu.plots.learning_curves(
 )
 
 # %% [markdown]
-# Both nets learn their training photos. What they know of the rest is another matter. The second number is the one to report; the
-# first said how well the net remembers. With your own photos a session is a day, a place, a person, a burst of the camera: whatever will be new when the net is used.
+# Both nets learn their training photos. What they know of the rest is another matter. The error by session is the one to report; the
+# one by file said how well the net remembers. Our places make it hard: a new session of the temple may show nothing but sky. With your photos the gap may be
+# smaller. You will know when you have measured it. With your own photos a session is a day, a place, a person, a burst of the camera: whatever will be new when the net is used.
 #
 # ## What a run leaves behind
 
@@ -504,7 +504,7 @@ measured = {part: answers(network, sorted((honest / part).glob("*/*.jpg"))) for 
 sure, right = measured["test"]
 print(f"test: {sure.mean():.0f} % sure on average, {100 * right.float().mean():.0f} % right")
 # %% [markdown]
-# The average looks honest: about as sure as right, give or take ten points. It does not follow that the single percentages can be taken at their word. They
+# The average looks honest: about as sure as right, within fifteen points or so. It does not follow that the single percentages can be taken at their word. They
 # are what the last layer says, shares of the eight answers that it knows, and modern nets tend to be more sure than right (Guo et al. 2017). So do not read
 # a threshold off as a probability. Measure it, on the validation photos.
 #
