@@ -29,7 +29,6 @@ import resnet_edu as edu
 profile, device = edu.profile(), edu.runtime.device()
 weights = edu.models.pretrained("resnet18")
 weights.model.to(device)
-study = edu.study.load_study("mnist5k-transfer")
 print(edu.setup(seed=0))
 print(f"data       {edu.data.load('mnist5k', size=32, channels=3).source}")
 print(f"weights    {weights.source}")
@@ -275,6 +274,7 @@ assert mean(live["fine-tuned"]) < mean(live["from scratch"]), "the trained start
 # images, so that none is short of them.
 
 # %%
+study = edu.study.load_study("mnist5k-transfer")
 edu.plots.transfer_curves(study, title="Fine-tuning halves the error of training from scratch")
 
 # %%
