@@ -87,7 +87,7 @@ def rates_and_losses(
         label(right, title="Training loss", x="epoch", y="training loss (nats)")
         left.set_ylim(bottom=0)
         right.set_ylim(bottom=0)
-        right.legend(fontsize=8.5)
+        left.legend(fontsize=8.5, loc="center right")
         figure.suptitle(title, x=0.01, ha="left", weight="bold")
         return figure
 
