@@ -253,8 +253,10 @@ def show(epoch: edu.Epoch, model: object) -> None:
 
 
 first = edu.Run.start(recipe, work / "run-1")
-by_file = first.train(callbacks=(show,), say=lambda line: print(line.replace(f"{work}/", "")))
+said = []
+by_file = first.train(callbacks=(show,), say=said.append)
 easy = first.report()
+print("\n".join(said).replace(f"{work}/", ""))
 print(f"test error: {easy['test_error']:.1f} %")
 
 # %% [markdown]
@@ -588,13 +590,13 @@ assert ranks[1] <= 20, "look at 20 photos, find two of the three or more"
 #
 # ## Now your own photos
 #
-# Put your photos into one folder for each class, write its path into `own`, and run the cell. Fifty of each will do to begin with. Mind the sessions: `train`, `val` and `test`
+# Put your photos into one folder for each class, write its path into `own`, and run the cell. The run goes to the folder `my-run` beside this notebook. Fifty of each will do to begin with. Mind the sessions: `train`, `val` and `test`
 # as folders above the classes keep them apart.
 
 # %%
 own = ""  # "~/Pictures/pets"
 if own:
-    mine = edu.Run.start(edu.Recipe.from_dict({"data": own, "pretrained": "auto"}), work / "own")
+    mine = edu.Run.start(edu.Recipe.from_dict({"data": own, "pretrained": "auto"}), Path("my-run"))
     mine.train(callbacks=(show,), say=print)
     print(mine.report()["right_by_class"])
 print(f"own photos: {own or 'none yet'}")
@@ -645,6 +647,14 @@ for limit in (50, threshold, 60):
     print(f"{100 * (confidence >= limit).float().mean():.0f} % of 200 digits get an answer at {limit:.0f} %")
 print(f"mean confidence: {confidence.mean():.0f} % on the digits, {sure.mean():.0f} % on photos of its own classes")
 assert (confidence >= 50).float().mean() > 0.1
+
+# %% [markdown]
+# All files of this lesson lie in one temporary folder. Away with it; the folder of your own run stays.
+
+# %%
+size = sum(path.stat().st_size for path in work.rglob("*") if path.is_file())
+temporary.cleanup()
+print(f"{size / 1e6:,.0f} MB removed; still there: {work.exists()}")
 
 # %% [markdown]
 # ## Summary
