@@ -487,6 +487,8 @@ print(f"This device has {'units' if units else 'no units'} for bfloat16.")
 # The profiler of PyTorch records every operation. Sort by *self* time: the time inside an operation without those it calls.
 
 # %%
+from operator import attrgetter
+
 activities = [torch.profiler.ProfilerActivity.CPU]
 activities += [torch.profiler.ProfilerActivity.CUDA] if device.type == "cuda" else []
 net, optimizer = network("resnet18", device)
@@ -494,7 +496,7 @@ training_step(net, optimizer, images, labels, "auto")
 with torch.profiler.profile(activities=activities) as record:
     training_step(net, optimizer, images, labels, "auto")
 column = "self_device_time_total" if device.type == "cuda" else "self_cpu_time_total"
-rows = sorted(record.key_averages(), key=lambda row: -getattr(row, column))
+rows = sorted(record.key_averages(), key=attrgetter(column), reverse=True)
 whole_time = sum(getattr(row, column) for row in rows)
 print("share   calls   operation")
 for row in rows[:8]:
