@@ -12,6 +12,7 @@ from PIL import Image
 from resnet_edu import models, plots, widgets
 from resnet_edu.models import Pretrained
 from resnet_edu.models.pretrained import photo_transforms
+from resnet_edu.widgets.upload import uploaded
 
 State = tuple[tuple[int, int], str, int]
 
@@ -97,7 +98,7 @@ def test_what_is_no_image_gets_one_line_and_the_picture_stays(
 
 
 def test_a_real_upload_makes_a_real_picture(network: Pretrained) -> None:
-    name, picture = widgets.upload.uploaded(upload_of("folder/mine.jpg", jpeg("red")))
+    name, picture = uploaded(upload_of("folder/mine.jpg", jpeg("red")))
     assert (name, picture.size, picture.mode) == ("mine.jpg", (40, 30), "RGB")
     for method in plots.ATTRIBUTIONS:
         figure = plots.photo_attribution(network, picture, method=method, place=2)

@@ -58,11 +58,11 @@ def by_process(gradients, sizes):
 
 
 def numbers(gradients, sizes):
-    return [each.mean().item() for each in average_gradients(gradients, sizes)]
+    return [torch.as_tensor(each).mean().item() for each in average_gradients(gradients, sizes)]
 
 
 def flattened(gradients, sizes):
-    return [each.flatten() for each in average_gradients(gradients, sizes)]
+    return [torch.as_tensor(each).flatten() for each in average_gradients(gradients, sizes)]
 
 
 GRADIENTS = Exercise(
@@ -91,7 +91,7 @@ GRADIENTS = Exercise(
 
 def find_bottleneck(seconds, workers, batch_size):
     between = {name: seconds[name] / workers[name] for name in seconds}
-    stage = max(between, key=between.get)
+    stage = max(between, key=lambda name: between[name])
     return stage, batch_size / between[stage]
 
 
