@@ -14,14 +14,13 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from queue import Empty
-from typing import Any
 
 import jupytext
 import nbformat
-from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
+
+from resnet_edu.patient import PatientClient
 
 HERE = Path(__file__).resolve().parent
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
@@ -31,31 +30,6 @@ CELL_TIMEOUT = 600  # seconds; a cell of a quick lesson takes a few, but machine
 WIDGET = "application/vnd.jupyter.widget-view+json"
 # What must not stand in a worked notebook: a category with its colon, or an object's address.
 NOISE = re.compile(r"\b[A-Z]\w+Warning: |<[^<>\n]+ at 0x[0-9a-f]+>")
-
-
-class PatientClient(NotebookClient):
-    """Looks for a cell's reply every second.
-
-    For an explorer nbclient writes to the socket from which it reads the reply. With pyzmq this can swallow the signal
-    that the reply is there, and a busy machine would then wait until the cell's time is over.
-    """
-
-    async def async_start_new_kernel_client(self) -> Any:
-        """The client, with a wait in steps of one second."""
-        client = await super().async_start_new_kernel_client()
-        wait = client.shell_channel.get_msg
-
-        async def get_msg(timeout: float | None = None) -> Any:
-            deadline = float("inf") if timeout is None else time.monotonic() + timeout
-            while True:
-                try:
-                    return await wait(timeout=max(0.0, min(1.0, deadline - time.monotonic())))
-                except Empty:
-                    if time.monotonic() >= deadline:
-                        raise
-
-        client.shell_channel.get_msg = get_msg
-        return client
 
 
 class BuildError(ValueError):

@@ -23,6 +23,7 @@ from . import runtime
 from .course import Lesson, write_atomically
 from .lab import lab_environment
 from .page import to_html
+from .patient import PatientClient
 
 OnCell = Callable[[int, int], None]  # code cells done, code cells in all
 
@@ -122,7 +123,7 @@ def rehearse(lesson: Lesson, folder: Path, *, on_cell: OnCell = lambda done, tot
     gflops = matrix_product_rate()
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as scratch:
-        client = NotebookClient(
+        client = PatientClient(
             notebook,
             resources={"metadata": {"path": scratch}},
             record_timing=False,
