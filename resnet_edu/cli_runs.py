@@ -77,7 +77,7 @@ def train(
     with distributed.joined():
         run = asked_for(given, out=out, config=config, resume=resume)
         if run.report() is None:
-            go(run)
+            go(run, new=resume is None)
         if distributed.first():
             print_report(run)
 
@@ -93,8 +93,8 @@ def asked_for(given: Mapping[str, Any], *, out: Path | None, config: Path | None
     return Run.start(Recipe.from_dict({**(read_toml(config) if config else {}), **given}), out)
 
 
-def go(run: "Run") -> None:
-    """Train until the end or an interrupt, a line an epoch."""
+def go(run: "Run", *, new: bool) -> None:
+    """Train until the end or an interrupt, a line an epoch. A new run that cannot begin leaves no folder behind."""
     from . import distributed
 
     def show(epoch: "Epoch", _: "nn.Module") -> None:
@@ -118,7 +118,7 @@ def go(run: "Run") -> None:
     try:
         history = run.train(callbacks=(show,), say=say)
     except (ValueError, OSError):
-        if distributed.first():
+        if new and distributed.first():  # one to resume may be another process's, or lack its pictures for a day
             run.discard()
         raise
     except RuntimeError as error:

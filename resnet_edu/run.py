@@ -86,7 +86,7 @@ class Run:
         Validation images decide about stopping early; the test images are used once, at the end.
 
         Args:
-            callbacks: as for `fit`; they are also called for no epoch that was finished before.
+            callbacks: as for `fit`; epochs that were finished before are not reported again.
             say: is told what was loaded, and what to know about it.
 
         Returns:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from PIL import Image
 
-from resnet_edu import Recipe, Run, cli, run as run_module
+from resnet_edu import History, Recipe, Run, cli, run as run_module
 from resnet_edu.recipe import HELP
 
 
@@ -120,6 +121,26 @@ def test_an_interrupted_run_can_be_resumed(capsys: pytest.CaptureFixture[str], m
     code, out, _ = call("train --resume first", capsys)  # finished: nothing is trained again
     assert "epoch   2" not in out
     assert "2 epochs; " in out
+
+
+def test_a_run_that_cannot_be_resumed_now_is_left_as_it_is(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+
+        def interrupted(*_: object, **__: object) -> History:
+            return History(interrupted=True)  # before the first epoch has ended
+
+        patched.setattr(run_module, "fit", interrupted)
+        assert call(TRAIN, capsys)[0] == 130
+    before = {path.name: path.read_bytes() for path in Path("first").iterdir()}
+    with FileLock("first/.lock"):
+        assert "Another process is training the run first" in fails("train --resume first", capsys)
+    Path("sky").rename("gone")
+    assert "There is no folder sky" in fails("train --resume first", capsys)
+    assert {path.name: path.read_bytes() for path in Path("first").iterdir()} == before
+    Path("gone").rename("sky")
+    assert call("train --resume first", capsys)[0] == 0
 
 
 # Bad input
