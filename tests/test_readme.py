@@ -1,6 +1,7 @@
 """README says what the files and the records say."""
 
 import importlib.util
+import json
 import re
 from pathlib import Path
 from types import ModuleType
@@ -25,6 +26,11 @@ def readme() -> ModuleType:
 
 def test_results_and_lessons_are_those_of_the_records(readme: ModuleType) -> None:
     assert readme.filled(README) == README, "run: python docs/readme.py"
+
+
+def test_the_rehearsal_names_no_place_of_one_machine() -> None:
+    runs = json.loads((ROOT / "docs" / "rehearsal.json").read_text(encoding="utf-8"))
+    assert [run["page"] for run in runs if Path(run["page"]).is_absolute()] == []
 
 
 def test_every_lesson_is_listed(readme: ModuleType) -> None:
