@@ -1,7 +1,6 @@
 """What `evaluate` measures: errors, loss and confusion of a network on every image of a split."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +11,7 @@ from . import runtime
 from .data.batches import evaluation_batches
 from .data.split import Split
 from .errors import UnknownName
+from .probe.untouched import eval_mode
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +48,7 @@ def evaluate(model: nn.Module, split: Split, *, head: str | None = None, precisi
     device = runtime.device()
     model.to(device)
     split = split.to(device)
-    with evaluation_mode(model), torch.no_grad(), runtime.autocast(device, precision):
+    with eval_mode(model), torch.no_grad(), runtime.autocast(device, precision):
         parts = [logits_of(model(images), len(images), head).float() for images, _ in evaluation_batches(split)]
     logits = torch.cat(parts)
     classes, highest = logits.shape[1], int(split.labels.max())  # logits: (N, classes)
@@ -66,18 +66,6 @@ def evaluate(model: nn.Module, split: Split, *, head: str | None = None, precisi
         loss=F.cross_entropy(logits, split.labels).item(),
         confusion=confusion.cpu(),
     )
-
-
-@contextmanager
-def evaluation_mode(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode inside this context; afterwards every module has the mode it had, frozen ones too."""
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
 
 
 def logits_of(outputs: object, count: int, head: str | None = None) -> Tensor:

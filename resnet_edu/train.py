@@ -21,8 +21,9 @@ from .data.batches import steps_per_epoch, training_batches
 from .data.split import Data
 from .errors import LossNotFinite, StopTraining
 from .history import Epoch, History
-from .metrics import evaluate, evaluation_mode, logits_of, the_logits
+from .metrics import evaluate, logits_of, the_logits
 from .models.head_and_backbone import head_of, training_mode
+from .probe.untouched import eval_mode
 
 #: Called after every epoch with its record and the model: to save, to plot, to stop (raise KeyboardInterrupt).
 Callback = Callable[[Epoch, nn.Module], None]
@@ -188,7 +189,7 @@ def check_fits(model: nn.Module, data: Data, *, several: bool = False) -> None:
     """
     images = data.train.inputs(slice(2)).to(runtime.device())
     try:
-        with evaluation_mode(model), torch.no_grad():
+        with eval_mode(model), torch.no_grad():
             logits = (logits_of if several else the_logits)(model(images), len(images))
     except RuntimeError as error:  # torch's own; the course's networks raise a ValueError that says more
         raise ValueError(

@@ -12,8 +12,8 @@ from torch.nn import functional as F
 from .. import runtime
 from ..data.batches import evaluation_batches
 from ..data.split import Split
-from ..metrics import evaluation_mode
 from .activations import activations
+from .untouched import eval_mode
 
 
 def layer_features(model: nn.Module, split: Split, layers: Sequence[str], *, places: int = 1) -> dict[str, Tensor]:
@@ -36,7 +36,7 @@ def layer_features(model: nn.Module, split: Split, layers: Sequence[str], *, pla
     device = runtime.device()
     model.to(device)
     found: dict[str, list[Tensor]] = {layer: [] for layer in layers}
-    with evaluation_mode(model), torch.no_grad(), runtime.autocast(device, "auto"):
+    with eval_mode(model), torch.no_grad(), runtime.autocast(device, "auto"):
         for images, _ in evaluation_batches(split.to(device)):
             with activations(model, layers) as seen:
                 model(images)
