@@ -1,6 +1,7 @@
 """The checks' framework: results, deadlines, explanations, an undisturbed notebook, the progress table."""
 
 import contextlib
+import itertools
 import json
 import random
 import subprocess
@@ -16,7 +17,7 @@ from torch import nn
 from resnet_edu import checks, course
 from resnet_edu.checks import progress_table
 from resnet_edu.checks.deadline import FirstLines, run_with_deadline
-from resnet_edu.checks.expect import Call, Mistake, alike, judge
+from resnet_edu.checks.expect import Call, Mistake, alike, judge, six_digits
 from resnet_edu.checks.lesson_06_curves import KEY
 from resnet_edu.checks.progress_table import Entry, Progress, read
 from resnet_edu.checks.result import MARKS, CheckResult, Status
@@ -288,6 +289,16 @@ def test_a_fixed_seed_does_not_fix_the_checks_inputs(trial):
 
 
 # --- comparing --------------------------------------------------------------------------------------------------
+
+
+def test_six_digits_do_not_depend_on_the_order_of_the_operations():
+    thousandths, batches, workers = range(20, 2000), (16, 32, 64, 128), (1, 2, 4, 8)
+    for number, batch, count in itertools.product(thousandths, batches, workers):
+        between = number / 1000 / count
+        assert six_digits(between / batch) == six_digits(1 / (batch / between))
+        assert six_digits(batch / between) == six_digits(batch * count / (number / 1000))
+    assert six_digits(0.4) == 0.4
+    assert six_digits(1.00001) != six_digits(1)
 
 
 def test_alike():

@@ -59,6 +59,15 @@ def alike(got: Any, wanted: Any, *, tolerance: float = 1e-4) -> bool:
     return not isinstance(got, Tensor) and type(got) is type(wanted) and bool(got == wanted)
 
 
+def six_digits(value: float) -> float:
+    """A number to six significant digits, so that the order of the operations does not matter.
+
+    A number with few decimals, like 0.0046875 to four digits, may lie just half way between two others; there the
+    last bit of the computation would decide. All are moved by a little, so that none lies there.
+    """
+    return float(f"{value * (1 + 3e-10):.6g}")
+
+
 def need_function(answer: object, signature: str, *args: Any, **options: Any) -> str:
     """Make sure that `answer` is a function that can be called with `args` and `options`; its name.
 

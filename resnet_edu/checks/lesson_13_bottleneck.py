@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .expect import Call, Mistake, judge, need_function
+from .expect import Call, Mistake, judge, need_function, six_digits
 from .explain import kind_of
 from .runner import Wrong, check
 
@@ -132,7 +132,7 @@ def rounded(find: Find) -> Find:
 
     def six(*args: Any) -> tuple[str, float]:
         stage, rate = find(*args)
-        return stage, float(f"{rate:.6g}")
+        return stage, six_digits(rate)
 
     return six
 
@@ -150,4 +150,4 @@ def need_pair(value: Any, name: str) -> tuple[str, float]:
         raise Wrong(f"Expected the name of a stage as the first of the pair, got {kind_of(stage)}.")
     if isinstance(rate, bool) or not isinstance(rate, int | float):
         raise Wrong(f"Expected images a second, a number, as the second of the pair, got {kind_of(rate)}.")
-    return stage, float(f"{rate:.6g}")
+    return stage, six_digits(rate)

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from .expect import Call, Mistake, judge, need_function
+from .expect import Call, Mistake, judge, need_function, six_digits
 from .explain import kind_of
 from .runner import Wrong, check
 
@@ -113,7 +113,7 @@ def check_scaled_rate(scaled_rate: Any) -> str:
 
 def rounded(rate: Rate) -> Rate:
     """Six digits, so that the order of the operations does not matter."""
-    return lambda *args: float(f"{rate(*args):.6g}")
+    return lambda *args: six_digits(rate(*args))
 
 
 def need_rate(value: Any, name: str) -> float:
@@ -126,4 +126,4 @@ def need_rate(value: Any, name: str) -> float:
         value = float(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise Wrong(f"Expected a learning rate from `{name}`, a number, got {kind_of(value)}.")
-    return float(f"{value:.6g}")
+    return six_digits(value)
