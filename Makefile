@@ -47,5 +47,5 @@ clean: ## remove .venv and everything built, but not the notebooks
 	@touch $@
 
 .venv/.test: pyproject.toml
-	@.ci/install ".[test,dev]"
+	@.ci/install ".[test,dev,docs,workshop]"
 	@touch .venv/.lab $@

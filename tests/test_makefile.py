@@ -120,7 +120,7 @@ def test_nothing_is_done_twice(clone: Path) -> None:
     assert make(clone, "lint", f"PYTHON={sys.executable}").returncode == 0
     assert make(clone, "lab", "study").returncode == 0
     installs = [line for line in calls.read_text().splitlines() if "install" in line]
-    assert [line.split()[-1] for line in installs] == [".", ".[test,dev]"]
+    assert [line.split()[-1] for line in installs] == [".", ".[test,dev,docs,workshop]"]
     assert calls.read_text().count("resnet-edu lab") == 3
 
 
