@@ -9,18 +9,16 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from . import __version__, cli_runs, course, tables
+from . import __version__, cli_runs, cli_speed, course, tables
 from .errors import UnknownName
 
 if TYPE_CHECKING:
     from .history import History
-    from .rehearse import Rehearsal
 
 
 def examples(*commands: str) -> str:
@@ -38,7 +36,6 @@ app = typer.Typer(
 )
 # typer brings its own copy of click, or uses an installed one; this is the base class of usage errors in either.
 ClickException: Any = typer.BadParameter.__mro__[2]
-COLUMNS = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("cells"), TimeElapsedColumn()
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
 
 
@@ -138,54 +135,6 @@ def doctor(as_json: AsJson = False) -> None:
     raise typer.Exit(1 if failed else 0)
 
 
-@app.command(epilog=examples("rehearse", "rehearse 1 6 --cells 5", "rehearse --edition learner --json"))
-def rehearse(
-    names: Annotated[list[str] | None, typer.Argument(metavar="LESSON", help="6, 06_degradation; default all.")] = None,
-    out: Annotated[Path, typer.Option(help="Where the HTML pages go.")] = Path("build/rehearsal"),
-    edition: Annotated[str, typer.Option(help="worked or learner.")] = "worked",
-    cells: Annotated[int, typer.Option(min=0, help="List this many of the slowest cells of each lesson.")] = 0,
-    as_json: AsJson = False,
-) -> None:
-    """Run lessons on this machine, one after the other, and measure them. Exit code 1 if a cell fails."""
-    from .rehearse import rehearse as rehearse_lesson
-
-    known = cast(course.Edition, edition)
-    lessons = [course.find_lesson(name, known) for name in names or []] or course.require_lessons(known)
-    runs: list[Rehearsal] = []
-    with Progress(*COLUMNS, console=Console(stderr=True)) as progress:
-        for lesson in lessons:
-            task = progress.add_task(lesson.name, total=None)
-
-            def show(done: int, total: int, task: TaskID = task) -> None:
-                progress.update(task, completed=done, total=total)
-
-            runs.append(rehearse_lesson(lesson, out, on_cell=show))
-            progress.stop_task(task)
-    failed = [(each, each.failure) for each in runs if each.failure]
-    if as_json:
-        print(json.dumps([each.to_dict() for each in runs], indent=1))
-    else:
-        Console().print(tables.rehearsals(runs))
-        if cells:
-            Console().print(tables.slowest_cells(runs, count=cells))
-        print(conditions(runs))
-        print(f"The pages are in {out}.")
-    for each, failure in failed:
-        complain(f"{each.lesson}, cell {failure.number}, {failure.first_line!r}: {failure.error}")
-    raise typer.Exit(1 if failed else 0)
-
-
-def conditions(runs: Sequence["Rehearsal"]) -> str:
-    """What measured minutes must be quoted with."""
-    from . import runtime
-
-    machine, rates = runtime.machine(), [each.gflops for each in runs]
-    return (
-        f"Measured on {machine['cpu']}, {machine['cores']} cores, device {machine['device']}, profile "
-        f"{runtime.profile().name}; float32 matrix products at {min(rates):.0f} to {max(rates):.0f} GFLOP/s meanwhile."
-    )
-
-
 @app.command(epilog=examples("fetch cifar10 fashion_mnist", "fetch resnet18 --to /media/stick"))
 def fetch(
     names: Annotated[list[str], typer.Argument(metavar="NAME...", help="cifar10, fashion_mnist, resnet18, vgg16, …")],
@@ -247,4 +196,5 @@ def print_run(label: str, seed: int, history: "History | None") -> None:
         print(f"  {label}, seed {seed}: {errors}, {history.seconds:.1f} s", flush=True)
 
 
+cli_speed.add_to(app, examples)
 cli_runs.add_to(app, examples)

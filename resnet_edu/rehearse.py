@@ -1,5 +1,6 @@
 """Run lessons on this machine as a learner would, and measure them: seconds, memory, slowest cells, one page each."""
 
+import json
 import os
 import tempfile
 import threading
@@ -59,13 +60,30 @@ class Rehearsal:
     page: Path
     failure: Failure | None
 
-    def slowest(self, count: int) -> list[CellTime]:
-        """The cells that took longest, longest first."""
-        return sorted(self.cells, key=lambda cell: -cell.seconds)[:count]
-
     def to_dict(self) -> dict[str, Any]:
         """Plain values, fit for JSON."""
         return {**asdict(self), "page": str(self.page)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The inverse of `to_dict`."""
+        cells = tuple(CellTime(**cell) for cell in values["cells"])
+        failure = Failure(**values["failure"]) if values["failure"] else None
+        return cls(**{**values, "cells": cells, "page": Path(values["page"]), "failure": failure})
+
+
+def read_rehearsals(file: Path) -> list[Rehearsal]:
+    """What `resnet-edu rehearse --json` printed into a file.
+
+    Raises:
+        ValueError: the file holds something else.
+        OSError: it cannot be read.
+    """
+    text = file.read_text(encoding="utf-8")
+    try:
+        return [Rehearsal.from_dict(values) for values in json.loads(text)]
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{file} is no record of a rehearsal: make one with resnet-edu rehearse --json.") from error
 
 
 class CurrentPython(KernelSpecManager):

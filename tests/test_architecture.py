@@ -20,11 +20,11 @@ FLOORS = {
     "config": 2, "history": 2, "checkpoint": 2, "metrics": 2, "train": 2, "recipe": 2, "probe": 2,
     "predict": 3, "run": 3, "trained": 3, "study": 3, "plots": 3,
     "widgets": 4, "checks": 4,
-    "cli": 5, "cli_runs": 5, "lab": 5, "doctor": 5, "requirements": 5, "rehearse": 5, "page": 5,
+    "cli": 5, "cli_runs": 5, "cli_speed": 5, "lab": 5, "doctor": 5, "requirements": 5, "rehearse": 5, "page": 5,
     "patient": 5, "tables": 5, "__main__": 5,
 }  # fmt: skip
 LAZY = ("captum", "matplotlib", "ipywidgets", "pandas")
-MAY_PRINT = {"cli", "cli_runs", "lab", "doctor", "rehearse", "__main__"}  # the commands: floor 5
+MAY_PRINT = {"cli", "cli_runs", "cli_speed", "lab", "doctor", "rehearse", "__main__"}  # the commands: floor 5
 
 
 def room(path: Path) -> str:

@@ -50,7 +50,7 @@ def test_the_commands_exist() -> None:
     targets = set(re.findall(r"\bmake ([a-z-]+)", README))
     assert {"lab", "test"} <= targets
     assert [target for target in targets if f"\n{target}:" not in makefile] == []
-    cli = "".join((ROOT / "resnet_edu" / name).read_text(encoding="utf-8") for name in ("cli.py", "cli_runs.py"))
+    cli = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "resnet_edu").glob("cli*.py"))
     commands = set(re.findall(r"resnet-edu ([a-z]+)", README))
     assert [command for command in commands if not re.search(rf"def {command}\(", cli)] == []
 

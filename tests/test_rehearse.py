@@ -131,11 +131,20 @@ def test_a_process_that_ended_has_no_peak() -> None:
     assert memory.bytes == 0
 
 
-def test_slowest_cells_come_first(tmp_path: Path) -> None:
-    cells = tuple(CellTime(number, seconds, "") for number, seconds in enumerate((0.1, 3.0, 2.0), start=1))
-    run = module.Rehearsal("x", "X", 6.0, 0.5, 100.0, cells, tmp_path, None)
-    assert [cell.number for cell in run.slowest(2)] == [2, 3]
-    assert len(run.slowest(10)) == 3
+def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
+    cells = (CellTime(1, 0.5, "import os"), CellTime(2, 3.0, "1 / 0"))
+    failure = module.Failure(3, "1 / 0", "ZeroDivisionError: division by zero")
+    runs = [module.Rehearsal(name, "X", 6.0, 0.5, 100.0, cells, tmp_path, failure) for name in "ab"]
+    file = tmp_path / "record.json"
+    file.write_text(json.dumps([run.to_dict() for run in runs]))
+    assert module.read_rehearsals(file) == runs
+
+
+@pytest.mark.parametrize("text", ["", "{}x", "3", '["a"]', '[{"lesson": "01_lenet"}]'])
+def test_another_file_is_no_record(tmp_path: Path, text: str) -> None:
+    (tmp_path / "other.json").write_text(text)
+    with pytest.raises(ValueError, match="no record of a rehearsal: make one with resnet-edu rehearse --json"):
+        module.read_rehearsals(tmp_path / "other.json")
 
 
 def test_the_learners_progress_is_out_of_reach(tmp_path: Path) -> None:

@@ -1,0 +1,97 @@
+"""The commands rehearse and bench: how long the lessons take on this machine, and how fast it trains."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from . import course, tables
+
+if TYPE_CHECKING:
+    from .rehearse import Rehearsal
+
+COLUMNS = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("cells"), TimeElapsedColumn()
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
+
+
+def add_to(app: typer.Typer, examples: Callable[..., str]) -> None:
+    """Register the two commands."""
+    runs = "rehearse", "rehearse 1 6 --cells 5", "rehearse --recorded docs/rehearsal.json --cells 10"
+    app.command(epilog=examples(*runs, "rehearse --edition learner --json"))(rehearse)
+
+
+def rehearse(
+    names: Annotated[list[str] | None, typer.Argument(metavar="LESSON", help="6, 06_degradation; default all.")] = None,
+    out: Annotated[Path, typer.Option(help="Where the HTML pages go.")] = Path("build/rehearsal"),
+    edition: Annotated[str, typer.Option(help="worked or learner.")] = "worked",
+    cells: Annotated[int, typer.Option(min=0, help="List this many cells, the slowest of all these lessons.")] = 0,
+    recorded: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Run nothing: show what --json printed before.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run lessons on this machine, one after the other, and measure them. Exit code 1 if a cell fails."""
+    known = cast(course.Edition, edition)
+    chosen = [course.find_lesson(name, known) for name in names or []] or course.require_lessons(known)
+    runs = read_recorded(recorded, chosen) if recorded else run_all(chosen, out)
+    if as_json:
+        print(json.dumps([each.to_dict() for each in runs], indent=1))
+    else:
+        Console().print(tables.rehearsals(runs))
+        if cells:
+            Console().print(tables.slowest_cells(runs, count=cells))
+        if not recorded:
+            print(conditions(runs))
+            print(f"The pages are in {out}.")
+    failed = [(each, each.failure) for each in runs if each.failure]
+    for each, failure in failed:
+        line = f"{each.lesson}, cell {failure.number}, {failure.first_line!r}: {failure.error}"
+        typer.echo(f"resnet-edu: {' '.join(line.split())}", err=True)
+    raise typer.Exit(1 if failed else 0)
+
+
+def run_all(lessons: Sequence[course.Lesson], out: Path) -> list["Rehearsal"]:
+    """Run the lessons one after the other, with a bar on stderr."""
+    from .rehearse import rehearse as rehearse_lesson
+
+    runs: list[Rehearsal] = []
+    with Progress(*COLUMNS, console=Console(stderr=True)) as progress:
+        for lesson in lessons:
+            task = progress.add_task(lesson.name, total=None)
+
+            def show(done: int, total: int, task: TaskID = task) -> None:
+                progress.update(task, completed=done, total=total)
+
+            runs.append(rehearse_lesson(lesson, out, on_cell=show))
+            progress.stop_task(task)
+    return runs
+
+
+def read_recorded(file: Path, lessons: Sequence[course.Lesson]) -> list["Rehearsal"]:
+    """What a file has on these lessons.
+
+    Raises:
+        ValueError: it has nothing on any of them, or is no such file.
+    """
+    from .rehearse import read_rehearsals
+
+    wanted = {lesson.name for lesson in lessons}
+    runs = [run for run in read_rehearsals(file) if run.lesson in wanted]
+    if not runs:
+        raise ValueError(f"{file} has no run of {', '.join(sorted(wanted))}.")
+    return runs
+
+
+def conditions(runs: Sequence["Rehearsal"]) -> str:
+    """What measured minutes must be quoted with."""
+    from . import runtime
+
+    machine, rates = runtime.machine(), [each.gflops for each in runs]
+    return (
+        f"Measured on {machine['cpu']}, {machine['cores']} cores, device {machine['device']}, profile "
+        f"{runtime.profile().name}; float32 matrix products at {min(rates):.0f} to {max(rates):.0f} GFLOP/s meanwhile."
+    )
