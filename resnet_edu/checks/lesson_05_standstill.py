@@ -149,7 +149,7 @@ def check_standstill(standstill_depth: Any) -> str:
     weights of the first layer, `next(net.parameters())`, as they were: every one, to the last bit. None if some
     move at every depth.
     """
-    shuffled = random.sample(range(3, 40, 2), 19)
+    shuffled = [39, *random.sample(range(3, 39, 2), 18)]  # the deepest first: the first that stands still is too deep
     questions = [
         sharp(list(range(2, 40, 2)), 0.1, 0.3),
         sharp(list(range(2, 40, 2)), 0.001, 0.3),
