@@ -5,7 +5,6 @@ solutions and is executed in the profile quick. Run `python notebooks/build.py -
 """
 
 import argparse
-import copy
 import hashlib
 import os
 import re
@@ -15,109 +14,17 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import jupytext
 import nbformat
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 
+from notebooks.editions import BuildError, clean, code_cells, complaint, learners_edition, read_source
 from resnet_edu.patient import PatientClient
 
 HERE = Path(__file__).resolve().parent
-BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
-PLACEHOLDER = 'raise NotImplementedError("not yet")'
-TAGS = {"setup", "exercise", "check", "explorer", "worked-only", "gpu", "nbval-check-output", "raises-exception"}
 CELL_TIMEOUT = 600  # seconds; a cell of a quick lesson takes a few, but machines are shared
-WIDGET = "application/vnd.jupyter.widget-view+json"
 # What must not stand in a worked notebook: a category with its colon, or an object's address.
 NOISE = re.compile(r"\b[A-Z]\w+Warning: |<[^<>\n]+ at 0x[0-9a-f]+>")
-
-
-class BuildError(ValueError):
-    """A lesson that cannot be built: says which cell, what is wrong and what to do."""
-
-
-def read_source(path: Path) -> NotebookNode:
-    """The source as a notebook, without outputs.
-
-    Cells are numbered `stem-000`, `stem-001`, …: two builds are equal byte for byte. Raises `BuildError` for a
-    tag that is not in `TAGS`.
-    """
-    notebook = jupytext.reads(path.read_text(encoding="utf-8"), fmt="py:percent")
-    for number, cell in enumerate(notebook.cells):
-        cell["id"] = f"{path.stem}-{number:03d}"
-        tags = cell.metadata.get("tags", [])
-        if unknown := set(tags) - TAGS:
-            raise BuildError(complaint(cell, f"unknown tag {', '.join(unknown)}; known: {', '.join(sorted(TAGS))}"))
-        cell.metadata = NotebookNode({"tags": tags} if tags else {})
-    notebook.metadata = NotebookNode()
-    notebook.nbformat, notebook.nbformat_minor = 4, 5
-    return clean(notebook, keep_outputs=False)
-
-
-def without_solutions(source: str) -> str:
-    """The code with each solution region replaced by `PLACEHOLDER`, at the indentation of its first marker.
-
-    Raises:
-        BuildError: markers that do not pair, or a misspelled one, which would give the solution away.
-    """
-    kept: list[str] = []
-    inside = False
-    for line in source.splitlines():
-        mark = line.strip()
-        if mark in (BEGIN, END):
-            if inside == (mark == BEGIN):
-                raise BuildError(f"{mark!r} without its counterpart")
-            inside = mark == BEGIN
-            if inside:
-                kept.append(line[: line.index("#")] + PLACEHOLDER)
-        elif re.search(r"#.*\b(begin|end) solution", line, re.IGNORECASE):
-            raise BuildError(f"misspelled marker {mark!r}; write {BEGIN!r} or {END!r} on a line of its own")
-        elif not inside:
-            kept.append(line)
-    if inside:
-        raise BuildError(f"{BEGIN!r} without its counterpart")
-    return "\n".join(kept)
-
-
-def learners_edition(notebook: NotebookNode) -> NotebookNode:
-    """A copy for the learner: stubs for solutions, no outputs, no cells tagged `worked-only`."""
-    edition = copy.deepcopy(notebook)
-    edition.cells = [cell for cell in edition.cells if "worked-only" not in cell.metadata.get("tags", [])]
-    for cell in code_cells(edition):
-        try:
-            cell.source = without_solutions(cell.source)
-        except BuildError as error:
-            raise BuildError(complaint(cell, str(error))) from None
-    return edition
-
-
-def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
-    """The code cells, in order."""
-    return [cell for cell in notebook.cells if cell.cell_type == "code"]
-
-
-def complaint(cell: NotebookNode, what: str) -> str:
-    """One message that names the cell, the reason and shows the code."""
-    code = "\n".join(f"    {line}" for line in cell.source.splitlines())
-    return f"cell {cell['id']}: {what}\n{code}"
-
-
-def clean(notebook: NotebookNode, *, keep_outputs: bool) -> NotebookNode:
-    """Strip, in place, what changes from run to run: times, widget state, versions; outputs too if not kept."""
-    notebook.metadata.pop("widgets", None)
-    notebook.metadata["kernelspec"] = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
-    notebook.metadata["language_info"] = {"name": "python", "file_extension": ".py", "mimetype": "text/x-python"}
-    for cell in notebook.cells:
-        for volatile in ("execution", "ExecuteTime", "collapsed", "scrolled"):
-            cell.metadata.pop(volatile, None)
-    for cell in code_cells(notebook):
-        if not keep_outputs:
-            cell.outputs, cell.execution_count = [], None
-        # Without its state a widget's view shows an error; its static twin stands beside it.
-        cell.outputs = [output for output in cell.outputs if WIDGET not in output.get("data", {})]
-        for output in cell.outputs:
-            output.get("metadata", {}).pop("execution", None)
-    return notebook
 
 
 def problems(notebook: NotebookNode) -> Iterator[str]:
@@ -160,26 +67,28 @@ def execute(notebook: NotebookNode, folder: Path) -> None:
 
 
 def reuse_outputs(notebook: NotebookNode, earlier: NotebookNode) -> bool:
-    """Take over the outputs of an earlier build if no line of code has changed since; say whether it was so."""
+    """Take over the outputs of an earlier build if no line of code and no tag has changed; say whether it was so."""
     cells, before = code_cells(notebook), code_cells(earlier)
-    if [(cell.source, cell.metadata) for cell in cells] != [(cell.source, cell.metadata) for cell in before]:
+    what_runs = [[(cell.source, cell.metadata.get("tags")) for cell in each] for each in (cells, before)]
+    if what_runs[0] != what_runs[1]:
         return False
     for cell, executed in zip(cells, before, strict=True):
         cell.outputs, cell.execution_count = executed.outputs, executed.execution_count
     return True
 
 
-def write(notebook: NotebookNode, path: Path) -> None:
-    """Write the notebook whole or not at all."""
+def write(notebook: NotebookNode, path: Path) -> bool:
+    """Write the notebook whole or not at all; say whether the file has changed."""
     nbformat.validate(notebook)
     path.parent.mkdir(parents=True, exist_ok=True)
     text = nbformat.writes(notebook).rstrip("\n") + "\n"
     if path.exists() and path.read_text(encoding="utf-8") == text:
-        return
+        return False
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         partial.write_text(text, encoding="utf-8", newline="\n")
         partial.replace(path)
+        return True
     finally:
         partial.unlink(missing_ok=True)
 
@@ -198,7 +107,7 @@ def build(source: Path, *, run: bool = True, force: bool = False) -> str:
     notebook.metadata["resnet_edu"] = {"source_sha256": hashlib.sha256(source.read_bytes()).hexdigest()}
     earlier = nbformat.read(worked_path, as_version=4) if worked_path.exists() and not force else None
     if earlier and reuse_outputs(notebook, earlier):
-        done = "up to date" if earlier.metadata.get("resnet_edu") == notebook.metadata["resnet_edu"] else "text updated"
+        done = ""
     elif run:
         execute(notebook, worked_path.parent)
         done = f"executed in {time.perf_counter() - started:.1f} s"
@@ -208,16 +117,13 @@ def build(source: Path, *, run: bool = True, force: bool = False) -> str:
     clean(notebook, keep_outputs=True)
     if found := list(problems(notebook)):
         raise BuildError("\n".join(found))
-    write(learners, folder / name)
-    write(notebook, worked_path)
-    return done
+    changed = [write(learners, folder / name), write(notebook, worked_path)]
+    return done or ("text updated" if any(changed) else "up to date")
 
 
 def clean_file(path: Path) -> bool:
     """Clean a built notebook where it lies; in `solutions` the outputs stay. Say whether it changed."""
-    before = path.read_bytes()
-    write(clean(nbformat.read(path, as_version=4), keep_outputs=path.parent.name == "solutions"), path)
-    return path.read_bytes() != before
+    return write(clean(nbformat.read(path, as_version=4), keep_outputs=path.parent.name == "solutions"), path)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from notebooks import build
+from notebooks import build, editions
 
 LESSON = '''\
 # %% [markdown]
@@ -15,6 +15,11 @@ LESSON = '''\
 
 # %% tags=["setup"]
 import math
+
+# %% [markdown]
+# ### Exercise 1.1 · Area
+#
+# **Difficulty** ●●○○○ · **2 minutes**
 
 # %% tags=["exercise"]
 def area(radius: float) -> float:
@@ -57,7 +62,7 @@ def fake_run(notebook: nbformat.NotebookNode, folder: Path) -> None:
 
 def test_learners_edition_has_the_placeholder_where_the_solution_stood(source: Path) -> None:
     notebook = build.learners_edition(build.read_source(source))
-    assert build.code_cells(notebook)[1].source.splitlines() == [
+    assert build.code_cells(notebook)[2].source.splitlines() == [
         "def area(radius: float) -> float:",
         '    """Area of a circle."""',
         "    half = radius / 2",
@@ -73,11 +78,11 @@ def test_several_regions_in_a_class_keep_their_indentation() -> None:
         "    c = 1"
     )
     stub = 'raise NotImplementedError("not yet")'
-    assert build.without_solutions(code) == (f"class Net:\n    def a(self):\n        {stub}\n    {stub}\n    c = 1")
+    assert editions.without_solutions(code) == (f"class Net:\n    def a(self):\n        {stub}\n    {stub}\n    c = 1")
 
 
 def test_code_without_markers_is_left_alone() -> None:
-    assert build.without_solutions("a = 1\n\n# the solution of x² = 4\nb = 2") == (
+    assert editions.without_solutions("a = 1\n\n# the solution of x² = 4\nb = 2") == (
         "a = 1\n\n# the solution of x² = 4\nb = 2"
     )
 
@@ -96,19 +101,45 @@ def test_code_without_markers_is_left_alone() -> None:
 )
 def test_markers_that_would_give_the_solution_away_are_refused(code: str) -> None:
     with pytest.raises(build.BuildError, match="SOLUTION"):
-        build.without_solutions(code)
+        editions.without_solutions(code)
 
 
 def test_ids_are_the_same_in_both_editions_and_number_the_source(source: Path) -> None:
     notebook = build.read_source(source)
     worked = [cell["id"] for cell in notebook.cells]
-    assert worked == [f"01_toy-{number:03d}" for number in range(6)]
-    assert [cell["id"] for cell in build.learners_edition(notebook).cells] == worked[:4]
+    assert worked == [f"01_toy-{number:03d}" for number in range(7)]
+    assert [cell["id"] for cell in build.learners_edition(notebook).cells] == [worked[0], "01_toy-colab", *worked[1:5]]
+
+
+def test_exercise_and_check_carry_what_nbgrader_asks_for(source: Path) -> None:
+    notebook = build.read_source(source)
+    for edition in (notebook, build.learners_edition(notebook)):
+        marked = [cell.metadata["nbgrader"] for cell in edition.cells if "nbgrader" in cell.metadata]
+        common = {"schema_version": 3, "task": False}
+        assert marked == [
+            {"grade_id": "exercise_01_1", "solution": True, "grade": False, "locked": False, **common},
+            {"grade_id": "check_01_1", "solution": False, "grade": True, "locked": True, "points": 2, **common},
+        ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("### Exercise 1.1 · Area", "### Area"),
+        ("**Difficulty** ●●○○○", ""),
+        ("\n# %% [markdown] tags", '\n# %% tags=["exercise"]\ndef more(): ...\n\n# %% [markdown] tags'),
+    ],
+)
+def test_an_exercise_without_a_box_of_its_own_is_refused(source: Path, old: str, new: str) -> None:
+    assert old in LESSON
+    source.write_text(LESSON.replace(old, new))
+    with pytest.raises(build.BuildError, match=r"no box above it: ### Exercise 1\.2"):
+        build.read_source(source)
 
 
 def test_unknown_tag_is_refused_with_the_cell(source: Path) -> None:
     source.write_text(LESSON.replace('"exercise"', '"exercize"'))
-    with pytest.raises(build.BuildError, match=r"01_toy-002: unknown tag exercize; known: .*exercise") as error:
+    with pytest.raises(build.BuildError, match=r"01_toy-003: unknown tag exercize; known: .*exercise") as error:
         build.read_source(source)
     assert "def area" in str(error.value)
 
@@ -138,14 +169,30 @@ def test_only_changed_code_is_executed_again(source: Path, monkeypatch: pytest.M
     source.write_text(LESSON.replace("Why this works", "Why it works"))
     assert build.build(source) == "text updated"
     worked = read(source, "solutions")
-    assert worked.cells[4].source == "Why it works."
+    assert worked.cells[5].source == "Why it works."
     assert worked.metadata["resnet_edu"]["source_sha256"] == hashlib.sha256(source.read_bytes()).hexdigest()
     assert runs == ["solutions"]
     source.write_text(LESSON.replace("area(2.0)", "area(3.0)"))
     assert build.build(source, run=False) == "learner's edition only"
-    assert read(source, "solutions").cells[5].source == "area(2.0)"
+    assert read(source, "solutions").cells[6].source == "area(2.0)"
     assert build.build(source).startswith("executed")
     assert runs == ["solutions"] * 2
+
+
+def test_new_metadata_alone_keeps_the_outputs(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "execute", fake_run)
+    build.build(source)
+    monkeypatch.setattr(build, "execute", None)  # must not be called any more
+    path = source.parent.parent / "solutions" / "01_toy.ipynb"
+    built = path.read_bytes()
+    notebook = read(source, "solutions")
+    for cell in notebook.cells:
+        cell.metadata.pop("nbgrader", None)
+    nbformat.write(notebook, path)
+    assert build.build(source) == "text updated"
+    assert path.read_bytes() == built
+    source.write_text(LESSON.replace('["check"]', '["check", "nbval-check-output"]'))
+    assert build.build(source, run=False) == "learner's edition only"
 
 
 def test_failed_run_leaves_both_editions_as_they_were(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,7 +264,7 @@ def run_by_hand(path: Path) -> None:
     cell = notebook.cells[0]
     cell.execution_count = 7
     cell.metadata["execution"] = {"iopub.execute_input": "2026-01-01T00:00:00Z"}
-    widget = {build.WIDGET: {"model_id": "abc", "version_major": 2, "version_minor": 0}, "text/plain": "IntSlider()"}
+    widget = {editions.WIDGET: {"model_id": "abc", "version_major": 2, "version_minor": 0}, "text/plain": "IntSlider()"}
     cell.outputs.append(nbformat.v4.new_output("display_data", data=widget))
     notebook.metadata = {
         "widgets": {"application/vnd.jupyter.widget-state+json": {"state": {}}},
@@ -285,6 +332,6 @@ def test_a_failing_cell_is_named_and_nothing_is_written(
     monkeypatch.setattr(build, "HERE", source.parent.parent)
     assert build.main([]) == 1
     assert capsys.readouterr().err == (
-        "01_toy: not built\ncell 01_toy-006: AssertionError: \n    assert area(1.0) > 4\n"
+        "01_toy: not built\ncell 01_toy-007: AssertionError: \n    assert area(1.0) > 4\n"
     )
     assert not list(source.parent.parent.rglob("*.ipynb"))

@@ -12,7 +12,7 @@ import nbformat
 import pytest
 from nbformat import NotebookNode
 
-from notebooks import build
+from notebooks import build, editions
 
 SOURCES = sorted((build.HERE / "source").glob("*.py"))
 every_lesson = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
@@ -39,8 +39,8 @@ def solution_lines(code: str) -> tuple[set[str], set[str]]:
     """The lines inside the solution regions, and those outside; without indentation."""
     inside, outside, solving = set[str](), set[str](), False
     for line in map(str.strip, code.splitlines()):
-        if line in (build.BEGIN, build.END):
-            solving = line == build.BEGIN
+        if line in (editions.BEGIN, editions.END):
+            solving = line == editions.BEGIN
         elif line:
             (inside if solving else outside).add(line)
     return inside, outside
@@ -120,9 +120,10 @@ def test_no_notebook_is_left_without_a_source() -> None:
 def test_learners_edition_gives_no_solution_and_invents_no_line(source: Path) -> None:
     inside, outside = solution_lines("\n".join(cell.source for cell in build.code_cells(build.read_source(source))))
     learners = built(source)
-    lines = {line.strip() for cell in build.code_cells(learners) for line in cell.source.splitlines()} - {""}
+    own = [cell for cell in build.code_cells(learners) if not has_tag(cell, "colab")]
+    lines = {line.strip() for cell in own for line in cell.source.splitlines()} - {""}
     assert not lines & (inside - outside)
-    assert lines <= outside | {build.PLACEHOLDER}
+    assert lines <= outside | {editions.PLACEHOLDER}
     assert all(not cell.outputs and cell.execution_count is None for cell in build.code_cells(learners))
 
 
@@ -158,6 +159,15 @@ def test_the_parts_of_a_lesson_are_in_order(source: Path) -> None:
     headings = re.findall(r"^## (.*)$", markdown(cells), re.MULTILINE)
     found = [part for heading in headings for part in PARTS if heading.startswith(part)]
     assert found == list(PARTS), f"headings {PARTS}, once each, in this order; got {found}"
+
+
+@every_lesson
+def test_learners_edition_begins_with_a_cell_for_colab_that_does_nothing_elsewhere(source: Path) -> None:
+    first = build.code_cells(built(source))[0]
+    assert has_tag(first, "colab")
+    assert first.source.splitlines()[2].startswith('if "google.colab" in sys.modules:')
+    assert re.findall(r"^    %pip install .*$", first.source, re.MULTILINE) == first.source.splitlines()[3:]
+    assert not [cell for cell in built(source, "solutions").cells if has_tag(cell, "colab")]
 
 
 @every_lesson
