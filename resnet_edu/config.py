@@ -34,7 +34,7 @@ class TrainConfig:
     label_smoothing: float = 0.0  # none in He et al. 2015
     augment: tuple[str, ...] = ("crop", "flip")  # He et al. 2015, section 4.2; never flip digits
     precision: str = "auto"  # bfloat16 where the hardware has units for it
-    channels_last: bool = True  # the order in which convolution kernels read memory
+    channels_last: bool = True  # the order in which convolution kernels read memory, where it pays
     fused: bool = True  # updates all weights in one kernel instead of several calls for each
     seed: int = 0  # order of the images, augmentation, dropout
 

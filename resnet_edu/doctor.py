@@ -117,7 +117,7 @@ def check_device() -> Finding:
     """Where the networks compute."""
     import torch
 
-    from . import runtime
+    from . import hardware, runtime
 
     device = runtime.device()
     if device.type == "cuda":
@@ -125,7 +125,7 @@ def check_device() -> Finding:
     if device.type == "cpu" and shutil.which("nvidia-smi"):
         advice = "Install a torch build for your driver: https://pytorch.org/get-started/locally"
         return Finding("device", "warn", "cpu, though an NVIDIA driver is installed", advice)
-    return Finding("device", "ok", f"{device.type}: {runtime.cpu_name()}")
+    return Finding("device", "ok", f"{device.type}: {hardware.cpu_name()}")
 
 
 def check_precision() -> Finding:

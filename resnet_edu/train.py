@@ -1,7 +1,7 @@
 """The training loop: `fit` reads like the textbook, in one screen.
 
-What makes it fast sits elsewhere: batches out of memory (`data/batches.py`), bfloat16 matrix products and
-an allocator that keeps its memory (`runtime.py`), channels_last tensors and a fused optimizer (below).
+What makes it fast sits elsewhere: batches out of memory (`data/batches.py`), number format, memory layout and an
+allocator that keeps its memory (`runtime.py`).
 """
 
 import math
@@ -72,7 +72,7 @@ def fit(
     generator = torch.Generator().manual_seed(config.seed)
     check_fits(model.to(device), data, several=loss is not None)
     loss_of = loss_for(config, loss)
-    model.to(memory_format=torch.channels_last if config.channels_last else torch.contiguous_format)
+    model.to(memory_format=runtime.layout(device) if config.channels_last else torch.contiguous_format)
     train, test = data.train.to(device), data.test.to(device)
     optimizer = make_optimizer(model, config)
     steps = steps_per_epoch(len(train), config.batch_size)

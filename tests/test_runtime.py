@@ -2,8 +2,6 @@
 
 import ctypes
 import json
-import math
-import os
 import platform
 import random
 import sys
@@ -16,20 +14,15 @@ import pytest
 import torch
 import torchvision
 
-from resnet_edu import runtime
+from resnet_edu import hardware, runtime
 from resnet_edu.errors import UnknownName
+from resnet_edu.fastest import FastPath, ways
 
 CPUINFO = Path("/proc/cpuinfo")
 GLIBC = sys.platform == "linux" and platform.libc_ver()[0] == "glibc"
 
 
 # Oracle: the system's own word
-
-
-@pytest.mark.skipif(not CPUINFO.exists() or platform.machine() != "x86_64", reason="needs Linux on x86-64")
-def test_bfloat16_units_are_those_the_kernel_lists() -> None:
-    flags = next(line for line in CPUINFO.read_text().splitlines() if line.startswith("flags")).split()
-    assert runtime.cpu_has_bfloat16() == bool({"avx512_bf16", "amx_tile"} & {*flags})
 
 
 def test_machine_agrees_with_the_libraries_and_fits_json() -> None:
@@ -94,7 +87,7 @@ def test_device_prefers_cuda_then_mps_then_cpu(monkeypatch: pytest.MonkeyPatch) 
 def test_precision_follows_the_units(
     on: str, units: bool, expected: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runtime, "cpu_has_bfloat16", lambda: units)
+    monkeypatch.setattr(runtime, "cpu_path", lambda: FastPath(bfloat16=units, channels_last=True))
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: units)
     assert runtime.precision(torch.device(on)) == expected
 
@@ -110,13 +103,26 @@ def test_autocast_sets_the_type_of_a_matrix_product(name: str, expected: torch.d
 def test_autocast_auto_asks_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
     matrix = torch.ones(2, 2)
     for units, expected in ((True, torch.bfloat16), (False, torch.float32)):
-        monkeypatch.setattr(runtime, "cpu_has_bfloat16", lambda units=units: units)
+        monkeypatch.setattr(runtime, "cpu_path", lambda units=units: FastPath(bfloat16=units, channels_last=True))
         with runtime.autocast(torch.device("cpu"), "auto"):
             assert (matrix @ matrix).dtype == expected
 
 
 def draws() -> tuple[float, float, float]:
     return random.random(), float(np.random.rand()), float(torch.rand(()))
+
+
+@pytest.mark.parametrize(
+    ("on", "last", "expected"),
+    [("cpu", False, "contiguous"), ("cpu", True, "channels_last"), ("cuda", False, "channels_last")],
+)
+def test_layout_is_the_fastest_on_the_cpu(on: str, last: bool, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime, "cpu_path", lambda: FastPath(bfloat16=True, channels_last=last))
+    assert str(runtime.layout(torch.device(on))).endswith(expected + ("_format" if expected == "contiguous" else ""))
+
+
+def test_the_cpu_path_is_one_of_the_ways_here() -> None:
+    assert runtime.cpu_path() in ways(hardware.cpu_has_bfloat16())
 
 
 def test_seed_everything_repeats_all_three_generators() -> None:
@@ -235,36 +241,6 @@ def test_an_unknown_precision_is_named_with_its_neighbour() -> None:
 
 
 # Cores
-
-
-@pytest.mark.parametrize(
-    ("limits", "granted"),
-    [
-        ({}, math.inf),
-        ({"a/b": "max 100000"}, math.inf),
-        ({"a/b": "150000 100000"}, 1.5),
-        ({"a/b": "400000 100000", "a": "200000 100000"}, 2),
-        ({"": "50000 100000"}, 0.5),
-        ({"a/b": "nonsense"}, math.inf),
-    ],
-)
-def test_a_container_grants_a_share_of_the_cores(tmp_path: Path, limits: dict[str, str], granted: float) -> None:
-    (tmp_path / "root/a/b").mkdir(parents=True)
-    (tmp_path / "membership").write_text("0::/a/b\n")
-    (tmp_path / "cpu.max").write_text("1 100000")  # not a group: outside of the root
-    for group, limit in limits.items():
-        (tmp_path / "root" / group / "cpu.max").write_text(f"{limit}\n")
-    assert runtime.quota(tmp_path / "membership", tmp_path / "root") == granted
-
-
-def test_without_control_groups_there_is_no_limit(tmp_path: Path) -> None:
-    assert runtime.quota(tmp_path / "membership", tmp_path / "root") == math.inf
-
-
-@pytest.mark.parametrize(("share", "expected"), [(math.inf, None), (1.5, 1), (0.2, 1)])
-def test_cores_are_whole_and_at_least_one(monkeypatch: pytest.MonkeyPatch, share: float, expected: int | None) -> None:
-    monkeypatch.setattr(runtime, "quota", lambda *_: share)
-    assert runtime.cores() == (expected or len(os.sched_getaffinity(0)))
 
 
 def test_threads_follow_the_cores_unless_somebody_has_decided(monkeypatch: pytest.MonkeyPatch) -> None:
