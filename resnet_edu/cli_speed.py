@@ -1,6 +1,7 @@
 """The commands rehearse and bench: how long the lessons take on this machine, and how fast it trains."""
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
@@ -22,6 +23,8 @@ def add_to(app: typer.Typer, examples: Callable[..., str]) -> None:
     """Register the two commands."""
     runs = "rehearse", "rehearse 1 6 --cells 5", "rehearse --recorded docs/rehearsal.json --cells 10"
     app.command(epilog=examples(*runs, "rehearse --edition learner --json"))(rehearse)
+    grown = "bench growth --folder ~/.cache/resnet-edu/cifar10-jpeg"
+    app.command(epilog=examples("bench", "bench training --repeats 9", "bench --quick --json", grown))(bench)
 
 
 def rehearse(
@@ -95,3 +98,38 @@ def conditions(runs: Sequence["Rehearsal"]) -> str:
         f"Measured on {machine['cpu']}, {machine['cores']} cores, device {machine['device']}, profile "
         f"{runtime.profile().name}; float32 matrix products at {min(rates):.0f} to {max(rates):.0f} GFLOP/s meanwhile."
     )
+
+
+def bench(
+    parts: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="PART",
+            help="limits, training, verdict, prediction, imports, lessons, growth; default all but growth.",
+        ),
+    ] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Measurements of each number; sides take turns.")] = 5,
+    quick: Annotated[bool, typer.Option("--quick", help="Shorter slices: about a minute.")] = False,
+    folder: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="For growth: train|test/CLASS/FILE, to measure loading.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure this machine: its limits, training beside PyTorch's tutorial loop, prediction, import, lessons."""
+    os.environ["RESNET_EDU_QUIET"] = "1"  # no bars of the runs themselves, in the processes of the bench either
+    from .bench.parts import measure
+    from .bench.screen import screen
+
+    errors = Console(stderr=True)
+    with errors.status("") as status:
+        record = measure(
+            parts or (),
+            rounds=repeats,
+            quick=quick,
+            folder=folder.expanduser() if folder else None,
+            say=lambda text: status.update(text),
+        )
+    if as_json:
+        print(json.dumps(record, indent=1))
+    else:
+        Console().print(screen(record))

@@ -13,7 +13,6 @@ from typing import Any, Self
 
 import nbformat
 import psutil
-import torch
 from ipykernel.kernelspec import RESOURCES, get_kernel_dict
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from nbclient import NotebookClient
@@ -21,6 +20,7 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from nbformat import NotebookNode
 
 from . import runtime
+from .bench.limits import matrix_product_rate
 from .course import Lesson, write_atomically
 from .lab import lab_environment
 from .page import to_html
@@ -200,18 +200,3 @@ def kernel_environment(scratch: Path, environment: Mapping[str, str] = os.enviro
     }
     changed.pop("MPLBACKEND", None)  # the kernel draws inline
     return changed
-
-
-def matrix_product_rate(*, side: int = 1024, repeats: int = 7) -> float:
-    """Float32 matrix products in 10⁹ operations a second, the median of `repeats`, on the CPU.
-
-    Minutes depend on how busy the machine is; quoted beside them this says how busy it was.
-    """
-    left, right = torch.rand(side, side), torch.rand(side, side)
-    torch.mm(left, right)  # warm up
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        torch.mm(left, right)
-        times.append(time.perf_counter() - start)
-    return 2 * side**3 / sorted(times)[repeats // 2] / 1e9

@@ -1,0 +1,154 @@
+"""What the bench found, on one screen: tables, and one sentence of advice."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from .measured import Measured, digits
+
+LOW = 0.85  # two threads that bring less than this share of twice the rate are not worth having
+
+
+def screen(record: Mapping[str, Any]) -> Group:
+    """The whole record, at most 40 lines of 100 columns. Each number is a median, with lowest and highest."""
+    machine, settings = record["machine"], record["settings"]
+    head = (
+        f"{machine['cpu']}, {machine['cores']} cores, {machine['threads']} threads, {machine['memory_gb']} GB; "
+        f"torch {machine['torch']}, {machine['device']}, {machine['precision']}\n"
+        f"median (lowest–highest) of {settings['repeats']}{', short slices' if settings['quick'] else ''}"
+    )
+    shown: list[RenderableType] = [Text(head)]
+    if "limits" in record:
+        shown.append(Text(limits_line(record["limits"])))
+    if "training" in record:
+        shown.append(training_table(record["training"]))
+    lines = [line(record[name]) for name, line in LINES.items() if name in record]
+    shown += [Text("\n".join(lines))] if lines else []
+    if "lessons" in record:
+        shown.append(lessons_table(record["lessons"]))
+    if "growth" in record:
+        shown.append(growth_table(record["growth"]))
+    if "training" in record:
+        shown.append(Text(advice(record), style="bold"))
+    return Group(*shown)
+
+
+def shown(values: Mapping[str, Any]) -> str:
+    """Median and range of a recorded number."""
+    return str(Measured.from_dict(values))
+
+
+def limits_line(limits: Mapping[str, Any]) -> str:
+    """This machine's limits."""
+    return (
+        f"limits      float32 {shown(limits['float32'])} GFLOP/s, bfloat16 {shown(limits['bfloat16'])}, "
+        f"copy {shown(limits['copy'])} GB/s"
+    )
+
+
+def training_table(entries: list[dict[str, Any]]) -> Table:
+    """One row a workload."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    table.add_column("training", no_wrap=True)
+    for title in (
+        "plain loop\nimages/s",
+        "fit\nimages/s",
+        "fit / plain\n",
+        "of matrix\nrate, %",
+        "peak, GB\nplain  fit",
+    ):
+        table.add_column(title, justify="right", no_wrap=True)
+    for each in entries:
+        numbers = (shown(each[name]) for name in ("plain", "fit", "ratio", "share"))
+        table.add_row(
+            f"{each['title']}, batch {each['batch']}",
+            *numbers,
+            f"{each['plain_peak_gb']:.2f}  {each['fit_peak_gb']:.2f}",
+        )
+    return table
+
+
+def verdict_line(verdict: Mapping[str, Any]) -> str:
+    """Lesson 06's experiment."""
+    return f"verdict     plain-56 worse than plain-20, {verdict['epochs']} epochs: {shown(verdict['seconds'])} s"
+
+
+def prediction_line(prediction: Mapping[str, Any]) -> str:
+    """Pictures a second."""
+    return (
+        f"prediction  {shown(prediction['predict'])} pictures/s, one by one {shown(prediction['one_by_one'])}: "
+        f"{shown(prediction['ratio'])} times as fast"
+    )
+
+
+def imports_line(imports: Mapping[str, Any]) -> str:
+    """Seconds of importing."""
+    return f"import      {shown(imports['resnet_edu'])} s on top of torch and torchvision's {shown(imports['torch'])} s"
+
+
+LINES = {"verdict": verdict_line, "prediction": prediction_line, "imports": imports_line}
+
+
+def lessons_table(lessons: Mapping[str, Any]) -> Table:
+    """Minutes by lesson: two rows, so that fourteen lessons fit."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    table.add_column("minutes", no_wrap=True)
+    for each in lessons["lessons"]:
+        table.add_column(each["lesson"][:2], justify="right", no_wrap=True)
+    table.add_column("all", justify="right", no_wrap=True)
+    for profile in ("quick", "full"):
+        values = [*(each[profile] for each in lessons["lessons"]), lessons["total"][profile]]
+        table.add_row(f"{profile}, estimated", *(f"{value:.1f}" if value < 10 else f"{value:.0f}" for value in values))
+    return table
+
+
+def growth_table(growth: Mapping[str, Any]) -> Table:
+    """One row a curve: its ends, its exponent and how straight it is."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    for title in ("growth", "from", "to", "cost", "exponent", "R² of a line"):
+        table.add_column(title, justify="left" if title == "growth" else "right", no_wrap=True)
+    curves = dict(growth["curves"]) | ({"loading": growth["loading"]} if growth["loading"] else {})
+    for name, each in curves.items():
+        ends = [digits(each["values"][index]["median"]) for index in (0, -1)]
+        table.add_row(
+            name,
+            f"{each['at'][0]:,} {each['x']}",
+            f"{each['at'][-1]:,}",
+            f"{' → '.join(ends)} {each['y']}",
+            f"{each['exponent']:.2f}",
+            f"{each['r2']:.4f}",
+        )
+    return table
+
+
+def advice(record: Mapping[str, Any]) -> str:
+    """One sentence on threads, precision and memory, from what was measured."""
+    machine, limits, training = record["machine"], record["limits"], record["training"]
+    threads, cores = machine["threads"], machine["cores"]
+    gain = limits["float32"]["median"] / limits["one_thread"]["median"]
+    if threads < cores:
+        first = f"torch uses {threads} of {cores} cores: unset OMP_NUM_THREADS"
+    elif threads > 1 and gain < LOW * threads:
+        first = (
+            f"{threads} threads are only {gain:.1f} times as fast as one: something else uses the cores, or they share"
+        )
+    else:
+        first = f"leave the threads at {threads} ({gain:.1f} times as fast as one)"
+    faster = limits["bfloat16"]["median"] / limits["float32"]["median"]
+    if machine["precision"] == "bfloat16":
+        second = f"precision auto takes bfloat16, whose products run {faster:.1f} times as fast as float32's"
+    elif faster > 1:
+        second = f"try precision bfloat16, whose products run {faster:.1f} times as fast as float32's here"
+    else:
+        second = f"precision auto takes float32, since bfloat16 has {faster:.2f} times its rate here"
+    peak = max(each["fit_peak_gb"] for each in training)
+    third = (
+        f"with {peak:.1f} GB for the largest of these runs, memory holds {int(machine['memory_gb'] / peak)} at a time"
+    )
+    slower = [each["title"] for each in training if each["ratio"]["median"] < 1]
+    more = f" (and tell us: fit is slower than the plain loop for {', '.join(slower)})" if slower else ""
+    return f"Advice: {first}; {second}; {third}{more}."
