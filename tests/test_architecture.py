@@ -21,11 +21,12 @@ FLOORS = {
     "predict": 3, "run": 3, "trained": 3, "study": 3, "plots": 3,
     "widgets": 4, "checks": 4,
     "cli": 5, "cli_runs": 5, "cli_speed": 5, "lab": 5, "doctor": 5, "requirements": 5, "rehearse": 5, "page": 5,
-    "bench": 5, "patient": 5, "tables": 5, "cli_course": 5, "export": 5, "slides": 5, "reveal": 5, "downloads": 5, "bundle": 5,
+    "bench": 5, "patient": 5, "tables": 5,
+    "cli_course": 5, "export": 5, "slides": 5, "reveal": 5, "downloads": 5, "bundle": 5,
     "__main__": 5,
 }  # fmt: skip
 LAZY = ("captum", "matplotlib", "ipywidgets", "pandas")
-MAY_PRINT = {"cli", "cli_course", "cli_runs", "cli_speed", "lab", "doctor", "rehearse", "__main__"}  # the commands: floor 5
+MAY_PRINT = {"cli", "cli_course", "cli_runs", "cli_speed", "lab", "doctor", "rehearse", "__main__"}  # floor 5
 
 
 def room(path: Path) -> str:
