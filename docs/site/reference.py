@@ -1,0 +1,93 @@
+"""The reference: one page per room of the package, from its docstrings, and one of the commands, from their help."""
+
+import inspect
+from types import ModuleType
+
+import typer
+
+import resnet_edu as edu
+from resnet_edu import checks, cli, data, errors, facts, models, plots, probe, runtime, study, widgets
+from resnet_edu.sources import Source
+
+#: The rooms in the order in which a reader meets them, each with its page.
+ROOMS: dict[str, ModuleType] = {
+    "edu": edu, "data": data, "models": models, "probe": probe, "plots": plots, "widgets": widgets, "checks": checks,
+    "study": study, "facts": facts, "runtime": runtime, "errors": errors,
+}  # fmt: skip
+
+
+def public(room: ModuleType) -> list[str]:
+    """The public names of a room: its `__all__`, without the rooms in it, or what it defines itself."""
+    if hasattr(room, "__all__"):
+        return [name for name in room.__all__ if not inspect.ismodule(getattr(room, name))]
+    if room is facts:
+        return [name for name, value in vars(room).items() if name.isupper() and not isinstance(value, Source)]
+    own = [name for name, value in vars(room).items() if getattr(value, "__module__", "") == room.__name__]
+    return [name for name in own if not name.startswith("_")]
+
+
+def pages() -> dict[str, str]:
+    """The pages by name, as Markdown."""
+    named = {name: page(name, room) for name, room in ROOMS.items()}
+    return {"index": index(), **named, "commands": commands()}
+
+
+def index() -> str:
+    """The list of rooms."""
+    rows = [f"| [`{title(name)}`]({name}.md) | {purpose(room)} |" for name, room in ROOMS.items()]
+    return "\n".join(
+        [
+            "# Reference",
+            "",
+            "The package as the lessons import it: `import resnet_edu as edu`. Every public name, with its docstring",
+            "and the way to its source. The [commands](commands.md) are on a page of their own.",
+            "",
+            "| room | what it is for |",
+            "|---|---|",
+            *rows,
+            "",
+            "```{toctree}",
+            ":hidden:",
+            *ROOMS,
+            "commands",
+            "```",
+            "",
+        ]
+    )
+
+
+def title(name: str) -> str:
+    """How a lesson calls the room."""
+    return "edu" if name == "edu" else f"edu.{name}"
+
+
+def purpose(room: ModuleType) -> str:
+    """The first sentence of a room's docstring, in one line."""
+    return " ".join((inspect.getdoc(room) or "").partition("\n\n")[0].split())
+
+
+def page(name: str, room: ModuleType) -> str:
+    """One room: what it is for, then every public name."""
+    lines = [f".. automodule:: {room.__name__}", f"   :members: {', '.join(public(room))}"]
+    if room is facts:  # tables that are longer than a line: the page of results shows them
+        lines = [f".. automodule:: {room.__name__}", ""]
+        for one in public(room):
+            lines += [f".. autodata:: {room.__name__}.{one}", "   :no-value:", ""]
+    return "\n".join([f"# `{title(name)}`", "", "```{eval-rst}", *lines, "```", ""])
+
+
+def commands() -> str:
+    """What `--help` says of each command."""
+    root = typer.main.get_command(cli.app)
+    parts = [
+        "# Commands",
+        "",
+        "This is what `--help` says of each. `resnet-edu` without a command lists them.",
+        "",
+    ]
+    for name in sorted(root.commands):  # type: ignore[attr-defined]
+        command = root.commands[name]  # type: ignore[attr-defined]
+        with command.make_context(f"resnet-edu {name}", [], resilient_parsing=True) as context:
+            context.max_content_width = 100
+            parts += [f"## resnet-edu {name}", "", "```text", command.get_help(context).strip(), "```", ""]
+    return "\n".join(parts)
