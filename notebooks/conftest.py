@@ -5,9 +5,12 @@
   the set-up cell. `RESNET_EDU_ALL=1` runs all of it.
 * Cells tagged `gpu` are skipped without a GPU.
 * A notebook that takes longer than its budget fails: `RESNET_EDU_BUDGET` in seconds, 240 by default.
+* A cell that tries to reach beyond this machine fails, also through a process that it starts, and so does one in
+  which our own code gives a warning: strict/sitecustomize.py watches in every kernel. The last line counts the attempts.
 """
 
 import functools
+import json
 import os
 import tempfile
 from collections.abc import Generator
@@ -18,10 +21,12 @@ from nbval.plugin import IPyNbCell
 
 STAND_ALONE = {"setup", "exercise", "check"}
 CLOSED_PORT = "http://127.0.0.1:9"  # a proxy that nobody serves: whatever would be downloaded fails at once
+ATTEMPTS = "attempts.jsonl"  # in the scratch folder; see strict/sitecustomize.py
 
 failed = pytest.StashKey[str]()  # on a notebook: why its remaining cells are skipped
 seconds = pytest.StashKey[float]()  # on a notebook: time spent so far
 scratch = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
+told = pytest.StashKey[int]()  # on the session's configuration: how many attempts have been charged to a cell
 
 
 def tags(item: IPyNbCell) -> set[str]:
@@ -47,7 +52,9 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["RESNET_EDU_PROGRESS"] = str(folder / "progress.json")
     os.environ["TORCH_HOME"] = str(folder / "torch")  # this machine's cached weights must not matter
     os.environ.update(http_proxy=CLOSED_PORT, https_proxy=CLOSED_PORT, no_proxy="127.0.0.1,localhost", CI="true")
-    os.environ["PYTHONPATH"] = str(Path(__file__).resolve().parent.parent)  # this clone's package
+    here = Path(__file__).resolve().parent
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(here / "strict"), str(here.parent)])  # the guard; our package
+    os.environ["RESNET_EDU_ATTEMPTS"] = str(folder / ATTEMPTS)
     os.environ.pop("MPLBACKEND", None)
 
 
@@ -55,6 +62,33 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Remove the progress file."""
     if folder := config.stash.get(scratch, None):
         folder.cleanup()
+
+
+def watched(config: pytest.Config) -> tuple[int, list[str]]:
+    """How many processes were watched so far, and each attempt of theirs to reach beyond this machine."""
+    file = Path(config.stash[scratch].name) / ATTEMPTS
+    lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.exists() else []
+    attempts = [f"{each['event']} to {each['target']} ({each['line']})" for each in lines if each["event"] != "start"]
+    return len(lines) - len(attempts), attempts
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail if a process tried after its cell had ended, or if nobody was watched."""
+    if scratch not in session.config.stash:
+        return
+    processes, attempts = watched(session.config)
+    ran = any(isinstance(item, IPyNbCell) for item in session.items) and not session.config.option.collectonly
+    if session.exitstatus == pytest.ExitCode.OK and (attempts or (ran and not processes)):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say how often something tried to reach beyond this machine."""
+    if scratch in config.stash:
+        processes, attempts = watched(config)
+        terminalreporter.write_line(f"network: {len(attempts)} attempts from {processes} processes watched")
+        for attempt in attempts:
+            terminalreporter.write_line(f"  {attempt}")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -97,6 +131,12 @@ def pytest_runtest_makereport(
             f"{item.path.name} has taken {notebook[seconds]:.0f} s at {item.name}; its budget is {budget:.0f} s. "
             "Make its runs smaller, or allow a slower machine more with RESNET_EDU_BUDGET."
         )
+    if call.when == "call":
+        attempts = watched(item.config)[1]
+        new, item.config.stash[told] = attempts[item.config.stash.get(told, 0) :], len(attempts)
+        if new and report.passed:
+            report.outcome = "failed"
+            report.longrepr = f"{item.name} tried to reach beyond this machine: {'; '.join(new)}"
     if report.failed or (report.outcome == "skipped" and hasattr(report, "wasxfail")):
         notebook.setdefault(failed, f"{item.path.name} stopped at {item.name}")
     return report

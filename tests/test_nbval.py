@@ -29,6 +29,7 @@ def notebook(path: Path, cells: dict[str, str]) -> None:
 def run(folder: Path, *, cell_timeout: int, **env: str) -> str:
     """The report of the command of `make test`, one line per cell."""
     shutil.copy(ROOT / "notebooks" / "conftest.py", folder)
+    shutil.copytree(ROOT / "notebooks" / "strict", folder / "strict")
     options = ["-c", str(ROOT / "pyproject.toml"), "--rootdir", str(folder), "-p", "no:cacheprovider", "-v"]
     nbval = ["--nbval-lax", "--nbval-current-env", f"--nbval-cell-timeout={cell_timeout}", "--color=no"]
     done = subprocess.run(
@@ -40,16 +41,39 @@ def run(folder: Path, *, cell_timeout: int, **env: str) -> str:
     return done.stdout
 
 
-OFFLINE = """
+CALL_OUT = """
+import socket
+
+try:
+    socket.create_connection(("192.0.2.1", 80), timeout=1)  # belongs to nobody (RFC 5737)
+except OSError as error:
+    assert "refused" in str(error), error
+"""
+LET_CALL_OUT = f"""
+import subprocess
+import sys
+
+subprocess.run([sys.executable, "-c", {CALL_OUT!r}], check=True)
+"""
+DOWNLOAD = """
 from urllib.error import URLError
 from urllib.request import urlopen
 
 try:
     urlopen("https://example.org", timeout=5)
 except URLError as error:
-    assert "refused" in str(error)
-else:
-    raise AssertionError("online")
+    assert "refused" in str(error), error
+"""
+STAY_HERE = """
+import socket
+
+with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname(), timeout=5):
+    pass
+"""
+WARN = """
+import warnings
+
+exec("warnings.warn('of old', stacklevel=1)", {"__name__": "%s", "warnings": warnings})
 """
 LESSONS = {
     "01_learners.ipynb": {
@@ -61,12 +85,17 @@ LESSONS = {
     "solutions/01_surroundings.ipynb": {
         " a": "import matplotlib.pyplot as plt\nassert 'inline' in plt.get_backend()",
         " b": "import os\nassert os.environ['RESNET_EDU_PROGRESS'] != '/mine.json'",
-        " c": OFFLINE,
+        " c": STAY_HERE,
+        " d": WARN % "torch.of_others",
         "gpu": "raise RuntimeError('only with a GPU')",
     },
     "solutions/02_fails.ipynb": {" a": "x = 1", " b": "assert x == 2", " c": "y", " d": "x"},
     "solutions/03_hangs.ipynb": {" a": "import time\ntime.sleep(60)", " b": "1"},
     "solutions/04_raises.ipynb": {"raises-exception": "1 / 0", " b": "1"},
+    "solutions/06_calls_out.ipynb": {" a": "1", " b": CALL_OUT, " c": "1"},
+    "solutions/07_lets_another_call_out.ipynb": {" a": LET_CALL_OUT, " b": "1"},
+    "solutions/08_downloads.ipynb": {" a": DOWNLOAD, " b": "1"},
+    "solutions/09_warns.ipynb": {" a": WARN % "resnet_edu.toy", " b": "1"},
 }
 
 
@@ -99,8 +128,8 @@ def test_of_the_learners_edition_only_setup_exercise_and_check_run(report: str) 
     assert "1 deselected" in report
 
 
-def test_the_worked_edition_runs_offline_with_inline_figures_and_without_gpu_cells(report: str) -> None:
-    assert outcomes(report, "solutions/01_surroundings.ipynb") == ["PASSED"] * 3 + ["SKIPPED"]
+def test_the_worked_edition_runs_with_inline_figures_and_without_gpu_cells(report: str) -> None:
+    assert outcomes(report, "solutions/01_surroundings.ipynb") == ["PASSED"] * 4 + ["SKIPPED"]
     assert "needs a GPU" in report
 
 
@@ -119,6 +148,29 @@ def test_an_error_that_is_meant_stops_nothing(report: str) -> None:
 
 def test_a_tagged_output_is_compared(report: str) -> None:
     assert outcomes(report, "solutions/05_differs.ipynb") == ["FAILED"]
+
+
+def test_a_cell_that_calls_out_fails_however_it_takes_the_answer(report: str) -> None:
+    assert outcomes(report, "solutions/06_calls_out.ipynb") == ["PASSED", "FAILED", "SKIPPED"]
+    assert "Cell 1 tried to reach beyond this machine: socket.getaddrinfo to 192.0.2.1" in report
+    assert 'socket.create_connection(("192.0.2.1", 80), timeout=1)' in report
+
+
+def test_so_does_one_that_lets_another_process_call_out(report: str) -> None:
+    assert outcomes(report, "solutions/07_lets_another_call_out.ipynb") == ["FAILED", "SKIPPED"]
+
+
+def test_a_download_is_an_attempt_though_a_proxy_stands_between(report: str) -> None:
+    assert outcomes(report, "solutions/08_downloads.ipynb") == ["FAILED", "SKIPPED"]
+
+
+def test_attempts_are_counted(report: str) -> None:
+    assert re.search(r"^network: 3 attempts from \d+ processes watched$", report, re.MULTILINE)
+
+
+def test_a_warning_of_our_own_code_fails_and_one_of_others_does_not(report: str) -> None:
+    assert outcomes(report, "solutions/09_warns.ipynb") == ["FAILED", "SKIPPED"]
+    assert "UserWarning: of old" in report
 
 
 def test_the_whole_learners_edition_runs_on_request_and_a_budget_is_kept(tmp_path: Path) -> None:
