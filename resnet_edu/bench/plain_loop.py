@@ -8,6 +8,7 @@ augmentation and optimizer.
 
 import os
 import time
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -47,11 +48,11 @@ class Pictures(Dataset[tuple[Tensor, int]]):
         return self.transform(Image.fromarray(self.images[index])), self.labels[index]
 
 
-def training_transform(split: Split) -> transforms.Compose:
+def training_transform(split: Split, augment: Sequence[str]) -> transforms.Compose:
     """Crops and flips as `fit` makes them (He et al. 2015, section 4.2), a tensor, mean 0 and deviation 1."""
     side = split.images.shape[-1]
-    moved = [transforms.RandomCrop(side, padding=side // 8), transforms.RandomHorizontalFlip()]
-    return transforms.Compose([*moved, *evaluation_transform(split).transforms])
+    moves = {"crop": transforms.RandomCrop(side, padding=side // 8), "flip": transforms.RandomHorizontalFlip()}
+    return transforms.Compose([*(moves[name] for name in augment), *evaluation_transform(split).transforms])
 
 
 def evaluation_transform(split: Split) -> transforms.Compose:
@@ -65,7 +66,7 @@ class PlainLoop:
     def __init__(self, model: nn.Module, data: Data, config: TrainConfig, *, workers: int = WORKERS) -> None:
         self.device = runtime.device()
         self.model = model.to(self.device)
-        self.train_set = Pictures(data.train, training_transform(data.train))
+        self.train_set = Pictures(data.train, training_transform(data.train, config.augment))
         self.test_set = Pictures(data.test, evaluation_transform(data.test))
         self.batch_size, self.workers = config.batch_size, workers
         self.criterion = nn.CrossEntropyLoss()
