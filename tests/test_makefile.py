@@ -131,6 +131,7 @@ def test_test_runs_linters_tests_and_lessons_in_this_order(clone: Path) -> None:
     assert [line.split()[1:3] for line in steps] == [
         ["ruff", "check"],
         ["ruff", "format"],
+        ["codespell_lib", "resnet_edu"],
         ["pyright"],
         ["pytest", "tests"],
         ["pytest", "--nbval-lax"],
@@ -140,10 +141,13 @@ def test_test_runs_linters_tests_and_lessons_in_this_order(clone: Path) -> None:
 def test_help_names_every_target(clone: Path) -> None:
     done = make(clone)
     targets = {line.split()[1] for line in done.stdout.splitlines()}
-    assert targets == {"help", "lab", "test", "test-all", "lint", "notebooks", "study", "clean"}
+    assert targets == {
+        *("help", "lab", "test", "test-all", "test-oldest", "lint", "audit", "notebooks", "site", "study", "clean")
+    }
 
 
 def test_ci_calls_what_readme_calls() -> None:
     commands = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
-    assert [line for line in commands if not line.startswith(("#", "set ", "cd "))] == ["make test"]
+    done = [line for line in commands if not line.startswith(("#", "set ", "cd "))]
+    assert done == ["make test", "mkdir -p build", ".venv/bin/resnet-edu bench --quick --json >build/bench.json"]
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
