@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 import nbformat
 import pytest
-from site_pages import BUILD, ROOT, built, pages
+from browser.site_pages import BUILD, ROOT, built, pages
 
 from resnet_edu import course
 from resnet_edu.study import STUDIES
@@ -86,17 +86,26 @@ def test_a_damaged_glossary_is_named(part: Part, tmp_path: Path, entry: str, tol
         part("glossary").read(file)
 
 
-def test_links_of_docs_lead_within_the_site(part: Part) -> None:
-    at_home = part("build").at_home
-    docs = ROOT / "docs"
-    assert at_home("[six](../notebooks/06_degradation.ipynb#a)", docs) == "[six](../lessons/06_degradation.ipynb#a)"
-    assert at_home("[the house](architecture.md)", docs) == "[the house](architecture.md)"
-    assert at_home("[the code](../resnet_edu/facts.py)", docs) == "the code (`resnet_edu/facts.py`)"
-    assert at_home("[`Makefile`](../Makefile)", docs) == "`Makefile`"
+def test_links_of_docs_lead_within_the_site(part: Part, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build, page = part("build"), tmp_path / "docs" / "page.md"
+    monkeypatch.setattr(build, "ROOT", tmp_path)
+    for name in ("docs/architecture.md", "notebooks/06_degradation.ipynb", "resnet_edu/facts.py", "Makefile"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+
+    def at_home(text: str) -> str:
+        page.write_text(text)
+        return build.at_home(page)
+
+    assert at_home("[six](../notebooks/06_degradation.ipynb#a)") == "[six](../lessons/06_degradation.ipynb#a)"
+    assert at_home("[the house](architecture.md)") == "[the house](architecture.md)"
+    assert at_home("[the code](../resnet_edu/facts.py)") == "the code (`resnet_edu/facts.py`)"
+    assert at_home("[`Makefile`](../Makefile)") == "`Makefile`"
+    assert at_home("[later](security.md)") == "later"  # not written yet
     for other in ("[paper](https://arxiv.org)", "[below](#here)", "![picture](x.png)"):
-        assert at_home(other, docs) == other
-    with pytest.raises(ValueError, match=r"links to nowhere\.md, which does not exist"):
-        at_home("[x](nowhere.md)", docs)
+        assert at_home(other) == other
+    with pytest.raises(ValueError, match=r"^page\.md links to nowhere\.md, which does not exist"):
+        at_home("[x](nowhere.md)")
 
 
 def test_every_page_of_docs_is_written(part: Part) -> None:

@@ -78,8 +78,7 @@ def assemble(source: Path, missing: Sequence[str] = ()) -> None:
         lessons.write(lessons.page(lesson, words), source / "lessons" / lesson.path.name)
     for name in (*TEACH, *BUILD):
         if name not in missing:
-            text = (ROOT / "docs" / name).read_text(encoding="utf-8")
-            (source / "guides" / name).write_text(at_home(text, ROOT / "docs"), encoding="utf-8")
+            (source / "guides" / name).write_text(at_home(ROOT / "docs" / name), encoding="utf-8")
     for name, text in reference.pages().items():
         (source / "api" / f"{name}.md").write_text(text, encoding="utf-8")
     shutil.copy(readme.PICTURE, source / "figures")
@@ -112,7 +111,7 @@ def toctree(caption: str, pages: Sequence[str]) -> str:
     return "\n```{toctree}\n:hidden:\n:caption: " + caption + "\n\n" + "\n".join(pages) + "\n```\n"
 
 
-def at_home(text: str, folder: Path) -> str:
+def at_home(page: Path) -> str:
     """A page of docs/ with its relative links made to lead within the site.
 
     A lesson and a page of docs/ are pages here; any other file of the repository is named, since it is not here.
@@ -123,17 +122,21 @@ def at_home(text: str, folder: Path) -> str:
 
     def lead(match: re.Match[str]) -> str:
         words, target, anchor = match["words"], match["target"], match["anchor"] or ""
-        file = (folder / target).resolve()
+        file = (page.parent / target).resolve()
+        ours = file.parent == page.parent and file.name in {*TEACH, *BUILD}
         if not file.exists():
-            raise ValueError(f"a page of docs/ links to {target}, which does not exist")
+            if ours:  # not written yet; without --draft the build has ended before
+                return words
+            raise ValueError(f"{page.name} links to {target}, which does not exist")
         path = file.relative_to(ROOT)
         if path.suffix == ".ipynb":
             return f"[{words}](../lessons/{path.name}{anchor})"
-        if path.parts[0] == "docs" and path.name in {*TEACH, *BUILD}:
+        if ours:
             return f"[{words}]({path.name}{anchor})"
         return words if str(path) in words else f"{words} (`{path}`)"
 
-    return re.sub(r"(?<!!)\[(?P<words>[^\]]+)\]\((?![a-z]+:|#)(?P<target>[^)#\s]+)(?P<anchor>#[^)\s]*)?\)", lead, text)
+    links = re.compile(r"(?<!!)\[(?P<words>[^\]]+)\]\((?![a-z]+:|#)(?P<target>[^)#\s]+)(?P<anchor>#[^)\s]*)?\)")
+    return links.sub(lead, page.read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

@@ -80,6 +80,8 @@ def watch(
 def activations(model: nn.Module, layers: Iterable[str] | None = None) -> Iterator[dict[str, Tensor]]:
     """Collect what the layers put out during the forward passes inside the `with` statement.
 
+    In use::
+
         with probe.activations(model, ["layer1.0.relu2"]) as seen:
             model(images)
         seen["layer1.0.relu2"]  # (N, C, H, W)

@@ -83,7 +83,7 @@ def loss_surface(
     """The loss on a square around the model's weights, spanned by two filter-normalised random directions.
 
     The model itself is not touched: a copy of it is moved about. All images go through in one pass, and there
-    are `steps`² passes.
+    are `steps²` passes.
 
     Args:
         model: the network, trained or not.
