@@ -4,7 +4,6 @@ What goes wrong is told in one line on stderr, with exit code 2; an interrupt en
 """
 
 import json
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -14,8 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from . import __version__, cli_runs, cli_speed, course, tables
-from .errors import UnknownName
+from . import __version__, cli_course, cli_runs, cli_speed, course, tables
 
 if TYPE_CHECKING:
     from .history import History
@@ -87,39 +85,6 @@ def start(
         print(context.get_help())
 
 
-@app.command(epilog=examples("lab", "lab ~/resnets", "lab --lesson 6 --no-browser"))
-def lab(
-    folder: Annotated[Path | None, typer.Argument(metavar="DIR", help="Your folder; default my-course.")] = None,
-    lesson: Annotated[str | None, typer.Option(help="Open on this lesson: 6, 06_degradation.")] = None,
-    port: Annotated[int, typer.Option(help="First port to try.")] = 8888,
-    browser: Annotated[
-        bool | None, typer.Option("--browser/--no-browser", help="Default: if there is a display.")
-    ] = None,
-) -> None:
-    """Open your copy of the lessons in JupyterLab.
-
-    Lessons are copied to DIR, the worked ones to DIR/solutions. What you have changed is never overwritten.
-    """
-    from .lab import default_folder, has_display, lab_command, prepare, serve
-
-    folder = folder or default_folder(Path.cwd())
-    found = course.find_lesson(lesson) if lesson else course.require_lessons()[0]
-    report = prepare(folder)
-    shown = has_display() if browser is None else browser
-    command = lab_command(folder, lesson=found.name, port=port, browser=shown)
-    counts = {"added": report.added, "updated": report.updated, "kept as you changed them": report.kept}
-    done = ", ".join(f"{len(names)} {what}" for what, names in counts.items() if names)
-    print(f"Your lessons are in {folder}{f' ({done})' if done else ''}.")
-    for name in report.outdated:
-        print(f"{name}: the course has a newer edition; yours is kept. To get it, rename yours and start again.")
-    print(
-        "JupyterLab is starting. Ctrl-C here ends it." + ("" if shown else " Open the http address below in a browser.")
-    )
-    if os.environ.get("SSH_CONNECTION"):
-        print("On your own machine first run: ssh -N -L PORT:127.0.0.1:PORT HOST, with the PORT of that address.")
-    raise typer.Exit(serve(command))
-
-
 @app.command(epilog=examples("doctor", "doctor --json"))
 def doctor(as_json: AsJson = False) -> None:
     """Say whether this machine can run the course, and what mends it. Exit code 1 if it cannot."""
@@ -135,29 +100,19 @@ def doctor(as_json: AsJson = False) -> None:
     raise typer.Exit(1 if failed else 0)
 
 
-@app.command(epilog=examples("fetch cifar10 fashion_mnist", "fetch resnet18 --to /media/stick"))
+@app.command(epilog=examples("fetch cifar10 fashion_mnist", "fetch resnet18 --to /media/stick", "fetch reveal.js"))
 def fetch(
     names: Annotated[list[str], typer.Argument(metavar="NAME...", help="cifar10, fashion_mnist, resnet18, vgg16, …")],
     mirror: Annotated[str | None, typer.Option(metavar="URL", help="Get the files there; a folder will do.")] = None,
     to: Annotated[Path | None, typer.Option(metavar="DIR", help="Put them there and not into the caches.")] = None,
 ) -> None:
     """Download data sets and ImageNet weights, to use them offline. After a cut it goes on where it stopped."""
-    from .data.cache import data_folder
-    from .data.downloaded import SOURCES, fetch_downloaded
-    from .models.imagenet import DETECTOR, fetch_imagenet, imagenet_file, imagenet_names
+    from . import downloads
 
-    known = [*SOURCES, *imagenet_names(), DETECTOR]
-    for name in names:
-        if name not in known:
-            raise UnknownName("download", name, known)
+    downloads.require_known(names)
     to = to.expanduser().absolute() if to else None
     for name in names:
-        if name in SOURCES:
-            place = to or data_folder()
-            new = fetch_downloaded(name, place, mirror=mirror)
-        else:
-            place = imagenet_file(name, to)
-            new = fetch_imagenet(name, to, mirror=mirror)
+        place, new = downloads.fetch(name, to, mirror=mirror)
         print(f"{name}: {'now' if new else 'already'} in {place}", flush=True)
     if to:
         print(f"To use them there, set RESNET_EDU_DATA={to} and TORCH_HOME={to}.")
@@ -197,4 +152,5 @@ def print_run(label: str, seed: int, history: "History | None") -> None:
 
 
 cli_speed.add_to(app, examples)
+cli_course.add_to(app, examples)
 cli_runs.add_to(app, examples)

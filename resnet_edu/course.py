@@ -1,16 +1,14 @@
-"""Where the course's own files are, and how they come into a learner's folder.
+"""Where the course's own files are, and how a file is written whole or not at all.
 
 In a checkout the lessons stand in `notebooks/` and the records in `assets/` beside the package; an installed
-wheel carries the same two folders inside it. A learner never works in either: `copy_lessons` gives them
-copies of their own and never overwrites what they have changed.
+wheel carries the same two folders inside it. A learner never works in either: `copies.py` gives them their own.
 """
 
-import hashlib
 import json
 import os
 import re
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -19,7 +17,6 @@ from .errors import UnknownName
 Edition = Literal["learner", "worked"]
 
 EDITIONS: tuple[Edition, ...] = ("learner", "worked")
-MANIFEST = ".resnet_edu_course.json"
 PACKAGE = Path(__file__).resolve().parent
 
 
@@ -31,18 +28,6 @@ class Lesson:
     name: str  # the file's stem: 06_degradation
     title: str  # the notebook's first heading
     path: Path
-
-
-@dataclass
-class CopyReport:
-    """What `copy_lessons` did, file by file. Paths are relative to the folder."""
-
-    folder: Path
-    added: list[str] = field(default_factory=list)
-    updated: list[str] = field(default_factory=list)  # not touched by the learner, replaced by a newer edition
-    unchanged: list[str] = field(default_factory=list)  # equal to the course's
-    kept: list[str] = field(default_factory=list)  # changed by the learner, left alone
-    outdated: list[str] = field(default_factory=list)  # those of `kept` that the course has a newer edition of
 
 
 def checkout() -> Path | None:
@@ -132,63 +117,6 @@ def how_to_get_lessons() -> str:
     if checkout():
         return "Build them with: make notebooks"
     return "The installation is incomplete: pip install --force-reinstall --no-deps resnet-edu"
-
-
-def copy_lessons(folder: Path) -> CopyReport:
-    """Copy the learner's edition into a folder and the worked edition into its `solutions/`.
-
-    A missing file is added, an older one that the learner has not touched is replaced, one that the learner has
-    changed is left alone and listed. What was copied is known by its SHA-256, kept in a small file in the folder;
-    where that file is lost or damaged every difference counts as the learner's. Each file is written whole or
-    not at all.
-
-    Raises:
-        ValueError: the folder is a file, or the course has no lessons.
-        OSError: the folder cannot be written.
-    """
-    sources = {lesson.path.name: lesson.path for lesson in require_lessons("learner")}
-    sources |= {f"solutions/{lesson.path.name}": lesson.path for lesson in lessons("worked")}
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"{folder} is a file. Name a folder for your lessons; it is made if missing.")
-    copied = read_manifest(folder)
-    report = CopyReport(folder)
-    try:
-        for name, source in sources.items():
-            content, target = source.read_bytes(), folder / name
-            new = sha256(content)
-            old = sha256(target.read_bytes()) if target.exists() else None
-            if old is None:
-                report.added.append(name)
-            elif old == new:
-                report.unchanged.append(name)
-            elif old == copied.get(name):
-                report.updated.append(name)
-            else:
-                report.kept.append(name)
-                if copied.get(name) != new:
-                    report.outdated.append(name)
-                continue  # the manifest keeps the edition that the learner started from
-            if old != new:
-                write_atomically(target, content)
-            copied[name] = new
-    finally:
-        if folder.is_dir() and copied != read_manifest(folder):
-            write_atomically(folder / MANIFEST, json.dumps(copied, indent=1, sort_keys=True).encode() + b"\n")
-    return report
-
-
-def read_manifest(folder: Path) -> dict[str, str]:
-    """SHA-256 by relative path of what was copied; empty where the file is missing or damaged."""
-    try:
-        content = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return {name: str(digest) for name, digest in content.items()} if isinstance(content, dict) else {}
-
-
-def sha256(content: bytes) -> str:
-    """The digest in hexadecimal digits."""
-    return hashlib.sha256(content).hexdigest()
 
 
 def write_atomically(target: Path, content: bytes) -> None:

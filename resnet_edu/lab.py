@@ -13,7 +13,7 @@ import webbrowser
 from collections.abc import Mapping
 from pathlib import Path
 
-from . import course
+from . import copies, course
 
 SETTINGS = Path(__file__).with_name("lab_settings")  # overrides.json: JupyterLab's defaults for this course
 LOOPBACK = "127.0.0.1"
@@ -24,12 +24,12 @@ def default_folder(here: Path) -> Path:
 
     `my-course` stands in the checkout's root, or in `here` where the package is installed from a wheel.
     """
-    if (here / course.MANIFEST).is_file():
+    if (here / copies.MANIFEST).is_file():
         return here
     return (course.checkout() or here) / "my-course"
 
 
-def prepare(folder: Path) -> course.CopyReport:
+def prepare(folder: Path, *, force: bool = False) -> copies.CopyReport:
     """Bring the lessons into a folder. The course's own `notebooks/` is left as it is, for those who edit lessons.
 
     Raises:
@@ -37,8 +37,22 @@ def prepare(folder: Path) -> course.CopyReport:
         OSError: the folder cannot be written.
     """
     if folder.resolve() == course.notebooks().resolve():
-        return course.CopyReport(folder)
-    return course.copy_lessons(folder)
+        return copies.CopyReport(folder)
+    return copies.copy_lessons(folder, force=force)
+
+
+def unreadable_progress(folder: Path, environment: Mapping[str, str] = os.environ) -> Path | None:
+    """The file that keeps the progress of a learner's folder, if it is there and damaged. It is not touched here."""
+    from .checks.progress_table import FILE, parse
+
+    path = Path(environment.get("RESNET_EDU_PROGRESS") or folder / FILE).expanduser()
+    try:
+        parse(path.read_bytes())
+    except OSError:
+        return None
+    except (ValueError, RecursionError):
+        return path
+    return None
 
 
 def has_display(environment: Mapping[str, str] = os.environ, platform: str = sys.platform) -> bool:

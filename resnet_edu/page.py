@@ -51,6 +51,10 @@ def without_scripts(cell: NotebookNode) -> NotebookNode:
 class PageRenderer(IPythonRenderer):
     """Markdown to HTML with formulas as MathML, which browsers draw by themselves."""
 
+    def _html_embed_images(self, html: str) -> str:
+        """As in nbconvert, which parses and so closes every tag at once: `<details>` would hide nothing."""
+        return super()._html_embed_images(html) if "<img" in html else html
+
     def inline_math(self, body: str) -> str:
         """A formula within a line."""
         return formula(body, "inline")

@@ -15,7 +15,7 @@ import nbformat
 import pytest
 from nbformat import v4
 
-from resnet_edu import course, lab
+from resnet_edu import copies, course, lab
 
 ADDRESS = r"http://127\.0\.0\.1:(\d+)(/lab/tree/00_start_here\.ipynb)\?token=(\w{20,})"
 
@@ -164,7 +164,7 @@ def test_from_a_wheel_the_default_is_beside_you(tmp_path: Path, monkeypatch: pyt
 
 def test_the_courses_own_notebooks_are_left_as_they_are(home: Path) -> None:
     report = lab.prepare(home / "notebooks")
-    assert report == course.CopyReport(home / "notebooks")
+    assert report == copies.CopyReport(home / "notebooks")
     assert [path.name for path in (home / "notebooks").iterdir()] == ["00_start_here.ipynb"]
 
 
@@ -194,3 +194,15 @@ def test_the_server_finds_the_package_in_a_checkout(monkeypatch: pytest.MonkeyPa
     assert lab.lab_environment({})["PYTHONPATH"] == str(tmp_path)
     monkeypatch.setattr(course, "checkout", lambda: None)
     assert "PYTHONPATH" not in lab.lab_environment({})
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"[1]", b'{"format": 1, "exercises": {"1.1": 3}}', b"\xff"])
+def test_a_damaged_progress_file_is_found_and_left_alone(tmp_path: Path, damage: bytes) -> None:
+    path = tmp_path / ".resnet_edu_progress.json"
+    assert lab.unreadable_progress(tmp_path, {}) is None
+    path.write_bytes(damage)
+    assert lab.unreadable_progress(tmp_path, {}) == path
+    assert lab.unreadable_progress(tmp_path / "other", {"RESNET_EDU_PROGRESS": str(path)}) == path
+    assert path.read_bytes() == damage
+    path.write_text('{"format": 1, "exercises": {}}')
+    assert lab.unreadable_progress(tmp_path, {}) is None
