@@ -7,7 +7,7 @@ LINTED := resnet_edu tests notebooks docs
 SPELLED := resnet_edu tests notebooks/source docs assets .ci .github *.md Makefile pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-all test-oldest lint audit notebooks site study clean
+.PHONY: help lab test test-all test-oldest lint audit notebooks site wheel study clean
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,11 @@ notebooks: .venv/.test ## build the lessons from notebooks/source; executes thos
 site: .venv/.test ## build the site, build/site: worked lessons, reference, results, guides
 	@$(PY) docs/site/build.py
 
+wheel: .venv/.lab ## build the wheel to hand out, in dist: course, weights and the script that shows slides
+	@.venv/bin/resnet-edu fetch reveal.js
+	@$(PY) -m pip wheel --disable-pip-version-check --quiet --no-deps --wheel-dir dist .
+	@ls dist/resnet_edu-*.whl
+
 study: .venv/.lab ## train the recorded studies again (long) and write assets/runs
 	@.venv/bin/resnet-edu study
 
@@ -60,4 +65,5 @@ clean: ## remove .venv and everything built, but not the notebooks
 
 .venv/.test: pyproject.toml
 	@.ci/install ".[test,dev,docs,workshop]"
+	@.venv/bin/resnet-edu fetch reveal.js || echo "Slides will not be tested in a browser."
 	@touch .venv/.lab $@

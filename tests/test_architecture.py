@@ -25,7 +25,7 @@ FLOORS = {
     "cli_course": 5, "export": 5, "slides": 5, "reveal": 5, "downloads": 5, "bundle": 5,
     "__main__": 5,
 }  # fmt: skip
-LAZY = ("captum", "matplotlib", "ipywidgets", "pandas")
+LAZY = ("captum", "matplotlib", "ipywidgets", "pandas", "torchvision")
 MAY_PRINT = {"bundle", "cli", "cli_course", "cli_runs", "cli_speed", "lab", "doctor", "rehearse", "__main__"}  # floor 5
 
 

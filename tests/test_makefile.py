@@ -128,6 +128,7 @@ def test_test_runs_linters_tests_and_lessons_in_this_order(clone: Path) -> None:
     calls = installed(clone)
     assert make(clone, "test", f"PYTHON={sys.executable}").returncode == 0
     steps = [line for line in calls.read_text().splitlines() if "pip" not in line]
+    assert steps.pop(0) == "resnet-edu fetch reveal.js"
     assert [line.split()[1:3] for line in steps] == [
         ["ruff", "check"],
         ["ruff", "format"],
@@ -138,11 +139,31 @@ def test_test_runs_linters_tests_and_lessons_in_this_order(clone: Path) -> None:
     ]
 
 
+def test_without_reveal_js_the_tests_still_run(clone: Path) -> None:
+    calls = installed(clone)
+    script(clone / ".venv/bin/resnet-edu", "exit 2")
+    done = make(clone, "test", f"PYTHON={sys.executable}")
+    assert done.returncode == 0
+    assert "Slides will not be tested in a browser." in done.stdout
+    assert "-m pytest tests" in calls.read_text()
+
+
+def test_the_wheel_takes_the_script_for_slides_along(clone: Path) -> None:
+    calls = installed(clone)
+    (clone / "dist").mkdir()
+    (clone / "dist" / "resnet_edu-0-py3-none-any.whl").touch()
+    assert make(clone, "wheel", f"PYTHON={sys.executable}").stdout.endswith("dist/resnet_edu-0-py3-none-any.whl\n")
+    fetch, build = calls.read_text().splitlines()[-2:]
+    assert fetch == "resnet-edu fetch reveal.js"
+    assert build.startswith("-m pip wheel")
+
+
 def test_help_names_every_target(clone: Path) -> None:
     done = make(clone)
     targets = {line.split()[1] for line in done.stdout.splitlines()}
     assert targets == {
-        *("help", "lab", "test", "test-all", "test-oldest", "lint", "audit", "notebooks", "site", "study", "clean")
+        *("help", "lab", "test", "test-all", "test-oldest", "lint", "audit", "notebooks", "site", "wheel", "study"),
+        "clean",
     }
 
 

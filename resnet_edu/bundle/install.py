@@ -41,14 +41,11 @@ def check(about: dict) -> None:
     """End with one line if the wheels are for another Python or machine."""
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     if python != about["python"]:
-        fail(
-            f"these packages are for Python {about['python']}, this is {python}. Run: python{about['python']} install.py"
-        )
-    here = f"{platform.system()} {platform.machine()}"
-    if here != f"{about['system']} {about['machine']}":
-        fail(
-            f"these packages are for {about['system']} {about['machine']}, this is {here}. Pack a bundle on such a machine."
-        )
+        wanted = about["python"]
+        fail(f"these packages are for Python {wanted}, this is {python}. Run: python{wanted} install.py")
+    here, there = f"{platform.system()} {platform.machine()}", f"{about['system']} {about['machine']}"
+    if here != there:
+        fail(f"these packages are for {there}, this is {here}. Pack a bundle on a machine like this.")
     if missing := [name for name in about["wheels"] if not (HERE / "wheels" / name).is_file()]:
         fail(f"the folder is not complete, {missing[0]} is missing. Copy it again.")
     if not about["torch"] and not (importlib.util.find_spec("torch") and importlib.util.find_spec("torchvision")):
