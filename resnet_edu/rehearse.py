@@ -81,7 +81,7 @@ def read_rehearsals(file: Path) -> list[Rehearsal]:
     """
     text = file.read_text(encoding="utf-8")
     try:
-        return [Rehearsal.from_dict(values) for values in json.loads(text)]
+        return [Rehearsal.from_dict(values) for values in json.loads(text)[:]]
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(f"{file} is no record of a rehearsal: make one with resnet-edu rehearse --json.") from error
 

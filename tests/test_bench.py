@@ -37,6 +37,7 @@ def test_three_digits_are_enough() -> None:
         "0.123",
     ]
     assert str(Measured("s", (2.0, 1.0, 4.0))) == "2.00 (1.00–4.00)"
+    assert Measured("s", (2.0, 1.9, 2.3)).short() == "2.00 ±15 %"
 
 
 def test_quotients_are_those_of_a_round() -> None:
@@ -172,10 +173,11 @@ def test_everything_fits_on_one_screen() -> None:
     assert max(map(len, lines)) <= 100
     for title in ("LeNet-5", "ResNet-20", "ResNet-56", "ResNet-18 at 64"):
         assert title in text
-    assert "1,234 (1,111–1,358)" in text  # plain loop, images a second
-    assert "36.6 (32.9–40.3)" in text  # share of the limit
+    assert "1,234 ±10 %" in text  # plain loop, images a second
+    assert "3.00 (2.70–3.30)" in text  # times as fast
+    assert " 36.6 %" in text  # share of the limit
     assert "1.25  1.10" in text  # GB
-    assert "9.50 (8.55–10.4) s" in text  # verdict
+    assert "9.50 (8.55–10.5) s" in text  # verdict
     assert " 172" in text  # minutes of all lessons in full
     assert "…" not in text  # nothing was cut
 

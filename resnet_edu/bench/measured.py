@@ -23,6 +23,11 @@ class Measured:
         low, high = min(self.values), max(self.values)
         return f"{digits(self.median)} ({digits(low)}–{digits(high)})"
 
+    def short(self) -> str:
+        """For example `613 ±4 %`: the largest distance from the median."""
+        away = max(abs(value - self.median) for value in self.values)
+        return f"{digits(self.median)} ±{100 * away / abs(self.median):.0f} %"
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, fit for JSON."""
         return {

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -14,32 +13,38 @@ LOW = 0.85  # two threads that bring less than this share of twice the rate are 
 
 
 def screen(record: Mapping[str, Any]) -> Group:
-    """The whole record, at most 40 lines of 100 columns. Each number is a median, with lowest and highest."""
+    """The whole record, at most 40 lines of 100 columns."""
     machine, settings = record["machine"], record["settings"]
-    head = (
-        f"{machine['cpu']}, {machine['cores']} cores, {machine['threads']} threads, {machine['memory_gb']} GB; "
-        f"torch {machine['torch']}, {machine['device']}, {machine['precision']}\n"
-        f"median (lowest–highest) of {settings['repeats']}{', short slices' if settings['quick'] else ''}"
-    )
-    shown: list[RenderableType] = [Text(head)]
+    sections: list[RenderableType] = [
+        Text(f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gb']} GB"),
+        Text(
+            f"torch {machine['torch']} on {machine['device']}, {machine['threads']} threads, {machine['precision']}; "
+            f"median (lowest–highest), ± largest distance, of {settings['repeats']}"
+        ),
+    ]
     if "limits" in record:
-        shown.append(Text(limits_line(record["limits"])))
+        sections += ["", limits_line(record["limits"])]
     if "training" in record:
-        shown.append(training_table(record["training"]))
+        sections += ["", training_table(record["training"])]
     lines = [line(record[name]) for name, line in LINES.items() if name in record]
-    shown += [Text("\n".join(lines))] if lines else []
+    sections += ["", *lines] if lines else []
     if "lessons" in record:
-        shown.append(lessons_table(record["lessons"]))
+        sections += ["", lessons_table(record["lessons"])]
     if "growth" in record:
-        shown.append(growth_table(record["growth"]))
+        sections += ["", growth_table(record["growth"])]
     if "training" in record:
-        shown.append(Text(advice(record), style="bold"))
-    return Group(*shown)
+        sections += ["", Text(advice(record), style="bold")]
+    return Group(*(Text(each) if isinstance(each, str) else each for each in sections))
 
 
 def shown(values: Mapping[str, Any]) -> str:
     """Median and range of a recorded number."""
     return str(Measured.from_dict(values))
+
+
+def short(values: Mapping[str, Any]) -> str:
+    """Median and largest distance from it."""
+    return Measured.from_dict(values).short()
 
 
 def limits_line(limits: Mapping[str, Any]) -> str:
@@ -52,23 +57,27 @@ def limits_line(limits: Mapping[str, Any]) -> str:
 
 def training_table(entries: list[dict[str, Any]]) -> Table:
     """One row a workload."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-    table.add_column("training", no_wrap=True)
-    for title in (
-        "plain loop\nimages/s",
-        "fit\nimages/s",
-        "fit / plain\n",
-        "of matrix\nrate, %",
-        "peak, GB\nplain  fit",
-    ):
-        table.add_column(title, justify="right", no_wrap=True)
+    titles = "plain loop\nimages/s", "fit\nimages/s", "fit / plain\n", "of matrix\nrate", "peak, GB\nplain  fit"
+    table = columns("training\n", "batch\n", *titles)
     for each in entries:
-        numbers = (shown(each[name]) for name in ("plain", "fit", "ratio", "share"))
         table.add_row(
-            f"{each['title']}, batch {each['batch']}",
-            *numbers,
+            each["title"],
+            str(each["batch"]),
+            short(each["plain"]),
+            short(each["fit"]),
+            shown(each["ratio"]),
+            f"{each['share']['median']:.1f} %",
             f"{each['plain_peak_gb']:.2f}  {each['fit_peak_gb']:.2f}",
         )
+    return table
+
+
+def columns(first: str, *titles: str, gap: int = 2) -> Table:
+    """A table without lines; all columns but the first are numbers."""
+    table = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0))
+    table.add_column(first, no_wrap=True)
+    for title in titles:
+        table.add_column(title, justify="right", no_wrap=True)
     return table
 
 
@@ -95,22 +104,16 @@ LINES = {"verdict": verdict_line, "prediction": prediction_line, "imports": impo
 
 def lessons_table(lessons: Mapping[str, Any]) -> Table:
     """Minutes by lesson: two rows, so that fourteen lessons fit."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-    table.add_column("minutes", no_wrap=True)
-    for each in lessons["lessons"]:
-        table.add_column(each["lesson"][:2], justify="right", no_wrap=True)
-    table.add_column("all", justify="right", no_wrap=True)
+    table = columns("minutes, about", *(each["lesson"][:2] for each in lessons["lessons"]), "all", gap=1)
     for profile in ("quick", "full"):
         values = [*(each[profile] for each in lessons["lessons"]), lessons["total"][profile]]
-        table.add_row(f"{profile}, estimated", *(f"{value:.1f}" if value < 10 else f"{value:.0f}" for value in values))
+        table.add_row(profile, *(f"{value:.1f}" if value < 9.95 else f"{value:.0f}" for value in values))
     return table
 
 
 def growth_table(growth: Mapping[str, Any]) -> Table:
     """One row a curve: its ends, its exponent and how straight it is."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-    for title in ("growth", "from", "to", "cost", "exponent", "R² of a line"):
-        table.add_column(title, justify="left" if title == "growth" else "right", no_wrap=True)
+    table = columns("growth", "from", "to", "cost", "exponent", "R² of a line")
     curves = dict(growth["curves"]) | ({"loading": growth["loading"]} if growth["loading"] else {})
     for name, each in curves.items():
         ends = [digits(each["values"][index]["median"]) for index in (0, -1)]
