@@ -3,11 +3,11 @@
 PY := .venv/bin/python
 # Generous, since machines are shared: a cell takes 25 seconds at most on a quiet one, a lesson 60.
 NBVAL := RESNET_EDU_BUDGET=600 $(PY) -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=300 --durations=10
-LINTED := resnet_edu tests notebooks docs
-SPELLED := resnet_edu tests notebooks/source docs assets .ci .github *.md Makefile pyproject.toml
+LINTED := resnet_edu tests notebooks docs deploy
+SPELLED := resnet_edu tests notebooks/source docs assets deploy .ci .github *.md Makefile pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-all test-oldest lint audit notebooks site wheel study clean
+.PHONY: help lab test test-all test-oldest lint audit notebooks site wheel class study clean
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,6 +17,7 @@ lab: .venv/.lab ## open the course in JupyterLab; installs it first if need be
 
 test: .venv/.test lint ## all that CI runs: linters, tests, the lessons
 	@echo "== tests"
+	@test ! -x .ci/proxy || .ci/proxy
 	@$(PY) -m pytest tests --durations=10 --junitxml=build/tests.xml
 	@echo "== lessons: the worked edition whole, the learner's set-up and exercises"
 	@$(NBVAL) notebooks
@@ -49,6 +50,11 @@ wheel: .venv/.lab ## build the wheel to hand out, in dist: course, weights and t
 	@.venv/bin/resnet-edu fetch reveal.js
 	@$(PY) -m pip wheel --disable-pip-version-check --quiet --no-deps --wheel-dir dist .
 	@ls dist/resnet_edu-*.whl
+
+class: .venv/.test ## try a class's JupyterHub on this machine: http://127.0.0.1:8000
+	@.ci/proxy
+	@mkdir -p build/class
+	@cd build/class && PATH="$(CURDIR)/build/proxy/node_modules/.bin:$$PATH" "$(CURDIR)/.venv/bin/jupyterhub" -f "$(CURDIR)/deploy/demo_config.py"
 
 study: .venv/.lab ## train the recorded studies again (long) and write assets/runs
 	@.venv/bin/resnet-edu study
