@@ -95,7 +95,8 @@ def course(tmp_path: Path) -> Path:
 def nbgrader(course: Path, *words: str) -> str:
     """Run the command in the course folder, with nothing of this machine's settings; what it logged."""
     own = {"JUPYTER_CONFIG_DIR": str(course / "none"), "IPYTHONDIR": str(course / "none"), "HOME": str(course)}
-    env = os.environ | own | {"PYTHONPATH": str(build.HERE.parent), "RESNET_EDU_PROFILE": "quick"}
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # nbgrader calls alembic by name
+    env = os.environ | own | {"PATH": path, "PYTHONPATH": str(build.HERE.parent), "RESNET_EDU_PROFILE": "quick"}
     done = subprocess.run(
         [sys.executable, "-m", "nbgrader", *words], cwd=course, env=env, capture_output=True, text=True
     )
