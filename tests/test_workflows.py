@@ -59,10 +59,7 @@ def test_it_may_read_and_nothing_else(file: Path) -> None:
 @every_file
 def test_every_job_ends_and_a_newer_push_ends_it_sooner(file: Path) -> None:
     workflow = read(file)
-    assert {name: job.get("timeout-minutes", 0) for name, job in workflow["jobs"].items()}.items() <= {
-        (name, minutes) for name, job in workflow["jobs"].items() for minutes in [job.get("timeout-minutes")] if minutes
-    }
-    assert all(job["timeout-minutes"] <= 90 for job in workflow["jobs"].values())
+    assert all(0 < job.get("timeout-minutes", 0) <= 90 for job in workflow["jobs"].values())
     assert "github.ref" in workflow["concurrency"]["group"]
 
 
@@ -124,7 +121,7 @@ def test_every_command_is_one_of_readme_or_contributing(file: Path) -> None:
 
 
 def test_the_oldest_pair_is_the_one_that_pyproject_allows() -> None:
-    lowest = {name: bound for name, bound in re.findall(r"(\w+)>=([\d.]+)", " ".join(project()["dependencies"]))}
+    lowest = dict(re.findall(r"(\w+)>=([\d.]+)", " ".join(project()["dependencies"])))
     pins = (ROOT / ".ci" / "oldest.txt").read_text(encoding="utf-8")
     pinned = dict(re.findall(r"^(\w+)==([\d.]+)\.\*$", pins, re.MULTILINE))
     assert pinned == {name: lowest[name] for name in ("torch", "torchvision")}
