@@ -95,8 +95,8 @@ def machine_lines() -> str:
     return (
         f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gb']} GB, {machine['os']}; Python "
         f"{machine['python']}, torch {machine['torch']}, torchvision {machine['torchvision']}, {machine['threads']} "
-        f"threads, on {machine['device']} in {machine['precision']}; {record['date']}, {settings['repeats']} rounds.\n\n"
-        f"{table}\n\n{advice(record)}"
+        f"threads, on {machine['device']} in {machine['precision']}; {record['date']}, {settings['repeats']} rounds."
+        f"\n\n{table}\n\n{advice(record)}"
     )
 
 

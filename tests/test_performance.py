@@ -98,7 +98,7 @@ def test_the_figure_has_a_panel_for_each_curve(
 ) -> None:
     invented = record()
     first = invented["growth"]["curves"]["depth"]
-    invented["growth"]["curves"] = {name: first for name in ("depth", "width", "side", "batch")}
+    invented["growth"]["curves"] = dict.fromkeys(("depth", "width", "side", "batch"), first)
     (tmp_path / "growth.json").write_text(json.dumps(invented))
     monkeypatch.setattr(page, "GROWTH", tmp_path / "growth.json")
     figure = page.growth_figure()

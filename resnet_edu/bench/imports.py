@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from .. import course
-from .measured import Measured, take_turns
+from .measured import Measured
 
 SCRIPT = """
 import json, time
@@ -22,18 +22,8 @@ print(json.dumps([between - start, time.perf_counter() - between]))
 def measure_imports(rounds: int) -> dict[str, Any]:
     """Seconds for torch with torchvision, and for resnet_edu after them: both in the same interpreter, one a round."""
     import_once()  # what lies on the disk is in memory from now on
-    on_top: list[float] = []
-
-    def base() -> float:
-        first, second = import_once()
-        on_top.append(second)
-        return first
-
-    values = take_turns({"torch": base}, rounds)
-    return {
-        "torch": Measured("s", values["torch"]).to_dict(),
-        "resnet_edu": Measured("s", tuple(on_top)).to_dict(),
-    }
+    first, second = zip(*(import_once() for _ in range(rounds)), strict=True)
+    return {"torch": Measured("s", first).to_dict(), "resnet_edu": Measured("s", second).to_dict()}
 
 
 def import_once() -> tuple[float, float]:

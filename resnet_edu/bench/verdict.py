@@ -43,6 +43,7 @@ def timed(setting: Setting, epochs: int) -> tuple[list[float], list[float]]:
     """Seconds of each of the first so many epochs: whole, and of the training in it."""
     whole: list[float] = []
     own: list[float] = []
+    model, images = models.build(setting.model, **setting.options), data.load(**setting.data)
     last = time.perf_counter()
 
     def note(epoch: Epoch, _: nn.Module) -> None:
@@ -54,7 +55,7 @@ def timed(setting: Setting, epochs: int) -> tuple[list[float], list[float]]:
         if len(whole) == epochs:
             raise StopTraining
 
-    fit(models.build(setting.model, **setting.options), data.load(**setting.data), setting.config, callbacks=[note])
+    fit(model, images, setting.config, callbacks=[note])
     return whole, own
 
 
