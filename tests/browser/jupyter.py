@@ -1,0 +1,143 @@
+"""JupyterLab as a learner meets it: started by the course's own command, driven with mouse and keyboard."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import nbformat
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Locator, Page
+
+T = TypeVar("T")
+ROOT = Path(__file__).resolve().parents[2]
+PICTURES = ROOT / "build" / "browser"
+WINDOW = {"width": 1200, "height": 800}
+PATIENCE = 240_000  # milliseconds; machines are shared
+ADDRESS = re.compile(r"(http://127\.0\.0\.1:\d+)/lab/tree/00_start_here\.ipynb\?token=(\w+)")
+NOTEBOOK = ".jp-NotebookPanel:not(.lm-mod-hidden)"
+TROUBLE = '[data-mime-type="application/vnd.jupyter.error"], [data-mime-type="application/vnd.jupyter.stderr"]'
+
+#: All code cells have been run, or the run has stopped at an error: nothing waits any more.
+ALL_DONE = f"""() => {{
+  const prompts = [...document.querySelectorAll('{NOTEBOOK} .jp-CodeCell .jp-InputArea-prompt')];
+  const texts = prompts.map(each => each.textContent.trim());
+  return texts.some(text => /\\d/.test(text)) && !texts.some(text => text.includes('*'));
+}}"""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running JupyterLab."""
+
+    address: str  # http://127.0.0.1:8888
+    token: str
+    folder: Path  # the learner's
+
+
+@contextmanager
+def serving(home: Path) -> Iterator[Server]:
+    """What `make lab` starts, on a learner's folder in `home` and with settings of its own."""
+    folder, log = home / "my-course", home / "lab.log"
+    command = [sys.executable, "-m", "resnet_edu", "lab", str(folder), "--no-browser", "--port", "0"]
+    with (
+        log.open("w") as out,
+        subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=environment(home), cwd=home) as server,
+    ):
+        try:
+            found = until(lambda: ADDRESS.search(log.read_text()) or server.poll() is not None, "an address")
+            assert isinstance(found, re.Match), log.read_text()
+            yield Server(found[1], found[2], folder)
+        finally:
+            server.terminate()  # it ends its kernels first
+            try:
+                server.wait(timeout=60)
+            except subprocess.TimeoutExpired:
+                server.kill()
+
+
+def environment(home: Path) -> dict[str, str]:
+    """A learner's environment: nothing of this test run, no weights but the bundled ones, no settings of this user."""
+    mine = ("RESNET_EDU_", "JUPYTER", "IPYTHON", "MPLBACKEND", "CI", "SSH_CONNECTION", "PYTEST")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(mine)}
+    places = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR", "TORCH_HOME")
+    return kept | {name: str(home / name.lower()) for name in places} | {"PYTHONPATH": str(ROOT)}
+
+
+def until(asked: Callable[[], T], what: str, *, seconds: float = PATIENCE / 1000) -> T:
+    """The first true answer.
+
+    Raises:
+        TimeoutError: none came in time.
+    """
+    deadline = time.monotonic() + seconds
+    while not (answer := asked()):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"no {what} after {seconds:.0f} seconds")
+        time.sleep(0.05)
+    return answer
+
+
+@dataclass
+class Notebook:
+    """A notebook, open in a page of its own; what goes wrong there is noted."""
+
+    page: "Page"
+    path: Path
+    complaints: list[str] = field(default_factory=list)
+
+    def cell(self, index: int) -> "Locator":
+        """A cell by its place in the notebook."""
+        return self.page.locator(f"{NOTEBOOK} .jp-Notebook-cell").nth(index)
+
+    def ready(self) -> None:
+        """Wait for the kernel."""
+        indicator = self.page.locator(f"{NOTEBOOK} .jp-Notebook-ExecutionIndicator[data-status='idle']")
+        indicator.wait_for(timeout=PATIENCE)
+
+    def run_all(self) -> None:
+        """Run > Run All Cells, and wait."""
+        self.page.locator(".lm-MenuBar-itemLabel", has_text=re.compile("^Run$")).click()
+        self.page.locator(".lm-Menu-itemLabel", has_text=re.compile("^Run All Cells$")).click()
+        self.page.wait_for_function(ALL_DONE, timeout=PATIENCE)
+        self.ready()
+
+    def saved(self) -> nbformat.NotebookNode:
+        """Ctrl+S, and what is in the file then."""
+        before = self.path.stat().st_mtime_ns
+        self.page.keyboard.press("Control+s")
+        until(lambda: self.path.stat().st_mtime_ns != before, "file")
+        return nbformat.read(self.path, as_version=4)
+
+    def picture(self, name: str) -> None:
+        """Keep what is on the screen as build/browser/NAME.png."""
+        PICTURES.mkdir(parents=True, exist_ok=True)
+        self.page.screenshot(path=PICTURES / f"{name}.png")
+
+
+@contextmanager
+def opened(browser: "Browser", server: Server, name: str) -> Iterator[Notebook]:
+    """A notebook of the learner's folder in a new window; its kernel is shut down at the end."""
+    with browser.new_context(viewport=WINDOW, device_scale_factor=1) as context:
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE)
+        notebook = Notebook(page, server.folder / name)
+        say = notebook.complaints.append
+        page.on("console", lambda message: say(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: say(str(error)))
+        page.on("response", lambda answer: say(f"{answer.status} {answer.url}") if answer.status >= 400 else None)
+        page.goto(f"{server.address}/lab/tree/{name}?reset&token={server.token}")
+        notebook.ready()
+        try:
+            yield notebook
+        finally:
+            known = {"headers": {"Authorization": f"token {server.token}"}}
+            for kernel in context.request.get(f"{server.address}/api/kernels", **known).json():
+                context.request.delete(f"{server.address}/api/kernels/{kernel['id']}", **known)
