@@ -4,7 +4,7 @@ PY := .venv/bin/python
 # Generous, since machines are shared: a cell takes 25 seconds at most on a quiet one, a lesson 60.
 NBVAL := RESNET_EDU_BUDGET=600 $(PY) -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=300 --durations=10
 LINTED := resnet_edu tests notebooks docs deploy
-SPELLED := resnet_edu tests notebooks/source docs assets deploy .ci .github *.md Makefile pyproject.toml
+SPELLED := resnet_edu tests notebooks/source docs assets/weights .ci .github $(wildcard deploy) $(wildcard *.md) Makefile pyproject.toml
 
 .DEFAULT_GOAL := help
 .PHONY: help lab test test-all test-oldest lint audit notebooks site wheel class study clean
