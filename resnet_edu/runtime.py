@@ -7,11 +7,11 @@ import random
 import sys
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import version
 from typing import Literal, TypeVar
 
 import numpy as np
 import torch
-import torchvision
 
 from .errors import UnknownName
 from .fastest import FastPath, fast_path
@@ -166,7 +166,7 @@ def machine() -> dict[str, str | int | float]:
         "os": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "torchvision": torchvision.__version__,
+        "torchvision": version("torchvision"),  # its import takes a second
         "device": str(device()),
     }
 
@@ -204,6 +204,6 @@ def setup(*, seed: int = 0) -> Setup:
     seed_everything(seed)
     use_own_cores()
     keep_freed_memory()
-    versions = f"Python {platform.python_version()}, torch {torch.__version__}, torchvision {torchvision.__version__}"
+    versions = f"Python {platform.python_version()}, torch {torch.__version__}, torchvision {version('torchvision')}"
     here = device()
     return Setup(str(here), str(precision(here)).removeprefix("torch."), seed, profile().name, versions)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from resnet_edu import plots, probe
 from resnet_edu.models import Pretrained
-from resnet_edu.models.pretrained import photo_transforms
+from resnet_edu.models.pretrained import PhotoTransforms
 
 
 class Quarters(nn.Module):
@@ -26,7 +26,7 @@ class Quarters(nn.Module):
 
 @pytest.fixture
 def network() -> Pretrained:
-    transforms = photo_transforms(16, [0.0] * 3, [1.0] * 3)
+    transforms = PhotoTransforms(16, (0.0,) * 3, (1.0,) * 3)
     return Pretrained(Quarters(), ("red", "green", "blue"), transforms, "a test")
 
 

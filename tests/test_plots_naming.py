@@ -8,7 +8,7 @@ from PIL import Image
 
 from resnet_edu import models, plots
 from resnet_edu.models import Pretrained
-from resnet_edu.models.pretrained import photo_transforms
+from resnet_edu.models.pretrained import PhotoTransforms
 from resnet_edu.plots.style import BLUE, GREY
 
 
@@ -16,7 +16,7 @@ from resnet_edu.plots.style import BLUE, GREY
 def network() -> Pretrained:
     torch.manual_seed(0)
     model = models.build("resnet18", num_classes=3).eval()
-    return Pretrained(model, ("a", "b", "c"), photo_transforms(32, [0.5] * 3, [0.2] * 3), "a test")
+    return Pretrained(model, ("a", "b", "c"), PhotoTransforms(32, (0.5,) * 3, (0.2,) * 3), "a test")
 
 
 PICTURES = {"one": Image.new("RGB", (40, 30), "red"), "two": Image.effect_noise((50, 50), 90).convert("RGB")}
@@ -74,7 +74,7 @@ def test_nets_of_every_kind_and_grey_photos(name: str) -> None:
     model = models.build(name, num_classes=4, in_channels=channels).eval()
 
     def transforms(picture: Image.Image) -> torch.Tensor:
-        return photo_transforms(32, [0.5] * 3, [0.2] * 3)(picture)[:channels]
+        return PhotoTransforms(32, (0.5,) * 3, (0.2,) * 3)(picture)[:channels]
 
     network = Pretrained(model, ("a", "b", "c", "d"), transforms, "a test")
     figure = plots.named_photos(network, PICTURES, top=4)

@@ -5,16 +5,21 @@ import random
 import time
 from pathlib import Path
 
+import numpy as np
 import platformdirs
 import pytest
 import torch
+from hypothesis import given, settings, strategies as st
+from PIL import Image
 from safetensors.torch import save_file
+from torchvision.transforms import v2
 
 from resnet_edu import course, data, models, predict
 from resnet_edu.data.pictures import read_photo
 from resnet_edu.errors import DatasetUnavailable, UnknownName, WrongCheckpoint
 from resnet_edu.models import pretrained
 from resnet_edu.models.imagenet import imagenet_file, imagenet_weights
+from resnet_edu.models.pretrained import PhotoTransforms
 
 BUNDLED = course.assets() / "weights" / "resnet18_cifar10.safetensors"
 
@@ -34,6 +39,30 @@ def other_assets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     card = {"classes": ["a", "b"], "size": 64, "mean": [0.5] * 3, "std": [0.2] * 3, "summary": "two classes"}
     (tmp_path / "weights" / "resnet18_cifar10.json").write_text(json.dumps(card))
     return tmp_path / "weights" / "resnet18_cifar10.safetensors"
+
+
+@settings(max_examples=30)
+@given(
+    width=st.integers(8, 200), height=st.integers(8, 200), size=st.sampled_from([8, 33, 64]), seed=st.integers(0, 99)
+)
+def test_photos_are_transformed_as_by_torchvision(width: int, height: int, size: int, seed: int) -> None:
+    mean, std = (0.49, 0.48, 0.44), (0.24, 0.25, 0.26)
+    theirs = v2.Compose(
+        [
+            v2.ToImage(),
+            v2.Resize(size, antialias=True),
+            v2.CenterCrop(size),
+            v2.ToDtype(torch.float32, scale=True),
+            v2.Normalize(list(mean), list(std)),
+            v2.ToPureTensor(),
+        ]
+    )
+    pixels = np.random.default_rng(seed).integers(0, 256, (3, height, width, 3), dtype=np.uint8)
+    pictures = [Image.fromarray(each) for each in pixels]
+    ours = PhotoTransforms(size, mean, std)
+    expected = torch.stack([theirs(picture) for picture in pictures])
+    assert torch.equal(ours.together(pictures), expected)
+    assert torch.equal(ours(pictures[0]), expected[0])
 
 
 def test_the_bundled_network_names_the_cat(empty_cache: Path) -> None:

@@ -30,7 +30,7 @@ def test_machine_agrees_with_the_libraries_and_fits_json() -> None:
     assert json.loads(json.dumps(machine)) == machine
     assert machine["memory_gb"] == round(psutil.virtual_memory().total / 1e9, 1)
     assert machine["torch"] == torch.__version__
-    assert machine["torchvision"] == torchvision.__version__
+    assert machine["torchvision"] == torchvision.__version__.partition("+")[0]
     assert machine["python"] == platform.python_version()
     assert 1 <= int(machine["cores"]) <= (psutil.cpu_count() or 1)
     assert machine["device"] == str(runtime.device())

@@ -11,7 +11,7 @@ from PIL import Image
 
 from resnet_edu import models, plots, widgets
 from resnet_edu.models import Pretrained
-from resnet_edu.models.pretrained import photo_transforms
+from resnet_edu.models.pretrained import PhotoTransforms
 from resnet_edu.widgets.upload import uploaded
 
 State = tuple[tuple[int, int], str, int]
@@ -32,7 +32,7 @@ def upload_of(name: str, content: bytes) -> tuple[dict[str, Any], ...]:
 @pytest.fixture
 def network() -> Pretrained:
     model = models.build("resnet18", num_classes=3).eval()
-    return Pretrained(model, ("a", "b", "c"), photo_transforms(32, [0.5] * 3, [0.2] * 3), "a test")
+    return Pretrained(model, ("a", "b", "c"), PhotoTransforms(32, (0.5,) * 3, (0.2,) * 3), "a test")
 
 
 @pytest.fixture

@@ -11,14 +11,14 @@ from test_widgets_attribution import jpeg, upload_of
 
 from resnet_edu import models, plots, widgets
 from resnet_edu.models import Pretrained
-from resnet_edu.models.pretrained import photo_transforms
+from resnet_edu.models.pretrained import PhotoTransforms
 
 
 @pytest.fixture
 def network() -> Pretrained:
     torch.manual_seed(0)
     model = models.build("resnet18", num_classes=4).eval()
-    return Pretrained(model, ("a", "b", "c", "d"), photo_transforms(32, [0.5] * 3, [0.2] * 3), "a test")
+    return Pretrained(model, ("a", "b", "c", "d"), PhotoTransforms(32, (0.5,) * 3, (0.2,) * 3), "a test")
 
 
 @pytest.fixture

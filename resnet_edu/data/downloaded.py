@@ -3,6 +3,8 @@
 The cache is a torchvision `root`: one that torchvision made elsewhere can be used as it is (RESNET_EDU_DATA names it).
 CIFAR-10 (Krizhevsky 2009): https://www.cs.toronto.edu/~kriz/cifar.html
 Fashion-MNIST (Xiao et al. 2017): https://arxiv.org/abs/1708.07747
+
+torchvision is imported inside the functions: that takes a second, which sessions without these sets are spared.
 """
 
 import gzip
@@ -16,7 +18,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torchvision.datasets import CIFAR10, FashionMNIST
 
 from ..errors import DatasetUnavailable
 from .cache import data_folder, has_digest, locked, place, tilde
@@ -91,12 +92,16 @@ def fetch_downloaded(name: str, folder: Path, *, mirror: str | None = None) -> b
 
 def cifar10_files() -> dict[str, str]:
     """The files of CIFAR-10 that are read, and their md5, as torchvision knows them."""
+    from torchvision.datasets import CIFAR10
+
     batches = {name: md5 for name, md5 in [*CIFAR10.train_list, *CIFAR10.test_list]}  # noqa: C416 (names the two)
     return batches | {CIFAR10.meta["filename"]: CIFAR10.meta["md5"]}
 
 
 def cifar10_faults(folder: Path) -> Iterator[tuple[Path, bool]]:
     """See `Source`: a batch is a pickle, so it must have the right hash before it is read."""
+    from torchvision.datasets import CIFAR10
+
     for name, md5 in cifar10_files().items():
         path = folder / CIFAR10.base_folder / name
         if not has_digest(path, f"md5:{md5}"):
@@ -105,6 +110,8 @@ def cifar10_faults(folder: Path) -> Iterator[tuple[Path, bool]]:
 
 def get_cifar10(folder: Path, mirror: str | None) -> None:
     """Download the archive and take from it the files we know, each with the right hash, and nothing else."""
+    from torchvision.datasets import CIFAR10
+
     archive = folder / CIFAR10.filename
     found = archive.is_file()
     download(mirrored(CIFAR10.url, mirror), archive, digest=f"md5:{CIFAR10.tgz_md5}")
@@ -121,6 +128,8 @@ def get_cifar10(folder: Path, mirror: str | None) -> None:
 
 def read_cifar10(folder: Path) -> Contents:
     """50,000 and 10,000 photos of 32×32 in colour. torchvision checks every hash again before it reads."""
+    from torchvision.datasets import CIFAR10
+
     with warnings.catch_warnings():
         # The batches were pickled by Python 2, with 0 for False (pytorch/vision issue 9340).
         warnings.filterwarnings("ignore", message=r"dtype\(\): align should be passed")
@@ -134,6 +143,8 @@ def read_cifar10(folder: Path) -> Contents:
 
 def fashion_mnist_files(folder: Path) -> dict[Path, tuple[str, str]]:
     """The unpacked files of Fashion-MNIST in a cache, each with the archive's name and md5."""
+    from torchvision.datasets import FashionMNIST
+
     raw = folder / "FashionMNIST" / "raw"
     return {raw / name.removesuffix(".gz"): (name, md5) for name, md5 in FashionMNIST.resources}
 
@@ -158,6 +169,8 @@ def is_whole_idx(path: Path) -> bool:
 
 def get_fashion_mnist(folder: Path, mirror: str | None) -> None:
     """Download and unpack those of the four files that are not there."""
+    from torchvision.datasets import FashionMNIST
+
     missing = {path for path, _ in fashion_mnist_faults(folder)}
     for path, (name, md5) in fashion_mnist_files(folder).items():
         if path in missing:
@@ -172,6 +185,8 @@ def get_fashion_mnist(folder: Path, mirror: str | None) -> None:
 
 def read_fashion_mnist(folder: Path) -> Contents:
     """60,000 and 10,000 pictures of 28×28 in grey."""
+    from torchvision.datasets import FashionMNIST
+
     train, test = FashionMNIST(folder, train=True), FashionMNIST(folder, train=False)
     parts = {
         part: (read.data.unsqueeze(1), read.targets)  # (N, 1, 28, 28), (N,)

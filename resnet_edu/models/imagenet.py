@@ -6,36 +6,43 @@ file as it is; here its hash is checked at every reading, and nothing but tensor
 
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from torchvision import models as torchvision_models
 
 from ..data.cache import has_digest, locked
 from ..data.fetch import download, mirrored
 from ..errors import DatasetUnavailable, UnknownName, WrongCheckpoint
 from .registry import available
 
+if TYPE_CHECKING:
+    from torchvision.models import WeightsEnum
+
 DETECTOR = "fasterrcnn_mobilenet_v3_large_320_fpn"  # finds the things in a photo; see detector.py
 
 
 def imagenet_names() -> list[str]:
     """The networks of the course that torchvision has weights for."""
-    known = torchvision_models.list_models(module=torchvision_models)
+    from torchvision import models  # takes a second
+
+    known = models.list_models(module=models)
     return [name for name in available() if name in known]
 
 
-def imagenet_weights(name: str) -> torchvision_models.WeightsEnum:
+def imagenet_weights(name: str) -> "WeightsEnum":
     """Torchvision's entry for a network or the detector: address, categories, transforms, measured accuracy.
 
     Raises:
         UnknownName: torchvision has no such network, or the course has not.
     """
+    from torchvision.models import get_model_weights
+
     if name == DETECTOR:
-        return torchvision_models.get_model_weights(name)["COCO_V1"]
+        return get_model_weights(name)["COCO_V1"]
     if name not in imagenet_names():
         raise UnknownName("pretrained network", name, imagenet_names())
-    return torchvision_models.get_model_weights(name)["IMAGENET1K_V1"]
+    return get_model_weights(name)["IMAGENET1K_V1"]
 
 
 def imagenet_file(name: str, folder: Path | None = None) -> Path:
