@@ -1,10 +1,12 @@
 """The network of a finished run: open it anywhere, measure it on its test images or on others."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 from safetensors import SafetensorError
@@ -31,8 +33,12 @@ class Preprocessing:
 
     def __call__(self, picture: Image.Image) -> Tensor:
         """A picture in RGB to a float tensor `(C, H, W)`."""
-        pixels = torch.from_numpy(self.view.fit(picture).copy()).permute(2, 0, 1)
-        return normalise(pixels[None], self.mean, self.std)[0]
+        return self.together([picture])[0]
+
+    def together(self, pictures: Sequence[Image.Image]) -> Tensor:
+        """N pictures in RGB to a float tensor `(N, C, H, W)`."""
+        pixels = np.stack([self.view.fit(picture) for picture in pictures])  # (N, H, W, C)
+        return normalise(torch.from_numpy(pixels).permute(0, 3, 1, 2), self.mean, self.std)
 
 
 def open_run(folder: Path) -> Pretrained:

@@ -17,7 +17,7 @@ from resnet_edu import predict
 from resnet_edu.data.pictures import read_photo
 from resnet_edu.errors import UnreadablePicture
 from resnet_edu.models import Pretrained
-from resnet_edu.models.pretrained import photo_transforms
+from resnet_edu.models.pretrained import PhotoTransforms
 
 
 class MeanColour(nn.Module):
@@ -29,7 +29,7 @@ class MeanColour(nn.Module):
 
 @pytest.fixture
 def network() -> Pretrained:
-    transforms = photo_transforms(8, [0.0, 0.0, 0.0], [1.0, 1.0, 1.0])
+    transforms = PhotoTransforms(8, (0.0,) * 3, (1.0,) * 3)
     return Pretrained(MeanColour(), ("red", "green", "blue"), transforms, "a test")
 
 
@@ -53,6 +53,48 @@ def test_one_prediction_a_file_in_order_and_top_labels_only(network: Pretrained,
     predictions = predict(network, map(str, files), top=1)
     assert [prediction.top[0][0] for prediction in predictions] == ["red", "blue"]
     assert all(len(prediction.top) == 1 for prediction in predictions)
+
+
+def test_pictures_of_many_sizes_are_named_as_each_alone(network: Pretrained, tmp_path: Path) -> None:
+    """Small ones of one size are prepared together, large ones at once; the answers stay in order."""
+    numbers = np.random.default_rng(0)
+    files, faults = [], []
+    for index in range(150):
+        path = tmp_path / f"{index}.png"
+        if index % 37 == 5:
+            path.write_text("no picture")
+        else:
+            width = 300 if index % 50 == 0 else 8 + index % 3
+            Image.fromarray(numbers.integers(0, 256, (260, width, 3), dtype=np.uint8)).save(path)
+        files.append(path)
+    predictions = predict(network, files, top=3, skip=faults.append)
+    assert [str(each).partition(" cannot be read")[0] for each in faults] == [str(path) for path in files[5::37]]
+    assert [each.file for each in predictions] == [path for path in files if path not in files[5::37]]
+    for each in predictions[::29]:
+        (alone,) = predict(network, [each.file], top=3)
+        assert [label for label, _ in each.top] == [label for label, _ in alone.top]
+        assert [share for _, share in each.top] == pytest.approx([share for _, share in alone.top], abs=1e-3)
+
+
+def test_transforms_of_your_own_are_called_for_each_picture(tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+
+    def transforms(picture: Image.Image) -> Tensor:
+        seen.append(picture.size)
+        return torch.zeros(3, 8, 8)
+
+    own = Pretrained(MeanColour(), ("red", "green", "blue"), transforms, "a test")
+    assert len(predict(own, [photo(tmp_path, f"{index}.png", (9, 9, 9)) for index in range(3)], top=1)) == 3
+    assert seen == [(30, 20)] * 3
+
+
+def test_bfloat16_where_it_is_asked_for(network: Pretrained, tmp_path: Path) -> None:
+    files = [photo(tmp_path, "a.png", (255, 0, 0))]
+    exact, rough = (predict(network, files, top=1, precision=name)[0].top[0] for name in ("float32", "bfloat16"))
+    assert rough[0] == exact[0]
+    assert rough[1] == pytest.approx(exact[1], abs=2)
+    with pytest.raises(ValueError, match="precision 'float'"):
+        predict(network, files, top=1, precision="float")
 
 
 def test_it_reads_as_a_table(network: Pretrained, tmp_path: Path) -> None:
