@@ -1,0 +1,164 @@
+"""Naming a folder of 10,000 small JPEGs: `predict` beside a plain ImageFolder and DataLoader script.
+
+Both sides get the same files, the same network and the same cores, and must give the same answers. The script is that
+of the tutorials (https://docs.pytorch.org/tutorials/beginner/transfer_learning_tutorial.html), written with care:
+batches of 64, inference mode, and the better of no workers and two.
+
+How much can be won depends on the network. With ResNet-18 at 64×64 the convolutions take most of the time on either
+side; with a network that fits small pictures, reading them counts as much.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Subset
+from torchvision.datasets import ImageFolder
+from torchvision.transforms import v2
+
+from .. import data, models, runtime
+from ..data.pictures import View, read_photo
+from ..models.pretrained import PhotoTransforms, Pretrained, pretrained
+from ..predict import BATCH, loaded, predict
+from ..trained import Preprocessing
+from .measured import Measured, ratio, take_turns
+
+WORKERS = (0, 2)  # of the plain script
+SIDE = 32  # pixels
+
+
+def measure_folder_prediction(
+    rounds: int, *, folder: Path | None = None, pictures: int = 10_000, say: Callable[[str], None] = lambda text: None
+) -> dict[str, Any]:
+    """Pictures a second of `predict` and of the plain script, for two networks, and of the loading alone.
+
+    Args:
+        rounds: measurements of each number, in turns.
+        folder: `CLASS/FILE.jpg`, of which the first `pictures` are used; by default crops of the course's photos,
+            written into a temporary folder.
+        pictures: how many.
+        say: is told what is being measured.
+
+    Returns:
+        By network: `loading` and `answers`, each with the rates of both sides and ours over the better plain one; and
+        how far the answers are from each other.
+
+    Raises:
+        ValueError: the folder holds fewer pictures.
+    """
+    runtime.use_own_cores()
+    found: dict[str, Any] = {"pictures": pictures, "rounds": rounds}
+    with TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
+        root = folder or write_crops(Path(temporary), pictures)
+        for name, network in networks().items():
+            say(f"{name}: {pictures:,} pictures")
+            found[name] = measure_network(network, root, pictures, rounds)
+    return found
+
+
+def networks() -> dict[str, Pretrained]:
+    """The bundled ResNet-18, which sees 64×64 pixels, and an untrained ResNet-20 (He et al. 2015) for 32×32."""
+    torch.manual_seed(0)
+    model = models.build("resnet20", num_classes=10).eval()
+    preprocessing = Preprocessing(View(SIDE, SIDE), (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
+    small = Pretrained(model, tuple("abcdefghij"), preprocessing, "untrained", View(SIDE, SIDE).read)
+    return {"ResNet-18 at 64×64": pretrained(source="bundled"), "ResNet-20 at 32×32": small}
+
+
+def measure_network(network: Pretrained, root: Path, pictures: int, rounds: int) -> dict[str, Any]:
+    """Loading alone, then from files to percentages, and whether these agree; in bfloat16 too where there are units."""
+    plain = ImageFolder(str(root), plain_transform(network))
+    if len(plain) < pictures:
+        raise ValueError(f"{root} holds {len(plain)} pictures, {pictures} are needed.")
+    files = [Path(name) for name, _ in plain.samples[:pictures]]
+    chosen = Subset(plain, range(pictures))
+    answers: dict[str, Tensor] = {}  # (N, classes), percentages
+
+    def load_plainly(workers: int) -> None:
+        for _ in DataLoader(chosen, batch_size=BATCH, num_workers=workers):
+            pass
+
+    def load() -> None:
+        for _ in loaded(network, files, None):
+            pass
+
+    def ask_plainly(workers: int) -> None:
+        answers["plain"] = plain_script(network, DataLoader(chosen, batch_size=BATCH, num_workers=workers))
+
+    def ask(precision: str) -> None:
+        predictions = predict(network, files, top=len(network.categories), precision=precision)
+        rows = [dict(each.top) for each in predictions]
+        answers[precision] = torch.tensor([[row[label] for label in network.categories] for row in rows])
+
+    fast = ["bfloat16"] if runtime.precision(runtime.device()) == torch.bfloat16 else []
+    loading = {f"plain, {n} workers": lambda n=n: load_plainly(n) for n in WORKERS} | {"ours": load}
+    asking = {f"plain, {n} workers": lambda n=n: ask_plainly(n) for n in WORKERS}
+    asking |= {f"ours, {name}": lambda name=name: ask(name) for name in ("float32", *fast)}
+    found = {"loading": compared(loading, pictures, rounds), "answers": compared(asking, pictures, rounds)}
+    agreement = {name: distance(answers[name], answers["plain"]) for name in ("float32", *fast)}
+    return {**found, "agreement": agreement}
+
+
+def plain_script(network: Pretrained, batches: DataLoader[Any]) -> Tensor:
+    """Percentages `(N, classes)`, as everybody writes it."""
+    device = runtime.device()
+    model = network.model.to(device).eval()
+    with torch.inference_mode():
+        return torch.cat([model(images.to(device)).softmax(dim=1).cpu() * 100 for images, _ in batches])
+
+
+def plain_transform(network: Pretrained) -> v2.Compose:
+    """The network's own preprocessing, in torchvision's words."""
+    ours: Any = network.transforms
+    if isinstance(ours, PhotoTransforms):
+        frame = [v2.Resize(ours.size, antialias=True), v2.CenterCrop(ours.size)]
+    else:
+        frame = [v2.Resize((ours.view.height, ours.view.width), antialias=True)]
+    scaled = v2.ToDtype(torch.float32, scale=True)
+    return v2.Compose([v2.ToImage(), *frame, scaled, v2.Normalize(list(ours.mean), list(ours.std)), v2.ToPureTensor()])
+
+
+def compared(sides: dict[str, Callable[[], None]], pictures: int, rounds: int) -> dict[str, Any]:
+    """Pictures a second of each side, and each of ours over the better of the plain ones."""
+
+    def timed(work: Callable[[], None]) -> Callable[[], float]:
+        def rate() -> float:
+            start = time.perf_counter()
+            work()
+            return pictures / (time.perf_counter() - start)
+
+        return rate
+
+    rates = take_turns({name: timed(work) for name, work in sides.items()}, rounds)
+    measured = {name: Measured("pictures/s", values) for name, values in rates.items()}
+    best = max((name for name in sides if name.startswith("plain")), key=lambda name: measured[name].median)
+    mine = [name for name in sides if name.startswith("ours")]
+    ratios = {f"{name} / {best}": ratio(f"{name} / {best}", rates[name], rates[best]).to_dict() for name in mine}
+    return {**{name: each.to_dict() for name, each in measured.items()}, **ratios}
+
+
+def distance(answers: Tensor, others: Tensor) -> dict[str, Any]:
+    """How many labels differ, and the largest difference of a percentage."""
+    return {
+        "other_labels": int((answers.argmax(dim=1) != others.argmax(dim=1)).sum()),
+        "largest_difference_in_percent": (answers - others).abs().max().item(),
+    }
+
+
+def write_crops(folder: Path, pictures: int) -> Path:
+    """`PHOTO/NNNNN.jpg`: as many crops of 32×32 pixels as asked for, from the photos of the course in turn."""
+    generator = torch.Generator().manual_seed(0)
+    photos = {name: read_photo(path) for name, path in data.photos().items()}
+    for name in photos:
+        (folder / name).mkdir()
+    for number in range(pictures):
+        name, photo = list(photos.items())[number % len(photos)]
+        x, y = (int(torch.randint(side - 2 * SIDE, (), generator=generator)) for side in photo.size)
+        crop = photo.resize((SIDE, SIDE), Image.Resampling.BILINEAR, box=(x, y, x + 2 * SIDE, y + 2 * SIDE))
+        crop.save(folder / name / f"{number:05}.jpg", quality=90)
+    return folder
