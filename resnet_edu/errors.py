@@ -1,6 +1,7 @@
 """Errors with a name. Each says what was got, what is allowed and what to do next."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 
@@ -34,5 +35,26 @@ class UnreadablePicture(ValueError):
         super().__init__(f"{path} cannot be read: {reason}.")
 
 
+class OutOfMemory(ValueError):
+    """A batch that does not fit into the memory."""
+
+
 class StopTraining(Exception):
     """Raised by a callback of `fit` to end the run after this epoch. No error: the run counts as finished."""
+
+
+@contextmanager
+def enough_memory(batch_size: int) -> Iterator[None]:
+    """Inside, say which batch size to try where torch's allocators say how many bytes they lack.
+
+    Raises:
+        OutOfMemory: in place of their RuntimeError.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        lacking = ("out of memory", "not enough memory", "can't allocate memory")  # on GPUs, on Windows, on Linux
+        if not isinstance(error, MemoryError) and not any(words in str(error) for words in lacking):
+            raise
+        advice = f"try batch_size={batch_size // 2}" if batch_size > 1 else "try smaller images or a smaller network"
+        raise OutOfMemory(f"A batch of {batch_size} images does not fit into the memory: {advice}.") from error

@@ -23,7 +23,7 @@ from . import distributed, models, runtime
 from .checkpoint import Checkpoint
 from .course import write_atomically
 from .data import Data
-from .errors import StopTraining
+from .errors import StopTraining, enough_memory
 from .history import Epoch, History
 from .metrics import evaluate
 from .models import Pretrained
@@ -96,6 +96,7 @@ class Run:
         Raises:
             ValueError: another process is at work on this run, or its pictures are others than at its start.
             DatasetUnavailable, WrongCheckpoint, LossNotFinite: as for `data.load` and `fit`.
+            OutOfMemory: a batch is too large; the message says which size to try.
         """
         with self.locked():
             recipe, config = self.recipe, self.recipe.training
@@ -115,7 +116,9 @@ class Run:
                 model.to(runtime.device())
             else:
                 steps = (*callbacks, partial(self.after_epoch, history))
-                history = fit(model, replace(data, test=data.val), config, callbacks=steps, checkpoint=self.checkpoint)
+                data_seen = replace(data, test=data.val)
+                with enough_memory(config.batch_size):
+                    history = fit(model, data_seen, config, callbacks=steps, checkpoint=self.checkpoint)
             if not history.interrupted and distributed.first():
                 self.finish(model, data, history)
             return history

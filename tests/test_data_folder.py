@@ -171,7 +171,7 @@ def test_a_picture_in_two_parts_is_reported(tmp_path: Path) -> None:
     smooth.save(root / "train" / "cat" / "original.png")
     smooth.resize((60, 44)).save(root / "test" / "cat" / "smaller.jpg", quality=60)
     notes = data.load(root, size=32).notes
-    assert notes[0] == "1 pictures seem to stand in two parts:"
+    assert notes[0] == "1 picture seems to stand in two parts:"
     assert notes[1] in [
         f"  train/cat/original.png ({part}) and test/cat/smaller.jpg (test)" for part in ("train", "val")
     ]
@@ -213,6 +213,20 @@ def test_thousands_of_files_are_quick_the_second_time(tmp_path: Path) -> None:
     again = data.load(tmp_path / "many", size=32)
     assert time.process_time() - started < 1
     assert len(again.train) == 3150
+
+
+def test_what_is_kept_of_a_folder_that_is_gone_is_deleted(tmp_path: Path, pictures: Path, cache: Path) -> None:
+    passing = fill(tmp_path / "passing", dict.fromkeys(CLASSES, 10), first=5000)
+    for folder in (pictures, passing):
+        data.load(folder, size=16)
+    (cache / "folders" / "foreign").mkdir()
+    (cache / "folders" / "foreign" / "about.json").write_text("no JSON")
+    assert sorted(entry.name.split("-")[0] for entry in (cache / "folders").iterdir()) == ["foreign", "passing", "pets"]
+    shutil.rmtree(passing)
+    data.load(pictures, size=16)  # nothing new, nothing deleted
+    assert len(list((cache / "folders").iterdir())) == 3
+    data.load(pictures, size=24)
+    assert sorted(entry.name.split("-")[0] for entry in (cache / "folders").iterdir()) == ["foreign", "pets", "pets"]
 
 
 # Bad input

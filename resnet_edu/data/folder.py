@@ -2,12 +2,14 @@
 
 The pictures are decoded once, several at a time, into a file of uint8 numbers in the cache; the next call maps
 that file into memory, which takes no time and only as much memory as is used. A changed, new or removed picture
-makes a new file. Every folder of the cache can be deleted at any time.
+makes a new file. Every folder of the cache can be deleted at any time; those whose pictures are gone are deleted
+when a new one is made.
 """
 
 import json
 import math
 import os
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -100,7 +102,7 @@ def load_folder(folder: Path, view: View, *, seed: int = 0, strict: bool = False
     numbers = " · ".join(f"{len(split):,} {part}" for part, split in parts.items())
     colour = "grey" if view.channels == 1 else "colour"
     source = f"{tilde(folder)}: your own pictures; {numbers}, {view.width}×{view.height}, {colour}, crop {view.crop}"
-    source += f", seed {seed}" + (f"; {len(skipped)} files skipped" if skipped else "")
+    source += f", seed {seed}" + (f"; {counted(len(skipped), 'file', 'files')} skipped" if skipped else "")
     return Data(tilde(folder), parts["train"], parts["val"], parts["test"], tuple(classes), source, tuple(lines))
 
 
@@ -189,6 +191,7 @@ def decode(folder: Path, listed: list[Picture], classes: list[str], view: View, 
     mean, std = channel_statistics(pixels[:training])
     twice = across_parts(pixels, [picture.part for picture in used])
     facts = {
+        "folder": str(folder.absolute()),
         "labels": [picture.label for picture in used],
         "counts": {part: sum(picture.part == part for picture in used) for part in PARTS},
         "mean": mean,
@@ -199,6 +202,19 @@ def decode(folder: Path, listed: list[Picture], classes: list[str], view: View, 
     part = place / "about.json.part"
     part.write_text(json.dumps(facts), encoding="utf-8")
     os.replace(part, place / "about.json")
+    drop_orphans(place.parent)
+
+
+def drop_orphans(cache: Path) -> None:
+    """Delete what the cache holds of folders that are gone, such as temporary ones."""
+    for about in cache.glob("*/about.json"):
+        try:
+            source = json.loads(about.read_text(encoding="utf-8")).get("folder")
+            if source and not Path(source).exists():
+                about.unlink()  # first, so that nothing is left that looks whole
+                shutil.rmtree(about.parent)
+        except (OSError, ValueError):
+            continue  # damaged, or in use by another process
 
 
 def watched(results: Iterator[str], total: int, name: str) -> Iterator[str]:
@@ -211,12 +227,19 @@ def watched(results: Iterator[str], total: int, name: str) -> Iterator[str]:
 
 def notes(skipped: list[tuple[str, str]], twice: list[tuple[str, str]]) -> Iterator[str]:
     """What to know before trusting a result, a line each; long lists are cut."""
+    left_out = counted(len(skipped), "file was", "files were")
+    alike = counted(len(twice), "picture seems", "pictures seem")
     for heading, lines in (
-        (f"{len(skipped)} files were skipped:", [f"  {name}: {reason}" for name, reason in skipped]),
-        (f"{len(twice)} pictures seem to stand in two parts:", [f"  {one} and {other}" for one, other in twice]),
+        (f"{left_out} skipped:", [f"  {name}: {reason}" for name, reason in skipped]),
+        (f"{alike} to stand in two parts:", [f"  {one} and {other}" for one, other in twice]),
     ):
         if lines:
             yield heading
             yield from lines[:NOTES]
         if len(lines) > NOTES:
             yield f"  … and {len(lines) - NOTES} more"
+
+
+def counted(number: int, one: str, several: str) -> str:
+    """1 file, 2 files."""
+    return f"{number} {one if number == 1 else several}"
