@@ -5,7 +5,7 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -54,7 +54,7 @@ class Rehearsal:
     lesson: str
     title: str
     seconds: float  # wall-clock time, kernel's start included
-    peak_memory_gb: float  # the kernel with its children, 10⁹ bytes
+    peak_memory_gb: float  # the kernel with its children, shared pages counted once, 10⁹ bytes
     gflops: float  # rate of float32 matrix products just before: how busy the machine was
     cells: tuple[CellTime, ...]
     page: Path
@@ -107,7 +107,7 @@ class PeakMemory:
         while True:
             try:
                 family = [self.process, *self.process.children(recursive=True)]
-                self.bytes = max(self.bytes, sum(each.memory_info().rss for each in family))
+                self.bytes = max(self.bytes, memory_of(family))
             except psutil.Error:
                 pass
             if self.ended.wait(self.interval):
@@ -120,6 +120,20 @@ class PeakMemory:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.ended.set()
         self.thread.join()
+
+
+def memory_of(family: Sequence[psutil.Process]) -> int:
+    """Bytes in memory: what each process has for itself, and the largest part that one of them shares, once.
+
+    What processes share is above all the code of torch's libraries. It lies in memory once, however many use it, so a
+    sum of their resident memory would count it several times. Where the system does not tell the two parts apart,
+    that sum is returned.
+    """
+    try:
+        found = [each.memory_full_info() for each in family]
+        return sum(each.uss for each in found) + max(each.rss - each.uss for each in found)
+    except psutil.AccessDenied:
+        return sum(each.memory_info().rss for each in family)
 
 
 def rehearse(lesson: Lesson, folder: Path, *, on_cell: OnCell = lambda done, total: None) -> Rehearsal:
