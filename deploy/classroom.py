@@ -23,6 +23,7 @@ import websocket
 
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = ROOT / "deploy" / "demo_config.py"
+ROOM = ROOT / "deploy" / "jupyterhub_config.py"
 PATIENCE = 300.0  # seconds for anything that a busy machine may be slow at
 PATH = os.pathsep.join([str(ROOT / "build" / "proxy" / "node_modules" / ".bin"), os.environ.get("PATH", "")])
 
@@ -37,10 +38,10 @@ def proxy() -> str | None:
 
 
 class Hub:
-    """The demonstration hub with its proxy, on free ports; everything it writes goes into one folder."""
+    """A hub with its proxy, on free ports; everything it writes goes into one folder."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, config: Path = DEMO) -> None:
+        self.folder, self.config = folder, config
         self.log = folder / "hub.log"
 
     def __enter__(self) -> Self:
@@ -61,7 +62,7 @@ class Hub:
         self.url = f"http://127.0.0.1:{public}"
         self.seen: set[psutil.Process] = set()
         command = [
-            *(sys.executable, "-m", "jupyterhub", "-f", str(DEMO)),
+            *(sys.executable, "-m", "jupyterhub", "-f", str(self.config)),
             f"--JupyterHub.bind_url={self.url}",
             f"--JupyterHub.hub_bind_url=http://127.0.0.1:{self.internal}",
             f"--ConfigurableHTTPProxy.api_url=http://127.0.0.1:{control}",
@@ -154,7 +155,7 @@ class Learner:
         return self.post(f"{self.hub}/hub/signup", data={"username": self.name, **again})
 
     def log_in(self) -> requests.Response:
-        """Send the form; the answer is 302 with the right password, 403 and the form again with a wrong one."""
+        """Send the form; the answer is 302 with the right password, and the form again with a wrong one."""
         self.get(f"{self.hub}/hub/login")
         form = {"username": self.name, "password": self.password}
         return self.post(f"{self.hub}/hub/login", data=form, allow_redirects=False)
