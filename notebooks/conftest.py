@@ -36,7 +36,9 @@ def tags(item: IPyNbCell) -> set[str]:
 
 @functools.cache
 def has_gpu() -> bool:
-    """Whether a cell tagged `gpu` can run here; asked only if there is one."""
+    """Whether a cell tagged `gpu` can run here; asked only if there is one. RESNET_EDU_DEVICE=cpu rules it out."""
+    if os.environ.get("RESNET_EDU_DEVICE") == "cpu":
+        return False
     import torch
 
     return torch.cuda.is_available() or torch.backends.mps.is_available()
