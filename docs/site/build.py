@@ -81,6 +81,8 @@ def assemble(source: Path, missing: Sequence[str] = ()) -> None:
             (source / "guides" / name).write_text(at_home(ROOT / "docs" / name), encoding="utf-8")
     for name, text in reference.pages().items():
         (source / "api" / f"{name}.md").write_text(text, encoding="utf-8")
+    if (ROOT / "docs" / "images").is_dir():
+        shutil.copytree(ROOT / "docs" / "images", source / "guides" / "images")
     shutil.copy(readme.PICTURE, source / "figures")
     (source / "glossary.md").write_text(glossary.page(terms, names), encoding="utf-8")
     (source / "results.md").write_text(results.page(source / "figures"), encoding="utf-8")

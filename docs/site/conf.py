@@ -32,7 +32,7 @@ napoleon_use_ivar = True
 
 # Names of the package must lead somewhere. Those of torch and others would need their sites.
 nitpicky = True
-nitpick_ignore_regex = [("py:.*", r"(?!resnet_edu).*"), ("py:obj", ".*")]
+nitpick_ignore_regex = [("py:.*", r"(?!resnet_edu).*"), ("py:obj", ".*"), ("py:class", r".*\.Choice")]
 
 html_theme = "sphinx_book_theme"
 html_title = "resnet-edu"
@@ -41,6 +41,7 @@ html_static_path = ["static"]
 html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sourcelink = False
+html_domain_indices = False
 html_theme_options = {
     "home_page_in_toc": True,
     "show_navbar_depth": 1,

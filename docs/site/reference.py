@@ -2,18 +2,28 @@
 
 import inspect
 from types import ModuleType
+from typing import TypeVar
 
 import typer
 
 import resnet_edu as edu
 from resnet_edu import checks, cli, data, errors, facts, models, plots, probe, runtime, study, widgets
-from resnet_edu.sources import Source
+from resnet_edu.sources import Fact, Source
 
 #: The rooms in the order in which a reader meets them, each with its page.
 ROOMS: dict[str, ModuleType] = {
     "edu": edu, "data": data, "models": models, "probe": probe, "plots": plots, "widgets": widgets, "checks": checks,
     "study": study, "facts": facts, "runtime": runtime, "errors": errors,
 }  # fmt: skip
+
+#: Classes that signatures name and that no room gives out by name: described where a reader meets them.
+MET: dict[str, tuple[str, ...]] = {
+    "edu": ("checkpoint.Checkpoint", "fastest.FastPath"),
+    "data": ("data.pictures.View",),
+    "plots": ("plots.layer_costs.NamedLayer",),
+    "checks": ("checks.progress_table.Progress", "checks.progress_table.Entry"),
+    "facts": ("sources.Fact", "sources.Source"),
+}
 
 
 def public(room: ModuleType) -> list[str]:
@@ -23,7 +33,7 @@ def public(room: ModuleType) -> list[str]:
     if room is facts:
         return [name for name, value in vars(room).items() if name.isupper() and not isinstance(value, Source)]
     own = [name for name, value in vars(room).items() if getattr(value, "__module__", "") == room.__name__]
-    return [name for name in own if not name.startswith("_")]
+    return [name for name in own if not name.startswith("_") and not isinstance(getattr(room, name), TypeVar)]
 
 
 def pages() -> dict[str, str]:
@@ -68,12 +78,26 @@ def purpose(room: ModuleType) -> str:
 
 def page(name: str, room: ModuleType) -> str:
     """One room: what it is for, then every public name."""
-    lines = [f".. automodule:: {room.__name__}", f"   :members: {', '.join(public(room))}"]
-    if room is facts:  # tables that are longer than a line: the page of results shows them
-        lines = [f".. automodule:: {room.__name__}", ""]
-        for one in public(room):
-            lines += [f".. autodata:: {room.__name__}.{one}", "   :no-value:", ""]
-    return "\n".join([f"# `{title(name)}`", "", "```{eval-rst}", *lines, "```", ""])
+    if room is facts:
+        parts = [purpose(room), "", *(fact(one) for one in public(room))]
+    else:
+        parts = eval_rst(f".. automodule:: {room.__name__}", f"   :members: {', '.join(public(room))}")
+    for met in MET.get(name, ()):
+        parts += eval_rst(f".. autoclass:: resnet_edu.{met}", "   :members:")
+    return "\n".join([f"# `{title(name)}`", "", *parts])
+
+
+def eval_rst(*lines: str) -> list[str]:
+    """A directive of Sphinx, in Markdown."""
+    return ["```{eval-rst}", *lines, "```", ""]
+
+
+def fact(name: str) -> str:
+    """A quoted number, or what a table of them holds; the page of results has each with its source."""
+    value = getattr(facts, name)
+    told = f"A table of {', '.join(f'`{key}`' for key in value)}." if isinstance(value, dict) else str(value)
+    source = f" · {value.source.text}" if isinstance(value, Fact) else ""
+    return f"```{{py:data}} resnet_edu.facts.{name}\n{told}{source}\n```\n"
 
 
 def commands() -> str:
