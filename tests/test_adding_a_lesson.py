@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -49,11 +50,10 @@ def test_the_guide_names_files_and_parts_that_exist() -> None:
     own_check = re.search(r"^```python\n(.*?)^```", guide, re.MULTILINE | re.DOTALL)
     assert own_check is not None
     code = own_check[1].replace("from .", "from resnet_edu.checks.")
-    names: dict[str, object] = {"__name__": "lesson"}
+    names: dict[str, Any] = {"__name__": "lesson"}
     exec(code, names)  # registers the check
     check_border = names["check_border"]
     try:
-        assert callable(check_border)
         assert check_border(lambda side: 4 * side - 4).passed
         assert "each corner twice" in str(check_border(lambda side: 4 * side))
     finally:

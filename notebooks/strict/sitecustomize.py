@@ -38,8 +38,8 @@ def guard(event: str, arguments: tuple[object, ...]) -> None:
     """Refuse what leaves this machine. Python calls it before each operation that its audit events name."""
     if event in REACHING:
         sock, address = arguments[:2]
-        away = getattr(sock, "family", None) in (socket.AF_INET, socket.AF_INET6) and isinstance(address, tuple)
-        if away and (not is_here(address[0]) or address[:2] == PROXY):
+        internet = getattr(sock, "family", None) in (socket.AF_INET, socket.AF_INET6)
+        if internet and isinstance(address, tuple) and (not is_here(address[0]) or address[:2] == PROXY):
             write_down(event, address)
             raise ConnectionRefusedError(errno.ECONNREFUSED, f"refused: {address[:2]} is not on this machine")
     elif event in ASKING:
