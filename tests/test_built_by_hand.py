@@ -1,5 +1,6 @@
 """What a lesson lets the learner build equals what the package has: the same values from the same parameters."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from resnet_edu.train import evaluate, parameter_groups as package_groups
 def built_in(lesson: str, *names: str) -> list[Any]:
     """The worked answers called `names`, as the exercises of a lesson define them."""
     notebook = build.read_source(next((build.HERE / "source").glob(f"{lesson}_*.py")))
-    known: dict[str, Any] = {"torch": torch, "nn": nn, "F": nn.functional, "Tensor": torch.Tensor}
+    known: dict[str, Any] = {"torch": torch, "nn": nn, "F": nn.functional, "Tensor": torch.Tensor, "Sequence": Sequence}
     known |= {"BasicBlock": models.BasicBlock, "ConvBlock": ConvBlock, "GoogLeNetOutputs": models.GoogLeNetOutputs}
     for cell in build.code_cells(notebook):
         if any(f"class {name}(" in cell.source or f"def {name}(" in cell.source for name in names):
@@ -328,3 +329,48 @@ def test_top_k_error_of_lesson_02() -> None:
         logits = net(data.test.inputs())
     assert top_k_error(logits, data.test.labels, 1) == pytest.approx(metrics.top1_error, abs=0.01)
     assert top_k_error(logits, data.test.labels, 5) == pytest.approx(metrics.top5_error, abs=0.01)
+
+
+@pytest.mark.parametrize("sizes", [(8, 8), (2, 6, 4)])
+def test_gradients_averaged_in_lesson_13_are_those_of_the_whole_batch(sizes: tuple[int, ...]) -> None:
+    (average,) = built_in("13", "average_gradients")
+    model = models.build("lenet5", in_channels=1)
+    images, labels = torch.randn(sum(sizes), 1, 32, 32), torch.randint(10, (sum(sizes),))
+
+    def gradients(images: torch.Tensor, labels: torch.Tensor) -> list[torch.Tensor]:
+        loss = nn.functional.cross_entropy(model(images), labels)
+        return list(torch.autograd.grad(loss, list(model.parameters())))
+
+    shares = zip(images.split(sizes), labels.split(sizes), strict=True)
+    found = average([gradients(*share) for share in shares], sizes)
+    torch.testing.assert_close(found, gradients(images, labels))
+
+
+@pytest.mark.parametrize("warmup", [0, 1, 7])
+def test_the_rates_of_lesson_13_are_those_of_torchs_scheduler(warmup: int) -> None:
+    (rate,) = built_in("13", "scaled_rate")
+    final = facts.HE_IMAGENET_RATE.value * facts.GOYAL_BATCH.value / facts.HE_IMAGENET_BATCH.value
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=final)
+    start = facts.HE_IMAGENET_RATE.value / final if warmup else 1.0
+    scheduler = torch.optim.lr_scheduler.LinearLR(optimizer, start_factor=start, total_iters=warmup)
+    for step in range(12):
+        assert rate(step, int(facts.GOYAL_BATCH.value), warmup) == pytest.approx(scheduler.get_last_lr()[0])
+        optimizer.step()
+        scheduler.step()
+
+
+def test_the_bottleneck_of_lesson_13_is_that_of_a_simulated_pipeline() -> None:
+    (find,) = built_in("13", "find_bottleneck")
+    seconds, workers, batch = {"read": 0.01, "decode": 0.3, "train": 0.08}, {"read": 1, "decode": 3, "train": 1}, 16
+    free = {stage: [0.0] * count for stage, count in workers.items()}
+    ends = []
+    for _ in range(1000):  # each batch goes through the stages in turn, and takes the worker that is free first
+        moment = 0.0
+        for stage, cost in seconds.items():
+            worker = min(range(workers[stage]), key=free[stage].__getitem__)
+            moment = max(moment, free[stage][worker]) + cost
+            free[stage][worker] = moment
+        ends.append(moment)
+    stage, rate = find(seconds, workers, batch)
+    assert stage == "decode"
+    assert rate == pytest.approx(900 * batch / (ends[-1] - ends[99]), rel=0.01)
