@@ -135,7 +135,7 @@ assert (moved - 1).abs().max() > 0.1, "and the net is another one all the same"
 # %%
 frozen = edu.models.freeze(edu.models.pretrained("resnet18").model)
 edu.models.replace_head(frozen, len(data.classes))
-small = replace(data, test=data.val.subset(torch.arange(100)))
+small = replace(data, test=data.val.subset(torch.arange(100)))  # fit measures after each epoch; the test images are for later
 history = edu.fit(frozen, small, edu.TrainConfig(epochs=1, batch_size=20, lr=0.01, augment=()))
 original = weights.model.state_dict()
 changed = [name for name, value in frozen.state_dict().items() if not torch.equal(value, original[name])]
@@ -217,9 +217,10 @@ assert mean(photos["layer1"]) < mean(photos["layer4"]) - 15, "early features tra
 assert mean(photos["layer1"]) < mean(random["layer1"]) - 5, "and they have been learned: random ones are worse"
 
 # %% [markdown]
-# The first stage has learned to see edges and corners, and these are what digits are made of. The higher a layer, the more it serves the
-# classes it was trained for. Stage 4 knows wheels and fur, and it sees no place any more: at 32 pixels its map is a single pixel.
-# Yosinski et al. 2014 found the same order, from general to specific, on ImageNet.
+# The first stage has learned to see edges and corners (lesson 11 shows some), and digits are made of these. Above it the error grows, and there are
+# two reasons for that. The higher a layer, the more it serves the classes it was trained for: stage 4 knows wheels and fur. Yosinski et al. 2014 found this
+# order, from general to specific, on ImageNet. And the maps shrink. At 32 pixels stage 4 has a single pixel left, so it cannot say *where* anything is.
+# The random net has specialised in nothing, and its error grows with height as well: the second reason alone does much of it.
 #
 # Note what the validation images were for. They have chosen the layer, so their error is no longer an honest estimate: of five numbers you
 # took the lowest. The test images have had no part in any choice. They are used once, now:
@@ -303,9 +304,9 @@ for method in methods:
 # **Fine-tuning wins.** It makes about half the errors of the net from scratch, at every number of labels. In points of error the gap is wide with
 # few labels and narrow with many, since a net with enough of them can learn edges by itself.
 #
-# **Frozen photo features are worse than no pretraining.** The net from scratch beats the whole frozen backbone at every number of labels.
-# This is the *domain gap*: what tells a cat from a ship does not tell a 3 from an 8. The recipe adds to it: these weights were
-# trained with label smoothing, and Kornblith et al. 2018 found that regularisation of this kind makes the last features worse for other tasks.
+# **Frozen photo features are worse than no pretraining.** The net from scratch beats the whole frozen backbone at every number of labels. Much of this is
+# the *domain gap*: what tells a cat from a ship does not tell a 3 from an 8. The single pixel of stage 4 adds to it, and so does the recipe: these weights
+# were trained with label smoothing, and Kornblith et al. 2018 found that regularisation of this kind makes the last features worse for other tasks.
 #
 # **Frozen is not hopeless.** Cut off above stage 1, the same frozen weights do as well as the fine-tuned net up to 50 labels a class. With 100, fine-tuning
 # has enough to learn from and pulls ahead.

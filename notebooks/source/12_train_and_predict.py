@@ -506,9 +506,9 @@ measured = {part: answers(network, sorted((honest / part).glob("*/*.jpg"))) for 
 sure, right = measured["test"]
 print(f"test: {sure.mean():.0f} % sure on average, {100 * right.float().mean():.0f} % right")
 # %% [markdown]
-# The average looks honest: about as sure as right, within fifteen points or so. It does not follow that the single percentages can be taken at their word. They
-# are what the last layer says, shares of the eight answers that it knows, and modern nets tend to be more sure than right (Guo et al. 2017). So do not read
-# a threshold off as a probability. Measure it, on the validation photos.
+# Compare the two numbers: on average the net is not much more sure than it is right. It does not follow that the single percentages can be taken at their
+# word. They are shares of the eight answers that the net knows, and modern nets tend to be more sure than right (Guo et al. 2017). So do not read a
+# threshold off as a probability. Measure it, on the validation photos.
 #
 # ### Exercise 12.3 · Pick a threshold
 #
@@ -626,7 +626,7 @@ edu.plots.named_photos(network, shown, top=3, threshold=threshold)
 # | The statement | The test | Verdict |
 # |---|---|---|
 # | "A random tenth or fifth of the files is a fair test." | The same photos by file and by session | **Wrong** where photos come in bursts. |
-# | "A search for duplicates prevents that." | Count the test photos it finds, and those with a sister in training | **Half right.** It finds copies, and hardly any of the sisters. |
+# | "A search for duplicates prevents that." | Count the test photos it finds; nearly all of them have a sister in training | **Half right.** It finds copies, and hardly any of the sisters. |
 # | "A threshold turns away what the net does not know." | 200 digits, which are none of its classes | **Wrong** here. It is more than half sure of many digits. |
 # | "An interrupted training run is lost." | Stop, go on, compare with a run that went through | **Wrong.** Every weight is the same. |
 
@@ -643,7 +643,7 @@ digits = edu.data.load("mnist5k", size=32, channels=3).test.images[:200].permute
 inputs = torch.stack([network.transforms(Image.fromarray(each)) for each in digits])
 with torch.inference_mode():
     confidence = 100 * network.model.cpu()(inputs).softmax(dim=1).max(dim=1).values
-for limit in (50, threshold, 60):
+for limit in sorted((50, threshold, 60)):
     print(f"{100 * (confidence >= limit).float().mean():.0f} % of 200 digits get an answer at {limit:.0f} %")
 print(f"mean confidence: {confidence.mean():.0f} % on the digits, {sure.mean():.0f} % on photos of its own classes")
 assert (confidence >= 50).float().mean() > 0.1

@@ -159,7 +159,7 @@ assert errors["ResNet-20"][-1] > errors["ResNet-20"][0], "two images say less ab
 
 # %% [markdown]
 # This is no bug. A ResNet on several processes trains a slightly different function: one that normalises over the images of a process. It trains
-# well as long as a process has enough images. Goyal et al. 2017 kept 32 on each GPU, whatever the number of GPUs. Where memory leaves
+# well as long as a process has enough images. Goyal et al. 2017 gave 32 to each of their 256 GPUs. Where memory leaves
 # room for a few only, in detection for example, `nn.SyncBatchNorm` computes the statistics over all processes, at the price of messages in
 # every such layer. PyTorch's runs on accelerators only.
 #
@@ -371,8 +371,8 @@ print(f"ended with code {process.wait()} after {len(killed.history())} of {confi
 assert 4 <= len(killed.history()) < config.epochs
 
 # %% [markdown]
-# What is in the file? More than the weights. Momentum is a running mean of past gradients, and the random generator decides the order of
-# the images of all epochs to come.
+# What is in the file? More than the weights. Momentum is a sum of past gradients, the older the less they count, and the random generator
+# decides the order of the images of all epochs to come.
 
 # %%
 from safetensors.torch import load_file, safe_open, save_file
@@ -475,12 +475,12 @@ for (precision, last), times in variants.items():
     print(
         f"{precision:>9} {layout:13} {1000 * median(times):6.0f} ms a step, {slowest / median(times):4.1f} × as fast as the first"
     )
-units = edu.runtime.precision(device) == torch.bfloat16
-print(f"This device has {'units' if units else 'no units'} for bfloat16.")
+print(f"precision='auto' takes {str(edu.runtime.precision(device))[6:]} here.")
+nets.clear()  # four networks with gradients and momentum: make room
 
 # %% [markdown]
-# These ratios are those of your machine, and nothing else. Without units for bfloat16 the second switch can make a step slower. `edu.fit`
-# asks the device: `precision="auto"` takes bfloat16 only where there are units for it.
+# These ratios are those of your machine, and nothing else. Without units for bfloat16 the first switch can make a step slower. `edu.fit`
+# asks the device: `precision="auto"` takes bfloat16 only where there are units for it, and where they pay in a short trial.
 #
 # ## Where the time goes
 #
@@ -647,8 +647,8 @@ assert abs(forward.get_total_flops() / 2e9 - facts.GMACS["resnet50"].value) < 0.
 assert 2.9 < ratio < 3, "backward costs two products for each one of forward, but for the first layer's input"
 
 # %% [markdown]
-# Each layer's backward pass computes two products: the gradient of its weights and that of its input. Only the image needs no gradient. The usual
-# training has 90 epochs:
+# Each layer's backward pass computes two products: the gradient of its weights and that of its input. Only the image needs no gradient. Goyal et al.
+# 2017, like many since, trained for 90 epochs:
 
 
 # %%
@@ -672,6 +672,7 @@ for teraflops in (0.1, 1, 10, 100):
 
 # %%
 batch = profile.choose(quick=4, full=64)
+net = optimizer = None  # make room
 net, optimizer = network("resnet50", device)
 images, labels = torch.randn(batch, 3, 224, 224, device=device), torch.randint(1000, (batch,), device=device)
 times = []
@@ -697,7 +698,7 @@ print(f"your machine: about {two_digits(theirs / speed)} times slower than all o
 # %% [markdown]
 # Take the result to two digits at most: batch size, data loading and a warm processor change it by tens of percent. Two things follow. First, the course trains on small
 # images for a reason. Second, the training that took an hour needed 256 GPUs *and* a batch of 8,192 *and* a rate to match; from 8 to 256 GPUs about 90 %
-# of the speed survived. The rest went into messages and waiting.
+# of the speed survived. The rest is what messages and waiting cost.
 #
 # ## Claims you will read elsewhere, tested
 #
