@@ -29,7 +29,7 @@ INDEX = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
 <style>body {{ font: 1.1rem/1.6 sans-serif; max-width: 40rem; margin: 2rem auto; padding: 0 1rem }}</style></head>
-<body><main><h1>{title}</h1><ol start="{first}">
+<body><main><h1>{title}</h1><ol>
 {items}
 </ol></main></body></html>
 """
@@ -115,8 +115,11 @@ def export(folder: Path, edition: str, names: Sequence[str] = (), *, force: bool
 
 def index(lessons: Sequence[Lesson], ending: str) -> bytes:
     """A page with a link to each lesson's."""
-    items = [f'<li><a href="{lesson.name}{ending}">{escape(bare(lesson.title))}</a></li>' for lesson in lessons]
-    return INDEX.format(title="The lessons", first=lessons[0].number, items="\n".join(items)).encode()
+    items = [
+        f'<li value="{lesson.number}"><a href="{lesson.name}{ending}">{escape(bare(lesson.title))}</a></li>'
+        for lesson in lessons
+    ]
+    return INDEX.format(title="The lessons", items="\n".join(items)).encode()
 
 
 def bare(title: str) -> str:

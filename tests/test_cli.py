@@ -17,7 +17,7 @@ from resnet_edu.doctor import Finding
 from resnet_edu.rehearse import CellTime, Failure, Rehearsal
 from resnet_edu.study import Setting, Study, named
 
-COMMANDS = ["lab", "doctor", "rehearse", "fetch", "study"]
+COMMANDS = ["lab", "export", "bundle", "doctor", "rehearse", "fetch", "study"]
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def test_it_knows_its_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["lab", "--port", "many"], "Invalid value for '--port'"),
         (["lab", "mine", "--port", "70000"], "port must be 0 to 65535, got 70000."),
         (["lab", "--lesson", "06_degredation"], "Unknown lesson '06_degredation'. Did you mean '06_degradation'?"),
-        (["lab", "file"], "file is a file. Name a folder for your lessons"),
+        (["lab", "file"], "file is a file. Name a folder; it is made if missing."),
         (["lab", "file/mine"], "Not a directory: file/mine"),
         (["rehearse", "7"], "Unknown lesson '7'. Known: 01_lenet, 06_degradation."),
         (["rehearse", "--edition", "lerner"], "Unknown edition 'lerner'. Did you mean 'learner'?"),
@@ -138,38 +138,6 @@ def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "diagnose", lambda: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         cli.run(["doctor"])
-
-
-def test_lab_copies_the_lessons_and_opens_the_first(
-    home: Path, served: list[list[str]], capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert cli.run(["lab", "mine"]) == 0
-    assert Path("mine/solutions/06_degradation.ipynb").is_file()
-    assert "--LabApp.default_url=/lab/tree/01_lenet.ipynb" in served[0]
-    assert "--ServerApp.open_browser=False" in served[0]
-    assert "Your lessons are in mine (4 added)." in capsys.readouterr().out
-
-
-def test_lab_opens_the_lesson_asked_for_and_says_what_it_kept(
-    home: Path, served: list[list[str]], capsys: pytest.CaptureFixture[str]
-) -> None:
-    cli.run(["lab", "mine"])
-    Path("mine/01_lenet.ipynb").write_text("my answers")
-    (home / "notebooks" / "01_lenet.ipynb").write_text('{"cells": []}')
-    assert cli.run(["lab", "mine", "--lesson", "6", "--browser", "--port", "9000"]) == 0
-    assert {"--LabApp.default_url=/lab/tree/06_degradation.ipynb", "--ServerApp.port=9000"} <= set(served[1])
-    assert "--ServerApp.open_browser=True" in served[1]
-    assert "01_lenet.ipynb: the course has a newer edition; yours is kept." in capsys.readouterr().out
-    assert Path("mine/01_lenet.ipynb").read_text() == "my answers"
-
-
-@pytest.mark.usefixtures("served")
-def test_lab_tells_how_to_come_in_over_ssh(
-    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("SSH_CONNECTION", "10.0.0.1 1 10.0.0.2 22")
-    cli.run(["lab", "mine"])
-    assert "ssh -N -L PORT:127.0.0.1:PORT HOST" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("status", "code"), [("ok", 0), ("warn", 0), ("fail", 1)])

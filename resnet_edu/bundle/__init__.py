@@ -18,6 +18,7 @@ from .. import __version__, copies, course, downloads
 from ..errors import UnknownName
 from .wheels import resolve, run_pip, without_torch
 
+EXAMPLE = f"resnet_edu-{__version__}-py3-none-any.whl"
 MANIFEST = ".resnet_edu_bundle.json"
 TEXTS = ("INSTALL.txt", "install.py", "bundle.json")
 # What pip is told so that it takes the torch that is wanted.
@@ -93,7 +94,7 @@ def make_bundle(
             files = downloads.fetch_packed(name, folder / "data", mirror=mirror)
             say(f"{name}: {', '.join(path.name for path in files)}")
         move_wheels(new, folder / "wheels", earlier=facts(folder).get("wheels", []))
-    about = {"python": python(), "system": platform.system(), "machine": platform.machine(), "version": __version__}
+    about: dict[str, Any] = this_machine() | {"version": __version__}
     about |= {"torch": chosen["torch"].version if "torch" in chosen else None, "data": list(names), "wheels": wheels}
     texts = {
         "INSTALL.txt": install_text(about).encode(),
@@ -106,9 +107,10 @@ def make_bundle(
     return Bundle(folder, wheels, size / 1e9)
 
 
-def python() -> str:
-    """This Python's version, as far as wheels depend on it."""
-    return f"{sys.version_info.major}.{sys.version_info.minor}"
+def this_machine() -> dict[str, str]:
+    """What wheels depend on."""
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return {"python": python, "system": platform.system(), "machine": platform.machine()}
 
 
 def require_free(folder: Path, *, force: bool) -> None:
@@ -134,16 +136,15 @@ def course_wheel(wheel: Path | None, scratch: Path) -> Path:
     Raises:
         ValueError: there is no such file, or neither a wheel nor a checkout.
     """
-    example = f"resnet_edu-{__version__}-py3-none-any.whl"
     if wheel is not None:
         if not (wheel.is_file() and wheel.name.startswith("resnet_edu-") and wheel.suffix == ".whl"):
-            raise ValueError(f"{wheel} is no wheel of resnet-edu, a file such as {example}.")
+            raise ValueError(f"{wheel} is no wheel of resnet-edu, a file such as {EXAMPLE}.")
         return wheel.absolute()
     root = course.checkout()
     if root is None:
         raise ValueError(
             "An installed resnet-edu cannot pack itself. Name the wheel that it was installed from: "
-            f"--wheel {example}, or run this in a clone."
+            f"--wheel {EXAMPLE}, or run this in a clone."
         )
     run_pip("wheel", "--no-deps", "--wheel-dir", str(scratch), str(root))
     return next(scratch.glob("resnet_edu-*.whl"))

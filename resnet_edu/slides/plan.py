@@ -51,6 +51,8 @@ def plan(worked: NotebookNode, learner: NotebookNode) -> NotebookNode:
     stubs = {cell["id"]: cell.source for cell in learner.cells if "exercise" in tags(cell)}
     slides = pack(pieces(worked, stubs))
     cells = [cell for slide, kind in slides for cell in laid_out(slide, kind)]
+    for number, cell in enumerate(cells):
+        cell["id"] = f"slide-{number}"  # not nbformat's random ones: two exports are alike
     return NotebookNode(worked, cells=cells)
 
 
@@ -171,7 +173,7 @@ def pack(groups: Iterator[list[Piece]]) -> list[tuple[list[Piece], str]]:
             slides[-1][0].extend(group)
             continue
         for piece in group:
-            needed = height if piece is group[0] and height <= HEIGHT else piece.height
+            needed = height if piece is group[0] and height <= HEIGHT - TEXT[0] else piece.height
             if not slides:
                 slides.append(([], "slide"))
             elif sum(each.height for each in slides[-1][0]) + needed > HEIGHT and holds_more(slides[-1][0]):
