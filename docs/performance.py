@@ -40,6 +40,7 @@ CELLS = {
     ("09_resnet_family", "long = {"): "trains ResNet-50 for 18 epochs: the claim is that it needs so many steps",
     ("03_vgg", "def train("): "trains four VGGs: the claim is about which of them begin to learn",
     ("12_train_and_predict", "import subprocess"): "trains and predicts in new processes, which import torch anew",
+    ("01_lenet", "models, histories"): "trains two LeNets to their end: the lesson compares 1998 with today",
     ("13_at_scale", "import subprocess"): "starts several processes, which import torch anew",
 }  # fmt: skip
 

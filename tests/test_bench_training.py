@@ -99,7 +99,7 @@ class Clock:
         return Slice(order[1], order[1] / 10, 1.0)
 
 
-@pytest.mark.parametrize(("seconds", "images"), [(0.1, 4), (1.0, 12), (2.0, 20)])
+@pytest.mark.parametrize(("seconds", "images"), [(0.1, 4), (1.2, 12), (2.0, 20)])
 def test_a_slice_is_whole_batches_and_runs_once_before_it_counts(seconds: float, images: int) -> None:
     side = Clock()
     assert calibrated(side, 4, seconds) == images  # pyright: ignore[reportArgumentType]
