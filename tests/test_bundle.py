@@ -140,7 +140,11 @@ def test_data_is_packed_as_a_mirror_and_the_installer_hands_it_on(
     with serving(**fashion_archives()) as served:
         for attribute, value in fashion_settings(served.url, fashion_archives()).items():
             monkeypatch.setattr(FashionMNIST, attribute, value)
-        assert cli.run(["bundle", "stick", "--wheel", str(own), "--with", "fashion_mnist"]) == 0
+        packed = "stick", "--wheel", str(own), "--with", "fashion_mnist"
+        assert cli.run(["bundle", *packed, "--mirror", "http://127.0.0.1:9"]) == 2
+        assert "cannot be reached (Connection refused)" in capsys.readouterr().err
+        assert not Path("stick/wheels").exists()
+        assert cli.run(["bundle", *packed]) == 0
     assert "fashion_mnist: train-images-idx3-ubyte.gz, " in capsys.readouterr().out
     monkeypatch.setenv("RESNET_EDU_DATA", str(tmp_path / "cache"))
     place, new = downloads.fetch("fashion_mnist", mirror="stick/data")  # what the course's own `fetch` does with it
@@ -199,7 +203,10 @@ def test_bad_input_is_told_before_anything_is_made(own: Path, capsys: pytest.Cap
         == f"no.whl is no wheel of resnet-edu, a file such as {bundle.EXAMPLE}."
     )
     assert refused(capsys, "stick", "--with", "cifar").startswith("Unknown download 'cifar'. Did you mean 'cifar10'?")
-    assert refused(capsys, "stick", "--torch", "gpu") == "Unknown choice of torch 'gpu'. Known: cpu, default, none."
+    assert (
+        refused(capsys, "stick", "--torch", "gpu")
+        == "Unknown choice of torch 'gpu'. Did you mean 'cpu'? Known: cpu, default, none."
+    )
     Path("file").write_text("")
     assert refused(capsys, "file") == "file is a file. Name a folder; it is made if missing."
     assert not Path("stick").exists()

@@ -26,7 +26,7 @@ TORCH = {"default": [], "cpu": ["--extra-index-url", "https://download.pytorch.o
 INSTALL = """resnet-edu {version}, packed on {date} for Python {python} on {system} {machine}
 
 1. Copy this folder to the machine, or leave it on the stick.
-2. In it, run:  python{python} install.py
+2. In it, run:  {run} install.py
    {what}
 3. It prints the command that opens the first lesson.
 
@@ -78,7 +78,9 @@ def make_bundle(
     if torch not in TORCH:
         raise UnknownName("choice of torch", torch, TORCH)
     require_free(folder, force=force)
-    with tempfile.TemporaryDirectory() as scratch:
+    beside = folder.absolute().parent  # wheels take gigabytes, and /tmp may be small
+    beside.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=beside, prefix=".resnet-edu-") as scratch:
         own = course_wheel(wheel, Path(scratch))
         packages = resolve(own, Path(scratch) / "report.json", TORCH[torch])
         chosen = without_torch(packages) if torch == "none" else packages
@@ -90,6 +92,8 @@ def make_bundle(
             run_pip("wheel", "--no-deps", "--wheel-dir", str(new), *TORCH[torch], *pins, say=say)
         shutil.copy2(own, new)
         wheels = sorted(path.name for path in new.iterdir())
+        if not (folder / MANIFEST).is_file():
+            course.write_atomically(folder / MANIFEST, b"{}\n")  # after a cut the same command goes on
         for name in names:
             files = downloads.fetch_packed(name, folder / "data", mirror=mirror)
             say(f"{name}: {', '.join(path.name for path in files)}")
@@ -158,6 +162,7 @@ def install_text(about: Mapping[str, Any]) -> str:
     return INSTALL.format(
         **{**about, "data": ", ".join(data) if data else "none"},
         date=date.today().isoformat(),
+        run=f"py -{about['python']}" if about["system"] == "Windows" else f"python{about['python']}",
         what=own if torch else theirs,
         count=len(about["wheels"]),
         torch_text=f"torch {torch} among them" if torch else "torch and torchvision not among them",
