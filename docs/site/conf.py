@@ -32,7 +32,7 @@ napoleon_use_ivar = True
 
 # Names of the package must lead somewhere. Those of torch and others would need their sites.
 nitpicky = True
-nitpick_ignore_regex = [("py:.*", r"(?!resnet_edu).*"), ("py:obj", ".*"), ("py:class", r".*\.Choice")]
+nitpick_ignore_regex = [("py:.*", r"(?!resnet_edu).*"), ("py:obj", ".*"), ("py:class", r".*\.(Choice|NamedLayer)")]
 
 html_theme = "sphinx_book_theme"
 html_title = "resnet-edu"
@@ -42,12 +42,14 @@ html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sourcelink = False
 html_domain_indices = False
+html_context = {"default_mode": "auto"}
 html_theme_options = {
     "home_page_in_toc": True,
     "show_navbar_depth": 1,
     "show_toc_level": 2,
     "use_download_button": False,
     "use_fullscreen_button": False,
+    "navbar_persistent": [],  # the search stands in the sidebar
     "logo": {"text": "resnet-edu", "alt_text": "resnet-edu, home"},
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",

@@ -20,7 +20,6 @@ ROOMS: dict[str, ModuleType] = {
 MET: dict[str, tuple[str, ...]] = {
     "edu": ("checkpoint.Checkpoint", "fastest.FastPath"),
     "data": ("data.pictures.View",),
-    "plots": ("plots.layer_costs.NamedLayer",),
     "checks": ("checks.progress_table.Progress", "checks.progress_table.Entry"),
     "facts": ("sources.Fact", "sources.Source"),
 }
@@ -81,10 +80,19 @@ def page(name: str, room: ModuleType) -> str:
     if room is facts:
         parts = [purpose(room), "", *(fact(one) for one in public(room))]
     else:
-        parts = eval_rst(f".. automodule:: {room.__name__}", f"   :members: {', '.join(public(room))}")
+        own = [one for one in public(room) if home(room, one) is room]
+        parts = eval_rst(f".. automodule:: {room.__name__}", f"   :members: {', '.join(own)}")
+        for one in sorted({*public(room)} - {*own}):
+            there = f"{home(room, one).__name__}.{one}"
+            parts += [f"```{{py:function}} {room.__name__}.{one}", f"The same as {{py:obj}}`~{there}`.", "```", ""]
     for met in MET.get(name, ()):
         parts += eval_rst(f".. autoclass:: resnet_edu.{met}", "   :members:")
     return "\n".join([f"# `{title(name)}`", "", *parts])
+
+
+def home(room: ModuleType, name: str) -> ModuleType:
+    """The room that describes a public name: `edu.setup` is described in `edu.runtime`."""
+    return runtime if getattr(getattr(room, name), "__module__", "") == runtime.__name__ else room
 
 
 def eval_rst(*lines: str) -> list[str]:

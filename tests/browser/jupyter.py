@@ -40,6 +40,7 @@ class Server:
     address: str  # http://127.0.0.1:8888
     token: str
     folder: Path  # the learner's
+    log: Path  # all that it printed
 
 
 @contextmanager
@@ -54,7 +55,7 @@ def serving(home: Path) -> Iterator[Server]:
         try:
             found = until(lambda: ADDRESS.search(log.read_text()) or server.poll() is not None, "an address")
             assert isinstance(found, re.Match), log.read_text()
-            yield Server(found[1], found[2], folder)
+            yield Server(found[1], found[2], folder, log)
         finally:
             server.terminate()  # it ends its kernels first
             try:
@@ -100,7 +101,7 @@ class Notebook:
     def ready(self) -> None:
         """Wait for the kernel."""
         indicator = self.page.locator(f"{NOTEBOOK} .jp-Notebook-ExecutionIndicator[data-status='idle']")
-        indicator.wait_for(timeout=PATIENCE)
+        indicator.wait_for(state="attached", timeout=PATIENCE)
 
     def run_all(self) -> None:
         """Run > Run All Cells, and wait."""
@@ -133,6 +134,8 @@ def opened(browser: "Browser", server: Server, name: str) -> Iterator[Notebook]:
         page.on("console", lambda message: say(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: say(str(error)))
         page.on("response", lambda answer: say(f"{answer.status} {answer.url}") if answer.status >= 400 else None)
+        own = (f"{server.address}/", "data:", "blob:")
+        page.on("request", lambda asked: None if asked.url.startswith(own) else say(f"asked {asked.url}"))
         page.goto(f"{server.address}/lab/tree/{name}?reset&token={server.token}")
         notebook.ready()
         try:

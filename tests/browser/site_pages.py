@@ -60,4 +60,8 @@ class Page(HTMLParser):
 def pages() -> dict[str, Page]:
     """Every page of the site by its path, such as `lessons/01_lenet.html`."""
     site = built()
-    return {path.relative_to(site).as_posix(): Page(path) for path in sorted(site.rglob("*.html"))}
+    return {
+        path.relative_to(site).as_posix(): Page(path)
+        for path in sorted(site.rglob("*.html"))
+        if "_static" not in path.parts
+    }

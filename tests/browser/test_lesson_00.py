@@ -83,5 +83,6 @@ def test_progress_is_kept(lesson: Notebook, server: Server) -> None:
     sync_api.expect(box(lesson)).to_contain_text("✓ passed")
 
 
-def test_nothing_went_wrong_on_the_page(lesson: Notebook) -> None:
+def test_nothing_went_wrong_in_the_page_or_the_server(lesson: Notebook, server: Server) -> None:
     assert lesson.complaints == []
+    assert "Traceback" not in server.log.read_text()
