@@ -19,7 +19,7 @@ def built() -> Path:
     _kept.append(tempfile.TemporaryDirectory())
     out = Path(_kept[0].name) / "site"
     command = [sys.executable, str(BUILD), "--draft", "--out", str(out)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=280)
+    done = subprocess.run(command, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
     return out
 
