@@ -47,21 +47,21 @@ def to_worked(lesson: Lesson) -> bytes:
 
 def to_slides(lesson: Lesson) -> bytes:
     """Slides of the worked notebook, as one page."""
-    worked, learner = (nbformat.reads(read(lesson), as_version=4) for read in (to_worked, to_learner))
+    worked, learner = (nbformat.reads(read(lesson).decode(), as_version=4) for read in (to_worked, to_learner))
     name, folder = lesson.title, lesson.path.parent
     return slides.to_slides(worked, learner, name=name, folder=folder, reveal=reveal.find_reveal()).encode()
 
 
 def to_page(lesson: Lesson) -> bytes:
     """The worked notebook as one HTML page with its figures inside."""
-    notebook = nbformat.reads(to_worked(lesson), as_version=4)
+    notebook = nbformat.reads(to_worked(lesson).decode(), as_version=4)
     return page.to_html(notebook, name=lesson.title, folder=lesson.path.parent).encode()
 
 
 def to_script(lesson: Lesson) -> bytes:
     """The worked notebook as plain Python."""
     exporter = PythonExporter(template_file="script.py.j2", extra_loaders=[DictLoader({"script.py.j2": SCRIPT})])
-    text, _ = exporter.from_notebook_node(nbformat.reads(to_worked(lesson), as_version=4))
+    text, _ = exporter.from_notebook_node(nbformat.reads(to_worked(lesson).decode(), as_version=4))
     return (text.strip() + "\n").encode()
 
 
