@@ -42,26 +42,48 @@ def lesson_table() -> str:
     return "\n".join(rows)
 
 
+NETS = ("plain20", "plain56", "resnet20", "resnet56")
+
+
 def results_table() -> str:
-    """Errors of the recorded study beside those of the paper and of a rerun by others."""
-    study = edu.study.load_study("mnist5k-degradation")
+    """Errors of the recorded studies: on CIFAR-10 beside those of the paper and of a rerun by others, on the digits."""
     he, rerun = edu.facts.HE_CIFAR10, edu.facts.RERUNS_CIFAR10["nabla0001"]
-    seeds = len(study.seeds)
+    cifar, digits = edu.study.load_study("cifar10-jpeg"), edu.study.load_study("mnist5k-degradation")
+    heading = f"here, JPEG copy, {epochs(cifar)} epochs, {seeds(cifar)}"
     rows = [
-        "| net | He et al. 2015, CIFAR-10, test | nabla0001, CIFAR-10, test, 5 runs "
-        f"| here, mnist5k, training, {seeds} seeds | here, mnist5k, test, {seeds} seeds |",
+        f"| CIFAR-10 | He et al. 2015, test | nabla0001, test, 5 runs | {heading}, training | {heading}, test |",
         "|---|---|---|---|---|",
     ]
-    for name in ("plain20", "plain56", "resnet20", "resnet56"):
-        last = [run.last for run in study.of(name)]
-        ours = [spread([getattr(epoch, part) for epoch in last]) for part in ("train_error", "test_error")]
-        rows.append(f"| {name} | {he.get(name, 'figure only')} | {rerun[name]} | {ours[0]} | {ours[1]} |")
+    for name in NETS:
+        train, test = last_errors(cifar, name)
+        rows.append(f"| {name} | {he.get(name, 'figure only')} | {rerun[name]} | {train} | {test} |")
+    heading = f"{epochs(digits)} epochs, {seeds(digits)}"
+    rows += [f"\n| 2,000 digits of mnist5k | {heading}, training | {heading}, test |", "|---|---|---|"]
+    for name in NETS:
+        train, test = last_errors(digits, name)
+        rows.append(f"| {name} | {train} | {test} |")
     return "\n".join(rows)
 
 
+def epochs(study: edu.study.Recorded) -> int:
+    """How long its runs are."""
+    return next(iter(study.settings.values()))["config"]["epochs"]
+
+
+def seeds(study: edu.study.Recorded) -> str:
+    """How many it has: "1 seed", "5 seeds"."""
+    return f"{len(study.seeds)} seed{'s' if len(study.seeds) > 1 else ''}"
+
+
+def last_errors(study: edu.study.Recorded, name: str) -> list[str]:
+    """Training and test error after the last epoch."""
+    last = [run.last for run in study.of(name)]
+    return [spread([getattr(epoch, part) for epoch in last]) for part in ("train_error", "test_error")]
+
+
 def spread(values: list[float]) -> str:
-    """Mean ± standard deviation, in percent."""
-    return f"{mean(values):.1f} ± {stdev(values):.1f} %"
+    """Mean, with the standard deviation where there are several runs, in percent."""
+    return f"{mean(values):.1f} ± {stdev(values):.1f} %" if len(values) > 1 else f"{mean(values):.1f} %"
 
 
 def filled(readme: str) -> str:

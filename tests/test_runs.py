@@ -70,14 +70,26 @@ def test_the_degradation_study_is_complete() -> None:
     assert {*study.epochs} == {*STUDIES["mnist5k-degradation"].runs()}
 
 
-def test_readme_prints_the_records_numbers() -> None:
-    study, readme = load_study("mnist5k-degradation"), (ROOT / "README.md").read_text(encoding="utf-8")
+def printed_error(errors: list[float]) -> str:
+    """As README shows an error: with its spread where there are several runs."""
+    return f"{mean(errors):.1f} ± {stdev(errors):.1f} %" if len(errors) > 1 else f"{mean(errors):.1f} %"
+
+
+@pytest.mark.parametrize(("record", "table"), [("cifar10-jpeg", 0), ("mnist5k-degradation", 1)])
+def test_readme_prints_the_records_numbers(record: str, table: int) -> None:
+    study, readme = load_study(record), (ROOT / "README.md").read_text(encoding="utf-8")
     for name in ("plain20", "plain56", "resnet20", "resnet56"):
-        (row,) = re.findall(rf"^\| {name} \|.*$", readme, re.MULTILINE)
-        cells = [cell.strip() for cell in row.split("|")]
-        for cell, part in zip(cells[4:6], ("train_error", "test_error"), strict=True):
-            errors = finals(study, name, part)
-            assert cell == f"{mean(errors):.1f} ± {stdev(errors):.1f} %"
+        row = re.findall(rf"^\| {name} \|.*$", readme, re.MULTILINE)[table]
+        cells = [cell.strip() for cell in row.strip("|").split("|")]
+        assert cells[-2:] == [printed_error(finals(study, name, part)) for part in ("train_error", "test_error")]
+
+
+def test_the_label_says_how_many_epochs_and_seeds() -> None:
+    study, readme = load_study("cifar10-jpeg"), (ROOT / "README.md").read_text(encoding="utf-8")
+    epochs = {setting["config"]["epochs"] for setting in study.settings.values()}
+    seeds = f"{len(study.seeds)} seed{'s' if len(study.seeds) > 1 else ''}"
+    assert f"JPEG copy, {epochs.pop()} epochs, {seeds}, test" in readme
+    assert not epochs  # the same for all nets
 
 
 def test_lesson_06_prints_the_records_numbers() -> None:
@@ -91,3 +103,13 @@ def test_lesson_06_prints_the_records_numbers() -> None:
             rf"{name} +training +{mean(train):.1f} ± +{stdev(train):.1f} +test +{mean(test):.1f} ± +{stdev(test):.1f}"
         )
         assert re.search(line, printed), f"{line} is not printed by lesson 06: build it again"
+
+
+def test_lesson_06_prints_the_cifar_records_numbers() -> None:
+    notebook = nbformat.read(ROOT / "notebooks" / "solutions" / "06_degradation.ipynb", as_version=4)
+    outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+    printed = "".join(output.text for output in outputs if output.output_type == "stream")
+    study = load_study("cifar10-jpeg")
+    for name in study.settings:
+        train, test = (mean(finals(study, name, part)) for part in ("train_error", "test_error"))
+        assert re.search(rf"{name} .* {train:.1f} .* {test:.1f}", printed), f"{name} is not printed: build lesson 06 again"
