@@ -54,6 +54,8 @@ wheel: .venv/.lab ## build the wheel to hand out, in dist: course, weights and t
 class: .venv/.test ## try a class's JupyterHub on this machine: http://127.0.0.1:8000
 	@.ci/proxy
 	@mkdir -p build/class
+	@printf 'ada\nbob\nteacher\n' >build/class/names.txt
+	@cd build/class && "$(CURDIR)/$(PY)" ../../deploy/slips.py names.txt slips.json | tee -a slips.txt >/dev/null && cat slips.txt
 	@cd build/class && PATH="$(CURDIR)/build/proxy/node_modules/.bin:$$PATH" "$(CURDIR)/.venv/bin/jupyterhub" -f "$(CURDIR)/deploy/demo_config.py"
 
 study: .venv/.lab ## train the recorded studies again (long) and write assets/runs

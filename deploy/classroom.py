@@ -1,6 +1,6 @@
 """A JupyterHub of the class on this machine, and learners who use it as their browsers do.
 
-tests/test_jupyterhub.py and rehearse_class.py share it. Learners sign up, log in by the form, and run cells over the
+tests/test_jupyterhub.py and rehearse_class.py share it. Learners log in by the form and run cells over the
 kernel's websocket; all of it stays on the loopback address.
 """
 
@@ -20,6 +20,8 @@ from urllib.parse import urlsplit
 import psutil
 import requests
 import websocket
+
+from deploy.slips import write_slips
 
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = ROOT / "deploy" / "demo_config.py"
@@ -55,6 +57,11 @@ class Hub:
 
     def __exit__(self, *error: object) -> None:
         self.stop()
+
+    def hand_out(self, names: list[str]) -> list["Learner"]:
+        """Make slips; the learners who got them."""
+        made = write_slips(names, self.folder / "slips.json")
+        return [Learner(self.url, name, password) for name, password in made.items()]
 
     def start(self) -> None:
         """Start the hub on other ports than any before."""
@@ -148,12 +155,6 @@ class Learner:
         cookies = [found for found in self.session.cookies if found.name == "_xsrf" and path.startswith(found.path)]
         return {"X-XSRFToken": max(cookies, key=lambda found: len(found.path)).value or ""} if cookies else {}
 
-    def sign_up(self) -> requests.Response:
-        """Choose a name and a password."""
-        self.get(f"{self.hub}/hub/signup")
-        again = {"signup_password": self.password, "signup_password_confirmation": self.password}
-        return self.post(f"{self.hub}/hub/signup", data={"username": self.name, **again})
-
     def log_in(self) -> requests.Response:
         """Send the form; the answer is 302 with the right password, and the form again with a wrong one."""
         self.get(f"{self.hub}/hub/login")
@@ -176,7 +177,7 @@ class Learner:
                 return page.text
             if not server:
                 break
-            time.sleep(0.2)
+            time.sleep(0.5)
         raise RuntimeError(f"{self.name}'s seat did not start.")
 
     def contents(self, path: str) -> dict[str, Any]:

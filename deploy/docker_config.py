@@ -8,20 +8,18 @@ In the repository's root once, then in a folder of its own, as an account in the
 """
 
 import os
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)  # for slips
 
 c = get_config()  # noqa: F821
-load_subconfig(os.path.join(os.path.dirname(__file__), "jupyterhub_config.py"))  # noqa: F821
+load_subconfig(os.path.join(HERE, "jupyterhub_config.py"))  # noqa: F821
 
-# Learners choose a name and a password at /hub/signup; a teacher lets each in at /hub/authorize. Sign up as the teacher
-# before anybody else can.
-c.JupyterHub.authenticator_class = "native"
+# A name and a password on a slip for each, from `python deploy/slips.py names.txt slips.json`.
+c.JupyterHub.authenticator_class = "slips.SlipAuthenticator"
 c.Authenticator.admin_users = {"teacher"}
-c.Authenticator.allow_all = True  # all whom a teacher has let in
-c.NativeAuthenticator.open_signup = False
-c.NativeAuthenticator.minimum_password_length = 10
-c.NativeAuthenticator.check_common_password = True
-c.NativeAuthenticator.allowed_failed_logins = 5
-c.NativeAuthenticator.seconds_before_next_try = 300
+c.Authenticator.allow_all = True  # all who have a slip
 
 c.JupyterHub.spawner_class = "docker"
 c.DockerSpawner.image = "resnet-edu-seat"

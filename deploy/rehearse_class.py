@@ -75,10 +75,8 @@ def weigh(hub: Hub) -> dict[str, tuple[float, float]]:
     return seats
 
 
-def attend(hub: Hub, lesson: str, number: int) -> float:
+def attend(lesson: str, learner: Learner) -> float:
     """One learner runs one worked lesson in a new kernel; the seconds that its cells took."""
-    learner = Learner(hub.url, f"learner-{number}", f"a long password {number}")
-    learner.sign_up()
     if learner.log_in().status_code != 302:
         raise RuntimeError(f"{learner.name} could not log in.")
     learner.sit_down()
@@ -98,9 +96,10 @@ def rehearse(seats: int, lessons: list[str]) -> dict[str, Any]:
     """Let so many learners run each lesson at the same time, one lesson after the other."""
     record: dict[str, Any] = {"seats": seats, "machine": machine(), "lessons": []}
     with tempfile.TemporaryDirectory() as folder, Hub(Path(folder)) as hub:
+        learners = hub.hand_out([f"learner-{number}" for number in range(seats)])
         for lesson in lessons:
             with Scale(hub) as scale, ThreadPoolExecutor(seats) as pool:
-                seconds = list(pool.map(partial(attend, hub, lesson), range(seats)))
+                seconds = list(pool.map(partial(attend, lesson), learners))
             found = {"lesson": lesson, "seconds": max(seconds), "server_mb": scale.server, "kernel_mb": scale.kernel}
             record["lessons"].append({**found, "seat_mb": scale.seat, "all_mb": scale.all})
             print(f"{lesson}: {max(seconds):.0f} s, a seat {scale.seat:.0f} MB, all {scale.all:.0f} MB", flush=True)

@@ -1,5 +1,6 @@
 """What stands in deploy/, .binder/ and .devcontainer/: options that exist, files that exist, numbers that agree."""
 
+import asyncio
 import configparser
 import json
 import os
@@ -51,16 +52,16 @@ def instructions() -> list[tuple[str, str]]:
 @pytest.mark.parametrize("name", CONFIGS)
 def test_every_option_exists_and_takes_its_value(name: str) -> None:
     hub = pytest.importorskip("jupyterhub", reason="needs the extra `workshop`")
-    pytest.importorskip("nativeauthenticator", reason="needs the extra `workshop`")
     from dockerspawner import DockerSpawner
     from jupyterhub.app import JupyterHub
     from jupyterhub.auth import Authenticator, PAMAuthenticator
     from jupyterhub.spawner import SimpleLocalProcessSpawner, Spawner
-    from nativeauthenticator import NativeAuthenticator
+
+    from deploy.slips import SlipAuthenticator
 
     assert hub.__version__
     classes = (JupyterHub, Spawner, DockerSpawner, SimpleLocalProcessSpawner, Authenticator, PAMAuthenticator)
-    known = {found.__name__: found for found in (*classes, NativeAuthenticator)}
+    known = {found.__name__: found for found in (*classes, SlipAuthenticator)}
     found = config(name)
     for section, options in found.items():
         unknown = [option for option in options if option not in known[section].class_trait_names(config=True)]
@@ -90,7 +91,7 @@ def test_a_class_is_closed_and_the_demonstration_is_for_this_machine_alone() -> 
         assert found.JupyterHub.bind_url.startswith("http://127.0.0.1:")
     assert room.JupyterHub.authenticator_class == "pam"
     assert "allow_all" not in room.Authenticator
-    assert docker.NativeAuthenticator.open_signup is False
+    assert docker.JupyterHub.authenticator_class == "slips.SlipAuthenticator"
     assert demo.JupyterHub.spawner_class == "simple"
     for found in (room, docker):
         assert not any("allow_root" in option for option in found.Spawner.args)
@@ -156,7 +157,9 @@ def test_the_chart_says_what_the_configuration_says() -> None:
     assert seat["cpu"]["limit"] == limits.cpu_limit
     assert f"--MappingKernelManager.cull_idle_timeout={chart['cull']['timeout']}" in limits.args
     assert chart["hub"]["config"]["JupyterHub"]["authenticator_class"] == docker.JupyterHub.authenticator_class
-    assert chart["hub"]["config"]["NativeAuthenticator"] == dict(docker.NativeAuthenticator)
+    mounted = {file["mountPath"] for file in chart["hub"]["extraFiles"].values()}
+    folder = chart["hub"]["extraEnv"]["PYTHONPATH"]
+    assert mounted == {f"{folder}/slips.py", chart["hub"]["config"]["SlipAuthenticator"]["slips"]}
     assert set(chart["hub"]["config"]["Authenticator"]["admin_users"]) == docker.Authenticator.admin_users
     assert chart["proxy"]["https"]["enabled"], "passwords travel"
 
@@ -241,6 +244,30 @@ def test_names_that_cannot_be_used_stop_it_before_anything_is_made(
     assert len(done.stderr.splitlines()) == 1
     assert done.stdout == ""
     assert (server.parent / "calls").read_text() == ""
+
+
+@unix
+def test_slips_open_the_door_to_their_owners_alone(tmp_path: Path) -> None:
+    pytest.importorskip("jupyterhub", reason="needs the extra `workshop`")
+    from deploy.slips import SlipAuthenticator, write_slips
+
+    path = tmp_path / "slips.json"
+    made = write_slips(["ada", "bob"], path)
+    assert write_slips(["ada", "chen"], path).keys() == {"chen"}, "ada keeps her slip"
+    assert path.stat().st_mode & 0o077 == 0
+    assert not any(password in path.read_text() for password in made.values())
+    door = SlipAuthenticator(slips=str(path))
+
+    def knock(name: str, password: str) -> str | None:
+        return asyncio.run(door.authenticate(None, {"username": name, "password": password}))
+
+    assert knock("ada", made["ada"]) == knock("Ada", made["ada"]) == "ada"
+    for name, password in (("ada", made["bob"]), ("ada", ""), ("nobody", made["ada"]), ("nobody", "")):
+        assert knock(name, password) is None
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match="Ada Lovelace"):
+        write_slips(["dora", "Ada Lovelace"], path)
+    assert path.read_bytes() == before
 
 
 # ---------------------------------------------------------------- Binder, dev container
