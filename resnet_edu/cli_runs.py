@@ -173,6 +173,7 @@ def predict(
     top: Annotated[int | None, typer.Option(help="Labels for each file; default as the run says, or 3.")] = None,
     as_json: AsJson = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print a table: file, label, percent.")] = False,
+    precision: Annotated[str, typer.Option(help="float32; or auto, faster with many files, less exact.")] = "float32",
 ) -> None:
     """Name pictures: for each file the best labels with percentages. Exit code 2 if a file cannot be used."""
     from .predict import open_network, predict as name_pictures
@@ -182,7 +183,7 @@ def predict(
     if top is None:
         asked = 3 if run == "bundled" else Run.open(Path(run)).recipe.top
         top = min(asked, len(network.categories))
-    predictions = name_pictures(network, files, top=top, skip=faults.append)
+    predictions = name_pictures(network, files, top=top, skip=faults.append, precision=precision)
     write_predictions(predictions, as_json=as_json, as_csv=as_csv)
     if faults:
         more = f" And {len(faults) - 1} more files." if len(faults) > 1 else ""
@@ -204,7 +205,12 @@ def write_predictions(predictions: list["Prediction"], *, as_json: bool, as_csv:
             table.writerows([each.file, label, f"{percent:.4f}"] for label, percent in each.top)
     else:
         for each in predictions:
-            print(each.file)
+            print(printable(str(each.file)))
             width = max(len(label) for label, _ in each.top)
             for label, percent in each.top:
                 print(f"  {label:{width}}  {percent:5.1f} %")
+
+
+def printable(name: str) -> str:
+    """A name on one line: what would move the cursor, or end the line, as an escape."""
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in name)

@@ -125,7 +125,13 @@ class Recipe:
         return options
 
     def network(self, classes: int) -> tuple[nn.Module, models.Pretrained | None]:
-        """The network to train, and the pretrained one it comes from, if any."""
+        """The network to train, and the pretrained one it comes from, if any.
+
+        Raises:
+            ValueError: there is one class only.
+        """
+        if classes < 2:
+            raise ValueError(f"{self.data} has one class only, and there is nothing to tell apart. Add a second one.")
         if self.pretrained == "none":
             return models.build(self.model, num_classes=classes, **self.network_options()), None
         source: Any = self.pretrained

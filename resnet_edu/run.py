@@ -23,7 +23,7 @@ from . import distributed, models, runtime
 from .checkpoint import Checkpoint
 from .course import write_atomically
 from .data import Data
-from .errors import StopTraining, enough_memory
+from .errors import StopTraining, WrongCheckpoint, enough_memory
 from .history import Epoch, History
 from .metrics import evaluate
 from .models import Pretrained
@@ -78,7 +78,10 @@ class Run:
     def report(self) -> dict[str, Any] | None:
         """What the finished run found, None if it is not finished."""
         file = self.folder / "report.json"
-        return json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+        try:
+            return json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+        except ValueError as error:
+            raise WrongCheckpoint(f"{file} is damaged ({error}). Train the run again.") from error
 
     def train(self, *, callbacks: tuple[Callback, ...] = (), say: Callable[[str], None] = lambda _: None) -> History:
         """Train to the end, from the last finished epoch on.
@@ -116,9 +119,9 @@ class Run:
                 model.to(runtime.device())
             else:
                 steps = (*callbacks, partial(self.after_epoch, history))
-                data_seen = replace(data, test=data.val)
+                seen = replace(data, test=data.val)
                 with enough_memory(config.batch_size):
-                    history = fit(model, data_seen, config, callbacks=steps, checkpoint=self.checkpoint)
+                    history = fit(model, seen, config, callbacks=steps, checkpoint=self.checkpoint)
             if not history.interrupted and distributed.first():
                 self.finish(model, data, history)
             return history

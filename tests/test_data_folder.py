@@ -13,7 +13,7 @@ from PIL import Image
 
 from resnet_edu import data
 from resnet_edu.data import folder as module
-from resnet_edu.data.folder import list_folder
+from resnet_edu.data.listing import list_folder
 from resnet_edu.data.pictures import View
 from resnet_edu.data.split import channel_statistics
 from resnet_edu.errors import DatasetUnavailable, UnreadablePicture
@@ -149,7 +149,7 @@ def test_what_is_no_picture_is_skipped_and_named(pictures: Path) -> None:
     assert loaded.notes[0] == "4 files were skipped:"
     listed = "\n".join(loaded.notes)
     assert "cat/readme.txt: not a picture, by its ending" in listed
-    assert "dog/more: not a picture, by its ending" in listed
+    assert "dog/more: a folder inside a class" in listed
     assert "emu/broken.jpg: no picture in a format" in listed
     assert "emu/big.bmp: 0.3 MB, at most 0.2 are allowed" in listed
 
@@ -159,7 +159,7 @@ def test_strict_refuses_what_would_be_skipped(pictures: Path) -> None:
     with pytest.raises(UnreadablePicture, match=r"broken\.jpg cannot be read: no picture"):
         data.load(pictures, size=16, strict=True)
     (pictures / "emu" / "broken.jpg").rename(pictures / "emu" / "broken.txt")
-    with pytest.raises(UnreadablePicture, match=r"broken\.txt cannot be read: its ending"):
+    with pytest.raises(UnreadablePicture, match=r"broken\.txt cannot be read: not a picture, by its ending"):
         data.load(pictures, size=16, strict=True)
 
 

@@ -10,38 +10,26 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from hashlib import sha256
 from os import PathLike
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from .. import runtime
-from ..errors import DatasetUnavailable, UnreadablePicture
+from ..errors import UnreadablePicture
 from .cache import data_folder, locked, require_room, tilde
 from .duplicates import across_parts
-from .pictures import ENDINGS, View
-from .split import Data, Split, channel_statistics, split_indices
+from .listing import PARTS, Picture, in_parts, list_folder
+from .pictures import View
+from .split import Data, Split, channel_statistics
 
-PARTS = ("train", "val", "test")
-SHARES = {"": {"train": 0.7, "val": 0.1, "test": 0.2}, "train": {"train": 0.9, "val": 0.1}}  # how each is cut
 NOTES = 20  # skipped files and duplicates named one by one; the rest are counted
 FORMAT = 1  # raise it when what stands in the cache is made in another way
-
-
-class Picture(NamedTuple):
-    """A file, before it is read. `name` is its path from the folder on; size in bytes, changed in nanoseconds."""
-
-    name: str
-    part: str
-    label: int
-    size: int
-    changed: int
 
 
 def is_folder(name: object) -> bool:
@@ -71,7 +59,8 @@ def load_folder(folder: Path, view: View, *, seed: int = 0, strict: bool = False
     listed, classes, ignored = list_folder(folder)
     listed = in_parts(listed, seed)
     if strict and ignored:
-        raise UnreadablePicture(folder / ignored[0], f"its ending is none of {', '.join(sorted(ENDINGS))}")
+        name, reason = ignored[0]
+        raise UnreadablePicture(folder / name, reason)
     wanted = [FORMAT, asdict(view), classes, [(*each,) for each in listed]]
     key = sha256(json.dumps(wanted).encode()).hexdigest()[:16]
     place = data_folder() / "folders" / f"{folder.name}-{view.width}x{view.height}-{key}"
@@ -97,66 +86,13 @@ def load_folder(folder: Path, view: View, *, seed: int = 0, strict: bool = False
             raise ValueError(f"{folder} has too few pictures: none is left for {part}. Six of each class will do.")
         parts[part] = Split(images[start:stop], labels[start:stop], mean, std)
         start = stop
-    skipped = [(name, "not a picture, by its ending") for name in ignored] + facts["skipped"]
-    lines = notes(skipped, facts["twice"])
+    skipped = ignored + [(name, reason) for name, reason in facts["skipped"]]
+    lines = [*notes(skipped, facts["twice"]), *lacking(parts, classes)]
     numbers = " · ".join(f"{len(split):,} {part}" for part, split in parts.items())
     colour = "grey" if view.channels == 1 else "colour"
     source = f"{tilde(folder)}: your own pictures; {numbers}, {view.width}×{view.height}, {colour}, crop {view.crop}"
     source += f", seed {seed}" + (f"; {counted(len(skipped), 'file', 'files')} skipped" if skipped else "")
     return Data(tilde(folder), parts["train"], parts["val"], parts["test"], tuple(classes), source, tuple(lines))
-
-
-def list_folder(folder: Path) -> tuple[list[Picture], list[str], list[str]]:
-    """Every picture, sorted by part, class and name, the classes, and the files that are none by their ending.
-
-    Raises:
-        DatasetUnavailable: there is no such folder, or it holds no pictures in folders of classes.
-        ValueError: a class of one part is missing in another, or there is a `train` without `test`.
-    """
-    if not folder.is_dir():
-        raise DatasetUnavailable(f"There is no folder {folder}. Expected one with a folder of pictures for each class.")
-    divided = (folder / "train").is_dir()
-    found = [part for part in PARTS if (folder / part).is_dir()] if divided else [""]
-    if divided and "test" not in found:
-        raise ValueError(f"{folder} has a folder train but none called test: add test/CLASS/FILE.jpg.")
-    classes = names_of(folder / found[0])
-    listed, ignored = [], []
-    for part in found:
-        root = folder / part
-        different = {*names_of(root)} ^ {*classes}
-        if different:
-            raise ValueError(f"{root} and {folder / found[0]} differ in their classes: {', '.join(sorted(different))}.")
-        for label, name in enumerate(classes):
-            with os.scandir(root / name) as entries:
-                files = sorted((entry for entry in entries if entry.name[0] != "."), key=lambda entry: entry.name)
-            for entry in files:
-                path = "/".join(filter(None, [part, name, entry.name]))
-                if entry.is_dir() or os.path.splitext(entry.name)[1].lower() not in ENDINGS:
-                    ignored.append(path)
-                    continue
-                status = entry.stat()
-                listed.append(Picture(path, part, label, status.st_size, status.st_mtime_ns))
-    if not listed:
-        raise DatasetUnavailable(f"{folder} holds no pictures. Expected {folder.name}/CLASS/FILE.jpg for each class.")
-    return listed, classes, ignored
-
-
-def names_of(folder: Path) -> list[str]:
-    """Names of the folders inside a folder, without hidden ones."""
-    return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and entry.name[0] != ".")
-
-
-def in_parts(listed: list[Picture], seed: int) -> list[Picture]:
-    """The pictures with their final part, all of `train` first, then `val`, then `test`, in random order."""
-    given = {picture.part for picture in listed}
-    for whole, shares in SHARES.items():
-        if whole in given and "val" not in given:
-            members = [picture for picture in listed if picture.part == whole]
-            rest = [picture for picture in listed if picture.part != whole]
-            cut = split_indices(torch.tensor([picture.label for picture in members]), seed, shares=shares)
-            listed = [members[index]._replace(part=part) for part, order in cut.items() for index in order.tolist()]
-            listed += rest
-    return sorted(listed, key=lambda picture: PARTS.index(picture.part))
 
 
 def decode(folder: Path, listed: list[Picture], classes: list[str], view: View, place: Path) -> None:
@@ -238,6 +174,15 @@ def notes(skipped: list[tuple[str, str]], twice: list[tuple[str, str]]) -> Itera
             yield from lines[:NOTES]
         if len(lines) > NOTES:
             yield f"  … and {len(lines) - NOTES} more"
+
+
+def lacking(parts: Mapping[str, Split], classes: Sequence[str]) -> Iterator[str]:
+    """A line for each part that has no picture of some classes."""
+    for part, split in parts.items():
+        present = {*split.labels.tolist()}
+        missing = [name for label, name in enumerate(classes) if label not in present]
+        if missing:
+            yield f"No picture is left for {part} of {', '.join(missing)}: its error says nothing about them."
 
 
 def counted(number: int, one: str, several: str) -> str:

@@ -55,7 +55,7 @@ class View:
             raise ValueError(f"channels must be 1 (grey) or 3 (colour), got {self.channels!r}.")
         if self.crop not in get_args(Crop):
             raise ValueError(f"crop must be one of {', '.join(get_args(Crop))}, got {self.crop!r}.")
-        if not self.max_megabytes > 0:
+        if not isinstance(self.max_megabytes, int | float) or not self.max_megabytes > 0:
             raise ValueError(f"max_megabytes must be above 0, got {self.max_megabytes!r}.")
 
     def of(self, path: Path) -> NDArray[np.uint8]:
@@ -134,7 +134,8 @@ def read_photo(path: Path, *, max_megabytes: float = 50.0, roughly: int | None =
     except UnreadablePicture:
         raise
     except Exception as error:  # a damaged file makes Pillow's readers raise anything, struct.error for one
-        raise UnreadablePicture(path, " ".join(str(error).split()) or type(error).__name__) from error
+        words = (getattr(error, "strerror", None) or str(error)).split()  # of the system, without its number
+        raise UnreadablePicture(path, " ".join(words) or type(error).__name__) from error
 
 
 def check_pixels(path: Path, size: tuple[int, int]) -> None:

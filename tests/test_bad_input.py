@@ -1,0 +1,333 @@
+"""The corpus of bad input: what goes wrong with folders, files, options and runs, and the line that says so.
+
+Every case goes through the command line: exit code 2, one line on stderr, no traceback, nothing half-written. Beside
+them stand odd files that are fine.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from test_data_pictures import png_header
+
+from resnet_edu import cli, run as run_module
+
+TRAIN = ["train", "--data", "./sky", "--model", "resnet20", "--size", "16", "--epochs", "1", "--batch-size", "4"]
+Make = Callable[[Path], object]
+
+
+def noise(seed: int = 0, size: tuple[int, int] = (16, 16), low: int = 0) -> Image.Image:
+    values = np.random.default_rng(seed).integers(low, low + 120, (*size, 3))
+    return Image.fromarray(values.astype(np.uint8))
+
+
+def save(path: Path, image: Image.Image | None = None, **options: object) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    (image or noise()).save(path, **options)  # type: ignore[arg-type]
+    return path
+
+
+@pytest.fixture(scope="module")
+def course(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with pictures of two classes, and a finished run."""
+    folder = tmp_path_factory.mktemp("course")
+    for number, (name, low) in enumerate((("day", 120), ("night", 0))):
+        for index in range(10):
+            save(folder / "sky" / name / f"{index}.png", noise(10 * number + index, low=low))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("RESNET_EDU_DATA", str(folder / "cache"))
+        patched.chdir(folder)
+        assert cli.run([*TRAIN, "--out", "done"]) == 0
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def here(course: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it to spoil, which is the working folder."""
+    monkeypatch.setenv("RESNET_EDU_DATA", str(tmp_path / "cache"))
+    shutil.copytree(course / "sky", tmp_path / "sky")
+    shutil.copytree(course / "done", tmp_path / "done")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def complaint(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line a command leaves that cannot do what it was asked for."""
+    code = cli.run(arguments)
+    printed = capsys.readouterr()
+    assert code == 2
+    assert printed.err.count("\n") == 1
+    assert printed.err.startswith("resnet-edu: ")
+    assert "Traceback" not in printed.out + printed.err
+    return printed.err
+
+
+# Files
+
+
+def write(content: bytes) -> Make:
+    return lambda path: path.write_bytes(content)
+
+
+def half_of(kind: str) -> Make:
+    def make(path: Path) -> None:
+        whole = save(path.with_suffix(".whole"), noise(size=(64, 64)), format=kind).read_bytes()
+        path.write_bytes(whole[: len(whole) // 2])
+
+    return make
+
+
+def too_long(path: Path) -> None:
+    with open(path, "wb") as file:
+        file.truncate(51_000_000)  # without content, it takes no room
+
+
+def loop(path: Path) -> None:
+    path.symlink_to(path.name)
+
+
+BAD_FILES: list[tuple[str, Make | None, str]] = [
+    ("missing.png", None, "missing.png cannot be read: there is no such file."),
+    ("folder.png", Path.mkdir, "folder.png cannot be read: Is a directory."),
+    ("empty.jpg", Path.touch, "empty.jpg cannot be read: no picture in a format that Pillow knows."),
+    ("text.jpg", write(b"not a picture"), "text.jpg cannot be read: no picture in a format that Pillow knows."),
+    ("zeros.png", write(bytes(500)), "zeros.png cannot be read: no picture in a format that Pillow knows."),
+    ("cut.jpg", half_of("JPEG"), "cut.jpg cannot be read: image file is truncated"),
+    ("cut.png", half_of("PNG"), "cut.png cannot be read: image file is truncated"),
+    ("cut.webp", half_of("WEBP"), "cut.webp cannot be read: "),
+    ("cut.tiff", half_of("TIFF"), "cut.tiff cannot be read: "),
+    ("bomb.png", write(png_header(30_000, 30_000)), "bomb.png cannot be read: more than 178 million pixels."),
+    ("large.png", write(png_header(10_000, 10_000)), "more than 89 million pixels"),
+    ("dot.png", lambda path: save(path, noise(size=(3, 4))), "dot.png cannot be read: 4×3 pixels, at least 8×8"),
+    ("strip.png", lambda path: save(path, noise(size=(900, 2))), "strip.png cannot be read: 2×900 pixels"),
+    ("float.tiff", lambda path: save(path, Image.new("F", (16, 16))), "floating-point numbers, whose white is not"),
+    ("long.jpg", too_long, "long.jpg cannot be read: 51.0 MB, at most 50 are allowed."),
+    ("loop.jpg", loop, "loop.jpg cannot be read: Too many levels of symbolic links."),
+    ("nowhere.jpg", lambda path: path.symlink_to("gone"), "nowhere.jpg cannot be read: there is no such file."),
+    ("two\nlines.jpg", Path.touch, "two lines.jpg cannot be read: no picture"),
+    ("고양이 🐈.jpg", Path.touch, "고양이 🐈.jpg cannot be read: no picture"),
+]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has other names, links and messages")
+@pytest.mark.parametrize(("name", "make", "line"), BAD_FILES, ids=[repr(name) for name, _, _ in BAD_FILES])
+def test_a_file_that_cannot_be_named(
+    name: str, make: Make | None, line: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if make:
+        make(here / name)
+    assert line in complaint(["predict", "done", name], capsys)
+
+
+def animated(path: Path) -> None:
+    save(path, noise(0), format="GIF", save_all=True, append_images=[noise(1), noise(2)])
+
+
+def turned(path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    save(path, exif=exif)
+
+
+ODD_FILES: list[tuple[str, Make]] = [
+    ("moving.gif", animated),
+    ("print.jpg", lambda path: save(path, noise().convert("CMYK"))),
+    ("deep.png", lambda path: save(path, Image.fromarray(np.full((16, 16), 40_000, dtype=np.uint16)))),
+    ("palette.png", lambda path: save(path, noise().convert("P"))),
+    ("clear.png", lambda path: save(path, noise().convert("RGBA"))),
+    ("turned.jpg", turned),
+    ("mislabelled.jpg", lambda path: save(path, format="PNG")),
+    ("no ending", lambda path: save(path, format="PNG")),
+    ("a 'quoted' \"name\".png", save),
+    ("고양이 🐈.png", save),
+    ("two\nlines.png", save),
+    ("\x1b[2Jscreen.png", save),
+    (".hidden.png", save),
+    ("-dash.png", save),
+]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has other names")
+@pytest.mark.parametrize(("name", "make"), ODD_FILES, ids=[repr(name) for name, _ in ODD_FILES])
+def test_an_odd_file_is_named_like_any_other(
+    name: str, make: Make, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make(here / name)
+    assert cli.run(["predict", "done", "--json", "--", name]) == 0
+    (answer,) = json.loads(capsys.readouterr().out)
+    assert answer["file"] == name
+    assert {each["label"] for each in answer["top"]} == {"day", "night"}
+    assert cli.run(["predict", "done", "--", name]) == 0
+    first, *rest = capsys.readouterr().out.splitlines()
+    assert first == name.replace("\n", "\\n").replace("\x1b", "\\x1b")
+    assert len(rest) == 2
+
+
+# Folders
+
+
+def no_pictures(sky: Path) -> None:
+    for file in sky.glob("*/*.png"):
+        file.unlink()
+
+
+def link_out(sky: Path) -> None:
+    (sky.parent / "dusk").mkdir()
+    (sky / "dusk").symlink_to("../dusk")
+
+
+BAD_FOLDERS: list[tuple[str, Make, str]] = [
+    ("missing", shutil.rmtree, "There is no folder sky. Expected one with a folder of pictures for each class."),
+    ("a file", lambda sky: (shutil.rmtree(sky), sky.touch()), "There is no folder sky."),
+    ("empty", lambda sky: (shutil.rmtree(sky), sky.mkdir()), "sky holds no pictures. Expected sky/CLASS/FILE.jpg"),
+    ("no pictures", no_pictures, "sky holds no pictures. Expected sky/CLASS/FILE.jpg"),
+    ("one class", lambda sky: shutil.rmtree(sky / "day"), "sky has one class only, and there is nothing to tell apart"),
+    ("a class without pictures", lambda sky: (sky / "dusk").mkdir(), "sky has no picture to train on of dusk"),
+    ("a class of rubbish", lambda sky: ((sky / "dusk").mkdir(), (sky / "dusk/0.jpg").touch()), "to train on of dusk"),
+    ("too few", lambda sky: [file.unlink() for file in sky.glob("*/[2-9].png")], "too few pictures: none is left for"),
+    ("train without test", lambda sky: (sky / "day").rename(sky / "train"), "a folder train but none called test"),
+    (
+        "other classes in test",
+        lambda sky: (save(sky / "train/day/0.png"), save(sky / "test/night/0.png")),
+        "sky/test and sky/train differ in their classes: day, night.",
+    ),
+    ("a class elsewhere", link_out, "sky/dusk is a link that leads out of the folder. Put its pictures there."),
+]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has other links")
+@pytest.mark.parametrize(("what", "spoil", "line"), BAD_FOLDERS, ids=[what for what, _, _ in BAD_FOLDERS])
+def test_a_folder_that_cannot_be_trained_on(
+    what: str, spoil: Make, line: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spoil(here / "sky")
+    assert line in complaint([*TRAIN, "--out", "run"], capsys)
+    assert not (here / "run").exists()
+    assert not [*(here / "cache").rglob("*.part")]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has other links")
+def test_what_a_folder_holds_besides_pictures_is_said(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    day = here / "sky" / "day"
+    (day / "notes.txt").touch()
+    (day / "inside").mkdir()
+    (day / "folder.png").mkdir()
+    (day / "loop.png").symlink_to("loop.png")
+    (day / "nowhere.png").symlink_to("gone.png")
+    (day / "out.png").symlink_to(save(here / "outside.png"))
+    (day / "twin.png").symlink_to("1.png")  # stays inside: fine
+    (day / "half.png").write_bytes((day / "0.png").read_bytes()[:200])
+    (day / ".hidden.png").touch()
+    (here / "sky" / "loop").symlink_to("loop")
+    save(here / "sky" / "dusk" / "only.png", noise(99))
+    assert cli.run([*TRAIN, "--out", "run"]) == 0
+    printed = capsys.readouterr().out
+    assert "7 files were skipped:" in printed
+    for name, reason in {
+        "day/notes.txt": "not a picture, by its ending",
+        "day/inside": "a folder inside a class",
+        "day/folder.png": "a folder inside a class",
+        "day/loop.png": "a link that leads nowhere",
+        "day/nowhere.png": "a link that leads nowhere",
+        "day/out.png": "a link that leads out of the folder",
+        "day/half.png": "image file is truncated",
+    }.items():
+        assert f"  {name}: {reason}" in printed
+    assert "hidden" not in printed
+    assert "No picture is left for test of dusk: its error says nothing about them." in printed
+
+
+# Options, and runs
+
+
+def rewrite(file: Path, **changes: object) -> None:
+    file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
+
+
+def cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-100])
+
+
+def other_shape(file: Path) -> None:
+    save_file({name: value for name, value in load_file(file).items() if "layer3" not in name}, file)
+
+
+BAD_TOML: list[tuple[str, str]] = [
+    ('epochs = "3"', "epochs must be a whole number of at least 1, got '3'."),
+    ("lr = [1]", "lr must be a number above 0, got [1]."),
+    ("augment = 3", "augment"),
+    ("frozen = 1", "frozen must be true or false, got 1."),
+    ("x = 16.5", "width must be a whole number from 8 to 512 pixels, got 16.5."),
+    ("top = true", "top must be a whole number of at least 1, got True."),
+    ("max_megabytes = 'much'", "max_megabytes"),
+    ("model = 35", "Unknown model 'resnet35'. Did you mean 'resnet34'?"),
+    ("epoch = 3", "Unknown option 'epoch'. Did you mean 'epochs'?"),
+    ("epochs: 3", "bad.toml is no TOML file"),
+    ("data = 3", "data must be a folder or one of"),
+]
+
+
+@pytest.mark.parametrize(("text", "line"), BAD_TOML, ids=[text for text, _ in BAD_TOML])
+def test_a_recipe_that_cannot_be(text: str, line: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = text if text.startswith("data") else f'data = "./sky"\n{text}'
+    (here / "bad.toml").write_text(given + "\n")
+    assert line in complaint(["train", "--config", "bad.toml", "--out", "run"], capsys)
+    assert not (here / "run").exists()
+
+
+BAD_RUNS: list[tuple[str, Make, str]] = [
+    ("no folder", shutil.rmtree, "done holds no finished run. It has no config.toml."),
+    ("no weights", lambda run: (run / "weights.safetensors").unlink(), "It is not finished: resnet-edu train --resume"),
+    ("no network.json", lambda run: (run / "network.json").unlink(), "The run done is damaged"),
+    ("cut weights", lambda run: cut(run / "weights.safetensors"), "The run done is damaged"),
+    ("weights of another net", lambda run: other_shape(run / "weights.safetensors"), "do not fit resnet20"),
+    ("a class more", lambda run: rewrite(run / "network.json", classes=["a", "b", "c"]), "do not fit resnet20"),
+    ("classes of no kind", lambda run: rewrite(run / "network.json", classes=2), "The run done is damaged"),
+    ("no JSON", lambda run: (run / "network.json").write_text("{"), "The run done is damaged"),
+]
+
+
+@pytest.mark.parametrize(("what", "spoil", "line"), BAD_RUNS, ids=[what for what, _, _ in BAD_RUNS])
+def test_a_run_that_cannot_be_used(
+    what: str, spoil: Make, line: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spoil(here / "done")
+    assert line in complaint(["predict", "done", "sky/day/0.png", "--top", "1"], capsys)
+
+
+def test_a_report_that_is_damaged(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "done" / "report.json").write_text("{")
+    assert "done/report.json is damaged" in complaint(["train", "--resume", "done"], capsys)
+
+
+def test_classes_that_the_run_does_not_know(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for index in range(10):
+        save(here / "sky" / "dusk" / f"{index}.png", noise(50 + index))
+    line = complaint(["evaluate", "done", "--data", "./sky"], capsys)
+    assert "The network does not know the classes dusk. It knows day, night." in line
+
+
+@pytest.mark.parametrize("error", ["the allocator's", "a GPU's"])
+def test_out_of_memory_names_a_batch_size_to_try(
+    error: str, here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fit(*_: object, **__: object) -> None:
+        if error == "a GPU's":
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
+        torch.empty(2**60, dtype=torch.uint8)
+
+    monkeypatch.setattr(run_module, "fit", fit)
+    line = complaint([*TRAIN, "--out", "run"], capsys)
+    assert line == "resnet-edu: A batch of 4 images does not fit into the memory: try batch_size=2.\n"
+    assert not (here / "run").exists()
+
+
+def test_the_corpus_is_large() -> None:
+    assert len(BAD_FILES) + len(BAD_FOLDERS) + len(BAD_TOML) + len(BAD_RUNS) >= 40
