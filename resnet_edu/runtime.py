@@ -1,6 +1,7 @@
 """The machine under the course: device, precision, allocator, seeds, and the size of the experiments."""
 
 import ctypes
+import gc
 import os
 import platform
 import random
@@ -126,6 +127,13 @@ def keep_freed_memory() -> bool:
     # Some versions of glibc refuse a threshold above half a heap, 32 MB.
     kept = mallopt(m_mmap_threshold, largest) or mallopt(m_mmap_threshold, 2**25)
     return bool(kept and mallopt(m_trim_threshold, largest))
+
+
+def give_back_memory() -> None:
+    """Hand freed blocks back to the system all the same: after a training, before other processes need the memory."""
+    gc.collect()
+    if keep_freed_memory():
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 @cache

@@ -50,6 +50,15 @@ def test_freed_memory_is_kept() -> None:
     assert min(faults[1:]) < 16, faults
 
 
+@pytest.mark.skipif(not GLIBC, reason="needs glibc")
+def test_freed_memory_is_given_back_on_request() -> None:
+    assert runtime.keep_freed_memory()
+    torch.zeros(64 * 2**20).sum()  # 256 MB
+    before = psutil.Process().memory_info().rss
+    runtime.give_back_memory()
+    assert psutil.Process().memory_info().rss < before - 200e6
+
+
 # Structure
 
 

@@ -208,6 +208,7 @@ print(" ".join(Path(word).name for word in command(folder.name, config, "both", 
 # %%
 import subprocess
 
+edu.runtime.give_back_memory()  # of this kernel, for the processes that start now
 gloo = torch.distributed.is_available() and torch.distributed.is_gloo_available()
 if gloo:
     line = command(folder.name, config, "both", processes=2)
@@ -362,6 +363,7 @@ edu.checks.check_scaled_rate(scaled_rate)
 import random
 
 killed = Checkpoint(Path(folder.name, "killed.safetensors"), config)
+edu.runtime.give_back_memory()
 process = subprocess.Popen(command(folder.name, config, "killed", pause=0.3), env=surroundings)
 while process.poll() is None and len(killed.history()) < 4:
     time.sleep(0.02)
@@ -477,6 +479,7 @@ for (precision, last), times in variants.items():
     )
 print(f"precision='auto' takes {str(edu.runtime.precision(device))[6:]} here.")
 nets.clear()  # four networks with gradients and momentum: make room
+edu.runtime.give_back_memory()
 
 # %% [markdown]
 # These ratios are those of your machine, and nothing else. Without units for bfloat16 the first switch can make a step slower. `edu.fit`
