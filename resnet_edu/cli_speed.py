@@ -108,8 +108,10 @@ def bench(
             help="limits, training, verdict, prediction, imports, lessons, growth; default all but growth.",
         ),
     ] = None,
-    repeats: Annotated[int, typer.Option(min=1, help="Measurements of each number; sides take turns.")] = 5,
-    quick: Annotated[bool, typer.Option("--quick", help="Shorter slices: about a minute.")] = False,
+    repeats: Annotated[
+        int | None, typer.Option(min=1, help="Measurements of each number; default 5, with --quick 3.")
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Shorter slices and fewer: about a minute.")] = False,
     folder: Annotated[
         Path | None, typer.Option(metavar="DIR", help="For growth: train|test/CLASS/FILE, to measure loading.")
     ] = None,
@@ -124,7 +126,7 @@ def bench(
     with errors.status("") as status:
         record = measure(
             parts or (),
-            rounds=repeats,
+            rounds=repeats or (3 if quick else 5),
             quick=quick,
             folder=folder.expanduser() if folder else None,
             say=lambda text: status.update(text),

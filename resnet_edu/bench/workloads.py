@@ -1,7 +1,7 @@
 """What is trained: four networks of the course at the sizes that it uses, on digits, and what a step of each costs."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import nn
@@ -10,6 +10,8 @@ from .. import data, models
 from ..config import TrainConfig
 from ..data.split import Data
 from ..probe.summary import summary
+
+TESTED = 500  # images: a whole batch of `evaluate`, for its peak of memory
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,9 @@ class Workload:
         return models.build(self.model, num_classes=10, in_channels=self.channels, **self.options)
 
     def data(self) -> Data:
-        """The digits of mnist5k at this size. What they show does not matter here."""
-        return data.load("mnist5k", size=self.side, channels=self.channels)
+        """The digits of mnist5k at this size, with half of the test images. What they show does not matter here."""
+        loaded = data.load("mnist5k", size=self.side, channels=self.channels)
+        return replace(loaded, test=loaded.test.subset(torch.arange(TESTED)))
 
     def config(self) -> TrainConfig:
         """One epoch of SGD with momentum, crops and flips; the learning rate stays the same."""
