@@ -220,9 +220,9 @@ class Kernel:
         Raises:
             CellFailed: it raised, or the kernel died.
         """
-        name, text, left = uuid.uuid4().hex, [], {"execute_reply", "idle"}
+        name, text, failure, left = uuid.uuid4().hex, [], "", {"execute_reply", "idle"}
         header = {"msg_id": name, "msg_type": "execute_request", "session": name, "username": "", "version": "5.3"}
-        content = {"code": code, "silent": False, "allow_stdin": False, "stop_on_error": True}
+        content = {"code": code, "silent": False, "allow_stdin": False, "stop_on_error": False}
         request = {"header": header, "parent_header": {}, "metadata": {}, "content": content, "channel": "shell"}
         self.socket.send(json.dumps(request))
         while left:
@@ -234,7 +234,9 @@ class Kernel:
             if message.get("parent_header", {}).get("msg_id") != name:
                 continue
             if kind == "error":
-                raise CellFailed(f"{content['ename']}: {content['evalue']} at: {code}")
+                failure = f"{content['ename']}: {content['evalue']} at: {code}"
             text.append(content.get("text", "") if kind == "stream" else content.get("data", {}).get("text/plain", ""))
             left -= {kind, content.get("execution_state")}
+        if failure:
+            raise CellFailed(failure)
         return "".join(text)
