@@ -1,5 +1,6 @@
 """JupyterLab as a learner meets it: started by the course's own command, driven with mouse and keyboard."""
 
+import json
 import os
 import re
 import subprocess
@@ -47,6 +48,7 @@ class Server:
 def serving(home: Path) -> Iterator[Server]:
     """What `make lab` starts, on a learner's folder in `home` and with settings of its own."""
     folder, log = home / "my-course", home / "lab.log"
+    configure(home / "jupyter_config_dir")
     command = [sys.executable, "-m", "resnet_edu", "lab", str(folder), "--no-browser", "--port", "0"]
     with (
         log.open("w") as out,
@@ -62,6 +64,14 @@ def serving(home: Path) -> Iterator[Server]:
                 server.wait(timeout=60)
             except subprocess.TimeoutExpired:
                 server.kill()
+
+
+def configure(folder: Path) -> None:
+    """Switch off what a teacher's tools add to JupyterLab; a learner does not have them."""
+    (folder / "labconfig").mkdir(parents=True)
+    added = ("@jupyter/nbgrader", "@jupyter-notebook/lab-extension", "jupyterlab-jupytext")
+    page = {"disabledExtensions": dict.fromkeys(added, True)}
+    (folder / "labconfig" / "page_config.json").write_text(json.dumps(page))
 
 
 def environment(home: Path) -> dict[str, str]:
@@ -100,6 +110,7 @@ class Notebook:
 
     def ready(self) -> None:
         """Wait for the kernel."""
+        self.page.locator(f"{NOTEBOOK} .jp-Toolbar-kernelName", has_text="Python 3").wait_for(timeout=PATIENCE)
         indicator = self.page.locator(f"{NOTEBOOK} .jp-Notebook-ExecutionIndicator[data-status='idle']")
         indicator.wait_for(state="attached", timeout=PATIENCE)
 
@@ -112,9 +123,8 @@ class Notebook:
 
     def saved(self) -> nbformat.NotebookNode:
         """Ctrl+S, and what is in the file then."""
-        before = self.path.stat().st_mtime_ns
-        self.page.keyboard.press("Control+s")
-        until(lambda: self.path.stat().st_mtime_ns != before, "file")
+        with self.page.expect_response(lambda answer: answer.request.method == "PUT" and self.path.name in answer.url):
+            self.page.keyboard.press("Control+s")
         return nbformat.read(self.path, as_version=4)
 
     def picture(self, name: str) -> None:
