@@ -360,11 +360,13 @@ def test_the_page_says_what_was_measured_and_leads_to_files_that_exist() -> None
     from deploy import rehearse_class
 
     page = PAGE.read_text(encoding="utf-8")
-    record = json.loads(rehearse_class.RECORD.read_text(encoding="utf-8"))
-    assert rehearse_class.filled(page, record) == page, "run: python deploy/rehearse_class.py --fill"
-    assert [row["lesson"][:2] for row in record["lessons"]] == ["00", "06", "12"]
-    assert rehearse_class.filled(page, {**record, "lessons": []}) != page, "the page has no place for the tables"
     links = [link.partition("#")[0] for link in re.findall(r"\]\(([^)]+)\)", page) if "://" not in link]
     assert [link for link in links if link and not (PAGE.parent / link).exists()] == []
     for name in re.findall(r"`deploy/([\w./]+)`", page):
         assert (DEPLOY / name).exists(), name
+    if not rehearse_class.RECORD.exists():
+        pytest.skip("no record of a class yet: python deploy/rehearse_class.py --seats 4 --json docs/seats.json")
+    record = json.loads(rehearse_class.RECORD.read_text(encoding="utf-8"))
+    assert rehearse_class.filled(page, record) == page, "run: python deploy/rehearse_class.py --fill"
+    assert [row["lesson"][:2] for row in record["lessons"]] == ["00", "06", "12"]
+    assert rehearse_class.filled(page, {**record, "lessons": []}) != page, "the page has no place for the tables"
