@@ -34,7 +34,7 @@ def run(folder: Path, *, cell_timeout: int, **env: str) -> str:
     nbval = ["--nbval-lax", "--nbval-current-env", f"--nbval-cell-timeout={cell_timeout}", "--color=no"]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *options, "-p", "no:hypothesispytest", *nbval, str(folder)],
-        capture_output=True, text=True, cwd=folder, timeout=200,
+        capture_output=True, text=True, cwd=folder, timeout=280,
         env={**os.environ, "MPLBACKEND": "Agg", "CUDA_VISIBLE_DEVICES": "", **env},
     )  # fmt: skip
     assert done.returncode == 1, done.stdout + done.stderr
@@ -114,7 +114,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def report(folder: Path) -> str:
     """The folder's report."""
-    return run(folder, cell_timeout=5, RESNET_EDU_PROGRESS="/mine.json")
+    return run(folder, cell_timeout=15, RESNET_EDU_PROGRESS="/mine.json")
 
 
 def outcomes(report: str, name: str) -> list[str]:
