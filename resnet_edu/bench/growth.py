@@ -54,8 +54,7 @@ def measure_growth(
         curves: which ones.
         say: is told what is being measured.
     """
-    if folder:
-        known = listed(folder)  # a wrong folder is told at once
+    known = listed(folder) if folder else None  # a wrong folder is told at once
     workloads = list({repr(each): each for _, _, points in curves.values() for each in points.values()}.values())
     say(f"growth of a training step: {len(workloads)} nets")
     sides = {repr(each): partial(milliseconds, fit_side(each), each.batch, seconds) for each in workloads}
@@ -69,7 +68,7 @@ def measure_growth(
             for factor, each in zip(factors, points.values(), strict=True)
         ]
         found[name] = curve(x, list(points), values)
-    return {"curves": found, "loading": measure_loading(known, rounds, say=say) if folder else None}
+    return {"curves": found, "loading": measure_loading(known, rounds, say=say) if known else None}
 
 
 def milliseconds(fit: Fit, batch: int, seconds: float) -> float:

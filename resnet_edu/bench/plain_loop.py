@@ -8,8 +8,8 @@ augmentation and optimizer.
 
 import os
 import time
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from PIL import Image
@@ -35,7 +35,7 @@ class Slice(NamedTuple):
 class Pictures(Dataset[tuple[Tensor, int]]):
     """Images in memory; each is a PIL image until it is asked for."""
 
-    def __init__(self, split: Split, transform: transforms.Compose) -> None:
+    def __init__(self, split: Split, transform: Callable[[Image.Image], Any]) -> None:
         self.images = split.images.permute(0, 2, 3, 1).squeeze(-1).numpy()  # (N, H, W, C), or (N, H, W) for grey
         self.labels = split.labels.tolist()
         self.transform = transform

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import nn
@@ -32,7 +33,7 @@ class Workload:
     side: int = 32
     channels: int = 3
     batch: int = 128
-    options: Mapping[str, object] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def build(self) -> nn.Module:
         """The network, with the same initial weights each time."""
