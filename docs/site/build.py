@@ -42,14 +42,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     started, out = time.perf_counter(), options.out
     source, trees = out.with_name(f"{out.name}-src"), out.with_name(f"{out.name}-trees")
-    missing = [name for name in (*TEACH, *BUILD) if not (ROOT / "docs" / name).is_file()]
+    missing = unwritten()
     if missing and not options.draft:
         print(f"site: docs/{', docs/'.join(missing)} missing; write it, or build with --draft", file=sys.stderr)
         return 2
     for folder in (source, out):
         shutil.rmtree(folder, ignore_errors=True)
     try:
-        assemble(source, missing)
+        assemble(source, draft=options.draft)
     except ValueError as error:
         print(f"site: {error}", file=sys.stderr)
         return 2
@@ -62,13 +62,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
-def assemble(source: Path, missing: Sequence[str] = ()) -> None:
+def unwritten() -> list[str]:
+    """The pages of docs/ that do not exist."""
+    return [name for name in (*TEACH, *BUILD) if not (ROOT / "docs" / name).is_file()]
+
+
+def assemble(source: Path, *, draft: bool = False) -> None:
     """Write every page into a folder, as Sphinx reads them.
 
     Raises:
         ValueError: a lesson, the glossary or a record that cannot be shown; says which and why.
     """
-    found = course.lessons("worked")
+    found, missing = course.lessons("worked"), unwritten()
     terms = glossary.read(HERE / "glossary.md")
     names = {lesson.number: lesson.name for lesson in found}
     for folder in ("lessons", "guides", "api", "figures"):
@@ -78,7 +83,7 @@ def assemble(source: Path, missing: Sequence[str] = ()) -> None:
         lessons.write(lessons.page(lesson, words), source / "lessons" / lesson.path.name)
     for name in (*TEACH, *BUILD):
         if name not in missing:
-            (source / "guides" / name).write_text(at_home(ROOT / "docs" / name), encoding="utf-8")
+            (source / "guides" / name).write_text(at_home(ROOT / "docs" / name, draft=draft), encoding="utf-8")
     for name, text in reference.pages().items():
         (source / "api" / f"{name}.md").write_text(text, encoding="utf-8")
     if (ROOT / "docs" / "images").is_dir():
@@ -113,31 +118,34 @@ def toctree(caption: str, pages: Sequence[str]) -> str:
     return "\n```{toctree}\n:hidden:\n:caption: " + caption + "\n\n" + "\n".join(pages) + "\n```\n"
 
 
-def at_home(page: Path) -> str:
+def at_home(page: Path, *, draft: bool = False) -> str:
     """A page of docs/ with its relative links made to lead within the site.
 
-    A lesson and a page of docs/ are pages here; any other file of the repository is named, since it is not here.
+    A lesson and a page of docs/ are pages here; any other file of the repository is named, since it is not here. In a
+    draft, what does not exist yet is named as well.
 
     Raises:
-        ValueError: a link to a file that does not exist.
+        ValueError: a link to a file, or a picture, that does not exist.
     """
 
     def lead(match: re.Match[str]) -> str:
         words, target, anchor = match["words"], match["target"], match["anchor"] or ""
         file = (page.parent / target).resolve()
-        ours = file.parent == page.parent and file.name in {*TEACH, *BUILD}
         if not file.exists():
-            if ours:  # not written yet; without --draft the build has ended before
+            if draft:
                 return words
             raise ValueError(f"{page.name} links to {target}, which does not exist")
         path = file.relative_to(ROOT)
+        if match["picture"]:
+            return match[0]
         if path.suffix == ".ipynb":
             return f"[{words}](../lessons/{path.name}{anchor})"
-        if ours:
+        if file.parent == page.parent and file.name in {*TEACH, *BUILD}:
             return f"[{words}]({path.name}{anchor})"
         return words if str(path) in words else f"{words} (`{path}`)"
 
-    links = re.compile(r"(?<!!)\[(?P<words>[^\]]+)\]\((?![a-z]+:|#)(?P<target>[^)#\s]+)(?P<anchor>#[^)\s]*)?\)")
+    target = r"(?![a-z]+:|#)(?P<target>[^)#\s]+)(?P<anchor>#[^)\s]*)?"
+    links = re.compile(rf"(?P<picture>!)?\[(?P<words>[^\]]+)\]\({target}\)")
     return links.sub(lead, page.read_text(encoding="utf-8"))
 
 
