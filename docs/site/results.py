@@ -22,8 +22,8 @@ papers as they stand in `resnet_edu/facts.py`. Errors are in percent, after the 
 
 """
 AFTER = """
-The rows of one table are one recipe each. He et al. took 64,000 steps, ten epochs of the JPEG copy are 3,510, the digits
-about 190 with nets half as wide. What the columns share: depth hurts the plain nets and not the residual ones.
+The rows of one table are one recipe each. He et al. took 64,000 steps, ten epochs of the JPEG copy are 3,510, the
+digits about 190 with nets half as wide. What the columns share: depth hurts the plain nets and not the residual ones.
 """
 FIGURES: dict[str, Callable[[Recorded], Figure]] = {
     "mnist5k-degradation": edu.plots.depth_sweep,
