@@ -135,7 +135,7 @@ assert (moved - 1).abs().max() > 0.1, "and the net is another one all the same"
 # %%
 frozen = edu.models.freeze(edu.models.pretrained("resnet18").model)
 edu.models.replace_head(frozen, len(data.classes))
-small = replace(data, test=data.val.subset(torch.arange(100)))  # fit measures after each epoch; the test images are for later
+small = replace(data, test=data.val.subset(torch.arange(100)))  # fit measures; the test images are for later
 history = edu.fit(frozen, small, edu.TrainConfig(epochs=1, batch_size=20, lr=0.01, augment=()))
 original = weights.model.state_dict()
 changed = [name for name, value in frozen.state_dict().items() if not torch.equal(value, original[name])]
