@@ -11,6 +11,7 @@ from .jupyter import NOTEBOOK, TROUBLE, Notebook, Server, opened
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
+EXERCISE = "00.1 first answer"
 STUB = 'raise NotImplementedError("not yet")'
 ANSWER = ("count, _, height, width = images.shape", "return count, height, width")
 
@@ -45,7 +46,7 @@ def test_all_cells_run(lesson: Notebook, server: Server) -> None:
     assert [output for cell in cells for output in cell.outputs if output.output_type == "error"] == []
     assert lesson.page.locator(TROUBLE).count() == 0
     assert box(lesson).inner_text().startswith("… not yet")
-    assert progress(server)["0.1"].best == "not yet"
+    assert progress(server)[EXERCISE].best == "not yet"
     lesson.picture("lesson_00_run")
 
 
@@ -76,8 +77,8 @@ def hexadecimal(colour: str) -> str:
 
 
 def test_progress_is_kept(lesson: Notebook, server: Server) -> None:
-    assert progress(server)["0.1"].best == "passed"
-    assert progress(server)["0.1"].tries == 1
+    assert progress(server)[EXERCISE].best == "passed"
+    assert progress(server)[EXERCISE].tries == 1
     lesson.page.reload()
     lesson.ready()
     sync_api.expect(box(lesson)).to_contain_text("✓ passed")
