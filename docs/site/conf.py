@@ -12,6 +12,7 @@ author = "the resnet-edu authors"
 copyright = "code MIT, lessons and figures CC BY 4.0"
 release = version = resnet_edu.__version__
 language = "en"
+smartquotes = False  # two dashes are an option of a command, not a dash
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode", "mathml"]
 
 # Lessons are shown as they were executed by notebooks/build.py.

@@ -84,7 +84,14 @@ def page(name: str, room: ModuleType) -> str:
         parts = eval_rst(f".. automodule:: {room.__name__}", f"   :members: {', '.join(own)}")
         for one in sorted({*public(room)} - {*own}):
             there = f"{home(room, one).__name__}.{one}"
-            parts += [f"```{{py:function}} {room.__name__}.{one}", f"The same as {{py:obj}}`~{there}`.", "```", ""]
+            parts += [
+                f"```{{py:function}} {one}",
+                f":module: {room.__name__}",
+                "",
+                f"The same as {{py:obj}}`~{there}`.",
+                "```",
+                "",
+            ]
     for met in MET.get(name, ()):
         parts += eval_rst(f".. autoclass:: resnet_edu.{met}", "   :members:")
     return "\n".join([f"# `{title(name)}`", "", *parts])
