@@ -82,16 +82,8 @@ def page(name: str, room: ModuleType) -> str:
     else:
         own = [one for one in public(room) if home(room, one) is room]
         parts = eval_rst(f".. automodule:: {room.__name__}", f"   :members: {', '.join(own)}")
-        for one in sorted({*public(room)} - {*own}):
-            there = f"{home(room, one).__name__}.{one}"
-            parts += [
-                f"```{{py:function}} {one}",
-                f":module: {room.__name__}",
-                "",
-                f"The same as {{py:obj}}`~{there}`.",
-                "```",
-                "",
-            ]
+        elsewhere = [f"{{py:obj}}`~{home(room, one).__name__}.{one}`" for one in public(room) if one not in own]
+        parts += [f"Described with what they belong to: {', '.join(elsewhere)}.", ""] if elsewhere else []
     for met in MET.get(name, ()):
         parts += eval_rst(f".. autoclass:: resnet_edu.{met}", "   :members:")
     return "\n".join([f"# `{title(name)}`", "", *parts])

@@ -10,7 +10,7 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[2]
 KEPT = ROOT / "build" / "browser"
 SHOWN = ROOT / "docs" / "images"
-CHOSEN = {"exercise": "lesson_00_passed", "explorer": "gradient_flow", "photo": "upload"}
+CHOSEN = {"exercise": "lesson_00_passed", "explorer": "depth_and_skip", "photo": "upload"}
 LARGEST = 150_000  # bytes
 
 

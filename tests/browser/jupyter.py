@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[2]
 PICTURES = ROOT / "build" / "browser"
-WINDOW = {"width": 1200, "height": 800}
+WINDOW = (1200, 800)
 PATIENCE = 240_000  # milliseconds; machines are shared
 ADDRESS = re.compile(r"(http://127\.0\.0\.1:\d+)/lab/tree/00_start_here\.ipynb\?token=(\w+)")
 NOTEBOOK = ".jp-NotebookPanel:not(.lm-mod-hidden)"
@@ -136,7 +136,7 @@ class Notebook:
 @contextmanager
 def opened(browser: "Browser", server: Server, name: str) -> Iterator[Notebook]:
     """A notebook of the learner's folder in a new window; its kernel is shut down at the end."""
-    with browser.new_context(viewport=WINDOW, device_scale_factor=1) as context:
+    with browser.new_context(viewport={"width": WINDOW[0], "height": WINDOW[1]}, device_scale_factor=1) as context:
         page = context.new_page()
         page.set_default_timeout(PATIENCE)
         notebook = Notebook(page, server.folder / name)
@@ -151,6 +151,6 @@ def opened(browser: "Browser", server: Server, name: str) -> Iterator[Notebook]:
         try:
             yield notebook
         finally:
-            known = {"headers": {"Authorization": f"token {server.token}"}}
-            for kernel in context.request.get(f"{server.address}/api/kernels", **known).json():
-                context.request.delete(f"{server.address}/api/kernels/{kernel['id']}", **known)
+            known = {"Authorization": f"token {server.token}"}
+            for kernel in context.request.get(f"{server.address}/api/kernels", headers=known).json():
+                context.request.delete(f"{server.address}/api/kernels/{kernel['id']}", headers=known)

@@ -5,6 +5,7 @@ import io
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -15,6 +16,9 @@ from resnet_edu.data.pictures import read_photo
 
 from .explorers import SOURCES, Section, needs, sections, write_notebook
 from .jupyter import TROUBLE, Notebook, Server, opened
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Locator
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
@@ -39,21 +43,21 @@ def places(server: Server) -> dict[str, int]:
 
 
 @pytest.fixture(scope="module")
-def notebook(browser: "sync_api.Browser", server: Server, places: dict[str, int]) -> Iterator[Notebook]:
+def notebook(browser: "Browser", server: Server, places: dict[str, int]) -> Iterator[Notebook]:
     """That notebook, with all cells run."""
     with opened(browser, server, "explorers.ipynb") as notebook:
         notebook.run_all()
         yield notebook
 
 
-def figure(cell: "sync_api.Locator") -> "sync_api.Locator":
+def figure(cell: "Locator") -> "Locator":
     """What an explorer shows."""
     images = cell.locator(".jp-OutputArea-output img")
     sync_api.expect(images).to_have_count(1)
     return images
 
 
-def moved(cell: "sync_api.Locator") -> None:
+def moved(cell: "Locator") -> None:
     """Move the first slider by a key, or the last menu where there is no slider."""
     sliders = cell.locator(".noUi-handle")
     if sliders.count():
@@ -79,15 +83,16 @@ def test_an_explorer_is_moved_and_redraws(section: Section, notebook: Notebook, 
 
 
 def test_lesson_12_takes_a_photo(notebook: Notebook, places: dict[str, int], tmp_path: Path) -> None:
-    mine = shutil.copy(edu.data.photo("cat"), tmp_path / "my cat.png")
+    mine = tmp_path / "my_cat.png"
+    shutil.copy(edu.data.photo("cat"), mine)
     cell = notebook.cell(places["naming_explorer"])
     before = figure(cell).get_attribute("src")
     upload(notebook, cell, mine)
     sync_api.expect(figure(cell)).not_to_have_attribute("src", before)
-    assert cell.locator("select").evaluate("menu => menu.selectedOptions[0].textContent") == "my cat.png"
+    assert cell.locator("select").evaluate("menu => menu.selectedOptions[0].textContent") == "my_cat.png"
     labels, threshold = map(int, cell.locator(".widget-readout").all_inner_texts())
     network = edu.models.pretrained("resnet18", source="bundled")
-    expected = edu.plots.named_photos(network, {"my cat.png": read_photo(mine)}, top=labels, threshold=threshold)
+    expected = edu.plots.named_photos(network, {"my_cat.png": read_photo(mine)}, top=labels, threshold=threshold)
     source = figure(cell).get_attribute("src")
     assert source is not None
     shown = Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2]))).convert("L")
@@ -99,7 +104,7 @@ def test_lesson_12_takes_a_photo(notebook: Notebook, places: dict[str, int], tmp
     notebook.picture("upload")
 
 
-def upload(notebook: Notebook, cell: "sync_api.Locator", path: Path) -> None:
+def upload(notebook: Notebook, cell: "Locator", path: Path) -> None:
     """Press the button, choose a file."""
     with notebook.page.expect_file_chooser() as chooser:
         cell.get_by_role("button", name="your photo").click()

@@ -15,7 +15,7 @@ def test_a_picture_is_small_and_shows_the_whole_window(name: str) -> None:
     path = SHOWN / f"{name}.png"
     assert path.stat().st_size <= LARGEST
     with Image.open(path) as picture:
-        assert picture.size == (WINDOW["width"], WINDOW["height"])
+        assert picture.size == WINDOW
 
 
 def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:

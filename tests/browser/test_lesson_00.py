@@ -1,6 +1,7 @@
 """Lesson 00 the first time: JupyterLab opens, all cells run, an exercise is answered, its check turns green."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -8,6 +9,9 @@ from resnet_edu.checks.progress_table import FILE, parse
 from resnet_edu.checks.result import COLOURS
 
 from .jupyter import NOTEBOOK, TROUBLE, Notebook, Server, opened
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Locator
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
@@ -17,7 +21,7 @@ ANSWER = ("count, _, height, width = images.shape", "return count, height, width
 
 
 @pytest.fixture(scope="module")
-def lesson(browser: "sync_api.Browser", server: Server) -> Iterator[Notebook]:
+def lesson(browser: "Browser", server: Server) -> Iterator[Notebook]:
     """Lesson 00 of the learner's edition, with all cells run."""
     with opened(browser, server, "00_start_here.ipynb") as lesson:
         lesson.picture("lesson_00_opened")
@@ -29,7 +33,7 @@ def code_cells(lesson: Notebook) -> list:
     return [cell for cell in lesson.saved().cells if cell.cell_type == "code"]
 
 
-def box(lesson: Notebook) -> "sync_api.Locator":
+def box(lesson: Notebook) -> "Locator":
     """What the check of exercise 0.1 shows."""
     return lesson.page.locator(f"{NOTEBOOK} .jp-CodeCell", has_text="check_first_answer(first_answer)").get_by_role(
         "status"
@@ -45,7 +49,7 @@ def test_all_cells_run(lesson: Notebook, server: Server) -> None:
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
     assert [output for cell in cells for output in cell.outputs if output.output_type == "error"] == []
     assert lesson.page.locator(TROUBLE).count() == 0
-    assert box(lesson).inner_text().startswith("… not yet")
+    sync_api.expect(box(lesson)).to_contain_text("… not yet")
     assert progress(server)[EXERCISE].best == "not yet"
     lesson.picture("lesson_00_run")
 

@@ -1,5 +1,6 @@
 """The site as a reader meets it: in Chromium, at a desk and on a phone, with a mouse and without."""
 
+import re
 import shutil
 import threading
 from collections.abc import Iterator
@@ -95,7 +96,8 @@ def test_no_page_is_wider_than_a_phone(tab: "Page", address: str) -> None:
     for name in names():
         tab.goto(f"{address}/{name}", wait_until="load")
         width = tab.evaluate("document.documentElement.scrollWidth")
-        size = tab.evaluate("parseFloat(getComputedStyle(document.querySelector('article p, article')).fontSize)")
+        text = "document.querySelector('article p') || document.body"
+        size = tab.evaluate(f"parseFloat(getComputedStyle({text}).fontSize)")
         if width > PHONE or size < 15:
             wide[name] = (width, size)
     assert wide == {}
@@ -131,7 +133,7 @@ def test_the_keyboard_reaches_content_search_and_navigation(tab: "Page", address
         tab.keyboard.press("Tab")
         seen.append(tab.evaluate(WHERE))
         bare = "none" in tab.evaluate(RING) and "none" in tab.evaluate(SHADOW)
-        assert not bare, f"no ring around {seen[-1]}"
+        assert not bare, f"no ring around {seen[-1]}: {tab.evaluate(HERE)}"
     assert {"search", "navigation", "content"} <= set(seen)
 
 
@@ -142,6 +144,7 @@ WHERE = """() => {
   if (at.closest('.bd-sidebar-primary')) return 'navigation';
   return at.outerHTML.slice(0, 80);
 }"""
+HERE = "document.activeElement.outerHTML.slice(0, 200)"
 RING = "getComputedStyle(document.activeElement).outlineStyle"
 SHADOW = "getComputedStyle(document.activeElement).boxShadow"
 
@@ -167,4 +170,5 @@ def test_a_lesson_reads_in_the_dark(tab: "Page", address: str) -> None:
     tab.goto(f"{address}/lessons/06_degradation.html", wait_until="load")
     assert tab.evaluate("document.documentElement.dataset.theme") == "dark"
     figure = tab.locator("article .cell_output img").first
-    assert figure.evaluate("image => getComputedStyle(image).backgroundColor") == "rgb(255, 255, 255)"
+    paper = figure.evaluate("image => getComputedStyle(image).backgroundColor")  # rgb(…), light under dark ink
+    assert min(int(part) for part in re.findall(r"\d+", paper)) > 190
