@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 import psutil
 import requests
 import websocket
+from requests.cookies import get_cookie_header
 
 from deploy.slips import write_slips
 
@@ -203,7 +204,7 @@ class Kernel:
 
     def __init__(self, learner: Learner, name: str) -> None:
         url = f"{learner.seat}/api/kernels/{name}/channels"
-        cookies = requests.cookies.get_cookie_header(learner.session.cookies, requests.Request("GET", url))
+        cookies = get_cookie_header(learner.session.cookies, requests.Request("GET", url).prepare())
         self.socket = websocket.create_connection(
             url.replace("http:", "ws:", 1), cookie=cookies, timeout=PATIENCE, http_no_proxy=["127.0.0.1"]
         )

@@ -31,7 +31,7 @@ class SlipAuthenticator(Authenticator):
 
     slips = Unicode("slips.json", config=True, help="the file that this program wrote")
 
-    async def authenticate(self, handler: object, data: dict[str, str]) -> str | None:
+    async def authenticate(self, handler: object, data: dict[str, str]) -> str | None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """The name, if the password is that of its slip."""
         name = self.normalize_username(data["username"])
         known = json.loads(Path(self.slips).read_text(encoding="utf-8"))

@@ -12,7 +12,7 @@ c = get_config()  # noqa: F821  # pyright: ignore[reportUndefinedVariable]  # nb
 c.ClearSolutions.code_stub = {"python": 'raise NotImplementedError("not yet")'}
 
 # What is meant for the worked edition only is not released.
-c.GenerateAssignment.preprocessors = [TagRemovePreprocessor, *GenerateAssignment.preprocessors.default()]
+c.GenerateAssignment.preprocessors = [TagRemovePreprocessor, *(GenerateAssignment.preprocessors.default() or [])]
 c.TagRemovePreprocessor.enabled = True
 c.TagRemovePreprocessor.remove_cell_tags = {"worked-only"}
 

@@ -1,5 +1,7 @@
 """The copy without batch norms puts out what the network does, or there is no copy."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -29,7 +31,7 @@ def with_statistics(model: nn.Module, images: Tensor) -> nn.Module:
         ("googlenet", {}, 64),
     ],
 )
-def test_the_copy_computes_the_same_without_batch_norms(name: str, options: dict[str, int], side: int) -> None:
+def test_the_copy_computes_the_same_without_batch_norms(name: str, options: dict[str, Any], side: int) -> None:
     torch.manual_seed(0)
     images = torch.randn(4, 3, side, side)
     model = with_statistics(models.build(name, num_classes=5, **options), images)

@@ -112,4 +112,4 @@ def test_lesson_06_prints_the_cifar_records_numbers() -> None:
     study = load_study("cifar10-jpeg")
     for name in study.settings:
         train, test = (mean(finals(study, name, part)) for part in ("train_error", "test_error"))
-        assert re.search(rf"{name} .* {train:.1f} .* {test:.1f}", printed), f"{name} is not printed: build lesson 06 again"
+        assert re.search(rf"{name} .* {train:.1f} .* {test:.1f}", printed), f"{name} is missing: build lesson 06 again"

@@ -10,6 +10,7 @@ side; with a network that fits small pictures, reading them counts as much.
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -96,9 +97,9 @@ def measure_network(network: Pretrained, root: Path, pictures: int, rounds: int)
         answers[precision] = torch.tensor([[row[label] for label in network.categories] for row in rows])
 
     fast = ["bfloat16"] if runtime.precision(runtime.device()) == torch.bfloat16 else []
-    loading = {f"plain, {n} workers": lambda n=n: load_plainly(n) for n in WORKERS} | {"ours": load}
-    asking = {f"plain, {n} workers": lambda n=n: ask_plainly(n) for n in WORKERS}
-    asking |= {f"ours, {name}": lambda name=name: ask(name) for name in ("float32", *fast)}
+    loading = {f"plain, {n} workers": partial(load_plainly, n) for n in WORKERS} | {"ours": load}
+    asking = {f"plain, {n} workers": partial(ask_plainly, n) for n in WORKERS}
+    asking |= {f"ours, {name}": partial(ask, name) for name in ("float32", *fast)}
     found = {"loading": compared(loading, pictures, rounds), "answers": compared(asking, pictures, rounds)}
     agreement = {name: distance(answers[name], answers["plain"]) for name in ("float32", *fast)}
     return {**found, "agreement": agreement}

@@ -194,7 +194,7 @@ def need_same(model: nn.Module, images: Tensor, name: str) -> None:
     weights = dict(model.named_parameters())
     with torch.no_grad():
         # So that there are negative logits, which a ReLU would cut.
-        weights["classifier.6.bias"] -= alexnet(images, weights).mean()
+        weights["classifier.6.bias"].sub_(alexnet(images, weights).mean())
         logits = run(model, images, name)
         if not torch.equal(logits, run(model, images, name)):
             raise Wrong("Two runs in eval mode differ: dropout is still on. Use `nn.Dropout`, which knows the mode.")
