@@ -27,10 +27,15 @@ def test_both_sides_give_the_same_answers(tmp_path: Path, monkeypatch: pytest.Mo
             assert quotient["median"] == pytest.approx(sides[ours]["median"] / sides["plain, 0 workers"]["median"])
 
 
+def imagesize(file: Path) -> tuple[int, int]:
+    with Image.open(file) as picture:
+        return picture.size
+
+
 def test_the_crops_are_small_jpegs_in_folders_of_classes(tmp_path: Path) -> None:
     files = sorted(write_crops(tmp_path, 20).glob("*/*.jpg"))
     assert len(files) == 20
-    assert {Image.open(file).size for file in files} == {(32, 32)}
+    assert {imagesize(file) for file in files} == {(32, 32)}
     assert len({file.read_bytes() for file in files}) == 20
 
 

@@ -111,7 +111,7 @@ def test_the_figure_has_a_panel_for_each_curve(
     (tmp_path / "growth.json").write_text(json.dumps(invented))
     monkeypatch.setattr(page, "GROWTH", tmp_path / "growth.json")
     figure = page.growth_figure()
-    titles = [axes.get_title() for axes in figure.axes]
+    titles = [axes.get_title(loc="left") for axes in figure.axes]
     assert [title.partition(":")[0] for title in titles] == [
         *("Depth", "Width", "Side", "Batch", "Loading pictures", "Memory while loading")
     ]

@@ -686,9 +686,7 @@ for _ in range(3):
 speed = batch / min(times[1:])  # the first step warms up
 days = images_seen / speed / 86_400
 duration = f"{two_digits(days)} days" if days < 730 else f"{two_digits(days / 365)} years"
-print(
-    f"{edu.runtime.machine()['cpu']}, {device}: {two_digits(speed)} images/s, {two_digits(speed * step.get_total_flops() / 1e12)} TFLOP/s"
-)
+print(f"{device}: {two_digits(speed)} images/s, {two_digits(speed * step.get_total_flops() / 1e12)} TFLOP/s")
 print(f"ResNet-50 on ImageNet would take about {duration} here")
 
 # %%
