@@ -80,14 +80,16 @@ def hexadecimal(colour: str) -> str:
     return f"#{red:02X}{green:02X}{blue:02X}"
 
 
+def test_nothing_has_gone_wrong_in_the_page_or_the_server(lesson: Notebook, server: Server) -> None:
+    assert lesson.complaints == []
+    assert "Traceback" not in server.log.read_text()
+
+
 def test_progress_is_kept(lesson: Notebook, server: Server) -> None:
     assert progress(server)[EXERCISE].best == "passed"
     assert progress(server)[EXERCISE].tries == 1
     lesson.page.reload()
     lesson.ready()
     sync_api.expect(box(lesson)).to_contain_text("✓ passed")
-
-
-def test_nothing_went_wrong_in_the_page_or_the_server(lesson: Notebook, server: Server) -> None:
-    assert lesson.complaints == []
-    assert "Traceback" not in server.log.read_text()
+    lesson.page.locator(f"{NOTEBOOK} h2", has_text="A first training").evaluate("told => told.scrollIntoView()")
+    lesson.picture("lesson_00_reloaded")
