@@ -77,13 +77,14 @@ def purpose(room: ModuleType) -> str:
 
 def page(name: str, room: ModuleType) -> str:
     """One room: what it is for, then every public name."""
-    if room is facts:
-        parts = [purpose(room), "", *(fact(one) for one in public(room))]
-    else:
-        own = [one for one in public(room) if home(room, one) is room]
-        parts = eval_rst(f".. automodule:: {room.__name__}", f"   :members: {', '.join(own)}")
-        elsewhere = [f"{{py:obj}}`~{home(room, one).__name__}.{one}`" for one in public(room) if one not in own]
-        parts += [f"Described with what they belong to: {', '.join(elsewhere)}.", ""] if elsewhere else []
+    constants = [one for one in public(room) if not callable(getattr(room, one))]
+    own = [one for one in public(room) if home(room, one) is room and one not in constants]
+    parts = eval_rst(f".. automodule:: {room.__name__}", *([f"   :members: {', '.join(own)}"] if own else []))
+    parts += [constant(room, one) for one in constants]
+    elsewhere = [
+        f"{{py:obj}}`~{home(room, one).__name__}.{one}`" for one in public(room) if home(room, one) is not room
+    ]
+    parts += [f"Described with what they belong to: {', '.join(elsewhere)}.", ""] if elsewhere else []
     for met in MET.get(name, ()):
         parts += eval_rst(f".. autoclass:: resnet_edu.{met}", "   :members:")
     return "\n".join([f"# `{title(name)}`", "", *parts])
@@ -99,12 +100,12 @@ def eval_rst(*lines: str) -> list[str]:
     return ["```{eval-rst}", *lines, "```", ""]
 
 
-def fact(name: str) -> str:
-    """A quoted number, or what a table of them holds; the page of results has each with its source."""
-    value = getattr(facts, name)
-    told = f"A table of {', '.join(f'`{key}`' for key in value)}." if isinstance(value, dict) else str(value)
+def constant(room: ModuleType, name: str) -> str:
+    """A constant: its value, or what a table of them holds; the page of results has each fact with its source."""
+    value = getattr(room, name)
+    told = f"{', '.join(f'`{key}`' for key in value)}." if isinstance(value, dict | tuple | list) else str(value)
     source = f" · {value.source.text}" if isinstance(value, Fact) else ""
-    return f"```{{py:data}} resnet_edu.facts.{name}\n{told}{source}\n```\n"
+    return f"```{{py:data}} {name}\n:module: {room.__name__}\n\n{told}{source}\n```\n"
 
 
 def commands() -> str:
