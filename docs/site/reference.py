@@ -80,13 +80,13 @@ def page(name: str, room: ModuleType) -> str:
     constants = [one for one in public(room) if not callable(getattr(room, one))]
     own = [one for one in public(room) if home(room, one) is room and one not in constants]
     parts = eval_rst(f".. automodule:: {room.__name__}", *([f"   :members: {', '.join(own)}"] if own else []))
-    parts += [constant(room, one) for one in constants]
     elsewhere = [
         f"{{py:obj}}`~{home(room, one).__name__}.{one}`" for one in public(room) if home(room, one) is not room
     ]
     parts += [f"Described with what they belong to: {', '.join(elsewhere)}.", ""] if elsewhere else []
     for met in MET.get(name, ()):
         parts += eval_rst(f".. autoclass:: resnet_edu.{met}", "   :members:")
+    parts += [constant(room, one) for one in constants]  # last: a link back from a class's source finds the class
     return "\n".join([f"# `{title(name)}`", "", *parts])
 
 
