@@ -26,9 +26,7 @@ from resnet_edu.plots.style import BLUE, GREY, course_style, label, new_figure
 DOCS = Path(__file__).resolve().parent
 PAGE, PICTURE = DOCS / "performance.md", DOCS / "images" / "growth.png"
 BENCH, GROWTH, REHEARSAL, TESTS = (DOCS / f"{name}.json" for name in ("bench", "growth", "rehearsal", "slow_tests"))
-SHOWN_GROWTH = (
-    "![Cost against depth, width, side and batch, and of loading: straight lines](images/growth.png)"
-)
+SHOWN_GROWTH = "![Cost against depth, width, side and batch, and of loading: straight lines](images/growth.png)"
 SLOW = 10.0  # seconds: what takes longer has a reason
 SHOWN = 10
 
