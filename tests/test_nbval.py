@@ -38,7 +38,7 @@ def run(folder: Path, *, cell_timeout: int, **env: str) -> str:
         env={**os.environ, "MPLBACKEND": "Agg", "CUDA_VISIBLE_DEVICES": "", **env},
     )  # fmt: skip
     assert done.returncode == 1, done.stdout + done.stderr
-    return done.stdout
+    return re.sub(r"\x1b\[[0-9;]*m", "", done.stdout)  # without colours
 
 
 CALL_OUT = """
