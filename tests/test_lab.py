@@ -85,7 +85,7 @@ def test_a_real_server_wants_its_token_moves_to_a_free_port_and_ends_on_interrup
             listening = [each for each in connections(server.pid) if each.status == "LISTEN"]
             assert {each.laddr.ip for each in listening} == {lab.LOOPBACK}
             server.send_signal(signal.SIGINT)
-            assert server.wait(timeout=20) == 0
+            assert server.wait(timeout=60) == 0
             # nbgrader, which a learner does not have, says where it found no configuration.
             assert len([line for line in printed.splitlines() if "nbgrader" not in line]) <= 8
         finally:
