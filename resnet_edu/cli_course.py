@@ -72,9 +72,7 @@ def lab(
 
 def export(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the files go; made if missing.")],
-    lessons: Annotated[
-        list[str] | None, typer.Argument(metavar="LESSON", help="6, 06_degradation; default all.")
-    ] = None,
+    lessons: Lessons = None,
     edition: Annotated[str, typer.Option(help="learner, worked, slides, html or script.")] = "learner",
     force: Force = False,
 ) -> None:
@@ -93,13 +91,9 @@ def bundle(
     extras: Annotated[
         str, typer.Option("--with", metavar="NAMES", help="Data and weights: cifar10,fashion_mnist,resnet18,…")
     ] = "",
-    torch: Annotated[
-        str, typer.Option(help="default (as pip chooses), cpu (smaller, from PyTorch's index) or none.")
-    ] = "default",
+    torch: Torch = "default",
     wheel: Annotated[Path | None, typer.Option(metavar="FILE", help="The course's wheel; a clone builds it.")] = None,
-    mirror: Annotated[
-        str | None, typer.Option(metavar="URL", help="Get data and weights there; a folder will do.")
-    ] = None,
+    mirror: Mirror = None,
     force: Force = False,
 ) -> None:
     """Pack the course for machines of this kind without a network: all wheels, data and weights, an installer."""

@@ -11,20 +11,12 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-import nbformat
 import pytest
-from nbformat import v4
+from tiny_course import lesson
 
 from resnet_edu import copies, course, lab
 
 ADDRESS = r"http://127\.0\.0\.1:(\d+)(/lab/tree/00_start_here\.ipynb)\?token=(\w{20,})"
-
-
-def lesson(folder: Path, name: str = "00_start_here") -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{name}.ipynb"
-    nbformat.write(v4.new_notebook(cells=[v4.new_markdown_cell("# Start")]), path)
-    return path
 
 
 @pytest.fixture

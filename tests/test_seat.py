@@ -3,22 +3,14 @@
 import sys
 from pathlib import Path
 
-import nbformat
 import pytest
-from nbformat import v4
+from tiny_course import lesson
 
 from resnet_edu import course, lab, seat
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="JupyterHub does not run on Windows")
 
 HUBS = ["--ServerApp.shutdown_no_activity_timeout=3600"]
-
-
-def lesson(folder: Path, name: str = "00_start_here") -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{name}.ipynb"
-    nbformat.write(v4.new_notebook(cells=[v4.new_markdown_cell("# Start")]), path)
-    return path
 
 
 @pytest.fixture
