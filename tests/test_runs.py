@@ -92,11 +92,15 @@ def test_the_label_says_how_many_epochs_and_seeds() -> None:
     assert not epochs  # the same for all nets
 
 
-def test_lesson_06_prints_the_records_numbers() -> None:
+def printed_by_lesson_06() -> str:
+    """What its worked edition prints."""
     notebook = nbformat.read(ROOT / "notebooks" / "solutions" / "06_degradation.ipynb", as_version=4)
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
-    printed = "".join(output.text for output in outputs if output.output_type == "stream")
-    study = load_study("mnist5k-degradation")
+    return "".join(output.text for output in outputs if output.output_type == "stream")
+
+
+def test_lesson_06_prints_the_records_numbers() -> None:
+    printed, study = printed_by_lesson_06(), load_study("mnist5k-degradation")
     for name in study.settings:
         train, test = (finals(study, name, part) for part in ("train_error", "test_error"))
         line = (
@@ -106,10 +110,7 @@ def test_lesson_06_prints_the_records_numbers() -> None:
 
 
 def test_lesson_06_prints_the_cifar_records_numbers() -> None:
-    notebook = nbformat.read(ROOT / "notebooks" / "solutions" / "06_degradation.ipynb", as_version=4)
-    outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
-    printed = "".join(output.text for output in outputs if output.output_type == "stream")
-    study = load_study("cifar10-jpeg")
+    printed, study = printed_by_lesson_06(), load_study("cifar10-jpeg")
     for name in study.settings:
         train, test = (mean(finals(study, name, part)) for part in ("train_error", "test_error"))
         assert re.search(rf"{name} .* {train:.1f} .* {test:.1f}", printed), f"{name} is missing: build lesson 06 again"
