@@ -428,8 +428,9 @@ for name, run in on_cifar.items():
 
 # %%
 best_first = ["resnet56", "resnet20", "plain20", "plain56"]
-assert sorted(on_cifar, key=lambda name: on_cifar[name].last.train_error) == best_first
-assert sorted(on_cifar, key=lambda name: on_cifar[name].last.test_error) == best_first
+training = {name: run.last.train_error for name, run in on_cifar.items()}
+test = {name: run.last.test_error for name, run in on_cifar.items()}
+assert sorted(training, key=training.get) == sorted(test, key=test.get) == best_first
 passes = edu.facts.HE_CIFAR10_STEPS.value * 128 / 45_000  # images a step, training images
 minutes = sum(epoch.seconds for epoch in on_cifar["plain56"].epochs) / 60
 print(f"passes over the training images: {passes:.0f} in the paper, {len(on_cifar['plain56'])} here")
