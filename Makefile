@@ -3,6 +3,9 @@
 PY := .venv/bin/python
 # Generous, since machines are shared: a cell takes 25 seconds at most on a quiet one, a lesson 60.
 NBVAL := RESNET_EDU_BUDGET=600 $(PY) -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=300 --durations=10
+# A file of tests, or a lesson, is one process's; with one thread each, two processes take half the time.
+JOBS ?= 2
+SHARED := -n $(JOBS) --dist loadfile
 LINTED := resnet_edu tests notebooks docs deploy
 SPELLED := resnet_edu tests notebooks/source docs assets/weights .ci .github $(wildcard deploy) $(wildcard *.md) Makefile pyproject.toml
 
@@ -18,17 +21,17 @@ lab: .venv/.lab ## open the course in JupyterLab; installs it first if need be
 test: .venv/.test lint ## all that CI runs: linters, tests, the lessons
 	@echo "== tests"
 	@test ! -x .ci/proxy || .ci/proxy
-	@$(PY) -m pytest tests --durations=10 --junitxml=build/tests.xml
+	@OMP_NUM_THREADS=1 $(PY) -m pytest tests $(SHARED) --durations=10 --junitxml=build/tests.xml
 	@echo "== lessons: the worked edition whole, the learner's set-up and exercises"
-	@$(NBVAL) notebooks
+	@OMP_NUM_THREADS=1 $(NBVAL) $(SHARED) notebooks
 
 test-all: test ## the same, and the learner's edition whole
 	@echo "== lessons: the learner's edition whole"
-	@RESNET_EDU_ALL=1 $(NBVAL) notebooks --ignore=notebooks/solutions
+	@OMP_NUM_THREADS=1 RESNET_EDU_ALL=1 $(NBVAL) $(SHARED) notebooks --ignore=notebooks/solutions
 
 test-oldest: ## the tests with the oldest torch and torchvision allowed, in .venv-oldest
 	@VENV=.venv-oldest PIP_CONSTRAINT=.ci/oldest.txt .ci/install ".[test,dev,docs,workshop]"
-	@.venv-oldest/bin/python -m pytest tests
+	@OMP_NUM_THREADS=1 .venv-oldest/bin/python -m pytest tests $(SHARED)
 
 lint: .venv/.test ## ruff, codespell and pyright
 	@echo "== ruff, codespell, pyright"

@@ -1,6 +1,7 @@
 """Write the tables of docs/performance.md from records, and draw how the cost grows.
 
     resnet-edu bench --json > docs/bench.json
+    resnet-edu bench accuracy --json > docs/accuracy.json
     resnet-edu bench growth --folder DIR --json > docs/growth.json
     resnet-edu rehearse --json > docs/rehearsal.json
     python docs/performance.py build/tests.xml     # of `make test`; without it the slowest tests stay as they are
@@ -25,7 +26,9 @@ from resnet_edu.plots.style import BLUE, GREY, course_style, label, new_figure
 
 DOCS = Path(__file__).resolve().parent
 PAGE, PICTURE = DOCS / "performance.md", DOCS / "images" / "growth.png"
-BENCH, GROWTH, REHEARSAL, TESTS = (DOCS / f"{name}.json" for name in ("bench", "growth", "rehearsal", "slow_tests"))
+BENCH, ACCURACY, GROWTH, REHEARSAL, TESTS = (
+    DOCS / f"{name}.json" for name in ("bench", "accuracy", "growth", "rehearsal", "slow_tests")
+)
 SHOWN_GROWTH = "![Cost against depth, width, side and batch, and of loading: straight lines](images/growth.png)"
 SLOW = 10.0  # seconds: what takes longer has a reason
 SHOWN = 10
@@ -116,6 +119,18 @@ def training_table() -> str:
         for each in entries
     ]
     return rows(head, lines)
+
+
+def accuracy_table() -> str:
+    """Test errors of both sides by seed, and the difference with its standard error."""
+    found = read(ACCURACY)["accuracy"]
+    own, plain = (found[name]["values"] for name in ("fit", "plain"))
+    apart = [one - other for one, other in zip(own, plain, strict=True)]
+    by_seed = enumerate(zip(own, plain, apart, strict=True))
+    lines = [[str(seed), *(f"{value:.1f}" for value in each)] for seed, each in by_seed]
+    difference = f"{found['difference']['mean']:+.2f} ± {found['difference']['standard_error']:.2f}"
+    lines.append(["mean", *(f"{np.mean(values):.2f}" for values in (own, plain)), difference])
+    return rows(["seed", "`fit`, test error, %", "plain loop, test error, %", "difference"], lines)
 
 
 def share_table() -> str:
@@ -266,6 +281,7 @@ def growth_figure() -> Figure:
 TABLES = {
     "machine": machine_lines,
     "training": training_table,
+    "accuracy": accuracy_table,
     "share": share_table,
     "others": other_table,
     "lessons": lessons_table,
@@ -273,7 +289,7 @@ TABLES = {
     "cells": cells_table,
     "tests": tests_table,
 }
-LATER = {"growth": GROWTH, "tests": TESTS}  # records that take long, or the whole of `make test`
+LATER = {"accuracy": ACCURACY, "growth": GROWTH, "tests": TESTS}  # records that take long, or the whole of `make test`
 
 
 def filled(page: str) -> str:

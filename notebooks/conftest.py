@@ -1,6 +1,7 @@
 """How pytest runs the lessons with nbval: `pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=120 notebooks`.
 
 * A notebook stops at its first failing cell: what follows would only repeat the failure.
+* `-n 2 --dist loadfile` runs two lessons at a time: half the time, with OMP_NUM_THREADS=1.
 * Of the learner's edition the set-up, exercise and check cells run, because an exercise depends on nothing but
   the set-up cell. `RESNET_EDU_ALL=1` runs all of it.
 * Cells tagged `gpu` are skipped without a GPU.
@@ -21,11 +22,11 @@ from nbval.plugin import IPyNbCell
 
 STAND_ALONE = {"setup", "exercise", "check"}
 CLOSED_PORT = "http://127.0.0.1:9"  # a proxy that nobody serves: whatever would be downloaded fails at once
-ATTEMPTS = "attempts.jsonl"  # in the scratch folder; see strict/sitecustomize.py
 
 failed = pytest.StashKey[str]()  # on a notebook: why its remaining cells are skipped
 seconds = pytest.StashKey[float]()  # on a notebook: time spent so far
 scratch = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
+kept = pytest.StashKey[Path]()  # the file of attempts; see strict/sitecustomize.py
 told = pytest.StashKey[int]()  # on the session's configuration: how many attempts have been charged to a cell
 
 
@@ -56,7 +57,10 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.update(http_proxy=CLOSED_PORT, https_proxy=CLOSED_PORT, no_proxy="127.0.0.1,localhost", CI="true")
     here = Path(__file__).resolve().parent
     os.environ["PYTHONPATH"] = os.pathsep.join([str(here / "strict"), str(here.parent)])  # the guard; our package
-    os.environ["RESNET_EDU_ATTEMPTS"] = str(folder / ATTEMPTS)
+    worker = getattr(config, "workerinput", {}).get("workerid", "")  # gw0, gw1 … in the processes of `pytest -n 2`
+    told_to = Path(os.environ["RESNET_EDU_ATTEMPTS"]).parent if worker else folder  # of the process that reports
+    config.stash[kept] = told_to / f"{worker or 'attempts'}.jsonl"
+    os.environ["RESNET_EDU_ATTEMPTS"] = str(config.stash[kept])
     os.environ.pop("MPLBACKEND", None)
 
 
@@ -67,9 +71,14 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def watched(config: pytest.Config) -> tuple[int, list[str]]:
-    """How many processes were watched so far, and each attempt of theirs to reach beyond this machine."""
-    file = Path(config.stash[scratch].name) / ATTEMPTS
-    lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.exists() else []
+    """How many processes were watched so far, and each attempt of theirs to reach beyond this machine.
+
+    A worker of `pytest -n 2` knows of its own kernels, the process that reports of all.
+    """
+    own = config.stash[kept]
+    files = [] if hasattr(config, "workerinput") else sorted(own.parent.glob("gw*.jsonl"))
+    text = "".join(file.read_text(encoding="utf-8") for file in files or [own] if file.exists())
+    lines = [json.loads(line) for line in text.splitlines()]
     attempts = [f"{each['event']} to {each['target']} ({each['line']})" for each in lines if each["event"] != "start"]
     return len(lines) - len(attempts), attempts
 
@@ -79,7 +88,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if scratch not in session.config.stash:
         return
     processes, attempts = watched(session.config)
-    ran = any(isinstance(item, IPyNbCell) for item in session.items) and not session.config.option.collectonly
+    ran = session.testscollected and not session.config.option.collectonly
     if session.exitstatus == pytest.ExitCode.OK and (attempts or (ran and not processes)):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 

@@ -105,7 +105,7 @@ def bench(
         list[str] | None,
         typer.Argument(
             metavar="PART",
-            help="limits, training, verdict, prediction, imports, lessons, growth; default all but growth.",
+            help="limits, training, verdict, prediction, imports, lessons, accuracy, growth; default all but the last two.",
         ),
     ] = None,
     repeats: Annotated[

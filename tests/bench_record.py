@@ -82,6 +82,14 @@ def record() -> dict[str, Any]:
             "lessons": lessons,
             "total": {"quick": 7.0, "full": 172.2},
         },
+        "accuracy": {
+            "title": "ResNet-20 of width 8",
+            "epochs": 6,
+            "images": {"train": 3500, "test": 1000},
+            "fit": measured("% test error", 3.1),
+            "plain": measured("% test error", 3.0),
+            "difference": {"mean": 0.1, "standard_error": 0.12},
+        },
         "growth": {
             "curves": {"depth": curve("layers", "ms an image"), "batch": curve("images a step", "ms a step")},
             "loading": {**curve("pictures", "s"), "peak_gb": [0.4, 0.5, 0.6]},

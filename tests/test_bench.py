@@ -115,6 +115,7 @@ def pretended(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         "measure_prediction": "prediction",
         "measure_imports": "imports",
         "estimate_lessons": "lessons",
+        "measure_accuracy": "accuracy",
         "measure_growth": "growth",
     }
     for function, name in functions.items():
@@ -123,10 +124,10 @@ def pretended(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return called
 
 
-def test_all_parts_but_growth_run_in_their_order(pretended: list[str]) -> None:
+def test_all_parts_but_the_long_ones_run_in_their_order(pretended: list[str]) -> None:
     said: list[str] = []
     found = parts.measure(rounds=3, quick=True, say=said.append)
-    assert pretended == [name for name in parts.PARTS if name != "growth"]
+    assert pretended == [name for name in parts.PARTS if name not in ("accuracy", "growth")]
     assert [text.partition(":")[0] for text in said] == pretended
     assert found["settings"] == {"parts": pretended, "repeats": 3, "quick": True}
     assert set(found) == {"date", "machine", "settings", *pretended}
@@ -139,6 +140,7 @@ def test_all_parts_but_growth_run_in_their_order(pretended: list[str]) -> None:
     [
         (["imports"], ["imports"]),
         (["growth"], ["growth"]),
+        (["growth", "accuracy"], ["accuracy", "growth"]),
         (["verdict", "limits"], ["limits", "verdict"]),
         (["lessons"], ["limits", "training", "verdict", "lessons"]),
         (["training", "training"], ["limits", "training"]),

@@ -26,14 +26,14 @@ def notebook(path: Path, cells: dict[str, str]) -> None:
     nbformat.write(written, path)
 
 
-def run(folder: Path, *, cell_timeout: int, **env: str) -> str:
-    """The report of the command of `make test`, one line per cell."""
+def run(folder: Path, *more: str, cell_timeout: int, **env: str) -> str:
+    """The report of the command of `make test`, one line per cell; `more` are further options of pytest."""
     shutil.copy(ROOT / "notebooks" / "conftest.py", folder)
     shutil.copytree(ROOT / "notebooks" / "strict", folder / "strict")
     options = ["-c", str(ROOT / "pyproject.toml"), "--rootdir", str(folder), "-p", "no:cacheprovider", "-v"]
     nbval = ["--nbval-lax", "--nbval-current-env", f"--nbval-cell-timeout={cell_timeout}", "--color=no"]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", *options, "-p", "no:hypothesispytest", *nbval, str(folder)],
+        [sys.executable, "-m", "pytest", *options, "-p", "no:hypothesispytest", *nbval, *more, str(folder)],
         capture_output=True, text=True, cwd=folder, timeout=280,
         env={**os.environ, "MPLBACKEND": "Agg", "CUDA_VISIBLE_DEVICES": "", **env},
     )  # fmt: skip
@@ -166,6 +166,14 @@ def test_a_download_is_an_attempt_though_a_proxy_stands_between(report: str) -> 
 
 def test_attempts_are_counted(report: str) -> None:
     assert re.search(r"^network: 3 attempts from \d+ processes watched$", report, re.MULTILINE)
+
+
+def test_two_processes_count_their_attempts_together(tmp_path: Path) -> None:
+    for name in ("solutions/06_calls_out.ipynb", "solutions/07_lets_another_call_out.ipynb"):
+        notebook(tmp_path / name, LESSONS[name])
+    report = run(tmp_path, "-n", "2", "--dist", "loadfile", cell_timeout=15)
+    assert "2 failed, 1 passed, 2 skipped" in report
+    assert "network: 2 attempts from 3 processes watched" in report  # two kernels, and what one of them started
 
 
 def test_a_warning_of_our_own_code_fails_and_one_of_others_does_not(report: str) -> None:

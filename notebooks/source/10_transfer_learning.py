@@ -1,8 +1,9 @@
 # %% [markdown]
 # # 10 · Transfer learning: begin with what another net has learned
 #
-# You rarely have a million labelled pictures. You have a few hundred, or fifty. This lesson takes a ResNet-18 that has learned to tell
-# photos apart, gives it five to a hundred labelled *digits* of each class, and measures what the photos were good for.
+# You rarely have a million labelled pictures. You have a few hundred, or fifty. This lesson takes a ResNet-18 that has
+# learned to tell photos apart, gives it five to a hundred labelled *digits* of each class, and measures what the photos were
+# good for.
 #
 # After this lesson you can
 #
@@ -11,7 +12,7 @@
 # * fine-tune a whole net, with one learning rate or two, and choose between the ways by a measurement;
 # * say which layers transfer, and when pretraining hurts.
 #
-# **Minutes:** 30 reading · 1 running quick · 3 running full
+# **Minutes:** 30 reading, 30 more for the exercises · 1 running quick · 3 running full
 
 # %% tags=["setup"]
 from dataclasses import replace
@@ -36,11 +37,12 @@ print(f"weights    {weights.source}")
 # %% [markdown]
 # ## What comes with trained weights
 #
-# The line `weights` above says whose weights you have. If ImageNet's are in torchvision's cache, they are taken. Else it is the net of
-# this package, which has learned the ten classes of CIFAR-10. Every cell below runs with either.
+# The line `weights` above says whose weights you have. If ImageNet's are in torchvision's cache, they are taken. Otherwise it
+# is the net of this package, which has learned the ten classes of CIFAR-10. Every cell below runs with either.
 #
-# A file of weights alone is of no use. Two things belong to it: the **categories**, which say what each logit means, and the **transforms**,
-# which bring a picture into the form that the net was trained on. Torchvision keeps both in one object, and you can read them offline:
+# A file of weights alone is of little use. Two things belong to it: the **categories**, which say what each logit means, and
+# the **transforms**, which bring a picture into the form that the net was trained on. Torchvision keeps both in one object,
+# and you can read them offline:
 
 # %%
 entry = ResNet18_Weights.IMAGENET1K_V1
@@ -50,8 +52,12 @@ print(
 )
 
 # %% [markdown]
-# The net expects each channel shifted and scaled as in its own training. `edu.models.normalisation` reads these numbers off the
-# transforms: it looks at what becomes of a black and of a white picture. Use *their* mean and spread for *your* images.
+# The net expects each channel shifted and scaled as in its own training. `edu.models.normalisation` reads these numbers off
+# the transforms: it looks at what becomes of a black and of a white picture. Use *their* mean and spread for *your* images.
+#
+# The digits come in three parts, and this lesson needs all of them. A net learns from the **training** images. The
+# **validation** images are there for choosing, between layers or learning rates for instance. The **test** images measure,
+# once and at the end, what was chosen.
 
 
 # %%
@@ -70,8 +76,9 @@ names = [weights.categories[index].split(",")[0] for index in logits.argmax(dim=
 edu.plots.image_grid(data.train.images[:16], names, title="A net can only answer in its own categories")
 
 # %% [markdown]
-# It has never seen a digit, and it has no way to say so. The last layer, the **head**, is of no use for us. But the layers before it,
-# the **backbone**, turn an image into 512 numbers, and some of these may tell a 3 from an 8 just as they tell a cat from a ship.
+# This net has never seen a digit, and it has no way to say so. Its last layer, the **head**, is of no use to us. But the
+# layers before it, the **backbone**, turn an image into 512 numbers, and some of these may tell a 3 from an 8 just as they
+# tell a cat from a ship.
 
 # %%
 edu.plots.architecture(weights.model, (3, 32, 32), title="The backbone makes 512 features; the last box is the head")
@@ -101,8 +108,8 @@ assert edu.models.head_of(model) == ("fc", head)
 # %% [markdown]
 # ## Frozen, and what it takes
 #
-# To freeze is to keep the backbone exactly as it is. Most recipes set `requires_grad = False`, so that no weight gets a gradient. Do so,
-# let ten batches of digits pass in training mode, and show the net a photo of a cat again.
+# To freeze is to keep the backbone exactly as it is. Most recipes set `requires_grad = False`, so that no weight gets a
+# gradient. Do that, let ten batches of digits pass in training mode, and show the net a photo of a cat again.
 
 
 # %%
@@ -128,9 +135,10 @@ assert same, "no weight has changed"
 assert (moved - 1).abs().max() > 0.1, "and the net is another one all the same"
 
 # %% [markdown]
-# No weight has changed and yet the net is another one. A batch norm in training mode normalises by the batch at hand and moves its
-# running mean and variance towards it, whether its parameters have a gradient or not. So a frozen part needs both: no gradients
-# *and* evaluation mode. `edu.models.freeze` does both, and `edu.fit` leaves what is frozen in evaluation mode.
+# The weights are all the same and yet the net is another one. A batch norm in training mode normalises by the batch at hand
+# and moves its running mean and variance towards it, whether its parameters have a gradient or not. So a frozen part needs
+# both: no gradients *and* evaluation mode. `edu.models.freeze` does both, and `edu.fit` leaves what is frozen in evaluation
+# mode.
 
 # %%
 frozen = edu.models.freeze(edu.models.pretrained("resnet18").model)
@@ -147,8 +155,8 @@ assert changed == ["fc.weight", "fc.bias"], "the frozen backbone keeps its weigh
 # %% [markdown]
 # ### Features once
 #
-# If the backbone never changes, an image has the same 512 features in every epoch. So compute them once. What remains is a linear classifier on a small
-# table. It has one best answer, and a solver for such problems finds it at once.
+# If the backbone never changes, an image has the same 512 features in every epoch. So compute them once. What remains is a
+# linear classifier on a small table of numbers. It has one best answer, and a solver for such problems finds it at once.
 
 # %%
 features = edu.probe.layer_features(frozen, data.train, ["layer4"])["layer4"]
@@ -163,9 +171,11 @@ print(f"frozen net, best head, 10 labels a class: {error:.1f} % error on the {le
 #
 # ## Which layers transfer
 #
-# The head need not sit on the last layer. Any layer's output is a set of features. Average its map over 2×2 parts, so that a little of
-# *where* survives, put the best linear head on it, and measure on the **validation** images. The same with an untrained net shows what the
-# architecture alone is worth. This is a *linear probe* (Alain and Bengio 2016).
+# The head need not sit on the last layer. Any layer's output is a set of features. Average its map over 2×2 parts, so that a
+# little of *where* survives, put the best linear head on it, and measure on the validation images. This is a *linear probe*
+# (Alain and Bengio 2016). The same with an untrained net shows what the architecture alone is worth. To be fair, that net too
+# gets the running statistics of its batch norms from the training images. In the code, `relu` is the last layer of the stem
+# before its pooling.
 #
 # > **Before you run it:** which of the five layers serves digits best?
 
@@ -215,15 +225,18 @@ chosen = min(means, key=means.__getitem__)
 print(f"chosen on the validation images: {chosen}")
 assert mean(photos["layer1"]) < mean(photos["layer4"]) - 15, "early features transfer, late ones do not"
 assert mean(photos["layer1"]) < mean(random["layer1"]) - 5, "and they have been learned: random ones are worse"
+assert mean(random["layer4"]) > mean(random["layer1"]) + 10, "the error of random weights grows with height as well"
 
 # %% [markdown]
-# The first stage has learned to see edges and corners (lesson 11 shows some), and digits are made of these. Above it the error grows, and there are
-# two reasons for that. The higher a layer, the more it serves the classes it was trained for: stage 4 knows wheels and fur. Yosinski et al. 2014 found this
-# order, from general to specific, on ImageNet. And the maps shrink. At 32 pixels stage 4 has a single pixel left, so it cannot say *where* anything is.
-# The random net has specialised in nothing, and its error grows with height as well: the second reason alone does much of it.
+# The first layers see little more than edges and spots (lesson 11 shows the filters of the stem), and strokes of a pen have
+# edges too. Above stage 1 the error grows, and two reasons are likely. The higher a layer, the more it serves the classes it
+# was trained for: stage 4 has learned to tell cats from ships. Yosinski et al. 2014 found this order, from general to
+# specific, on ImageNet. And the maps shrink. At 32 pixels stage 4 has a single pixel left, so it cannot say *where* anything
+# is. Look at the random net to weigh the two. It has specialised in nothing, and yet its error grows with height as well. So
+# the first reason is not the whole story.
 #
-# Note what the validation images were for. They have chosen the layer, so their error is no longer an honest estimate: of five numbers you
-# took the lowest. The test images have had no part in any choice. They are used once, now:
+# The validation images have chosen the layer, so their error is no longer an honest estimate: of five numbers you took the
+# lowest. The test images have had no part in this choice. They are used once, now:
 
 # %%
 names = [chosen, "layer4"]
@@ -239,9 +252,11 @@ assert once[chosen] < once["layer4"] - 10
 # %% [markdown]
 # ## Fine-tuned against from scratch, live
 #
-# Now let everything learn. Both nets see the same 100 labelled digits, again and again, until 1,500 images have passed. Both take
-# AdamW with a rate of their own, three times higher from scratch. These rates were picked among five beforehand, in a trial with two
-# seeds that looked at test errors. A stricter study would have looked at validation images; the gap you will see is too wide to come from that choice.
+# Now let everything learn. Both nets see the same 100 labelled digits, again and again, until 1,500 images have passed. Both
+# are trained with AdamW, an optimizer that gives every weight a step size of its own. Each net has its own learning rate, and
+# from scratch it is three times higher. Both rates were picked among five beforehand, in a trial with two seeds that looked
+# at test errors. A stricter study would have looked at validation images. The gap you will see is too wide to come from that
+# choice.
 
 
 # %%
@@ -269,10 +284,11 @@ assert mean(live["fine-tuned"]) < mean(live["from scratch"]), "the trained start
 # %% [markdown]
 # ## From 5 to 100 labels a class, recorded
 #
-# The live run was one draw of digits. Here are four methods at five numbers of labels, with five draws each: other labelled digits, other
-# test digits, other initial weights. They were recorded with the bundled weights (`resnet-edu study mnist5k-transfer`). "Frozen" is the best head on the
-# last stage, "frozen, stage 1" the best head on the first, as in the probe above. From 50 labels on the nets that train got more steps, 3,000 and 4,000
-# images, so that none is short of them.
+# The live run was one draw of digits. Here are four methods at five numbers of labels, with five draws each. A draw has its
+# own labelled digits, test digits and initial weights. They were recorded with the bundled weights
+# (`resnet-edu study mnist5k-transfer`). "Frozen" is the best head on the last stage, "frozen, stage 1" the best head on the
+# first, as in the probe above. From 50 labels on, the nets that train saw more images, 3,000 at 50 labels and 4,000 at 100,
+# so that none is short of steps.
 
 # %%
 study = edu.study.load_study("mnist5k-transfer")
@@ -301,15 +317,18 @@ for method in methods:
 # %% [markdown]
 # Three things to read from it.
 #
-# **Fine-tuning wins.** It makes about half the errors of the net from scratch, at every number of labels. In points of error the gap is wide with
-# few labels and narrow with many, since a net with enough of them can learn edges by itself.
+# **Fine-tuning wins.** It makes about half the errors of the net from scratch, at every number of labels. In points of error
+# the gap is wide with few labels and narrow with many, since a net with enough of them finds useful features by itself.
 #
-# **Frozen photo features are worse than no pretraining.** The net from scratch beats the whole frozen backbone at every number of labels. Much of this is
-# the *domain gap*: what tells a cat from a ship does not tell a 3 from an 8. The single pixel of stage 4 adds to it, and so does the recipe: these weights
-# were trained with label smoothing, and Kornblith et al. 2018 found that regularisation of this kind makes the last features worse for other tasks.
+# **Frozen photo features are worse than no pretraining.** The net from scratch beats the whole frozen backbone at every
+# number of labels. Three causes are likely, and nothing here tells them apart. One is the *domain gap*: what tells a cat from
+# a ship need not tell a 3 from an 8. The second is the single pixel of stage 4. The third is the recipe. The bundled weights
+# were trained with *label smoothing*: the net is asked to give the right class a little less than 100 % and to spread the
+# rest over all classes. Kornblith et al. 2018 found that regularisation of this kind makes the last features worse for other
+# tasks.
 #
-# **Frozen is not hopeless.** Cut off above stage 1, the same frozen weights do as well as the fine-tuned net up to 50 labels a class. With 100, fine-tuning
-# has enough to learn from and pulls ahead.
+# **Frozen is not hopeless.** Cut off above stage 1, the same frozen weights do as well as the fine-tuned net up to 50 labels
+# a class. (In the figure its line lies under the blue one.) With 100, fine-tuning pulls ahead.
 #
 # ### Explore: labels × method
 
@@ -325,8 +344,8 @@ edu.plots.transfer_grid(study)
 # %% [markdown]
 # ## When does freezing win?
 #
-# Compare what each method costs: the seconds of training at ten labels a class, as recorded on a busy machine. For a frozen method that is one
-# pass over the images, and the solver.
+# Compare what each method costs: the seconds of training at ten labels a class, as recorded. (The machine was busy. Look at
+# the ratios and not at the seconds.) For a frozen method that is one pass over the labelled images, and the solver.
 
 # %%
 seconds = {method: mean(run.seconds for run in study.of(f"{method}, 10 labels")) for method in methods}
@@ -339,11 +358,14 @@ assert all(abs(curves["frozen, stage 1"][count] - curves["fine-tuned"][count]) <
 assert curves["frozen, stage 1"][100] > curves["fine-tuned"][100] + 0.3, "with 100 labels fine-tuning pulls ahead"
 
 # %% [markdown]
-# Freezing wins on time always, and on error where the features fit the task. Here that is the first stage: with up to 50 labels it is as good as
-# fine-tuning, for a fraction of the time. For the *whole* backbone to win, your images must be near those it was trained on: photos of objects, for instance. No labelled
-# set of such photos comes with this course, so that case is not shown here. You can test it on your own. A folder of pictures is one line away:
-# `edu.data.load("~/photos", size=64, channels=3)`. Here is such a folder, made of small crops of seven photos. A class is a photo; the left half
-# is for training, the right half for testing.
+# Freezing wins on time by far. On error it can keep up where the features fit the task, as those of stage 1 do here: up to 50
+# labels they are as good as fine-tuning, for a fraction of the time. For the *whole* backbone to win, your images would have
+# to be near those it was trained on: photos of objects, for instance. No labelled set of such photos comes with this course,
+# so that case is not shown here.
+#
+# You can test it on photos of your own. A folder of pictures is one line away:
+# `edu.data.load("~/photos", size=64, channels=3)`. Here is such a folder, made of small crops of seven photos. A class is a
+# photo. Its left half is for training, its right half for testing, and the features are those of stage 2.
 
 
 # %%
@@ -377,9 +399,9 @@ assert right.float().mean() > 2 / 7
 # %% [markdown]
 # ## Two learning rates
 #
-# The head is new and knows nothing. The backbone is good already. So a common recipe gives the backbone a lower rate: *discriminative
-# fine-tuning*, as Howard and Ruder 2018 call it. In PyTorch each **parameter group** of an optimizer has its own options (exercise 10.3). In
-# `edu.TrainConfig` it is `backbone_lr`. Does it help here?
+# The head is new and knows nothing. The backbone is good already. So a common recipe gives the backbone a lower rate. Howard
+# and Ruder 2018, who give each layer a rate of its own, call this *discriminative fine-tuning*. In PyTorch each **parameter
+# group** of an optimizer has its own options (exercise 10.3). In `edu.TrainConfig` it is `backbone_lr`. Does it help here?
 
 # %%
 recorded = {
@@ -392,9 +414,11 @@ for rates, runs in recorded.items():
 assert all(mean(recorded["0.001 for all"]) < mean(runs) - 2 for runs in list(recorded.values())[1:])
 
 # %% [markdown]
-# Not here. One rate for everything gives the lowest error. A likely reason: digits are far from photos, so the backbone has a long way to go, and in 60
-# steps a slow one does not get there. Where the new task is near the old one, it has less far to go, and a low rate may pay. Treat the ratio of the
-# two rates as one more number to choose on validation images.
+# Not here. Of the three settings, one rate for everything gives the lowest error. (It has a small advantage: it was picked
+# among five at this very number of labels.) In the last row the backbone is ten times slower. Digits are far from photos, so
+# it probably has a long way to go, and 60 steps are too few for a slow one. In the second row the backbone has the good rate,
+# and only the head is faster. That did not help either. Where the new task is near the old one, the backbone has less far to
+# go, and a low rate may pay. Treat the ratio of the two rates as one more number to choose on validation images.
 #
 # ## Exercises
 #
@@ -404,8 +428,8 @@ assert all(mean(recorded["0.001 for all"]) < mean(runs) - 2 for runs in list(rec
 #
 # **Difficulty** ●○○○○ · **5 minutes**
 #
-# Give a trained net a head for `num_classes` other classes and return the net. Its last layer is called `fc`. The nets of the check have other numbers
-# of features than 512. Nothing else changes, and nothing is frozen.
+# Give a trained net a head for `num_classes` other classes and return the net. Its last layer is called `fc`. Nothing else
+# changes, and nothing is frozen. Beware: the nets of the check have other numbers of features than 512.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -437,8 +461,9 @@ edu.checks.check_new_head(new_head)
 #
 # **Difficulty** ●●●○○ · **8 minutes**
 #
-# Freeze all of a net but its head `fc`, and return the net. The check then trains it for five steps with weight decay, in the mode you leave it in, and looks
-# at every weight and every buffer. Only `fc` may have moved.
+# Freeze all of a net but its head `fc`, and return the net. The check then trains it for five steps, in the mode in which you
+# leave it, with weight decay, which pulls every weight it may change a little towards 0. Then it looks at every weight and
+# every buffer, such as a running mean. Only `fc` may have moved.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -477,8 +502,9 @@ edu.checks.check_freeze_backbone(freeze_backbone)
 #
 # **Difficulty** ●●●○○ · **10 minutes**
 #
-# Return a list of dicts for an optimizer, each with `"params"` and `"lr"`, so that `fc` learns at `head_lr` and all else at `backbone_lr`. Leave frozen
-# parameters out. Beware: in one of the nets another layer has `fc` in its name.
+# Return a list of parameter groups for an optimizer, that is, dicts with `"params"` and `"lr"`, so that `fc` learns at
+# `head_lr` and all else at `backbone_lr`. Leave frozen parameters out. Beware: in one of the nets another layer has `fc` in
+# its name.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -513,8 +539,8 @@ edu.checks.check_parameter_groups(parameter_groups)
 #
 # **Difficulty** ●●○○○ · **8 minutes**
 #
-# A learning curve is a dict from the number of labels a class to the error in percent, in no certain order. Return the smallest number of labels
-# whose error is at most `error`, or `float("inf")` if no point is that low.
+# A learning curve is a dict from the number of labels a class to the error in percent, in any order. Return the smallest
+# number of labels whose error is at most `error`, or `float("inf")` if no point is that low.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -561,7 +587,7 @@ assert needed["frozen"] == never
 # | "Freezing means `requires_grad = False`." | Ten batches in training mode, then the running statistics | **Wrong.** The statistics move; the backbone must be in evaluation mode as well. |
 # | "With few labels, start from pretrained weights." | Fine-tuned against from scratch at ten labels, five draws | **Right**, even from photos to digits: about half the errors. |
 # | "Pretrained features are never worse than none." | The frozen backbone against training from scratch | **Wrong.** Across this domain gap it loses at every number of labels. |
-# | "The last layer has the best features." | A linear head on each of five layers | **Wrong** for a task this far away: stage 1 makes a third of the errors of stage 4. |
+# | "The last layer has the best features." | A linear head on each of five layers | **Wrong** for a task this far away: stage 1 makes less than half the errors of stage 4. |
 # | "The backbone needs a ten times lower rate than the head." | Three pairs of rates, five draws each | **Not here.** One rate for all gave the lowest error; the ratio is a number to choose, not a law. |
 
 # %%
@@ -577,7 +603,7 @@ print("All five verdicts hold.")
 # ## Summary
 #
 # * Weights come with transforms and categories. Use their normalisation, and put a head of your own on the backbone.
-# * Frozen means no gradients and evaluation mode. Then features are computed once, and the head is found in a second.
+# * Frozen means no gradients and evaluation mode. Then the features are computed once, and the head is found in a second.
 # * With few labels a fine-tuned net makes about half the errors of one from scratch, even from photos to digits.
 # * Early layers transfer far, late layers only near. Across a domain gap a frozen backbone can be worse than none: cut it
 #   earlier, or fine-tune.

@@ -1,9 +1,9 @@
 # %% [markdown]
 # # 13 · At scale: several processes, long runs, fast steps
 #
-# The nets of this course train within seconds. ResNet-50 on ImageNet does not. This lesson shows what changes when a training becomes
-# large: the work is shared by several processes, a run must survive a crash, and each step is worth measuring. Everything is run here at
-# small scale, in scripts that the lesson writes into a temporary folder.
+# The small nets of this course train within seconds. ResNet-50 on ImageNet does not. This lesson shows what changes when a
+# training becomes large: several processes share the work, a run must survive a crash, and each step is worth measuring.
+# Everything is run here at small scale. Where it takes a script, the lesson writes one into a temporary folder.
 #
 # After this lesson you can
 #
@@ -12,7 +12,7 @@
 # * stop and resume a run without changing its result;
 # * measure precision and memory format, find where the time goes, and estimate what a training will cost.
 #
-# **Minutes:** 35 reading · 1 running quick · 3 running full
+# **Minutes:** 35 reading, 25 more for the exercises · 1 running quick · 3 running full
 
 # %% tags=["setup"]
 import os
@@ -42,8 +42,9 @@ print(f"data       {data.source}")
 # of the mean loss over its share. Then the processes average their gradients, and each takes the same step. The weights stay equal, so only
 # gradients travel.
 #
-# Why is the average right? The loss of a batch is a mean over its images. A mean over 64 images is the mean of the means over 32 and 32,
-# and the gradient of a mean is the mean of the gradients. Do it by hand, with LeNet-5 and no second process at all:
+# Why is the average right? The loss of a batch is a mean over its images. A mean over 64 images is the mean of the means over
+# 32 and 32, and the gradient of a mean is the mean of the gradients. Do it by hand, with LeNet-5 and no second process at
+# all:
 
 
 # %%
@@ -63,8 +64,8 @@ print(f"two halves averaged, against the whole batch: they differ by {error:.0e}
 assert error < 1e-5, "equal but for rounding"
 
 # %% [markdown]
-# The shares have to be equal for that. With 48 and 16 images the plain mean counts an image of the small share three times as much as one of the
-# large. Weighted by the number of images it is right again:
+# The shares have to be equal for that. With 48 and 16 images the plain mean counts an image of the small share three times as
+# much as one of the large. Weighted by the number of images it is right again:
 
 # %%
 uneven = [gradient(lenet, images[:48], labels[:48]), gradient(lenet, images[48:], labels[48:])]
@@ -74,16 +75,16 @@ print(f"48 + 16 images: plain mean off by {errors[0]:.2f}, weighted by images of
 assert errors[0] > 0.01 > 1e-5 > errors[1]
 
 # %% [markdown]
-# `DistributedDataParallel` takes the plain mean. So give every process the same number of images; the package refuses a batch that cannot be
-# divided evenly.
+# `DistributedDataParallel` takes the plain mean. So give every process the same number of images. `edu.fit` refuses a batch
+# that cannot be divided evenly.
 #
 # ### Exercise 13.1 · Average the gradients
 #
 # **Difficulty** ●●○○○ · **8 minutes**
 #
-# `gradients[process][parameter]` is a tensor: the gradient of the mean loss over the `sizes[process]` images of that process. Return a list with
-# one tensor for each parameter: the gradient of the mean loss over all images. The shares need not be equal. Leave the tensors you are given
-# as they are.
+# `gradients[process][parameter]` is a tensor: the gradient of the mean loss over the `sizes[process]` images of that process.
+# Return a list with one tensor for each parameter: the gradient of the mean loss over all images. The shares need not be
+# equal. Leave the tensors you are given as they are.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -116,9 +117,9 @@ edu.checks.check_average_gradients(average_gradients)
 # %% [markdown]
 # ### Batch norm breaks the sum
 #
-# The argument needs a loss that is a mean over images, each computed by itself. Batch norm mixes the images: it subtracts the mean of the batch
-# and divides by its standard deviation. A process sees only the statistics of its own share. Look at what arrives at the first batch norm of
-# a ResNet-20 in two halves of one batch:
+# The argument needs a loss that is a mean over images, each computed by itself. Batch norm mixes the images: it subtracts the
+# mean of the batch and divides by its standard deviation. A process sees only the statistics of its own share. Look at what
+# arrives at the first batch norm of a ResNet-20 in two halves of one batch:
 
 # %%
 torch.manual_seed(0)
@@ -158,15 +159,17 @@ assert min(errors["ResNet-20"]) > 0.05, "not a matter of rounding"
 assert errors["ResNet-20"][-1] > errors["ResNet-20"][0], "two images say less about a batch than 32"
 
 # %% [markdown]
-# This is no bug. A ResNet on several processes trains a slightly different function: one that normalises over the images of a process. It trains
-# well as long as a process has enough images. Goyal et al. 2017 gave 32 to each of their 256 GPUs. Where memory leaves
-# room for a few only, in detection for example, `nn.SyncBatchNorm` computes the statistics over all processes, at the price of messages in
-# every such layer. PyTorch's runs on accelerators only.
+# This is no bug. A ResNet on several processes has another loss, in which each image is normalised together with those of its
+# own process. That trains well as long as a process has enough images: Goyal et al. 2017 gave 32 to each of their 256 GPUs
+# and kept the accuracy of small batches. Where memory leaves room for a few only, in detection for example,
+# `nn.SyncBatchNorm` computes the statistics over all processes, at the price of messages in every such layer. It runs on GPUs
+# and other accelerators only.
 #
 # ## The same training with two real processes
 #
-# Processes are started by `torchrun`, which tells each its number. Never start them inside a notebook's kernel: write a script. This is a whole
-# one. Only the line with `joined` knows that there may be others; `edu.fit` does the rest.
+# Processes are started by `torchrun`, which tells each its number. It starts scripts, and not cells of a notebook, so write a
+# script. Here is a whole one. Only the line with `joined` knows that there may be other processes, and `edu.fit` does the
+# rest. The gradients travel through a library for messages: NCCL between GPUs, gloo between CPUs.
 
 # %%
 import tempfile
@@ -217,8 +220,8 @@ if gloo:
 print("two processes have trained" if gloo else "This torch has no gloo: the run with two processes is left out.")
 
 # %% [markdown]
-# Now the same training in one process, here in the kernel. The order of the images and the first weights come from the same seed. One process takes
-# all 50 images of a batch, two take 25 each.
+# Now the same training in one process, here in the kernel. The order of the images and the first weights come from the same
+# seed. One process takes all 50 images of a batch, two take 25 each.
 
 
 # %%
@@ -246,25 +249,31 @@ assert apart < 1e-3
 assert alone.last.train_loss < alone.epochs[0].train_loss / 2, "and it has learned something"
 
 # %% [markdown]
-# The curves lie on each other. What is left is rounding: a sum in another order. The same holds for the command of lesson 12. It trains in
-# several processes as
+# The curves lie on top of each other. What is left is rounding: the same sum in another order. The command of lesson 12
+# trains in several processes too, as
 #
 # `torchrun --nproc-per-node=2 -m resnet_edu train --data DIR --out RUN`
 #
-# On GPUs, `--nproc-per-node` is their number. The batch size in the config is that of all processes together, so that the result does not
-# depend on how many there are.
+# On GPUs, `--nproc-per-node` is their number. The batch size in the config is that of all processes together. So, batch norm
+# aside, the result does not depend on how many there are.
 #
 # ## A larger batch, a larger learning rate
 #
-# More processes are of use only if each has enough to do, so the batch grows with them. A batch $k$ times as large means $k$ times fewer steps in
-# an epoch. The *linear scaling rule* of Goyal et al. 2017 makes up for it: multiply the learning rate by $k$. The reasoning fits into two lines.
-# With small batches, $k$ steps lead to
+# More processes are of use only if each has enough to do, so the batch grows with them. A batch $k$ times as large means $k$
+# times fewer steps in an epoch. The *linear scaling rule* of Goyal et al. 2017 makes up for it: multiply the learning rate by
+# $k$. The reasoning is short. Let $w_0$ be the weights now, $\eta$ the learning rate, and $g_j(w)$ the gradient on the $j$-th
+# small batch at the weights $w$. Then $k$ steps with small batches lead to
 #
 # $$w_k = w_0 - \eta\,(g_0(w_0) + g_1(w_1) + \dots + g_{k-1}(w_{k-1})).$$
 #
-# One step with the whole batch and rate $k\eta$ leads to $w_0 - \eta\,(g_0(w_0) + g_1(w_0) + \dots + g_{k-1}(w_0))$. The two are equal if the gradients hardly
-# change on the way from $w_0$ to $w_k$. At the beginning of a training they change fast, so the paper begins with the small rate and raises it
-# linearly over the first epochs: the *warm-up*.
+# Now take the $k$ small batches as a single large one. Its gradient is the mean of theirs, all taken at $w_0$. So the $k$
+# cancels, and one step with the rate $k\eta$ leads to
+#
+# $$w_0 - \eta\,(g_0(w_0) + g_1(w_0) + \dots + g_{k-1}(w_0)).$$
+#
+# The two results differ only in the weights at which the gradients are taken. They are close if the gradients hardly change
+# on the way from $w_0$ to $w_k$. At the beginning of a training they change fast, so the paper begins with the small rate and
+# raises it linearly over the first epochs: the *warm-up*.
 
 # %%
 k = facts.GOYAL_BATCH.value / facts.HE_IMAGENET_BATCH.value
@@ -274,7 +283,8 @@ print(f"so k = {k:.0f}, the rate is {k * facts.HE_IMAGENET_RATE.value:.1f} after
 print(f"and each GPU has {facts.GOYAL_BATCH.value / facts.GOYAL_GPUS.value:.0f} images of a batch")
 
 # %% [markdown]
-# Try it with LeNet-5 on 2,000 digits: batches of 32 and of 256, the same number of epochs. The warm-up of `edu.fit` begins at a tenth of the full rate.
+# Try it with LeNet-5 on 2,000 digits: batches of 32 and of 256, the same number of epochs. The warm-up of `edu.fit` begins at
+# a tenth of the full rate, that of the paper at the small batch's rate.
 
 # %%
 BASE, K = 0.01, 8
@@ -305,24 +315,25 @@ edu.plots.rates_and_losses(rates, losses, title="Eight times the batch wants eig
 small_batch, unscaled, scaled, warmed = (values[-1] for values in losses.values())
 for name, values in losses.items():
     print(f"{name:>30}: training loss {values[-1]:.2f} after {len(values)} epochs")
-assert unscaled > 3 * scaled, "without scaling, an eighth of the steps gets an eighth of the way"
+assert unscaled > 3 * scaled, "without scaling, an eighth of the steps does not get far"
 assert unscaled > 3 * warmed
 assert scaled < warmed, "two of six epochs went by below the full rate"
 assert small_batch < scaled < unscaled, "scaling makes up for most of it, not for all"
 
 # %% [markdown]
-# With the rate left alone the large batch is far behind: it takes an eighth of the steps, each of the same size. With the rule it comes close, but
-# not quite: here the gradients do change within eight steps. The warm-up brings nothing in this small run, because nothing goes wrong without it; it costs
-# steps. It is an insurance for large $k$. The rule has an end as well: it keeps the length of the way, not the number of corrections on it. With a batch of
-# 1,024 our digits would give one step an epoch. On ImageNet the rule held up to 8,192 images.
+# With the rate left alone the large batch is far behind: it takes an eighth of the steps, at the same rate. With the rule it
+# comes close, but not quite, presumably because the gradients do change within eight steps. The warm-up brings nothing in
+# this small run. Nothing goes wrong without it, and two of six epochs pass below the full rate. It is an insurance for large
+# $k$. And the rule has an end: it keeps the length of the way, not the number of corrections on it. With a batch of 1,024 our
+# digits would give one step an epoch. On ImageNet the rule held up to 8,192 images (Goyal et al. 2017).
 #
 # ### Exercise 13.2 · Scale the learning rate
 #
 # **Difficulty** ●●○○○ · **8 minutes**
 #
-# The base rate is 0.1 for a batch of 256 images. Return the rate of a step, counted from 0: it begins at the base rate, rises by the same amount
-# at each step, and has the final rate of the linear rule at step `warmup_steps` and ever after. With `warmup_steps=0` it is the final rate from the first
-# step on.
+# The base rate is 0.1 for a batch of 256 images. Return the rate of a step, counted from 0: it begins at the base rate, rises
+# by the same amount at each step, and has the final rate of the linear rule at step `warmup_steps` and ever after. (For a
+# batch of less than 256 it falls in the same way.) With `warmup_steps=0` it is the final rate from the first step on.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -355,9 +366,11 @@ edu.checks.check_scaled_rate(scaled_rate)
 # %% [markdown]
 # ## A run that is killed
 #
-# Long runs end early: a machine restarts, a queue's time is over, a process runs out of memory. So `edu.fit` writes a checkpoint after each epoch, into a
-# new file that then replaces the old one. Whenever the process dies, a whole file is there. Start the script, wait for its fourth epoch,
-# let it run on for a random moment, and kill it. `kill()` sends signal 9 on Linux and macOS, against which a process can do nothing.
+# Long runs end early: a machine restarts, a queue's time is over, a process runs out of memory. So `edu.fit` can write a
+# *checkpoint* after each epoch, the whole state of the run, into a new file that then replaces the old one. Whenever the
+# process dies, the file of the last finished epoch is there, and it is whole. Start the script, wait for its fourth epoch,
+# let it run on for a random moment, and kill it. On Linux and macOS `kill()` sends signal 9, against which a process can do
+# nothing.
 
 # %%
 import random
@@ -373,8 +386,8 @@ print(f"ended with code {process.wait()} after {len(killed.history())} of {confi
 assert 4 <= len(killed.history()) < config.epochs
 
 # %% [markdown]
-# What is in the file? More than the weights. Momentum is a sum of past gradients, the older the less they count, and the random generator
-# decides the order of the images of all epochs to come.
+# What is in the file? More than the weights. Momentum is a sum of past gradients, in which older ones count less. And the
+# random generator decides the order of the images in all epochs to come.
 
 # %%
 from safetensors.torch import load_file, safe_open, save_file
@@ -412,24 +425,26 @@ print(f"resumed: all {len(end)} tensors equal. Without momentum: weights differ 
 assert changed > 1e-5, "weights alone do not continue a run: they begin another one"
 
 # %% [markdown]
-# A run that is resumed with another number of processes goes on as well, with the same images in the same order. Its result then differs by rounding, as in
-# the section before.
+# A run that is resumed with another number of processes goes on as well, with the same images in the same order. Its result
+# then differs as above: by rounding, or with batch norm by more.
 #
 # ## Faster steps: precision and memory format
 #
-# Before you buy machines, make the step fast. Two switches cost one line each. *Mixed precision* computes matrix products and convolutions in bfloat16
-# and keeps the weights in float32. *channels_last* stores the channels of a pixel side by side, which is the order in which many
-# convolution kernels read.
+# Before you buy machines, make the step fast. Two switches cost one line each. *Mixed precision* computes matrix products and
+# convolutions in bfloat16 and keeps the weights in float32. *channels_last* stores the channels of a pixel side by side,
+# which is the order in which many convolution kernels read.
 
 # %%
 for dtype in (torch.float32, torch.bfloat16, torch.float16):
     info = torch.finfo(dtype)
-    print(f"{str(dtype)[6:]:>8}: {info.bits} bits, steps of {info.eps:.1e} at 1, largest number {info.max:.1e}")
+    print(f"{str(dtype)[6:]:>8}: {info.bits} bits, steps of {info.eps:.1e} at 1, from {info.tiny:.1e} to {info.max:.1e}")
 assert torch.finfo(torch.bfloat16).max > 1e38, "the range of float32, with fewer digits"
+assert torch.finfo(torch.float16).tiny > 1e-5, "float16 has no room for very small gradients"
 
 # %% [markdown]
-# bfloat16 keeps the range of float32 and gives up digits. float16 keeps more digits and overflows early, so a training in float16 has to scale
-# its loss; `torch.amp.GradScaler` does.
+# bfloat16 keeps the range of float32 and gives up digits. float16 keeps more digits, and its range is narrow at both ends:
+# small gradients become 0. So a training in float16 multiplies the loss by a large number before the backward pass and
+# divides the gradients by it afterwards (Micikevicius et al. 2017). In PyTorch `torch.amp.GradScaler` does this.
 #
 # Now measure. Machines slow down and speed up while you measure, so take turns between the settings and compare medians.
 
@@ -482,8 +497,9 @@ nets.clear()  # four networks with gradients and momentum: make room
 edu.runtime.give_back_memory()
 
 # %% [markdown]
-# These ratios are those of your machine, and nothing else. Without units for bfloat16 the first switch can make a step slower. `edu.fit`
-# asks the device: `precision="auto"` takes bfloat16 only where there are units for it, and where they pay in a short trial.
+# These ratios hold for your machine and for this net, and for nothing else. Without units for bfloat16 the first switch can
+# make a step slower. `edu.fit` asks the device: `precision="auto"` takes bfloat16 only where there are units for it, and
+# where they pay in a short trial.
 #
 # ## Where the time goes
 #
@@ -511,8 +527,9 @@ print(f"operations with conv in their name: {100 * convolutions:.0f} % of the st
 assert device.type != "cpu" or convolutions > 0.3
 
 # %% [markdown]
-# On a CPU convolutions take most of it, forward and backward. That is good news: it is the work you want done. What the table does not show is what happens before the step.
-# Images on a disk are JPEG files, and somebody has to decode them. Measure the stages of a step with a few photos, encoded 500 pixels wide:
+# On a CPU convolutions, forward and backward, take the largest part. That is good news: it is the work you want done. The
+# table does not show what happens before the step. Images on a disk are often JPEG files, and somebody has to decode them.
+# Measure the stages of a step with a few photos, encoded 500 pixels wide:
 
 
 # %%
@@ -529,7 +546,7 @@ def decode(files: Sequence[bytes]) -> Tensor:
 
 
 files = []
-for photo in list(edu.data.photos().values())[:12]:
+for photo in edu.data.photos().values():
     buffer, picture = io.BytesIO(), Image.open(photo).convert("RGB")
     picture.resize((500, 500 * picture.height // picture.width)).save(buffer, format="JPEG", quality=90)
     files.append(buffer.getvalue())
@@ -581,9 +598,10 @@ bars = {
 edu.plots.step_times(bars, title="The faster you compute, the more the decoding counts")
 
 # %% [markdown]
-# \* The third bar is computed from the second: the decoding stays, the rest is divided by ten, as an accelerator might do. This is why training scripts decode in several
-# worker processes (`num_workers` of a `DataLoader`), or, as this course does, decode once and keep the pixels. Workers run beside the training. The
-# step then takes as long as the slowest stage, and not the sum of all.
+# \* The third bar is computed from the second: the decoding stays, the rest is divided by ten, as a GPU might do it. This is
+# why training scripts decode in several worker processes (`num_workers` of a `DataLoader`), or, as this course does, decode
+# once and keep the pixels. Workers run beside the training. A step then takes as long as the slowest stage, and not the sum
+# of all. In the first bar the images are in memory as pixels already.
 
 # %%
 for name, times in bars.items():
@@ -598,9 +616,9 @@ assert faster["decode JPEG"] / sum(faster.values()) > measured["decode JPEG"] / 
 #
 # **Difficulty** ●●●○○ · **8 minutes**
 #
-# A pipeline has stages that work at the same time, each on a batch of its own. `seconds[stage]` is what one worker of the stage needs for a batch,
-# `workers[stage]` how many workers it has; each takes the next free batch. Return the stage that limits the whole, and the images a second that
-# come out at the end.
+# A pipeline has stages that work at the same time, each on a batch of its own. `seconds[stage]` is the time that one worker
+# of the stage needs for a batch, and `workers[stage]` is how many workers it has. Each of them takes the next free batch.
+# Return the stage that limits the whole, and the images a second that come out at the end.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -631,7 +649,9 @@ edu.checks.check_bottleneck_stage(find_bottleneck)
 # %% [markdown]
 # ## What does ImageNet cost?
 #
-# How long would ResNet-50 train on your machine? First count. A network on the `meta` device has shapes and no numbers, so counting is free:
+# How long would ResNet-50 train on your machine? First count. A network on the `meta` device has shapes and no numbers, so
+# counting is free. Lesson 09 counted multiply-adds. Data sheets of processors count a multiplication and an addition as two
+# operations, called FLOPs, and so does PyTorch's counter:
 
 # %%
 from torch.utils.flop_counter import FlopCounterMode
@@ -650,8 +670,8 @@ assert abs(forward.get_total_flops() / 2e9 - facts.GMACS["resnet50"].value) < 0.
 assert 2.9 < ratio < 3, "backward costs two products for each one of forward, but for the first layer's input"
 
 # %% [markdown]
-# Each layer's backward pass computes two products: the gradient of its weights and that of its input. Only the image needs no gradient. Goyal et al.
-# 2017, like many since, trained for 90 epochs:
+# Each layer's backward pass computes two products: the gradient of its weights and that of its input. Only the image needs no
+# gradient. Goyal et al. 2017, like many since, trained for 90 epochs. One TFLOP/s is 10¹² operations a second:
 
 
 # %%
@@ -671,7 +691,8 @@ for teraflops in (0.1, 1, 10, 100):
     print(f"at {teraflops:5} TFLOP/s, kept up the whole time: {two_digits(days):>5} days")
 
 # %% [markdown]
-# No machine keeps up what its data sheet says, so measure. A few steps of the real net on images of the real size are enough for an estimate.
+# Hardly any machine keeps up what its data sheet says, so measure. A few steps of the real net on images of the real size are
+# enough for an estimate.
 
 # %%
 batch = profile.choose(quick=4, full=64)
@@ -694,22 +715,24 @@ theirs = images_seen / (facts.GOYAL_HOURS.value * 3600)
 each = theirs / facts.GOYAL_GPUS.value
 print(f"Goyal et al. 2017: {theirs:,.0f} images/s in all, about {each:.0f} on each of {facts.GOYAL_GPUS.value} GPUs, "
       f"{each * step.get_total_flops() / 1e12:.1f} TFLOP/s each")  # fmt: skip
+print(f"from 8 to {facts.GOYAL_GPUS.value} GPUs about {facts.GOYAL_EFFICIENCY.value} % of the speed of each was left")
 print(f"your machine: about {two_digits(theirs / speed)} times slower than all of them together")
 
 # %% [markdown]
-# Take the result to two digits at most: batch size, data loading and a warm processor change it by tens of percent. Two things follow. First, the course trains on small
-# images for a reason. Second, the training that took an hour needed 256 GPUs *and* a batch of 8,192 *and* a rate to match; from 8 to 256 GPUs about 90 %
-# of the speed survived. The rest is what messages and waiting cost.
+# Take the result as a rough figure. It leaves out the decoding, and with another batch size or on a warmer processor it comes
+# out differently. Two things follow. First, the course trains on small images for a reason. Second, the training that took an
+# hour needed 256 GPUs *and* a batch of 8,192 *and* a rate to match. From 8 to 256 GPUs, the paper says, about 90 % of the
+# speed of each survived. The rest goes to messages and waiting.
 #
 # ## Claims you will read elsewhere, tested
 #
 # | The statement | The test | Verdict |
 # |---|---|---|
 # | "Data parallel training gives the same result as one process." | LeNet-5 and ResNet-20 with a split batch; LeNet-5 with two processes | **Half right.** Without batch norm, up to rounding. With it, no: the statistics are those of each process. |
-# | "With k times the batch, take k times the learning rate." | LeNet-5, k = 8, with and without | **Half right.** Far better than leaving the rate alone, not the same as small batches. |
+# | "With k times the batch, take k times the learning rate." | LeNet-5, k = 8, with and without | **Half right.** Far better than leaving the rate alone, not as good as small batches. |
 # | "Save the weights, then you can resume." | The killed run with and without the optimizer's memory | **Wrong.** Momentum and random state belong to the run. |
 # | "bfloat16 halves the time." | ResNet-18, four settings in turns | **Measure.** It depends on the device; your ratio stands above. |
-# | "More loader workers make training faster." | The stages of a step | **Half right.** Only while loading is the slowest stage. |
+# | "More loader workers make training faster." | The measured stages, and from them the speed with 1 to 16 workers, computed below | **Half right.** Only while loading is the slowest stage. |
 
 # %%
 assert max(errors["LeNet-5, no batch norm"]) < 1e-5 < 0.05 < min(errors["ResNet-20"]), "first row"
@@ -729,9 +752,12 @@ print(f"the temporary folder is gone: {not Path(folder.name).exists()}")
 # %% [markdown]
 # ## Summary
 #
-# * Processes that average their gradients train what one would, if their shares are equal and no layer mixes images. Batch norm mixes them.
-# * A larger batch wants a larger rate, in proportion as far as the gradients hold still, with a warm-up where they do not.
-# * A checkpoint holds weights, optimizer, random state and place. Then a killed run ends bit for bit like one that was never stopped.
+# * Processes that average their gradients train what one would, if their shares are equal and no layer mixes images. Batch
+#   norm mixes them.
+# * A larger batch wants a larger rate: in proportion, as long as the gradients change little within the $k$ steps, and with a
+#   warm-up where they change fast.
+# * A checkpoint holds weights, optimizer, random state and place. Then a killed run ends bit for bit like one that was never
+#   stopped.
 # * Measure in turns and compare medians; find the slowest stage before you make another one faster.
 # * A training costs about 3 × the forward pass × images × epochs. Divide by a measured speed.
 #

@@ -9,6 +9,7 @@ import torch
 
 from .. import runtime
 from ..errors import UnknownName
+from .accuracy import measure_accuracy
 from .growth import measure_growth
 from .imports import measure_imports
 from .lessons import estimate_lessons
@@ -25,8 +26,10 @@ PARTS = {
     "prediction": "predict beside one picture after the other",
     "imports": "import resnet_edu on top of torch and torchvision",
     "lessons": "minutes of each lesson here, estimated",
+    "accuracy": "test error of fit and of the plain loop after the same training; only when asked for",
     "growth": "cost of a step against depth, width, side and batch; only when asked for",
 }
+ONLY_WHEN_ASKED = {"accuracy", "growth"}  # they take minutes, and say little about this very machine
 NEEDS = {"training": ("limits",), "lessons": ("training", "verdict")}
 
 
@@ -41,7 +44,7 @@ def measure(
     """Measure some parts, and those that they need.
 
     Args:
-        parts: any of `PARTS`; all but growth by default.
+        parts: any of `PARTS`; all but accuracy and growth by default.
         rounds: measurements of each number.
         quick: shorter slices.
         folder: of pictures, for growth; see `measure_growth`.
@@ -54,7 +57,7 @@ def measure(
         UnknownName: a part that does not exist.
         ValueError: no rounds, a folder without growth, or a part that cannot be measured here.
     """
-    chosen = with_needs(parts or [name for name in PARTS if name != "growth"])
+    chosen = with_needs(parts or [name for name in PARTS if name not in ONLY_WHEN_ASKED])
     if rounds < 1:
         raise ValueError(f"repeats must be at least 1, got {rounds}.")
     if folder and "growth" not in chosen:
@@ -74,6 +77,7 @@ def measure(
         "prediction": lambda: measure_prediction(rounds),
         "imports": lambda: measure_imports(rounds),
         "lessons": lambda: estimate_lessons(rounds, training=record["training"], verdict=record["verdict"]),
+        "accuracy": lambda: measure_accuracy(rounds, say=say),
         "growth": lambda: measure_growth(rounds, seconds / 2, folder=folder, say=say),
     }
     for name in chosen:

@@ -99,7 +99,17 @@ def imports_line(imports: Mapping[str, Any]) -> str:
     return f"import      {shown(imports['resnet_edu'])} s on top of torch and torchvision's {shown(imports['torch'])} s"
 
 
-LINES = {"verdict": verdict_line, "prediction": prediction_line, "imports": imports_line}
+def accuracy_line(accuracy: Mapping[str, Any]) -> str:
+    """Test errors of both sides, and how far apart they are."""
+    apart = accuracy["difference"]
+    return (
+        f"accuracy    {accuracy['title']}, test error: fit {shown(accuracy['fit'])} %, plain loop "
+        f"{shown(accuracy['plain'])} %;\n            mean difference {apart['mean']:+.2f} ± {apart['standard_error']:.2f} "
+        "points (standard error)"
+    )
+
+
+LINES = {"verdict": verdict_line, "prediction": prediction_line, "imports": imports_line, "accuracy": accuracy_line}
 
 
 def lessons_table(lessons: Mapping[str, Any]) -> Table:

@@ -35,9 +35,9 @@ class Workload:
     batch: int = 128
     options: Mapping[str, Any] = field(default_factory=dict)
 
-    def build(self) -> nn.Module:
+    def build(self, *, seed: int = 0) -> nn.Module:
         """The network, with the same initial weights each time."""
-        torch.manual_seed(0)
+        torch.manual_seed(seed)
         return models.build(self.model, num_classes=10, in_channels=self.channels, **self.options)
 
     def data(self) -> Data:

@@ -22,7 +22,7 @@ def named_photos(
     *,
     top: int = 3,
     threshold: float = 0.0,
-    title: str = "What it says, and where it looked",
+    title: str = "What it says, and where Grad-CAM finds the evidence",
 ) -> Figure:
     """One row a photo: what the network sees, its best labels, and the Grad-CAM map of the best one.
 
@@ -51,7 +51,8 @@ def named_photos(
             bare(left)
             middle.barh(range(top), values, color=[BLUE] + [SKY] * (top - 1) if sure else GREY)
             for place, percent in enumerate(values):
-                middle.text(percent + 2, place, f"{percent:.0f} %", va="center", fontsize=9)
+                room = {"facecolor": "white", "edgecolor": "none", "pad": 1}  # the line of the threshold stays behind
+                middle.text(percent + 2, place, f"{percent:.0f} %", va="center", fontsize=9, bbox=room, zorder=3)
             middle.axvline(threshold, color="black", lw=1, ls="--")
             middle.set_yticks(range(top), labels)
             middle.invert_yaxis()

@@ -126,7 +126,7 @@ def errors_by_layer(
             axes.set_xticks(range(len(layers)), [LAYER_NAMES.get(layer, layer) for layer in layers])
         for (name, error), colour in zip((baseline or {}).items(), (GREY, SKY), strict=False):
             axes.axhline(error, color=colour, lw=1.2, ls=":", label=name)
-        label(axes, title=title, x="last layer that is kept", y="error (%)")
+        label(axes, title=title, x="last layer that is kept", y="validation error (%)")
         axes.set_ylim(bottom=0)
         axes.legend()
         return figure
