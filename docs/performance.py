@@ -1,6 +1,7 @@
 """Write the tables of docs/performance.md from records, and draw how the cost grows.
 
     resnet-edu bench --json > docs/bench.json
+    resnet-edu bench naming --json > docs/naming.json
     resnet-edu bench accuracy --json > docs/accuracy.json
     resnet-edu bench growth --folder DIR --json > docs/growth.json
     resnet-edu rehearse --json > docs/rehearsal.json
@@ -26,9 +27,8 @@ from resnet_edu.plots.style import BLUE, GREY, course_style, label, new_figure
 
 DOCS = Path(__file__).resolve().parent
 PAGE, PICTURE = DOCS / "performance.md", DOCS / "images" / "growth.png"
-BENCH, ACCURACY, GROWTH, REHEARSAL, TESTS = (
-    DOCS / f"{name}.json" for name in ("bench", "accuracy", "growth", "rehearsal", "slow_tests")
-)
+BENCH, REHEARSAL, TESTS = (DOCS / f"{name}.json" for name in ("bench", "rehearsal", "slow_tests"))
+ALONE = {name: DOCS / f"{name}.json" for name in ("naming", "accuracy", "growth")}  # parts that run only when asked for
 SHOWN_GROWTH = "![Cost against depth, width, side and batch, and of loading: straight lines](images/growth.png)"
 SLOW = 10.0  # seconds: what takes longer has a reason
 SHOWN = 10
@@ -123,7 +123,7 @@ def training_table() -> str:
 
 def accuracy_table() -> str:
     """Test errors of both sides by seed, and the difference with its standard error."""
-    found = read(ACCURACY)["accuracy"]
+    found = read(ALONE["accuracy"])["accuracy"]
     own, plain = (found[name]["values"] for name in ("fit", "plain"))
     apart = [one - other for one, other in zip(own, plain, strict=True)]
     by_seed = enumerate(zip(own, plain, apart, strict=True))
@@ -177,10 +177,26 @@ def lessons_table() -> str:
     return rows(["lesson", "quick, minutes", "full, minutes"], lines)
 
 
+def naming_table() -> str:
+    """What each network does, beside the plain script."""
+    found = read(ALONE["naming"])["naming"]
+    head = "network", "what", "plain script, pictures/s", "ours, pictures/s", "ours / plain", "other labels"
+    lines = [
+        [
+            each["network"],
+            each["what"],
+            *(shown(each[name]) for name in ("plain", "ours", "ratio")),
+            "–" if each["other_labels"] is None else f"{each['other_labels']} of {found['pictures']:,}",
+        ]
+        for each in found["rows"]
+    ]
+    return rows(head, lines)
+
+
 def growth_table() -> str:
     """The ends of each curve, its exponent, and how straight it is."""
     head = "against", "from", "to", "cost", "exponent", "R² of a line"
-    curves = curves_of(read(GROWTH))
+    curves = curves_of(read(ALONE["growth"]))
     lines = [
         [
             each["x"],
@@ -260,7 +276,7 @@ def slowest_tests(report: Path) -> list[dict[str, Any]]:
 def growth_figure() -> Figure:
     """Cost against size, each point with its range, and the best straight line."""
     titles = {"depth": "Depth", "width": "Width", "side": "Side", "batch": "Batch", "loading": "Loading pictures"}
-    curves = curves_of(read(GROWTH))
+    curves = curves_of(read(ALONE["growth"]))
     with course_style():
         figure = new_figure(2, 3, width=9.0, height=5.0)
         axes = figure.axes
@@ -283,13 +299,14 @@ TABLES = {
     "training": training_table,
     "accuracy": accuracy_table,
     "share": share_table,
+    "naming": naming_table,
     "others": other_table,
     "lessons": lessons_table,
     "growth": growth_table,
     "cells": cells_table,
     "tests": tests_table,
 }
-LATER = {"accuracy": ACCURACY, "growth": GROWTH, "tests": TESTS}  # records that take long, or the whole of `make test`
+LATER = {**ALONE, "tests": TESTS}  # records that take long, or the whole of `make test`
 
 
 def filled(page: str) -> str:
@@ -313,7 +330,7 @@ if __name__ == "__main__":
     if sys.argv[1:]:
         TESTS.write_text(json.dumps(slowest_tests(Path(sys.argv[1])), indent=1) + "\n", encoding="utf-8")
     PAGE.write_text(filled(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
-    if GROWTH.is_file():
+    if ALONE["growth"].is_file():
         PICTURE.parent.mkdir(exist_ok=True)
         growth_figure().savefig(PICTURE, dpi=100)
     print(f"{PAGE.name} is written; profile {edu.profile().name}.")

@@ -14,14 +14,10 @@ import typer
 from rich.console import Console
 
 from . import __version__, cli_course, cli_runs, cli_speed, course, tables
+from .cli_options import AsJson, examples
 
 if TYPE_CHECKING:
     from .history import History
-
-
-def examples(*commands: str) -> str:
-    """The last lines of a command's help; the first character keeps typer from joining them."""
-    return "\b\nExamples:\n" + "\n".join(f"  resnet-edu {command}" for command in commands)
 
 
 app = typer.Typer(
@@ -34,7 +30,6 @@ app = typer.Typer(
 )
 # typer brings its own copy of click, or uses an installed one; this is the base class of usage errors in either.
 ClickException: Any = typer.BadParameter.__mro__[2]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
 
 
 def main() -> None:
@@ -151,6 +146,6 @@ def print_run(label: str, seed: int, history: "History | None") -> None:
         print(f"  {label}, seed {seed}: {errors}, {history.seconds:.1f} s", flush=True)
 
 
-cli_speed.add_to(app, examples)
-cli_course.add_to(app, examples)
-cli_runs.add_to(app, examples)
+cli_speed.add_to(app)
+cli_course.add_to(app)
+cli_runs.add_to(app)

@@ -2,13 +2,13 @@
 
 import os
 import shlex
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from . import course
+from .cli_options import examples
 
 Lessons = Annotated[list[str] | None, typer.Argument(metavar="LESSON", help="6, 06_degradation; default all.")]
 Mirror = Annotated[str | None, typer.Option(metavar="URL", help="Get data and weights there; a folder will do.")]
@@ -16,7 +16,7 @@ Torch = Annotated[str, typer.Option(help="default (as pip chooses), cpu (smaller
 Force = Annotated[bool, typer.Option("--force", help="Replace changed files; yours are kept beside them, dated.")]
 
 
-def add_to(app: typer.Typer, examples: Callable[..., str]) -> None:
+def add_to(app: typer.Typer) -> None:
     """Register the three commands."""
     app.command(epilog=examples("lab", "lab ~/resnets", "lab --lesson 6 --no-browser"))(lab)
     exports = "export handout", "export --edition slides slides 6 7", "export --edition html pages"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .cli_options import AsJson, examples
 from .recipe import HELP, Recipe, option_types, read_toml
 
 if TYPE_CHECKING:
@@ -21,10 +22,8 @@ if TYPE_CHECKING:
     from .predict import Prediction
     from .run import Run
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
 
-
-def add_to(app: typer.Typer, examples: Callable[..., str]) -> None:
+def add_to(app: typer.Typer) -> None:
     """Register the three commands."""
     trains = "train --data pets --model 18 --pretrained auto --out runs/pets", "train --resume runs/pets"
     app.command(epilog=examples(*trains, "train --config pets.toml --lr 0.01 --out runs/second"))(with_options(train))

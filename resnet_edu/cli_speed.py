@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -11,15 +11,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from . import course, tables
+from .cli_options import AsJson, examples
 
 if TYPE_CHECKING:
     from .rehearse import Rehearsal
 
 COLUMNS = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("cells"), TimeElapsedColumn()
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
 
 
-def add_to(app: typer.Typer, examples: Callable[..., str]) -> None:
+def add_to(app: typer.Typer) -> None:
     """Register the two commands."""
     runs = "rehearse", "rehearse 1 6 --cells 5", "rehearse --recorded docs/rehearsal.json --cells 10"
     app.command(epilog=examples(*runs, "rehearse --edition learner --json"))(rehearse)
@@ -105,7 +105,7 @@ def bench(
         list[str] | None,
         typer.Argument(
             metavar="PART",
-            help="limits, training, verdict, prediction, imports, lessons, accuracy, growth; default all but the last two.",
+            help="limits, training, verdict, prediction, imports, lessons; when asked for, naming, accuracy, growth.",
         ),
     ] = None,
     repeats: Annotated[

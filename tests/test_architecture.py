@@ -23,7 +23,7 @@ FLOORS = {
     "widgets": 4, "checks": 4,
     "cli": 5, "cli_runs": 5, "cli_speed": 5, "lab": 5, "doctor": 5, "requirements": 5, "rehearse": 5, "page": 5,
     "bench": 5, "patient": 5, "tables": 5,
-    "cli_course": 5, "export": 5, "slides": 5, "reveal": 5, "downloads": 5, "bundle": 5, "seat": 5,
+    "cli_course": 5, "cli_options": 5, "export": 5, "slides": 5, "reveal": 5, "downloads": 5, "bundle": 5, "seat": 5,
     "__main__": 5,
 }  # fmt: skip
 LAZY = ("captum", "matplotlib", "ipywidgets", "pandas", "torchvision")

@@ -26,7 +26,7 @@ def striped(images: int = 64) -> Data:
 
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(accuracy, "EPOCHS", 2)
+    monkeypatch.setattr(accuracy, "PHASES", ((2, 0.05), (1, 0.005)))
 
 
 @pytest.mark.usefixtures("short")
@@ -37,7 +37,8 @@ def test_errors_are_those_of_a_training_by_hand() -> None:
     assert found["images"] == {"train": 64, "test": 64}
     assert len({*found["fit"]["values"], *found["plain"]["values"]}) > 1  # seeds and sides differ
     model = TINY.build(seed=2)
-    fit(model, images, replace(TINY.config(), epochs=2, lr=accuracy.RATE, seed=2))
+    for epochs, rate in ((2, 0.05), (1, 0.005)):
+        fit(model, images, replace(TINY.config(), epochs=epochs, lr=rate, seed=2))
     assert evaluate(model, images.test).top1_error == found["fit"]["values"][2]
     apart = torch.tensor(found["fit"]["values"]) - torch.tensor(found["plain"]["values"])
     assert found["difference"]["mean"] == pytest.approx(apart.mean().item(), abs=1e-4)

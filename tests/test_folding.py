@@ -81,3 +81,11 @@ def test_a_batch_norm_without_statistics_stays() -> None:
     with torch.inference_mode():
         copy = folded(model, torch.randn(2, 3, 8, 8))
     assert isinstance(copy.get_submodule("1"), nn.BatchNorm2d)
+
+
+def test_the_surroundings_precision_does_not_matter() -> None:
+    torch.manual_seed(0)
+    images = torch.randn(4, 3, 16, 16)
+    model = with_statistics(models.build("resnet20", num_classes=5, width=4), images)
+    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+        assert folded(model, images) is not model

@@ -15,7 +15,7 @@ from resnet_edu.bench.workloads import WORKLOADS
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 PAGE = (DOCS / "performance.md").read_text(encoding="utf-8")
-RECORDS = [DOCS / f"{name}.json" for name in ("bench", "accuracy", "growth", "slow_tests")]
+RECORDS = [DOCS / f"{name}.json" for name in ("bench", "naming", "accuracy", "growth", "slow_tests")]
 recorded = pytest.mark.skipif(
     not all(file.is_file() for file in RECORDS), reason="needs the records; docs/performance.py says how to make them"
 )
@@ -38,7 +38,7 @@ def test_the_tables_are_those_of_the_records(page: ModuleType) -> None:
 
 @recorded
 def test_every_part_is_recorded(page: ModuleType) -> None:
-    bench, alone = page.read(page.BENCH), {"accuracy": page.read(page.ACCURACY), "growth": page.read(page.GROWTH)}
+    bench, alone = page.read(page.BENCH), {name: page.read(file) for name, file in page.ALONE.items()}
     assert set(PARTS) - set(alone) <= set(bench)
     assert [each["title"] for each in bench["training"]] == [workload.title for workload in WORKLOADS]
     assert bench["settings"]["repeats"] >= 5
@@ -109,7 +109,7 @@ def test_the_figure_has_a_panel_for_each_curve(
     first = invented["growth"]["curves"]["depth"]
     invented["growth"]["curves"] = dict.fromkeys(("depth", "width", "side", "batch"), first)
     (tmp_path / "growth.json").write_text(json.dumps(invented))
-    monkeypatch.setattr(page, "GROWTH", tmp_path / "growth.json")
+    monkeypatch.setitem(page.ALONE, "growth", tmp_path / "growth.json")
     figure = page.growth_figure()
     titles = [axes.get_title(loc="left") for axes in figure.axes]
     assert [title.partition(":")[0] for title in titles] == [

@@ -1,8 +1,11 @@
 """From a picture file to labels with percentages."""
 
 import struct
+import sys
+import time
 import tracemalloc
 import zlib
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,8 @@ from resnet_edu.data.pictures import read_photo
 from resnet_edu.errors import UnreadablePicture
 from resnet_edu.models import Pretrained
 from resnet_edu.models.pretrained import PhotoTransforms
+
+MODULE = sys.modules["resnet_edu.predict"]  # the package's attribute of this name is the function
 
 
 class MeanColour(nn.Module):
@@ -55,8 +60,13 @@ def test_one_prediction_a_file_in_order_and_top_labels_only(network: Pretrained,
     assert all(len(prediction.top) == 1 for prediction in predictions)
 
 
-def test_pictures_of_many_sizes_are_named_as_each_alone(network: Pretrained, tmp_path: Path) -> None:
+@pytest.mark.parametrize("small", [0, 2**14], ids=["in threads", "in one thread"])
+def test_pictures_of_many_sizes_are_named_as_each_alone(
+    small: int, network: Pretrained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Small ones of one size are prepared together, large ones at once; the answers stay in order."""
+    for name, value in {"SMALL_FILE": small, "BATCH": 64, "PIXELS": 260 * 40, "WORTH_A_COPY": 100}.items():
+        monkeypatch.setattr(MODULE, name, value)
     numbers = np.random.default_rng(0)
     files, faults = [], []
     for index in range(150):
@@ -95,6 +105,42 @@ def test_bfloat16_where_it_is_asked_for(network: Pretrained, tmp_path: Path) -> 
     assert rough[1] == pytest.approx(exact[1], abs=2)
     with pytest.raises(ValueError, match="precision 'float'"):
         predict(network, files, top=1, precision="float")
+
+
+class Torn(nn.Module):
+    """Nearly as sure of red as of green where a picture is grey; bfloat16 swaps the two."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.seen = [*getattr(self, "seen", []), (len(x), torch.is_autocast_enabled("cpu"))]
+        red = x[:, 0].mean(dim=(1, 2))
+        swapped = 0.05 if torch.is_autocast_enabled("cpu") else 0.0
+        return torch.stack([red + 0.02, 1 - red + swapped, torch.full_like(red, -9)], dim=1) * 2  # (N, 3)
+
+
+def test_close_calls_are_made_in_float32(network: Pretrained, tmp_path: Path) -> None:
+    torn = Torn()
+    own = replace(network, model=torn)
+    files = [photo(tmp_path, f"{value}.png", (value, 0, 0)) for value in (255, 128, 0)]
+    exact, rough = (predict(own, files, top=2, precision=name) for name in ("float32", "bfloat16"))
+    assert [each.top[0][0] for each in exact] == [each.top[0][0] for each in rough] == ["red", "red", "green"]
+    assert exact[1] == rough[1]  # the close one
+    assert torn.seen == [(3, False), (3, True), (1, False)]
+
+
+def test_one_ahead_is_map_with_the_next_one_under_way() -> None:
+    begun: list[int] = []
+
+    def work(number: int) -> int:
+        begun.append(number)
+        return number**2
+
+    results = MODULE.one_ahead(work, range(5))
+    assert next(results) == 0
+    while len(begun) < 2:
+        time.sleep(0.001)
+    assert begun == [0, 1]
+    assert [*results] == [1, 4, 9, 16]
+    assert [*MODULE.one_ahead(work, [])] == []
 
 
 def test_it_reads_as_a_table(network: Pretrained, tmp_path: Path) -> None:

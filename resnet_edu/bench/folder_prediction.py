@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -25,18 +26,18 @@ from torchvision.transforms import v2
 from .. import data, models, runtime
 from ..data.pictures import View, read_photo
 from ..models.pretrained import PhotoTransforms, Pretrained, pretrained
-from ..predict import BATCH, loaded, predict
+from ..predict import loaded, predict
 from ..trained import Preprocessing
 from .measured import Measured, ratio, take_turns
 
-WORKERS = (0, 2)  # of the plain script
+WORKERS, BATCH = (0, 2), 64  # of the plain script
 SIDE = 32  # pixels
 
 
 def measure_folder_prediction(
-    rounds: int, *, folder: Path | None = None, pictures: int = 10_000, say: Callable[[str], None] = lambda text: None
+    rounds: int, *, folder: Path | None = None, pictures: int = 10_000, say: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Pictures a second of `predict` and of the plain script, for two networks, and of the loading alone.
+    """Pictures a second of the plain script and of `predict`, for two networks, and of the loading alone.
 
     Args:
         rounds: measurements of each number, in turns.
@@ -46,20 +47,20 @@ def measure_folder_prediction(
         say: is told what is being measured.
 
     Returns:
-        By network: `loading` and `answers`, each with the rates of both sides and ours over the better plain one; and
-        how far the answers are from each other.
+        A row for each network and what it does: the rates of both sides, ours over the better plain one, and how far
+        the answers are from each other.
 
     Raises:
         ValueError: the folder holds fewer pictures.
     """
     runtime.use_own_cores()
-    found: dict[str, Any] = {"pictures": pictures, "rounds": rounds}
     with TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
         root = folder or write_crops(Path(temporary), pictures)
+        rows: list[dict[str, Any]] = []
         for name, network in networks().items():
-            say(f"{name}: {pictures:,} pictures")
-            found[name] = measure_network(network, root, pictures, rounds)
-    return found
+            say(f"{name}: {pictures:,} pictures, predict and the plain script")
+            rows += [{"network": name, **row} for row in measure_network(network, root, pictures, rounds)]
+    return {"pictures": pictures, "rows": rows}
 
 
 def networks() -> dict[str, Pretrained]:
@@ -71,7 +72,7 @@ def networks() -> dict[str, Pretrained]:
     return {"ResNet-18 at 64×64": pretrained(source="bundled"), "ResNet-20 at 32×32": small}
 
 
-def measure_network(network: Pretrained, root: Path, pictures: int, rounds: int) -> dict[str, Any]:
+def measure_network(network: Pretrained, root: Path, pictures: int, rounds: int) -> list[dict[str, Any]]:
     """Loading alone, then from files to percentages, and whether these agree; in bfloat16 too where there are units."""
     plain = ImageFolder(str(root), plain_transform(network))
     if len(plain) < pictures:
@@ -97,12 +98,11 @@ def measure_network(network: Pretrained, root: Path, pictures: int, rounds: int)
         answers[precision] = torch.tensor([[row[label] for label in network.categories] for row in rows])
 
     fast = ["bfloat16"] if runtime.precision(runtime.device()) == torch.bfloat16 else []
-    loading = {f"plain, {n} workers": partial(load_plainly, n) for n in WORKERS} | {"ours": load}
+    loading = {f"plain, {n} workers": partial(load_plainly, n) for n in WORKERS} | {"loading": load}
     asking = {f"plain, {n} workers": partial(ask_plainly, n) for n in WORKERS}
-    asking |= {f"ours, {name}": partial(ask, name) for name in ("float32", *fast)}
-    found = {"loading": compared(loading, pictures, rounds), "answers": compared(asking, pictures, rounds)}
-    agreement = {name: distance(answers[name], answers["plain"]) for name in ("float32", *fast)}
-    return {**found, "agreement": agreement}
+    asking |= {name: partial(ask, name) for name in ("float32", *fast)}
+    rows = compared(loading, pictures, rounds) + compared(asking, pictures, rounds)
+    return [row | distance(answers.get(row["what"]), answers["plain"]) for row in rows]
 
 
 def plain_script(network: Pretrained, batches: DataLoader[Any]) -> Tensor:
@@ -124,8 +124,8 @@ def plain_transform(network: Pretrained) -> v2.Compose:
     return v2.Compose([v2.ToImage(), *frame, scaled, v2.Normalize(list(ours.mean), list(ours.std)), v2.ToPureTensor()])
 
 
-def compared(sides: dict[str, Callable[[], None]], pictures: int, rounds: int) -> dict[str, Any]:
-    """Pictures a second of each side, and each of ours over the better of the plain ones."""
+def compared(sides: dict[str, Callable[[], None]], pictures: int, rounds: int) -> list[dict[str, Any]]:
+    """A row for each of our sides, beside the better of the plain ones."""
 
     def timed(work: Callable[[], None]) -> Callable[[], float]:
         def rate() -> float:
@@ -136,18 +136,26 @@ def compared(sides: dict[str, Callable[[], None]], pictures: int, rounds: int) -
         return rate
 
     rates = take_turns({name: timed(work) for name, work in sides.items()}, rounds)
-    measured = {name: Measured("pictures/s", values) for name, values in rates.items()}
-    best = max((name for name in sides if name.startswith("plain")), key=lambda name: measured[name].median)
-    mine = [name for name in sides if name.startswith("ours")]
-    ratios = {f"{name} / {best}": ratio(f"{name} / {best}", rates[name], rates[best]).to_dict() for name in mine}
-    return {**{name: each.to_dict() for name, each in measured.items()}, **ratios}
+    best = max((name for name in sides if name.startswith("plain")), key=lambda name: median(rates[name]))
+    return [
+        {
+            "what": name,
+            "plain": Measured("pictures/s", rates[best]).to_dict(),
+            "ours": Measured("pictures/s", rates[name]).to_dict(),
+            "ratio": ratio(f"{name} / {best}", rates[name], rates[best]).to_dict(),
+        }
+        for name in sides
+        if not name.startswith("plain")
+    ]
 
 
-def distance(answers: Tensor, others: Tensor) -> dict[str, Any]:
-    """How many labels differ, and the largest difference of a percentage."""
+def distance(answers: Tensor | None, others: Tensor) -> dict[str, Any]:
+    """How many best labels differ, and the largest difference of a percentage; nothing of loading alone."""
+    if answers is None:
+        return {"other_labels": None, "largest_difference": None}
     return {
         "other_labels": int((answers.argmax(dim=1) != others.argmax(dim=1)).sum()),
-        "largest_difference_in_percent": (answers - others).abs().max().item(),
+        "largest_difference": (answers - others).abs().max().item(),
     }
 
 

@@ -10,6 +10,7 @@ import torch
 from .. import runtime
 from ..errors import UnknownName
 from .accuracy import measure_accuracy
+from .folder_prediction import measure_folder_prediction
 from .growth import measure_growth
 from .imports import measure_imports
 from .lessons import estimate_lessons
@@ -26,10 +27,11 @@ PARTS = {
     "prediction": "predict beside one picture after the other",
     "imports": "import resnet_edu on top of torch and torchvision",
     "lessons": "minutes of each lesson here, estimated",
+    "naming": "predict over 10,000 small pictures beside a plain script; only when asked for",
     "accuracy": "test error of fit and of the plain loop after the same training; only when asked for",
     "growth": "cost of a step against depth, width, side and batch; only when asked for",
 }
-ONLY_WHEN_ASKED = {"accuracy", "growth"}  # they take minutes, and say little about this very machine
+ONLY_WHEN_ASKED = {"naming", "accuracy", "growth"}  # they take minutes, and say little about this very machine
 NEEDS = {"training": ("limits",), "lessons": ("training", "verdict")}
 
 
@@ -44,7 +46,7 @@ def measure(
     """Measure some parts, and those that they need.
 
     Args:
-        parts: any of `PARTS`; all but accuracy and growth by default.
+        parts: any of `PARTS`; all but `ONLY_WHEN_ASKED` by default.
         rounds: measurements of each number.
         quick: shorter slices.
         folder: of pictures, for growth; see `measure_growth`.
@@ -77,6 +79,7 @@ def measure(
         "prediction": lambda: measure_prediction(rounds),
         "imports": lambda: measure_imports(rounds),
         "lessons": lambda: estimate_lessons(rounds, training=record["training"], verdict=record["verdict"]),
+        "naming": lambda: measure_folder_prediction(rounds, say=say),
         "accuracy": lambda: measure_accuracy(rounds, say=say),
         "growth": lambda: measure_growth(rounds, seconds / 2, folder=folder, say=say),
     }

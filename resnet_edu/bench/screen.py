@@ -30,6 +30,8 @@ def screen(record: Mapping[str, Any]) -> Group:
     sections += ["", *lines] if lines else []
     if "lessons" in record:
         sections += ["", lessons_table(record["lessons"])]
+    if "naming" in record:
+        sections += ["", naming_table(record["naming"])]
     if "growth" in record:
         sections += ["", growth_table(record["growth"])]
     if "training" in record:
@@ -104,8 +106,8 @@ def accuracy_line(accuracy: Mapping[str, Any]) -> str:
     apart = accuracy["difference"]
     return (
         f"accuracy    {accuracy['title']}, test error: fit {shown(accuracy['fit'])} %, plain loop "
-        f"{shown(accuracy['plain'])} %;\n            mean difference {apart['mean']:+.2f} ± {apart['standard_error']:.2f} "
-        "points (standard error)"
+        f"{shown(accuracy['plain'])} %;\n            mean difference {apart['mean']:+.2f} points, standard error "
+        f"{apart['standard_error']:.2f}"
     )
 
 
@@ -118,6 +120,16 @@ def lessons_table(lessons: Mapping[str, Any]) -> Table:
     for profile in ("quick", "full"):
         values = [*(each[profile] for each in lessons["lessons"]), lessons["total"][profile]]
         table.add_row(profile, *(f"{value:.1f}" if value < 9.95 else f"{value:.0f}" for value in values))
+    return table
+
+
+def naming_table(naming: Mapping[str, Any]) -> Table:
+    """One row for each network and what it does."""
+    table = columns(f"{naming['pictures']:,} pictures", "", "plain script/s", "ours/s", "ours / plain", "other labels")
+    for each in naming["rows"]:
+        other = "" if each["other_labels"] is None else str(each["other_labels"])
+        rates = short(each["plain"]), short(each["ours"]), shown(each["ratio"])
+        table.add_row(each["network"], each["what"], *rates, other)
     return table
 
 
