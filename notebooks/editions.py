@@ -20,8 +20,8 @@ BOX = re.compile(r"^### Exercise (\d+)\.(\d+) · .*?\*\*Difficulty\*\* (●+)", 
 COLAB = """\
 import sys
 
-if "google.colab" in sys.modules:  # installs the course in Google Colab, does nothing elsewhere
-    %pip install --quiet resnet-edu"""
+if "google.colab" in sys.modules:  # in Google Colab: upload the course's wheel to the files on the left, then run this
+    %pip install --quiet resnet_edu-*.whl"""
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 

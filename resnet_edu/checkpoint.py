@@ -62,13 +62,16 @@ class Checkpoint:
         history, tensors = self.read()
         load_state(model, {name[6:]: each for name, each in tensors.items() if name[:6] == "model."}, name="checkpoint")
         parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        fused = optimizer.defaults.get("fused")
         for name, value in tensors.items():
             kind, _, place = name.partition(".")
             if kind == "optimizer":
                 number, _, key = place.partition(".")
                 parameter = parameters[int(number)]
-                # In the parameter's own memory format; Adam's count of steps is a single number on the CPU.
-                like = torch.empty_like(parameter) if value.shape == parameter.shape else torch.empty_like(value)
+                if key == "step":  # a single number, which Adam keeps on the CPU unless it is fused
+                    like = torch.empty_like(value, device=parameter.device if fused else value.device)
+                else:
+                    like = torch.empty_like(parameter)  # of its device and in its memory format
                 optimizer.state[parameter][key] = like.copy_(value)
         generator.set_state(tensors["random.batches"])
         torch.set_rng_state(tensors["random.cpu"])

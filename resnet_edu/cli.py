@@ -3,10 +3,14 @@
 What goes wrong is told in one line on stderr, with exit code 2; an interrupt ends with 130.
 """
 
+import codecs
 import json
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from glob import glob
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +19,7 @@ from rich.console import Console
 
 from . import __version__, cli_course, cli_runs, cli_speed, course, tables
 from .cli_options import AsJson, examples
+from .errors import DatasetUnavailable
 
 if TYPE_CHECKING:
     from .history import History
@@ -34,7 +39,28 @@ ClickException: Any = typer.BadParameter.__mro__[2]
 
 def main() -> None:
     """The entry point of `resnet-edu` and `python -m resnet_edu`."""
-    sys.exit(run(sys.argv[1:]))
+    if isinstance(sys.stdout, TextIOWrapper):  # it is None, or of another class, where nobody reads it
+        codecs.register_error("as in JSON", as_in_json)
+        sys.stdout.reconfigure(errors="as in JSON")
+    arguments = sys.argv[1:]
+    sys.exit(run(expanded(arguments) if os.name == "nt" else arguments))
+
+
+def as_in_json(error: UnicodeError) -> tuple[str, int]:
+    r"""What an encoding cannot write, such as a file name that is not UTF-8, as JSON writes it: `\udce9`.
+
+    Python's own `backslashreplace` writes `\xe9` and `\U0001f408` as well, which no reader of JSON takes.
+    """
+    assert isinstance(error, UnicodeEncodeError)
+    return json.dumps(error.object[error.start : error.end])[1:-1], error.end
+
+
+def expanded(arguments: Sequence[str]) -> list[str]:
+    """Arguments with the files that match in place of each pattern of `*` and `?`: the shells of Windows leave it.
+
+    A pattern that matches nothing stays as it is, and so does a bracket, which is part of many a file's name.
+    """
+    return [name for each in arguments for name in sorted(glob(each.replace("[", "[[]"))) or [each]]
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -130,12 +156,19 @@ def study(
     if listed:
         Console().print(tables.studies(chosen, folder))
         return
+    missing: list[DatasetUnavailable] = []
     for each in chosen:
         print(f"{each.name}: {each.title}, {len(list(each.runs()))} runs, recorded in {folder}")
-        recorded = run_study(each, folder, progress=print_run)
+        try:
+            recorded = run_study(each, folder, progress=print_run)
+        except DatasetUnavailable as error:
+            missing.append(error)  # told at the end: the other studies need not wait for its pictures
+            continue
         if not set(each.runs()) <= set(recorded.epochs):
             raise KeyboardInterrupt  # `fit` returns what it has; the same command goes on from there
         Console().print(tables.recorded(recorded))
+    if missing:
+        raise missing[0]
 
 
 def print_run(label: str, seed: int, history: "History | None") -> None:

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 def add_to(app: typer.Typer) -> None:
     """Register the three commands."""
-    trains = "train --data pets --model 18 --pretrained auto --out runs/pets", "train --resume runs/pets"
+    trains = "train --data ./pets --model 18 --pretrained auto --out runs/pets", "train --resume runs/pets"
     app.command(epilog=examples(*trains, "train --config pets.toml --lr 0.01 --out runs/second"))(with_options(train))
-    app.command(epilog=examples("evaluate runs/pets", "evaluate runs/pets --data other-pets --json"))(evaluate)
+    app.command(epilog=examples("evaluate runs/pets", "evaluate runs/pets --data ./other-pets --json"))(evaluate)
     app.command(epilog=examples("predict bundled cat.jpg", "predict runs/pets *.jpg --top 2 --csv"))(predict)
 
 
@@ -152,10 +152,11 @@ def evaluate(
     """Measure a finished run: its errors, and how much of each class is named rightly."""
     from .trained import evaluate_run, open_run
 
-    metrics, images = evaluate_run(run, data)
+    network = open_run(run)
+    metrics, images = evaluate_run(run, data, network=network)
+    classes = network.categories
     counts = metrics.confusion.sum(dim=1)
     shares = (100 * metrics.confusion.diagonal() / counts.clamp(min=1)).tolist()
-    classes = open_run(run).categories
     right = {name: share for name, share, count in zip(classes, shares, counts.tolist(), strict=True) if count}
     if as_json:
         values = {"images": int(counts.sum()), "top1_error": metrics.top1_error, "top5_error": metrics.top5_error}
@@ -180,7 +181,8 @@ def predict(
 
     network, faults = open_network(run), []
     if top is None:
-        asked = 3 if run == "bundled" else Run.open(Path(run)).recipe.top
+        recorded = run != "bundled" and (Path(run) / "config.toml").is_file()  # prediction does without
+        asked = Run.open(Path(run)).recipe.top if recorded else 3
         top = min(asked, len(network.categories))
     predictions = name_pictures(network, files, top=top, skip=faults.append, precision=precision)
     write_predictions(predictions, as_json=as_json, as_csv=as_csv)

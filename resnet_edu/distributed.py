@@ -1,6 +1,6 @@
 """Several processes at one run, started by torchrun: who am I, what do I say to the others.
 
-    torchrun --nproc-per-node=2 -m resnet_edu train --data pets --out runs/pets
+    torchrun --nproc-per-node=2 -m resnet_edu train --data ./pets --out runs/pets
 
 Every process holds the whole network and takes its share of every batch; their gradients are averaged before each
 step (DistributedDataParallel, https://arxiv.org/abs/2006.15704). Alone, all functions here cost nothing.

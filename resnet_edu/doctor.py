@@ -73,7 +73,7 @@ def guarded(name: str, check: Callable[[], Finding]) -> Finding:
 
 def reinstall() -> str:
     """The command that installs everything anew."""
-    return f"{sys.executable} -m pip install --upgrade {'-e .' if course.checkout() else 'resnet-edu'}"
+    return f"{sys.executable} -m pip install --upgrade {'-e .' if course.checkout() else 'resnet_edu-*.whl'}"
 
 
 def check_python(version: tuple[int, ...] = sys.version_info[:3]) -> Finding:

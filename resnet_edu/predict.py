@@ -17,7 +17,7 @@ from .errors import UnreadablePicture
 from .hardware import cores
 from .models.folding import folded
 from .models.pretrained import Pretrained, pretrained
-from .runtime import autocast, device
+from .runtime import autocast, device, keep_freed_memory, use_own_cores
 from .trained import open_run
 
 BATCH = 256  # pictures that are read before the network sees them
@@ -84,6 +84,8 @@ def predict(
     if isinstance(paths, str | Path):
         raise ValueError(f"paths takes several files: write [{str(paths)!r}] for one.")
     files, here = [Path(path) for path in paths], device()
+    use_own_cores()
+    keep_freed_memory()
     model = network.model.to(here).eval()
     predictions = []
     with torch.inference_mode():
@@ -103,8 +105,9 @@ def predict(
 def percentages(model: nn.Module, images: Tensor, precision: str) -> Tensor:
     """The softmax of the logits times 100, `(N, classes)`; of close calls in float32, whatever the precision."""
     with autocast(images.device, precision):
+        rounded = torch.is_autocast_enabled(images.device.type)
         found = model(images).float().softmax(dim=1) * 100
-    if precision != "float32" and found.shape[1] > 1:
+    if rounded and found.shape[1] > 1:
         first, second = found.topk(2).values.unbind(dim=1)
         close = first - second < CLOSE  # (N,)
         if close.any():
@@ -166,7 +169,15 @@ def one_ahead(work: Callable[[Given], Made], given: Iterable[Given]) -> Iterator
 
 def are_small(files: Sequence[Path]) -> bool:
     """Whether one thread reads these faster than several, of which Python lets only one run at a time."""
-    return sum(file.stat().st_size for file in files if file.is_file()) <= SMALL_FILE * len(files)
+    return sum(map(size_of, files)) <= SMALL_FILE * len(files)
+
+
+def size_of(file: Path) -> int:
+    """Bytes; 0 where that cannot be told, as reading it will say why."""
+    try:
+        return file.stat().st_size
+    except (OSError, ValueError):
+        return 0
 
 
 def prepared(network: Pretrained, paths: Sequence[Path]) -> list[Tensor | UnreadablePicture]:

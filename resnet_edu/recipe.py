@@ -98,6 +98,8 @@ class Recipe:
             raise ValueError("frozen=true needs pretrained weights: frozen random ones learn nothing.")
         if self.pretrained != "none" and self.channels != 3:
             raise ValueError(f"Pretrained weights are for three channels, got channels={self.channels}.")
+        if self.pretrained != "none" and self.stem == "small":
+            raise ValueError("Pretrained weights are for the stem imagenet, got stem=small. Leave it out.")
         if not is_folder(self.data) and self.x != self.y:
             raise ValueError(f"The images of {self.data} are square, got x={self.x} and y={self.y}.")
         self.view()  # checks sizes, channels and megabytes
@@ -122,6 +124,8 @@ class Recipe:
         if "stem" in models.options(self.model):
             small = self.pretrained == "none" and max(self.x, self.y) <= SMALL
             options["stem"] = ("small" if small else "imagenet") if self.stem == "auto" else self.stem
+        if self.pretrained != "none" and "transform_input" in models.options(self.model):
+            options["transform_input"] = True  # as torchvision trained its GoogLeNet; see `models.pretrained`
         return options
 
     def network(self, classes: int) -> tuple[nn.Module, models.Pretrained | None]:

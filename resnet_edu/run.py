@@ -6,7 +6,7 @@ while the run is not finished. No file is pickled, each is written whole or not 
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -29,6 +29,7 @@ from .metrics import evaluate
 from .models import Pretrained
 from .recipe import Recipe
 from .train import Callback, fit, make_optimizer
+from .trained import changes, pictures_of
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,7 @@ class Run:
         with self.locked():
             recipe, config = self.recipe, self.recipe.training
             data = recipe.load()
+            pictures = pictures_of(data)
             for line in (data.source, *data.notes):
                 say(line)
             runtime.seed_everything(config.seed)
@@ -112,7 +114,7 @@ class Run:
                 say(origin.source)
                 data = normalised_like(data, origin)
             if distributed.first():
-                self.remember(data)
+                self.remember(data, pictures)
             history = self.checkpoint.history()
             if stops_early(history, recipe.patience):  # killed between its last epoch and its end
                 self.checkpoint.restore(model, make_optimizer(model, config), torch.Generator())
@@ -142,8 +144,8 @@ class Run:
         write_atomically(file, part.read_text(encoding="utf-8").replace("test_", "val_").encode())
         part.unlink()
 
-    def remember(self, data: Data) -> None:
-        """Write `network.json`, or compare with what it says.
+    def remember(self, data: Data, pictures: Mapping[str, Any]) -> None:
+        """Write `network.json`, or compare what it says with the pictures as they were loaded.
 
         Raises:
             ValueError: classes, number or brightness of the pictures have changed since the run was started.
@@ -152,25 +154,21 @@ class Run:
         facts = {
             "model": self.recipe.model,
             "options": self.recipe.network_options(),
-            "classes": list(data.classes),
+            **pictures,
             "view": {"width": view.width, "height": view.height, "channels": view.channels, "crop": view.crop},
             "max_megabytes": view.max_megabytes,
             "mean": list(data.train.mean),
             "std": list(data.train.std),
-            "images": {part: len(getattr(data, part)) for part in ("train", "val", "test")},
             "data": data.source,
         }
         file = self.folder / "network.json"
-        if file.exists():
-            before = json.loads(file.read_text(encoding="utf-8"))
-            changed = [key for key in ("classes", "images", "mean", "std") if before[key] != facts[key]]
-            if changed:
-                raise ValueError(
-                    f"The pictures in {self.recipe.data} are others than when the run {self.folder} was started "
-                    f"({', '.join(changed)} changed). Start a new run."
-                )
-        else:
-            write_atomically(file, json.dumps(facts, indent=1, ensure_ascii=False).encode() + b"\n")
+        if not file.exists():
+            write_atomically(file, as_json(facts))
+        elif changed := changes(json.loads(file.read_text(encoding="utf-8")), pictures):
+            raise ValueError(
+                f"The pictures in {self.recipe.data} are others than when the run {self.folder} was started "
+                f"({changed} changed). Start a new run."
+            )
 
     def finish(self, model: nn.Module, data: Data, history: History) -> None:
         """Measure on the test images, once, and write everything that is left; the report comes last."""
@@ -200,10 +198,11 @@ class Run:
         title = f"{self.recipe.model}, {len(history)} epochs"
         curves = plots.learning_curves({self.recipe.model: history}, title=title, measured="validation")
         message = f"{test.top1_error:.1f} % of {len(data.test):,} test images named wrongly"
-        confusion = plots.confusion_matrix(test.confusion, data.classes, title=message)
+        shown = [name.encode(errors="backslashreplace").decode() for name in data.classes]  # a figure takes UTF-8
+        confusion = plots.confusion_matrix(test.confusion, shown, title=message)
         for name, figure in (("curves", curves), ("confusion", confusion)):
             write_atomically(self.folder / f"{name}.png", figure._repr_png_())  # type: ignore[attr-defined]
-        write_atomically(self.folder / "report.json", json.dumps(report, indent=1, ensure_ascii=False).encode() + b"\n")
+        write_atomically(self.folder / "report.json", as_json(report))
         self.checkpoint.path.unlink(missing_ok=True)
 
     def discard(self) -> None:
@@ -231,6 +230,11 @@ class Run:
             yield
         finally:
             lock.release()
+
+
+def as_json(values: Mapping[str, Any]) -> bytes:
+    """In UTF-8. What is none, in the names of files, is escaped, and reads back equal."""
+    return json.dumps(values, indent=1, ensure_ascii=False).encode(errors="backslashreplace") + b"\n"
 
 
 def stops_early(history: History, patience: int) -> bool:

@@ -53,14 +53,31 @@ def device() -> torch.device:
 
     The environment variable RESNET_EDU_DEVICE names another one. Several processes under torchrun cannot talk about
     tensors on an Apple GPU, so they compute on the CPU there.
+
+    Raises:
+        UnknownName: the variable names no device.
+        ValueError: it names a GPU that is not here.
     """
     if chosen := os.environ.get("RESNET_EDU_DEVICE"):
-        return torch.device(chosen)
+        return named_device(chosen)
     if torch.cuda.is_available():
         return torch.device("cuda")
     if torch.backends.mps.is_available() and os.environ.get("WORLD_SIZE", "1") == "1":
         return torch.device("mps")
     return torch.device("cpu")
+
+
+def named_device(name: str) -> torch.device:
+    """The device that RESNET_EDU_DEVICE names, if it is here; see `device`."""
+    try:
+        named = torch.device(name)
+    except RuntimeError as error:
+        raise UnknownName("device in RESNET_EDU_DEVICE", name, ("cpu", "cuda", "mps")) from error
+    gpus = {"cuda": torch.cuda, "mps": torch.backends.mps, "xpu": torch.xpu}.get(named.type)
+    beyond = named.type == "cuda" and named.index and named.index >= torch.cuda.device_count()
+    if gpus and (beyond or not gpus.is_available()):
+        raise ValueError(f"RESNET_EDU_DEVICE is {name}, but torch finds no such GPU here: unset it, or set it to cpu.")
+    return named
 
 
 def precision(on: torch.device) -> torch.dtype:

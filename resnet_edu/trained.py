@@ -1,7 +1,7 @@
 """The network of a finished run: open it anywhere, measure it on its test images or on others."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from . import models
-from .data import Split, normalise
+from .data import Data, Split, normalise
 from .data.folder import is_folder
+from .data.listing import PARTS
 from .data.pictures import View
 from .errors import WrongCheckpoint
 from .metrics import Metrics, evaluate
@@ -66,22 +67,48 @@ def open_run(folder: Path) -> Pretrained:
     return Pretrained(model.eval(), classes, preprocessing, source, view.read)
 
 
-def evaluate_run(folder: Path, other: str | None = None) -> tuple[Metrics, str]:
+def pictures_of(data: Data) -> dict[str, Any]:
+    """What tells these pictures, cut in this way, from others; as it stands in `network.json`.
+
+    Args:
+        data: as it was loaded. The normalisation of a pretrained network would say nothing about the pictures.
+    """
+    return {
+        "classes": list(data.classes),
+        "images": {part: len(getattr(data, part)) for part in PARTS},
+        "brightness": {"mean": list(data.train.mean), "std": list(data.train.std)},
+    }
+
+
+def changes(before: Mapping[str, Any], pictures: Mapping[str, Any]) -> str:
+    """In what the pictures are others than `network.json` says: "images, brightness"; empty if they are the same."""
+    return ", ".join(key for key, value in pictures.items() if before.get(key, value) != value)
+
+
+def evaluate_run(folder: Path, other: str | None = None, *, network: Pretrained | None = None) -> tuple[Metrics, str]:
     """Measure a finished run.
 
     Args:
         folder: of the run.
         other: a folder of pictures or the name of a data set, of which the test images are taken, or all images
             of a folder that is not divided into parts; by default the run's own test images.
+        network: the run's, if it is open already.
 
     Returns:
         What was measured, and one line about the images.
 
     Raises:
-        ValueError: no finished run; or the other data set has classes that the network does not know.
+        ValueError: no finished run; its pictures have changed, and with them which ones it was trained on; or the
+            other data set has classes that the network does not know.
     """
-    network, recipe = open_run(folder), Recipe.from_toml(folder / "config.toml")
+    network, recipe = network or open_run(folder), Recipe.from_toml(folder / "config.toml")
     data = (replace(recipe, data=other) if other else recipe).load()
+    before = json.loads((folder / "network.json").read_text(encoding="utf-8"))
+    if not other and (changed := changes(before, pictures_of(data))):
+        raise ValueError(
+            f"The pictures in {recipe.data} are others than when {folder} was trained ({changed} changed), so its test "
+            "images are not known any more. Name pictures that it has not seen: --data DIR."
+        )
     unknown = {*data.classes} - {*network.categories}
     if unknown:
         known = ", ".join(network.categories)

@@ -48,6 +48,7 @@ def record() -> dict[str, Any]:
             "torchvision": "0.24.1+cpu",
             "device": "cpu",
             "precision": "bfloat16",
+            "omp_num_threads": None,
         },
         "settings": {"parts": [], "repeats": 3, "quick": False},
         "limits": {

@@ -14,7 +14,7 @@ from resnet_edu.bench.limits import copy_rate, matrix_product_rate, measure_limi
 from resnet_edu.bench.measured import Measured, digits, ratio, take_turns, turns
 from resnet_edu.bench.screen import advice, screen
 from resnet_edu.bench.workloads import WORKLOADS, Workload
-from resnet_edu.errors import UnknownName
+from resnet_edu.errors import DatasetUnavailable, UnknownName
 from resnet_edu.runtime import machine
 
 numbers = st.lists(st.floats(1e-3, 1e6), min_size=1, max_size=9)
@@ -159,6 +159,10 @@ def test_what_cannot_be_measured_is_refused_at_once(pretended: list[str], tmp_pa
         parts.measure(rounds=0)
     with pytest.raises(ValueError, match="resnet-edu bench growth --folder DIR"):
         parts.measure(["limits"], folder=tmp_path)
+    with pytest.raises(ValueError, match="at least 2, got 1"):
+        parts.measure(["imports", "accuracy"], rounds=1)
+    with pytest.raises(DatasetUnavailable, match="does not hold train/CLASS/FILE"):
+        parts.measure(["imports", "growth"], folder=tmp_path)
     assert pretended == []
 
 
@@ -201,13 +205,15 @@ def test_advice_follows_from_the_numbers() -> None:
     assert "leave the threads at 2 (2.0 times as fast as one)" in text
     assert "precision auto takes bfloat16, whose products run 3.3 times as fast as float32's" in text
     assert "with 1.1 GB for the largest of these runs, memory holds 21 at a time" in text
-    found["machine"] |= {"threads": 1, "cores": 8, "precision": "float32"}
+    found["machine"] |= {"threads": 1, "cores": 8, "precision": "float32", "omp_num_threads": "1"}
     found["limits"]["bfloat16"] = measured("GFLOP/s", 90.0)
     found["training"] = [training("LeNet-5", "lenet5", faster=0.9)]
     text = advice(found)
     assert "torch uses 1 of 8 cores: unset OMP_NUM_THREADS" in text
     assert "precision auto takes float32, since bfloat16 has 0.50 times its rate here" in text
     assert "fit is slower than the plain loop for LeNet-5" in text
+    found["machine"] |= {"threads": 4, "omp_num_threads": None}  # torch counts physical cores: nobody has set it
+    assert "4 threads are only 2.0 times as fast as one" in advice(found)
     found["machine"] |= {"threads": 8, "precision": "float32"}
     found["limits"]["bfloat16"] = measured("GFLOP/s", 360.0)
     text = advice(found)

@@ -37,8 +37,8 @@ def test_errors_are_those_of_a_training_by_hand() -> None:
     assert found["images"] == {"train": 64, "test": 64}
     assert len({*found["fit"]["values"], *found["plain"]["values"]}) > 1  # seeds and sides differ
     model = TINY.build(seed=2)
-    for epochs, rate in ((2, 0.05), (1, 0.005)):
-        fit(model, images, replace(TINY.config(), epochs=epochs, lr=rate, seed=2))
+    for epochs, rate, own in ((2, 0.05, 2), (1, 0.005, 1002)):
+        fit(model, images, replace(TINY.config(), epochs=epochs, lr=rate, seed=own))
     assert evaluate(model, images.test).top1_error == found["fit"]["values"][2]
     apart = torch.tensor(found["fit"]["values"]) - torch.tensor(found["plain"]["values"])
     assert found["difference"]["mean"] == pytest.approx(apart.mean().item(), abs=1e-4)
@@ -49,8 +49,3 @@ def test_a_seed_brings_its_own_weights_to_both_sides() -> None:
     one, again, other = (TINY.build(seed=seed).state_dict()["conv1.weight"] for seed in (1, 1, 2))
     assert torch.equal(one, again)
     assert not torch.equal(one, other)
-
-
-def test_one_seed_has_no_spread() -> None:
-    with pytest.raises(ValueError, match="at least 2 repeats"):
-        measure_accuracy(1, workload=TINY, images=striped(), say=print)

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import venv
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from tiny_sets import fashion_archives, fashion_settings
 from torchvision.datasets import FashionMNIST
 
 from resnet_edu import bundle, cli, course, downloads
+from resnet_edu.bundle import install as installer
 from resnet_edu.bundle.wheels import Package, resolve, run_pip, without_torch
 
 CUT_OFF = "http://127.0.0.1:9/simple"
@@ -249,6 +251,42 @@ def test_an_installer_on_the_wrong_machine_ends_in_one_line(tmp_path: Path, chan
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert told in done.stderr
     assert not (tmp_path / "resnet-course").exists()
+
+
+NO_PIP = subprocess.CalledProcessError(1, ["python", "-m", "ensurepip"])
+
+
+@pytest.mark.parametrize("error", [NO_PIP, OSError(28, "No space left on device"), KeyboardInterrupt()])
+@pytest.mark.parametrize("before", [False, True])
+def test_half_an_environment_is_not_taken_for_a_whole_one(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: BaseException,
+    before: bool,
+) -> None:
+    folder, create, asked = tmp_path / ".venv", venv.create, []
+
+    def without_pip(place: Path, *, with_pip: bool) -> None:
+        asked.append(with_pip)
+        create(place)
+        if len(asked) == 1:
+            raise error
+
+    monkeypatch.setattr(venv, "create", without_pip)
+    if before:  # made on another system, for example
+        folder.mkdir()
+        (folder / "mine.txt").write_text("mine")
+    with pytest.raises(KeyboardInterrupt if isinstance(error, KeyboardInterrupt) else SystemExit) as ended:
+        installer.make_environment(folder)
+    told = capsys.readouterr().err
+    if isinstance(ended.value, SystemExit):
+        assert ended.value.code == 2
+        assert told.startswith(f"install.py: {folder} cannot be made ({error}). On Debian")
+    assert [path.name for path in tmp_path.iterdir()] == ([".venv"] if before else [])
+    assert installer.make_environment(folder).is_file()
+    assert asked == [True, True]
+    assert not before or (folder / "mine.txt").read_text() == "mine"
 
 
 def test_pip_is_the_one_of_this_python(own: Path, tmp_path: Path) -> None:

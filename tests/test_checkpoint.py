@@ -88,6 +88,37 @@ def test_a_frozen_backbone_has_no_memory_in_the_optimizer(tmp_path: Path, digits
     }
 
 
+@pytest.mark.parametrize("fused", [True, False])
+@pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW])
+def test_the_optimizers_memory_goes_where_torch_puts_it(
+    tmp_path: Path, digits: data.Data, kind: type[torch.optim.SGD | torch.optim.Adam | torch.optim.AdamW], fused: bool
+) -> None:
+    """The meta device stands for a GPU; torch's own `load_state_dict` is the oracle."""
+    config = replace(CONFIG, optimizer=kind.__name__.lower(), lr=0.002, epochs=1)
+    checkpoint, model = Checkpoint(tmp_path / "run.safetensors", config), network()
+    fit(model, digits, config, checkpoint=checkpoint)
+    state = {name[10:]: value for name, value in load_file(checkpoint.path).items() if name[:10] == "optimizer."}
+    ours, theirs = (kind([each.detach().to("meta") for each in model.parameters()], lr=0.002) for _ in range(2))
+    ours.defaults["fused"] = fused  # torch refuses it on meta
+    saved = theirs.state_dict()
+    saved["param_groups"][0]["fused"] = fused
+    for name, value in state.items():
+        saved["state"].setdefault(int(name.split(".")[0]), {})[name.split(".")[1]] = value
+    checkpoint.restore(network(), ours, torch.Generator())
+    theirs.load_state_dict(saved)
+    places = [
+        {
+            (number, key): value.device.type
+            for number, parameter in enumerate(optimizer.param_groups[0]["params"])
+            for key, value in optimizer.state[parameter].items()
+        }
+        for optimizer in (ours, theirs)
+    ]
+    assert places[0] == places[1]
+    assert len(places[0]) == len(state)
+    assert ("cpu" in places[0].values()) is (kind is not torch.optim.SGD and not fused)
+
+
 SCRIPT = """
 import sys, torch
 from pathlib import Path

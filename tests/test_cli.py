@@ -1,9 +1,12 @@
+import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import nbformat
@@ -209,11 +212,90 @@ def test_study_runs_records_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFi
     ]
 
 
+def test_a_study_without_its_pictures_does_not_stop_the_others(
+    tiny_study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ((label, setting),) = tiny_study.settings.items()
+    lost = replace(tiny_study, name="lost", settings={label: replace(setting, data={"name": f"{tmp_path}/nowhere"})})
+    monkeypatch.setattr(study, "STUDIES", {"lost": lost, "tiny": tiny_study})
+    assert cli.run(["study", "--out", str(tmp_path / "runs")]) == 2
+    assert "nowhere" in capsys.readouterr().err
+    assert {file.name for file in (tmp_path / "runs").iterdir()} == {"tiny.csv", "tiny.json"}
+
+
 def test_a_study_that_is_interrupted_ends_with_130(
     tiny_study: Study, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(study, "run_study", lambda *_, **__: study.Recorded("tiny"))
     assert cli.run(["study", "tiny", "--out", str(tmp_path)]) == 130
+
+
+# What the shell hands over and the screen takes
+
+
+def test_a_pattern_becomes_the_files_that_match(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("b.jpg", "a.jpg", "cat[1].jpg", "cat1.jpg", "note.txt", "sub/c.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert cli.expanded(["predict", "runs/pets", "*.jpg", "--top", "2"]) == [
+        *("predict", "runs/pets", "a.jpg", "b.jpg", "cat1.jpg", "cat[1].jpg", "--top", "2")
+    ]
+    assert cli.expanded(["?.jpg", "*/*.jpg"]) == ["a.jpg", "b.jpg", str(Path("sub/c.jpg"))]
+    assert cli.expanded(["*.png", "cat[1].jpg", "cat[1]*", ""]) == ["*.png", "cat[1].jpg", "cat[1].jpg", ""]
+
+
+@pytest.mark.parametrize(("system", "wanted"), [("nt", ["a.jpg", "b.jpg"]), ("posix", ["*.jpg"])])
+def test_patterns_are_expanded_only_where_no_shell_does_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system: str, wanted: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.jpg", "b.jpg"):
+        (tmp_path / name).touch()
+    given: list[str] = []
+    monkeypatch.setattr(cli, "os", type("System", (), {"name": system}))
+    monkeypatch.setattr(cli, "run", given.extend)
+    monkeypatch.setattr(sys, "argv", ["resnet-edu", "*.jpg"])
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert given == wanted
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252", "ascii"])
+def test_json_is_json_whatever_the_screen_can_write(monkeypatch: pytest.MonkeyPatch, encoding: str) -> None:
+    found = "é, \udce9, 猫, 🐈"  # the second is the byte 0xE9 in a name that is not UTF-8
+    written = io.BytesIO()
+    monkeypatch.setattr(cli, "run", lambda _: print(json.dumps([found], ensure_ascii=False)))
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding=encoding))
+    with pytest.raises(SystemExit):
+        cli.main()
+    sys.stdout.flush()
+    assert json.loads(written.getvalue().decode(encoding)) == [found]
+
+
+@pytest.mark.parametrize("stream", [None, io.StringIO()])
+def test_a_screen_that_cannot_be_changed_stays_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, stream: io.StringIO | None
+) -> None:
+    monkeypatch.setattr(cli, "run", lambda _: 0)
+    monkeypatch.setattr(sys, "stdout", stream)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs file names that are no text")
+@pytest.mark.parametrize("encoding", ["utf-8:strict", "ascii:strict"])
+def test_a_file_whose_name_is_not_utf8_is_named(tmp_path: Path, encoding: str) -> None:
+    picture = os.path.join(os.fsencode(tmp_path), b"caf\xe9.png")
+    shutil.copy(course.assets() / "images" / "degradation.png", os.fsdecode(picture))
+    command = [sys.executable, "-m", "resnet_edu", "predict", "bundled", picture, "--json"]
+    environment = {**lab.lab_environment(), "PYTHONIOENCODING": encoding}  # strict, as it is outside of the C locale
+    done = subprocess.run(command, capture_output=True, env=environment)
+    assert (done.returncode, done.stderr) == (0, b"")
+    (row,) = json.loads(done.stdout)
+    assert os.fsencode(row["file"]) == picture
+    assert len(row["top"]) == 3
 
 
 @pytest.mark.slow

@@ -11,7 +11,8 @@ import pytest
 from filelock import FileLock
 from PIL import Image
 
-from resnet_edu import History, Recipe, Run, cli, run as run_module
+from resnet_edu import History, Recipe, Run, cli, run as run_module, trained
+from resnet_edu.data.folder import is_folder
 from resnet_edu.recipe import HELP
 
 
@@ -77,6 +78,51 @@ def test_train_evaluate_predict(here: Path, capsys: pytest.CaptureFixture[str]) 
     _, out, _ = call(f"predict first {files} --top 2", capsys)
     assert out.startswith("sky/day/0.png\n  ")
     assert out.count(" %\n") == 4
+
+
+def test_prediction_needs_the_network_and_its_weights_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    call(f"{TRAIN} --top 1", capsys)
+    ask = "predict first sky/day/0.png --json"
+    assert len(json.loads(call(ask, capsys)[1])[0]["top"]) == 1  # as the run says
+    for file in Path("first").iterdir():
+        if file.name not in ("network.json", "weights.safetensors"):
+            file.unlink()
+    code, out, complaint = call(ask, capsys)
+    assert (code, complaint) == (0, "")
+    assert len(json.loads(out)[0]["top"]) == 2  # 3, or all classes
+
+
+def test_evaluate_reads_the_weights_once(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    call(TRAIN, capsys)
+    read: list[Path] = []
+    load_file = trained.load_file
+    monkeypatch.setattr(trained, "load_file", lambda path: (read.append(path), load_file(path))[1])
+    code, out, _ = call("evaluate first --json", capsys)
+    assert code == 0
+    assert json.loads(out)["classes"] == ["day", "night"]
+    assert read == [Path("first/weights.safetensors")]
+
+
+def test_evaluate_refuses_pictures_that_have_changed(capsys: pytest.CaptureFixture[str]) -> None:
+    call(TRAIN, capsys)
+    Path("sky/day/0.png").rename("sky/day/new.png")  # as many as before, but others are in each part
+    line = fails("evaluate first", capsys)
+    assert line.startswith(
+        "resnet-edu: The pictures in ./sky are others than when first was trained (brightness changed)"
+    )
+    assert line.endswith("Name pictures that it has not seen: --data DIR.\n")
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate"])
+def test_folders_in_examples_are_folders(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = call(f"{command} --help", capsys)
+    named = [
+        words[words.index("--data") + 1]
+        for words in map(str.split, out.split("Examples:")[1].splitlines())
+        if "--data" in words
+    ]
+    assert named
+    assert all(map(is_folder, named))
 
 
 def test_the_bundled_network_needs_no_run(capsys: pytest.CaptureFixture[str]) -> None:

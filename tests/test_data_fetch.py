@@ -7,9 +7,10 @@ import os
 import random
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import BinaryIO
 from urllib.request import urlopen
 
 import pytest
@@ -193,6 +194,38 @@ def test_a_refusal_is_final(server: Served, path: Path, waits: list[float], stat
     assert names_in(path.parent) == set()
 
 
+@pytest.mark.parametrize("name", ["EHOSTUNREACH", "ENETUNREACH", "ENETDOWN", "EHOSTDOWN", "ENETRESET"])
+def test_a_network_that_goes_away_is_waited_for(
+    server: Served, path: Path, waits: list[float], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    code = getattr(errno, name)
+    pieces = [1000, 0, 500]  # bytes that arrive before it is gone, at the first attempts
+
+    def copy(read: Callable[[int], bytes], file: BinaryIO, advance: Callable[[int], object]) -> None:
+        left = [pieces.pop(0)] if pieces else None
+
+        def lost(size: int) -> bytes:
+            if left is None:
+                return read(size)
+            if left and (begun := left.pop()):
+                return read(begun)
+            raise OSError(code, os.strerror(code))
+
+        cache.copy(lost, file, advance)
+
+    monkeypatch.setattr(fetch, "copy", copy)
+    download(f"{server.url}/weights", path, digest=SHA256)
+    assert path.read_bytes() == CONTENT
+    assert waits == [1, 2, 1]
+    assert [span for _, span in server.requests] == [None, "bytes=1000-", "bytes=1000-", "bytes=1500-"]
+    pieces += [2000, 0, 0, 0, 0]
+    with pytest.raises(
+        DatasetUnavailable, match=rf"stopped at 0\.0 MB, and 4 more .*{os.strerror(code)}.* goes on from"
+    ):
+        download(f"{server.url}/weights", path.with_name("other"), digest=SHA256)
+    assert names_in(path.parent) == {"weights", "other.part"}
+
+
 def test_a_slow_server_is_waited_for(server: Served, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fetch, "TIMEOUT", 0.5)
     server.piece, server.pause = 20_000, 0.05  # 0.75 s in all: longer than the patience for one byte
@@ -260,6 +293,7 @@ def test_a_disk_that_fills_up_meanwhile_is_left_empty(
     with pytest.raises(OSError, match="No space left on device"):
         download(f"{server.url}/weights", path, digest=SHA256)
     assert names_in(path.parent) == set()
+    assert len(server.requests) == 1
 
 
 # Mirrors and progress

@@ -199,6 +199,87 @@ def test_a_reading_that_was_broken_off_is_done_again(pictures: Path, monkeypatch
     assert len(data.load(pictures, size=16).test) == 6
 
 
+@pytest.mark.parametrize("count", [3, 4, 5, 8])
+def test_three_of_each_class_will_do(tmp_path: Path, count: int) -> None:
+    loaded = data.load(fill(tmp_path / "few", dict.fromkeys(CLASSES, count)), size=16)
+    for split in (loaded.train, loaded.val, loaded.test):
+        assert {*split.labels.tolist()} == {0, 1, 2}
+    assert loaded.notes == ()
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_a_reading_that_failed_leaves_no_images(
+    pictures: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    if error is ValueError:
+        (pictures / "fox").mkdir()
+    else:
+        monkeypatch.setattr(module, "across_parts", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(error):
+        data.load(pictures, size=16)
+    assert [*(cache / "folders").iterdir()]  # it was begun
+    assert not [*cache.rglob("images.bin")]
+
+
+def test_what_is_whole_is_kept_when_only_the_tidying_fails(
+    pictures: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "drop_orphans", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            data.load(pictures, size=16)
+    assert len([*cache.rglob("images.bin")]) == 1
+    assert len(data.load(pictures, size=16).test) == 6
+
+
+def test_a_file_that_cannot_be_cut_while_it_is_mapped(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (pictures / "emu" / "broken.jpg").write_bytes(b"\xff\xd8\xff not a picture")
+    expected = data.load(pictures, size=16)
+
+    def refused(*_: object) -> None:
+        raise PermissionError(13, "The requested operation cannot be performed on a file with a user-mapped section")
+
+    monkeypatch.setattr(module.os, "truncate", refused)  # as on Windows
+    monkeypatch.setattr(module, "FORMAT", 0)  # read anew
+    loaded = data.load(pictures, size=16)
+    for part in ("train", "val", "test"):
+        assert torch.equal(getattr(loaded, part).images, getattr(expected, part).images)
+        assert torch.equal(getattr(loaded, part).labels, getattr(expected, part).labels)
+
+
+def test_pictures_are_read_on_the_cores_that_are_ours(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int | None] = []
+
+    class Pool(ThreadPoolExecutor):
+        def __init__(self, workers: int | None = None) -> None:
+            asked.append(workers)
+            super().__init__(workers)
+
+    monkeypatch.setattr(module, "ThreadPoolExecutor", Pool)
+    monkeypatch.setattr(module, "cores", lambda: 3)
+    data.load(pictures, size=16)
+    assert asked == [3]
+
+
+@pytest.mark.parametrize("separator", ["/", "\\"])
+def test_what_is_a_folder_and_what_a_name(separator: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(module.os, "sep", separator)
+        found = {name: module.is_folder(name) for name in ("data/pets", "./pets", "~pets", "..", "pets", "mnist5k", 3)}
+        backslash = module.is_folder("data\\pets")
+    assert found == {
+        "data/pets": True,
+        "./pets": True,
+        "~pets": True,
+        "..": True,
+        "pets": False,
+        "mnist5k": False,
+        3: False,
+    }
+    assert backslash is (separator == "\\")
+    assert module.is_folder(Path("pets"))
+
+
 @pytest.mark.slow
 def test_thousands_of_files_are_quick_the_second_time(tmp_path: Path) -> None:
     picture = noise(0, (32, 32))
@@ -242,7 +323,9 @@ def test_folders_that_are_no_data_set(tmp_path: Path, pictures: Path) -> None:
     with pytest.raises(ValueError, match="no picture to train on of fox"):
         data.load(pictures, size=16)
     fill(tmp_path / "few", {"a": 2, "b": 2})
-    with pytest.raises(ValueError, match="few has too few pictures: none is left for test"):
+    with pytest.raises(
+        ValueError, match=r"few has too few pictures: none is left for test\. Three of each class will do"
+    ):
         data.load(tmp_path / "few", size=16)
     fill(tmp_path / "half" / "train", {"a": 8})
     with pytest.raises(ValueError, match="none called test"):

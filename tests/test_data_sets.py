@@ -93,7 +93,8 @@ def test_any_labels_are_split_in_shares(values: list[int], seed: int) -> None:
     assert sorted(torch.cat([*parts.values()]).tolist()) == list(range(len(values)))
     for label, count in Counter(values).items():
         for part, indices in parts.items():
-            assert abs(int((labels[indices] == label).sum()) - sets.SHARES[part] * count) <= 1 + 1e-9
+            # 1.1: of three members, one is for training and not 2.1, so that each part has one
+            assert abs(int((labels[indices] == label).sum()) - sets.SHARES[part] * count) <= 1.1 + 1e-9
 
 
 @pytest.mark.parametrize("limit", [10, 25, 500, 2000, 3500])

@@ -1,6 +1,8 @@
 """A data set in memory: what it refuses, and its normalisation against NumPy and torchvision."""
 
+from collections.abc import Mapping
 from dataclasses import FrozenInstanceError
+from itertools import accumulate, pairwise
 
 import numpy as np
 import pytest
@@ -8,8 +10,8 @@ import torch
 from hypothesis import given, strategies as st
 from torchvision.transforms import v2
 
-from resnet_edu.data import Data, Split, normalise
-from resnet_edu.data.split import channel_statistics
+from resnet_edu.data import Data, Split, listing, normalise, sets
+from resnet_edu.data.split import SHARES, channel_statistics, split_indices
 
 
 def pixels(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -82,6 +84,45 @@ def test_to_moves_both_tensors() -> None:
 def test_a_split_is_frozen() -> None:
     with pytest.raises(FrozenInstanceError):
         split_of([0]).mean = (0.0,)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+# Cutting
+
+EVERY_SHARE = [SHARES, *listing.SHARES.values(), sets.SHARES_OF_TRAIN]
+every_share = pytest.mark.parametrize("shares", EVERY_SHARE, ids=[str(number) for number in range(len(EVERY_SHARE))])
+
+
+def rounded(size: int, shares: Mapping[str, float]) -> list[int]:
+    """Members of each part by rounding alone."""
+    stops = [0, *(round(share * size) for share in accumulate(shares.values()))]
+    return [stop - start for start, stop in pairwise(stops)]
+
+
+@every_share
+def test_each_part_has_a_member_of_each_class_that_is_large_enough(shares: Mapping[str, float]) -> None:
+    moved = []
+    for size in range(1, 1500):
+        parts = split_indices(torch.zeros(size, dtype=torch.int64), seed=size, shares=shares)
+        counts = [len(parts[part]) for part in shares]
+        assert sum(counts) == size
+        assert torch.cat([*parts.values()]).sort().values.tolist() == [*range(size)]
+        assert size < len(shares) or min(counts) >= 1
+        moved += [size] if counts != rounded(size, shares) else []
+    # Recorded studies depend on all other sizes, which are cut by rounding alone.
+    assert moved == [size for size in range(len(shares), 1500) if 0 in rounded(size, shares)]
+    assert moved == ([3, 4, 5, 8] if len(shares) == 3 else [2, 3, 4])
+
+
+def test_the_digits_are_cut_as_ever() -> None:
+    """The first indices of each part with seed 0, as they were before any rule for small classes."""
+    labels = torch.arange(10).repeat(500)
+    parts = split_indices(labels, seed=0)
+    assert {part: len(indices) for part, indices in parts.items()} == {"train": 3500, "val": 500, "test": 1000}
+    assert {part: indices[:5].tolist() for part, indices in parts.items()} == {
+        "train": [4528, 3080, 2914, 3683, 4767],
+        "val": [2642, 2397, 1533, 4523, 1368],
+        "test": [378, 3853, 3292, 2816, 4980],
+    }
 
 
 # Edges and bad input

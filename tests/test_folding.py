@@ -89,3 +89,15 @@ def test_the_surroundings_precision_does_not_matter() -> None:
     model = with_statistics(models.build("resnet20", num_classes=5, width=4), images)
     with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
         assert folded(model, images) is not model
+
+
+def test_a_gpus_shortened_products_are_left_out_of_the_comparison() -> None:
+    allowed: list[bool] = []
+    images = torch.randn(2, 3, 8, 8)
+    model = with_statistics(nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten()), images)
+    model.register_forward_hook(lambda *_: allowed.append(torch.backends.cudnn.allow_tf32))
+    before = torch.backends.cudnn.allow_tf32
+    with torch.inference_mode():
+        folded(model, images)
+    assert allowed == [False, False]  # the copy has the hook as well
+    assert torch.backends.cudnn.allow_tf32 == before

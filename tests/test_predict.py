@@ -5,6 +5,7 @@ import sys
 import time
 import tracemalloc
 import zlib
+from contextlib import nullcontext
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -125,6 +126,24 @@ def test_close_calls_are_made_in_float32(network: Pretrained, tmp_path: Path) ->
     assert [each.top[0][0] for each in exact] == [each.top[0][0] for each in rough] == ["red", "red", "green"]
     assert exact[1] == rough[1]  # the close one
     assert torn.seen == [(3, False), (3, True), (1, False)]
+
+
+def test_without_units_for_bfloat16_nothing_is_computed_twice(
+    network: Pretrained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torn = Torn()
+    monkeypatch.setattr(MODULE, "autocast", lambda *_: nullcontext())
+    predict(replace(network, model=torn), [photo(tmp_path, "grey.png", (128, 0, 0))], top=1, precision="auto")
+    assert torn.seen == [(1, False)]
+
+
+def test_a_file_that_cannot_be_looked_at_is_left_out_like_any_other(network: Pretrained, tmp_path: Path) -> None:
+    good, bad, faults = photo(tmp_path, "a.png", (255, 0, 0)), tmp_path / f"{'b' * 300}.png", []
+    assert [each.file for each in predict(network, [good, bad, tmp_path / "no\0name"], top=1, skip=faults.append)] == [
+        good
+    ]
+    assert len(faults) == 2
+    assert "File name too long" in str(faults[0])
 
 
 def test_one_ahead_is_map_with_the_next_one_under_way() -> None:

@@ -80,6 +80,13 @@ def test_small_images_get_the_small_stem() -> None:
     assert "stem" not in replace(small, model="resnet20").network_options()
 
 
+def test_imagenets_googlenet_is_built_as_it_was_pretrained() -> None:
+    recipe = Recipe.from_dict({"data": "mnist5k", "model": "googlenet", "pretrained": "imagenet"})
+    assert recipe.network_options()["transform_input"] is True
+    assert "transform_input" not in replace(recipe, pretrained="none").network_options()
+    assert "transform_input" not in replace(recipe, model="resnet18").network_options()
+
+
 # Bad input
 
 
@@ -103,6 +110,7 @@ def test_small_images_get_the_small_stem() -> None:
         ({"data": "mnist5k", "frozen": "yes"}, "frozen must be true or false"),
         ({"data": "mnist5k", "frozen": True}, "frozen=true needs pretrained weights"),
         ({"data": "mnist5k", "pretrained": "bundled", "channels": 1}, "Pretrained weights are for three channels"),
+        ({"data": "mnist5k", "pretrained": "bundled", "stem": "small"}, "for the stem imagenet, got stem=small. Leave"),
         ({"data": "mnist5k", "x": 32}, "square, got x=32 and y=64"),
     ],
 )

@@ -2,9 +2,12 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +18,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import nn
 
-from resnet_edu import Epoch, History, Recipe, Run, evaluate, predict
+from resnet_edu import Epoch, History, Recipe, Run, evaluate, models, predict, trained
 from resnet_edu.errors import DatasetUnavailable, UnreadablePicture, WrongCheckpoint
 from resnet_edu.run import stops_early
 from resnet_edu.trained import evaluate_run, open_run
@@ -153,6 +156,76 @@ def test_other_pictures_can_be_evaluated(finished: Run, tmp_path: Path, pictures
     (tmp_path / "other" / "red").rename(tmp_path / "other" / "pink")
     with pytest.raises(ValueError, match=r"does not know the classes pink\. It knows blue, green, red"):
         evaluate_run(finished.folder, str(tmp_path / "other"))
+
+
+def add(pictures: Path) -> None:
+    shutil.copy(pictures / "red" / "05.jpg", pictures / "green" / "99.jpg")
+
+
+def remove(pictures: Path) -> None:
+    (pictures / "blue" / "07.jpg").unlink()
+
+
+def exchange(pictures: Path) -> None:
+    add(pictures)
+    (pictures / "green" / "00.jpg").unlink()
+
+
+CHANGED = [(add, "images, brightness"), (remove, "images, brightness"), (exchange, "brightness")]
+
+
+@pytest.mark.parametrize(("change", "what"), CHANGED, ids=[change.__name__ for change, _ in CHANGED])
+def test_changed_pictures_are_not_measured_as_unseen(
+    finished: Run, pictures: Path, change: Callable[[Path], None], what: str
+) -> None:
+    assert "6 images of" in evaluate_run(finished.folder)[1]
+    change(pictures)
+    message = (
+        rf"others than when .*first was trained \({what} changed\), so its test images .* has not seen: --data DIR"
+    )
+    with pytest.raises(ValueError, match=message):
+        evaluate_run(finished.folder)
+    assert " images of" in evaluate_run(finished.folder, str(pictures))[1]  # as asked for
+
+
+def test_changed_pictures_are_noticed_under_a_pretrained_networks_normalisation(pictures: Path, tmp_path: Path) -> None:
+    recipe = recipe_for(pictures, model="18", pretrained="bundled", frozen=True, epochs=2)
+    done, stopped = (Run.start(recipe, tmp_path / name) for name in ("done", "stopped"))
+    done.train()
+    stopped.train(callbacks=(stop_after(1),))  # type: ignore[arg-type]
+    report = done.report()
+    assert report is not None
+    assert evaluate_run(done.folder)[0].confusion.tolist() == report["confusion"]
+    exchange(pictures)
+    with pytest.raises(ValueError, match=r"trained \(brightness changed\)"):
+        evaluate_run(done.folder)
+    with pytest.raises(ValueError, match=r"started \(brightness changed\)"):
+        stopped.train()
+
+
+def test_a_run_that_is_open_is_not_read_again(finished: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = open_run(finished.folder)
+    expected = evaluate_run(finished.folder)[0].confusion
+    monkeypatch.setattr(trained, "load_file", lambda _: pytest.fail("the weights were read again"))
+    assert torch.equal(evaluate_run(finished.folder, network=network)[0].confusion, expected)
+
+
+def test_a_fine_tuned_googlenet_still_converts_its_input(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights, origin = models.build("googlenet").state_dict(), import_module("resnet_edu.models.pretrained")
+    monkeypatch.setattr(origin, "why_not_imagenet", lambda *_, **__: None)
+    monkeypatch.setattr(origin, "imagenet_state", lambda _: weights)
+    trained_ones: list[nn.Module] = []
+    recipe = recipe_for(pictures, model="googlenet", pretrained="imagenet", frozen=True, epochs=1)
+    run = Run.start(recipe, tmp_path / "run")
+    run.train(callbacks=(lambda _, model: trained_ones.append(model),))
+    opened, inputs = open_run(run.folder), torch.randn(2, 3, 16, 24)
+    with torch.inference_mode():
+        ours, theirs = opened.model(inputs), trained_ones[0].cpu()(inputs)
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+        opened.model.transform_input = False  # type: ignore[assignment]
+        assert not torch.allclose(opened.model(inputs), theirs, rtol=1e-2, atol=1e-3)  # it makes a difference
 
 
 def test_pretrained_weights_bring_their_normalisation(pictures: Path, tmp_path: Path) -> None:
@@ -309,6 +382,22 @@ def test_a_run_that_never_began_can_be_discarded(tmp_path: Path, pictures: Path,
     assert not run.folder.exists()
     finished.discard()
     assert (finished.folder / "config.toml").exists()  # a finished one is kept
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_names_that_are_no_utf_8_do_not_end_a_training(pictures: Path, tmp_path: Path) -> None:
+    odd = os.fsdecode(b"caf\xe9")  # as an archive in Latin-1 leaves it
+    (pictures / "red").rename(pictures / odd)
+    (pictures / odd / f"{odd}.txt").touch()
+    run = Run.start(recipe_for(pictures, epochs=1), tmp_path / "run")
+    run.train()
+    report = run.report()
+    assert report is not None
+    assert [*report["right_by_class"]] == ["blue", odd, "green"]
+    assert f"  {odd}/{odd}.txt: not a picture, by its ending" in report["notes"]
+    assert open_run(run.folder).categories == ("blue", odd, "green")
+    for name in ("report.json", "network.json"):
+        assert "caf\\udce9" in (run.folder / name).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", ["weights.safetensors", "network.json"])

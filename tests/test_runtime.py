@@ -252,6 +252,31 @@ def test_an_unknown_precision_is_named_with_its_neighbour() -> None:
         runtime.autocast(torch.device("cpu"), "bfloat")
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("gpu", "'gpu'. Did you mean 'cpu'? Known: cpu, cuda, mps."),
+        ("cudda", "'cudda'. Did you mean 'cuda'? Known: cpu, cuda, mps."),
+        ("cuda:", "'cuda:'. Did you mean 'cuda'? Known: cpu, cuda, mps."),
+    ],
+)
+def test_an_unknown_device_is_named_with_its_neighbour(name: str, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RESNET_EDU_DEVICE", name)
+    with pytest.raises(UnknownName) as caught:
+        runtime.device()
+    assert str(caught.value) == f"Unknown device in RESNET_EDU_DEVICE {told}"
+
+
+@pytest.mark.parametrize(("name", "gpus"), [("cuda", 0), ("cuda:0", 0), ("cuda:2", 2), ("mps", 0), ("xpu", 0)])
+def test_a_gpu_that_is_not_here_is_told(name: str, gpus: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    for place in (torch.cuda, torch.xpu, torch.backends.mps):
+        monkeypatch.setattr(place, "is_available", lambda: gpus > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    monkeypatch.setenv("RESNET_EDU_DEVICE", name)
+    with pytest.raises(ValueError, match=rf"^RESNET_EDU_DEVICE is {name}, but torch finds no such GPU here: unset it"):
+        runtime.device()
+
+
 # Cores
 
 
@@ -270,6 +295,10 @@ def test_threads_follow_the_cores_unless_somebody_has_decided(monkeypatch: pytes
         torch.set_num_threads(before)
 
 
-def test_a_device_can_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RESNET_EDU_DEVICE", "meta")
-    assert runtime.device().type == "meta"
+@pytest.mark.parametrize("name", ["cpu", "meta", "cuda", "cuda:0", "cuda:1", "mps"])
+def test_a_device_can_be_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for place in (torch.cuda, torch.backends.mps):
+        monkeypatch.setattr(place, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setenv("RESNET_EDU_DEVICE", name)
+    assert runtime.device() == torch.device(name)

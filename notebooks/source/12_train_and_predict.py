@@ -126,7 +126,11 @@ for name, view in views.items():
 
 # %%
 edu.plots.image_grid(
-    torch.stack([*frames.values()]), list(frames), columns=6, side=1.3, title="The frame decides what is left of a photo"
+    torch.stack([*frames.values()]),
+    list(frames),
+    columns=6,
+    side=1.3,
+    title="The frame decides what is left of a photo",
 )
 
 # %% [markdown]

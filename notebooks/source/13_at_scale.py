@@ -437,7 +437,9 @@ assert changed > 1e-5, "weights alone do not continue a run: they begin another 
 # %%
 for dtype in (torch.float32, torch.bfloat16, torch.float16):
     info = torch.finfo(dtype)
-    print(f"{str(dtype)[6:]:>8}: {info.bits} bits, steps of {info.eps:.1e} at 1, from {info.tiny:.1e} to {info.max:.1e}")
+    print(
+        f"{str(dtype)[6:]:>8}: {info.bits} bits, steps of {info.eps:.1e} at 1, from {info.tiny:.1e} to {info.max:.1e}"
+    )
 assert torch.finfo(torch.bfloat16).max > 1e38, "the range of float32, with fewer digits"
 assert torch.finfo(torch.float16).tiny > 1e-5, "float16 has no room for very small gradients"
 

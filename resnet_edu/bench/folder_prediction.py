@@ -54,6 +54,7 @@ def measure_folder_prediction(
         ValueError: the folder holds fewer pictures.
     """
     runtime.use_own_cores()
+    runtime.keep_freed_memory()  # as `predict` does; the plain script gains from it too
     with TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
         root = folder or write_crops(Path(temporary), pictures)
         rows: list[dict[str, Any]] = []

@@ -1,5 +1,6 @@
 """The parts of the bench by name, what each needs of the others, and the record they make together."""
 
+import os
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,9 +12,9 @@ from .. import runtime
 from ..errors import UnknownName
 from .accuracy import measure_accuracy
 from .folder_prediction import measure_folder_prediction
-from .growth import measure_growth
+from .growth import listed, measure_growth
 from .imports import measure_imports
-from .lessons import estimate_lessons
+from .lessons import estimate_lessons, recorded
 from .limits import measure_limits
 from .prediction import measure_prediction
 from .training import measure_training
@@ -60,15 +61,17 @@ def measure(
         ValueError: no rounds, a folder without growth, or a part that cannot be measured here.
     """
     chosen = with_needs(parts or [name for name in PARTS if name not in ONLY_WHEN_ASKED])
-    if rounds < 1:
-        raise ValueError(f"repeats must be at least 1, got {rounds}.")
-    if folder and "growth" not in chosen:
-        raise ValueError("A folder is only read to measure growth: resnet-edu bench growth --folder DIR.")
+    check(chosen, rounds, folder)
     runtime.use_own_cores()
     here = runtime.device()
     record: dict[str, Any] = {
         "date": datetime.now(UTC).date().isoformat(),
-        "machine": {**runtime.machine(), "threads": torch.get_num_threads(), "precision": name_of(here)},
+        "machine": {
+            **runtime.machine(),
+            "threads": torch.get_num_threads(),
+            "omp_num_threads": os.environ.get("OMP_NUM_THREADS"),
+            "precision": name_of(here),
+        },
         "settings": {"parts": chosen, "repeats": rounds, "quick": quick},
     }
     seconds = 0.25 if quick else 1.0  # of a slice
@@ -87,6 +90,23 @@ def measure(
         say(f"{name}: {PARTS[name]}")
         record[name] = measurements[name]()
     return record
+
+
+def check(parts: Sequence[str], rounds: int, folder: Path | None) -> None:
+    """Say what cannot be measured before minutes have gone into the other parts.
+
+    Raises:
+        ValueError: no rounds, too few for a part, or something that it needs is missing.
+    """
+    least = 2 if "accuracy" in parts else 1
+    if rounds < least:
+        raise ValueError(f"repeats must be at least {least}, got {rounds}.")
+    if folder and "growth" not in parts:
+        raise ValueError("A folder is only read to measure growth: resnet-edu bench growth --folder DIR.")
+    if folder:
+        listed(folder)
+    if "lessons" in parts:
+        recorded()
 
 
 def name_of(device: torch.device) -> str:

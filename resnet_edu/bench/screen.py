@@ -155,7 +155,7 @@ def advice(record: Mapping[str, Any]) -> str:
     machine, limits, training = record["machine"], record["limits"], record["training"]
     threads, cores = machine["threads"], machine["cores"]
     gain = limits["float32"]["median"] / limits["one_thread"]["median"]
-    if threads < cores:
+    if threads < cores and machine.get("omp_num_threads"):
         first = f"torch uses {threads} of {cores} cores: unset OMP_NUM_THREADS"
     elif threads > 1 and gain < LOW * threads:
         first = (

@@ -9,9 +9,11 @@ import importlib.util
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import venv
+from contextlib import suppress
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -57,10 +59,17 @@ def make_environment(folder: Path) -> Path:
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     if not python.is_file():
         print(f"Making {folder}", flush=True)
+        new = not folder.exists()
         try:
             venv.create(folder, with_pip=True)
-        except (OSError, subprocess.CalledProcessError) as error:
-            fail(f"{folder} cannot be made ({error}). On Debian and Ubuntu first: apt install python3-venv")
+        except BaseException as error:  # an interrupt too: half an environment would pass for a whole one next time
+            if new:
+                shutil.rmtree(folder, ignore_errors=True)
+            with suppress(OSError):  # where a folder was before, the rest may be somebody's work
+                python.unlink()
+            if isinstance(error, (OSError, subprocess.CalledProcessError)):
+                fail(f"{folder} cannot be made ({error}). On Debian and Ubuntu first: apt install python3-venv")
+            raise
     return python
 
 

@@ -4,6 +4,7 @@ pooch, torch.hub and torchvision check hashes too, but start from nothing when a
 pace of CIFAR-10's home server, 170 MB take an hour: here the next attempt goes on where the last one stopped.
 """
 
+import errno
 import os
 import ssl
 import time
@@ -22,6 +23,8 @@ from .cache import copy, has_digest, hash_of, require_room, size_of
 WAITS = (1.0, 2.0, 4.0, 8.0)  # seconds before a new attempt, as often as none of them brings anything
 TIMEOUT = 30.0  # seconds without a single byte
 BUSY = (408, 425, 429)  # HTTP says "not now", as it does with every status from 500
+CUT = (HTTPException, ConnectionError, TimeoutError, ssl.SSLError)
+LOST = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.EHOSTDOWN, errno.ENETRESET)  # the network is
 ELSEWHERE = "`resnet-edu fetch` takes another server or a folder with --mirror."
 
 
@@ -109,7 +112,9 @@ def receive(url: str, part: Path) -> None:
                 raise DatasetUnavailable(f"{url} cannot be reached ({reason}). Are you online? {ELSEWHERE}") from error
         except InvalidURL as error:
             raise DatasetUnavailable(f"{url} is no address ({error}). {ELSEWHERE}") from error
-        except (HTTPException, ConnectionError, TimeoutError, ssl.SSLError) as error:
+        except (HTTPException, OSError) as error:
+            if not isinstance(error, CUT) and error.errno not in LOST:  # the disk
+                raise
             reason, reached = str(error) or type(error).__name__, True
         if size_of(part) > before:
             waits = iter(WAITS)

@@ -12,6 +12,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict
 from hashlib import sha256
 from os import PathLike
@@ -22,6 +23,7 @@ import torch
 
 from .. import runtime
 from ..errors import UnreadablePicture
+from ..hardware import cores
 from .cache import data_folder, locked, require_room, tilde
 from .duplicates import across_parts
 from .listing import PARTS, Picture, in_parts, list_folder
@@ -34,7 +36,9 @@ FORMAT = 1  # raise it when what stands in the cache is made in another way
 
 def is_folder(name: object) -> bool:
     """Whether `name` is meant as a path and not as the name of a data set: a Path, or a text with a slash or a ~."""
-    return isinstance(name, PathLike) or (isinstance(name, str) and (name.startswith((".", "~")) or os.sep in name))
+    if not isinstance(name, str):
+        return isinstance(name, PathLike)
+    return name.startswith((".", "~")) or "/" in name or os.sep in name
 
 
 def load_folder(folder: Path, view: View, *, seed: int = 0, strict: bool = False) -> Data:
@@ -69,7 +73,13 @@ def load_folder(folder: Path, view: View, *, seed: int = 0, strict: bool = False
     if not about.is_file():
         with locked(place, "pictures", advice=advice):
             if not about.is_file():  # perhaps another process has just written it
-                decode(folder, listed, classes, view, place)
+                try:
+                    decode(folder, listed, classes, view, place)
+                except BaseException:
+                    if not about.is_file():
+                        with suppress(OSError):  # there may be none yet, and Windows keeps one that is mapped
+                            (place / "images.bin").unlink()
+                    raise
     facts = json.loads(about.read_text(encoding="utf-8"))
     if strict and facts["skipped"]:
         name, reason = facts["skipped"][0]
@@ -83,7 +93,7 @@ def load_folder(folder: Path, view: View, *, seed: int = 0, strict: bool = False
     for part in PARTS:
         stop = start + facts["counts"][part]
         if stop == start:
-            raise ValueError(f"{folder} has too few pictures: none is left for {part}. Six of each class will do.")
+            raise ValueError(f"{folder} has too few pictures: none is left for {part}. Three of each class will do.")
         parts[part] = Split(images[start:stop], labels[start:stop], mean, std)
         start = stop
     skipped = ignored + [(name, reason) for name, reason in facts["skipped"]]
@@ -109,14 +119,15 @@ def decode(folder: Path, listed: list[Picture], classes: list[str], view: View, 
             return error.reason
         return ""
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         reasons = list(watched(pool.map(read, range(len(listed))), len(listed), folder.name))
     kept = [index for index, reason in enumerate(reasons) if not reason]
     for row, index in enumerate(kept):  # close the gaps, from the front
         if row != index:
             images[row] = images[index]
     images.flush()
-    os.truncate(target, len(kept) * math.prod(shape[1:]))
+    with suppress(OSError):  # Windows cuts no file while it is mapped; what lies behind the last picture is not read
+        os.truncate(target, len(kept) * math.prod(shape[1:]))
     used = [listed[index] for index in kept]
     training = sum(picture.part == "train" for picture in used)
     missing = {*range(len(classes))} - {picture.label for picture in used if picture.part == "train"}

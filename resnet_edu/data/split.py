@@ -121,16 +121,21 @@ def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, 
 
 
 def split_indices(labels: Tensor, seed: int, *, shares: Mapping[str, float] = SHARES) -> dict[str, Tensor]:
-    """Shuffled, stratified indices of each part: `{"train": (N₁,), "val": (N₂,), "test": (N₃,)}`."""
+    """Shuffled, stratified indices of each part: `{"train": (N₁,), "val": (N₂,), "test": (N₃,)}`.
+
+    A class with as many members as there are parts has at least one in each.
+    """
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(labels), generator=generator)
     parts: dict[str, list[Tensor]] = {part: [] for part in shares}
     for label in labels.unique():
         members = order[labels[order] == label]
         start, share = 0, 0.0
-        for part in shares:
+        for later, part in zip(reversed(range(len(shares))), shares, strict=True):  # later: parts still to come
             share += shares[part]
             stop = round(share * len(members))
+            if len(members) >= len(shares):
+                stop = min(max(stop, start + 1), len(members) - later)
             parts[part].append(members[start:stop])
             start = stop
     return {part: order_of(torch.cat(members), generator) for part, members in parts.items()}
