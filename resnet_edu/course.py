@@ -116,7 +116,7 @@ def how_to_get_lessons() -> str:
     """The advice for a course without notebooks."""
     if checkout():
         return "Build them with: make notebooks"
-    return "The installation is incomplete. Install the wheel again: pip install --force-reinstall --no-deps resnet_edu-*.whl"
+    return "Install the wheel again, something is missing: pip install --force-reinstall --no-deps resnet_edu-*.whl"
 
 
 def write_atomically(target: Path, content: bytes) -> None:
