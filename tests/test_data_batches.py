@@ -219,3 +219,12 @@ def test_an_unknown_augmentation_is_refused_with_its_neighbour(augment: str | tu
         check_augment(augment)
     with pytest.raises(UnknownName):
         next(training_batches(numbered(4), 2, augment=augment, generator=seeded()))
+
+
+@pytest.mark.parametrize(("side", "largest"), [(16, 500), (32, 500), (48, 222), (64, 125), (224, 64)])
+def test_larger_images_are_evaluated_in_smaller_batches(side: int, largest: int) -> None:
+    images = torch.zeros(1, 1, 1, 1, dtype=torch.uint8).expand(600, 1, side, side)
+    split = Split(images, torch.zeros(600, dtype=torch.int64), (0.5,), (0.5,))
+    sizes = [len(labels) for _, labels in evaluation_batches(split)]
+    assert max(sizes) == largest
+    assert sum(sizes) == 600

@@ -60,8 +60,15 @@ def training_batches(
         yield images.contiguous(), labels  # a network in channels_last converts them itself
 
 
-def evaluation_batches(split: Split, batch_size: int = 500) -> Iterator[tuple[Tensor, Tensor]]:
-    """One pass in order over every image: pairs of normalised images `(N, C, H, W)` and labels `(N,)`."""
+def evaluation_batches(split: Split, batch_size: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+    """One pass in order over every image: pairs of normalised images `(N, C, H, W)` and labels `(N,)`.
+
+    By default 500 images of up to 32×32 pixels, and fewer of larger ones, 64 at least: no batch takes more memory than
+    training does.
+    """
+    if batch_size is None:
+        height, width = split.images.shape[2:]
+        batch_size = min(500, max(64, 500 * 32 * 32 // (height * width)))
     for start in range(0, len(split), batch_size):
         part = slice(start, start + batch_size)
         yield split.inputs(part), split.labels[part]
