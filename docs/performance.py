@@ -64,6 +64,10 @@ REASONS = {
     "test_data_downloaded.py::": "downloads from a server on this machine, in several processes that import torch",
     "test_makefile.py::test_a_registry_out_of_reach": "makes a virtual environment",
     "test_lab.py::": "starts JupyterLab",
+    "test_jupyterhub.py::": "starts a JupyterHub and five learners' servers, and runs cells in each",
+    "test_nbval.py::": "runs toy lessons through nbval in a pytest of its own, one until its time is up",
+    "test_explorers.py::": "opens every explorer in JupyterLab in Chromium; the first test starts both",
+    "test_lesson_00.py::": "runs lesson 00 in JupyterLab in Chromium, after starting both",
     "test_adding_a_lesson.py::": "adds a lesson to a copy of the course and executes it",
 }
 

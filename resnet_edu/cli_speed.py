@@ -3,12 +3,13 @@
 import json
 import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from . import course, tables
 from .cli_options import AsJson, examples
@@ -22,7 +23,7 @@ COLUMNS = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), T
 def add_to(app: typer.Typer) -> None:
     """Register the two commands."""
     runs = "rehearse", "rehearse 1 6 --cells 5", "rehearse --recorded docs/rehearsal.json --cells 10"
-    app.command(epilog=examples(*runs, "rehearse --edition learner --json"))(rehearse)
+    app.command(epilog=examples(*runs, "rehearse --edition learner --jobs 2 --json"))(rehearse)
     grown = "bench growth --folder ~/.cache/resnet-edu/cifar10-jpeg"
     app.command(epilog=examples("bench", "bench training --repeats 9", "bench --quick --json", grown))(bench)
 
@@ -31,16 +32,19 @@ def rehearse(
     names: Annotated[list[str] | None, typer.Argument(metavar="LESSON", help="6, 06_degradation; default all.")] = None,
     out: Annotated[Path, typer.Option(help="Where the HTML pages go.")] = Path("build/rehearsal"),
     edition: Annotated[str, typer.Option(help="worked or learner.")] = "worked",
+    jobs: Annotated[
+        int, typer.Option(min=1, help="So many lessons at a time: sooner done, but not as a learner has it.")
+    ] = 1,
     cells: Annotated[int, typer.Option(min=0, help="List this many cells, the slowest of all these lessons.")] = 0,
     recorded: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Run nothing: show what --json printed before.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run lessons on this machine, one after the other, and measure them. Exit code 1 if a cell fails."""
+    """Run lessons on this machine and measure them. Exit code 1 if a cell fails."""
     known = cast(course.Edition, edition)
     chosen = [course.find_lesson(name, known) for name in names or []] or course.require_lessons(known)
-    runs = read_recorded(recorded, chosen) if recorded else run_all(chosen, out)
+    runs = read_recorded(recorded, chosen) if recorded else run_all(chosen, out, jobs)
     if as_json:
         print(json.dumps([each.to_dict() for each in runs], indent=1))
     else:
@@ -57,21 +61,28 @@ def rehearse(
     raise typer.Exit(1 if failed else 0)
 
 
-def run_all(lessons: Sequence[course.Lesson], out: Path) -> list["Rehearsal"]:
-    """Run the lessons one after the other, with a bar on stderr."""
+def run_all(lessons: Sequence[course.Lesson], out: Path, jobs: int) -> list["Rehearsal"]:
+    """Run the lessons, so many at a time, with a bar for each on stderr; they share the cores."""
+    from .hardware import cores
     from .rehearse import rehearse as rehearse_lesson
 
-    runs: list[Rehearsal] = []
-    with Progress(*COLUMNS, console=Console(stderr=True)) as progress:
-        for lesson in lessons:
+    if jobs > 1:
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // jobs)))  # of each kernel
+    with Progress(*COLUMNS, console=Console(stderr=True)) as progress, ThreadPoolExecutor(jobs) as pool:
+
+        def run(lesson: course.Lesson) -> "Rehearsal":
             task = progress.add_task(lesson.name, total=None)
-
-            def show(done: int, total: int, task: TaskID = task) -> None:
-                progress.update(task, completed=done, total=total)
-
-            runs.append(rehearse_lesson(lesson, out, on_cell=show))
+            found = rehearse_lesson(
+                lesson, out, on_cell=lambda done, total: progress.update(task, completed=done, total=total)
+            )
             progress.stop_task(task)
-    return runs
+            return found
+
+        try:
+            return list(pool.map(run, lessons) if jobs > 1 else map(run, lessons))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)  # after Ctrl-C no further lesson begins
+            raise
 
 
 def read_recorded(file: Path, lessons: Sequence[course.Lesson]) -> list["Rehearsal"]:

@@ -68,7 +68,7 @@ def predict(
         top: labels a file, at most as many as there are categories.
         skip: is told of each file that cannot be used, which is then left out; by default it is an error.
         precision: "float32", or "auto" for bfloat16 where the device has units for it: faster with thousands of
-            files. Percentages move a little, the best label does not: where it is a close call, float32 decides.
+            files. Percentages move a little; where the best label is a close call, float32 decides.
 
     Returns:
         One prediction a file, in order. Percentages are the softmax of the logits, times 100.
@@ -87,32 +87,63 @@ def predict(
     use_own_cores()
     keep_freed_memory()
     model = network.model.to(here).eval()
-    predictions = []
+    predictions: list[Prediction] = []
+    doubtful: list[tuple[int, Tensor]] = []  # places of close calls in that list, and their images
     with torch.inference_mode():
         for number, (used, images) in enumerate(loaded(network, files, skip)):
             images = images.to(here)
             if number == 0 and len(files) > WORTH_A_COPY:
                 model = folded(model, images[:8])
-            at_once = max(1, PIXELS // (images.shape[2] * images.shape[3]))
-            parts = [percentages(model, part, precision) for part in images.split(at_once)]  # (n, classes) each
-            best = torch.cat(parts).topk(top)
-            for file, indices, values in zip(used, best.indices.tolist(), best.values.tolist(), strict=True):
-                labels = [network.categories[index] for index in indices]
-                predictions.append(Prediction(file, list(zip(labels, values, strict=True))))
+            found, rounded = percentages(model, images, precision)
+            if rounded:
+                close = close_calls(found)
+                doubtful += zip((len(predictions) + close).tolist(), images[close], strict=True)
+            predictions += named(used, found, network.categories, top)
+            if len(doubtful) >= BATCH:
+                decide(doubtful, predictions, model, network.categories, top)
+        decide(doubtful, predictions, model, network.categories, top)
     return predictions
 
 
-def percentages(model: nn.Module, images: Tensor, precision: str) -> Tensor:
-    """The softmax of the logits times 100, `(N, classes)`; of close calls in float32, whatever the precision."""
+def percentages(model: nn.Module, images: Tensor, precision: str) -> tuple[Tensor, bool]:
+    """The softmax of the logits times 100, `(N, classes)`, and whether it was computed in bfloat16."""
+    at_once = max(1, PIXELS // (images.shape[2] * images.shape[3]))
     with autocast(images.device, precision):
         rounded = torch.is_autocast_enabled(images.device.type)
-        found = model(images).float().softmax(dim=1) * 100
-    if rounded and found.shape[1] > 1:
-        first, second = found.topk(2).values.unbind(dim=1)
-        close = first - second < CLOSE  # (N,)
-        if close.any():
-            found[close] = model(images[close]).softmax(dim=1) * 100
-    return found
+        logits = torch.cat([model(part).float() for part in images.split(at_once)])  # (N, classes)
+    return logits.softmax(dim=1) * 100, rounded
+
+
+def close_calls(found: Tensor) -> Tensor:
+    """Which of the percentages `(N, classes)` have a best label that rounding may have chosen: their numbers."""
+    best = found.topk(min(2, found.shape[1])).values  # (N, 2), or (N, 1) where there is but one class
+    return ((best[:, 0] - best[:, -1] < CLOSE) & (found.shape[1] > 1)).nonzero()[:, 0]
+
+
+def named(files: Sequence[Path], found: Tensor, categories: Sequence[str], top: int) -> list[Prediction]:
+    """Files with their best labels, from percentages `(N, classes)`."""
+    best = found.topk(top)
+    return [
+        Prediction(file, [(categories[index], value) for index, value in zip(indices, values, strict=True)])
+        for file, indices, values in zip(files, best.indices.tolist(), best.values.tolist(), strict=True)
+    ]
+
+
+def decide(
+    doubtful: list[tuple[int, Tensor]],
+    predictions: list[Prediction],
+    model: nn.Module,
+    categories: Sequence[str],
+    top: int,
+) -> None:
+    """Make the close calls again in float32, many at a time; none is left afterwards."""
+    if doubtful:
+        places, images = zip(*doubtful, strict=True)
+        found, _ = percentages(model, torch.stack(images), "float32")
+        again = named([predictions[place].file for place in places], found, categories, top)
+        for place, prediction in zip(places, again, strict=True):
+            predictions[place] = prediction
+        doubtful.clear()
 
 
 def open_network(network: Pretrained | Path | str) -> Pretrained:

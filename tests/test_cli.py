@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -168,6 +169,26 @@ def test_rehearse_goes_on_after_a_failure_and_names_the_cell(
     assert "1.00" in out  # minutes of both
     assert "import os" in out
     assert "matrix products at 99 to 99 GFLOP/s" in out
+
+
+def test_rehearse_runs_several_lessons_at_a_time_and_keeps_their_order(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    together, threads = threading.Barrier(2, timeout=20), []
+    monkeypatch.setenv("OMP_NUM_THREADS", "9")  # so that it is put back afterwards
+    monkeypatch.delenv("OMP_NUM_THREADS")
+
+    def pretend(lesson: Lesson, out: Path, *, on_cell: rehearse.OnCell) -> Rehearsal:
+        together.wait()  # for ever, if it were one after the other
+        threads.append(os.environ["OMP_NUM_THREADS"])
+        time.sleep(0.2 if lesson.name.startswith("01") else 0)
+        return Rehearsal(lesson.name, lesson.title, 1.0, 0.5, 100.0, (), out / "page.html", None)
+
+    monkeypatch.setattr(rehearse, "rehearse", pretend)
+    monkeypatch.setattr("resnet_edu.hardware.cores", lambda: 4)
+    assert cli.run(["rehearse", "--jobs", "2", "--json"]) == 0
+    assert [run["lesson"] for run in json.loads(capsys.readouterr().out)] == ["01_lenet", "06_degradation"]
+    assert threads == ["2", "2"]
 
 
 def test_rehearse_runs_all_lessons_of_an_edition_and_prints_json_alone(

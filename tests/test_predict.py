@@ -118,7 +118,7 @@ class Torn(nn.Module):
         return torch.stack([red + 0.02, 1 - red + swapped, torch.full_like(red, -9)], dim=1) * 2  # (N, 3)
 
 
-def test_close_calls_are_made_in_float32(network: Pretrained, tmp_path: Path) -> None:
+def test_close_calls_are_made_in_float32(network: Pretrained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torn = Torn()
     own = replace(network, model=torn)
     files = [photo(tmp_path, f"{value}.png", (value, 0, 0)) for value in (255, 128, 0)]
@@ -126,6 +126,11 @@ def test_close_calls_are_made_in_float32(network: Pretrained, tmp_path: Path) ->
     assert [each.top[0][0] for each in exact] == [each.top[0][0] for each in rough] == ["red", "red", "green"]
     assert exact[1] == rough[1]  # the close one
     assert torn.seen == [(3, False), (3, True), (1, False)]
+    files *= 5
+    monkeypatch.setattr(MODULE, "BATCH", 3)  # close calls wait until there are as many
+    torn.seen.clear()
+    assert [each.top[0][0] for each in predict(own, files, top=1, precision="bfloat16")] == ["red", "red", "green"] * 5
+    assert [each for each in torn.seen if not each[1]] == [(3, False), (2, False)]
 
 
 def test_without_units_for_bfloat16_nothing_is_computed_twice(

@@ -94,12 +94,10 @@ def random_crop(images: Tensor, padding: int, generator: torch.Generator) -> Ten
     section 4.2.
     """
     count, _, height, width = images.shape
-    padded = F.pad(images, (padding, padding, padding, padding)).permute(0, 2, 3, 1)  # (N, H + 2p, W + 2p, C)
-    top, left = torch.randint(2 * padding + 1, (2, count, 1), generator=generator).to(images.device)
-    rows = top + torch.arange(height, device=images.device)  # (N, H)
-    columns = left + torch.arange(width, device=images.device)  # (N, W)
-    image = torch.arange(count, device=images.device)[:, None, None]
-    return padded[image, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+    padded = F.pad(images, (padding, padding, padding, padding))  # (N, C, H + 2p, W + 2p)
+    windows = padded.unfold(2, height, 1).unfold(3, width, 1)  # (N, C, 2p + 1, 2p + 1, H, W): every crop, as a view
+    top, left = torch.randint(2 * padding + 1, (2, count), generator=generator).to(images.device)
+    return windows[torch.arange(count, device=images.device), :, top, left]  # (N, C, H, W)
 
 
 def random_flip(images: Tensor, generator: torch.Generator) -> Tensor:
