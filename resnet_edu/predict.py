@@ -124,7 +124,7 @@ def named(files: Sequence[Path], found: Tensor, categories: Sequence[str], top: 
     """Files with their best labels, from percentages `(N, classes)`."""
     best = found.topk(top)
     return [
-        Prediction(file, [(categories[index], value) for index, value in zip(indices, values, strict=True)])
+        Prediction(file, [(categories[int(index)], value) for index, value in zip(indices, values, strict=True)])
         for file, indices, values in zip(files, best.indices.tolist(), best.values.tolist(), strict=True)
     ]
 
