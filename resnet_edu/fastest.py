@@ -88,14 +88,16 @@ def choose(found: Sequence[FastPath], seconds: Callable[[FastPath], float]) -> F
 def seconds_of_a_step(way: FastPath) -> float:
     """Seconds that one small step of training takes: two convolutions of 32 channels on 64 images of 16×16."""
     layout = torch.channels_last if way.channels_last else torch.contiguous_format
-    with torch.random.fork_rng(devices=[]):  # the seeds of a lesson stay as they are
+    with torch.random.fork_rng(devices=[]), torch.inference_mode(False):  # the seeds of a lesson stay as they are
         net = nn.Sequential(
             *(nn.Conv2d(3, 32, 3, padding=1, bias=False), nn.BatchNorm2d(32), nn.ReLU()),
             *(nn.Conv2d(32, 32, 3, padding=1, bias=False), nn.BatchNorm2d(32), nn.ReLU()),
         ).to(memory_format=layout)
         images = torch.rand(64, 3, 16, 16).contiguous(memory_format=layout)
     started = time.perf_counter()
-    with torch.enable_grad(), torch.autocast("cpu", dtype=torch.bfloat16, enabled=way.bfloat16):
-        loss = net(images).float().mean()
-    loss.backward()
+    # It may be a prediction that asks first, in inference mode.
+    with torch.inference_mode(False), torch.enable_grad():
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=way.bfloat16):
+            loss = net(images).float().mean()
+        loss.backward()
     return time.perf_counter() - started

@@ -7,8 +7,12 @@ from pathlib import Path
 import pytest
 import pytest_socket
 import torch
+from hypothesis import HealthCheck, settings
 
 os.environ["MPLBACKEND"] = "Agg"  # before anything imports matplotlib
+
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")  # how fast a machine is at the moment says nothing about the code
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -97,3 +97,10 @@ def test_a_step_is_timed_and_leaves_the_seed_alone() -> None:
     with torch.no_grad():
         assert all(seconds_of_a_step(way) > 0 for way in ways(units=False))
     assert torch.equal(torch.rand(3), expected)
+
+
+def test_a_prediction_may_be_the_first_to_ask() -> None:
+    with torch.inference_mode():
+        assert all(seconds_of_a_step(way) > 0 for way in ways(units=True))
+    with torch.no_grad():
+        assert seconds_of_a_step(FastPath(False, True)) > 0
