@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from .errors import UnreadablePicture
 from .hardware import cores
-from .models.folding import folded
+from .models.inference import for_inference
 from .models.pretrained import Pretrained, pretrained
 from .runtime import autocast, device, keep_freed_memory, use_own_cores
 from .trained import open_run
@@ -23,8 +23,8 @@ from .trained import open_run
 BATCH = 256  # pictures that are read before the network sees them
 SHARE = 16  # of them for one thread to read
 PIXELS = 2**20  # that the network sees at once, 256 pictures of 64×64: enough for the cores, and the memory is bounded
-CLOSE = 5.0  # percentage points between the best two labels; bfloat16 has moved a percentage by up to 2.5
-WORTH_A_COPY = 128  # files; for fewer, folding the batch norms takes longer than it saves
+CLOSE = 1 / 64  # of the way from a batch's lowest logit to its highest; bfloat16 has moved the best two by 1/77 of it
+FEW = 128  # files; for so few, a copy of the network takes longer than it saves, and bfloat16 saves nothing to speak of
 SMALL_FILE = 2**14  # bytes; up to here decoding takes less time than the Python around it
 SMALL = 2**16  # pixels; up to here the calls cost more than the work, so pictures of one size are prepared together
 
@@ -67,8 +67,8 @@ def predict(
         paths: picture files.
         top: labels a file, at most as many as there are categories.
         skip: is told of each file that cannot be used, which is then left out; by default it is an error.
-        precision: "float32", or "auto" for bfloat16 where the device has units for it: faster with thousands of
-            files. Percentages move a little; where the best label is a close call, float32 decides.
+        precision: "float32", or "auto" for bfloat16 with hundreds of files, where the device has units for it.
+            Percentages move a little; where the best label is a close call, float32 decides.
 
     Returns:
         One prediction a file, in order. Percentages are the softmax of the logits, times 100.
@@ -84,6 +84,7 @@ def predict(
     if isinstance(paths, str | Path):
         raise ValueError(f"paths takes several files: write [{str(paths)!r}] for one.")
     files, here = [Path(path) for path in paths], device()
+    precision = "float32" if precision == "auto" and len(files) <= FEW else precision
     use_own_cores()
     keep_freed_memory()
     model = network.model.to(here).eval()
@@ -92,37 +93,38 @@ def predict(
     with torch.inference_mode():
         for number, (used, images) in enumerate(loaded(network, files, skip)):
             images = images.to(here)
-            if number == 0 and len(files) > WORTH_A_COPY:
-                model = folded(model, images[:8])
-            found, rounded = percentages(model, images, precision)
+            if number == 0 and len(files) > FEW:
+                model = for_inference(model, images[:8])
+            logits, rounded = computed(model, images, precision)
             if rounded:
-                close = close_calls(found)
+                close = close_calls(logits)
                 doubtful += zip((len(predictions) + close).tolist(), images[close], strict=True)
-            predictions += named(used, found, network.categories, top)
+            predictions += named(used, logits, network.categories, top)
             if len(doubtful) >= BATCH:
                 decide(doubtful, predictions, model, network.categories, top)
         decide(doubtful, predictions, model, network.categories, top)
     return predictions
 
 
-def percentages(model: nn.Module, images: Tensor, precision: str) -> tuple[Tensor, bool]:
-    """The softmax of the logits times 100, `(N, classes)`, and whether it was computed in bfloat16."""
+def computed(model: nn.Module, images: Tensor, precision: str) -> tuple[Tensor, bool]:
+    """The logits in float32, `(N, classes)`, and whether they were computed in bfloat16."""
     at_once = max(1, PIXELS // (images.shape[2] * images.shape[3]))
     with autocast(images.device, precision):
         rounded = torch.is_autocast_enabled(images.device.type)
         logits = torch.cat([model(part).float() for part in images.split(at_once)])  # (N, classes)
-    return logits.softmax(dim=1) * 100, rounded
+    return logits, rounded
 
 
-def close_calls(found: Tensor) -> Tensor:
-    """Which of the percentages `(N, classes)` have a best label that rounding may have chosen: their numbers."""
-    best = found.topk(min(2, found.shape[1])).values  # (N, 2), or (N, 1) where there is but one class
-    return ((best[:, 0] - best[:, -1] < CLOSE) & (found.shape[1] > 1)).nonzero()[:, 0]
+def close_calls(logits: Tensor) -> Tensor:
+    """Which rows of the logits `(N, classes)` have a best label that rounding may have chosen: their numbers."""
+    best = logits.topk(min(2, logits.shape[1])).values  # (N, 2), or (N, 1) where there is but one class
+    way = logits.max() - logits.min()
+    return ((best[:, 0] - best[:, -1] < CLOSE * way) & (logits.shape[1] > 1)).nonzero()[:, 0]
 
 
-def named(files: Sequence[Path], found: Tensor, categories: Sequence[str], top: int) -> list[Prediction]:
-    """Files with their best labels, from percentages `(N, classes)`."""
-    best = found.topk(top)
+def named(files: Sequence[Path], logits: Tensor, categories: Sequence[str], top: int) -> list[Prediction]:
+    """Files with their best labels, from logits `(N, classes)`."""
+    best = (logits.softmax(dim=1) * 100).topk(top)
     return [
         Prediction(file, [(categories[int(index)], value) for index, value in zip(indices, values, strict=True)])
         for file, indices, values in zip(files, best.indices.tolist(), best.values.tolist(), strict=True)
@@ -139,8 +141,8 @@ def decide(
     """Make the close calls again in float32, many at a time; none is left afterwards."""
     if doubtful:
         places, images = zip(*doubtful, strict=True)
-        found, _ = percentages(model, torch.stack(images), "float32")
-        again = named([predictions[place].file for place in places], found, categories, top)
+        logits, _ = computed(model, torch.stack(images), "float32")
+        again = named([predictions[place].file for place in places], logits, categories, top)
         for place, prediction in zip(places, again, strict=True):
             predictions[place] = prediction
         doubtful.clear()

@@ -66,7 +66,7 @@ def test_pictures_of_many_sizes_are_named_as_each_alone(
     small: int, network: Pretrained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Small ones of one size are prepared together, large ones at once; the answers stay in order."""
-    for name, value in {"SMALL_FILE": small, "BATCH": 64, "PIXELS": 260 * 40, "WORTH_A_COPY": 100}.items():
+    for name, value in {"SMALL_FILE": small, "BATCH": 64, "PIXELS": 260 * 40, "FEW": 100}.items():
         monkeypatch.setattr(MODULE, name, value)
     numbers = np.random.default_rng(0)
     files, faults = [], []
@@ -138,7 +138,7 @@ def test_without_units_for_bfloat16_nothing_is_computed_twice(
 ) -> None:
     torn = Torn()
     monkeypatch.setattr(MODULE, "autocast", lambda *_: nullcontext())
-    predict(replace(network, model=torn), [photo(tmp_path, "grey.png", (128, 0, 0))], top=1, precision="auto")
+    predict(replace(network, model=torn), [photo(tmp_path, "grey.png", (128, 0, 0))], top=1, precision="bfloat16")
     assert torn.seen == [(1, False)]
 
 

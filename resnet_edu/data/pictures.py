@@ -120,7 +120,8 @@ def read_photo(path: Path, *, max_megabytes: float = 50.0, roughly: int | None =
                 raise UnreadablePicture(path, f"{size} pixels, at least {SMALLEST}×{SMALLEST} are needed")
             if roughly is not None:
                 image.draft("RGB", (roughly, roughly))
-            return in_rgb(ImageOps.exif_transpose(image))
+            ImageOps.exif_transpose(image, in_place=True)
+            return in_rgb(image)
     except FileNotFoundError as error:
         raise UnreadablePicture(path, "there is no such file") from error
     except UnidentifiedImageError as error:

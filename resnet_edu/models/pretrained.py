@@ -161,7 +161,8 @@ class PhotoTransforms:
 
     def together(self, pictures: Sequence[Image.Image]) -> Tensor:
         """N pictures of one size to a float tensor `(N, 3, size, size)`."""
-        pixels = np.stack([np.asarray(picture.convert("RGB")) for picture in pictures])
+        in_rgb = [picture if picture.mode == "RGB" else picture.convert("RGB") for picture in pictures]
+        pixels = np.stack([np.asarray(picture) for picture in in_rgb])
         images = torch.from_numpy(pixels).permute(0, 3, 1, 2)  # (N, 3, H, W), uint8
         sides = [self.size * side // min(images.shape[2:]) for side in images.shape[2:]]  # the shorter becomes size
         if sides != [*images.shape[2:]]:
