@@ -33,8 +33,8 @@ c.Spawner.http_timeout = 120
 
 # What a seat gets. Measured: docs/jupyterhub.md. A process of a seat that asks for more memory is refused it.
 c.Spawner.mem_limit = "3G"
-c.Spawner.cpu_limit = 2  # threads of a kernel
-SEAT = 1.5e9  # bytes that a seat in use takes; the plan
+c.Spawner.cpu_limit = 1  # threads of a kernel; a second brings little, and those of a whole class wait for each other
+SEAT = 2e9  # bytes that a seat in use takes; the plan
 RESERVE = 1.5e9  # for the system and the hub
 
 # The hub turns away whom the memory cannot serve, with a page that says so, and leaves the others in peace.

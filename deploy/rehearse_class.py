@@ -125,7 +125,7 @@ def class_table(record: dict[str, Any], numbers: tuple[int, ...] = (5, 10, 20, 4
     rows = [f"| seats | {names} | memory to plan | cores to plan |", "|---|" + "---|" * (len(lessons) + 2)]
     for count in numbers:
         taken = " | ".join(f"{count * row['all_mb'] / record['seats'] / 1000:.0f} GB" for row in lessons)
-        rows.append(f"| {count} | {taken} | {1.5 * count + 1.5:.0f} GB | {max(2, count // 2)} |")
+        rows.append(f"| {count} | {taken} | {2 * count + 1.5:.0f} GB | {max(2, count // 2)} |")
     return "\n".join(rows)
 
 

@@ -70,13 +70,13 @@ def test_every_option_exists_and_takes_its_value(name: str) -> None:
     ada = SimpleNamespace(name="ada", escaped_name="ada", id=1, settings={}, url="/user/ada")
     for spawner in (DockerSpawner(user=ada, config=found), SimpleLocalProcessSpawner(user=ada, config=found)):
         assert spawner.mem_limit == 3 << 30
-        assert spawner.cpu_limit == 2
+        assert spawner.cpu_limit == 1
     with pytest.raises(Exception, match="not a valid memory"):
         SimpleLocalProcessSpawner(mem_limit="much")  # so the lines above could fail
 
 
 @unix
-@pytest.mark.parametrize(("gigabytes", "seats"), [(64, 41), (8, 4), (1, 1)])
+@pytest.mark.parametrize(("gigabytes", "seats"), [(64, 31), (8, 3), (1, 1)])
 def test_the_hub_starts_no_more_seats_than_the_memory_can_serve(
     gigabytes: int, seats: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,7 +153,7 @@ def test_the_chart_says_what_the_configuration_says() -> None:
     assert set(chart) <= {"hub", "proxy", "singleuser", "cull", "prePuller", "scheduling", "ingress", "debug"}
     assert seat["defaultUrl"] == limits.default_url
     assert seat["startTimeout"] == limits.start_timeout
-    assert seat["memory"] == {"guarantee": "1.5G", "limit": limits.mem_limit}
+    assert seat["memory"] == {"guarantee": "2G", "limit": limits.mem_limit}
     assert seat["cpu"]["limit"] == limits.cpu_limit
     assert f"--MappingKernelManager.cull_idle_timeout={chart['cull']['timeout']}" in limits.args
     assert chart["hub"]["config"]["JupyterHub"]["authenticator_class"] == docker.JupyterHub.authenticator_class
