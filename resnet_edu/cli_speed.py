@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from . import course, tables
 from .cli_options import AsJson, examples
+from .hardware import cores
 
 if TYPE_CHECKING:
     from .rehearse import Rehearsal
@@ -23,7 +24,7 @@ COLUMNS = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), T
 def add_to(app: typer.Typer) -> None:
     """Register the two commands."""
     runs = "rehearse", "rehearse 1 6 --cells 5", "rehearse --recorded docs/rehearsal.json --cells 10"
-    app.command(epilog=examples(*runs, "rehearse --edition learner --jobs 2 --json"))(rehearse)
+    app.command(epilog=examples(*runs, "rehearse --edition learner --jobs 1 --json"))(rehearse)
     grown = "bench growth --folder ~/.cache/resnet-edu/cifar10-jpeg"
     app.command(epilog=examples("bench", "bench training --repeats 9", "bench --quick --json", grown))(bench)
 
@@ -33,8 +34,13 @@ def rehearse(
     out: Annotated[Path, typer.Option(help="Where the HTML pages go.")] = Path("build/rehearsal"),
     edition: Annotated[str, typer.Option(help="worked or learner.")] = "worked",
     jobs: Annotated[
-        int, typer.Option(min=1, help="So many lessons at a time: sooner done, but not as a learner has it.")
-    ] = 1,
+        int | None,
+        typer.Option(
+            min=1,
+            help="So many lessons at a time, which share the cores. Default: 1 for those you name, as a learner has it; "
+            "2 for all of them, which is sooner done.",
+        ),
+    ] = None,
     cells: Annotated[int, typer.Option(min=0, help="List this many cells, the slowest of all these lessons.")] = 0,
     recorded: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Run nothing: show what --json printed before.")
@@ -44,6 +50,7 @@ def rehearse(
     """Run lessons on this machine and measure them. Exit code 1 if a cell fails."""
     known = cast(course.Edition, edition)
     chosen = [course.find_lesson(name, known) for name in names or []] or course.require_lessons(known)
+    jobs = jobs or (1 if names else min(2, cores()))
     runs = read_recorded(recorded, chosen) if recorded else run_all(chosen, out, jobs)
     if as_json:
         print(json.dumps([each.to_dict() for each in runs], indent=1))
@@ -63,7 +70,6 @@ def rehearse(
 
 def run_all(lessons: Sequence[course.Lesson], out: Path, jobs: int) -> list["Rehearsal"]:
     """Run the lessons, so many at a time, with a bar for each on stderr; they share the cores."""
-    from .hardware import cores
     from .rehearse import rehearse as rehearse_lesson
 
     if jobs > 1:

@@ -14,7 +14,7 @@ import nbformat
 import pytest
 from nbformat import v4
 
-from resnet_edu import __version__, cli, course, doctor, lab, rehearse, study
+from resnet_edu import __version__, cli, cli_speed, course, doctor, lab, rehearse, study
 from resnet_edu.config import TrainConfig
 from resnet_edu.course import Lesson
 from resnet_edu.doctor import Finding
@@ -174,7 +174,7 @@ def test_rehearse_goes_on_after_a_failure_and_names_the_cell(
 def test_rehearse_runs_several_lessons_at_a_time_and_keeps_their_order(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    together, threads = threading.Barrier(2, timeout=20), []
+    together, threads = threading.Barrier(2, timeout=20), list[str]()
     monkeypatch.setenv("OMP_NUM_THREADS", "9")  # so that it is put back afterwards
     monkeypatch.delenv("OMP_NUM_THREADS")
 
@@ -185,17 +185,36 @@ def test_rehearse_runs_several_lessons_at_a_time_and_keeps_their_order(
         return Rehearsal(lesson.name, lesson.title, 1.0, 0.5, 100.0, (), out / "page.html", None)
 
     monkeypatch.setattr(rehearse, "rehearse", pretend)
-    monkeypatch.setattr("resnet_edu.hardware.cores", lambda: 4)
-    assert cli.run(["rehearse", "--jobs", "2", "--json"]) == 0
-    assert [run["lesson"] for run in json.loads(capsys.readouterr().out)] == ["01_lenet", "06_degradation"]
-    assert threads == ["2", "2"]
+    monkeypatch.setattr(cli_speed, "cores", lambda: 4)
+    for few in ([], ["--jobs", "2"], ["6", "1", "--jobs", "2"]):  # by default where no lesson is named
+        assert cli.run(["rehearse", *few, "--json"]) == 0
+        found = [run["lesson"] for run in json.loads(capsys.readouterr().out)]
+        assert found == (["06_degradation", "01_lenet"] if "6" in few else ["01_lenet", "06_degradation"])
+    assert threads == ["2"] * 6
+
+
+def test_lessons_that_are_named_run_one_after_the_other_with_all_threads(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    running = threading.Semaphore(1)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+
+    def pretend(lesson: Lesson, out: Path, *, on_cell: rehearse.OnCell) -> Rehearsal:
+        assert running.acquire(blocking=False)
+        assert "OMP_NUM_THREADS" not in os.environ
+        time.sleep(0.05)
+        running.release()
+        return Rehearsal(lesson.name, lesson.title, 1.0, 0.5, 100.0, (), out / "page.html", None)
+
+    monkeypatch.setattr(rehearse, "rehearse", pretend)
+    assert cli.run(["rehearse", "6", "1", "--json"]) == 0
 
 
 def test_rehearse_runs_all_lessons_of_an_edition_and_prints_json_alone(
     home: Path, rehearsed: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.run(["rehearse", "--edition", "learner", "--json", "--out", "pages"]) == 1
-    assert rehearsed == ["notebooks/01_lenet", "notebooks/06_degradation"]
+    assert sorted(rehearsed) == ["notebooks/01_lenet", "notebooks/06_degradation"]
     runs = json.loads(capsys.readouterr().out)
     assert [run["lesson"] for run in runs] == ["01_lenet", "06_degradation"]
     assert runs[0]["failure"] is None
