@@ -37,8 +37,8 @@ def rehearse(
         int | None,
         typer.Option(
             min=1,
-            help="So many lessons at a time, which share the cores. Default: 1 for those you name, as a learner has it; "
-            "2 for all of them, which is sooner done.",
+            help="So many lessons at a time, which share the cores. Default: 1 for those that you name, as a learner "
+            "has it; 2 for all of them, which is sooner done.",
         ),
     ] = None,
     cells: Annotated[int, typer.Option(min=0, help="List this many cells, the slowest of all these lessons.")] = 0,

@@ -3,6 +3,7 @@
 import json
 import random
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import platformdirs
 import pytest
 import torch
 from hypothesis import given, settings, strategies as st
+from packaging.version import Version
 from PIL import Image
 from safetensors.torch import save_file
 from torchvision.transforms import v2
@@ -61,8 +63,11 @@ def test_photos_are_transformed_as_by_torchvision(width: int, height: int, size:
     pictures = [Image.fromarray(each) for each in pixels]
     ours = PhotoTransforms(size, mean, std)
     expected = torch.stack([theirs(picture) for picture in pictures])
-    assert torch.equal(ours.together(pictures), expected)
-    assert torch.equal(ours(pictures[0]), expected[0])
+    # torchvision 0.21 resizes in floating point and then rounds, which moves some pixels by one of 256 values.
+    older = Version(version("torchvision")) < Version("0.29")
+    off = 1.01 / 255 / min(std) if older else 0.0
+    torch.testing.assert_close(ours.together(pictures), expected, rtol=0, atol=off)
+    assert torch.equal(ours(pictures[0]), ours.together(pictures)[0])
 
 
 def test_the_bundled_network_names_the_cat(empty_cache: Path) -> None:

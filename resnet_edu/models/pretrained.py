@@ -143,7 +143,8 @@ def from_bundle(name: str) -> Pretrained:
 class PhotoTransforms:
     """Shorter side to `size`, centre crop, float32 from 0 to 1, normalise.
 
-    The same numbers as by torchvision's `v2` transforms, whose import takes a second.
+    The same numbers as by torchvision's `v2` transforms, whose import takes a second; older ones than 0.29 may round a
+    pixel to the next of the 256 values.
 
     Args:
         size: side of the square, in pixels.
