@@ -23,7 +23,7 @@ from .trained import open_run
 BATCH = 256  # pictures that are read before the network sees them
 SHARE = 16  # of them for one thread to read
 PIXELS = 2**20  # that the network sees at once, 256 pictures of 64×64: enough for the cores, and the memory is bounded
-CLOSE = 1 / 64  # of the way from a batch's lowest logit to its highest; bfloat16 has moved the best two by 1/77 of it
+CLOSE = 1 / 48  # of the largest logit so far; bfloat16 has changed the distance of the best two by up to 1/58 of it
 FEW = 128  # files; for so few, a copy of the network takes longer than it saves, and bfloat16 saves nothing to speak of
 SMALL_FILE = 2**14  # bytes; up to here decoding takes less time than the Python around it
 SMALL = 2**16  # pixels; up to here the calls cost more than the work, so pictures of one size are prepared together
@@ -67,8 +67,8 @@ def predict(
         paths: picture files.
         top: labels a file, at most as many as there are categories.
         skip: is told of each file that cannot be used, which is then left out; by default it is an error.
-        precision: "float32", or "auto" for bfloat16 with hundreds of files, where the device has units for it.
-            Percentages move a little; where the best label is a close call, float32 decides.
+        precision: "float32"; "bfloat16"; or "auto", which is the second with hundreds of files where the device has
+            units for it. Percentages move a little; where the best label is a close call, float32 decides.
 
     Returns:
         One prediction a file, in order. Percentages are the softmax of the logits, times 100.
@@ -76,7 +76,7 @@ def predict(
     Raises:
         UnreadablePicture: a file is no picture that can be used, and there is no `skip`.
         UnknownName: a precision that does not exist.
-        ValueError: `top` is out of range, or there is no such run.
+        ValueError: `top` is out of range, there is no such run, or the network puts out what is no number.
     """
     network = open_network(network)
     if not 1 <= top <= len(network.categories):
@@ -90,6 +90,7 @@ def predict(
     model = network.model.to(here).eval()
     predictions: list[Prediction] = []
     doubtful: list[tuple[int, Tensor]] = []  # places of close calls in that list, and their images
+    largest = 1.0  # logit, by its magnitude: rounding is relative to that
     with torch.inference_mode():
         for number, (used, images) in enumerate(loaded(network, files, skip)):
             images = images.to(here)
@@ -97,7 +98,8 @@ def predict(
                 model = for_inference(model, images[:8])
             logits, rounded = computed(model, images, precision)
             if rounded:
-                close = close_calls(logits)
+                largest = max(largest, logits.abs().nan_to_num(0.0, posinf=0.0).max().item())
+                close = close_calls(logits, CLOSE * largest)
                 doubtful += zip((len(predictions) + close).tolist(), images[close], strict=True)
             predictions += named(used, logits, network.categories, top)
             if len(doubtful) >= BATCH:
@@ -115,15 +117,17 @@ def computed(model: nn.Module, images: Tensor, precision: str) -> tuple[Tensor, 
     return logits, rounded
 
 
-def close_calls(logits: Tensor) -> Tensor:
-    """Which rows of the logits `(N, classes)` have a best label that rounding may have chosen: their numbers."""
+def close_calls(logits: Tensor, distance: float) -> Tensor:
+    """Which rows of the logits `(N, classes)` have their best two closer than that: their numbers."""
     best = logits.topk(min(2, logits.shape[1])).values  # (N, 2), or (N, 1) where there is but one class
-    way = logits.max() - logits.min()
-    return ((best[:, 0] - best[:, -1] < CLOSE * way) & (logits.shape[1] > 1)).nonzero()[:, 0]
+    return ((best[:, 0] - best[:, -1] < distance) & (logits.shape[1] > 1)).nonzero()[:, 0]
 
 
 def named(files: Sequence[Path], logits: Tensor, categories: Sequence[str], top: int) -> list[Prediction]:
     """Files with their best labels, from logits `(N, classes)`."""
+    if not logits.isfinite().all():
+        file = files[int((~logits.isfinite()).any(dim=1).nonzero()[0])]
+        raise ValueError(f"The network's outputs for {file} are not finite: its training has failed. Train it again.")
     best = (logits.softmax(dim=1) * 100).topk(top)
     return [
         Prediction(file, [(categories[int(index)], value) for index, value in zip(indices, values, strict=True)])

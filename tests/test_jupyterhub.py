@@ -102,7 +102,7 @@ def test_each_runs_the_first_cells_in_a_server_and_folder_of_their_own(hub: Hub,
         shown = list(pool.map(first_cells, learners))
     for learner, text in zip(learners, shown, strict=True):
         folder = home_of(hub, learner.name) / "my-course"
-        assert f"{folder} 2\n" in text
+        assert f"{folder} 1\n" in text
         assert "seed       0" in text
         assert "it knows" in text
         assert (folder / "secret.txt").read_text() == f"{learner.name} was here"

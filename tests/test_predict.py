@@ -16,6 +16,7 @@ import pytest
 import torch
 from PIL import Image
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from resnet_edu import predict
 from resnet_edu.data.pictures import read_photo
@@ -131,6 +132,59 @@ def test_close_calls_are_made_in_float32(network: Pretrained, tmp_path: Path, mo
     torn.seen.clear()
     assert [each.top[0][0] for each in predict(own, files, top=1, precision="bfloat16")] == ["red", "red", "green"] * 5
     assert [each for each in torn.seen if not each[1]] == [(3, False), (2, False)]
+
+
+@pytest.mark.parametrize(
+    ("logits", "close"),
+    [
+        ([[1.0, 0.95, -3.0], [1.0, 0.5, 0.4], [0.0, 2.0, 1.99]], [0, 2]),
+        ([[30.0, 30.05], [30.0, 31.0]], [0]),
+        ([[1.0001, 1.0]], [0]),
+        ([[7.0], [8.0]], []),  # one class: nothing to confuse it with
+        ([[float("nan"), 0.0], [1.0, 0.95]], [1]),
+    ],
+)
+def test_which_calls_are_close(logits: list[list[float]], close: list[int]) -> None:
+    assert MODULE.close_calls(torch.tensor(logits), 0.1).tolist() == close
+
+
+def test_what_is_close_is_told_by_the_largest_logit_so_far(
+    network: Pretrained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torn = Torn()
+    monkeypatch.setattr(MODULE, "BATCH", 2)
+    files = [photo(tmp_path, f"{value}.png", (value, 0, 0)) for value in (255, 0, 128)]  # the close one comes alone
+    predict(replace(network, model=torn), files, top=1, precision="bfloat16")
+    assert torn.seen == [(2, True), (1, True), (1, False)]
+
+
+@pytest.mark.parametrize(("few", "rounded"), [(3, False), (2, True)])
+def test_with_few_files_neither_bfloat16_nor_a_copy_is_worth_it(
+    few: int, rounded: bool, network: Pretrained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torn, copied = Torn(), list[torch.Size]()
+
+    def copy(model: nn.Module, images: Tensor) -> nn.Module:
+        copied.append(images.shape)
+        return model
+
+    monkeypatch.setattr(MODULE, "FEW", few)
+    monkeypatch.setattr(MODULE, "for_inference", copy)
+    monkeypatch.setattr("resnet_edu.runtime.precision", lambda _: torch.bfloat16)
+    files = [photo(tmp_path, f"{value}.png", (value, 0, 0)) for value in (255, 250, 0)]
+    predict(replace(network, model=torn), files, top=1, precision="auto")
+    assert torn.seen == [(3, rounded)]
+    assert copied == ([(3, 3, 8, 8)] if rounded else [])
+
+
+def test_outputs_that_are_no_numbers_are_refused(network: Pretrained, tmp_path: Path) -> None:
+    class Spoiled(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x.mean(dim=(2, 3)).log()  # minus infinity for black
+
+    files = [photo(tmp_path, "grey.png", (9, 9, 9)), photo(tmp_path, "black.png", (0, 0, 0))]
+    with pytest.raises(ValueError, match=r"black\.png are not finite"):
+        predict(replace(network, model=Spoiled()), files, top=1)
 
 
 def test_without_units_for_bfloat16_nothing_is_computed_twice(
@@ -312,7 +366,19 @@ def test_what_shows_nothing_is_refused(size: tuple[int, int], network: Pretraine
         predict(network, [path], top=1)
 
 
-def test_a_strip_costs_no_more_than_a_picture(network: Pretrained, tmp_path: Path) -> None:
-    path = tmp_path / "strip.png"
-    Image.new("RGB", (30_000, 8), "blue").save(path)
-    assert predict(network, [path], top=1)[0].top[0][0] == "blue"
+@pytest.mark.parametrize("size", [(300_000, 8), (9, 300_001)])
+def test_a_strip_costs_no_more_than_a_few_pictures(size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    strip, (width, height) = Image.new("RGB", size, "red"), size
+    strip.paste("blue", (width // 2 - 50, height // 2 - 50, width // 2 + 50, height // 2 + 50))
+    made: list[int] = []
+    resize = F.interpolate
+
+    def noted(*arguments: Any, **options: Any) -> Tensor:
+        made.append(resize(*arguments, **options).numel())
+        return resize(*arguments, **options)
+
+    monkeypatch.setattr(F, "interpolate", noted)
+    seen = PhotoTransforms(64, (0.0,) * 3, (1.0,) * 3)(strip)
+    assert seen.shape == (3, 64, 64)
+    assert seen.mean(dim=(1, 2)).tolist() == [0, 0, 1]
+    assert made[0] <= 33 * seen.numel()

@@ -162,12 +162,19 @@ class PhotoTransforms:
 
     def together(self, pictures: Sequence[Image.Image]) -> Tensor:
         """N pictures of one size to a float tensor `(N, 3, size, size)`."""
-        in_rgb = [picture if picture.mode == "RGB" else picture.convert("RGB") for picture in pictures]
-        pixels = np.stack([np.asarray(picture) for picture in in_rgb])
-        images = torch.from_numpy(pixels).permute(0, 3, 1, 2)  # (N, 3, H, W), uint8
+        coloured = [picture if picture.mode == "RGB" else picture.convert("RGB") for picture in pictures]
+        pixels = np.stack([np.asarray(picture) for picture in coloured])
+        images = without_ends(torch.from_numpy(pixels).permute(0, 3, 1, 2))  # (N, 3, H, W), uint8
         sides = [self.size * side // min(images.shape[2:]) for side in images.shape[2:]]  # the shorter becomes size
         if sides != [*images.shape[2:]]:
             images = F.interpolate(images, sides, mode="bilinear", antialias=True)
         top, left = (round((side - self.size) / 2) for side in sides)
         images = images[:, :, top : top + self.size, left : left + self.size].float().mul_(1 / 255)
         return images.sub_(torch.tensor(self.mean).view(-1, 1, 1)).div_(torch.tensor(self.std).view(-1, 1, 1))
+
+
+def without_ends(images: Tensor) -> Tensor:
+    """Of images `(N, C, H, W)` longer than 32 squares the middle: they would be resized whole, for a square of it."""
+    height, width = images.shape[2:]
+    top, left = max(0, height - 32 * width) // 2, max(0, width - 32 * height) // 2
+    return images[:, :, top : height - top, left : width - left]

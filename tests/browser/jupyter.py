@@ -24,6 +24,7 @@ WINDOW = (1200, 800)
 PATIENCE = 240_000  # milliseconds; machines are shared
 ADDRESS = re.compile(r"(http://127\.0\.0\.1:\d+)/lab/tree/00_start_here\.ipynb\?token=(\w+)")
 NOTEBOOK = ".jp-NotebookPanel:not(.lm-mod-hidden)"
+HARMLESS = "libpng warning: iCCP: known incorrect sRGB profile"  # torchvision 0.21 of scikit-image's photos
 TROUBLE = '[data-mime-type="application/vnd.jupyter.error"], [data-mime-type="application/vnd.jupyter.stderr"]'
 
 #: All code cells have been run, or the run has stopped at an error: nothing waits any more.
@@ -120,6 +121,10 @@ class Notebook:
         self.page.locator(".lm-Menu-itemLabel", has_text=re.compile("^Run All Cells$")).click()
         self.page.wait_for_function(ALL_DONE, timeout=PATIENCE)
         self.ready()
+
+    def trouble(self) -> list[str]:
+        """What cells have printed as errors."""
+        return [text for text in self.page.locator(TROUBLE).all_text_contents() if text.strip() != HARMLESS]
 
     def saved(self) -> nbformat.NotebookNode:
         """Ctrl+S, and what is in the file then."""

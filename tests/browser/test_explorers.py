@@ -15,7 +15,7 @@ import resnet_edu as edu
 from resnet_edu.data.pictures import read_photo
 
 from .explorers import SOURCES, Section, needs, sections, write_notebook
-from .jupyter import TROUBLE, Notebook, Server, opened
+from .jupyter import Notebook, Server, opened
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator
@@ -76,7 +76,7 @@ def test_an_explorer_is_moved_and_redraws(section: Section, notebook: Notebook, 
     moved(cell)
     sync_api.expect(figure(cell)).not_to_have_attribute("src", before)
     assert figure(cell).evaluate("image => image.decode().then(() => image.naturalWidth)") > 300
-    assert notebook.page.locator(TROUBLE).count() == 0
+    assert notebook.trouble() == []
     assert notebook.complaints == []
     notebook.cell(places[section.widget] - 1).evaluate("told => told.scrollIntoView()")
     notebook.picture(section.widget)
@@ -119,5 +119,5 @@ def test_what_is_no_photo_is_answered_by_one_line(notebook: Notebook, places: di
     upload(notebook, cell, tmp_path / "notes.jpg")
     sync_api.expect(cell.get_by_text("notes.jpg cannot be read")).to_be_visible()
     sync_api.expect(figure(cell)).to_have_attribute("src", before)
-    assert notebook.page.locator(TROUBLE).count() == 0
+    assert notebook.trouble() == []
     assert notebook.complaints == []

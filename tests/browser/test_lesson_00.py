@@ -8,7 +8,7 @@ import pytest
 from resnet_edu.checks.progress_table import FILE, parse
 from resnet_edu.checks.result import COLOURS
 
-from .jupyter import NOTEBOOK, TROUBLE, Notebook, Server, opened
+from .jupyter import NOTEBOOK, Notebook, Server, opened
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator
@@ -48,7 +48,7 @@ def test_all_cells_run(lesson: Notebook, server: Server) -> None:
     cells = code_cells(lesson)
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
     assert [output for cell in cells for output in cell.outputs if output.output_type == "error"] == []
-    assert lesson.page.locator(TROUBLE).count() == 0
+    assert lesson.trouble() == []
     sync_api.expect(box(lesson)).to_contain_text("… not yet")
     assert progress(server)[EXERCISE].best == "not yet"
     lesson.picture("lesson_00_run")
