@@ -4,7 +4,7 @@
     resnet-edu bench naming --json > docs/naming.json
     resnet-edu bench accuracy --json > docs/accuracy.json
     resnet-edu bench growth --folder DIR --json > docs/growth.json
-    resnet-edu rehearse --json > docs/rehearsal.json
+    resnet-edu rehearse --jobs 1 --json > docs/rehearsal.json
     python docs/performance.py build/tests.xml     # of `make test`; without it the slowest tests stay as they are
 
 A test fails where the page and the records disagree, and where something takes over ten seconds without a reason.

@@ -1,7 +1,7 @@
 """Write the parts of README that come from records: the lesson table, the results, the picture.
 
     python docs/readme.py          # after `make study` and
-                                   # resnet-edu rehearse --json > docs/rehearsal.json
+                                   # resnet-edu rehearse --jobs 1 --json > docs/rehearsal.json
 
 A test fails where README and the records disagree.
 """

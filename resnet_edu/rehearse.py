@@ -83,7 +83,8 @@ def read_rehearsals(file: Path) -> list[Rehearsal]:
     try:
         return [Rehearsal.from_dict(values) for values in json.loads(text)[:]]
     except (ValueError, TypeError, KeyError) as error:
-        raise ValueError(f"{file} is no record of a rehearsal: make one with resnet-edu rehearse --json.") from error
+        advice = "make one with resnet-edu rehearse --jobs 1 --json."
+        raise ValueError(f"{file} is no record of a rehearsal: {advice}") from error
 
 
 class CurrentPython(KernelSpecManager):

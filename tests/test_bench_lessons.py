@@ -63,7 +63,7 @@ def test_every_lesson_is_estimated(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_course_without_a_rehearsal_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(course, "home", lambda: tmp_path)
-    with pytest.raises(ValueError, match="make one with resnet-edu rehearse --json"):
+    with pytest.raises(ValueError, match="make one with resnet-edu rehearse --jobs 1 --json"):
         recorded()
 
 

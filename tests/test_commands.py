@@ -111,7 +111,7 @@ def test_what_would_be_refused_is_found(line: str, said: str) -> None:
     [
         "resnet-edu lab",
         "resnet-edu train …",
-        "resnet-edu rehearse --json > docs/rehearsal.json",
+        "resnet-edu rehearse --jobs 1 --json > docs/rehearsal.json",
         "resnet-edu predict runs/pets *.jpg --top 2 --csv",
         "sudo .venv/bin/resnet-edu fetch resnet18 --to /srv/data",
         "resnet-edu evaluate --help",

@@ -151,7 +151,7 @@ def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["", "{}", "3", '["a"]', '[{"lesson": "01_lenet"}]'])
 def test_another_file_is_no_record(tmp_path: Path, text: str) -> None:
     (tmp_path / "other.json").write_text(text)
-    with pytest.raises(ValueError, match="no record of a rehearsal: make one with resnet-edu rehearse --json"):
+    with pytest.raises(ValueError, match="no record of a rehearsal: make one with resnet-edu rehearse --jobs 1 --json"):
         module.read_rehearsals(tmp_path / "other.json")
 
 

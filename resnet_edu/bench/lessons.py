@@ -82,7 +82,7 @@ def recorded() -> list[dict[str, Any]]:
     """
     file = course.home() / "docs" / "rehearsal.json"
     if not file.is_file():
-        raise ValueError(f"No rehearsal in {file}: make one with resnet-edu rehearse --json.")
+        raise ValueError(f"No rehearsal in {file}: make one with resnet-edu rehearse --jobs 1 --json.")
     return json.loads(file.read_text(encoding="utf-8"))
 
 
