@@ -3,6 +3,7 @@
 import math
 import os
 import platform
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -14,8 +15,9 @@ def cores() -> int:
     return max(1, int(min(bound, quota(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")))))
 
 
+@cache
 def quota(membership: Path, root: Path) -> float:
-    """Cores that Linux control groups (version 2) grant, infinite without a limit.
+    """Cores that Linux control groups (version 2) grant, infinite without a limit; read once, for each step asks.
 
     Args:
         membership: says which group a process is in: `0::/user.slice/…`.
@@ -34,6 +36,7 @@ def quota(membership: Path, root: Path) -> float:
     return min(limits)
 
 
+@cache
 def cpu_name() -> str:
     """The processor's name as the system reports it."""
     cpuinfo = Path("/proc/cpuinfo")
