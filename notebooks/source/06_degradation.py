@@ -418,7 +418,7 @@ print(f"plain-56, seed by seed: {', '.join(f'{error:.0f} %' for error in plain56
 cifar = edu.study.load_study("cifar10-jpeg")
 on_cifar = {name: cifar.of(name) for name in ("plain20", "plain56", "resnet20", "resnet56")}
 first = {name: runs[0] for name, runs in on_cifar.items()}
-edu.plots.degradation(first, title="The same on CIFAR-10, seed 0: plain-56 falls behind, ResNet-56 leads")
+edu.plots.degradation(first, title="CIFAR-10, seed 0: plain-56 falls behind, ResNet-56 leads")
 
 # %%
 he, others = edu.facts.HE_CIFAR10, edu.facts.RERUNS_CIFAR10["nabla0001"]
