@@ -112,6 +112,6 @@ def test_lesson_06_prints_the_records_numbers() -> None:
 def test_lesson_06_prints_the_cifar_records_numbers() -> None:
     printed, study = printed_by_lesson_06(), load_study("cifar10-jpeg")
     for name in study.settings:
-        errors = [*finals(study, name, "train_error"), *finals(study, name, "test_error")]  # of one seed after the other
+        errors = [*finals(study, name, "train_error"), *finals(study, name, "test_error")]  # seed by seed
         row = " +".join(re.escape(f"{error:.1f}") for error in errors)
         assert re.search(rf"{name} .* {row}\n", printed), f"{name} is missing: build lesson 06 again"
