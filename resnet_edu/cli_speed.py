@@ -128,7 +128,7 @@ def bench(
     repeats: Annotated[
         int | None, typer.Option(min=1, help="Measurements of each number; default 5, with --quick 3.")
     ] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Shorter slices and fewer: about a minute.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Shorter slices and fewer: about two minutes.")] = False,
     folder: Annotated[
         Path | None, typer.Option(metavar="DIR", help="For growth: train|test/CLASS/FILE, to measure loading.")
     ] = None,
