@@ -59,7 +59,7 @@ def rehearse(
         if cells:
             Console().print(tables.slowest_cells(runs, count=cells))
         if not recorded:
-            print(conditions(runs))
+            print(conditions(runs, jobs))
             print(f"The pages are in {out}.")
     failed = [(each, each.failure) for each in runs if each.failure]
     for each, failure in failed:
@@ -106,14 +106,15 @@ def read_recorded(file: Path, lessons: Sequence[course.Lesson]) -> list["Rehears
     return runs
 
 
-def conditions(runs: Sequence["Rehearsal"]) -> str:
+def conditions(runs: Sequence["Rehearsal"], jobs: int) -> str:
     """What measured minutes must be quoted with."""
     from . import runtime
 
     machine, rates = runtime.machine(), [each.gflops for each in runs]
     return (
         f"Measured on {machine['cpu']}, {machine['cores']} cores, device {machine['device']}, profile "
-        f"{runtime.profile().name}; float32 matrix products at {min(rates):.0f} to {max(rates):.0f} GFLOP/s meanwhile."
+        f"{runtime.profile().name}; float32 matrix products at {min(rates):.0f} to {max(rates):.0f} GFLOP/s meanwhile"
+        + (f", {jobs} lessons at a time, which share the cores." if jobs > 1 else ".")
     )
 
 

@@ -26,7 +26,7 @@ def test_both_sides_give_the_same_answers(tmp_path: Path, monkeypatch: pytest.Mo
         rows = {row["what"]: row for row in found["rows"] if row["network"] == name}
         assert list(rows)[:2] == ["loading", "float32"]
         assert rows["loading"]["other_labels"] is None
-        if RESIZED_ALIKE:
+        if RESIZED_ALIKE or name == NAMES[1]:  # which sees the pictures as they are
             assert rows["float32"]["other_labels"] == 0
             assert rows["float32"]["largest_difference"] < 0.01
         for row in rows.values():

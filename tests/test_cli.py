@@ -191,6 +191,8 @@ def test_rehearse_runs_several_lessons_at_a_time_and_keeps_their_order(
         found = [run["lesson"] for run in json.loads(capsys.readouterr().out)]
         assert found == (["06_degradation", "01_lenet"] if "6" in few else ["01_lenet", "06_degradation"])
     assert threads == ["2"] * 6
+    assert cli.run(["rehearse"]) == 0
+    assert "meanwhile, 2 lessons at a time" in " ".join(capsys.readouterr().out.split())
 
 
 def test_lessons_that_are_named_run_one_after_the_other_with_all_threads(
