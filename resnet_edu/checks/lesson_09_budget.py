@@ -98,7 +98,7 @@ def check_choose_net(choose_net: Any) -> str:
     nothing fits.
     """
     name = need_function(choose_net, "choose_net(nets, gmacs, million)", {}, 1.0, 1.0)
-    questions = [random_question() for _ in range(40)]
+    questions = [random_question() for _ in range(200)]
     got = [answered(choose_net, name, *question) for question in questions]
     if not any(got):
         raise NotYet

@@ -125,7 +125,7 @@ def check_rank_correlation(rank_correlation: Any) -> str:
         Call(a, (a - 0.5) ** 3 - 0.3 * b),
         Call(a, b - a),
         Call(a.clamp(min=0), (a + b).clamp(min=0)),  # ties, as a ReLU makes them
-        Call((2 * a).round() / 2, -(2 * a + b).round()),
+        *[Call((2 * u).round() / 2, -(2 * u + v).round()) for u, v in torch.randn(4, 2, 6, 5)],  # ties at every value
         Call(torch.randn(40), torch.randn(40).exp()),
     ]
     name = need_function(rank_correlation, "rank_correlation(a, b)", *calls[0].args)
