@@ -208,8 +208,9 @@ class Setup:
 
     def __str__(self) -> str:
         """One fact a line."""
+        count = torch.get_num_threads()
         return (
-            f"device     {self.device} ({torch.get_num_threads()} threads)\n"
+            f"device     {self.device} ({count} thread{'s' * (count != 1)})\n"
             f"precision  {self.precision} for matrix products, float32 for weights\n"
             f"seed       {self.seed}\n"
             f"profile    {self.profile}\n"

@@ -344,7 +344,8 @@ def test_a_file_whose_name_is_not_utf8_is_named(tmp_path: Path, encoding: str) -
 @pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
 def test_a_real_interrupt_ends_it_in_one_line(tmp_path: Path) -> None:
     pretend = "doctor.diagnose = lambda: print('on', flush=True) or time.sleep(60)"
-    code = f"import time; from resnet_edu import cli, doctor; {pretend}; cli.main()"
+    heard = "signal.signal(signal.SIGINT, signal.default_int_handler)"  # a shell's background jobs begin without it
+    code = f"import signal, time; {heard}; from resnet_edu import cli, doctor; {pretend}; cli.main()"
     command = [sys.executable, "-c", code, "doctor"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, env=lab.lab_environment(), **pipes) as process:

@@ -123,9 +123,14 @@ def test_the_peak_is_that_of_the_whole_family(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_what_several_processes_share_counts_once() -> None:
-    code = "import os, time; block = bytearray(b'x') * 80_000_000; os.fork(); os.fork(); time.sleep(1)"
-    with psutil.Popen([sys.executable, "-c", code]) as process, PeakMemory(process.pid, interval=0.02) as memory:
-        process.wait()
+    code = "import os, time; block = bytearray(b'x') * 80_000_000; os.fork(); os.fork(); time.sleep(600)"
+    with psutil.Popen([sys.executable, "-c", code]) as process:
+        while len(family := [process, *process.children(recursive=True)]) < 4:
+            time.sleep(0.02)
+        with PeakMemory(process.pid, interval=0.02) as memory:  # all four live, so they share the same meanwhile
+            time.sleep(0.2)
+        for each in family:
+            each.kill()
     assert 80_000_000 < memory.bytes < 150_000_000
 
 

@@ -18,7 +18,7 @@
 #
 # A notebook is made of cells. Click on the grey one below and press **Shift + Enter**: it runs, prints what it has to
 # say, and the cursor moves on. Every lesson begins with such a *set-up cell*. It loads the course's package, fixes the random
-# numbers, and says under which conditions the numbers on the page come about.
+# numbers, and prints the conditions under which the numbers on the page were made.
 
 # %% tags=["setup"]
 import torch
@@ -51,7 +51,7 @@ for finding in diagnose():
         print(f"        → {finding.advice}")
 
 # %% [markdown]
-# An `ok` needs nothing from you. A `warn` is something you can do without, with the command that mends it. If a line says
+# An `ok` needs nothing from you. A `warn` names something you can do without, and the command that mends it. If a line says
 # `fail`, run its command first.
 #
 # ## A first result
@@ -77,7 +77,7 @@ edu.plots.photo_predictions([cat], title="A ResNet-18 looks at a photo it has ne
 total = sum(percent for _, percent in everything.top)
 print(f"all {len(network.categories)} percentages together: {total:.1f} %")
 assert abs(total - 100) < 0.1
-assert "cat" in cat.top[0][0] or "ImageNet" in network.source, "ImageNet has several kinds of cat, under other names"
+assert "cat" in cat.top[0][0] or len(network.categories) == 1000, "ImageNet has several kinds of cat, under other names"
 
 # %% [markdown]
 # What happened? The photo was scaled and cut to a small square, turned into three tables of numbers for red, green and blue, and
@@ -85,10 +85,11 @@ assert "cat" in cat.top[0][0] or "ImageNet" in network.source, "ImageNet has sev
 # layers could do no more than one. Out came one number for each category, a *logit*. A function called *softmax* turned the logits
 # into percentages that add up to 100.
 #
-# Now two photos for which there is no right answer among the ten categories:
+# Now two photos for which the bundled net, the one with ten categories, has no right answer:
 
 # %%
-others = edu.predict(network, [edu.data.photo("coffee"), edu.data.photo("rocket")], top=3)
+ten = edu.models.pretrained("resnet18", source="bundled")  # whatever else lies on this machine
+others = edu.predict(ten, [edu.data.photo("coffee"), edu.data.photo("rocket")], top=3)
 edu.plots.photo_predictions(others, title="A classifier always answers, even where no category fits")
 
 # %% [markdown]
@@ -100,8 +101,18 @@ edu.plots.photo_predictions(others, title="A classifier always answers, even whe
 # ## A first training
 #
 # This is LeNet-5 from 1998, the subject of the next lesson, learning to read 3,500 handwritten digits in its modern dress.
-# Three names do the work, and you will meet them in every lesson: `TrainConfig` says how to train, `fit` trains, and the
-# `History` it returns holds one row for each pass over the images.
+# Three names do the work, and you will meet them in every lesson: `TrainConfig` says how to train, `fit` trains, and
+# the `History` it returns holds one row for each pass over the images.
+#
+# The network begins with random weights, so its first answers are guesses. A *step* of training takes a *batch*, here
+# 64 digits, and computes the *loss*: minus the natural logarithm of the share that softmax gave to the right digit,
+# averaged over the batch. (This loss is called *cross-entropy*, and its unit is the *nat*.) It is near 0 for a net that
+# is sure and right. Guessing among ten digits costs ln 10 ≈ 2.3.
+#
+# Then PyTorch computes the derivative of the loss with respect to every weight. Together these are the *gradient*. Each
+# weight moves a little against its own derivative, so that the loss falls. How far it moves, the *learning rate* says:
+# with too small a rate learning is slow, with too large a one the step goes past its aim. *Momentum* carries a part of
+# each step into the next. Lesson 05 computes a gradient by hand.
 
 
 # %%
@@ -118,9 +129,13 @@ print(history)
 edu.plots.learning_curves({"LeNet-5": history}, title="Your first training")
 
 # %% [markdown]
-# Read the table from left to right. An *epoch* is one pass over all training images. The *loss* is what training makes small. The *error* is the share of digits that got the wrong
-# name, in percent: first on the images that the network learns from, then on 1,000 others that it never saw. The last column
-# is how many images your machine trains on per second.
+# Read the table from left to right. An *epoch* is one pass over all training images. The *loss* you know. The *error*
+# is the share of digits that got the wrong name, in percent: first on the images that the network learns from, then on
+# 1,000 others that it never saw. `lr` is the learning rate at the end of the epoch: it rises to 0.05 first, and then
+# falls to 0. The last column is how many images your machine trains on per second.
+#
+# Why do the first rows look better on the digits that the net never saw? The training columns are averages over the
+# epoch, taken while the weights still change. The test columns are measured at its end.
 
 # %%
 print(f"test error after {len(history)} epochs: {history.last.test_error:.1f} %, in {history.seconds:.1f} seconds")
@@ -173,7 +188,7 @@ def first_answer(images: Tensor) -> tuple[int, int, int]:
 edu.checks.check_first_answer(first_answer)
 
 # %% [markdown]
-# Your progress is kept in a small file beside the lessons, and survives a restart. This table is all exercises of the course:
+# Your progress is kept in a small file beside the lessons, and survives a restart. This table lists all exercises of the course:
 
 # %%
 edu.checks.progress()

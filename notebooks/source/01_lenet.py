@@ -45,7 +45,10 @@ names = [data.classes[label] for label in first.labels]
 edu.plots.image_grid(first.images, names, columns=12, side=0.75, title="The same ten digits, by many hands")
 
 # %% [markdown]
-# To the machine each of them is 32 × 32 = 1,024 numbers between 0 (black) and 255 (white). The obvious network connects each
+# To the machine each of them is 32 × 32 = 1,024 numbers between 0 (black) and 255 (white). Before they enter a network,
+# the mean of all training pixels is subtracted and the result divided by their spread; `data.test.inputs()` does that.
+# Black is then about −0.4, and white 3.3.
+# The obvious network connects each
 # number of the next layer with every one of the 1,024 pixels. How many weights would that take? Suppose the next layer is to have 4,704
 # numbers, as the first layer of LeNet-5 has.
 
@@ -57,7 +60,8 @@ print(f"LeNet-5's first layer:                                 {lenet:9,} parame
 assert (everything, lenet) == (4_821_600, 156)
 
 # %% [markdown]
-# Both layers put out 4,704 numbers. One needs 4.8 million parameters for it, the other 156. Two ideas make the difference, and they
+# Both layers put out 4,704 numbers, LeNet-5's as six maps of 28×28. One needs 4.8 million parameters for it, the other
+# 156. Two ideas make the difference, and they
 # are the heart of the paper:
 #
 # * **Local receptive fields.** What makes a stroke, a corner or a loop lies close together. So each output looks at a 5×5 patch, not at
@@ -303,13 +307,14 @@ for name, each in seconds.items():
 assert seconds["loops in Python"] > 100 * seconds["one matrix product"]
 
 # %% [markdown]
-# PyTorch's own is faster still, because it does not write the copies out. But it is the matrix product that made graphics cards, which were built for
-# little else, the tools of this field.
+# PyTorch's own is faster still. It never writes the copies out, and its inner loops are tuned to the processor.
+# Graphics cards were built for pictures: the same small computation for very many pixels at once. A large matrix
+# product is work of that kind, and so they became the tools of this field.
 #
 # ## Pooling: less detail, on purpose
 #
-# To know that there is a stroke is more important than to know on which pixel. So each feature map is made smaller: of every 2×2 block one number
-# is kept. In 1998 it was the average, today it is mostly the maximum.
+# To know that there is a stroke is more important than to know on which pixel. So each feature map is made smaller: of
+# every 2×2 block one number is made. In 1998 it was the average, today it is mostly the maximum.
 
 # %%
 feature_map = torch.tensor([[1, 3, 0, 0], [2, 8, 1, 1], [0, 0, 4, 5], [0, 2, 6, 9]])
@@ -443,12 +448,14 @@ def shape_walk(side: int) -> list[tuple[int, int, int]]:
 edu.checks.check_shape_walk(shape_walk)
 
 # %% [markdown]
-# With 28 pixels the walk ends at 16@4×4, and C5's 5×5 kernel has no place left. That is why LeNet-5 takes 32 pixels: MNIST's digits get a black
-# border of 2.
+# With 28 pixels the walk ends at 16@4×4, and C5's 5×5 kernel has no place left. So MNIST's digits get a black border of
+# 2 here. The paper gives a reason for so large an image: the end of a stroke or a corner should be able to lie in the
+# middle of what a number of C3 sees, even at the edge of the digit.
 #
 # ## 1998 and today
 #
-# Between then and now two parts were replaced. The layers and their 61,706 parameters stayed.
+# Between then and now two parts were replaced. The layers stayed, and as they are built here both versions have 61,706
+# parameters. (The paper counts 60,000. The first claim below says why.)
 #
 # | | 1998 | today |
 # |---|---|---|
@@ -476,9 +483,14 @@ assert needed < epochs * steps, "today's version gets there in fewer steps"
 assert min(100 - old.test_error, 100 - new.test_error) >= 96, "both versions read 96 % of the test digits"
 
 # %% [markdown]
+# (The loss is noted once an epoch: the number in the title is the end of the first epoch below the line. The line
+# between the dots crosses it a little earlier.)
+#
 # Look at the beginning of the curves too: today's version is not ahead there, and its advantage comes late. And compare the test accuracies: they lie
-# much closer together than the training losses. Learning the training digits faster is one thing, reading new ones better is another. What is behind the speed, and why it
-# matters more and more as networks get deeper, is the subject of lessons 02 and 05.
+# much closer together than the training losses. Learning the training digits faster is one thing, reading new ones
+# better is another. What is behind the speed, and why it matters more and more as networks get deeper, is the subject
+# of lessons 02 and 05. One learning rate for both is a condition too: lesson 02 gives tanh and ReLU each its own best
+# rate, on another net, and the order turns round.
 #
 # The paper reports a test error of 0.95 %, and 0.8 % with distorted copies of the training digits. It learned from 60,000 digits, you from
 # 3,500. Here is what your network gets wrong:
@@ -521,7 +533,8 @@ with torch.inference_mode():
 edu.plots.feature_maps({name: stack[0] for name, stack in maps.items()}, title="A two on its way through the network")
 
 # %% [markdown]
-# In C1 you still recognise the two: each map brings out strokes of one direction, or one side of each stroke. Compare with the kernels of today's
+# In C1 you still recognise the two. Most maps bring out strokes of one direction, or one side of each stroke; a map may
+# also show nearly all of it. Compare with the kernels of today's
 # version above: the map of a kernel with small weights stays dark. In C3 the two is gone. A bright pixel there says that a certain combination of strokes was
 # found in that part of the image, and a black map says that it was found nowhere. The later layers add up such reports.
 #
@@ -529,9 +542,10 @@ edu.plots.feature_maps({name: stack[0] for name, stack in maps.items()}, title="
 #
 # ### "LeNet-5 has 60,000 parameters"
 #
-# You counted 61,706. The paper says: 60,000 trainable parameters and 340,908 connections. Who is right? The paper's network differs in two places
-# that are left out almost everywhere today. Its S layers have a trainable factor and bias for each map. And its C3 is not fully connected: of the 16
-# maps, six look at three maps of S2, nine at four, and one at all six.
+# You counted 61,706. The paper says: 60,000 trainable parameters and 340,908 connections. Who is right? The paper's
+# network differs in three places that are left out almost everywhere today. Its S layers have a trainable factor and
+# bias for each map. Its C3 is not fully connected: of the 16 maps, six look at three maps of S2, nine at four, and one
+# at all six. And its output layer is not trained: it compares the 84 numbers of F6 with drawings of the ten digits.
 
 # %% tags=["nbval-check-output"]
 c3 = 6 * (3 * 25 + 1) + 9 * (4 * 25 + 1) + 1 * (6 * 25 + 1)
@@ -604,7 +618,8 @@ assert errors["crop"][4] < errors["modern"][4] / 4, "training on moved digits re
 # %% [markdown]
 # **Verdict: false.** Two rounds of pooling soften a move of one pixel. After four pixels about half of the digits are misread, because C5 knows each place by
 # weights of its own. Robustness came from *showing* moved digits, which is why the paper's authors trained on distorted
-# ones as well. What a convolution does have is **equivariance**: move the image, and the feature map moves along.
+# ones as well. It is not free: compare the errors at 0 px. What a convolution does have is
+# **equivariance**: move the image, and the feature map moves along.
 
 # %%
 digit = data.test.inputs(slice(0, 1))
@@ -636,14 +651,15 @@ assert results["linear"][1] > 2 * new.test_error, "a linear model makes more tha
 assert results["hidden layer"][1] > 1.4 * new.test_error, "as many parameters, without sharing them: more mistakes"
 
 # %% [markdown]
-# **Verdict: true for a demonstration, false for a bank.** A linear model reads about nine digits in ten. With the same budget of parameters, the network that shares its
+# **Verdict: true for a demonstration, false for a bank.** A linear model reads about nine digits in ten. With the same
+# budget of parameters, the network that shares its
 # weights makes far fewer mistakes than the one that does not.
 #
 # ## Summary
 #
 # * A **convolution** lays the same small kernel on every place. Output side: ⌊(size + 2 · padding − kernel) / stride⌋ + 1. Parameters: $K(Ck^2 + 1)$.
 # * It is four loops, and it is one matrix product. Both equal `F.conv2d`.
-# * **Pooling** keeps one number of each block: half the side, twice the view.
+# * **Pooling** makes one number of each block: half the side, twice the view.
 # * **LeNet-5**: 1,024 → 4,704 → 1,176 → 1,600 → 400 → 120 → 84 → 10, with 61,706 parameters, most of them in C5.
 # * ReLU and max pooling reach the old version's training loss in fewer steps, with the same parameters.
 # * Weight sharing makes a layer **equivariant**. Pooling adds a little tolerance. **Invariance** has to be learned from data.

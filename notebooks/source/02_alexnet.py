@@ -1,9 +1,11 @@
 # %% [markdown]
 # # 02 · AlexNet: the network that changed the field
 #
-# In 2012 the best programs of the ImageNet contest were made of features that people had designed. One entry was a convolutional network,
-# a descendant of LeNet-5 about a thousand times as large, trained for five to six days on two graphics cards. It made
-# 15.3 % mistakes where the second-best entry made 26.2 %. This lesson takes that network apart, and tests which of its ideas do what is said of them.
+# In 2012 the best programs of the ImageNet contest were made of features that people had designed. One team entered
+# convolutional networks, descendants of LeNet-5 about a thousand times as large. One of them took five to six days to
+# train on two graphics cards. Seven of them together had an error of 15.3 %, the second-best entry 26.2 %. (It is the
+# top-5 error, which you compute in a moment.) This lesson takes the network apart, and tests which of its ideas do what
+# is said of them.
 #
 # After this lesson you can
 #
@@ -49,9 +51,12 @@ numbers = {
 }
 for what, fact in numbers.items():
     print(f"{what:30} top-5 error {fact.value:4} %")
+one_tower = 100 - edu.facts.TORCHVISION_ACCURACY["alexnet"][1].value
+print(f"{'torchvision, one net':30} top-5 error {one_tower:.1f} %")
 
 # %% [markdown]
-# Five numbers, and all are called "AlexNet's error" somewhere. The network of this lesson, alone, is the first line.
+# Six numbers, and all are called "AlexNet's error" somewhere. The paper's network, alone, is the first line.
+# Torchvision's version of it, which you build below, is the last.
 #
 # ### Exercise 2.1 · Top-k error
 #
@@ -105,7 +110,8 @@ assert all(abs(error - (100 - 10 * k)) < 2 for k, error in guessing.items()), "k
 # ## The network
 #
 # Five convolutions, three max poolings, three linear layers. The kernels shrink from 11×11 to 5×5 to 3×3, the side from 224 to 6. (A pooling
-# is drawn beside the maps that it puts out, so it opens the next group. The second `pool` at 6×6 is an average pooling that lets other image sizes through. At this size it does nothing.)
+# is drawn beside the maps that it puts out, so it opens the next group. The second `pool` at 6×6 is an average pooling
+# that lets other image sizes through. At this size it does nothing.)
 
 # %%
 with torch.device("meta"):  # shapes without memory
@@ -130,8 +136,10 @@ assert parameters / costs.parameters > 0.95
 assert work / costs.macs < 0.1
 
 # %% [markdown]
-# Read the two columns together. The parameters sit in the linear layers, the work is done in the convolutions, because a convolution uses each of its weights at
-# every place of the map. Keep both numbers in mind: the next lessons are about having fewer of each.
+# Read the two columns together. The parameters sit in the linear layers, the work is done in the convolutions, because
+# a convolution uses each of its weights at
+# every place of the map. Keep both numbers in mind: VGG, in the next lesson, has more of each, and GoogLeNet after it
+# shows how to do with far fewer parameters.
 #
 # ### Exercise 2.2 · Parameters of the linear layers
 #
@@ -167,7 +175,8 @@ edu.checks.check_linear_parameters(linear_parameters)
 #
 # **Difficulty** ●●●○○ · **20 minutes**
 #
-# Write the net, with torchvision's sizes and names. All sizes are multiples of `width`, so that you can also build a small one: filters `width`, 3, 6, 4 and 4 times
+# Write the net, with torchvision's sizes and names. All sizes are multiples of `width`, so that you can also build a
+# small one: filters `width`, 3, 6, 4 and 4 times
 # `width`, and `64 * width` hidden units. `width=64` is AlexNet.
 #
 # | | |
@@ -244,10 +253,12 @@ del theirs, alexnet, ours, expected
 # %% [markdown]
 # ## One tower, two towers
 #
-# Whoever compares torchvision's AlexNet with the paper finds other numbers: 64 filters in the first layer in place of 96, and no sign of the two graphics cards. Here is why.
+# Whoever compares torchvision's AlexNet with the paper finds other numbers: 64 filters in the first layer in place of
+# 96, and no sign of the two graphics cards. Here is why.
 #
-# A GTX 580 had 3 GB of memory, too little for the net. So the authors put half of each layer's kernels on either card, and let the two halves
-# see each other's maps only in the third convolution and in the linear layers. In today's words, the second, fourth and fifth convolution have two **groups**: a kernel of a
+# A GTX 580 had 3 GB of memory, too little for the net. So the authors put half of each layer's kernels on each card, and let the two halves
+# see each other's maps only in the third convolution and in the linear layers. In today's words, the second, fourth and
+# fifth convolution have two **groups**: a kernel of a
 # group looks only at the maps of its group. Measure which input map (column) reaches which output map (row); black means not at all:
 
 
@@ -298,14 +309,19 @@ assert round(more, 1) == edu.facts.ALEXNET_ONE_TOWER_MORE.value
 assert round(paper, -6) == 61_000_000, "the '60 million' of the paper is rounded generously"
 
 # %% [markdown]
-# Torchvision's net is the **one-tower version**, which Krizhevsky published in 2014 in "One weird trick for parallelizing convolutional neural networks": fewer filters, no groups, nearly the
-# same size. Look at the last line of the table as well. A footnote of that paper names 384 filters for the fourth convolution. The code that came with it has 256, as torchvision has, and
+# Torchvision's net is the **one-tower version**, which Krizhevsky published in 2014 in "One weird trick for
+# parallelizing convolutional neural networks": fewer filters, no groups, nearly the
+# same size. Look at the last line of the table as well. A footnote of that paper names 384 filters for the fourth
+# convolution. The code that came with it has 256, as torchvision has, and
 # only with 256 the paper's own "0.2 % more parameters" comes out.
 #
 # ## ReLU, put to the test
 #
-# The paper's figure 1 is one of the most repeated claims of the field: a four-layer convolutional net with ReLU reaches a training error of 25 % on CIFAR-10 six times
-# faster than with tanh. Two conditions are in its caption, and mostly left out when it is retold: each net had its **own best learning rate**, and there was no regularisation.
+# The paper's figure 1 is one of the most repeated claims of the field: a four-layer convolutional net with ReLU reaches
+# a training error of 25 % on CIFAR-10 six times
+# faster than with tanh. Two conditions are in its caption, and mostly left out when it is retold: each net had its
+# **own best learning rate**, and there was no regularisation: nothing, such as dropout, that keeps a net from learning
+# its training images by heart.
 #
 # Repeat it in small: four layers, the digits, no regularisation, and initial weights drawn by a rule that
 # suits the function (He's for ReLU, Xavier's for the other two; lesson 05 has more on both). Three activations, three learning rates.
@@ -365,16 +381,23 @@ assert outputs[-1].zeros == 1, "its last ReLU puts out nothing but zeros, for ev
 # %% [markdown]
 # So the claim is not simply true, and not simply false.
 #
-# * **Against the sigmoid, ReLU wins outright.** At none of the three rates does the sigmoid net leave the start in six epochs. It has two handicaps: a slope of at most 1/4, and an output that is never centred on zero.
+# * **Against the sigmoid, ReLU wins outright.** At none of the three rates does the sigmoid net leave the start in six
+#   epochs. It has two handicaps: a slope of at most 1/4, and an output that is never centred on zero.
 # * **At the same small rate, ReLU wins against tanh.** Its slope is 1 wherever it is not 0, so more of the gradient arrives, and each step achieves more.
-# * **At its own best rate, tanh wins here.** Its output stays between −1 and 1, so it bears a learning rate ten times as high, at which the ReLU net dies. A step too far has pushed its units below zero for every image, as the last line shows. There the slope is 0, so no gradient brings them back.
+# * **At its own best rate, tanh wins here.** Its output stays between −1 and 1, so it bears a learning rate ten times
+#   as high, at which the ReLU net dies. A step too far has pushed its units below zero for every image, as the last
+#   line shows. There the slope is 0, so no gradient brings them back.
 #
-# This was the outcome for each of six seeds. Nor does a finer grid change it: at 0.02, 0.03 and 0.05, with three seeds, ReLU never got below its error at 0.01. All this does not refute the paper: another data set, another net, two thousand images and not fifty thousand, and initial weights drawn for each
-# function, where in 2012 all weights began with a spread of 0.01. What it refutes is the short version, "ReLU is six times faster". What depth does to the three functions, and what ReLU needs to keep its promise, you see in lesson 05.
+# This was the outcome for each of six seeds. Nor does a finer grid change it: at 0.02, 0.03 and 0.05, with three seeds,
+# ReLU never got below its error at 0.01. All this does not refute the paper: another data set, another net, two
+# thousand images and not fifty thousand, and initial weights drawn for each
+# function, where in 2012 all weights began with a spread of 0.01. What it refutes is the short version, "ReLU is six
+# times faster". What depth does to the three functions, and what ReLU needs to keep its promise, you see in lesson 05.
 #
 # ## Local response normalisation: tried and dropped
 #
-# The paper has one more layer, after the first two ReLUs. It divides each activation by a number that grows with the activations of its five neighbouring channels at the same pixel:
+# The paper has one more layer, after the first two ReLUs. It divides each activation by a number that grows with the
+# activations of five channels at the same pixel, its own and two on either side:
 #
 # $$b_i = a_i \,\Big/\, \Big(2 + 10^{-4} \sum_{j=i-2}^{i+2} a_j^2\Big)^{3/4}$$
 
@@ -407,13 +430,19 @@ assert divisors(a).max() / divisors(a).min() < 1.0001, "no competition at the si
 assert not torch.allclose(with_papers_alpha, by_hand, rtol=0.1), "the paper's alpha is another one than PyTorch's"
 
 # %% [markdown]
-# Two things are worth knowing. PyTorch's `alpha` is divided by the window of 5, so whoever copies the paper's 10⁻⁴ gets a layer five times weaker. And the layer was made for a net that saw raw pixels, from which only the mean was subtracted: its
-# inputs go up to a hundred and more. With normalised inputs the activations are about 1, and it divides all of them by nearly the same number. The paper reports a gain of 1.2 points of top-5 error. VGG's authors found none two years later, and the layer
+# Two things are worth knowing. PyTorch's `alpha` is divided by the window of 5, so whoever copies the paper's 10⁻⁴ gets
+# a layer in which the neighbours weigh a fifth. And the layer was made for a net that saw raw pixels, from which only
+# the mean was subtracted: its
+# inputs go up to a hundred and more. With normalised inputs the activations are about 1, and it divides all of them by
+# nearly the same number. The paper reports a gain of 1.2 points of top-5 error. VGG's authors found none two years
+# later, and the layer
 # went out of use. Torchvision's AlexNet does not have it, nor has ours.
 #
 # ## More images out of one
 #
-# The paper trains 60 million parameters on 1.2 million images. To keep the net from learning them by heart, it hardly ever shows an image the same way twice: it cuts out a random part, mirrors half of them, and shifts the colours a little. The label stays what it was. That is **augmentation**.
+# The paper trains 60 million parameters on 1.2 million images. To keep the net from learning them by heart, it hardly
+# ever shows an image the same way twice: it cuts out a random part, mirrors half of them, and shifts the colours a
+# little. The label stays what it was. That is **augmentation**.
 #
 # ### Explore: what the net is shown
 #
@@ -442,13 +471,16 @@ edu.widgets.augmentation_explorer(pictures)
 edu.plots.augmentation_grid({name: pictures[name] for name in ("cat", "digit 2")})
 
 # %% [markdown]
-# A mirrored cat is a cat. A mirrored 2 is no digit at all. Augmentation may only do what leaves the label true, and which transformations those are depends on the data.
+# A mirrored cat is a cat. A mirrored 2 is no digit at all. Augmentation may only do what leaves the label true, and
+# which transformations those are depends on the data.
 #
 # ### Exercise 2.4 · Flip
 #
 # **Difficulty** ●●○○○ · **6 minutes**
 #
-# Write `flip_chosen(images, chosen)`: mirror those images of the batch for which `chosen` is True, leave the others as they are. `images` has the shape `(N, C, H, W)`, `chosen` is a tensor of `N` truth values. No loop over
+# Write `flip_chosen(images, chosen)`: mirror those images of the batch for which `chosen` is True, leave the others as
+# they are. Return a new batch and leave `images` unchanged: it has the shape `(N, C, H, W)`. `chosen` is a tensor of
+# `N` truth values. No loop over
 # the images.
 #
 # <details><summary>Hint 1</summary>
@@ -477,7 +509,9 @@ edu.checks.check_flip(flip_chosen)
 #
 # **Difficulty** ●●●●○ · **12 minutes**
 #
-# Write `crop_each(images, top, left, padding)`: put `padding` zeros on all four sides of each image, then cut image n out at row `top[n]` and column `left[n]`, as large as it was. `top` and `left` are tensors of `N` whole numbers from 0 to
+# Write `crop_each(images, top, left, padding)`: put `padding` zeros on all four sides of each image, then cut image n
+# out at row `top[n]` and column `left[n]`, as large as it was. `top` and `left` are tensors of `N` whole numbers from 0
+# to
 # 2 · padding. No loop over the images.
 #
 # <details><summary>Hint 1</summary>
@@ -515,9 +549,13 @@ edu.checks.check_crop(crop_each)
 #
 # ## Too few images: dropout and augmentation
 #
-# AlexNet's other remedy is **dropout**: in each training step, a random half of the numbers that enter the first two linear layers is set to zero. No unit can rely on another one being there. In evaluation all of them are used.
+# AlexNet's other remedy is **dropout**: in each training step, a random half of the numbers that enter the first two
+# linear layers is set to zero. What remains is doubled, so that the sums stay the same on average. No unit can rely on
+# another one being there. In evaluation all of them are used.
 #
-# Give a small AlexNet only 300 digits, 30 of each. It can learn them by heart. Then train it with dropout, or with crops and small turns of up to 10 degrees. Measure the loss on the training images and on the test images. Their
+# Give a small AlexNet only 300 digits, 30 of each. It can learn them by heart. Then train it with dropout, or with
+# crops and small turns of up to 10 degrees. All three use the optimizer Adam, which gives every weight a step size of
+# its own. Measure the loss on the training images and on the test images. Their
 # difference is the **gap**: how much better the net does on what it has seen.
 
 
@@ -553,15 +591,18 @@ assert gaps["augmentation"] < 0.9 * gaps["neither"], "augmentation lowers the ga
 assert gaps["dropout"] < gaps["neither"], "so does dropout"
 
 # %% [markdown]
-# The net with neither knows all its images, and it is sure of itself even where it is wrong: that is what its high test loss says. The other two are made to doubt. The measurement on the training images is
+# The net with neither knows all its images, and it is sure of itself even where it is wrong: that is what its high test
+# loss says. The other two are made to doubt. The measurement on the training images is
 # done without crops, turns and dropout, so it is fair to all three.
 #
-# How sure can you be of one run? With seven seeds, augmentation lowered the gap each time, by 23 to 57 %. Dropout did too, but once by only 6 %. The test error of the augmented net was lower
+# How sure can you be of one run? With seven seeds, augmentation lowered the gap each time, by 23 to 57 %. Dropout did
+# too, but once by only 6 %. The test error of the augmented net was lower
 # in six of the seven runs, and the same within the noise in one. A single pair of runs, without spread, is how most such claims are made.
 #
 # ## From edges to parts
 #
-# Each layer looks at the maps of the one before, so the deeper it is, the more of the image one of its numbers has seen. This can be computed from kernels and strides alone; lesson 03 shows how. For AlexNet:
+# Each layer looks at the maps of the one before, so the deeper it is, the more of the image one of its numbers has
+# seen. This can be computed from kernels and strides alone; lesson 03 shows how. For AlexNet:
 
 # %% tags=["nbval-check-output"]
 with torch.device("meta"):
@@ -579,8 +620,10 @@ for name, layer in (
 assert (fields["0"].size, fields["12"].size) == (11, 195)
 
 # %% [markdown]
-# In 11 pixels there is room for an edge or a spot of colour, in 99 for an eye, in 195 for most of the animal. What the layers make of this room takes training on photos. No ImageNet weights lie on this machine, so look at a
-# relative: the ResNet-18 that this package brings along, which has learned ten classes from small photos. Its maps show the same course.
+# In 11 pixels there is room for an edge or a spot of colour, in 99 for an eye, in 195 for most of the animal. What the
+# layers make of this room takes training on photos. AlexNet's trained weights do not come with this course, so look at
+# a relative: the ResNet-18 that the package brings along, which has learned ten classes from small photos. Its maps
+# take the same path, from outlines to a few bright places.
 
 # %%
 net = edu.models.pretrained("resnet18", source="bundled")
@@ -598,10 +641,13 @@ maps = {text: seen[name][0, :8] for name, text in layers.items()}
 edu.plots.feature_maps({"input": image[0], **maps}, title="A cat on its way through a net, eight maps of each layer")
 
 # %% [markdown]
-# The first maps are line drawings of the cat: outlines, light against dark, one direction each. (A map that stays black found nothing to answer to.) Deeper down the cat dissolves into a few bright places: a map there answers "something of this kind is here". What this something is, a picture of maps cannot tell, and
+# The first maps are line drawings of the cat: outlines, light against dark, one direction each. (A map that stays black
+# found nothing to answer to.) Deeper down the cat dissolves into a few bright places: a map there answers "something of
+# this kind is here". What this something is, a picture of maps cannot tell, and
 # "the deeper layers see ears" is more than anyone can read off them. Lesson 11 asks with better tools.
 #
-# One thing can be measured. If the layers gather what tells the classes apart, a very simple reader should get better from layer to layer. Take the reader that compares an image with the mean of each class, and let it
+# One thing can be measured. If the layers gather what tells the classes apart, a very simple reader should get better
+# from layer to layer. Take the reader that compares an image with the mean of each class, and let it
 # read the layers of the small AlexNet that has learned from 300 digits.
 
 
@@ -640,7 +686,7 @@ assert readable["conv5"] < readable["pixels"] - 5, "the classes lie further apar
 # |---|---|---|
 # | "AlexNet's top-5 error was 84.7 %." | 100 − 84.7 | **Swapped.** 15.3 % is the error, 84.7 % the accuracy. And it is that of seven nets together. |
 # | "AlexNet has 60 million parameters." | Both versions counted | **Rounded.** 61.0 million with two towers, 61.1 million in torchvision. |
-# | "ReLU trains six times faster than tanh." | Nine runs, each net at its best rate | **Not in general.** True on the paper's net and data; on these digits tanh is faster at its own best rate. |
+# | "ReLU trains six times faster than tanh." | Nine runs, each net at its best rate | **Not in general.** The paper reports it for its net and data; on these digits tanh is faster at its own best rate. |
 # | "The input is 224×224." | The formula of lesson 01 | **Only with padding.** The maps of the paper's figure 2 have 55×55 pixels. Without padding, 224 pixels give 54×54. |
 # | "A crop of 224 from 256 pixels, mirrored, makes 2,048 images of one." | Counting the corners | **Nearly.** That is 2 · 32². A window of 224 in 256 pixels has 33 places along a side, so 2 · 33² = 2,178. |
 # | "The parameters are in the convolutions." | The table above | **Wrong.** 96 % sit in three linear layers; the convolutions do 92 % of the work. |
@@ -672,12 +718,15 @@ assert own["Tanh"] < own["ReLU"]
 # ## Sources
 #
 # * A. Krizhevsky, I. Sutskever, G. Hinton: ImageNet classification with deep convolutional neural networks, 2012,
-#   [the paper](https://papers.nips.cc/paper_files/paper/2012/hash/c399862d3b9d6b76c8436e924a68c45b-Abstract.html). Figure 1 is ReLU against tanh, table 2 the errors of 2012.
-# * A. Krizhevsky: One weird trick for parallelizing convolutional neural networks, 2014, [arXiv 1404.5997](https://arxiv.org/abs/1404.5997), and the discussion of its
+#   [the paper](https://papers.nips.cc/paper_files/paper/2012/hash/c399862d3b9d6b76c8436e924a68c45b-Abstract.html).
+#   Figure 1 is ReLU against tanh, table 2 the errors of 2012.
+# * A. Krizhevsky: One weird trick for parallelizing convolutional neural networks, 2014, [arXiv
+#   1404.5997](https://arxiv.org/abs/1404.5997), and the discussion of its
 #   filters in [torchvision's pull request 463](https://github.com/pytorch/vision/pull/463).
 # * O. Russakovsky et al.: ImageNet large scale visual recognition challenge, 2015, [arXiv 1409.0575](https://arxiv.org/abs/1409.0575)
 # * N. Srivastava et al.: Dropout, a simple way to prevent neural networks from overfitting, 2014, [JMLR 15](https://jmlr.org/papers/v15/srivastava14a.html)
-# * K. Simonyan, A. Zisserman: Very deep convolutional networks, 2014, on local response normalisation: [arXiv 1409.1556](https://arxiv.org/abs/1409.1556), section 2
+# * K. Simonyan, A. Zisserman: Very deep convolutional networks, 2014, on local response normalisation: [arXiv
+#   1409.1556](https://arxiv.org/abs/1409.1556), section 2
 # * The photos: cat and coffee of [scikit-image](https://scikit-image.org/docs/stable/api/skimage.data.html).
 #
 # ## Next lesson

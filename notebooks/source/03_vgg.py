@@ -46,12 +46,14 @@ edu.plots.architecture(vgg16, (3, 224, 224), title="VGG-16: 3×3 convolutions, p
 # %% [markdown]
 # Read it from left to right. A *stage* is two or three convolutions that keep the side, followed by a 2×2 max pooling that halves it. Where the side is
 # halved, the channels are doubled, up to 512. After five stages 224 pixels have become 7, and three linear layers follow. That is the whole rule. (A pooling
-# is drawn beside the maps that it puts out, so it opens the next group. The second `pool` at 7×7 is an average pooling to 7×7. At this image size it does nothing. It lets other sizes through.)
+# is drawn beside the maps that it puts out, so it opens the next group. The second `pool` at 7×7 is an average pooling
+# to 7×7. At this image size it does nothing. It lets other sizes through.)
 #
 # ## What two small kernels see together
 #
 # A single 3×3 kernel sees 9 pixels, AlexNet's first kernel 121. How can small kernels be enough? Put a second 3×3 convolution behind the
-# first. Each of its nine inputs has seen 3×3 pixels, and these windows lie next to each other. Do not take a formula for it, measure: send an image through the stack, take
+# first. Each of its nine inputs has seen 3×3 pixels, and each of these windows lies one pixel further than the one
+# before. Do not trust a formula, measure: send an image through the stack, take
 # **one** number of the output, and ask autograd which pixels can change it. That set of pixels is its **receptive field**.
 
 
@@ -85,8 +87,10 @@ assert maps["three 3×3"][5, 5] > 3 * maps["three 3×3"][2, 2], "one path leads 
 # %% [markdown]
 # The frames agree to the pixel: two 3×3 see 5×5, and three see 7×7. The shades do not agree. In a single large kernel each pixel has a weight of its own,
 # and on average none counts more than another. In a stack, a pixel counts through every path that leads from it to the output. Through three 3×3 one path leads
-# from a corner, and 7 · 7 = 49 lead from the middle. (The middle does not count 49 times as much: paths with random weights differ in sign and partly cancel.) So
-# such a net looks hardest at the middle of its window, and what counts in practice is smaller than the window (Luo et al. 2016). Keep the two apart: the *receptive field* is what can be seen at all.
+# from a corner, and 7 · 7 = 49 lead from the middle. (The middle does not count 49 times as much: paths with random
+# weights differ in sign and partly cancel.) So
+# such a net looks hardest at the middle of its window, and what counts in practice is smaller than the window (Luo et
+# al. 2016). Keep the two apart: the *receptive field* is what can be seen at all.
 #
 # ## What it saves
 #
@@ -112,9 +116,12 @@ print(f"one 7×7 takes {100 * (49 / 27 - 1):.0f} % more weights than three 3×3"
 # %% [markdown]
 # ### Are they the same thing, then?
 #
-# Yes and no, if nothing stands between them. Without padding, two 3×3 convolutions in a row *are* a 5×5 convolution. The next cell computes its kernel: each of its 25 weights
-# is a sum over all paths through the two layers, and this sum is again a convolution, of the first kernel with the second one flipped. But with 18 numbers for each pair of
-# channels instead of 25, they cannot be *every* 5×5 convolution. With a ReLU between them, the stack is no convolution at all: its answer to the sum of two images is not the sum of its answers.
+# Nearly, if nothing stands between them. Without padding, two 3×3 convolutions in a row *are* a 5×5 convolution. The
+# next cell computes its kernel: each of its 25 weights
+# is a sum over all paths through the two layers, and this sum is again a convolution, of the first kernel with the
+# second one flipped. But with 18 numbers for each pair of
+# channels instead of 25, they cannot be *every* 5×5 convolution. With a ReLU between them, the stack is no convolution
+# at all: its answer to the sum of two images is not the sum of its answers.
 
 # %%
 first, second = (nn.Conv2d(8, 8, 3, bias=False) for _ in range(2))
@@ -130,7 +137,8 @@ print(f"    without ReLU {linear_error:.0e}    with ReLU between {with_relu:.2f}
 assert linear_error < 1e-5 < 0.1 < with_relu
 
 # %% [markdown]
-# The paper names these two gains: fewer weights, and more ReLUs. It also made the comparison in earnest. A net made from the 13-layer one, with a single 5×5 in place of each
+# The paper names these two gains: fewer weights, and more ReLUs. It also made the comparison in earnest. A net made
+# from the 13-layer one, with a single 5×5 in place of each
 # pair of 3×3 convolutions, had a higher top-1 error (section 4.1), by as much as the next cell says.
 
 # %%
@@ -139,15 +147,24 @@ print(f"five 5×5 in place of ten 3×3 convolutions: top-1 error {edu.facts.VGG_
 # %% [markdown]
 # ## Any stack: size, jump
 #
-# With strides and poolings one more quantity is needed. The **jump** is how many pixels the windows of two neighbouring numbers are apart. At the image it is 1.
+# With strides and poolings one more quantity is needed. The **jump** is how many pixels the windows of two neighbouring
+# numbers are apart. At the image it is 1.
 # A layer with stride 2 doubles it for all layers behind it. For each layer with kernel $k$ and stride $s$, in this order:
 #
 # $$\text{size} \leftarrow \text{size} + (k - 1) \cdot \text{jump} \qquad\qquad \text{jump} \leftarrow \text{jump} \cdot s$$
 #
 # ### Explore: the window grows
 #
-# On the left, follow one number at the top down to the pixels it needs. Before you move a control, guess: how many 3×3 layers see as much as one 11×11? What does a
-# pooling after each of them change? Which two controls reach the whole photo with the fewest layers?
+# On the left, follow one number at the top down to the pixels it needs. Before you move a control, guess: how many 3×3
+# layers see as much as one 11×11? What does a
+# pooling after each of them change? With kernels of 3×3, which two controls together reach the whole photo in five layers?
+#
+# <details><summary>Answers</summary>
+#
+# * Five: each adds 2 pixels, and 1 + 5 · 2 = 11.
+# * It doubles the jump, so each further layer adds twice as much as the one before it.
+# * A first stride of 4, and a pooling after every layer.
+# </details>
 
 # %% tags=["explorer"]
 photo = decode_image(str(edu.data.photo("cat")), ImageReadMode.RGB)[:, 30:254, 90:314]  # (3, 224, 224)
@@ -215,7 +232,8 @@ assert [fields[name].size for name in ends] == [6, 16, 44, 100, 212]
 #
 # ## Four nets from one list
 #
-# The paper's table 1 is a list of numbers: how many convolutions stand in each stage. The letters are the paper's columns. (Its column C has 1×1 convolutions in three places. Hardly
+# The paper's table 1 is a list of numbers: how many convolutions stand in each stage. The letters are the paper's
+# columns. (Its column C has 1×1 convolutions in three places. Hardly
 # anybody uses it.)
 
 # %% tags=["nbval-check-output"]
@@ -231,8 +249,10 @@ for depth, stages in edu.models.vgg.CONFIGURATIONS.items():
     print(f"{stages}  VGG-{depth}: {cost.parameters:,} parameters, {cost.macs / 1e9:5.2f} billion multiply-adds")
 
 # %% [markdown]
-# The names and shapes of all four are torchvision's, so weights trained by others load with `strict=True`. Do they also compute the same? For that, numbers are needed. Fill
-# torchvision's VGG-16 with random weights, let the course's net use the same memory (`assign=True`), and compare the logits. To spare memory the numbers are bfloat16, two bytes each.
+# The names and shapes of all four are torchvision's, so weights trained by others load with `strict=True`. Do they also
+# compute the same? For that, numbers are needed. Fill
+# torchvision's VGG-16 with random weights, let the course's net use the same memory (`assign=True`), and compare the
+# logits. To spare memory the numbers are bfloat16, two bytes each.
 
 
 # %%
@@ -255,9 +275,9 @@ del theirs, parameter, nets["vgg16"]  # 0.3 gigabytes
 #
 # **Difficulty** ●●○○○ · **8 minutes**
 #
-# Write `vgg_block(in_channels, channels, convolutions)`: an `nn.Sequential` of so many 3×3 convolutions, each followed by a ReLU of its own, and a
-# 2×2 max pooling at the end. The first convolution leads from `in_channels` to `channels`, the others keep them. The convolutions keep the side. They have
-# a bias: there is no batch norm here that would make it useless.
+# Write `vgg_block(in_channels, channels, convolutions)`: an `nn.Sequential` of `convolutions` 3×3 convolutions, each followed by a ReLU of its own, and a
+# 2×2 max pooling at the end. The first convolution leads from `in_channels` to `channels`, the others keep them. The
+# convolutions keep the side and have a bias. Leave `inplace` off.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -310,9 +330,11 @@ assert layers["conv1_2"].macs == layers["conv2_2"].macs == layers["conv3_2"].mac
 #
 # * **Parameters.** One layer, fc6, holds three quarters of them, because it gives each of the 7 · 7 · 512 numbers 4,096 weights of its own.
 #   The 13 convolutions together hold a tenth.
-# * **Activations.** The first two layers put out 64 maps at full side. Halving the side leaves a quarter of a map, and there are twice as many maps, so a layer puts out
+# * **Activations.** The first two layers put out 64 maps at full side. Halving the side leaves a quarter of a map, and
+#   there are twice as many maps, so a layer puts out
 #   half as much as one of the stage before. (In stage 5 it is a quarter, since the channels stay at 512.)
-# * **Multiply-adds.** Halving the side and doubling the channels leaves the work of a convolution as it was: a quarter of the places, four times the weights. That
+# * **Multiply-adds.** Halving the side and doubling the channels leaves the work of a convolution as it was: a quarter
+#   of the places, four times the weights. That
 #   is what the rule is good for. Only the first layer of each stage, with fewer channels coming in, and stage 5 are cheaper.
 #
 # ### What training keeps
@@ -350,15 +372,18 @@ print(f"convolutions {convs:,} + poolings but the last {sum(pools[:-1]):,} + ima
 assert kept_bytes(small, images) == convs + sum(pools[:-1]) + image_bytes + places
 
 # %% [markdown]
-# The books balance to the byte. Behind a convolution and its ReLU *one* map is kept, the one that has passed the ReLU. Behind a pooling it is the pooled map, as the
+# The books balance to the byte. Behind a convolution and its ReLU *one* map is kept, the one that has passed the ReLU.
+# Behind a pooling it is the pooled map, as the
 # next layer's input, and the place of each maximum. Now write the main part of that sum yourself.
 #
 # ### Exercise 3.3 · Memory of activations
 #
 # **Difficulty** ●●○○○ · **10 minutes**
 #
-# Write `activation_bytes(stages, side, batch_size)`. `stages` is a list of pairs (convolutions, channels), for VGG-16 `[(2, 64), (2, 128), (3, 256), (3, 512), (3, 512)]`.
-# Count one map for each convolution (with its ReLU) and one for each pooling, in float32. Leave out the image, the places of the maxima and the linear layers. `side` need not be even.
+# Write `activation_bytes(stages, side, batch_size)`. `stages` is a list of pairs (convolutions, channels), for VGG-16
+# `[(2, 64), (2, 128), (3, 256), (3, 512), (3, 512)]`.
+# Count one map for each convolution (with its ReLU) and one for each pooling, in float32. Leave out the image, the
+# places of the maxima and the linear layers. `side` need not be even.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -397,14 +422,16 @@ assert 64 * an_image > 2 * 3 * weights, "what fills the memory in training is th
 # %% [markdown]
 # ## Global average pooling
 #
-# Nine tenths of VGG-16's parameters sit in three layers that know each of the 49 places by weights of its own. **Global average pooling** (Lin et al. 2013) drops the places: take the mean
+# Nine tenths of VGG-16's parameters sit in three layers that know each of the 49 places by weights of its own. **Global
+# average pooling** (Lin et al. 2013) drops the places: take the mean
 # of each of the 512 maps, and send these 512 numbers through one linear layer. GoogLeNet and ResNet, the next nets of this course, end in this way.
 #
 # ### Exercise 3.4 · A cheaper head
 #
 # **Difficulty** ●○○○○ · **5 minutes**
 #
-# Write `cheap_head(channels, num_classes)`: a module that maps `(N, channels, H, W)`, with any height and width, to logits `(N, num_classes)`. Mean of each map, then one linear layer.
+# Write `cheap_head(channels, num_classes)`: a module that maps `(N, channels, H, W)`, with any height and width, to
+# logits `(N, num_classes)`. Mean of each map, then one linear layer.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -434,14 +461,18 @@ print(f"VGG-16 with its head: {before:,} parameters; with the cheap one: {after:
 assert after < before / 9
 
 # %% [markdown]
-# What does it cost in accuracy? On ImageNet, GoogLeNet and ResNet have shown that one can do without. On our digits you will measure it in a moment, with the nets of the next section.
+# What does it cost in accuracy? On ImageNet, GoogLeNet and ResNet have shown that one can do without. On our digits you
+# will measure it in a moment, with the nets of the next section.
 #
 # ## Depth needs a start
 #
 # Bad initial weights "can stall learning due to the instability of gradient in deep nets", says the paper in section 3.1. So the authors trained the
-# 11-layer net first, and put its first four convolutions and its linear layers into the deeper ones as a start. (After they had submitted the paper they found that Glorot and Bengio's
-# rule of 2010 makes this detour unnecessary.) Let us see what they were up against. Take the 16 convolutions of VGG-19 at full width and send one random image through, with four rules for the variance of the
-# initial weights: the paper's, AlexNet's, PyTorch's own, and the one of He et al. (2015). $n$ is the number of inputs of a unit, 9 times the channels that come in.
+# 11-layer net first, and put its first four convolutions and its linear layers into the deeper ones as a start. (After
+# they had submitted the paper they found that Glorot and Bengio's
+# rule of 2010 makes this detour unnecessary.) Let us see what they were up against. Take the 16 convolutions of VGG-19
+# at full width and send one random image through, with four rules for the variance of the
+# initial weights: the paper's, AlexNet's, PyTorch's own, and the one of He et al. (2015). $n$ is the number of inputs
+# of a unit, 9 times the channels that come in.
 
 
 # %%
@@ -485,15 +516,21 @@ assert all(0.1 < value < 10 for value in signals["He's: 2 / n"]), "holds"
 assert edu.facts.VGG_INIT_VARIANCE.value == 0.01
 
 # %% [markdown]
-# The paper states a variance of 0.01, that is, a standard deviation of 0.1, and with it the signal grows more than a millionfold. Many texts and programs take a *standard deviation* of 0.01, which is AlexNet's,
-# and then it dies. With 8 convolutions both go half as far, in powers of ten. That fits the authors' report that 11 layers could be trained from random weights. He's rule chooses the variance for each layer
-# such that a ReLU layer hands on as much as it gets. Lesson 05 derives it. PyTorch's own layers use a sixth of that variance. (He's line sags at the end, because stage 5 has maps of 2×2 here: of the
+# The paper states a variance of 0.01, that is, a standard deviation of 0.1, and with it the signal grows more than a
+# millionfold. Many texts and programs take a *standard deviation* of 0.01, which is AlexNet's,
+# and then it dies. With 8 convolutions both go half as far, in powers of ten. That fits the authors' report that 11
+# layers could be trained from random weights. He's rule chooses the variance for each layer
+# such that a ReLU layer hands on as much as it gets. Lesson 05 derives it. PyTorch's own layers use a sixth of that
+# variance. (He's line sags at the end, because stage 5 has maps of 2×2 here: of the
 # nine places of a window, five lie in the padding.)
 #
 # ### So train some
 #
-# Small VGGs of 11 and 19 layers, with an eighth of the channels, on digits. Three starts: PyTorch's initial weights, He's, and PyTorch's with **batch norm** behind each convolution. Batch norm was
-# published in 2015, after the paper. It sets the signal of each channel to mean 0 and variance 1 over the batch, whatever the weights are.
+# Small VGGs of 11 and 19 layers, with an eighth of the channels, on digits. Three starts: PyTorch's initial weights,
+# He's, and PyTorch's with **batch norm** behind each convolution. Batch norm was
+# published in 2015, after the paper. It sets the signal of each channel to mean 0 and variance 1 over the batch,
+# whatever the weights of the convolution are. Then it multiplies the channel by a *weight* and adds a *bias* of its
+# own; both are learned and begin at 1 and 0.
 #
 # > **Before you run it:** which of the six nets will learn?
 
@@ -538,7 +575,7 @@ for start in ("PyTorch", "He"):
 for depth in (11, 19):
     title = f"{depth} layers, PyTorch + batch norm"
     spreads[title], runs[title] = train(f"vgg{depth}_bn", "PyTorch", width, data, config)
-edu.plots.errors_by_epoch(runs, title="Without a good start depth stops learning; batch norm repairs it")
+edu.plots.errors_by_epoch(runs, title="Without a good start neither depth learns; batch norm repairs it")
 
 # %%
 final = {title: run.last.train_error for title, run in runs.items()}
@@ -552,13 +589,16 @@ for depth in (11, 19):
     assert final[plain] > 80, "never leaves guessing"
     assert final[repaired] < 15, "learns, at either depth"
 assert final["11 layers, He"] < 40, "learns"
+assert final["11 layers, He"] > final["11 layers, PyTorch + batch norm"] + 1, "behind its twin with batch norm"
 assert final["19 layers, He"] > final["19 layers, PyTorch + batch norm"] + 5, (
     "at 19 layers He's rule alone falls behind"
 )
 
 # %% [markdown]
-# With PyTorch's initial weights neither net leaves the 90 % of guessing: at the start, their logits hardly depend on the image. With He's rule the 11-layer net learns. The 19-layer net falls behind the one with
-# batch norm, and how far depends on the seed. Try `seed=1` and `seed=2` in `small_vgg`. With batch norm both depths learn, from weights of the very rule that had kept them at a standstill. Lesson 05
+# With PyTorch's initial weights neither net leaves the 90 % of guessing: at the start, their logits hardly depend on
+# the image. With He's rule both depths learn, but they do not keep up with their twins with batch norm. How far the
+# 19-layer net falls behind depends on the seed: try `seed=1` and `seed=2` in `small_vgg`. With batch norm both depths
+# learn, from weights of the very rule that had kept them at a standstill. Lesson 05
 # looks for the reason, layer by layer.
 #
 # Now the cheap head. The small net's usual head has three linear layers, the cheap one has one.
@@ -587,7 +627,8 @@ assert top1["vgg11"].value > top1["vgg13"].value > top1["vgg16"].value, "deeper 
 assert top1["vgg19"].value > top1["vgg16"].value, "and then it is not"
 
 # %% [markdown]
-# From 11 to 16 layers the error falls. With 19 it is not lower here, and the authors write that it saturates (with training images of varying scale, 19 layers are ahead of 16 by 0.1 points). They guess that more
+# From 11 to 16 layers the error falls. With 19 it is not lower here, and the authors write that it saturates (with
+# training images of varying scale, 19 layers are ahead of 16 by 0.1 points). They guess that more
 # data would call for more depth. It needed something else: keep that last line in mind until lesson 06.
 #
 # ## Claims you will read elsewhere, tested
@@ -615,21 +656,25 @@ assert entries["2014 GoogLeNet"].value < entries["2014 VGG"].value
 # %% [markdown]
 # ## Summary
 #
-# * The **receptive field** grows by (k − 1) · jump a layer, and each stride multiplies the jump. Two 3×3 see 5×5, three see 7×7, VGG-16's convolutions and poolings see 212 pixels.
+# * The **receptive field** grows by (k − 1) · jump a layer, and each stride multiplies the jump. Two 3×3 see 5×5, three
+#   see 7×7, VGG-16's convolutions and poolings see 212 pixels.
 # * Three 3×3 have 27C² weights, one 7×7 has 49C². The stack has ReLUs in between, and looks hardest at the middle.
 # * **VGG** is a list of five numbers. Where the side is halved, the channels are doubled, so each convolution costs about the same.
-# * Parameters sit in the linear layers, activations in the first stages, multiply-adds in the convolutions. Global average pooling saves nine tenths of the parameters.
+# * Parameters sit in the linear layers, activations in the first stages, multiply-adds in the convolutions. Global
+#   average pooling saves nine tenths of the parameters.
 # * Deep nets need a good start. Batch norm makes the start matter less. Beyond 16 layers the paper gained next to nothing from depth.
 #
 # ## Sources
 #
 # * K. Simonyan, A. Zisserman: Very deep convolutional networks for large-scale image recognition, 2014, sections 2, 3.1 and 4.1, tables 1 to 3,
 #   [arXiv 1409.1556](https://arxiv.org/abs/1409.1556)
-# * A. Araujo, W. Norris, J. Sim: Computing receptive fields of convolutional neural networks, 2019, [Distill](https://distill.pub/2019/computing-receptive-fields)
+# * A. Araujo, W. Norris, J. Sim: Computing receptive fields of convolutional neural networks, 2019,
+#   [Distill](https://distill.pub/2019/computing-receptive-fields)
 # * W. Luo, Y. Li, R. Urtasun, R. Zemel: Understanding the effective receptive field in deep convolutional neural networks, 2016,
 #   [arXiv 1701.04128](https://arxiv.org/abs/1701.04128)
 # * M. Lin, Q. Chen, S. Yan: Network in network, 2013, [arXiv 1312.4400](https://arxiv.org/abs/1312.4400)
-# * X. Glorot, Y. Bengio: Understanding the difficulty of training deep feedforward neural networks, 2010, [PMLR 9](https://proceedings.mlr.press/v9/glorot10a.html)
+# * X. Glorot, Y. Bengio: Understanding the difficulty of training deep feedforward neural networks, 2010, [PMLR
+#   9](https://proceedings.mlr.press/v9/glorot10a.html)
 # * K. He, X. Zhang, S. Ren, J. Sun: Delving deep into rectifiers, 2015, [arXiv 1502.01852](https://arxiv.org/abs/1502.01852)
 # * S. Ioffe, C. Szegedy: Batch normalization, 2015, [arXiv 1502.03167](https://arxiv.org/abs/1502.03167)
 # * The four nets with weights: [torchvision](https://docs.pytorch.org/vision/stable/models/vgg.html). The photo: the cat of

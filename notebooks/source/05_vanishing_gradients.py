@@ -12,7 +12,7 @@
 # * choose initial weights that keep a signal alive through fifty layers;
 # * tell vanishing, exploding and shattered gradients apart by a measurement, and say what helps against each.
 #
-# **Minutes:** 30 reading · 1 running quick · 3 running full
+# **Minutes:** 30 reading, 40 more for the exercises · 1 running quick · 3 running full
 
 # %% tags=["setup"]
 import math
@@ -39,7 +39,7 @@ print(f"data       {data.source}")
 #
 # $$\frac{\partial L}{\partial x_{l-1}} = \varphi'(x_{l-1}) \odot \left(W_l^{\top} \frac{\partial L}{\partial x_l}\right)$$
 #
-# Fifty layers are fifty such multiplications. If each makes the gradient a little smaller, what arrives is tiny. If
+# (⊙ multiplies number by number.) Fifty layers are fifty such multiplications. If each makes the gradient a little smaller, what arrives is tiny. If
 # each makes it a little larger, what arrives is huge. So look at the factor of a single layer, and at the slope
 # first.
 
@@ -111,7 +111,7 @@ edu.checks.check_backprop(my_backward)
 # %% [markdown]
 # ## Fifty layers, measured
 #
-# Now a net that is deep and nothing else, so that you can turn one screw at a time. Each layer is the one from above,
+# Now a net that is deep and nothing else, so that you can turn one knob at a time. Each layer is the one from above,
 # with two options for later: batch norm in front of the activation, and a *skip*, which adds the layer's input to its
 # output.
 
@@ -133,7 +133,7 @@ print(Layer(nn.Identity(), nn.Sigmoid(), nn.Linear(128, 128), skip=False))
 
 
 # %% [markdown]
-# `deep_mlp` stacks them. The spread of the initial weights is one more screw, with four settings. The section after
+# `deep_mlp` stacks them. The spread of the initial weights is one more knob, with four settings. The section after
 # this one explains them; until then, read the names as "very narrow" to "too wide".
 
 
@@ -194,7 +194,7 @@ edu.plots.signals_by_layer(
 # %% [markdown]
 # Every line begins at the loss, on its right end, and goes back to layer 1. On a logarithmic axis the lines are
 # straight and parallel. So each layer multiplies the gradient by the same factor, whatever the depth. Fit a line
-# through the logarithms to get it, leaving out the classifier, whose shape is another one.
+# through the logarithms to get it, leaving out the classifier, whose shape differs.
 
 # %%
 print("depth    gradient at layer 1    factor a layer")
@@ -208,7 +208,7 @@ for init in ("small", "he"):
 
 # %% [markdown]
 # This is the *vanishing gradient*. Sepp Hochreiter described it in his diploma thesis of 1991, for nets that read
-# sequences, and Bengio, Simard and Frasconi did in 1994. Of the two factors of a layer the slope is to blame here: the
+# sequences, and so did Bengio, Simard and Frasconi in 1994. Of the two factors of a layer the slope is to blame here: the
 # setting `xavier` is made so that the weights on their own leave a gradient's length as it is. So take another
 # activation. ReLU's slope is 1 wherever it lets anything through. Is that enough?
 #
@@ -219,7 +219,7 @@ for init in ("small", "he"):
 #
 # $$\operatorname{Var}(y) = n \cdot \operatorname{Var}(w) \cdot \operatorname{E}(x^2)$$
 #
-# The inputs $x$ come out of a ReLU. Where its own input is as often negative as positive, it throws away half of the
+# The inputs $x$ come out of a ReLU. Where its own input is spread evenly on both sides of 0, it throws away half of the
 # squares: $\operatorname{E}(x^2) = \tfrac{1}{2} \operatorname{Var}(y_{\text{before}})$. From one layer to the next
 # the variance is therefore multiplied by $\tfrac{1}{2} n \operatorname{Var}(w)$. Four choices:
 #
@@ -231,7 +231,8 @@ for init in ("small", "he"):
 # | large | twice He's | 4 |
 #
 # The gradient meets the same weights and the same zeros on its way back. In a net of equal widths it changes by the
-# same factors.
+# same factors. The figure and the numbers below show standard deviations and norms, whose factor is the root: 0.71 for
+# Xavier, 1 for He, 2 for large.
 
 # %%
 choices = {name: measure(50, images, labels, init=name.lower()) for name in ("small", "Xavier", "He", "large")}
@@ -255,7 +256,7 @@ held = choices["He"].signal[:-1]
 assert held[0] / 20 < min(held) < max(held) < 20 * held[0], "He's weights hold the signal within a factor of 20"
 
 # %% [markdown]
-# The formula is met to a few per cent. ½ a layer does not sound like much, but from layer 1 to layer 49 it makes
+# The formula is met to a few per cent. 0.71 a layer does not sound like much, but from layer 1 to layer 49 it makes
 # $\sqrt{1/2}^{\,48} = 6 \cdot 10^{-8}$ of the signal. He et al. report that in a net of 30 layers learning stalled completely with Xavier's weights,
 # and that with theirs it converged. You will see the same below. He's line is not perfectly flat, since the formula
 # holds on average over all drawings of the weights; one drawing strays, less so in wider nets.
@@ -335,13 +336,15 @@ torch.manual_seed(0)
 moved = share_moved(deep_mlp(30, activation=nn.Sigmoid, init="xavier"), images, labels, lr=0.1)
 for layer in (1, 5, 10, 15, 20, 25, 30):
     print(f"layer {layer:2}: {moved[layer - 1]:6.2f} % of the weights move")
+gradient = sigmoids[30].weight
+print(f"gradient norm of the weights: layer 1 {gradient[0]:.0e}, layer 30 {gradient[-1]:.0e}")
 assert moved[0] == 0, "not one weight of the first layer moves"
 assert moved[-1] > 99, "in the last layer nearly all of them do"
 
 # %% [markdown]
 # The first layers stand still to the last bit. The net trains its last layers, on features that remain random. A
-# higher learning rate is no way out: to move layer 1 as far as layer 30 it would have to be some $10^{18}$ times
-# larger, and the last layers would be thrown about by it.
+# higher learning rate is no way out: to move layer 1 as far as layer 30 it would have to be hundreds of quadrillions of
+# times larger (divide the two norms), and the last layers would be thrown about by it.
 #
 # ### Exercise 5.3 · Where the first layer stops
 #
@@ -389,8 +392,9 @@ edu.checks.check_standstill(my_standstill_depth)
 # ## First repair: batch norm
 #
 # Good initial weights hold the signal at the start, and nobody promises that it stays so in training. Batch norm
-# (Ioffe and Szegedy 2015) does it by force: in front of every activation, each unit is shifted and scaled so that
-# over the batch it has mean 0 and variance 1. Take the two nets that starved, and add it.
+# (Ioffe and Szegedy 2015) does it by force: in front of every activation, each unit is shifted and scaled so that over
+# the batch it has mean 0 and variance 1. (A learned weight and bias for each unit follow. They begin at 1 and 0, so at
+# the start they change nothing.) Take the two nets that starved, and add it.
 
 # %%
 recipes = {"sigmoid, Xavier": {"activation": nn.Sigmoid, "init": "xavier"}, "ReLU, small": {"init": "small"}}
@@ -453,8 +457,9 @@ assert both.gradient[0] / both.gradient[-2] < 40, "over 48 layers, where either 
 # %% [markdown]
 # A skip on its own is no cure. He's branch $W \varphi(x)$ has the same variance as $x$, so each addition doubles the
 # variance, and signal and gradient are multiplied by $\sqrt{2}$ a layer: they explode. With batch norm in the branch
-# every layer adds the *same* variance to the sum. After $l$ layers it is about $l$ times what it was, and layer
-# $l + 1$ changes it by the small share $1/l$ only. Over 48 layers the gradient grows by little more than ten. (The
+# every layer adds the *same* variance to the sum, about 1. After $l$ layers the sum has a variance of about $l$ (the
+# figure shows its root, 7 at layer 49), and layer $l + 1$ changes it by the small share $1/l$ only. Over 48 layers the
+# gradient grows by little more than ten. (The
 # jump at the right end of the line is the classifier, which has no skip.) ResNet is built of this pair.
 #
 # The plain net is flat as well, but only at the start and only with He's weights.
@@ -536,14 +541,14 @@ assert errors["ReLU, batch norm, skip"] < min(10, errors["ReLU, He"]), "and with
 # plain ReLU nets, with He's weights and with batch norm, learn something, but neither learns well, and which of them does
 # better depends on the seed. The same net with skips leaves both behind, although the plain ones have large enough
 # gradients everywhere. So what is wrong with these? The rest of the lesson looks at two suspects: with batch norm they
-# are *too* large, and in deep plain ReLU nets they point in directions that soon no longer hold. First the size.
+# are *too* large, and in deep plain ReLU nets they change from one input to the next, so that what they promise soon no longer holds. First the size.
 #
 # One plain net is spared: sigmoids with batch norm. Around 0 a sigmoid is nearly a straight line, and Yang et
 # al. find that with batch norm gradients grow less, and deep nets train better, the closer the net is to a linear one.
 #
 # ## When gradients explode
 #
-# Take a net of only ten layers whose initial weights are twice too large. The signal doubles in each layer, and so
+# Take a net of only ten layers whose initial weights are twice as large as they should be. The signal doubles in each layer, and so
 # does the gradient. Instead of mending the weights, limit the step: if the gradient of all weights taken together is
 # longer than a given norm, scale it down to that norm and keep its direction. This is *gradient clipping* (Pascanu et
 # al. 2013), the everyday remedy in nets that read sequences.
@@ -577,7 +582,7 @@ assert sum(runs["He"][-20:]) < sum(runs["large, clipped"][-20:]) / 2, "the right
 edu.plots.losses_by_step(runs, title="Clipping saves the run; the right weights make it unnecessary")
 
 # %% [markdown]
-# Without clipping the steps are so long that the third loss is no longer a number (the cross). With clipping the run
+# Without clipping the steps are so long that the third loss is no longer a number (the cross marks the last one that was). With clipping the run
 # lives. It is a safety belt and not a cure: the net with He's weights needs none, and learns far faster. And clipping
 # can only shorten. Against a gradient that vanishes it does nothing.
 #
@@ -688,7 +693,7 @@ for lag in (1, 4):
 # In the paper's words, plain nets have gradients that "resemble white noise", and nets with skips are "far more
 # resistant to shattering". Ours with 50 layers is on the way there and not there, as the picture shows: neighbours on the
 # grid still resemble each other, and from a dozen steps on skips no longer make a difference. But the deeper the plain
-# net, the shorter the step after which its gradient is another one. Scaling a gradient up or down does not mend this.
+# net, the shorter the step after which its gradient is a different one. Scaling a gradient up or down does not mend this.
 # The additions help: 50 layers with them hold about as long as 24 without.
 #
 # Keep in mind what has been measured: gradients by the *input*, of *untrained* nets. That this is also the reason why
@@ -703,7 +708,7 @@ for lag in (1, 4):
 # | "Vanishing gradients starve the first layers." | The weights' gradient in every layer | **Depends.** With sigmoids, yes. With ReLU and Xavier's weights all layers starve alike. |
 # | "Batch norm cures vanishing gradients." | The factor a layer with batch norm | **Right**, none vanishes. But they grow towards the input, with ReLU by 1.2 a layer. |
 # | "A skip connection is all you need." | ReLU, He's weights and skips, without batch norm | **Wrong.** Signal and gradient grow by √2 a layer. |
-# | "A gradient of healthy size is a healthy gradient." | Autocorrelation of the gradients | **Wrong.** Its direction may hold for a short step only. |
+# | "A gradient of healthy size is a healthy gradient." | Autocorrelation of the gradients | **Wrong.** It may hold for a very short step only. |
 
 # %%
 by_size = {}
@@ -720,7 +725,7 @@ assert sigmoids[50].weight[0] < 1e-20 * sigmoids[50].weight[-1], "with sigmoids 
 assert max(starved) < 100 * min(starved), "with ReLU and small weights all layers do"
 assert min(relu_factors.values()) > 1.1, "with batch norm no gradient vanishes, and all of them grow"
 assert alone.gradient_factor > 1.3, "a skip alone makes gradients explode"
-assert mean["plain, 50 layers"][4] < mean["one hidden layer"][4] - 0.2, "healthy in size, and no longer in direction"
+assert mean["plain, 50 layers"][4] < mean["one hidden layer"][4] - 0.2, "whatever its size, it soon no longer holds"
 
 # %% [markdown]
 # ## Summary
@@ -734,7 +739,7 @@ assert mean["plain, 50 layers"][4] < mean["one hidden layer"][4] - 0.2, "healthy
 # * A skip alone makes signal and gradient grow by $\sqrt{2}$ a layer. Batch norm and skip together keep both in
 #   bounds.
 # * Clipping limits an exploding step. It keeps the direction and cures nothing else.
-# * In deep plain nets the gradient also shatters: at inputs close by it is another one. Additions hold it together
+# * In deep plain nets the gradient also shatters: at inputs close by it is a different one. Additions hold it together
 #   for longer.
 #
 # ## Sources

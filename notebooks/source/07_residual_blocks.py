@@ -53,15 +53,20 @@ def branch(x: Tensor, w1: Tensor, w2: Tensor) -> Tensor:
 x = torch.tensor([1.0, 2.0, 0.5, 3.0])
 print("weights times   plain: ReLU(F(x))           residual: ReLU(F(x) + x)")
 for scale in (1.0, 0.1, 0.0):
+    # matrices that only move the numbers to other places
     w1, w2 = scale * torch.eye(4).roll(1, dims=0), scale * torch.eye(4).roll(2, dims=0)
     plain, residual = torch.relu(branch(x, w1, w2)), torch.relu(branch(x, w1, w2) + x)
     print(f"{scale:13}   {[round(v, 2) for v in plain.tolist()]!s:24}    {[round(v, 2) for v in residual.tolist()]}")
 assert torch.equal(residual, torch.relu(x)), "with a branch of zeros the block returns ReLU(x)"
 
 # %% [markdown]
-# The last row is the point. When its branch is zero, the residual block returns its input, to the last bit. A net of such blocks
-# can be as shallow as it needs to be. The same holds for the block of the package. Its branch ends in a batch norm, so it is
-# enough to set this layer's weight to zero:
+# The last row is the point. When its branch is zero, the residual block returns ReLU(x). In a net, x comes out of a
+# ReLU and is not negative, so this is x itself, to the last bit. A net of such blocks can be as shallow as it needs to
+# be.
+#
+# The same holds for the block of the package. Its branch ends in a batch norm. After it has made mean 0 and variance 1,
+# a batch norm multiplies each channel by a *weight* and adds a *bias*. Both are learned and begin at 1 and 0. So it is
+# enough to set this weight to zero:
 
 # %%
 block = BasicBlock(16, 16)
@@ -69,14 +74,14 @@ nn.init.zeros_(block.bn2.weight)
 images = torch.randn(8, 16, 6, 6)  # with negative numbers too
 assert torch.equal(block(images), torch.relu(images)), "a zeroed branch leaves ReLU(x), exactly"
 print(
-    f"{type(block).__name__} with a zeroed branch: largest difference to ReLU(x) is {(block(images) - images.relu()).abs().max():.0f}"
+    f"{type(block).__name__} with a zeroed branch: largest difference to ReLU(x) is {(block(images) - images.relu()).abs().max():.0e}"
 )
 
 # %% [markdown]
 # ### What the addition does to the gradient
 #
 # Differentiate the sum: $\partial (F(x) + x) / \partial x = \partial F / \partial x + I$. Whatever the branch does, the identity
-# matrix $I$ is in it. Look at both matrices for a random branch of five numbers:
+# matrix $I$ is in it. Look at both matrices for a random branch of five numbers. Row i, column j says how output i answers to input j:
 
 # %%
 torch.manual_seed(0)
@@ -88,8 +93,8 @@ print("∂F/∂x =", of_branch.numpy().round(2), "∂(F + x)/∂x =", of_sum.num
 torch.testing.assert_close(of_sum - of_branch, torch.eye(5, dtype=torch.float64))
 
 # %% [markdown]
-# One block is no proof that it helps, so stack them. The next figure sends random numbers through 20 untrained blocks, forward on the
-# left and back on the right. A block here is $F$ with two matrices of 64×64 and He's initial values. The *gain* is a factor
+# One block is no proof that it helps, so stack them. The next figure sends random numbers through 20 untrained blocks,
+# forward and back. A block here is $F$ with two matrices of 64×64 and He's initial values. The *gain* is a factor
 # before $F(x)$. In a real block this factor is the weight of the last batch norm.
 #
 # ### Explore: the addition on and off
@@ -101,7 +106,8 @@ torch.testing.assert_close(of_sum - of_branch, torch.eye(5, dtype=torch.float64)
 edu.widgets.residual_explorer()
 
 # %% [markdown]
-# Where widgets do not run, here are twelve settings at a glance. Values beyond the border of a panel are drawn on it.
+# Where widgets do not run, here are twelve settings at a glance. The signal is above, the gradient below; *rms* is the
+# root of the mean square. Values beyond the border of a panel are drawn on it.
 
 # %%
 edu.plots.signal_and_gradient_grid()
@@ -134,7 +140,8 @@ assert flows["residual", 1.0, True].gradient[0] < flows["plain", 1.0, True].grad
 # %% [markdown]
 # Read three things from it. Without addition and batch norm, each block multiplies what passes through, so any gain but the right one
 # lets it vanish or explode with depth. With the addition, a block that is switched off passes everything. And the addition alone is no cure for
-# everything: with gain 1 and no normalisation the residual sum *explodes*, since each block adds as much as has arrived.
+# everything: with gain 1 and no normalisation the residual sum *explodes*, since each block adds about twice as much,
+# in squares, as has arrived. (No ReLU has halved $F$ yet, so the growth is faster than the √2 of lesson 05.)
 # Batch norm fixes the size of what is added, so the sum grows slowly. Without the addition it holds the signal, but lets the gradient grow, as
 # in lesson 06. ResNet needs both. (The gradient of 0.7 in a residual stack that is switched off is the ReLU's doing: half of the numbers are
 # zero, and a zero passes no gradient.)
@@ -171,15 +178,16 @@ for name, stride, channels in (("identity block", 1, 64), ("projection block", 2
 # %% [markdown]
 # ## Three shortcuts: A, B, C
 #
-# The paper compares three ways around a block. **A** takes every second pixel of $x$ and fills the new channels with zeros, which needs no
-# parameters. **B** projects where the shape changes and adds $x$ as it is elsewhere. **C** projects at every block. Here is
+# The paper compares three ways around a block. Where the shape changes, **A** takes every second row and column of $x$
+# and fills the new channels with zeros; this needs no parameters. **B** projects there. Elsewhere both add $x$ as it
+# is. **C** projects at every block. Here is
 # option A on one channel of 4×4:
 
 # %%
 one = torch.arange(1.0, 17.0).reshape(1, 1, 4, 4)
 fitted = PadShortcut(1, 3)(one)
 print("before:", one[0, 0].int().numpy(), "after, three channels:", *fitted[0].int().numpy(), sep="\n")
-assert torch.equal(fitted[:, 1:2], one[:, :, ::2, ::2]), "every second pixel, as it was"
+assert torch.equal(fitted[:, 1:2], one[:, :, ::2, ::2]), "every second row and column, as it was"
 assert fitted[:, [0, 2]].abs().sum() == 0, "nothing else"
 
 
@@ -277,6 +285,9 @@ for block in deep:
     branch_output = block.conv2(block.relu2(block.bn2(block.conv1(block.relu1(block.bn1(state))))))
     added, state = added + branch_output, out
 torch.testing.assert_close(state, x + added, rtol=1e-4, atol=1e-4)
+print(f"x plus eight branches: largest difference to the output {(x + added - state).abs().max():.0e}")
+
+# %%
 before, after = edu.facts.HE_2016_ORIGINAL, edu.facts.HE_2016_PREACTIVATION
 for name in before:
     print(f"{name:>10} on CIFAR-10: block of 2015 {before[name]}   pre-activation {after[name]}")
@@ -362,7 +373,7 @@ for name, errors in removed.items():
     print(
         f"{name:>9}: whole {whole[name]:4.1f} %, one block less: {min(values):4.1f} to {max(values):4.1f} %, median {median(values):4.1f} %"
     )
-assert median(removed["resnet20"].values()) < 35, "half of the blocks cost the residual net little"
+assert median(removed["resnet20"].values()) < 35, "with a typical block gone, the residual net still reads most digits"
 assert median(removed["plain20"].values()) > 65, "almost any block costs the plain net almost everything"
 assert removed["resnet20"]["layer3.2"] < whole["resnet20"] + 6, "the last block is hardly missed"
 
@@ -397,7 +408,9 @@ assert values.index(max(values)) < 9, "the blocks that are missed most stand in 
 # ## Gates: the older relatives
 #
 # Adding what was there before is older than ResNet. LSTM and GRU keep a state over many time steps and let gates decide how much of it to
-# keep. In a GRU one gate $z$ between 0 and 1 says how much of the state $h$ is replaced. A highway net (Srivastava et al. 2015) does the same from layer to layer. Side by side:
+# keep. In a GRU one gate $z$ between 0 and 1 says how much of the state $h$ is replaced. A highway net (Srivastava et
+# al. 2015) does the same from layer to layer. Side by side, with $\tilde h$ the candidate for the new state, $H(x)$ the
+# layer's own result, and $T(x)$ the highway's gate, a sigmoid between 0 and 1:
 #
 # | | new state | share of the old |
 # |---|---|---|
@@ -449,8 +462,10 @@ assert 0.1 < shares["highway, bias -3.0"][-1] < 0.5, "a gate that starts nearly 
 
 # %% [markdown]
 # Highway nets therefore start with a negative bias, which keeps the gates nearly shut for what is new. The residual block drops the gate: the
-# carry is fully open at every layer, and nothing has to be learned to keep it so. He et al. 2016 found that any gate on the shortcut of their
-# 110-layer net made it worse. An author of highway nets has since disputed how that comparison was set up (see the
+# carry is fully open at every layer, and nothing has to be learned to keep it so. (Share means the factor in front of
+# $x$. For the residual block it is 1 by definition. Its part of the *whole* shrinks there too, since the other terms
+# add up, but nothing is ever taken from it.) He et al. 2016 found that any gate on the shortcut of their 110-layer net
+# made it worse. An author of highway nets has since disputed how that comparison was set up (see the
 # sources), so take from it what is certain: the sum needs no parameters to carry $x$ on, and no training.
 #
 # ## Exercises
@@ -509,7 +524,8 @@ edu.checks.check_basic_block(MyBasicBlock)
 #
 # **Difficulty** ●●●○○ · **10 minutes**
 #
-# Write the block that opens a stage. The first convolution leads from `in_channels` to `channels` with the given stride. A 1×1 convolution
+# Write the block that opens a stage. No convolution has a bias, and each ReLU is a module of its own. The first
+# convolution leads from `in_channels` to `channels` with the given stride. A 1×1 convolution
 # with the same stride and a batch norm of its own fit $x$ to the result. No ReLU on the shortcut.
 #
 # <details><summary>Hint 1</summary>
@@ -558,8 +574,9 @@ edu.checks.check_projection_block(MyProjectionBlock)
 #
 # **Difficulty** ●●●●○ · **15 minutes**
 #
-# 1×1 from `in_channels` to `channels`, 3×3 with the stride, 1×1 to `4 * channels`, each followed by a batch norm; ReLU after the first two and
-# after the addition. Where the stride is not 1 or `in_channels` is not `4 * channels`, project the shortcut. Elsewhere add $x$ as it is.
+# 1×1 from `in_channels` to `channels`, 3×3 with the stride, 1×1 to `4 * channels`, none with a bias, each followed by a
+# batch norm; ReLU after the first two and after the addition. Where the stride is not 1 or `in_channels` is not `4 *
+# channels`, project the shortcut. Elsewhere add $x$ as it is.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -644,7 +661,8 @@ edu.checks.check_option_a(my_option_a)
 #
 # **Difficulty** ●●●○○ · **8 minutes**
 #
-# Write the block of 2016 for an unchanged shape: batch norm, ReLU, 3×3 convolution, the same again, then add $x$ as it came in. Nothing follows.
+# Write the block of 2016 for an unchanged shape: batch norm, ReLU, 3×3 convolution, the same again, then add $x$ as it
+# came in. Nothing follows. No convolution has a bias, and each ReLU is a module of its own.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -693,7 +711,7 @@ edu.checks.check_preactivation(MyPreActBlock)
 # | "The skip shows the image again at every layer." | All branches of the trained ResNet-20 switched off: what reaches the end? | **Half right.** The features of the *first layer* arrive, one pixel in sixteen; the net can make nothing of them. |
 # | "A shortcut needs a 1×1 convolution." | Parameters and published errors of option A | **Wrong.** Option A has none and is within a point of option C. |
 # | "Skip connections alone cure exploding and vanishing signals." | 20 blocks with gain 1, without batch norm | **Wrong.** The sum explodes; normalisation is needed too. |
-# | "You can remove any block from a ResNet." | Removal of each of nine blocks | **Half right.** Most cost little; some cost a good part of the accuracy. |
+# | "You can remove any block from a ResNet." | Removal of each of 9 and of each of 27 blocks | **Half right.** Of 27 blocks most are hardly missed. Of nine, the typical one multiplies the error, and some cost far more. |
 # | "A ResNet is a highway net." | The carried share over 30 layers | **Half right.** Same idea, but no gate: the share is 1 without learning it. |
 
 # %%
@@ -720,7 +738,7 @@ assert max(removed["resnet20"].values()) > whole["resnet20"] + 5, "some blocks a
 # * The derivative of the sum contains the identity, so the gradient has a way around every branch. Batch norm keeps the sum from exploding.
 # * Where the shape changes, x is thinned out and padded (A) or projected (B). Projecting everywhere (C) hardly helps.
 # * The bottleneck makes 256 channels as cheap as 64. Pre-activation clears the path for very deep nets.
-# * A trained residual net survives the loss of most blocks, a plain net of almost none.
+# * A trained residual net still works without almost any one block, and the more blocks it has, the less each is missed. A plain net does not.
 #
 # ## Sources
 #

@@ -1,4 +1,4 @@
-"""The check of lesson 07 on the shortcut without parameters: every second pixel, new channels of zeros."""
+"""The check of lesson 07 on the shortcut without parameters: every second row and column, new channels of zeros."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ def padded(x: Tensor, out_channels: int) -> Tensor:
 
 
 def extra_behind(x: Tensor, before: int, behind: int) -> Tensor:
-    """Every second pixel, with so many channels of zeros on either side."""
+    """Every second row and column, with so many channels of zeros on either side."""
     return F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, before, behind))
 
 
@@ -73,7 +73,7 @@ MISTAKES = (
 
 @check("07.4 option A")
 def check_option_a(option_a: Any) -> str:
-    """`option_a(x, out_channels)`: every second pixel of x, zeros in the channels that are new."""
+    """`option_a(x, out_channels)`: every second row and column of x, zeros in the channels that are new."""
     calls = [
         Call(torch.randn(2, 4, 8, 6), 8),
         Call(torch.randn(3, 3, 5, 7), 8),
@@ -83,7 +83,10 @@ def check_option_a(option_a: Any) -> str:
     judge(option_a, right, calls, MISTAKES, name=name, clean=lambda value: need_tensor(value, name))
     x = torch.randn(2, 4, 6, 6)
     same_gradients(lambda x: option_a(x, 8), lambda x: right(x, 8), Call(x), name=name)
-    return "Every second pixel, zeros around: x passes without a single parameter, and so does its gradient."
+    return (
+        "Every second row and column, zeros in the new channels: x passes without a single parameter, and so does its "
+        "gradient."
+    )
 
 
 def need_tensor(value: Any, name: str) -> Tensor:

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -44,15 +45,19 @@ def check_load_trunk(load_trunk: Any) -> str:
     deeper = Net(5, head=nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 5)))
     names = ["fc.0.bias", "fc.0.weight", "fc.1.bias", "fc.1.weight", "fc.bias", "fc.weight"]
     need_loaded(load_trunk, Net(5), deeper.stored(), names, name)
+    need_other_head(load_trunk, name)
     short = Net(5).stored("module.")
     del short["module.bn1.running_mean"]
-    need_refused(load_trunk, short, "lacks `bn1.running_mean`", "A trunk with a layer missing", name)
     more = {**Net(5).stored(), "layer5.weight": torch.ones(1)}
-    need_refused(load_trunk, more, "has `layer5.weight`, which the model lacks", "A trunk with a layer too many", name)
-    need_refused(load_trunk, Net(5, in_channels=3).stored(), "has `conv1.weight` for colour images",
-                 "A trunk with a layer of another shape", name)  # fmt: skip
-    need_refused(load_trunk, Net(5, norm=6).stored(), "has another `fc_norm`, a layer of the trunk",
-                 "A layer that begins with the head's letters, but not with `fc.`,", name)  # fmt: skip
+    for state, key, what, kind in (
+        (short, "bn1.running_mean", "lacks `bn1.running_mean`", "A trunk with a layer missing"),
+        (more, "layer5.weight", "has `layer5.weight`, which the model lacks", "A trunk with a layer too many"),
+        (Net(5, in_channels=3).stored(), "conv1.weight", "has `conv1.weight` for colour images",
+         "A trunk with a layer of another shape"),
+        (Net(5, norm=6).stored(), "fc_norm", "has another `fc_norm`, a layer of the trunk",
+         "A layer that begins with the head's letters, but not with `fc.`,"),
+    ):  # fmt: skip
+        need_refused(load_trunk, state, key, what, kind, name)
     return "The trunk fits to the last buffer or nothing is loaded, and you are told what the head is missing."
 
 
@@ -99,6 +104,22 @@ def need_loaded(
         )
     if reported != wanted:
         raise Wrong(report(reported, wanted, where, list(fitting), prefix))
+
+
+def need_other_head(load: Callable[..., Any], name: str) -> None:
+    """The head is what `head` says.
+
+    Raises:
+        Wrong: it is not.
+    """
+    try:
+        need_loaded(partial(load, head="fc_norm"), Net(5), Net(5, norm=6).stored(),
+                    ["fc_norm.bias", "fc_norm.weight"], name)  # fmt: skip
+    except ValueError:
+        raise Wrong(
+            '`head="fc_norm"` makes another layer the head, and one that differs there is refused. Take the name from '
+            f"the argument `head` of `{name}`, not from the code."
+        ) from None
 
 
 def need_values(now: State, before: State, fitting: State, where: str) -> None:
@@ -154,8 +175,8 @@ def report(reported: object, wanted: list[str], where: str, fitting: list[str], 
     return f"Given {where}, you report {names}; expected {wanted}."
 
 
-def need_refused(load: Callable[..., Any], state: State, what: str, kind: str, name: str) -> None:
-    """A `ValueError`, and a model that is as it was.
+def need_refused(load: Callable[..., Any], state: State, key: str, what: str, kind: str, name: str) -> None:
+    """A `ValueError` that names what does not fit, and a model that is as it was.
 
     Raises:
         Wrong: no error, another one, or a model that is half loaded.
@@ -164,12 +185,14 @@ def need_refused(load: Callable[..., Any], state: State, what: str, kind: str, n
     before = copy.deepcopy(model.state_dict())
     try:
         load(model, state)
-    except ValueError:
-        if any(not torch.equal(value, before[key]) for key, value in model.state_dict().items()):
+    except ValueError as error:
+        if any(not torch.equal(value, before[entry]) for entry, value in model.state_dict().items()):
             raise Wrong(
                 "The error comes too late: a part of the weights is loaded already, and the model is neither one nor "
                 "the other. Look at all names first."
             ) from None
+        if key not in str(error):
+            raise Wrong(f"The error does not say which name does not fit. It should mention `{key}`.") from None
         return
     except NotImplementedError:
         raise

@@ -82,7 +82,8 @@ def varied(
 
 MISTAKES = (
     Mistake(
-        varied(parameters), "The biases of the convolutions are missing: Keras gives each convolution one by default."
+        varied(parameters),
+        "The biases of the convolutions are missing: the Keras listing leaves each convolution its bias.",
     ),
     Mistake(
         varied(lambda net: parameters(net) + outputs(convolutions(net))),

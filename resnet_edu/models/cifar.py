@@ -19,7 +19,7 @@ Shortcut = Literal["A", "B", "C"]
 
 
 class PadShortcut(nn.Module):
-    """Option A: every second pixel, new channels filled with zeros; no parameters.
+    """Option A: every second row and column, new channels filled with zeros; no parameters.
 
     Maps `(N, C, H, W)` to `(N, out_channels, H/2, W/2)`, the old channels in the middle.
     """

@@ -56,6 +56,6 @@ def votes(image: Tensor, maps: Mapping[str, Tensor], *, title: str) -> Figure:
         for axes in figure.axes:
             axes.set_axis_off()
         if drawn is not None:
-            figure.colorbar(drawn, ax=others, shrink=0.8, label="logit")
+            figure.colorbar(drawn, ax=others, shrink=0.8, label="vote")
         figure.suptitle(title, x=0.01, ha="left", weight="bold")
         return figure

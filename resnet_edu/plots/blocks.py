@@ -91,7 +91,7 @@ def arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float], *, c
 
 
 def errors_without(removed: Mapping[str, Mapping[str, float]], whole: Mapping[str, float], *, title: str) -> Figure:
-    """Test error without one block, for each block in turn; a dashed line marks the whole network.
+    """Test error without one block, for each block in turn; a broken line marks the whole network, a grey one guessing.
 
     Args:
         removed: what `probe.block_removal` measured, by network; percent. Names of plain nets begin with "plain".
@@ -106,11 +106,13 @@ def errors_without(removed: Mapping[str, Mapping[str, float]], whole: Mapping[st
             axes.plot(
                 range(len(errors)), list(errors.values()), color=colour, marker=marker, label=f"{name} less a block"
             )
-            axes.axhline(whole[name], color=colour, ls="--", lw=1, label=f"{name}, whole")
+            dashes = ":" if name.startswith("plain") else "--"
+            axes.axhline(whole[name], color=colour, ls=dashes, lw=1, label=f"{name}, whole")
         names = list(next(iter(removed.values())))
         step = max(1, len(names) // 9)  # no more labels than fit
         axes.set_xticks(range(0, len(names), step), [name.removeprefix("layer") for name in names[::step]])
         axes.axhline(90, color=GREY, lw=0.8)
+        axes.text(len(names) - 1, 91, "guessing", color=GREY, fontsize=8, ha="right", va="bottom")
         axes.set_ylim(0, 100)
         label(axes, title=title, x="block taken out (stage.block)", y="test error (%)")
         axes.legend(loc="center right", fontsize=8)

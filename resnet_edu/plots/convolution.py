@@ -87,7 +87,7 @@ def kernel_positions(size: int, kernel: int, *, padding: int = 0, stride: int = 
         return figure
 
 
-def pooling(values: Tensor, *, title: str = "Pooling keeps one number of each 2×2 block") -> Figure:
+def pooling(values: Tensor, *, title: str = "Pooling makes one number of each 2×2 block") -> Figure:
     """A small map, its 2×2 average and its 2×2 maximum, with all numbers.
 
     Args:

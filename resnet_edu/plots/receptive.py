@@ -178,6 +178,6 @@ def seen_pixels(maps: Mapping[str, Tensor], *, title: str) -> Figure:
             frame(axes, float(rows.min()), float(columns.min()), side, ORANGE)
             axes.set_title(f"{name}\n{side}×{int(columns.max() - columns.min()) + 1} pixels", fontsize=11)
             bare(axes)
-        figure.colorbar(figure.axes[0].images[0], ax=figure.axes, label="size of the gradient", shrink=0.7)
+        figure.colorbar(figure.axes[0].images[0], ax=figure.axes, label="size of the gradient, largest = 1", shrink=0.7)
         figure.suptitle(title, x=0.01, ha="left", weight="bold")
         return figure

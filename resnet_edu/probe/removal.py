@@ -21,8 +21,8 @@ def removable_blocks(model: nn.Module) -> dict[str, PlainBlock | BasicBlock | Bo
 def remains(block: PlainBlock | BasicBlock | Bottleneck) -> nn.Module:
     """What stands where the block was: its shortcut and last ReLU, or for a plain block the identity.
 
-    A plain block that changes the shape leaves option A of He et al. 2015 behind (every second pixel, new channels
-    filled with zeros): as near to nothing as the next block can take.
+    A plain block that changes the shape leaves option A of He et al. 2015 behind (every second row and column, new
+    channels filled with zeros): as near to nothing as the next block can take.
     """
     if isinstance(block, ResidualBlock):
         return nn.Sequential(block.shortcut, nn.ReLU())
