@@ -18,7 +18,8 @@ import typer
 from rich.console import Console
 
 from . import __version__, cli_course, cli_runs, cli_speed, course, tables
-from .cli_options import AsJson, examples
+from .cli_options import AsJson, examples, with_home
+from .data.cache import printable
 from .errors import DatasetUnavailable
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def complain(message: str, *, code: int = 2) -> int:
     """One line on stderr; returns the exit code."""
-    print(f"resnet-edu: {' '.join(message.split())}", file=sys.stderr)
+    print(f"resnet-edu: {printable(' '.join(message.split()))}", file=sys.stderr)
     return code
 
 
@@ -131,7 +132,7 @@ def fetch(
     from . import downloads
 
     downloads.require_known(names)
-    to = to.expanduser().absolute() if to else None
+    to = with_home(to).absolute() if to else None
     for name in names:
         place, new = downloads.fetch(name, to, mirror=mirror)
         print(f"{name}: {'now' if new else 'already'} in {place}", flush=True)

@@ -41,10 +41,11 @@ def lab(
     Lessons are copied to DIR, the worked ones to DIR/solutions. What you have changed is never overwritten.
     """
     from . import copies
-    from .lab import default_folder, has_display, lab_command, prepare, serve, unreadable_progress
+    from .lab import default_folder, has_display, lab_command, prepare, require_port, serve, unreadable_progress
 
     folder = folder or default_folder(Path.cwd())
     found = course.find_lesson(lesson) if lesson else course.require_lessons()[0]
+    require_port(port)
     report = prepare(folder, force=force)
     shown = has_display() if browser is None else browser
     command = lab_command(folder, lesson=found.name, port=port, browser=shown)

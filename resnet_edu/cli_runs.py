@@ -4,6 +4,7 @@ import csv
 import inspect
 import json
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Mapping
@@ -12,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .cli_options import AsJson, examples
+from .cli_options import AsJson, examples, with_home
+from .data.cache import printable
 from .recipe import HELP, Recipe, option_types, read_toml
 
 if TYPE_CHECKING:
@@ -86,10 +88,11 @@ def asked_for(given: Mapping[str, Any], *, out: Path | None, config: Path | None
     from .run import Run
 
     if resume:
-        return Run.open(resume)
+        return Run.open(with_home(resume))
     if out is None:
         raise ValueError("--out is missing: name a folder for the run, or --resume one.")
-    return Run.start(Recipe.from_dict({**(read_toml(config) if config else {}), **given}), out)
+    written = read_toml(with_home(config)) if config else {}
+    return Run.start(Recipe.from_dict({**written, **given}), with_home(out))
 
 
 def go(run: "Run", *, new: bool) -> None:
@@ -104,26 +107,26 @@ def go(run: "Run", *, new: bool) -> None:
 
     def say(line: str) -> None:
         if distributed.first():
-            print(line, flush=True)
+            print(printable(line), flush=True)
 
-    again = f"Go on with: resnet-edu train --resume {run.folder}"
+    again = f"Go on with: resnet-edu train --resume {shlex.quote(str(run.folder))}"
 
-    def ended(*_: object) -> None:  # torchrun ends the others when one process has died
-        os.write(2, f"resnet-edu: process {distributed.rank()} was told to end. {again}\n".encode())
+    def ended(*_: object) -> None:  # a machine that shuts down; torchrun, when one of its processes has died
+        who = f"process {distributed.rank()}" if distributed.size() > 1 else "the training"
+        os.write(2, f"resnet-edu: {who} was told to end. {again}\n".encode())
         os._exit(143)
 
-    if distributed.size() > 1:
-        signal.signal(signal.SIGTERM, ended)
+    before = signal.signal(signal.SIGTERM, ended)
     try:
         history = run.train(callbacks=(show,), say=say)
-    except (ValueError, OSError):
+    except BaseException as error:
+        if isinstance(error, RuntimeError) and distributed.size() > 1:
+            raise ValueError(f"Another process of this run has died ({str(error).splitlines()[0]}). {again}") from error
         if new and distributed.first():  # one to resume may be another process's, or lack its pictures for a day
             run.discard()
         raise
-    except RuntimeError as error:
-        if distributed.size() == 1:
-            raise
-        raise ValueError(f"Another process of this run has died ({str(error).splitlines()[0]}). {again}") from error
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
     if history.interrupted:
         say(f"Stopped after epoch {len(history)}. {again}")
         raise KeyboardInterrupt
@@ -134,13 +137,15 @@ def print_report(run: "Run") -> None:
     report = run.report() or {}
     print(f"{report['epochs']} epochs; {report['test_error']:.1f} % of the test images are named wrongly.")
     print_classes(report["right_by_class"])
-    print(f"Curves, confusion and weights are in {run.folder}. Use it: resnet-edu predict {run.folder} FILE…")
+    use = f"resnet-edu predict {shlex.quote(str(run.folder))} FILE…"
+    print(f"Curves, confusion and weights are in {run.folder}. Use it: {use}")
 
 
 def print_classes(right: Mapping[str, float]) -> None:
     """Share of the images named rightly, a class a line."""
-    width = max(map(len, right))
-    for name, percent in right.items():
+    names = [printable(name) for name in right]
+    width = max(map(len, names), default=0)
+    for name, percent in zip(names, right.values(), strict=True):
         print(f"  {name:{width}}  {percent:5.1f} % right")
 
 
@@ -150,16 +155,19 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Measure a finished run: its errors, and how much of each class is named rightly."""
-    from .trained import evaluate_run, open_run
+    from .trained import evaluate_run, open_run, right_by_class
 
+    run = with_home(run)
     network = open_run(run)
-    metrics, images = evaluate_run(run, data, network=network)
+    metrics, images = evaluate_run(run, data, network=network, say=lambda line: None if as_json else print(line))
     classes = network.categories
-    counts = metrics.confusion.sum(dim=1)
-    shares = (100 * metrics.confusion.diagonal() / counts.clamp(min=1)).tolist()
-    right = {name: share for name, share, count in zip(classes, shares, counts.tolist(), strict=True) if count}
+    right = right_by_class(metrics.confusion, classes)
     if as_json:
-        values = {"images": int(counts.sum()), "top1_error": metrics.top1_error, "top5_error": metrics.top5_error}
+        values = {
+            "images": int(metrics.confusion.sum()),
+            "top1_error": metrics.top1_error,
+            "top5_error": metrics.top5_error,
+        }
         values |= {"loss": metrics.loss, "right_by_class": right, "confusion": metrics.confusion.tolist()}
         print(json.dumps({**values, "classes": list(classes)}, indent=1, ensure_ascii=False))
         return
@@ -169,7 +177,7 @@ def evaluate(
 
 def predict(
     run: Annotated[str, typer.Argument(metavar="RUN|bundled", help="Folder of a finished run, or bundled.")],
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Pictures.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Pictures.", readable=False)],
     top: Annotated[int | None, typer.Option(help="Labels for each file; default as the run says, or 3.")] = None,
     as_json: AsJson = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print a table: file, label, percent.")] = False,
@@ -179,6 +187,7 @@ def predict(
     from .predict import open_network, predict as name_pictures
     from .run import Run
 
+    run = run if run == "bundled" else str(with_home(run))
     network, faults = open_network(run), []
     if top is None:
         recorded = run != "bundled" and (Path(run) / "config.toml").is_file()  # prediction does without
@@ -207,11 +216,7 @@ def write_predictions(predictions: list["Prediction"], *, as_json: bool, as_csv:
     else:
         for each in predictions:
             print(printable(str(each.file)))
-            width = max(len(label) for label, _ in each.top)
-            for label, percent in each.top:
+            labels = [(printable(label), percent) for label, percent in each.top]
+            width = max(len(label) for label, _ in labels)
+            for label, percent in labels:
                 print(f"  {label:{width}}  {percent:5.1f} %")
-
-
-def printable(name: str) -> str:
-    """A name on one line: what would move the cursor, or end the line, as an escape."""
-    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in name)

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from . import course, tables
-from .cli_options import AsJson, examples
+from .cli_options import AsJson, examples, with_home
 from .hardware import cores
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def bench(
             parts or (),
             rounds=repeats or (3 if quick else 5),
             quick=quick,
-            folder=folder.expanduser() if folder else None,
+            folder=with_home(folder) if folder else None,
             say=lambda text: status.update(text),
         )
     if as_json:

@@ -11,6 +11,7 @@ from .errors import UnknownName
 OPTIMIZERS = ("sgd", "adam", "adamw")
 SCHEDULES = ("one_cycle", "cosine", "steps", "constant")
 PRECISIONS = ("auto", "bfloat16", "float32")
+MOST_EPOCHS = 1_000_000  # nobody means more
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,24 +48,24 @@ class TrainConfig:
             if value not in known:
                 raise UnknownName(kind, value, known)
         if isinstance(self.augment, str):
-            raise ValueError(f"augment takes several names: write ({self.augment!r},) instead of {self.augment!r}.")
+            raise ValueError(f'augment takes several names: write ["{self.augment}"] instead of "{self.augment}".')
         if not isinstance(self.augment, Sequence):
-            raise ValueError(f"augment takes a tuple of names, () for none, got {self.augment!r}.")
+            raise ValueError(f"augment takes a list of names, [] for none, got {self.augment!r}.")
         check_augment(self.augment)
         object.__setattr__(self, "augment", tuple(self.augment))  # a list would make equal configs differ
         warmup, smoothing = self.warmup_epochs, self.label_smoothing
-        if not is_whole(self.epochs) or self.epochs < 1:
-            raise ValueError(f"epochs must be a whole number of at least 1, got {self.epochs!r}.")
+        if not is_whole(self.epochs) or not 1 <= self.epochs <= MOST_EPOCHS:
+            raise ValueError(f"epochs must be a whole number from 1 to {MOST_EPOCHS}, got {self.epochs!r}.")
         for name, allowed, fine in (
             ("batch_size", "a whole number of at least 1", is_whole(self.batch_size) and self.batch_size >= 1),
             ("lr", "a number above 0", is_positive(self.lr)),
-            ("backbone_lr", "None or a number above 0", self.backbone_lr is None or is_positive(self.backbone_lr)),
+            ("backbone_lr", "a number above 0, or left out", self.backbone_lr is None or is_positive(self.backbone_lr)),
             ("momentum", "a number from 0 to below 1", is_number(self.momentum) and 0 <= self.momentum < 1),
             ("weight_decay", "a number of at least 0", is_number(self.weight_decay) and self.weight_decay >= 0),
             ("warmup_epochs", "a number from 0 to below epochs", is_number(warmup) and 0 <= warmup < self.epochs),
             ("label_smoothing", "a number from 0 to below 1", is_number(smoothing) and 0 <= smoothing < 1),
-            ("channels_last", "True or False", isinstance(self.channels_last, bool)),
-            ("fused", "True or False", isinstance(self.fused, bool)),
+            ("channels_last", "true or false", isinstance(self.channels_last, bool)),
+            ("fused", "true or false", isinstance(self.fused, bool)),
             ("seed", "a whole number from 0 to 4294967295", is_whole(self.seed) and 0 <= self.seed < 2**32),
         ):
             if not fine:

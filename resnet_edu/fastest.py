@@ -9,6 +9,7 @@ faster in every round, so that a busy machine cannot change the numbers of a les
 import json
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -49,20 +50,22 @@ def fast_path(units: bool, machine: str, folder: Path | None = None) -> FastPath
     Args:
         units: the processor multiplies bfloat16 in hardware.
         machine: what the answer depends on: processor, cores, threads, version of torch.
-        folder: where answers are kept, as `fast-path.json`; the system's folder for caches by default. Where it
-            cannot be written, each process tries anew.
+        folder: where answers are kept, as `fast-path.json`; the system's folder for caches by default. Where there is
+            none, or it cannot be written, each process tries anew.
     """
-    file = (folder or platformdirs.user_cache_path("resnet-edu")) / "fast-path.json"
-    known = read(file)
+    try:
+        file = (folder or platformdirs.user_cache_path("resnet-edu")) / "fast-path.json"
+    except RuntimeError:  # this user has no home folder
+        file = None
+    known = read(file) if file else {}
     key = f"{machine}, {'with' if units else 'without'} bfloat16 units"
     if key not in known:
         chosen = choose(ways(units), seconds_of_a_step)
         known[key] = [chosen.bfloat16, chosen.channels_last]
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(file, json.dumps(known, indent=1).encode())
-        except OSError:
-            pass  # tried again by the next process
+        if file:
+            with suppress(OSError):  # tried again by the next process
+                file.parent.mkdir(parents=True, exist_ok=True)
+                write_atomically(file, json.dumps(known, indent=1).encode())
     return FastPath(*known[key])
 
 

@@ -45,7 +45,7 @@ def unreadable_progress(folder: Path, environment: Mapping[str, str] = os.enviro
     """The file that keeps the progress of a learner's folder, if it is there and damaged. It is not touched here."""
     from .checks.progress_table import FILE, parse
 
-    path = Path(environment.get("RESNET_EDU_PROGRESS") or folder / FILE).expanduser()
+    path = Path(os.path.expanduser(environment.get("RESNET_EDU_PROGRESS") or folder / FILE))
     try:
         parse(path.read_bytes())
     except OSError:
@@ -68,6 +68,16 @@ def has_display(environment: Mapping[str, str] = os.environ, platform: str = sys
     return True
 
 
+def require_port(port: int) -> None:
+    """Refuse a port that does not exist.
+
+    Raises:
+        ValueError: it does not.
+    """
+    if not 0 <= port <= 65535:
+        raise ValueError(f"port must be 0 to 65535, got {port}. Leave the option out for 8888 or the next free one.")
+
+
 def lab_command(folder: Path, *, lesson: str = "00_start_here", port: int = 8888, browser: bool = False) -> list[str]:
     """The command that serves a folder in JupyterLab, opened on one lesson.
 
@@ -83,8 +93,7 @@ def lab_command(folder: Path, *, lesson: str = "00_start_here", port: int = 8888
     Raises:
         ValueError: the port does not exist, or the folder has no such lesson.
     """
-    if not 0 <= port <= 65535:
-        raise ValueError(f"port must be 0 to 65535, got {port}. Leave the option out for 8888 or the next free one.")
+    require_port(port)
     if not (folder / f"{lesson}.ipynb").is_file():
         raise ValueError(f"{folder} has no {lesson}.ipynb.")
     command = [

@@ -3,7 +3,7 @@
 import json
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -14,6 +14,7 @@ from .config import TrainConfig, is_whole
 from .data import Data, load, names
 from .data.folder import is_folder
 from .data.pictures import Crop, View
+from .data.sets import own_shape, require_known
 from .errors import UnknownName
 
 PRETRAINED = ("none", "bundled", "imagenet", "auto")
@@ -88,6 +89,7 @@ class Recipe:
                 raise UnknownName(kind, value, known)
         if not isinstance(self.data, str) or not self.data:
             raise ValueError(f"data must be a folder or one of {', '.join(names())}, got {self.data!r}.")
+        need_utf8(self.data)
         if not isinstance(self.frozen, bool):
             raise ValueError(f"frozen must be true or false, got {self.frozen!r}.")
         if not is_whole(self.patience) or self.patience < 0:
@@ -100,14 +102,28 @@ class Recipe:
             raise ValueError(f"Pretrained weights are for three channels, got channels={self.channels}.")
         if self.pretrained != "none" and self.stem == "small":
             raise ValueError("Pretrained weights are for the stem imagenet, got stem=small. Leave it out.")
+        if not is_folder(self.data):
+            require_known(self.data)
         if not is_folder(self.data) and self.x != self.y:
             raise ValueError(f"The images of {self.data} are square, got x={self.x} and y={self.y}.")
+        if not is_folder(self.data) and self.crop != "none":
+            raise ValueError(f"The images of {self.data} are cut already, got crop={self.crop}. Leave it out.")
         self.view()  # checks sizes, channels and megabytes
 
     def view(self) -> View:
         """What every picture is made into, in training and in prediction."""
         crop: Any = self.crop
         return View(self.x, self.y, self.channels, crop, self.max_megabytes)
+
+    def preparation(self) -> tuple[View, int | None]:
+        """How one picture is prepared for prediction: its view, and the side to which it is resized after that.
+
+        The images of a data set with a name were resized from the set's own side, some with a border. None: not at all.
+        """
+        view = self.view()
+        if is_folder(self.data) or (own := own_shape(self.data)[0]) == self.x:
+            return view, None
+        return replace(view, width=own, height=own), self.x
 
     def load(self) -> Data:
         """The data set. See `data.load` for what can go wrong."""
@@ -174,7 +190,7 @@ class Recipe:
     def to_toml(self) -> str:
         """As a TOML file, one option a line, with what each means."""
         lines = [
-            f"{key} = {json.dumps(value, ensure_ascii=False)}"
+            f"{key} = {json.dumps(value, ensure_ascii=False)}".replace("\x7f", "\\u007f")  # JSON leaves it
             for key, value in self.to_dict().items()
             if value is not None
         ]
@@ -189,6 +205,26 @@ class Recipe:
             ValueError: no such file, no TOML, or as for `from_dict`.
         """
         return cls.from_dict({**read_toml(path), **changes})
+
+
+def need_utf8(folder: str | Path) -> None:
+    """Refuse a folder whose name cannot be written into a file.
+
+    Raises:
+        ValueError: the name holds bytes that are no UTF-8.
+    """
+    try:
+        str(folder).encode()
+    except UnicodeEncodeError as error:
+        shown = str(folder).encode(errors="backslashreplace").decode()
+        raise ValueError(f"The name of the folder {shown} is not in UTF-8. Rename it.") from error
+
+
+def normalised_like(data: Data, origin: models.Pretrained) -> Data:
+    """The data set with the normalisation that the pretrained network was trained with."""
+    mean, std = models.normalisation(origin.transforms)
+    parts = {part: replace(getattr(data, part), mean=mean, std=std) for part in ("train", "val", "test")}
+    return replace(data, **parts)
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -79,9 +79,9 @@ def read_rehearsals(file: Path) -> list[Rehearsal]:
         ValueError: the file holds something else.
         OSError: it cannot be read.
     """
-    text = file.read_text(encoding="utf-8")
+    content = file.read_bytes()
     try:
-        return [Rehearsal.from_dict(values) for values in json.loads(text)[:]]
+        return [Rehearsal.from_dict(values) for values in json.loads(content)[:]]
     except (ValueError, TypeError, KeyError) as error:
         advice = "make one with resnet-edu rehearse --jobs 1 --json."
         raise ValueError(f"{file} is no record of a rehearsal: {advice}") from error

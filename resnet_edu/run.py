@@ -5,7 +5,8 @@
 while the run is not finished. No file is pickled, each is written whole or not at all.
 """
 
-import json
+import os
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -19,17 +20,17 @@ from filelock import FileLock, Timeout
 from safetensors.torch import save
 from torch import nn
 
-from . import distributed, models, runtime
+from . import distributed, runtime
 from .checkpoint import Checkpoint
 from .course import write_atomically
 from .data import Data
-from .errors import StopTraining, WrongCheckpoint, enough_memory
+from .data.folder import is_folder
+from .errors import StopTraining, enough_memory
 from .history import Epoch, History
 from .metrics import evaluate
-from .models import Pretrained
-from .recipe import Recipe
+from .recipe import Recipe, need_utf8, normalised_like
 from .train import Callback, fit, make_optimizer
-from .trained import changes, pictures_of
+from .trained import as_json, changes, pictures_of, read_object, read_report, right_by_class
 
 
 @dataclass(frozen=True)
@@ -39,26 +40,37 @@ class Run:
     Args:
         folder: where its files are.
         recipe: what it was asked for.
+        made: folders that were made for it, itself first; `discard` removes them.
     """
 
     folder: Path
     recipe: Recipe
+    made: tuple[Path, ...] = ()
 
     @classmethod
     def start(cls, recipe: Recipe, folder: Path) -> "Run":
         """A new run; its folder is made if missing, and has to be empty.
 
+        A folder of pictures is noted with its whole path, so that the run can be used from anywhere.
+
         Raises:
-            ValueError: there is something in the folder already.
+            ValueError: there is something in the folder already; it lies among the pictures; or its name is not in
+                UTF-8.
         """
+        need_utf8(folder)
+        pictures = str(Path(os.path.expanduser(recipe.data)).absolute()) if is_folder(recipe.data) else recipe.data
+        if Path(pictures) in folder.absolute().parents:
+            raise ValueError(f"{folder} lies among the pictures, in {recipe.data}. Name another for the run.")
         if not distributed.first():
             return cls(folder, recipe)
         if (folder / "config.toml").exists():
-            raise ValueError(f"{folder} holds a run already. Go on with --resume {folder}, or name another folder.")
+            again = shlex.quote(str(folder))
+            raise ValueError(f"{folder} holds a run already. Go on with --resume {again}, or name another folder.")
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise ValueError(f"{folder} is no empty folder. Name another one for the run.")
-        write_atomically(folder / "config.toml", recipe.to_toml().encode())
-        return cls(folder, recipe)
+        made = tuple(each for each in (folder, *folder.parents) if not each.exists())
+        write_atomically(folder / "config.toml", replace(recipe, data=pictures).to_toml().encode())
+        return cls(folder, recipe, made)
 
     @classmethod
     def open(cls, folder: Path) -> "Run":
@@ -78,11 +90,7 @@ class Run:
 
     def report(self) -> dict[str, Any] | None:
         """What the finished run found, None if it is not finished."""
-        file = self.folder / "report.json"
-        try:
-            return json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
-        except ValueError as error:
-            raise WrongCheckpoint(f"{file} is damaged ({error}). Train the run again.") from error
+        return read_report(self.folder)
 
     def train(self, *, callbacks: tuple[Callback, ...] = (), say: Callable[[str], None] = lambda _: None) -> History:
         """Train to the end, from the last finished epoch on.
@@ -125,7 +133,7 @@ class Run:
                 with enough_memory(config.batch_size):
                     history = fit(model, seen, config, callbacks=steps, checkpoint=self.checkpoint)
             if not history.interrupted and distributed.first():
-                self.finish(model, data, history)
+                self.finish(model, data, history, say)
             return history
 
     def after_epoch(self, history: History, epoch: Epoch, _: nn.Module) -> None:
@@ -150,12 +158,13 @@ class Run:
         Raises:
             ValueError: classes, number or brightness of the pictures have changed since the run was started.
         """
-        view = self.recipe.view()
+        view, side = self.recipe.preparation()
         facts = {
             "model": self.recipe.model,
             "options": self.recipe.network_options(),
             **pictures,
             "view": {"width": view.width, "height": view.height, "channels": view.channels, "crop": view.crop},
+            "side": side,
             "max_megabytes": view.max_megabytes,
             "mean": list(data.train.mean),
             "std": list(data.train.std),
@@ -164,13 +173,13 @@ class Run:
         file = self.folder / "network.json"
         if not file.exists():
             write_atomically(file, as_json(facts))
-        elif changed := changes(json.loads(file.read_text(encoding="utf-8")), pictures):
+        elif changed := changes(read_object(file), pictures):
             raise ValueError(
                 f"The pictures in {self.recipe.data} are others than when the run {self.folder} was started "
                 f"({changed} changed). Start a new run."
             )
 
-    def finish(self, model: nn.Module, data: Data, history: History) -> None:
+    def finish(self, model: nn.Module, data: Data, history: History, say: Callable[[str], None]) -> None:
         """Measure on the test images, once, and write everything that is left; the report comes last."""
         from . import plots  # matplotlib takes a second, and prediction does without
 
@@ -178,7 +187,6 @@ class Run:
         write_atomically(self.folder / "weights.safetensors", save(state))
         self.write_history(history)
         test, val = evaluate(model, data.test), evaluate(model, data.val)
-        right = 100 * test.confusion.diagonal() / test.confusion.sum(dim=1).clamp(min=1)
         report = {
             "model": self.recipe.model,
             "data": data.source,
@@ -187,7 +195,7 @@ class Run:
             "test_error": test.top1_error,
             "val_error": val.top1_error,
             "train_error": history.last.train_error,
-            "right_by_class": dict(zip(data.classes, right.tolist(), strict=True)),
+            "right_by_class": right_by_class(test.confusion, data.classes),
             "confusion": test.confusion.tolist(),
             "parameters": sum(parameter.numel() for parameter in model.parameters()),
             "seconds": round(history.seconds, 2),
@@ -200,6 +208,8 @@ class Run:
         message = f"{test.top1_error:.1f} % of {len(data.test):,} test images named wrongly"
         shown = [name.encode(errors="backslashreplace").decode() for name in data.classes]  # a figure takes UTF-8
         confusion = plots.confusion_matrix(test.confusion, shown, title=message)
+        if boxes := plots.without_glyph("".join(shown)):
+            say(f"confusion.png shows boxes for {boxes}: no font on this machine has them. Noto Sans CJK may.")
         for name, figure in (("curves", curves), ("confusion", confusion)):
             write_atomically(self.folder / f"{name}.png", figure._repr_png_())  # type: ignore[attr-defined]
         write_atomically(self.folder / "report.json", as_json(report))
@@ -210,8 +220,9 @@ class Run:
         if not self.checkpoint.path.exists() and not (self.folder / "report.json").exists():
             for name in ("config.toml", "network.json", "history.csv", ".lock"):
                 (self.folder / name).unlink(missing_ok=True)
-            with suppress(OSError):
-                self.folder.rmdir()  # stays if somebody has put something in it
+            for folder in self.made:
+                with suppress(OSError):
+                    folder.rmdir()  # stays if somebody has put something in it
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -232,19 +243,7 @@ class Run:
             lock.release()
 
 
-def as_json(values: Mapping[str, Any]) -> bytes:
-    """In UTF-8. What is none, in the names of files, is escaped, and reads back equal."""
-    return json.dumps(values, indent=1, ensure_ascii=False).encode(errors="backslashreplace") + b"\n"
-
-
 def stops_early(history: History, patience: int) -> bool:
     """Whether the validation error has not fallen for `patience` epochs; never with 0."""
     errors = [epoch.test_error for epoch in history.epochs]
     return patience > 0 and len(errors) > patience and min(errors[-patience:]) >= min(errors[:-patience])
-
-
-def normalised_like(data: Data, origin: Pretrained) -> Data:
-    """The data set with the normalisation that the pretrained network was trained with."""
-    mean, std = models.normalisation(origin.transforms)
-    parts = {part: replace(getattr(data, part), mean=mean, std=std) for part in ("train", "val", "test")}
-    return replace(data, **parts)

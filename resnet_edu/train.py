@@ -111,15 +111,22 @@ def fit(
                 seconds=seconds,
                 images_per_second=seen / seconds,
             )
+            if checkpoint and distributed.first():  # an epoch counts once it is kept, so that an interrupt says which
+                checkpoint.save(model, optimizer, generator, History([*history.epochs, record]))
             history.epochs.append(record)
-            if checkpoint and distributed.first():
-                checkpoint.save(model, optimizer, generator, history)
             for callback in callbacks:
                 callback(record, model)
     except KeyboardInterrupt:
         history.interrupted = True
     except StopTraining:
         pass  # a callback has seen enough
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise ValueError(
+            "Batch norm has one number a channel only, and nothing to compare it with: take a batch_size of 2 or more, "
+            "or larger images."
+        ) from error
     finally:
         model.eval()
     return history

@@ -96,6 +96,7 @@ def loop(path: Path) -> None:
 BAD_FILES: list[tuple[str, Make | None, str]] = [
     ("missing.png", None, "missing.png cannot be read: there is no such file."),
     ("folder.png", Path.mkdir, "folder.png cannot be read: Is a directory."),
+    *([("pipe.jpg", os.mkfifo, "pipe.jpg cannot be read: no regular file.")] if hasattr(os, "mkfifo") else []),
     ("empty.jpg", Path.touch, "empty.jpg cannot be read: no picture in a format that Pillow knows."),
     ("text.jpg", write(b"not a picture"), "text.jpg cannot be read: no picture in a format that Pillow knows."),
     ("zeros.png", write(bytes(500)), "zeros.png cannot be read: no picture in a format that Pillow knows."),
@@ -183,11 +184,18 @@ def link_out(sky: Path) -> None:
     (sky / "dusk").symlink_to("../dusk")
 
 
+def only_test(sky: Path) -> None:
+    (sky / "test").mkdir()
+    for name in ("day", "night"):
+        (sky / name).rename(sky / "test" / name)
+
+
 BAD_FOLDERS: list[tuple[str, Make, str]] = [
     ("missing", shutil.rmtree, "There is no folder sky. Expected one with a folder of pictures for each class."),
     ("a file", lambda sky: (shutil.rmtree(sky), sky.touch()), "There is no folder sky."),
     ("empty", lambda sky: (shutil.rmtree(sky), sky.mkdir()), "sky holds no pictures. Expected sky/CLASS/FILE.jpg"),
     ("no pictures", no_pictures, "sky holds no pictures. Expected sky/CLASS/FILE.jpg"),
+    ("test alone", only_test, "sky has a folder test but none called train"),
     ("one class", lambda sky: shutil.rmtree(sky / "day"), "sky has one class only, and there is nothing to tell apart"),
     ("a class without pictures", lambda sky: (sky / "dusk").mkdir(), "sky has no picture to train on of dusk"),
     ("a class of rubbish", lambda sky: ((sky / "dusk").mkdir(), (sky / "dusk/0.jpg").touch()), "to train on of dusk"),
@@ -251,6 +259,11 @@ def rewrite(file: Path, **changes: object) -> None:
     file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
 
 
+def grey(file: Path) -> None:
+    view = {**json.loads(file.read_text())["view"], "channels": 1}
+    rewrite(file, view=view, mean=[0.5], std=[0.5])
+
+
 def cut(file: Path) -> None:
     file.write_bytes(file.read_bytes()[:-100])
 
@@ -260,7 +273,13 @@ def other_shape(file: Path) -> None:
 
 
 BAD_TOML: list[tuple[str, str]] = [
-    ('epochs = "3"', "epochs must be a whole number of at least 1, got '3'."),
+    ('epochs = "3"', "epochs must be a whole number from 1 to 1000000, got '3'."),
+    ("epochs = 99999999999999999999999", "epochs must be a whole number from 1 to 1000000, got 9"),
+    ("channels = 3.0", "channels must be 1 (grey) or 3 (colour), got 3.0."),
+    ("channels = true", "channels must be 1 (grey) or 3 (colour), got True."),
+    ("max_megabytes = inf", "max_megabytes"),
+    ('augment = "flip"', 'augment takes several names: write ["flip"] instead of "flip".'),
+    ("fused = 1", "fused must be true or false, got 1."),
     ("lr = [1]", "lr must be a number above 0, got [1]."),
     ("augment = 3", "augment"),
     ("frozen = 1", "frozen must be true or false, got 1."),
@@ -283,9 +302,32 @@ def test_a_recipe_that_cannot_be(text: str, line: str, here: Path, capsys: pytes
 
 
 BAD_RUNS: list[tuple[str, Make, str]] = [
-    ("no folder", shutil.rmtree, "done holds no finished run. It has no config.toml."),
-    ("no weights", lambda run: (run / "weights.safetensors").unlink(), "It is not finished: resnet-edu train --resume"),
-    ("no network.json", lambda run: (run / "network.json").unlink(), "The run done is damaged"),
+    ("no folder", shutil.rmtree, "There is no run done. Name a run's folder, or bundled"),
+    (
+        "no config",
+        lambda run: [each.unlink() for each in run.iterdir()],
+        "done holds no finished run. It has no config.",
+    ),
+    (
+        "no weights",
+        lambda run: (run / "weights.safetensors").unlink(),
+        "done is damaged: weights.safetensors is missing.",
+    ),
+    (
+        "not finished",
+        lambda run: [(run / name).unlink() for name in ("weights.safetensors", "report.json")],
+        "It is not finished: resnet-edu train --resume done",
+    ),
+    ("no network.json", lambda run: (run / "network.json").unlink(), "done is damaged: network.json is missing."),
+    (
+        "a list",
+        lambda run: (run / "network.json").write_text("[]"),
+        "done is damaged: network.json holds no JSON object",
+    ),
+    ("no number", lambda run: rewrite(run / "network.json", mean=[None, 0, 0]), "in place of 3 numbers"),
+    ("one mean", lambda run: rewrite(run / "network.json", mean=[0.5]), "[0.5] in place of 3 numbers"),
+    ("a nameless class", lambda run: rewrite(run / "network.json", classes=["a", 3]), "3 in place of a name"),
+    ("grey", lambda run: grey(run / "network.json"), "a network for 3 channels, images with 1"),
     ("cut weights", lambda run: cut(run / "weights.safetensors"), "The run done is damaged"),
     ("weights of another net", lambda run: other_shape(run / "weights.safetensors"), "do not fit resnet20"),
     ("a class more", lambda run: rewrite(run / "network.json", classes=["a", "b", "c"]), "do not fit resnet20"),
@@ -302,9 +344,25 @@ def test_a_run_that_cannot_be_used(
     assert line in complaint(["predict", "done", "sky/day/0.png", "--top", "1"], capsys)
 
 
-def test_a_report_that_is_damaged(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (here / "done" / "report.json").write_text("{")
-    assert "done/report.json is damaged" in complaint(["train", "--resume", "done"], capsys)
+@pytest.mark.parametrize("text", ["{", "{}", "[1]", '{"epochs": 1, "test_error": 0.0, "right_by_class": []}'])
+def test_a_report_that_is_damaged(text: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "done" / "report.json").write_text(text)
+    line = complaint(["train", "--resume", "done"], capsys)
+    assert "The run done is damaged: " in line
+    assert "report.json" in line
+
+
+def test_facts_that_are_damaged_in_a_run_to_resume(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "done" / "report.json").unlink()
+    (here / "done" / "network.json").write_text("null")
+    line = complaint(["train", "--resume", "done"], capsys)
+    assert "The run done is damaged: network.json holds no JSON object." in line
+
+
+def test_a_batch_of_one_that_batch_norm_cannot_take(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one = ["--model", "18", "--stem", "imagenet", "--size", "32", "--batch-size", "1", "--out", "run"]
+    assert "take a batch_size of 2 or more, or larger images" in complaint([*TRAIN, *one], capsys)
+    assert not (here / "run").exists()
 
 
 def test_classes_that_the_run_does_not_know(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

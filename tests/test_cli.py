@@ -115,6 +115,7 @@ def test_bad_input_is_one_line_and_exit_code_2(
     assert err.startswith(f"resnet-edu: {message}")
     assert err.count("\n") == 1
     assert out == ""
+    assert not Path("mine").exists()
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,10 @@
 import csv
 import io
 import json
+import os
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -107,9 +110,7 @@ def test_evaluate_refuses_pictures_that_have_changed(capsys: pytest.CaptureFixtu
     call(TRAIN, capsys)
     Path("sky/day/0.png").rename("sky/day/new.png")  # as many as before, but others are in each part
     line = fails("evaluate first", capsys)
-    assert line.startswith(
-        "resnet-edu: The pictures in ./sky are others than when first was trained (brightness changed)"
-    )
+    assert "sky are others than when first was trained (brightness changed)" in line
     assert line.endswith("Name pictures that it has not seen: --data DIR.\n")
 
 
@@ -183,10 +184,91 @@ def test_a_run_that_cannot_be_resumed_now_is_left_as_it_is(
     with FileLock("first/.lock"):
         assert "Another process is training the run first" in fails("train --resume first", capsys)
     Path("sky").rename("gone")
-    assert "There is no folder sky" in fails("train --resume first", capsys)
+    assert f"There is no folder {Path('sky').absolute()}." in fails("train --resume first", capsys)
     assert {path.name: path.read_bytes() for path in Path("first").iterdir()} == before
     Path("gone").rename("sky")
     assert call("train --resume first", capsys)[0] == 0
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("a bug")])
+def test_a_new_run_that_cannot_begin_leaves_nothing(
+    error: BaseException, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(_: Recipe) -> None:
+        raise error
+
+    monkeypatch.setattr(Recipe, "load", load)
+    command = TRAIN.replace("--out first", "--out new/deep/first")
+    if isinstance(error, KeyboardInterrupt):
+        assert call(command, capsys)[0] == 130
+    else:
+        with pytest.raises(RuntimeError, match="a bug"):
+            call(command, capsys)
+    assert not Path("new").exists()
+
+
+def test_a_run_is_used_from_any_folder(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    command = TRAIN.replace("--out first", "--out 'my runs/first'")
+    code, out, _ = call(command, capsys)
+    assert code == 0
+    assert "Use it: resnet-edu predict 'my runs/first' FILE…" in out
+    run = Path("my runs/first").absolute()
+    Path("elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    assert call(f"evaluate '{run}'", capsys)[0] == 0
+    monkeypatch.setenv("HOME", str(run.parent))
+    monkeypatch.setenv("USERPROFILE", str(run.parent))
+    code, out, _ = call("predict '~/first' ../sky/day/0.png --csv", capsys)  # as a shell leaves --out=~/first
+    assert code == 0
+    assert out.startswith("file,label,percent")
+
+
+def test_names_that_would_move_the_cursor_are_printed_as_escapes(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("sky/day").rename("sky/d\x1b[2Jay\n")
+    code, out, _ = call(TRAIN, capsys)
+    assert code == 0
+    assert "\x1b" not in out
+    assert r"  d\x1b[2Jay\n  " in out
+    code, out, _ = call("predict first sky/night/0.png", capsys)
+    assert "\x1b" not in out
+
+
+def test_classes_of_any_script_or_with_formulas_get_their_figures(
+    capsys: pytest.CaptureFixture[str], recwarn: pytest.WarningsRecorder
+) -> None:
+    Path("sky/day").rename("sky/\u1200\U0001f9a9")  # no font of this machine has both
+    Path("sky/night").rename(r"sky/$\foo^$")
+    code, out, complaint = call(TRAIN, capsys)
+    assert (code, complaint) == (0, "")
+    assert "confusion.png shows boxes for " in out
+    assert Path("first/confusion.png").stat().st_size > 1000
+    assert not [each for each in recwarn if "Glyph" in str(each.message)]
+
+
+def test_a_class_without_test_pictures_has_no_share(capsys: pytest.CaptureFixture[str]) -> None:
+    for index in range(1, 10):
+        Path(f"sky/night/{index}.png").unlink()
+    code, out, _ = call(TRAIN, capsys)
+    assert code == 0
+    assert "  day" in out
+    assert "  night" not in out.split("named wrongly.")[1]
+    assert list(json.loads(Path("first/report.json").read_text())["right_by_class"]) == ["day"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="sends SIGTERM")
+def test_a_run_that_is_told_to_end_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
+    command = [sys.executable, "-m", "resnet_edu", *shlex.split(TRAIN.replace("--epochs 2", "--epochs 5000"))]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("epoch   1"):
+                break
+        process.terminate()
+        complaint = process.communicate()[1]
+    assert process.returncode == 143
+    assert complaint == "resnet-edu: the training was told to end. Go on with: resnet-edu train --resume first\n"
+    assert len(Run.open(Path("first")).checkpoint.history()) >= 1
 
 
 # Bad input
@@ -206,8 +288,10 @@ def test_a_run_that_cannot_be_resumed_now_is_left_as_it_is(
         ("train --config none.toml --out first", "There is no file none.toml"),
         ("train --resume nothing", "it has no config.toml"),
         ("train --resume first --lr 1", "leave out --lr"),
-        ("evaluate nothing", "holds no finished run"),
-        ("predict nothing sky/day/0.png", "holds no finished run"),
+        ("train --data ./sky --out sky/run", "sky/run lies among the pictures, in ./sky. Name another"),
+        ("train --data ./sky --epochs 1 --crop center --data mnist5k --out first", "are cut already, got crop=center"),
+        ("evaluate nothing", "There is no run nothing"),
+        ("predict bundle sky/day/0.png", "There is no run bundle. Name a run's folder, or bundled for the network"),
         ("predict bundled missing.png", "there is no such file"),
         ("predict bundled sky/day/0.png --top 11", "top must lie between 1 and 10, got 11"),
     ],
@@ -224,6 +308,15 @@ def test_files_that_cannot_be_used_are_named_after_the_answers(capsys: pytest.Ca
     assert [answer["file"] for answer in json.loads(out)] == ["sky/day/0.png"]
     assert "broken.png cannot be read" in complaint
     assert "And 1 more" in complaint
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root reads every file")
+def test_a_file_without_permission_does_not_stop_the_others(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("sky/day/1.png").chmod(0)
+    code, out, complaint = call("predict bundled sky/day/0.png sky/day/1.png --json", capsys)
+    assert code == 2
+    assert [answer["file"] for answer in json.loads(out)] == ["sky/day/0.png"]
+    assert "sky/day/1.png cannot be read" in complaint
 
 
 def test_a_run_is_never_overwritten(capsys: pytest.CaptureFixture[str]) -> None:

@@ -184,6 +184,6 @@ def test_an_unknown_name_is_refused_with_its_neighbour(values: dict[str, Any], m
 
 @pytest.mark.parametrize("value", ["flip", None, 3, {"crop"}])
 def test_augment_takes_several_names(value: object) -> None:
-    message = r"write \('flip',\)" if value == "flip" else r"a tuple of names, \(\) for none"
+    message = r'write \["flip"\] instead of "flip"' if value == "flip" else r"a list of names, \[\] for none"
     with pytest.raises(ValueError, match=message):
         TrainConfig.from_dict({"augment": value})

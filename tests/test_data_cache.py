@@ -10,7 +10,17 @@ from pathlib import Path
 import pytest
 
 from resnet_edu.data import cache
-from resnet_edu.data.cache import data_folder, has_digest, hash_of, locked, place, require_room, size_of, tilde
+from resnet_edu.data.cache import (
+    data_folder,
+    has_digest,
+    hash_of,
+    locked,
+    place,
+    printable,
+    require_room,
+    size_of,
+    tilde,
+)
 from resnet_edu.errors import DatasetUnavailable
 
 CONTENT = b"content" * 100_000
@@ -104,3 +114,28 @@ def test_the_folder_is_named_by_the_environment_or_the_system(monkeypatch: pytes
     monkeypatch.delenv("RESNET_EDU_DATA")
     assert data_folder() == cache.platformdirs.user_cache_path("resnet-edu")
     assert tilde(Path("/srv/sets")) == "/srv/sets"
+
+
+@pytest.mark.parametrize("named", [None, "~/sets"])
+def test_without_a_home_a_folder_must_be_named(
+    named: str | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def nowhere(*_: object) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", nowhere)
+    monkeypatch.setattr(Path, "expanduser", nowhere)
+    monkeypatch.setattr(cache.platformdirs, "user_cache_path", nowhere)
+    monkeypatch.delenv("RESNET_EDU_DATA", raising=False)
+    if named:
+        monkeypatch.setenv("RESNET_EDU_DATA", named)
+    with pytest.raises(DatasetUnavailable, match="no home folder to keep data in: set RESNET_EDU_DATA to a folder"):
+        data_folder()
+    assert tilde(tmp_path / "x") == str(tmp_path / "x")
+
+
+def test_names_are_printed_on_one_line() -> None:
+    assert printable("고양이 🐈 café.jpg") == "고양이 🐈 café.jpg"
+    assert printable("a\nb\r\x1b[2J\u202e\u2028") == r"a\nb\r\x1b[2J\u202e\u2028"
+    assert printable("caf\udce9") == "caf\udce9"  # no UTF-8: escaped where it is written
+    assert tilde(Path("/srv/two\nlines")) == r"/srv/two\nlines"

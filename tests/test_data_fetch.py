@@ -320,7 +320,9 @@ def test_a_folder_is_a_mirror_too(tmp_path: Path, path: Path) -> None:
         download(mirrored("https://home.example/absent", str(tmp_path)), path.with_name("absent"), digest=SHA256)
 
 
-@pytest.mark.parametrize("mirror", ["ftp://mirror.example", "mirror.example", "", "/no/such/folder", "file:///etc"])
+@pytest.mark.parametrize(
+    "mirror", ["ftp://mirror.example", "mirror.example", "", "/no/such/folder", "~nobody-of-this-name", "file:///etc"]
+)
 def test_what_is_no_mirror_is_refused(mirror: str) -> None:
     with pytest.raises(ValueError, match=f"or be a folder that exists, got '{mirror}'"):
         mirrored("https://home.example/a/file.gz", mirror)

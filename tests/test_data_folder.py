@@ -1,9 +1,12 @@
 """A folder of pictures becomes a data set, once decoded, and says what it left out."""
 
+import os
 import shutil
 import time
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +15,8 @@ import torch
 from PIL import Image
 
 from resnet_edu import data
-from resnet_edu.data import folder as module
+from resnet_edu.data import decoded, folder as module
+from resnet_edu.data.folder import load_one_part
 from resnet_edu.data.listing import list_folder
 from resnet_edu.data.pictures import View
 from resnet_edu.data.split import channel_statistics
@@ -94,6 +98,53 @@ def test_train_and_test_stay_what_they_are(tmp_path: Path) -> None:
     assert loaded.notes == ()
 
 
+def test_validation_is_another_name_of_val(tmp_path: Path) -> None:
+    root = tmp_path / "divided"
+    for first, (part, count) in enumerate({"train": 10, "test": 3, "validation": 2, "extra": 4, ".git": 1}.items()):
+        fill(root / part, {"cat": count, "dog": count}, first=5000 * first)
+    loaded = data.load(root, size=16)
+    assert [len(split) for split in (loaded.train, loaded.val, loaded.test)] == [20, 4, 6]
+    assert loaded.notes == ("Not used: extra. Only train, val (or validation) and test are parts.",)
+    fill(root / "val", {"cat": 5, "dog": 5}, first=40_000)
+    loaded = data.load(root, size=16)
+    assert [len(split) for split in (loaded.train, loaded.val, loaded.test)] == [20, 10, 6]
+    assert loaded.notes == ("Not used: extra, validation. Only train, val (or validation) and test are parts.",)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has other links")
+def test_links_that_lead_nowhere_are_no_folders(tmp_path: Path, pictures: Path) -> None:
+    (pictures / "loop").symlink_to("loop")
+    (pictures / "test").mkdir()
+    (pictures / "test" / "loop").symlink_to("loop")
+    assert list_folder(pictures)[1] == [*CLASSES, "test"]
+    for part, first in (("train", 0), ("test", 9000)):
+        fill(tmp_path / "divided" / part, {"cat": 3}, first=first)
+    (tmp_path / "divided" / "loop").symlink_to("loop")
+    assert data.load(tmp_path / "divided", size=16).notes == ()
+
+
+def test_one_part_is_all_of_a_folder_or_its_test_images(tmp_path: Path) -> None:
+    root, view = fill(tmp_path / "pets", {"cat": 1, "dog": 2}), View(20, 16)
+    loaded = load_one_part(root, view)
+    assert loaded.classes == ("cat", "dog")
+    assert loaded.split.labels.tolist() == [0, 1, 1]
+    expected = [view.of(root / name) for name in ("cat/000.png", "dog/000.png", "dog/001.png")]
+    assert (loaded.split.images.permute(0, 2, 3, 1).numpy() == np.stack(expected)).all()
+    assert (loaded.split.mean, loaded.split.std) == channel_statistics(loaded.split.images)
+    assert (loaded.name, loaded.notes) == (str(root), ())
+    assert loaded.source.endswith("pets: your own pictures; 3 test, 20×16, colour, crop none")
+    fill(tmp_path / "more" / "test", {"dog": 1})
+    (tmp_path / "more" / "test" / "dog" / "broken.jpg").touch()
+    loaded = load_one_part(tmp_path / "more", view)
+    assert (loaded.classes, loaded.split.labels.tolist()) == (("dog",), [0])
+    assert loaded.source.endswith("; 1 file skipped")
+    assert loaded.notes[1] == "  test/dog/broken.jpg: no picture in a format that Pillow knows"
+    with pytest.raises(UnreadablePicture, match=r"broken\.jpg cannot be read"):
+        load_one_part(tmp_path / "more", view, strict=True)
+    fill(tmp_path / "more" / "train", {"cat": 4, "dog": 4})  # its classes may be others
+    assert load_one_part(tmp_path / "more", view).source == loaded.source
+
+
 def test_the_split_follows_the_seed(pictures: Path) -> None:
     one, same, other = (data.load(pictures, size=16, seed=seed).train.images for seed in (1, 1, 2))
     assert torch.equal(one, same)
@@ -163,6 +214,30 @@ def test_strict_refuses_what_would_be_skipped(pictures: Path) -> None:
         data.load(pictures, size=16, strict=True)
 
 
+@pytest.mark.skipif(os.name != "posix", reason="Windows has other names and files")
+@pytest.mark.timeout(30)  # nobody writes into the pipe
+def test_notes_stay_on_their_line(pictures: Path) -> None:
+    os.mkfifo(pictures / "emu" / "pipe.jpg")
+    (pictures / "cat" / "two\nlines.txt").touch()
+    (pictures / "dog" / "\x1b[2Jscreen.jpg").touch()
+    (pictures / "only\rone").mkdir()
+    noise(3).save(pictures / "only\rone" / "1.png")
+    loaded = data.load(pictures.rename(pictures.with_name("\x1b[2Jpets")), size=16)
+    assert loaded.notes == (
+        "3 files were skipped:",
+        "  cat/two\\nlines.txt: not a picture, by its ending",
+        "  emu/pipe.jpg: no regular file",
+        "  dog/\\x1b[2Jscreen.jpg: no picture in a format that Pillow knows",
+        "No picture is left for val of only\\rone: its error says nothing about them.",
+        "No picture is left for test of only\\rone: its error says nothing about them.",
+    )
+    assert "\x1b" not in loaded.source + loaded.name
+    (pictures.parent / "odd" / "a").mkdir(parents=True)
+    (pictures.parent / "odd" / "a" / "two\nlines.txt").touch()
+    with pytest.raises(DatasetUnavailable, match=r"Left out: a/two\\nlines\.txt \(not a picture"):
+        data.load(pictures.parent / "odd")
+
+
 def test_a_picture_in_two_parts_is_reported(tmp_path: Path) -> None:
     root = tmp_path / "leaking"
     fill(root / "train", {"cat": 10, "dog": 10})
@@ -193,10 +268,71 @@ def test_several_at_once_find_the_same(pictures: Path) -> None:
 
 def test_a_reading_that_was_broken_off_is_done_again(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(module, "across_parts", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patched.setattr(decoded, "across_parts", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             data.load(pictures, size=16)
     assert len(data.load(pictures, size=16).test) == 6
+
+
+@pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), OSError(5, "I/O error"), MemoryError()])
+def test_a_file_that_was_refused_once_is_read_when_it_can_be(
+    pictures: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    (pictures / "emu" / "broken.jpg").write_bytes(b"\xff\xd8\xff not a picture")
+
+    def opened(path: Path) -> Image.Image:
+        if path.name == "003.png" and path.parent.name == "cat":
+            raise error
+        return open_picture(path)
+
+    open_picture = Image.open
+    with monkeypatch.context() as patched:
+        patched.setattr(Image, "open", opened)
+        before = data.load(pictures, size=16)
+        assert "2 files skipped" in before.source
+        patched.setattr(View, "of", lambda *_: pytest.fail("decoded again, though nothing has changed"))
+        assert data.load(pictures, size=16).source == before.source
+    images = before.train.images.clone()
+    after = data.load(pictures, size=16)
+    assert sum(len(part) for part in (after.train, after.val, after.test)) == 30
+    assert "1 file skipped" in after.source
+    assert torch.equal(before.train.images, images)  # what was loaded stays as it is
+    monkeypatch.setattr(View, "read", lambda *_: pytest.fail("read again, for a file that is no picture"))
+    assert data.load(pictures, size=16).source == after.source
+
+
+def cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-1])
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil"),
+    [
+        ("images.bin", Path.unlink),
+        ("images.bin", cut),
+        ("images.bin", lambda file: file.write_bytes(file.read_bytes() + b"more")),
+        ("about.json", Path.unlink),
+        ("about.json", cut),
+        *(("about.json", partial(Path.write_text, data=text)) for text in ("", "{}", "[]", "null", '{"labels": [0]}')),
+        ("about.json", lambda file: file.write_text(file.read_text().replace('"mean": [', '"mean": [0.5, '))),
+        (
+            "about.json",
+            lambda file: file.write_text(file.read_text().replace('"counts": {"train": 2', '"counts": {"train": 3')),
+        ),
+    ],
+)
+def test_what_is_damaged_in_the_cache_is_made_again(
+    pictures: Path, cache: Path, name: str, spoil: Callable[[Path], object]
+) -> None:
+    before = data.load(pictures, size=16)
+    images = before.train.images.clone()
+    (file,) = cache.rglob(name)
+    content = file.read_bytes()
+    spoil(file)
+    after = data.load(pictures, size=16)
+    assert file.read_bytes() == content
+    assert torch.equal(after.train.images, images)
+    assert after.train.mean == before.train.mean
 
 
 @pytest.mark.parametrize("count", [3, 4, 5, 8])
@@ -214,7 +350,7 @@ def test_a_reading_that_failed_leaves_no_images(
     if error is ValueError:
         (pictures / "fox").mkdir()
     else:
-        monkeypatch.setattr(module, "across_parts", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        monkeypatch.setattr(decoded, "across_parts", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(error):
         data.load(pictures, size=16)
     assert [*(cache / "folders").iterdir()]  # it was begun
@@ -225,7 +361,7 @@ def test_what_is_whole_is_kept_when_only_the_tidying_fails(
     pictures: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(module, "drop_orphans", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
+        patched.setattr(decoded, "drop_orphans", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             data.load(pictures, size=16)
     assert len([*cache.rglob("images.bin")]) == 1
@@ -239,8 +375,10 @@ def test_a_file_that_cannot_be_cut_while_it_is_mapped(pictures: Path, monkeypatc
     def refused(*_: object) -> None:
         raise PermissionError(13, "The requested operation cannot be performed on a file with a user-mapped section")
 
-    monkeypatch.setattr(module.os, "truncate", refused)  # as on Windows
-    monkeypatch.setattr(module, "FORMAT", 0)  # read anew
+    monkeypatch.setattr(decoded.os, "truncate", refused)  # as on Windows
+    monkeypatch.setattr(decoded, "FORMAT", 0)  # read anew
+    data.load(pictures, size=16)
+    monkeypatch.setattr(View, "of", lambda *_: pytest.fail("decoded again"))
     loaded = data.load(pictures, size=16)
     for part in ("train", "val", "test"):
         assert torch.equal(getattr(loaded, part).images, getattr(expected, part).images)
@@ -255,8 +393,8 @@ def test_pictures_are_read_on_the_cores_that_are_ours(pictures: Path, monkeypatc
             asked.append(workers)
             super().__init__(workers)
 
-    monkeypatch.setattr(module, "ThreadPoolExecutor", Pool)
-    monkeypatch.setattr(module, "cores", lambda: 3)
+    monkeypatch.setattr(decoded, "ThreadPoolExecutor", Pool)
+    monkeypatch.setattr(decoded, "cores", lambda: 3)
     data.load(pictures, size=16)
     assert asked == [3]
 
@@ -300,14 +438,16 @@ def test_what_is_kept_of_a_folder_that_is_gone_is_deleted(tmp_path: Path, pictur
     passing = fill(tmp_path / "passing", dict.fromkeys(CLASSES, 10), first=5000)
     for folder in (pictures, passing):
         data.load(folder, size=16)
-    (cache / "folders" / "foreign").mkdir()
-    (cache / "folders" / "foreign" / "about.json").write_text("no JSON")
-    assert sorted(entry.name.split("-")[0] for entry in (cache / "folders").iterdir()) == ["foreign", "passing", "pets"]
+    for name, content in (("foreign", "no JSON"), ("foreign-list", "[]"), ("foreign-number", '{"folder": 3}')):
+        (cache / "folders" / name).mkdir()
+        (cache / "folders" / name / "about.json").write_text(content)
+    foreign = ["foreign"] * 3
+    assert sorted(each.name.split("-")[0] for each in (cache / "folders").iterdir()) == [*foreign, "passing", "pets"]
     shutil.rmtree(passing)
     data.load(pictures, size=16)  # nothing new, nothing deleted
-    assert len(list((cache / "folders").iterdir())) == 3
+    assert len(list((cache / "folders").iterdir())) == 5
     data.load(pictures, size=24)
-    assert sorted(entry.name.split("-")[0] for entry in (cache / "folders").iterdir()) == ["foreign", "pets", "pets"]
+    assert sorted(each.name.split("-")[0] for each in (cache / "folders").iterdir()) == [*foreign, "pets", "pets"]
 
 
 # Bad input
@@ -333,6 +473,46 @@ def test_folders_that_are_no_data_set(tmp_path: Path, pictures: Path) -> None:
     fill(tmp_path / "half" / "test", {"a": 8, "b": 8})
     with pytest.raises(ValueError, match="differ in their classes: b"):
         data.load(tmp_path / "half")
+
+
+def test_a_divided_folder_needs_train_and_test(tmp_path: Path) -> None:
+    for part, other in (("test", "train"), ("validation", "test"), ("train", "test")):
+        root = tmp_path / part
+        fill(root / part, {"a": 8, "b": 8})
+        message = f"{part} has a folder {part} but none called {other}: add {other}/CLASS/FILE.jpg"
+        with pytest.raises(ValueError, match=message):
+            data.load(root)
+        if part != "test":
+            with pytest.raises(ValueError, match=message):
+                load_one_part(root, View(16, 16))
+    fill(tmp_path / "exams", {"test": 3, "homework": 3})  # no part, but a class
+    (tmp_path / "exams" / "test" / "more").mkdir()
+    assert data.load(tmp_path / "exams", size=16).classes == ("homework", "test")
+    assert len(load_one_part(tmp_path / "exams", View(16, 16)).split) == 6
+
+
+def test_where_there_are_no_pictures_it_is_said_what_there_is(tmp_path: Path) -> None:
+    for number, name in enumerate(("a.gif", "b.heic", "c.heic", "d.gif", "e.gif")):
+        (tmp_path / "phone" / f"class{number % 2}").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "phone" / f"class{number % 2}" / name).touch()
+    fill(tmp_path / "large" / "Train", {"a": 3})
+    fill(tmp_path / "large" / "Test", {"a": 3})
+    reason = r"\(not a picture, by its ending\)"
+    for load in (data.load, lambda folder: load_one_part(folder, View(16, 16))):
+        left_out = rf"class0/a\.gif {reason}, class0/c\.heic {reason}, class0/e\.gif {reason}, and 2 more\.$"
+        with pytest.raises(DatasetUnavailable, match=rf"Expected phone/CLASS/FILE\.jpg .* Left out: {left_out}"):
+            load(tmp_path / "phone")
+        with pytest.raises(
+            DatasetUnavailable,
+            match=r"Left out: Test/a \(a folder inside a class\), Train/a .*\. Parts are called train, val and",
+        ):
+            load(tmp_path / "large")
+    (tmp_path / "broken" / "a").mkdir(parents=True)
+    (tmp_path / "broken" / "a" / "empty.jpg").touch()
+    with pytest.raises(
+        DatasetUnavailable, match=r"broken holds no picture that can be used\. a/empty\.jpg: no picture"
+    ):
+        load_one_part(tmp_path / "broken", View(16, 16))
 
 
 @pytest.mark.parametrize("options", [{"size": 4}, {"size": (16, 4)}, {"channels": 2}, {"crop": "left"}, {"limit": 1}])

@@ -1,5 +1,6 @@
 """A picture comes out of its file upright, in 8 bits and three channels; everything else is one clear line."""
 
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -7,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, strategies as st
+from hypothesis import example, given, strategies as st
 from PIL import Image
 from torchvision.transforms import InterpolationMode, functional as T
 
 from resnet_edu.data import photos
-from resnet_edu.data.pictures import View, centre_box, read_photo
-from resnet_edu.errors import UnreadablePicture
+from resnet_edu.data.pictures import View, box_around, centre_box, read_photo
+from resnet_edu.errors import DatasetUnavailable, UnreadablePicture
 
 BILINEAR = InterpolationMode.BILINEAR
 
@@ -99,13 +100,48 @@ def test_a_large_jpeg_decoded_roughly_looks_the_same(tmp_path: Path) -> None:
     assert np.abs(rough.astype(int) - whole.astype(int)).mean() < 1.5
 
 
-@given(st.tuples(*[st.integers(8, 900)] * 2), st.tuples(*[st.integers(8, 512)] * 2))
+@pytest.mark.parametrize("damaged", [b"garbage!", b"II*\x00", bytes(100)])
+@pytest.mark.parametrize("ending", ["png", "webp"])
+def test_damaged_notes_of_the_camera_are_no_obstacle(ending: str, damaged: bytes, tmp_path: Path) -> None:
+    path = tmp_path / f"photo.{ending}"
+    save(path, gradient(), exif=damaged, **({"lossless": True} if ending == "webp" else {}))
+    assert (np.asarray(read_photo(path)) == np.asarray(gradient())).all()
+
+
+ORDINARY = [
+    ((224, 224), (1200, 900)),
+    ((224, 224), (225, 225)),
+    ((200, 200), (2592, 1944)),
+    ((100, 100), (224, 224)),
+    ((60, 40), (4000, 3000)),
+    ((320, 240), (6000, 4000)),
+]
+
+
+@pytest.mark.parametrize(("frame", "size"), ORDINARY)
+def test_photos_of_ordinary_sizes_are_cut(frame: tuple[int, int], size: tuple[int, int]) -> None:
+    assert View(*frame, channels=1, crop="center").fit(Image.new("L", size)).shape == (frame[1], frame[0], 1)
+
+
+SIZES, FRAMES = st.tuples(*[st.integers(8, 6000)] * 2), st.tuples(*[st.integers(8, 512)] * 2)
+
+
+@example((415, 1388), (100, 100), (0.8, 0.9, 0.4, 0.8))
+@example((5073, 485), (224, 224), (0.26, 0.51, 0.14, 0.86))
+@given(SIZES, FRAMES, st.tuples(*[st.floats(0, 1)] * 4))
+def test_a_box_is_inside_the_picture(size: tuple[int, int], frame: tuple[int, int], place: tuple[float, ...]) -> None:
+    (left, right), (top, bottom) = sorted(place[:2]), sorted(place[2:])
+    thing = left * size[0], top * size[1], right * size[0], bottom * size[1]
+    for box in (centre_box(size, frame), box_around(thing, size, frame)):
+        assert 0 <= box[0] <= box[2] <= size[0]
+        assert 0 <= box[1] <= box[3] <= size[1]
+
+
+@given(SIZES, FRAMES)
 def test_the_centre_box_is_centred_inside_and_has_the_frames_proportions(
     size: tuple[int, int], frame: tuple[int, int]
 ) -> None:
     left, top, right, bottom = centre_box(size, frame)
-    assert -1e-6 <= left <= right <= size[0] + 1e-6
-    assert -1e-6 <= top <= bottom <= size[1] + 1e-6
     assert (right - left) * frame[1] == pytest.approx((bottom - top) * frame[0])
     assert left == pytest.approx(size[0] - right, abs=1e-6)
     assert min(left, top) == pytest.approx(0, abs=1e-6)  # it could not be larger
@@ -151,6 +187,24 @@ def test_files_that_cannot_be_used_are_named_with_the_reason(tmp_path: Path) -> 
         read_photo(tmp_path / "whole.png", max_megabytes=0.001)
 
 
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no such files")
+@pytest.mark.timeout(30)  # nobody writes into the pipe
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    for path in (tmp_path / "pipe.jpg", Path("/dev/null")):
+        with pytest.raises(UnreadablePicture, match=rf"{path} cannot be read: no regular file\."):
+            read_photo(path)
+
+
+def test_what_goes_wrong_with_a_picture_names_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, faults = save(tmp_path / "photo.png", gradient()), [ValueError("it fails."), DatasetUnavailable("no weights")]
+    monkeypatch.setattr(View, "fit", lambda *_: (_ for _ in ()).throw(faults.pop(0)))
+    with pytest.raises(UnreadablePicture, match=r"photo\.png cannot be read: it fails\.$"):
+        View(16, 16).of(path)
+    with pytest.raises(DatasetUnavailable, match=r"^no weights$"):  # that is no picture's fault
+        View(16, 16).of(path)
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
@@ -158,7 +212,12 @@ def test_files_that_cannot_be_used_are_named_with_the_reason(tmp_path: Path) -> 
         ({"height": 2.5}, r"height .* got 2\.5"),
         ({"channels": 2}, "1 .grey. or 3 .colour., got 2"),
         ({"crop": "middle"}, "crop must be one of none, center, objects, got 'middle'"),
-        ({"max_megabytes": 0}, "max_megabytes must be above 0"),
+        ({"channels": 3.0}, r"1 .grey. or 3 .colour., got 3\.0"),
+        ({"channels": True}, "1 .grey. or 3 .colour., got True"),
+        ({"max_megabytes": 0}, "max_megabytes must be a finite number above 0, got 0"),
+        ({"max_megabytes": True}, "max_megabytes must be a finite number above 0, got True"),
+        ({"max_megabytes": float("inf")}, "max_megabytes must be a finite number above 0, got inf"),
+        ({"max_megabytes": float("nan")}, "max_megabytes must be a finite number above 0, got nan"),
     ],
 )
 def test_impossible_views_are_refused(wrong: dict[str, object], message: str) -> None:

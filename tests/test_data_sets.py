@@ -185,6 +185,23 @@ def test_an_unknown_name_is_refused_with_its_neighbour(name: str, message: str) 
         data.load(name)
 
 
+@pytest.mark.parametrize("options", [{}, {"crop": "center"}, {"size": 4}])
+def test_a_folder_of_that_name_is_pointed_at(
+    options: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pets").mkdir()
+    with pytest.raises(UnknownName, match=r"^Unknown data set 'pets'\. .* Did you mean \./pets\?$"):
+        data.load("pets", **options)
+    with pytest.raises(UnknownName, match=r"mnist5k\.$"):
+        data.load("x" * 5000)  # longer than a file's name may be
+
+
+def test_a_home_that_nobody_has_is_no_folder() -> None:
+    with pytest.raises(DatasetUnavailable, match=r"There is no folder ~nobody-of-this-name/pets\."):
+        data.load("~nobody-of-this-name/pets")
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -193,6 +210,8 @@ def test_an_unknown_name_is_refused_with_its_neighbour(name: str, message: str) 
         ({"size": 20.5}, "got 20.5"),
         ({"size": "28"}, "got '28'"),
         ({"channels": 2}, r"channels must be 1 \(grey\) or 3 \(colour\), got 2"),
+        ({"channels": 3.0}, r"or 3 \(colour\), got 3\.0"),
+        ({"channels": True}, r"or 3 \(colour\), got True"),
         ({"limit": 9}, "limit must be a whole number from 10, one image a class, to 3500, .* mnist5k, got 9"),
         ({"limit": 3501}, "got 3501"),
         ({"limit": 100.0}, "got 100.0"),

@@ -90,6 +90,17 @@ def test_a_folder_that_cannot_be_written_is_no_obstacle(monkeypatch: pytest.Monk
     assert fast_path(True, "here", tmp_path / "file" / "folder") == RULE
 
 
+def test_without_a_home_nothing_is_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def nowhere(_: str) -> Path:
+        raise RuntimeError("could not determine the home directory")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(fastest.platformdirs, "user_cache_path", nowhere)
+    stopwatch(monkeypatch, dict.fromkeys(ways(units=True), 1.0))
+    assert fast_path(True, "here") == RULE
+    assert not [*tmp_path.iterdir()]
+
+
 def test_a_step_is_timed_and_leaves_the_seed_alone() -> None:
     torch.manual_seed(0)
     expected = torch.rand(3)

@@ -102,7 +102,7 @@ def test_imagenets_googlenet_is_built_as_it_was_pretrained() -> None:
         ({"data": "mnist5k", "pretrained": "bundle"}, "Did you mean 'bundled'"),
         ({"data": "mnist5k", "augment": ["flop"]}, "Did you mean 'flip'"),
         ({"data": "mnist5k", "crop": "centre"}, "Did you mean 'center'"),
-        ({"data": "mnist5k", "epochs": "3"}, "epochs must be a whole number of at least 1, got '3'"),
+        ({"data": "mnist5k", "epochs": "3"}, "epochs must be a whole number from 1 to 1000000, got '3'"),
         ({"data": "mnist5k", "lr": -1}, "lr must be a number above 0, got -1"),
         ({"data": "mnist5k", "x": 7, "y": 7}, "width must be a whole number from 8"),
         ({"data": "mnist5k", "patience": 1.5}, "patience must be a whole number"),

@@ -19,9 +19,10 @@ from safetensors.torch import load_file
 from torch import nn
 
 from resnet_edu import Epoch, History, Recipe, Run, evaluate, models, predict, trained
+from resnet_edu.data import load
 from resnet_edu.errors import DatasetUnavailable, UnreadablePicture, WrongCheckpoint
 from resnet_edu.run import stops_early
-from resnet_edu.trained import evaluate_run, open_run
+from resnet_edu.trained import Preprocessing, evaluate_run, open_run
 
 CLASSES = ("blue", "green", "red")
 
@@ -135,6 +136,17 @@ def test_the_folder_holds_what_the_docs_say(finished: Run) -> None:
         with Image.open(finished.folder / f"{name}.png") as picture:
             assert picture.width > 300
     assert Run.open(finished.folder).recipe == finished.recipe
+
+
+@pytest.mark.parametrize("size", [16, 28, 32])
+def test_a_digit_in_a_file_is_prepared_like_the_digits_of_the_set(size: int) -> None:
+    data, shipped = (load("mnist5k", size=side, channels=3) for side in (size, 28))
+    view, side = Recipe(data="mnist5k", x=size, y=size).preparation()
+    assert side == (None if size == 28 else size)
+    prepare = Preprocessing(view, data.test.mean, data.test.std, side)
+    for number in range(5):
+        digit = Image.fromarray(shipped.test.images[number].permute(1, 2, 0).numpy())
+        assert torch.equal(prepare(digit), data.test.inputs(slice(number, number + 1))[0])
 
 
 def test_a_run_can_be_moved_and_used_without_its_pictures(finished: Run, pictures: Path, tmp_path: Path) -> None:
@@ -358,12 +370,14 @@ def test_folders_that_cannot_take_a_run(finished: Run, tmp_path: Path, pictures:
         Run.start(finished.recipe, finished.folder)
     with pytest.raises(ValueError, match="is no empty folder"):
         Run.start(finished.recipe, pictures)
-    with pytest.raises(ValueError, match="is no empty folder"):
-        Run.start(finished.recipe, pictures / "red" / "00.jpg")
+    with pytest.raises(ValueError, match="lies among the pictures"):
+        Run.start(finished.recipe, pictures / "red" / "run")
     with pytest.raises(ValueError, match=r"it has no config\.toml"):
         Run.open(tmp_path / "nothing")
-    with pytest.raises(ValueError, match=r"holds no finished run\. It has no config\.toml"):
+    with pytest.raises(ValueError, match=r"There is no run .*nothing\. Name a run's folder"):
         open_run(tmp_path / "nothing")
+    with pytest.raises(ValueError, match=r"pictures holds no finished run\. It has no config\.toml"):
+        open_run(pictures)
 
 
 def test_changed_pictures_are_refused(pictures: Path, tmp_path: Path) -> None:
@@ -398,6 +412,22 @@ def test_names_that_are_no_utf_8_do_not_end_a_training(pictures: Path, tmp_path:
     assert open_run(run.folder).categories == ("blue", odd, "green")
     for name in ("report.json", "network.json"):
         assert "caf\\udce9" in (run.folder / name).read_text(encoding="utf-8")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_folders_whose_names_are_no_utf_8_are_refused(pictures: Path, tmp_path: Path) -> None:
+    odd = tmp_path / os.fsdecode(b"caf\xe9")
+    with pytest.raises(ValueError, match=r"caf\\udce9 is not in UTF-8\. Rename it"):
+        Run.start(recipe_for(pictures), odd)
+    with pytest.raises(ValueError, match=r"caf\\udce9 is not in UTF-8\. Rename it"):
+        recipe_for(odd)
+
+
+def test_a_recipe_reads_back_whatever_the_folders_name(pictures: Path, tmp_path: Path) -> None:
+    odd = tmp_path / 'a\x7fb "c" \\d\n'
+    pictures.rename(odd)
+    run = Run.start(recipe_for(odd), tmp_path / "run")
+    assert Run.open(run.folder).recipe == run.recipe
 
 
 @pytest.mark.parametrize("name", ["weights.safetensors", "network.json"])

@@ -48,7 +48,7 @@ class Entry:
 
 def progress_file() -> Path:
     """Where the progress is kept."""
-    return Path(os.environ.get("RESNET_EDU_PROGRESS") or FILE).expanduser().absolute()
+    return Path(os.path.expanduser(os.environ.get("RESNET_EDU_PROGRESS") or FILE)).absolute()
 
 
 def record(exercise: str, status: Status) -> str:

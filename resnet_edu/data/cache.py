@@ -26,15 +26,34 @@ def data_folder() -> Path:
     """Where downloaded data sets lie, laid out as torchvision does it: its `root`.
 
     The folder that the environment variable RESNET_EDU_DATA names, or else the system's folder for caches.
+
+    Raises:
+        DatasetUnavailable: it would lie in the home folder, and this user has none.
     """
     named = os.environ.get("RESNET_EDU_DATA")
-    return Path(named).expanduser().absolute() if named else platformdirs.user_cache_path("resnet-edu")
+    try:
+        return Path(named).expanduser().absolute() if named else platformdirs.user_cache_path("resnet-edu")
+    except RuntimeError as error:
+        raise DatasetUnavailable(
+            "There is no home folder to keep data in: set RESNET_EDU_DATA to a folder you may write, without ~."
+        ) from error
 
 
 def tilde(path: Path) -> str:
     """A path as it is read aloud: "~" for your home folder, so that a record of it fits other machines."""
-    home = Path.home()
-    return f"~/{path.relative_to(home).as_posix()}" if path.is_relative_to(home) else str(path)
+    try:
+        home = Path.home()
+    except RuntimeError:  # this user has none
+        return printable(str(path))
+    return printable(f"~/{path.relative_to(home).as_posix()}" if path.is_relative_to(home) else str(path))
+
+
+def printable(name: str) -> str:
+    """A name on one line: what would move the cursor, or end the line, as an escape.
+
+    What is no UTF-8 stays as Python has it, and is escaped where it is written.
+    """
+    return "".join(each if each.isprintable() or "\ud800" <= each <= "\udfff" else repr(each)[1:-1] for each in name)
 
 
 @contextmanager

@@ -47,8 +47,8 @@ def mirrored(url: str, mirror: str | None) -> str:
         return url
     if urlsplit(mirror).scheme in ("http", "https"):
         base = mirror
-    elif mirror and Path(mirror).expanduser().is_dir():
-        base = Path(mirror).expanduser().absolute().as_uri()
+    elif mirror and os.path.isdir(folder := os.path.expanduser(mirror)):
+        base = Path(folder).absolute().as_uri()
     else:
         raise ValueError(f"mirror must begin with http:// or https://, or be a folder that exists, got {mirror!r}.")
     return f"{base.rstrip('/')}/{url.rpartition('/')[2]}"

@@ -1,37 +1,22 @@
 """Images of your own: a folder with one folder a class, or with `train`, `val` and `test` of them.
 
-The pictures are decoded once, several at a time, into a file of uint8 numbers in the cache; the next call maps
-that file into memory, which takes no time and only as much memory as is used. A changed, new or removed picture
-makes a new file. Every folder of the cache can be deleted at any time; those whose pictures are gone are deleted
-when a new one is made.
+`listing` says what lies there, `decoded` reads the pictures once and keeps them in the cache.
 """
 
-import json
-import math
 import os
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import asdict
-from hashlib import sha256
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 
-import numpy as np
-import torch
-
-from .. import runtime
 from ..errors import UnreadablePicture
-from ..hardware import cores
-from .cache import data_folder, locked, require_room, tilde
-from .duplicates import across_parts
-from .listing import PARTS, Picture, in_parts, list_folder
+from .cache import printable, tilde
+from .decoded import decoded
+from .listing import PARTS, in_parts, list_folder, list_test, unused_folders
 from .pictures import View
-from .split import Data, Split, channel_statistics
+from .split import Data, Split
 
 NOTES = 20  # skipped files and duplicates named one by one; the rest are counted
-FORMAT = 1  # raise it when what stands in the cache is made in another way
 
 
 def is_folder(name: object) -> bool:
@@ -42,11 +27,12 @@ def is_folder(name: object) -> bool:
 
 
 def load_folder(folder: Path, view: View, *, seed: int = 0, strict: bool = False) -> Data:
-    """Load the pictures of a folder.
+    """Load the pictures of a folder, to train on.
 
     Args:
         folder: holds `CLASS/FILE.jpg`, which are then cut into parts of 70, 10 and 20 % of each class, or
-            `train/CLASS/FILE.jpg` with `test` and perhaps `val` beside it; without `val` it is a tenth of `train`.
+            `train/CLASS/FILE.jpg` with `test` and perhaps `val` or `validation` beside it; without these it is a
+            tenth of `train`.
         view: side, channels and crop.
         seed: which images go to which part.
         strict: refuse a folder with a file that cannot be used, in place of skipping it.
@@ -61,118 +47,83 @@ def load_folder(folder: Path, view: View, *, seed: int = 0, strict: bool = False
         ValueError: a class is missing in one part, or a part is empty.
     """
     listed, classes, ignored = list_folder(folder)
-    listed = in_parts(listed, seed)
-    if strict and ignored:
-        name, reason = ignored[0]
-        raise UnreadablePicture(folder / name, reason)
-    wanted = [FORMAT, asdict(view), classes, [(*each,) for each in listed]]
-    key = sha256(json.dumps(wanted).encode()).hexdigest()[:16]
-    place = data_folder() / "folders" / f"{folder.name}-{view.width}x{view.height}-{key}"
-    advice = "Make room there, or set RESNET_EDU_DATA to a folder you may write."
-    about = place / "about.json"  # written last: where it is, the rest is whole
-    if not about.is_file():
-        with locked(place, "pictures", advice=advice):
-            if not about.is_file():  # perhaps another process has just written it
-                try:
-                    decode(folder, listed, classes, view, place)
-                except BaseException:
-                    if not about.is_file():
-                        with suppress(OSError):  # there may be none yet, and Windows keeps one that is mapped
-                            (place / "images.bin").unlink()
-                    raise
-    facts = json.loads(about.read_text(encoding="utf-8"))
-    if strict and facts["skipped"]:
-        name, reason = facts["skipped"][0]
-        raise UnreadablePicture(folder / name, reason)
-    count = len(facts["labels"])
-    shape = (count, view.channels, view.height, view.width)
-    images = torch.from_numpy(np.memmap(place / "images.bin", dtype=np.uint8, mode="c", shape=shape))
-    labels = torch.tensor(facts["labels"])
-    mean, std = tuple(facts["mean"]), tuple(facts["std"])
+    refuse(folder, ignored if strict else [])
+    found = decoded(folder, in_parts(listed, seed), classes, view, training=True)
+    refuse(folder, found.skipped if strict else [])
     parts, start = {}, 0
     for part in PARTS:
-        stop = start + facts["counts"][part]
+        stop = start + found.counts[part]
         if stop == start:
             raise ValueError(f"{folder} has too few pictures: none is left for {part}. Three of each class will do.")
-        parts[part] = Split(images[start:stop], labels[start:stop], mean, std)
+        parts[part] = Split(found.images[start:stop], found.labels[start:stop], found.mean, found.std)
         start = stop
-    skipped = ignored + [(name, reason) for name, reason in facts["skipped"]]
-    lines = [*notes(skipped, facts["twice"]), *lacking(parts, classes)]
-    numbers = " · ".join(f"{len(split):,} {part}" for part, split in parts.items())
-    colour = "grey" if view.channels == 1 else "colour"
-    source = f"{tilde(folder)}: your own pictures; {numbers}, {view.width}×{view.height}, {colour}, crop {view.crop}"
-    source += f", seed {seed}" + (f"; {counted(len(skipped), 'file', 'files')} skipped" if skipped else "")
+    skipped = ignored + found.skipped
+    lines = [*notes(skipped, found.twice), *lacking(parts, classes), *beside(unused_folders(folder))]
+    source = described(folder, parts, view) + f", seed {seed}" + left_out(skipped)
     return Data(tilde(folder), parts["train"], parts["val"], parts["test"], tuple(classes), source, tuple(lines))
 
 
-def decode(folder: Path, listed: list[Picture], classes: list[str], view: View, place: Path) -> None:
-    """Write `images.bin` and `about.json`: all pictures that can be used, in the order of the list."""
-    shape = (len(listed), view.channels, view.height, view.width)
-    target = place / "images.bin"
-    require_room(target, math.prod(shape))  # a disk that fills up under a mapped file ends the process
-    images = np.memmap(target, dtype=np.uint8, mode="w+", shape=shape)
+@dataclass(frozen=True, eq=False)
+class OnePart:
+    """Pictures of a folder in one part, to measure a network on.
 
-    def read(index: int) -> str:
-        try:
-            images[index] = view.of(folder / listed[index].name).transpose(2, 0, 1)
-        except UnreadablePicture as error:
-            return error.reason
-        return ""
+    Args:
+        name: the folder.
+        split: the images; normalised by their own mean and standard deviation, unless you replace these.
+        classes: the label's names, in the order of the labels.
+        source: one line that says what was really loaded, and from where.
+        notes: which files were skipped, a line each.
+    """
 
-    with ThreadPoolExecutor(cores()) as pool:
-        reasons = list(watched(pool.map(read, range(len(listed))), len(listed), folder.name))
-    kept = [index for index, reason in enumerate(reasons) if not reason]
-    for row, index in enumerate(kept):  # close the gaps, from the front
-        if row != index:
-            images[row] = images[index]
-    images.flush()
-    with suppress(OSError):  # Windows cuts no file while it is mapped; what lies behind the last picture is not read
-        os.truncate(target, len(kept) * math.prod(shape[1:]))
-    used = [listed[index] for index in kept]
-    training = sum(picture.part == "train" for picture in used)
-    missing = {*range(len(classes))} - {picture.label for picture in used if picture.part == "train"}
-    if missing:
-        names = ", ".join(classes[label] for label in sorted(missing))
-        raise ValueError(f"{folder} has no picture to train on of {names}: add some, or remove the class.")
-    pixels = torch.from_numpy(images[: len(kept)])
-    mean, std = channel_statistics(pixels[:training])
-    twice = across_parts(pixels, [picture.part for picture in used])
-    facts = {
-        "folder": str(folder.absolute()),
-        "labels": [picture.label for picture in used],
-        "counts": {part: sum(picture.part == part for picture in used) for part in PARTS},
-        "mean": mean,
-        "std": std,
-        "skipped": [(listed[index].name, reason) for index, reason in enumerate(reasons) if reason],
-        "twice": [[f"{used[index].name} ({used[index].part})" for index in pair] for pair in twice],
-    }
-    part = place / "about.json.part"
-    part.write_text(json.dumps(facts), encoding="utf-8")
-    os.replace(part, place / "about.json")
-    drop_orphans(place.parent)
+    name: str
+    split: Split
+    classes: tuple[str, ...]
+    source: str
+    notes: tuple[str, ...]
 
 
-def drop_orphans(cache: Path) -> None:
-    """Delete what the cache holds of folders that are gone, such as temporary ones."""
-    for about in cache.glob("*/about.json"):
-        try:
-            source = json.loads(about.read_text(encoding="utf-8")).get("folder")
-            if source and not Path(source).exists():
-                about.unlink()  # first, so that nothing is left that looks whole
-                shutil.rmtree(about.parent)
-        except (OSError, ValueError):
-            continue  # damaged, or in use by another process
+def load_one_part(folder: Path, view: View, *, strict: bool = False) -> OnePart:
+    """Load the pictures of a folder that are to be named: there may be few of them, and of some classes only.
+
+    Args:
+        folder: holds `CLASS/FILE.jpg`, of which all are taken, or `test/CLASS/FILE.jpg`, of which those are.
+        view: side, channels and crop.
+        strict: refuse a folder with a file that cannot be used, in place of skipping it.
+
+    Raises:
+        DatasetUnavailable: no such folder, no pictures in it that can be used, or no room for the cache.
+        UnreadablePicture: a file cannot be used, with `strict`.
+        ValueError: there is a folder `train`, but none called `test`.
+    """
+    listed, classes, ignored = list_test(folder)
+    refuse(folder, ignored if strict else [])
+    found = decoded(folder, listed, classes, view, training=False)
+    refuse(folder, found.skipped if strict else [])
+    split = Split(found.images, found.labels, found.mean, found.std)
+    skipped = ignored + found.skipped
+    source = described(folder, {"test": split}, view) + left_out(skipped)
+    return OnePart(tilde(folder), split, tuple(classes), source, tuple(notes(skipped, [])))
 
 
-def watched(results: Iterator[str], total: int, name: str) -> Iterator[str]:
-    """The results as they come, with a progress bar where somebody is looking."""
-    from tqdm.auto import tqdm  # imported here: it looks for a notebook, and loads the widgets in one
-
-    shown = total > 500 and runtime.show_progress()
-    return iter(tqdm(results, total=total, desc=f"read {name}", unit="pictures", disable=not shown, leave=False))
+def refuse(folder: Path, skipped: Sequence[tuple[str, str]]) -> None:
+    """Raise `UnreadablePicture` for the first of these files, if there is one."""
+    for name, reason in skipped:
+        raise UnreadablePicture(folder / name, reason)
 
 
-def notes(skipped: list[tuple[str, str]], twice: list[tuple[str, str]]) -> Iterator[str]:
+def described(folder: Path, parts: Mapping[str, Split], view: View) -> str:
+    """What was loaded, and from where."""
+    numbers = " · ".join(f"{len(split):,} {part}" for part, split in parts.items())
+    colour = "grey" if view.channels == 1 else "colour"
+    return f"{tilde(folder)}: your own pictures; {numbers}, {view.width}×{view.height}, {colour}, crop {view.crop}"
+
+
+def left_out(skipped: Sequence[tuple[str, str]]) -> str:
+    """How many files were skipped, empty if none was."""
+    return f"; {counted(len(skipped), 'file', 'files')} skipped" if skipped else ""
+
+
+def notes(skipped: Sequence[tuple[str, str]], twice: Sequence[tuple[str, str]]) -> Iterator[str]:
     """What to know before trusting a result, a line each; long lists are cut."""
     left_out = counted(len(skipped), "file was", "files were")
     alike = counted(len(twice), "picture seems", "pictures seem")
@@ -182,7 +133,7 @@ def notes(skipped: list[tuple[str, str]], twice: list[tuple[str, str]]) -> Itera
     ):
         if lines:
             yield heading
-            yield from lines[:NOTES]
+            yield from map(printable, lines[:NOTES])
         if len(lines) > NOTES:
             yield f"  … and {len(lines) - NOTES} more"
 
@@ -193,7 +144,14 @@ def lacking(parts: Mapping[str, Split], classes: Sequence[str]) -> Iterator[str]
         present = {*split.labels.tolist()}
         missing = [name for label, name in enumerate(classes) if label not in present]
         if missing:
-            yield f"No picture is left for {part} of {', '.join(missing)}: its error says nothing about them."
+            names = printable(", ".join(missing))
+            yield f"No picture is left for {part} of {names}: its error says nothing about them."
+
+
+def beside(unused: Sequence[str]) -> Iterator[str]:
+    """A line about folders that stand beside the parts, if there are any."""
+    if unused:
+        yield f"Not used: {printable(', '.join(unused))}. Only train, val (or validation) and test are parts."
 
 
 def counted(number: int, one: str, several: str) -> str:

@@ -1,6 +1,9 @@
 """One picture out of a file: upright, 8 bits, grey or RGB, cut and scaled, for training and prediction alike."""
 
+import math
+import stat
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -9,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from ..errors import UnreadablePicture
+from ..errors import DatasetUnavailable, UnreadablePicture, WrongCheckpoint
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 Crop = Literal["none", "center", "objects"]
@@ -51,20 +54,27 @@ class View:
         for side, pixels in (("width", self.width), ("height", self.height)):
             if not isinstance(pixels, int) or not SMALLEST <= pixels <= 512:
                 raise ValueError(f"{side} must be a whole number from {SMALLEST} to 512 pixels, got {pixels!r}.")
-        if self.channels not in (1, 3):
+        if type(self.channels) is not int or self.channels not in (1, 3):  # True and 3.0 are equal to these
             raise ValueError(f"channels must be 1 (grey) or 3 (colour), got {self.channels!r}.")
         if self.crop not in get_args(Crop):
             raise ValueError(f"crop must be one of {', '.join(get_args(Crop))}, got {self.crop!r}.")
-        if not isinstance(self.max_megabytes, int | float) or not self.max_megabytes > 0:
-            raise ValueError(f"max_megabytes must be above 0, got {self.max_megabytes!r}.")
+        if type(self.max_megabytes) not in (int, float) or not 0 < self.max_megabytes < math.inf:
+            raise ValueError(f"max_megabytes must be a finite number above 0, got {self.max_megabytes!r}.")
 
     def of(self, path: Path) -> NDArray[np.uint8]:
         """The picture in a file as uint8 `(height, width, channels)`.
 
         Raises:
-            UnreadablePicture: see `read_photo`.
+            UnreadablePicture: see `read_photo`; or it cannot be cut.
+            DatasetUnavailable, WrongCheckpoint: of the detector's weights, where the crop is "objects".
         """
-        return self.fit(self.read(path))
+        picture = self.read(path)
+        try:
+            return self.fit(picture)
+        except (DatasetUnavailable, WrongCheckpoint):
+            raise  # the picture is not to blame
+        except ValueError as error:
+            raise UnreadablePicture(path, str(error).rstrip(".")) from error
 
     def read(self, path: Path) -> Image.Image:
         """The picture in a file in RGB, decoded no finer than this view needs.
@@ -110,7 +120,10 @@ def read_photo(path: Path, *, max_megabytes: float = 50.0, roughly: int | None =
         UnreadablePicture: no such file, no picture, not whole, too large, or too small to show anything.
     """
     try:
-        megabytes = path.stat().st_size / 1e6
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):  # a pipe would be waited for
+            raise UnreadablePicture(path, "no regular file")
+        megabytes = status.st_size / 1e6
         if megabytes > max_megabytes:
             raise UnreadablePicture(path, f"{megabytes:.1f} MB, at most {max_megabytes:g} are allowed")
         with Image.open(path) as image:
@@ -120,7 +133,9 @@ def read_photo(path: Path, *, max_megabytes: float = 50.0, roughly: int | None =
                 raise UnreadablePicture(path, f"{size} pixels, at least {SMALLEST}×{SMALLEST} are needed")
             if roughly is not None:
                 image.draft("RGB", (roughly, roughly))
-            ImageOps.exif_transpose(image, in_place=True)
+            image.load()
+            with suppress(Exception):  # from notes of the camera that are damaged; the pixels are whole
+                ImageOps.exif_transpose(image, in_place=True)
             return in_rgb(image)
     except FileNotFoundError as error:
         raise UnreadablePicture(path, "there is no such file") from error
@@ -164,10 +179,7 @@ def in_rgb(image: Image.Image) -> Image.Image:
 
 def centre_box(size: tuple[int, int], frame: tuple[int, int]) -> Box:
     """Left, top, right and bottom of the largest centred part of a picture with the frame's proportions, in pixels."""
-    scale = min(size[0] / frame[0], size[1] / frame[1])
-    width, height = frame[0] * scale, frame[1] * scale
-    left, top = (size[0] - width) / 2, (size[1] - height) / 2
-    return left, top, left + width, top + height
+    return box_around((0, 0, *size), size, frame)
 
 
 def box_around(thing: Box, size: tuple[int, int], frame: tuple[int, int]) -> Box:
@@ -178,7 +190,8 @@ def box_around(thing: Box, size: tuple[int, int], frame: tuple[int, int]) -> Box
     left, top, right, bottom = thing
     scale = max((right - left) / frame[0], (bottom - top) / frame[1])
     scale = min(scale, size[0] / frame[0], size[1] / frame[1])
-    width, height = frame[0] * scale, frame[1] * scale
+    # 224 * (900 / 224) is above 900 by a rounding error, and Pillow refuses a box that begins at -1e-13.
+    width, height = min(frame[0] * scale, size[0]), min(frame[1] * scale, size[1])
     left = min(max((left + right - width) / 2, 0.0), size[0] - width)
     top = min(max((top + bottom - height) / 2, 0.0), size[1] - height)
-    return left, top, left + width, top + height
+    return left, top, min(left + width, size[0]), min(top + height, size[1])

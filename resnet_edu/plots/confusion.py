@@ -26,8 +26,8 @@ def confusion_matrix(confusion: Tensor, classes: Sequence[str], *, title: str) -
         (axes,) = figure.axes
         axes.imshow(shares.numpy(), cmap="Blues", vmin=0, vmax=1)
         axes.grid(visible=False)
-        axes.set_xticks(range(len(names)), names, rotation=90)
-        axes.set_yticks(range(len(names)), names)
+        axes.set_xticks(range(len(names)), names, rotation=90, parse_math=False)  # a class may be called $a^$
+        axes.set_yticks(range(len(names)), names, parse_math=False)
         if len(names) <= MOST_NUMBERED:
             for row, counts in enumerate(confusion.tolist()):
                 for column, count in enumerate(counts):
