@@ -332,6 +332,7 @@ def sides(net: nn.Module) -> str:
     return " ".join(map(str, sorted({shape[-1] for shape in shapes if len(shape) == 4}, reverse=True)))
 
 
+# %%
 def complaints(net: nn.Module, state: dict[str, Tensor]) -> int:
     """How many names a strict load refuses: missing, unexpected (both in quotes) or of another shape."""
     try:
@@ -544,6 +545,8 @@ print(f"wrong digits among these: {among:.0f} %, among all others: {others:.1f} 
 assert 0 < contradict.sum() < 0.05 * len(wrong)
 assert among > 3 * others
 assert (wrong & ~contradict).sum() > 2 * (wrong & contradict).sum(), "most errors raise no alarm"
+
+# %%
 shown = contradict.nonzero().flatten()[:10]
 words = [
     f"{said['digit'][i]}, {'odd' if said['parity'][i] else 'even'}, loops {said['loops'][i]}\n"
