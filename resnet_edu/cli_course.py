@@ -1,7 +1,6 @@
 """The commands lab, export and bundle: the course for a learner, a class, and a room without a network."""
 
 import os
-import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +8,7 @@ import typer
 
 from . import course
 from .cli_options import examples
+from .errors import quoted
 
 Lessons = Annotated[list[str] | None, typer.Argument(metavar="LESSON", help="6, 06_degradation; default all.")]
 Mirror = Annotated[str | None, typer.Option(metavar="URL", help="Get data and weights there; a folder will do.")]
@@ -53,7 +53,7 @@ def lab(
     print(f"Your lessons are in {folder}{f' ({news})' if news else ''}.")
     for name, aside in report.replaced.items():
         print(f"{name} is the course's again; yours is kept as {aside}.")
-    again = f"To get the course's, with yours kept beside: resnet-edu lab {shlex.quote(str(folder))} --force"
+    again = f"To get the course's, with yours kept beside: resnet-edu lab {quoted(folder)} --force"
     damaged = copies.unreadable(folder, report.kept)
     for name in damaged:
         print(f"{name} is not a readable notebook; it is left as it is. {again}")

@@ -4,7 +4,6 @@ import csv
 import inspect
 import json
 import os
-import shlex
 import signal
 import sys
 from collections.abc import Callable, Mapping
@@ -15,6 +14,7 @@ import typer
 
 from .cli_options import AsJson, examples, with_home
 from .data.cache import printable
+from .errors import quoted
 from .recipe import HELP, Recipe, option_types, read_toml
 
 if TYPE_CHECKING:
@@ -109,11 +109,13 @@ def go(run: "Run", *, new: bool) -> None:
         if distributed.first():
             print(printable(line), flush=True)
 
-    again = f"Go on with: resnet-edu train --resume {shlex.quote(str(run.folder))}"
+    def again() -> str:
+        kept = (run.folder / "config.toml").exists()
+        return f"Go on with: resnet-edu train --resume {quoted(run.folder)}" if kept else "Start it again."
 
     def ended(*_: object) -> None:  # a machine that shuts down; torchrun, when one of its processes has died
         who = f"process {distributed.rank()}" if distributed.size() > 1 else "the training"
-        os.write(2, f"resnet-edu: {who} was told to end. {again}\n".encode())
+        os.write(2, f"resnet-edu: {who} was told to end. {again()}\n".encode())
         os._exit(143)
 
     before = signal.signal(signal.SIGTERM, ended)
@@ -121,14 +123,18 @@ def go(run: "Run", *, new: bool) -> None:
         history = run.train(callbacks=(show,), say=say)
     except BaseException as error:
         if isinstance(error, RuntimeError) and distributed.size() > 1:
-            raise ValueError(f"Another process of this run has died ({str(error).splitlines()[0]}). {again}") from error
+            raise ValueError(
+                f"Another process of this run has died ({str(error).splitlines()[0]}). {again()}"
+            ) from error
         if new and distributed.first():  # one to resume may be another process's, or lack its pictures for a day
             run.discard()
+        if isinstance(error, KeyboardInterrupt):
+            say(again())
         raise
     finally:
         signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
     if history.interrupted:
-        say(f"Stopped after epoch {len(history)}. {again}")
+        say(f"Stopped after epoch {len(history)}. {again()}")
         raise KeyboardInterrupt
 
 
@@ -137,7 +143,7 @@ def print_report(run: "Run") -> None:
     report = run.report() or {}
     print(f"{report['epochs']} epochs; {report['test_error']:.1f} % of the test images are named wrongly.")
     print_classes(report["right_by_class"])
-    use = f"resnet-edu predict {shlex.quote(str(run.folder))} FILE…"
+    use = f"resnet-edu predict {quoted(run.folder)} FILE…"
     print(f"Curves, confusion and weights are in {run.folder}. Use it: {use}")
 
 

@@ -6,7 +6,6 @@ while the run is not finished. No file is pickled, each is written whole or not 
 """
 
 import os
-import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -25,7 +24,7 @@ from .checkpoint import Checkpoint
 from .course import write_atomically
 from .data import Data
 from .data.folder import is_folder
-from .errors import StopTraining, enough_memory
+from .errors import StopTraining, enough_memory, quoted
 from .history import Epoch, History
 from .metrics import evaluate
 from .recipe import Recipe, need_utf8, normalised_like
@@ -59,12 +58,12 @@ class Run:
         """
         need_utf8(folder)
         pictures = str(Path(os.path.expanduser(recipe.data)).absolute()) if is_folder(recipe.data) else recipe.data
-        if Path(pictures) in folder.absolute().parents:
+        if Path(os.path.realpath(pictures)) in Path(os.path.realpath(folder)).parents:
             raise ValueError(f"{folder} lies among the pictures, in {recipe.data}. Name another for the run.")
         if not distributed.first():
             return cls(folder, recipe)
         if (folder / "config.toml").exists():
-            again = shlex.quote(str(folder))
+            again = quoted(folder)
             raise ValueError(f"{folder} holds a run already. Go on with --resume {again}, or name another folder.")
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise ValueError(f"{folder} is no empty folder. Name another one for the run.")

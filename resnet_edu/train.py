@@ -124,8 +124,8 @@ def fit(
         if "more than 1 value per channel" not in str(error):
             raise
         raise ValueError(
-            "Batch norm has one number a channel only, and nothing to compare it with: take a batch_size of 2 or more, "
-            "or larger images."
+            "Batch norm has one number a channel only, and nothing to compare it with: take a batch_size of at least "
+            f"{2 * distributed.size()}, or larger images."
         ) from error
     finally:
         model.eval()

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +21,7 @@ from .data.folder import is_folder, load_one_part
 from .data.listing import PARTS
 from .data.pictures import View
 from .data.sets import resize
-from .errors import WrongCheckpoint
+from .errors import WrongCheckpoint, quoted
 from .metrics import Metrics, evaluate
 from .models import Pretrained
 from .recipe import Recipe
@@ -69,7 +68,7 @@ def open_run(folder: Path) -> Pretrained:
         if (folder / "report.json").exists():
             raise WrongCheckpoint(f"The run {folder} is damaged: {weights.name} is missing. Train it again.")
         started = (folder / "config.toml").is_file()
-        again = f"It is not finished: resnet-edu train --resume {shlex.quote(str(folder))}"
+        again = f"It is not finished: resnet-edu train --resume {quoted(folder)}"
         raise ValueError(f"{folder} holds no finished run. {again if started else 'It has no config.toml.'}")
     facts = read_object(folder / "network.json")
     try:
@@ -77,7 +76,10 @@ def open_run(folder: Path) -> Pretrained:
         model = models.build(facts["model"], num_classes=len(facts["classes"]), **facts["options"])
         state = load_file(weights)
         mean, std = (numbers(facts[key], view.channels) for key in ("mean", "std"))
-        preprocessing = Preprocessing(view, mean, std, facts.get("side"))
+        side = facts.get("side")
+        if side is not None:
+            replace(view, width=side)  # which says what is wrong with it
+        preprocessing = Preprocessing(view, mean, std, side)
         classes, data = tuple(map(text, facts["classes"])), facts["data"]
         if facts["options"]["in_channels"] != view.channels:
             raise ValueError(f"a network for {facts['options']['in_channels']} channels, images with {view.channels}")
@@ -198,8 +200,11 @@ def evaluate_run(
     """
     network, recipe = network or open_run(folder), Recipe.from_toml(folder / "config.toml")
     if other and is_folder(other):
-        found = load_one_part(Path(os.path.expanduser(other)), recipe.view())
+        view, side = recipe.preparation()
+        found = load_one_part(Path(os.path.expanduser(other)), view)
         name, split, classes = found.name, found.split, found.classes
+        if side:
+            split = replace(split, images=resize(split.images, side))
         for note in found.notes:
             say(note)
     else:

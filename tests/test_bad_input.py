@@ -326,6 +326,8 @@ BAD_RUNS: list[tuple[str, Make, str]] = [
     ),
     ("no number", lambda run: rewrite(run / "network.json", mean=[None, 0, 0]), "in place of 3 numbers"),
     ("one mean", lambda run: rewrite(run / "network.json", mean=[0.5]), "[0.5] in place of 3 numbers"),
+    ("a side of no kind", lambda run: rewrite(run / "network.json", side="16"), "to 512 pixels, got '16'"),
+    ("a side below nothing", lambda run: rewrite(run / "network.json", side=-3), "to 512 pixels, got -3"),
     ("a nameless class", lambda run: rewrite(run / "network.json", classes=["a", 3]), "3 in place of a name"),
     ("grey", lambda run: grey(run / "network.json"), "a network for 3 channels, images with 1"),
     ("cut weights", lambda run: cut(run / "weights.safetensors"), "The run done is damaged"),
@@ -361,7 +363,7 @@ def test_facts_that_are_damaged_in_a_run_to_resume(here: Path, capsys: pytest.Ca
 
 def test_a_batch_of_one_that_batch_norm_cannot_take(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     one = ["--model", "18", "--stem", "imagenet", "--size", "32", "--batch-size", "1", "--out", "run"]
-    assert "take a batch_size of 2 or more, or larger images" in complaint([*TRAIN, *one], capsys)
+    assert "take a batch_size of at least 2, or larger images" in complaint([*TRAIN, *one], capsys)
     assert not (here / "run").exists()
 
 

@@ -1,6 +1,7 @@
 """A folder of pictures becomes a data set, once decoded, and says what it left out."""
 
 import os
+import re
 import shutil
 import time
 from collections import Counter
@@ -308,9 +309,9 @@ def cut(file: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "spoil"),
     [
-        ("images.bin", Path.unlink),
-        ("images.bin", cut),
-        ("images.bin", lambda file: file.write_bytes(file.read_bytes() + b"more")),
+        ("images-*.bin", Path.unlink),
+        ("images-*.bin", cut),
+        ("images-*.bin", lambda file: file.write_bytes(file.read_bytes() + b"more")),
         ("about.json", Path.unlink),
         ("about.json", cut),
         *(("about.json", partial(Path.write_text, data=text)) for text in ("", "{}", "[]", "null", '{"labels": [0]}')),
@@ -319,6 +320,12 @@ def cut(file: Path) -> None:
             "about.json",
             lambda file: file.write_text(file.read_text().replace('"counts": {"train": 2', '"counts": {"train": 3')),
         ),
+        (
+            "about.json",
+            lambda file: file.write_text(file.read_text().replace('{"train": 2', '{"train": 2e400, "t": 2')),
+        ),
+        ("about.json", lambda file: file.write_text(file.read_text().replace('"labels": [', '"labels": [99, ', 1))),
+        ("about.json", lambda file: file.write_text(re.sub(r'"labels": \[\d+', '"labels": [99', file.read_text()))),
     ],
 )
 def test_what_is_damaged_in_the_cache_is_made_again(
@@ -329,8 +336,10 @@ def test_what_is_damaged_in_the_cache_is_made_again(
     (file,) = cache.rglob(name)
     content = file.read_bytes()
     spoil(file)
+    assert not file.exists() or file.read_bytes() != content
     after = data.load(pictures, size=16)
-    assert file.read_bytes() == content
+    (about,), (_,) = cache.rglob("about.json"), cache.rglob("images-*.bin")  # what was damaged is gone
+    assert about.exists()
     assert torch.equal(after.train.images, images)
     assert after.train.mean == before.train.mean
 
@@ -354,7 +363,7 @@ def test_a_reading_that_failed_leaves_no_images(
     with pytest.raises(error):
         data.load(pictures, size=16)
     assert [*(cache / "folders").iterdir()]  # it was begun
-    assert not [*cache.rglob("images.bin")]
+    assert not [*cache.rglob("images*.bin")]
 
 
 def test_what_is_whole_is_kept_when_only_the_tidying_fails(
@@ -364,7 +373,7 @@ def test_what_is_whole_is_kept_when_only_the_tidying_fails(
         patched.setattr(decoded, "drop_orphans", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             data.load(pictures, size=16)
-    assert len([*cache.rglob("images.bin")]) == 1
+    assert len([*cache.rglob("images*.bin")]) == 1
     assert len(data.load(pictures, size=16).test) == 6
 
 

@@ -443,3 +443,29 @@ def test_weights_of_another_network_are_refused(finished: Run, pictures: Path, t
     (other.folder / "weights.safetensors").replace(finished.folder / "weights.safetensors")
     with pytest.raises(WrongCheckpoint, match="do not fit resnet20"):
         open_run(finished.folder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [16, 32])
+def test_digits_in_a_folder_are_measured_and_named_like_those_of_the_set(tmp_path: Path, size: int) -> None:
+    recipe = Recipe.from_dict({"data": "mnist5k", "model": "resnet20", "x": size, "y": size, "epochs": 1})
+    run = Run.start(recipe, tmp_path / "run")
+    run.train()
+    test = load("mnist5k", size=28, channels=3).test
+    for number, (image, label) in enumerate(zip(test.images, test.labels.tolist(), strict=True)):
+        (tmp_path / "digits" / str(label)).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image.permute(1, 2, 0).numpy()).save(tmp_path / "digits" / str(label) / f"{number:04}.png")
+    own, _ = evaluate_run(run.folder)
+    other, _ = evaluate_run(run.folder, str(tmp_path / "digits"))
+    assert torch.equal(own.confusion, other.confusion)
+    files = sorted((tmp_path / "digits").rglob("*.png"))[::10]
+    wrong = [each.top[0][0] != each.file.parent.name for each in predict(run.folder, files, top=1)]
+    assert abs(100 * sum(wrong) / len(files) - own.top1_error) < 6  # a tenth of the images
+
+
+def test_a_way_round_is_no_folder_among_the_pictures(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = recipe_for(pictures)
+    assert Run.start(recipe, pictures / ".." / "run").folder.exists()
+    monkeypatch.chdir(pictures)
+    with pytest.raises(ValueError, match="lies among the pictures"):
+        Run.start(replace(recipe, data=f"../{pictures.name}"), Path("run"))

@@ -62,7 +62,7 @@ print(
 
 # %%
 def digits_for(weights: edu.models.Pretrained, *, labels: int, seed: int) -> edu.data.Data:
-    """mnist5k in three channels of 32×32, so many labelled images a class, normalised as the weights expect."""
+    """mnist5k in three channels of 32×32 with `labels` training images a class, normalised as the weights expect."""
     mean, std = edu.models.normalisation(weights.transforms)
     data = edu.data.load("mnist5k", size=32, channels=3, limit=10 * labels, seed=seed)
     train, val, test = (replace(split, mean=mean, std=std) for split in (data.train, data.val, data.test))
@@ -98,7 +98,6 @@ edu.plots.architecture(weights.model, (3, 32, 32), title="The backbone makes 512
 
 # %%
 model = edu.models.pretrained("resnet18").model
-before = sum(parameter.numel() for parameter in model.parameters())
 head = edu.models.replace_head(model, len(data.classes))
 total, new = (sum(parameter.numel() for parameter in part.parameters()) for part in (model, head))
 print(f"{head}: {new:,} of {total:,} parameters are new, {100 * new / total:.2f} %")
@@ -156,7 +155,7 @@ assert changed == ["fc.weight", "fc.bias"], "the frozen backbone keeps its weigh
 # ### Features once
 #
 # If the backbone never changes, an image has the same 512 features in every epoch. So compute them once. What remains is a
-# linear classifier on a small table of numbers. It has one best answer, and a solver for such problems finds it at once.
+# linear classifier on a small table of numbers. With a small penalty on large weights it has one best answer, and a solver for such problems finds it at once.
 
 # %%
 features = edu.probe.layer_features(frozen, data.train, ["layer4"])["layer4"]
@@ -177,7 +176,7 @@ print(f"frozen net, best head, 10 labels a class: {error:.1f} % error on the {le
 # gets the running statistics of its batch norms from the training images. In the code, `relu` is the last layer of the stem
 # before its pooling.
 #
-# > **Before you run it:** which of the five layers serves digits best?
+# > **Before you run it:** which serves digits best: the stem, or stage 1, 2, 3 or 4?
 
 
 # %%
@@ -220,9 +219,9 @@ edu.plots.errors_by_layer(by_layer, title="Early features of photos serve digits
 for kind, errors in by_layer.items():
     print(f"{kind:>18}: " + "   ".join(f"{layer} {mean(values):4.1f} %" for layer, values in errors.items()))
 photos, random = by_layer["trained on photos"], by_layer["random weights"]
-means = {layer: mean(values) for layer, values in photos.items()}
-chosen = min(means, key=means.__getitem__)
-print(f"chosen on the validation images: {chosen}")
+first_draw = {layer: values[0] for layer, values in photos.items()}
+chosen = min(first_draw, key=first_draw.__getitem__)
+print(f"chosen on the validation images of the first draw: {chosen}, {first_draw[chosen]:.1f} % error")
 assert mean(photos["layer1"]) < mean(photos["layer4"]) - 15, "early features transfer, late ones do not"
 assert mean(photos["layer1"]) < mean(random["layer1"]) - 5, "and they have been learned: random ones are worse"
 assert mean(random["layer4"]) > mean(random["layer1"]) + 10, "the error of random weights grows with height as well"
@@ -236,7 +235,8 @@ assert mean(random["layer4"]) > mean(random["layer1"]) + 10, "the error of rando
 # the first reason is not the whole story.
 #
 # The validation images have chosen the layer, so their error is no longer an honest estimate: of five numbers you took the
-# lowest. The test images have had no part in this choice. They are used once, now:
+# lowest. The choice was made on the first draw alone, because draws overlap: a test image of this one may be a
+# validation image of the next. So the test images of the first draw have had no part in it. They are used once, now:
 
 # %%
 names = [chosen, "layer4"]
@@ -365,7 +365,8 @@ assert curves["frozen, stage 1"][100] > curves["fine-tuned"][100] + 0.3, "with 1
 #
 # You can test it on photos of your own. A folder of pictures is one line away:
 # `edu.data.load("~/photos", size=64, channels=3)`. Here is such a folder, made of small crops of seven photos. A class is a
-# photo. Its left half is for training, its right half for testing, and the features are those of stage 2.
+# photo. Its left half is for training, its right half for testing. The features are those of stage 2. Nothing has
+# chosen it: it lies between the early layers and the late ones. Try another.
 
 
 # %%
@@ -557,7 +558,7 @@ edu.checks.check_parameter_groups(parameter_groups)
 
 # %% tags=["exercise"]
 def labels_needed(curve: dict[int, float], error: float) -> float:
-    """The least labels a class at which the error is at most `error` percent."""
+    """The smallest number of labels a class at which the error is at most `error` percent."""
     ### BEGIN SOLUTION
     return min((labels for labels, measured in curve.items() if measured <= error), default=float("inf"))
     ### END SOLUTION

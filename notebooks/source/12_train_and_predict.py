@@ -181,7 +181,7 @@ with Image.open(cat / "cat-1-2.jpg") as picture:
     picture.save(cat / "a-png-in-truth.jpg", format="PNG")
 with Image.open(cat / "cat-1-3.jpg") as picture:
     picture.resize((60, 60)).save(spoilt / "test" / "cat" / "smaller-twin.webp", quality=80)
-shutil.copy(spoilt / "train" / "coffee" / "coffee-1-1.jpg", cat / "wrong-label.jpg")
+shutil.copy(album / "coffee" / "coffee-4-1.jpg", cat / "wrong-label.jpg")
 data = edu.data.load(spoilt, size=32, max_megabytes=1)
 print(data.source.replace(f"{work}/", ""), *data.notes, sep="\n")
 
@@ -516,8 +516,8 @@ edu.checks.check_read_confusion(read_confusion)
 # ## When to believe it
 #
 # The net always answers, and gives a percentage with each answer. So demand a minimum, and let it say "not sure" below. Two
-# numbers describe such a threshold: the share of photos that still get an answer, the *coverage*, and the share of these
-# answers that are right.
+# numbers describe such a threshold: the share of photos that still get an answer, the *coverage*, and the share of
+# these answers that are right, which is the *precision* of all classes together.
 
 
 # %%
@@ -574,7 +574,7 @@ def pick_threshold(confidence: Tensor, right: Tensor, precision: float) -> float
 edu.checks.check_pick_threshold(pick_threshold)
 
 # %% [markdown]
-# Here is a threshold in use. On the validation photos it is to give 75 % right answers.
+# Here is a threshold in use. On the validation photos, 75 % of the answers are to be right.
 
 # %%
 on_val, right_val = measured["val"]
@@ -584,6 +584,8 @@ named = {"validation": measured["val"], "test": measured["test"]}
 edu.plots.precision_and_coverage(named, threshold=threshold, title="Fewer answers, better ones")
 
 # %%
+promised = 100 * right_val[on_val >= threshold].float().mean()
+print(f"validation: {promised:.0f} % of the answers from {threshold:.1f} % on are right")
 for limit in (0, threshold, 60):
     kept = sure >= limit
     print(
@@ -659,7 +661,7 @@ edu.plots.named_photos(network, shown, top=3, threshold=threshold)
 # | The statement | The test | Verdict |
 # |---|---|---|
 # | "A random tenth or fifth of the files is a fair test." | The same photos by file and by session | **Wrong** where photos come in bursts. |
-# | "A search for duplicates prevents that." | Count the test photos that it finds. Nearly every test photo has a sister in training: with 70 % of the files there, all five of its sisters are elsewhere with a chance of 0.3⁵, about one in 400 | **Half right.** It finds copies, and hardly any of the sisters. |
+# | "A search for duplicates prevents that." | Count the test photos that it finds. Nearly every test photo has a sister in training: of the 35 other photos of its class 25 are there, and all five sisters are among the other 10 with a chance of about one in 1,300 | **Half right.** It finds copies, and hardly any of the sisters. |
 # | "A threshold turns away what the net does not know." | 200 digits, which are none of its classes | **Wrong** here. It is more than half sure of many digits. |
 # | "An interrupted training run is lost." | Stop, go on, compare with a run that went through | **Wrong.** Every weight is the same. |
 

@@ -315,14 +315,15 @@ edu.plots.rates_and_losses(rates, losses, title="Eight times the batch wants eig
 small_batch, unscaled, scaled, warmed = (values[-1] for values in losses.values())
 for name, values in losses.items():
     print(f"{name:>30}: training loss {values[-1]:.2f} after {len(values)} epochs")
-assert unscaled > 3 * scaled, "without scaling, an eighth of the steps does not get far"
+assert unscaled > 3 * scaled, "without scaling, so few steps do not get far"
 assert unscaled > 3 * warmed
 assert scaled < warmed, "two of six epochs went by below the full rate"
 assert small_batch < scaled < unscaled, "scaling makes up for most of it, not for all"
 
 # %% [markdown]
-# With the rate left alone the large batch is far behind: it takes an eighth of the steps, at the same rate. With the rule it
-# comes close, but not quite, presumably because the gradients do change within eight steps. The warm-up brings nothing in
+# With the rate left alone the large batch is far behind: it takes 7 steps an epoch instead of 62, at the same rate.
+# With the rule it comes close, but not quite. Presumably the gradients do change within eight steps. It also sees a
+# tenth fewer images, because a last batch that is not full is left out. The warm-up brings nothing in
 # this small run. Nothing goes wrong without it, and two of six epochs pass below the full rate. It is an insurance for large
 # $k$. And the rule has an end: it keeps the length of the way, not the number of corrections on it. With a batch of 1,024 our
 # digits would give one step an epoch. On ImageNet the rule held up to 8,192 images (Goyal et al. 2017).
@@ -422,7 +423,7 @@ assert all(torch.equal(end[name], same[name]) for name in end), (
 other = load_file(forgetful)
 changed = max((end[name] - other[name]).abs().max().item() for name in end if name.startswith("model."))
 print(f"resumed: all {len(end)} tensors equal. Without momentum: weights differ by up to {changed:.1e}")
-assert changed > 1e-5, "weights alone do not continue a run: they begin another one"
+assert changed > 1e-5, "without its momentum a run does not go on: it becomes another one"
 
 # %% [markdown]
 # A run that is resumed with another number of processes goes on as well, with the same images in the same order. Its result
@@ -475,6 +476,7 @@ def network(name: str, device: torch.device, *, channels_last: bool = True) -> t
     return model, torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
 
 
+# %%
 torch.manual_seed(0)
 batch = profile.choose(quick=16, full=64)
 images, labels = torch.randn(batch, 3, 64, 64, device=device), torch.randint(1000, (batch,), device=device)
@@ -484,7 +486,9 @@ for round_number in range(5):
     for variant, times in variants.items():
         started = time.perf_counter()
         training_step(*nets[variant], images, labels, variant[0])
-        times += [time.perf_counter() - started] if round_number else []  # the first round warms up
+        seconds = time.perf_counter() - started
+        if round_number > 0:  # the first round warms up
+            times.append(seconds)
 
 # %%
 slowest = median(variants["float32", False])
@@ -732,7 +736,7 @@ print(f"your machine: about {two_digits(theirs / speed)} times slower than all o
 # |---|---|---|
 # | "Data parallel training gives the same result as one process." | LeNet-5 and ResNet-20 with a split batch; LeNet-5 with two processes | **Half right.** Without batch norm, up to rounding. With it, no: the statistics are those of each process. |
 # | "With k times the batch, take k times the learning rate." | LeNet-5, k = 8, with and without | **Half right.** Far better than leaving the rate alone, not as good as small batches. |
-# | "Save the weights, then you can resume." | The killed run with and without the optimizer's memory | **Wrong.** Momentum and random state belong to the run. |
+# | "Save the weights, then you can resume." | The killed run with and without the optimizer's memory | **Wrong.** Without momentum alone the run already ends elsewhere. The random state belongs to it too, or the order of the images would be another. |
 # | "bfloat16 halves the time." | ResNet-18, four settings in turns | **Measure.** It depends on the device; your ratio stands above. |
 # | "More loader workers make training faster." | The measured stages, and from them the speed with 1 to 16 workers, computed below | **Half right.** Only while loading is the slowest stage. |
 
@@ -767,7 +771,7 @@ print(f"the temporary folder is gone: {not Path(folder.name).exists()}")
 #
 # * P. Goyal et al.: Accurate, large minibatch SGD: training ImageNet in 1 hour, 2017, [arXiv 1706.02677](https://arxiv.org/abs/1706.02677)
 # * S. Li et al.: PyTorch distributed: experiences on accelerating data parallel training, 2020, [arXiv 2006.15704](https://arxiv.org/abs/2006.15704)
-# * P. Micikevicius et al.: Mixed precision training, 2018, [arXiv 1710.03740](https://arxiv.org/abs/1710.03740)
+# * P. Micikevicius et al.: Mixed precision training, 2017, [arXiv 1710.03740](https://arxiv.org/abs/1710.03740)
 # * K. He, X. Zhang, S. Ren, J. Sun: Deep residual learning for image recognition, 2015, section 3.4, [arXiv 1512.03385](https://arxiv.org/abs/1512.03385)
 #
 # ## Next lesson

@@ -91,7 +91,7 @@ MISTAKES = (
 
 @check("10.4 read the learning curve")
 def check_labels_needed(labels_needed: Any) -> str:
-    """`labels_needed(curve, error)`: the least labels a class whose error is at most `error`, or infinity."""
+    """`labels_needed(curve, error)`: the fewest labels a class with an error of at most `error`, or infinity."""
     curve = {5: 31.0, 10: 20.5, 20: 12.0, 50: 6.5, 100: 4.0}
     shuffled = dict(random.sample(list(curve.items()), 5))
     while next(iter(shuffled)) != 100:

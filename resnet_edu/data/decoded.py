@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -74,46 +75,50 @@ def decoded(folder: Path, listed: list[Picture], classes: list[str], view: View,
     wanted = [FORMAT, asdict(view), classes, [(*each,) for each in listed]]
     key = sha256(json.dumps(wanted).encode()).hexdigest()[:16]
     place = data_folder() / "folders" / f"{folder.name}-{view.width}x{view.height}-{key}"
-    found = kept(place, view, len(listed))
+    found = kept(place, view, len(listed), len(classes))
     if found is None or any(handed_out(folder / name, view) for name in found.refused):
         with locked(place, "pictures", advice=ADVICE):
-            found = kept(place, view, len(listed))  # perhaps another process has just written it
+            found = kept(place, view, len(listed), len(classes))  # perhaps another process has just written it
             if found is None or any(handed_out(folder / name, view) for name in found.refused):
                 try:
                     facts = write(folder, listed, classes, view, place, training=training)
                 except BaseException:
-                    if not (place / "about.json").is_file():
-                        with suppress(OSError):  # there may be none yet, and Windows keeps one that is mapped
-                            (place / "images.bin").unlink()
+                    delete_but(place, named(place))
                     raise
-                found = mapped(place, view, len(listed), facts)
+                found = mapped(place, view, len(listed), len(classes), facts)
     return found
 
 
-def kept(place: Path, view: View, listed: int) -> Decoded | None:
+def kept(place: Path, view: View, listed: int, classes: int) -> Decoded | None:
     """What the cache holds; None if that is nothing, or damaged."""
     try:
         facts = json.loads((place / "about.json").read_text(encoding="utf-8"))
-        return mapped(place, view, listed, facts)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return mapped(place, view, listed, classes, facts)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return None
 
 
-def mapped(place: Path, view: View, listed: int, facts: dict[str, Any]) -> Decoded:
+def mapped(place: Path, view: View, listed: int, classes: int, facts: dict[str, Any]) -> Decoded:
     """The images of a file and what is known about them.
 
     Raises:
-        OSError, ValueError, KeyError, TypeError, AttributeError: the file is missing, or it does not fit the facts.
+        OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError: the file is missing, or does not fit
+            the facts.
     """
+    file = place / Path(facts["file"]).name
     labels = torch.tensor(facts["labels"], dtype=torch.int64)
     counts = {part: int(facts["counts"][part]) for part in PARTS}
     shape = (len(labels), view.channels, view.height, view.width)
-    size = (place / "images.bin").stat().st_size
+    size = file.stat().st_size
     if size not in (math.prod(shape), listed * math.prod(shape[1:])):  # the second where it could not be cut
-        raise ValueError(f"images.bin has {size} bytes in place of {math.prod(shape)}.")
-    if sum(counts.values()) != len(labels) or not len(facts["mean"]) == len(facts["std"]) == view.channels:
+        raise ValueError(f"{file.name} has {size} bytes in place of {math.prod(shape)}.")
+    if (
+        not ((labels >= 0) & (labels < classes)).all()
+        or sum(counts.values()) != len(labels)
+        or not len(facts["mean"]) == len(facts["std"]) == view.channels
+    ):
         raise ValueError("about.json contradicts itself.")
-    images = torch.from_numpy(np.memmap(place / "images.bin", dtype=np.uint8, mode="c", shape=shape))
+    images = torch.from_numpy(np.memmap(file, dtype=np.uint8, mode="c", shape=shape))
     mean, std = (tuple(map(float, facts[key])) for key in ("mean", "std"))
     skipped, twice = ([(str(one), str(other)) for one, other in facts[key]] for key in ("skipped", "twice"))
     return Decoded(images, labels, counts, mean, std, skipped, [*map(str, facts["refused"])], twice)
@@ -122,11 +127,14 @@ def mapped(place: Path, view: View, listed: int, facts: dict[str, Any]) -> Decod
 def write(
     folder: Path, listed: list[Picture], classes: list[str], view: View, place: Path, *, training: bool
 ) -> dict[str, Any]:
-    """Write `images.bin` and `about.json`: all pictures that can be used, in the order of the list; what it says."""
+    """Write all pictures that can be used, in the order of the list, and `about.json`; what that says.
+
+    The file of images has a name of its own, for somebody may read or have mapped an earlier one. What `about.json`
+    does not name is deleted, also what an interrupt left.
+    """
     shape = (len(listed), view.channels, view.height, view.width)
-    target = place / "images.bin"
-    for file in (target, place / "about.json"):
-        file.unlink(missing_ok=True)  # and not written over, for somebody may have mapped it
+    about, target = place / "about.json", place / f"images-{token_hex(4)}.bin"
+    delete_but(place, named(place))
     require_room(target, math.prod(shape))  # a disk that fills up under a mapped file ends the process
     images = np.memmap(target, dtype=np.uint8, mode="w+", shape=shape)
     refused: set[str] = set()
@@ -161,6 +169,7 @@ def write(
     mean, std = channel_statistics(pixels[: counts["train"] or len(usable)])
     twice = across_parts(pixels, [picture.part for picture in used])
     facts = {
+        "file": target.name,
         "folder": str(folder.absolute()),
         "labels": [picture.label for picture in used],
         "counts": counts,
@@ -172,9 +181,26 @@ def write(
     }
     part = place / "about.json.part"
     part.write_text(json.dumps(facts), encoding="utf-8")
-    os.replace(part, place / "about.json")  # last: where it is, the rest is whole
+    os.replace(part, about)  # last: where it is, the rest is whole
+    delete_but(place, target.name)
     drop_orphans(place.parent)
     return facts
+
+
+def named(place: Path) -> str | None:
+    """The file of images that `about.json` speaks of; None if it is damaged, or missing."""
+    try:
+        return str(json.loads((place / "about.json").read_text(encoding="utf-8"))["file"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def delete_but(place: Path, name: str | None) -> None:
+    """Delete the files of images that are not called so."""
+    for file in place.glob("images*.bin"):
+        if file.name != name:
+            with suppress(OSError):  # Windows keeps one that is mapped
+                file.unlink()
 
 
 def is_refusal(error: UnreadablePicture) -> bool:

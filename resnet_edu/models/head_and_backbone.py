@@ -78,6 +78,11 @@ def normalisation(transforms: Callable[[Image.Image], Tensor]) -> tuple[tuple[fl
     Args:
         transforms: of `pretrained`; maps a picture to a tensor `(3, H, W)`.
     """
-    black, white = (transforms(Image.new("RGB", (64, 64), colour))[:, 0, 0] for colour in ("black", "white"))
+    black, white = (middle(transforms(Image.new("RGB", (64, 64), colour))) for colour in ("black", "white"))
     std = 1 / (white - black)
     return tuple((-black * std).tolist()), tuple(std.tolist())
+
+
+def middle(image: Tensor) -> Tensor:
+    """The channels `(C,)` of the pixel in the middle of an image `(C, H, W)`; there may be a border around it."""
+    return image[:, image.shape[1] // 2, image.shape[2] // 2]

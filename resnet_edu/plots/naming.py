@@ -97,10 +97,12 @@ def precision_and_coverage(
         title: the figure's message.
     """
     thresholds = np.linspace(0, 100, 101)
+    if threshold is not None and threshold <= 100:
+        thresholds = np.union1d(thresholds, [threshold])  # the curve is exact at the dashed line
     with course_style():
         figure = new_figure(1, 2, width=8.4, height=3.5, sharey=True)
         for marker, (name, (confidence, right)) in zip(MARKERS, measured.items(), strict=False):
-            answered = confidence.cpu().numpy()[None] >= thresholds[:, None]  # (101, N)
+            answered = confidence.cpu().numpy()[None] >= thresholds[:, None]  # (T, N)
             count = answered.sum(axis=1)
             hits = (answered & right.cpu().numpy().astype(bool)[None]).sum(axis=1)
             precision = np.where(count > 0, 100 * hits / np.maximum(count, 1), np.nan)
