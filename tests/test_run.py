@@ -458,9 +458,9 @@ def test_digits_in_a_folder_are_measured_and_named_like_those_of_the_set(tmp_pat
     own, _ = evaluate_run(run.folder)
     other, _ = evaluate_run(run.folder, str(tmp_path / "digits"))
     assert torch.equal(own.confusion, other.confusion)
-    files = sorted((tmp_path / "digits").rglob("*.png"))[::10]
+    files = sorted((tmp_path / "digits").rglob("*.png"))
     wrong = [each.top[0][0] != each.file.parent.name for each in predict(run.folder, files, top=1)]
-    assert abs(100 * sum(wrong) / len(files) - own.top1_error) < 6  # a tenth of the images
+    assert abs(100 * sum(wrong) / len(files) - own.top1_error) < 1.5  # float32 here, and perhaps bfloat16 there
 
 
 def test_a_way_round_is_no_folder_among_the_pictures(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
