@@ -104,10 +104,10 @@ class Recipe:
             raise ValueError("Pretrained weights are for the stem imagenet, got stem=small. Leave it out.")
         if not is_folder(self.data):
             require_known(self.data)
-        if not is_folder(self.data) and self.x != self.y:
-            raise ValueError(f"The images of {self.data} are square, got x={self.x} and y={self.y}.")
-        if not is_folder(self.data) and self.crop != "none":
-            raise ValueError(f"The images of {self.data} are cut already, got crop={self.crop}. Leave it out.")
+            if self.x != self.y:
+                raise ValueError(f"The images of {self.data} are square, got x={self.x} and y={self.y}.")
+            if self.crop != "none":
+                raise ValueError(f"The images of {self.data} are cut already, got crop={self.crop}. Leave it out.")
         self.view()  # checks sizes, channels and megabytes
 
     def view(self) -> View:

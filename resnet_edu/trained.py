@@ -199,12 +199,12 @@ def evaluate_run(
             other data set has classes that the network does not know.
     """
     network, recipe = network or open_run(folder), Recipe.from_toml(folder / "config.toml")
+    preprocessing: Any = network.transforms
     if other and is_folder(other):
-        view, side = recipe.preparation()
-        found = load_one_part(Path(os.path.expanduser(other)), view)
+        found = load_one_part(Path(os.path.expanduser(other)), preprocessing.view)
         name, split, classes = found.name, found.split, found.classes
-        if side:
-            split = replace(split, images=resize(split.images, side))
+        if preprocessing.side:
+            split = replace(split, images=resize(split.images, preprocessing.side))
         for note in found.notes:
             say(note)
     else:
@@ -221,6 +221,5 @@ def evaluate_run(
         known = ", ".join(network.categories)
         raise ValueError(f"The network does not know the classes {', '.join(sorted(unknown))}. It knows {known}.")
     places = torch.tensor([network.categories.index(each) for each in classes])
-    preprocessing: Any = network.transforms
     split = replace(split, labels=places[split.labels], mean=preprocessing.mean, std=preprocessing.std)
     return evaluate(network.model, split), f"{len(split):,} images of {name}"

@@ -46,8 +46,8 @@ edu.plots.image_grid(first.images, names, columns=12, side=0.75, title="The same
 
 # %% [markdown]
 # To the machine each of them is 32 × 32 = 1,024 numbers between 0 (black) and 255 (white). Before they enter a network,
-# the mean of all training pixels is subtracted and the result divided by their spread; `data.test.inputs()` does that.
-# Black is then about −0.4, and white 3.3.
+# the mean of all training pixels is subtracted and the result divided by their spread; `data.test.inputs()` does that,
+# and the cell below prints what becomes of black and white.
 # The obvious network connects each
 # number of the next layer with every one of the 1,024 pixels. How many weights would that take? Suppose the next layer is to have 4,704
 # numbers, as the first layer of LeNet-5 has.
@@ -58,6 +58,8 @@ lenet = sum(parameter.numel() for parameter in nn.Conv2d(1, 6, kernel_size=5).pa
 print(f"each output sees every pixel, with weights of its own: {everything:9,} parameters")
 print(f"LeNet-5's first layer:                                 {lenet:9,} parameters")
 assert (everything, lenet) == (4_821_600, 156)
+inputs = data.test.inputs()  # what a network gets
+print(f"black is {inputs.min():.1f}, white {inputs.max():.1f}")
 
 # %% [markdown]
 # Both layers put out 4,704 numbers, LeNet-5's as six maps of 28×28. One needs 4.8 million parameters for it, the other

@@ -379,7 +379,7 @@ for how, (without, with_them) in norms.items():
 assert min(factors["σ = 0.01"]) > 1000
 assert min(factors["Xavier"]) > 1.3
 assert 2 < median(factors["Xavier"]) < 5
-assert all(0.6 < factor < 1.7 for how in ("He", "batch norm") for factor in factors[how])
+assert all(2 / 3 < factor < 3 / 2 for how in ("He", "batch norm") for factor in factors[how]), "by less than half"
 
 # %% [markdown]
 # A weight's gradient is the product of two things: the signal that arrives from below and the gradient that arrives

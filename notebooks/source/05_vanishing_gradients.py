@@ -338,6 +338,7 @@ for layer in (1, 5, 10, 15, 20, 25, 30):
     print(f"layer {layer:2}: {moved[layer - 1]:6.2f} % of the weights move")
 gradient = sigmoids[30].weight
 print(f"gradient norm of the weights: layer 1 {gradient[0]:.0e}, layer 30 {gradient[-1]:.0e}")
+assert 1e17 < gradient[-1] / gradient[0] < 1e18, "hundreds of quadrillions"
 assert moved[0] == 0, "not one weight of the first layer moves"
 assert moved[-1] > 99, "in the last layer nearly all of them do"
 
@@ -452,6 +453,7 @@ for name, signals in skips.items():
 alone, both = skips["skip"], skips["batch norm and skip"]
 assert abs(alone.gradient_factor / math.sqrt(2) - 1) < 0.05, "a skip alone: the variance doubles in every layer"
 assert 1 < both.gradient_factor < 1.08, "with both, the factor is nearly 1"
+assert 6 < both.signal[-2] < 8, "a variance of about 1 from each of 49 layers"
 assert both.gradient[0] / both.gradient[-2] < 40, "over 48 layers, where either alone makes thousands or millions of it"
 
 # %% [markdown]

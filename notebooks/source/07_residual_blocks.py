@@ -140,8 +140,9 @@ assert flows["residual", 1.0, True].gradient[0] < flows["plain", 1.0, True].grad
 # %% [markdown]
 # Read three things from it. Without addition and batch norm, each block multiplies what passes through, so any gain but the right one
 # lets it vanish or explode with depth. With the addition, a block that is switched off passes everything. And the addition alone is no cure for
-# everything: with gain 1 and no normalisation the residual sum *explodes*, since each block adds about twice as much,
-# in squares, as has arrived. (No ReLU has halved $F$ yet, so the growth is faster than the √2 of lesson 05.)
+# everything: with gain 1 and no normalisation the residual sum *explodes*, since each block adds twice as much, in
+# squares, as has arrived. (He's weights double the squares at both matrices, and the one ReLU between them takes half:
+# 2 · ½ · 2 = 2. So the growth is faster than the √2 of lesson 05.)
 # Batch norm fixes the size of what is added, so the sum grows slowly. Without the addition it holds the signal, but lets the gradient grow, as
 # in lesson 06. ResNet needs both. (The gradient of 0.7 in a residual stack that is switched off is the ReLU's doing: half of the numbers are
 # zero, and a zero passes no gradient.)

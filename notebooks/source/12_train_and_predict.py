@@ -674,6 +674,13 @@ assert len(by_session) == 5
 assert gap == 0, "stopped and resumed, or gone through: the same weights"
 
 # %%
+from math import comb
+
+alone = comb(10, 5) / comb(35, 5)  # all five sisters among the 10 of 35 that are not in training
+print(f"a test photo without a sister in training: one in {1 / alone:,.0f}")
+assert 1250 < 1 / alone < 1350
+
+# %%
 digits = edu.data.load("mnist5k", size=32, channels=3).test.images[:200].permute(0, 2, 3, 1).numpy()
 inputs = torch.stack([network.transforms(Image.fromarray(each)) for each in digits])
 with torch.inference_mode():
