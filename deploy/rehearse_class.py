@@ -25,8 +25,8 @@ import psutil
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from deploy.classroom import ROOT, Hub, Learner, proxy
+from resnet_edu import machine
 from resnet_edu.course import find_lesson
-from resnet_edu.runtime import machine
 
 PAGE = ROOT / "docs" / "jupyterhub.md"
 RECORD = ROOT / "docs" / "seats.json"
@@ -94,7 +94,7 @@ def attend(lesson: str, learner: Learner) -> float:
 
 def rehearse(seats: int, lessons: list[str]) -> dict[str, Any]:
     """Let so many learners run each lesson at the same time, one lesson after the other."""
-    record: dict[str, Any] = {"seats": seats, "machine": machine(), "lessons": []}
+    record: dict[str, Any] = {"seats": seats, "machine": machine.description(), "lessons": []}
     with tempfile.TemporaryDirectory() as folder, Hub(Path(folder)) as hub:
         learners = hub.hand_out([f"learner-{number}" for number in range(seats)])
         for lesson in lessons:

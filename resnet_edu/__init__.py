@@ -7,14 +7,14 @@ ipywidgets, pandas or captum is imported when it is first used.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from . import data, errors, facts, models, probe, runtime
+from . import data, errors, facts, machine, models, probe
 from .config import TrainConfig
 from .history import Epoch, History
+from .machine import profile, setup
 from .metrics import Metrics, evaluate
 from .predict import Prediction, predict
 from .recipe import Recipe
 from .run import Run
-from .runtime import profile, setup
 from .train import fit
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Epoch", "History", "Metrics", "Prediction", "Recipe", "Run", "TrainConfig", "checks", "data", "errors", "evaluate",
-    "facts", "fit", "models", "plots", "predict", "probe", "profile", "runtime", "setup", "study", "widgets",
+    "facts", "fit", "machine", "models", "plots", "predict", "probe", "profile", "setup", "study", "widgets",
 ]  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from . import course, tables
 from .cli_options import AsJson, examples, with_home
-from .hardware import cores
+from .machine import cores
 
 if TYPE_CHECKING:
     from .rehearse import Rehearsal
@@ -108,12 +108,12 @@ def read_recorded(file: Path, lessons: Sequence[course.Lesson]) -> list["Rehears
 
 def conditions(runs: Sequence["Rehearsal"], jobs: int) -> str:
     """What measured minutes must be quoted with."""
-    from . import runtime
+    from . import machine
 
-    machine, rates = runtime.machine(), [each.gflops for each in runs]
+    here, rates = machine.description(), [each.gflops for each in runs]
     return (
-        f"Measured on {machine['cpu']}, {machine['cores']} cores, device {machine['device']}, profile "
-        f"{runtime.profile().name}; float32 matrix products at {min(rates):.0f} to {max(rates):.0f} GFLOP/s meanwhile"
+        f"Measured on {here['cpu']}, {here['cores']} cores, device {here['device']}, profile "
+        f"{machine.profile().name}; float32 matrix products at {min(rates):.0f} to {max(rates):.0f} GFLOP/s meanwhile"
         + (f", {jobs} lessons at a time, which share the cores." if jobs > 1 else ".")
     )
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from . import runtime
+from . import machine
 
 Result = TypeVar("Result")
 
@@ -47,7 +47,7 @@ def joined() -> Iterator[None]:
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or distributed.is_initialized():
         yield
         return
-    cuda = runtime.device().type == "cuda"
+    cuda = machine.device().type == "cuda"
     if cuda:
         place, gpus = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
         if place >= gpus:

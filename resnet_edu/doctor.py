@@ -1,6 +1,5 @@
 """Can this machine run the course? Every fact that decides it, and the command that mends what is missing."""
 
-import os
 import platform
 import shutil
 import sys
@@ -117,35 +116,37 @@ def check_device() -> Finding:
     """Where the networks compute."""
     import torch
 
-    from . import hardware, runtime
+    from . import machine
 
-    device = runtime.device()
+    device = machine.device()
     if device.type == "cuda":
         return Finding("device", "ok", f"cuda: {torch.cuda.get_device_name()}")
     if device.type == "cpu" and shutil.which("nvidia-smi"):
         advice = "Install a torch build for your driver: https://pytorch.org/get-started/locally"
         return Finding("device", "warn", "cpu, though an NVIDIA driver is installed", advice)
-    return Finding("device", "ok", f"{device.type}: {hardware.cpu_name()}")
+    return Finding("device", "ok", f"{device.type}: {machine.cpu_name()}")
 
 
 def check_precision() -> Finding:
     """The number format of matrix products."""
-    from . import runtime
+    from . import machine
 
-    precision = str(runtime.precision(runtime.device())).removeprefix("torch.")
+    precision = str(machine.precision(machine.device())).removeprefix("torch.")
     return Finding("precision", "ok", f"{precision}{'' if precision == 'bfloat16' else ', no bfloat16 units'}")
 
 
 def check_profile() -> Finding:
     """The size of the experiments; an unknown name in RESNET_EDU_PROFILE would stop every lesson."""
-    from . import runtime
+    from . import machine
 
-    return Finding("profile", "ok", runtime.profile().name)
+    return Finding("profile", "ok", machine.profile().name)
 
 
 def check_cores() -> Finding:
     """The CPU cores this process may use."""
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    from .machine import cores
+
+    count = cores()
     if count < 2:
         return Finding("cores", "warn", "1", "Expect twice the minutes that README states for two cores.")
     return Finding("cores", "ok", f"{count} ({platform.machine()})")

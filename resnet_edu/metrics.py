@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from . import runtime
+from . import machine
 from .data.batches import evaluation_batches
 from .data.split import Split
 from .errors import UnknownName
@@ -36,7 +36,7 @@ def evaluate(model: nn.Module, split: Split, *, head: str | None = None, precisi
 
     Args:
         model: maps images `(N, C, H, W)` to logits `(N, classes)`, or to several by head; it ends on
-            `runtime.device()`, in the mode it had.
+            `machine.device()`, in the mode it had.
         split: images and labels; another question has other labels: `replace(split, labels=split.labels % 2)`.
         head: which of several heads to measure; the first by default.
         precision: as in `TrainConfig`.
@@ -45,10 +45,10 @@ def evaluate(model: nn.Module, split: Split, *, head: str | None = None, precisi
         UnknownName: a precision or a head that does not exist.
         ValueError: the model returns no logits, or a label lies outside its classes.
     """
-    device = runtime.device()
+    device = machine.device()
     model.to(device)
     split = split.to(device)
-    with eval_mode(model), torch.no_grad(), runtime.autocast(device, precision):
+    with eval_mode(model), torch.no_grad(), machine.autocast(device, precision):
         parts = [logits_of(model(images), len(images), head).float() for images, _ in evaluation_batches(split)]
     logits = torch.cat(parts)
     classes, highest = logits.shape[1], int(split.labels.max())  # logits: (N, classes)

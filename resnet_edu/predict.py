@@ -14,10 +14,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 from .errors import UnreadablePicture
-from .hardware import cores
+from .machine import autocast, cores, device, keep_freed_memory, use_own_cores
 from .models.inference import for_inference
 from .models.pretrained import Pretrained, pretrained
-from .runtime import autocast, device, keep_freed_memory, use_own_cores
 from .trained import open_run
 
 BATCH = 256  # pictures that are read before the network sees them

@@ -19,7 +19,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 
-from . import runtime
+from . import machine
 from .bench.limits import matrix_product_rate
 from .course import Lesson, write_atomically
 from .lab import lab_environment
@@ -175,7 +175,7 @@ def rehearse(lesson: Lesson, folder: Path, *, on_cell: OnCell = lambda done, tot
 
 def run_cells(client: NotebookClient, notebook: NotebookNode, on_cell: OnCell) -> tuple[list[CellTime], Failure | None]:
     """Execute the code cells in place, up to the first that fails."""
-    skipped = set() if runtime.device().type != "cpu" else {"gpu"}
+    skipped = set() if machine.device().type != "cpu" else {"gpu"}
     code = [
         (index, cell)
         for index, cell in enumerate(notebook.cells)

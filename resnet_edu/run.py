@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from safetensors.torch import save
 from torch import nn
 
-from . import distributed, runtime
+from . import distributed, machine
 from .checkpoint import Checkpoint
 from .course import write_atomically
 from .data import Data
@@ -115,7 +115,7 @@ class Run:
             pictures = pictures_of(data)
             for line in (data.source, *data.notes):
                 say(line)
-            runtime.seed_everything(config.seed)
+            machine.seed_everything(config.seed)
             model, origin = recipe.network(len(data.classes))
             if origin:
                 say(origin.source)
@@ -125,7 +125,7 @@ class Run:
             history = self.checkpoint.history()
             if stops_early(history, recipe.patience):  # killed between its last epoch and its end
                 self.checkpoint.restore(model, make_optimizer(model, config), torch.Generator())
-                model.to(runtime.device())
+                model.to(machine.device())
             else:
                 steps = (*callbacks, partial(self.after_epoch, history))
                 seen = replace(data, test=data.val)
@@ -200,7 +200,7 @@ class Run:
             "seconds": round(history.seconds, 2),
             "seed": self.recipe.training.seed,
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
-            "machine": runtime.machine(),
+            "machine": machine.description(),
         }
         title = f"{self.recipe.model}, {len(history)} epochs"
         curves = plots.learning_curves({self.recipe.model: history}, title=title, measured="validation")

@@ -1,7 +1,7 @@
 """The training loop: `fit` reads like the textbook, in one screen.
 
 What makes it fast sits elsewhere: batches out of memory (`data/batches.py`), number format, memory layout and an
-allocator that keeps its memory (`runtime.py`).
+allocator that keeps its memory (`machine.py`).
 """
 
 import math
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn, optim
 from torch.nn import functional as F
 
-from . import distributed, runtime
+from . import distributed, machine
 from .checkpoint import Checkpoint
 from .config import TrainConfig, schedule
 from .data.batches import steps_per_epoch, training_batches
@@ -43,7 +43,7 @@ def fit(
 ) -> History:
     """Train a network on `data.train` and measure it on `data.test` after every epoch.
 
-    The model is trained in place and ends on `runtime.device()`, in evaluation mode. Same seed, same
+    The model is trained in place and ends on `machine.device()`, in evaluation mode. Same seed, same
     machine, same initial weights: the same history to the last digit.
 
     Args:
@@ -65,14 +65,14 @@ def fit(
         LossNotFinite: the loss became infinite or not a number.
     """
     config = config or TrainConfig()
-    device = runtime.device()
-    runtime.use_own_cores()
-    runtime.keep_freed_memory()
-    runtime.seed_everything(config.seed)
+    device = machine.device()
+    machine.use_own_cores()
+    machine.keep_freed_memory()
+    machine.seed_everything(config.seed)
     generator = torch.Generator().manual_seed(config.seed)
     check_fits(model.to(device), data, several=loss is not None)
     loss_of = loss_for(config, loss)
-    model.to(memory_format=runtime.layout(device) if config.channels_last else torch.contiguous_format)
+    model.to(memory_format=torch.channels_last if config.channels_last else torch.contiguous_format)
     train, test = data.train.to(device), data.test.to(device)
     optimizer = make_optimizer(model, config)
     steps = steps_per_epoch(len(train), config.batch_size)
@@ -87,7 +87,7 @@ def fit(
             for step, (images, labels) in enumerate(batches):
                 rate = rate_at((epoch - 1) * steps + step)
                 set_learning_rate(optimizer, rate)
-                with runtime.autocast(device, config.precision):
+                with machine.autocast(device, config.precision):
                     outputs = network(images)  # (N, classes), or several of them
                     value = loss_of(outputs, labels)
                 check_loss(value, epoch, step, rate)  # before the step, which would spoil the weights
@@ -139,7 +139,7 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> optim.Optimizer:
         ValueError: all of them are frozen, or there is a `backbone_lr` and no head.
     """
     groups = parameter_groups(model, config)
-    fused = config.fused and runtime.device().type in ("cpu", "cuda")
+    fused = config.fused and machine.device().type in ("cpu", "cuda")
     common = {"lr": config.lr, "weight_decay": config.weight_decay, "fused": fused}
     if config.optimizer == "sgd":
         return optim.SGD(groups, momentum=config.momentum, **common)
@@ -194,7 +194,7 @@ def check_fits(model: nn.Module, data: Data, *, several: bool = False) -> None:
     Raises:
         ValueError: the model refuses the images, or has fewer outputs than there are classes.
     """
-    images = data.train.inputs(slice(2)).to(runtime.device())
+    images = data.train.inputs(slice(2)).to(machine.device())
     try:
         with eval_mode(model), torch.no_grad():
             logits = (logits_of if several else the_logits)(model(images), len(images))
@@ -246,4 +246,4 @@ def progress(epochs: Iterable[int], description: str) -> Iterable[int]:
     """The epochs, with a progress bar where somebody is looking."""
     from tqdm.auto import tqdm  # imported here: it looks for a notebook, and loads the widgets in one
 
-    return tqdm(epochs, desc=description, unit="epoch", disable=not runtime.show_progress(), leave=False)
+    return tqdm(epochs, desc=description, unit="epoch", disable=not machine.show_progress(), leave=False)

@@ -9,13 +9,13 @@ from bench_record import measured, record, training
 from hypothesis import given, strategies as st
 from rich.console import Console
 
+from resnet_edu import machine
 from resnet_edu.bench import parts
 from resnet_edu.bench.limits import copy_rate, matrix_product_rate, measure_limits, threads
 from resnet_edu.bench.measured import Measured, digits, ratio, take_turns, turns
 from resnet_edu.bench.screen import advice, screen
 from resnet_edu.bench.workloads import WORKLOADS, Workload
 from resnet_edu.errors import DatasetUnavailable, UnknownName
-from resnet_edu.runtime import machine
 
 numbers = st.lists(st.floats(1e-3, 1e6), min_size=1, max_size=9)
 
@@ -121,7 +121,7 @@ def pretended(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     }
     for function, name in functions.items():
         monkeypatch.setattr(parts, function, lambda *_, _name=name, **__: called.append(_name) or known[_name])
-    monkeypatch.setattr(parts.runtime, "use_own_cores", lambda: 1)
+    monkeypatch.setattr(parts.machine, "use_own_cores", lambda: 1)
     return called
 
 
@@ -222,4 +222,4 @@ def test_advice_follows_from_the_numbers() -> None:
 
 
 def test_the_machine_is_the_one_that_records_name() -> None:
-    assert set(machine()) <= set(record()["machine"])
+    assert set(machine.description()) <= set(record()["machine"])

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from served import Served, serving
 
-from resnet_edu import runtime
+from resnet_edu import machine
 from resnet_edu.data import cache, fetch
 from resnet_edu.data.fetch import download, mirrored
 from resnet_edu.errors import DatasetUnavailable
@@ -332,7 +332,7 @@ def test_what_is_no_mirror_is_refused(mirror: str) -> None:
 def test_progress_is_shown_where_somebody_looks(
     server: Served, path: Path, watched: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(runtime, "show_progress", lambda: watched)
+    monkeypatch.setattr(machine, "show_progress", lambda: watched)
     download(f"{server.url}/weights", path, digest=SHA256)
     out, err = capsys.readouterr()
     assert out == ""

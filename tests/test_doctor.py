@@ -71,7 +71,7 @@ def test_a_torchvision_built_for_another_torch_is_refused(monkeypatch: pytest.Mo
 
 
 def test_an_unused_nvidia_card_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("resnet_edu.runtime.device", lambda: torch.device("cpu"))
+    monkeypatch.setattr("resnet_edu.machine.device", lambda: torch.device("cpu"))
     monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
     assert doctor.check_device().status == "warn"
 

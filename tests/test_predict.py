@@ -170,7 +170,7 @@ def test_with_few_files_neither_bfloat16_nor_a_copy_is_worth_it(
 
     monkeypatch.setattr(MODULE, "FEW", few)
     monkeypatch.setattr(MODULE, "for_inference", copy)
-    monkeypatch.setattr("resnet_edu.runtime.precision", lambda _: torch.bfloat16)
+    monkeypatch.setattr("resnet_edu.machine.precision", lambda _: torch.bfloat16)
     files = [photo(tmp_path, f"{value}.png", (value, 0, 0)) for value in (255, 250, 0)]
     predict(replace(network, model=torn), files, top=1, precision="auto")
     assert torn.seen == [(3, rounded)]

@@ -28,7 +28,7 @@ def lesson(folder: Path, *cells: str, name: str = "06_degradation", tags: dict[i
 
 @pytest.fixture
 def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("resnet_edu.runtime.device", lambda: torch.device("cpu"))
+    monkeypatch.setattr("resnet_edu.machine.device", lambda: torch.device("cpu"))
 
 
 @pytest.mark.usefixtures("no_gpu")

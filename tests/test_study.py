@@ -9,7 +9,7 @@ import pandas
 import pytest
 import torch
 
-from resnet_edu import Epoch, History, TrainConfig, course, data, fit, models, runtime
+from resnet_edu import Epoch, History, TrainConfig, course, data, fit, machine, models
 from resnet_edu.errors import UnknownName
 from resnet_edu.study import STUDIES, Setting, Study, find_study, load_study, run_study
 
@@ -60,13 +60,13 @@ def test_a_run_is_fit_with_this_seed(tmp_path: Path) -> None:
     setting = Setting("lenet5", {"in_channels": 1}, {"name": "mnist5k", "size": 32, "limit": 20}, config)
     from resnet_edu import fit
 
-    runtime.seed_everything(3)
+    machine.seed_everything(3)
     model = models.build("lenet5", in_channels=1)
     expected = fit(model, data.load("mnist5k", size=32, limit=20), replace(config, seed=3))
     recorded = run_study(Study("real", "", {"lenet": setting}, [3]), tmp_path)
     assert recorded.epochs["lenet", 3] == expected.epochs == load_study("real", tmp_path).epochs["lenet", 3]
     (run,) = recorded.runs
-    assert (run["setting"], run["seed"], run["machine"]) == ("lenet", 3, runtime.machine())
+    assert (run["setting"], run["seed"], run["machine"]) == ("lenet", 3, machine.description())
     assert set(run) == {"setting", "seed", "date", "seconds", "machine"}
     shuffled = replace(setting, shuffle_labels=True).run(3)
     assert shuffled.epochs != expected.epochs

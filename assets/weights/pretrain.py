@@ -81,7 +81,7 @@ def main() -> None:
         history = edu.fit(model, data, config, callbacks=[lambda epoch, _: print(epoch, flush=True)])
         if history.interrupted:
             return
-        record = {"config": config.to_dict(), "machine": edu.runtime.machine(), "mean": data.train.mean}
+        record = {"config": config.to_dict(), "machine": edu.machine.description(), "mean": data.train.mean}
         record |= {"std": data.train.std, "classes": data.classes, "history": json.loads(history.to_json())}
         finished.with_suffix(".json").write_text(json.dumps(record, indent=1))
         save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, finished)

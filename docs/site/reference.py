@@ -7,18 +7,18 @@ from typing import TypeVar
 import typer
 
 import resnet_edu as edu
-from resnet_edu import checks, cli, data, errors, facts, models, plots, probe, runtime, study, widgets
+from resnet_edu import checks, cli, data, errors, facts, machine, models, plots, probe, study, widgets
 from resnet_edu.sources import Fact, Source
 
 #: The rooms in the order in which a reader meets them, each with its page.
 ROOMS: dict[str, ModuleType] = {
     "edu": edu, "data": data, "models": models, "probe": probe, "plots": plots, "widgets": widgets, "checks": checks,
-    "study": study, "facts": facts, "runtime": runtime, "errors": errors,
+    "study": study, "facts": facts, "machine": machine, "errors": errors,
 }  # fmt: skip
 
 #: Classes that signatures name and that no room gives out by name: described where a reader meets them.
 MET: dict[str, tuple[str, ...]] = {
-    "edu": ("checkpoint.Checkpoint", "fastest.FastPath"),
+    "edu": ("checkpoint.Checkpoint",),
     "data": ("data.pictures.View",),
     "checks": ("checks.progress_table.Progress", "checks.progress_table.Entry"),
     "facts": ("sources.Fact", "sources.Source"),
@@ -91,8 +91,8 @@ def page(name: str, room: ModuleType) -> str:
 
 
 def home(room: ModuleType, name: str) -> ModuleType:
-    """The room that describes a public name: `edu.setup` is described in `edu.runtime`."""
-    return runtime if getattr(getattr(room, name), "__module__", "") == runtime.__name__ else room
+    """The room that describes a public name: `edu.setup` is described in `edu.machine`."""
+    return machine if getattr(getattr(room, name), "__module__", "") == machine.__name__ else room
 
 
 def eval_rst(*lines: str) -> list[str]:

@@ -372,7 +372,7 @@ assert own["Tanh"] < own["ReLU"], "at its own best rate tanh is ahead, on these 
 assert min(runs["Sigmoid", rate].last.train_error for rate in (0.003, 0.01, 0.1)) > 80, "the sigmoid hardly learns"
 
 # %%
-images = data.test.inputs(slice(200)).to(edu.runtime.device())
+images = data.test.inputs(slice(200)).to(edu.machine.device())
 outputs = edu.probe.forward_statistics(net, images, layers=["1", "4", "7"])  # the three ReLUs, at rate 0.1
 print("share of zeros after each ReLU:", "  ".join(f"{100 * row.zeros:.0f} %" for row in outputs))
 assert runs["ReLU", 0.1].last.train_error > 80, "ReLU does not survive the rate that suits tanh"

@@ -486,7 +486,7 @@ def four_digits(images: Tensor) -> Tensor:
 
 # %%
 digits = [int((data.test.labels == digit).nonzero()[3]) for digit in (3, 7, 0, 4)]
-canvas = four_digits(data.test.inputs(torch.tensor(digits))).to(edu.runtime.device())
+canvas = four_digits(data.test.inputs(torch.tensor(digits))).to(edu.machine.device())
 votes, logits = votes_of(trained["without heads"], canvas)
 torch.testing.assert_close(votes.mean((2, 3)), logits.float(), rtol=1e-3, atol=1e-3)
 largest = (votes.mean((2, 3)) - logits).abs().max()
@@ -515,14 +515,14 @@ readings = ("four digits, 5×5 pixels each", "one digit, all 10×10", "one digit
 right = dict.fromkeys(readings, 0)
 for start in range(0, 200, 4):
     of_four = data.test.labels[start : start + 4]
-    canvas = four_digits(data.test.inputs(slice(start, start + 4))).to(edu.runtime.device())
+    canvas = four_digits(data.test.inputs(slice(start, start + 4))).to(edu.machine.device())
     together, alone = (votes_of(trained["without heads"], image)[0].cpu() for image in (canvas, one_left(canvas)))
     # together: one canvas with four quarters. alone: four canvases; of canvas i only quarter i counts (the diagonal)
     found = [windows(together)[1][0].argmax(0), *(means.argmax(1).diagonal() for means in windows(alone))]
     for name, digits in zip(right, found, strict=True):
         right[name] += int((digits == of_four).sum())
 with torch.no_grad():
-    usual = trained["without heads"](data.test.inputs(slice(200)).to(edu.runtime.device())).argmax(1).cpu()
+    usual = trained["without heads"](data.test.inputs(slice(200)).to(edu.machine.device())).argmax(1).cpu()
 right["as in training, 16×16"] = int((usual == data.test.labels[:200]).sum())
 for name, number in right.items():
     print(f"{name:>28}: most votes are for the digit in {number:3} of 200; guessing gives about 20")

@@ -285,7 +285,7 @@ assert max(norms["resnet56"]) < 100 * min(norms["resnet56"])
 
 # %%
 extended = edu.models.extend_with_identity(models["plain20"], 56)
-test_images = data.test.inputs().to(edu.runtime.device())
+test_images = data.test.inputs().to(edu.machine.device())
 with torch.inference_mode():
     difference = (extended(test_images) - models["plain20"](test_images)).abs().max().item()
 layers = sum(isinstance(module, nn.Conv2d | nn.Linear) for module in extended.modules())

@@ -716,7 +716,7 @@ edu.checks.check_preactivation(MyPreActBlock)
 # | "A ResNet is a highway net." | The carried share over 30 layers | **Half right.** Same idea, but no gate: the share is 1 without learning it. |
 
 # %%
-net, images = nets["resnet20"], data.test.inputs().to(edu.runtime.device())
+net, images = nets["resnet20"], data.test.inputs().to(edu.machine.device())
 with edu.probe.without_blocks(net, *removed["resnet20"]), edu.probe.activations(net, ["relu", "layer3"]) as seen:
     with torch.inference_mode():
         net(images)

@@ -534,7 +534,7 @@ assert extra < trunk / 500
 # one of them is wrong. Look at these images:
 
 # %%
-device = edu.runtime.device()
+device = edu.machine.device()
 with torch.inference_mode():
     said = {head: logits.argmax(dim=1).cpu() for head, logits in small(data.test.inputs().to(device)).items()}
 contradict = (tables["parity"][said["digit"]] != said["parity"]) | (tables["loops"][said["digit"]] != said["loops"])

@@ -568,7 +568,7 @@ assert short["ResNet-50"][0].last.train_error > 50, "ResNet-50 fails on its trai
 # %%
 def with_batch_statistics(epoch: edu.Epoch, net: nn.Module, split: edu.data.Split, errors: list[float]) -> None:
     """Append the error on a split, in percent, with batch norm's mean and variance from each batch of 100."""
-    device, copy = edu.runtime.device(), deepcopy(net).train()  # the net's own running averages stay as they are
+    device, copy = edu.machine.device(), deepcopy(net).train()  # the net's own running averages stay as they are
     wrong = 0
     with torch.no_grad():
         for start in range(0, len(split), 100):

@@ -27,7 +27,7 @@ from torchvision.models import ResNet18_Weights
 
 import resnet_edu as edu
 
-profile, device = edu.profile(), edu.runtime.device()
+profile, device = edu.profile(), edu.machine.device()
 weights = edu.models.pretrained("resnet18")
 weights.model.to(device)
 print(edu.setup(seed=0))
@@ -196,12 +196,12 @@ def probe_layers(model: nn.Module, data: edu.data.Data, layers: tuple[str, ...])
 def untrained(data: edu.data.Data, seed: int) -> nn.Module:
     """A ResNet-18 with random weights, whose batch norms know the training images."""
     torch.manual_seed(seed)
-    model = edu.models.build("resnet18", num_classes=10).to(edu.runtime.device()).train()
+    model = edu.models.build("resnet18", num_classes=10).to(edu.machine.device()).train()
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = 1.0  # take the statistics of the next batch as they are
     with torch.no_grad():
-        model(data.train.inputs().to(edu.runtime.device()))
+        model(data.train.inputs().to(edu.machine.device()))
     return model.eval()
 
 

@@ -47,10 +47,10 @@ def answers(model: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
     return logits, 100 * logits.softmax(dim=1)
 
 
-model = network.model.to(edu.runtime.device())
+model = network.model.to(edu.machine.device())
 names = ["cat", "coffee", "rocket", "astronaut"]
 pictures = {name: read_photo(edu.data.photo(name)) for name in names}
-photos = torch.stack([network.transforms(picture) for picture in pictures.values()]).to(edu.runtime.device())
+photos = torch.stack([network.transforms(picture) for picture in pictures.values()]).to(edu.machine.device())
 logits, percents = answers(model, photos)
 print(f"{len(photos)} photos of {photos.shape[2]}×{photos.shape[3]} pixels, {logits.shape[1]} logits each")
 

@@ -182,7 +182,7 @@ from resnet_edu.checkpoint import Checkpoint
 
 config, pause = edu.TrainConfig.from_dict(json.loads(sys.argv[2])), float(sys.argv[3])
 with edu.distributed.joined():  # finds the others, if torchrun has started several
-    edu.runtime.seed_everything(config.seed)  # the same first weights everywhere
+    edu.machine.seed_everything(config.seed)  # the same first weights everywhere
     model, data = edu.models.build("lenet5", in_channels=1), edu.data.load("mnist5k", size=32, limit=1000)
     checkpoint = Checkpoint(pathlib.Path(sys.argv[1]), config)
     edu.fit(model, data, config, checkpoint=checkpoint, callbacks=[lambda *_: time.sleep(pause)])
@@ -211,7 +211,7 @@ print(" ".join(Path(word).name for word in command(folder.name, config, "both", 
 # %%
 import subprocess
 
-edu.runtime.give_back_memory()  # of this kernel, for the processes that start now
+edu.machine.give_back_memory()  # of this kernel, for the processes that start now
 gloo = torch.distributed.is_available() and torch.distributed.is_gloo_available()
 if gloo:
     line = command(folder.name, config, "both", processes=2)
@@ -227,7 +227,7 @@ print("two processes have trained" if gloo else "This torch has no gloo: the run
 # %%
 def train_here(file: Path, config: edu.TrainConfig) -> edu.History:
     """What the script does, in this process; goes on from the file if there is one."""
-    edu.runtime.seed_everything(config.seed)
+    edu.machine.seed_everything(config.seed)
     model = edu.models.build("lenet5", in_channels=1)
     data = edu.data.load("mnist5k", size=32, limit=1000)
     return edu.fit(model, data, config, checkpoint=Checkpoint(file, config))
@@ -377,7 +377,7 @@ edu.checks.check_scaled_rate(scaled_rate)
 import random
 
 killed = Checkpoint(Path(folder.name, "killed.safetensors"), config)
-edu.runtime.give_back_memory()
+edu.machine.give_back_memory()
 process = subprocess.Popen(command(folder.name, config, "killed", pause=0.3), env=surroundings)
 while process.poll() is None and len(killed.history()) < 4:
     time.sleep(0.02)
@@ -453,14 +453,14 @@ assert torch.finfo(torch.float16).tiny > 1e-5, "float16 has no room for very sma
 
 # %%
 os.environ.pop("RESNET_EDU_DEVICE", None)  # from here on, on the fastest device
-device = edu.runtime.device()
+device = edu.machine.device()
 
 
 def training_step(
     model: nn.Module, optimizer: torch.optim.Optimizer, images: Tensor, labels: Tensor, precision: str
 ) -> float:
     """Forward, backward, update; the loss. Reading it waits until a GPU is done."""
-    with edu.runtime.autocast(images.device, precision):
+    with edu.machine.autocast(images.device, precision):
         loss = F.cross_entropy(model(images), labels)
     optimizer.zero_grad()
     loss.backward()
@@ -498,9 +498,9 @@ for (precision, last), times in variants.items():
     print(
         f"{precision:>9} {layout:13} {1000 * median(times):6.0f} ms a step, {slowest / median(times):4.1f} × as fast as the first"
     )
-print(f"precision='auto' takes {str(edu.runtime.precision(device))[6:]} here.")
+print(f"precision='auto' takes {str(edu.machine.precision(device))[6:]} here.")
 nets.clear()  # four networks with gradients and momentum: make room
-edu.runtime.give_back_memory()
+edu.machine.give_back_memory()
 
 # %% [markdown]
 # These ratios hold for your machine and for this net, and for nothing else. Without units for bfloat16 the first switch can
@@ -568,7 +568,7 @@ def step_in_stages(
     """One training step that says when each of its stages is done."""
     images, labels = decode(files).to(device), torch.zeros(len(files), dtype=torch.long, device=device)
     yield "decode JPEG"
-    with edu.runtime.autocast(device, "auto"):
+    with edu.machine.autocast(device, "auto"):
         loss = F.cross_entropy(net(images), labels)
     loss.item()  # waits for a GPU
     yield "forward"

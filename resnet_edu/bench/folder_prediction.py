@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader, Subset
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
-from .. import data, models, runtime
+from .. import data, machine, models
 from ..config import TrainConfig
 from ..data.pictures import View, read_photo
 from ..data.split import Data, Split, channel_statistics
@@ -58,8 +58,8 @@ def measure_folder_prediction(
     Raises:
         ValueError: the folder holds fewer pictures.
     """
-    runtime.use_own_cores()
-    runtime.keep_freed_memory()  # as `predict` does; the plain script gains from it too
+    machine.use_own_cores()
+    machine.keep_freed_memory()  # as `predict` does; the plain script gains from it too
     with TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
         root = folder or write_crops(Path(temporary), pictures)
         rows: list[dict[str, Any]] = []
@@ -117,7 +117,7 @@ def measure_network(network: Pretrained, root: Path, pictures: int, rounds: int)
         rows = [dict(each.top) for each in predictions]
         return torch.tensor([[row[label] for label in network.categories] for row in rows])
 
-    fast = ["bfloat16"] if runtime.precision(runtime.device()) == torch.bfloat16 else []
+    fast = ["bfloat16"] if machine.precision(machine.device()) == torch.bfloat16 else []
     loading = {f"plain, {n} workers": partial(load_plainly, n) for n in WORKERS} | {"loading": load}
     asking = {f"plain, {n} workers": partial(ask_plainly, n) for n in WORKERS}
     asking |= {name: partial(ask, name) for name in ("float32", *fast)}
@@ -128,7 +128,7 @@ def measure_network(network: Pretrained, root: Path, pictures: int, rounds: int)
 
 def plain_script(network: Pretrained, batches: DataLoader[Any]) -> Tensor:
     """Percentages `(N, classes)`, as everybody writes it."""
-    device = runtime.device()
+    device = machine.device()
     model = network.model.to(device).eval()
     with torch.inference_mode():
         return torch.cat([model(images.to(device)).softmax(dim=1).cpu() * 100 for images, _ in batches])

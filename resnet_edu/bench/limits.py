@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from .. import runtime
+from .. import machine
 from .measured import Measured, take_turns
 
 SIDE = 2048  # of the matrices: large enough for the full rate, three of them fit a cache of 32 MB in bfloat16
@@ -40,7 +40,7 @@ def matrix_product_rate(
 
 def copy_rate(*, megabytes: int = 128, repeats: int = 3) -> float:
     """Copies from one place in memory to another, in 10⁹ bytes a second, counted both when read and when written."""
-    here = runtime.device()
+    here = machine.device()
     source = torch.ones(megabytes * 250_000, device=here)
     target = torch.empty_like(source)
     return 2 * megabytes * 1e6 / seconds_of(lambda: target.copy_(source), repeats, here) / 1e9

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from .. import runtime
+from .. import machine
 from ..errors import UnknownName
 from .accuracy import measure_accuracy
 from .folder_prediction import measure_folder_prediction
@@ -62,12 +62,12 @@ def measure(
     """
     chosen = with_needs(parts or [name for name in PARTS if name not in ONLY_WHEN_ASKED])
     check(chosen, rounds, folder)
-    runtime.use_own_cores()
-    here = runtime.device()
+    machine.use_own_cores()
+    here = machine.device()
     record: dict[str, Any] = {
         "date": datetime.now(UTC).date().isoformat(),
         "machine": {
-            **runtime.machine(),
+            **machine.description(),
             "threads": torch.get_num_threads(),
             "omp_num_threads": os.environ.get("OMP_NUM_THREADS"),
             "precision": name_of(here),
@@ -111,7 +111,7 @@ def check(parts: Sequence[str], rounds: int, folder: Path | None) -> None:
 
 def name_of(device: torch.device) -> str:
     """The precision that `fit` uses there: float32 or bfloat16."""
-    return str(runtime.precision(device)).removeprefix("torch.")
+    return str(machine.precision(device)).removeprefix("torch.")
 
 
 def with_needs(parts: Sequence[str]) -> list[str]:

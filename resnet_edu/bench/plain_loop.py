@@ -17,7 +17,7 @@ from torch import Tensor, nn, optim
 from torch.utils.data import DataLoader, Dataset, Subset
 from torchvision import transforms
 
-from .. import runtime
+from .. import machine
 from ..config import TrainConfig
 from ..data.split import Data, Split
 
@@ -64,7 +64,7 @@ class PlainLoop:
     """A network with its data and optimizer, trained a slice at a time."""
 
     def __init__(self, model: nn.Module, data: Data, config: TrainConfig, *, workers: int = WORKERS) -> None:
-        self.device = runtime.device()
+        self.device = machine.device()
         self.model = model.to(self.device)
         self.train_set = Pictures(data.train, training_transform(data.train, config.augment))
         self.test_set = Pictures(data.test, evaluation_transform(data.test))

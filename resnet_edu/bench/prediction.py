@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from .. import data, runtime
+from .. import data, machine
 from ..models.pretrained import Pretrained, pretrained
 from ..predict import predict
 from .measured import Measured, ratio, take_turns
@@ -45,7 +45,7 @@ def measure_prediction(rounds: int, *, files: int = FILES) -> dict[str, Any]:
 
 def one_by_one(network: Pretrained, paths: Sequence[Path]) -> list[str]:
     """The best label of each file: open it, make a batch of one, ask the network."""
-    device = runtime.device()
+    device = machine.device()
     model = network.model.to(device).eval()
     labels = []
     for path in paths:

@@ -11,7 +11,7 @@ from typing import Any, Self
 import psutil
 import torch
 
-from .. import runtime
+from .. import machine
 
 
 class Side:
@@ -83,7 +83,7 @@ def serve(connection: "Connection[Any, Any]", make: Callable[..., object], argum
 
 def peak_memory() -> int:
     """The most memory that this process has held so far, in bytes: on a GPU the GPU's, or else resident memory."""
-    if runtime.device().type == "cuda":
+    if machine.device().type == "cuda":
         return torch.cuda.max_memory_allocated()
     if sys.platform == "win32":
         return psutil.Process().memory_info().peak_wset

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from .. import runtime
+from .. import machine
 from ..config import TrainConfig
 from ..data.split import Data
 from ..metrics import evaluate
@@ -70,8 +70,8 @@ def measure_training(
 
 def race(workload: Workload, rounds: int, seconds: float) -> dict[str, Any]:
     """One workload, each side in a process of its own. Rates and the limit of a round are compared within it."""
-    here = runtime.device()
-    kind = runtime.precision(here)
+    here = machine.device()
+    kind = machine.precision(here)
     with ExitStack() as stack:
         plain, own = (stack.enter_context(Side(make, workload)) for make in (plain_side, fit_side))
         slices = {side: calibrated(side, workload.batch, seconds) for side in (plain, own)}

@@ -21,9 +21,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .. import runtime
+from .. import machine
 from ..errors import DatasetUnavailable, UnreadablePicture
-from ..hardware import cores
+from ..machine import cores
 from .cache import data_folder, locked, printable, require_room
 from .duplicates import across_parts
 from .listing import PARTS, Picture
@@ -234,6 +234,6 @@ def watched(results: Iterator[str], total: int, name: str) -> Iterator[str]:
     """The results as they come, with a progress bar where somebody is looking."""
     from tqdm.auto import tqdm  # imported here: it looks for a notebook, and loads the widgets in one
 
-    shown = total > 500 and runtime.show_progress()
+    shown = total > 500 and machine.show_progress()
     title = f"read {printable(name)}"
     return iter(tqdm(results, total=total, desc=title, unit="pictures", disable=not shown, leave=False))

@@ -16,7 +16,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
-from .. import runtime
+from .. import machine
 from ..errors import DatasetUnavailable
 from .cache import copy, has_digest, hash_of, require_room, size_of
 
@@ -162,6 +162,6 @@ def bar(part: Path, *, start: int, total: int | None) -> Iterator[Callable[[int]
     """A progress bar where somebody looks; yields what advances it by some bytes."""
     from tqdm.auto import tqdm  # imported here: it looks for a notebook, and loads the widgets in one
 
-    name, hidden = part.name.removesuffix(".part"), not runtime.show_progress()
+    name, hidden = part.name.removesuffix(".part"), not machine.show_progress()
     with tqdm(desc=name, initial=start, total=total, unit="B", unit_scale=True, disable=hidden) as shown:
         yield shown.update

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ..runtime import precision as fastest_precision
+from ..machine import precision as fastest_precision
 from .untouched import check_batch, check_logits, kept_randomness
 
 BatchNormMode = Literal["batch", "running"]

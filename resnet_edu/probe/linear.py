@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn, optim
 from torch.nn import functional as F
 
-from .. import runtime
+from .. import machine
 from ..data.batches import evaluation_batches
 from ..data.split import Split
 from .activations import activations
@@ -22,7 +22,7 @@ def layer_features(model: nn.Module, split: Split, layers: Sequence[str], *, pla
     The model runs in evaluation mode and without gradients, and keeps its mode.
 
     Args:
-        model: takes images `(N, C, H, W)`; it ends on `runtime.device()`.
+        model: takes images `(N, C, H, W)`; it ends on `machine.device()`.
         split: the images, each of which passes once.
         layers: names of layers with outputs `(N, channels, H, W)`.
         places: 1 is global average pooling.
@@ -33,10 +33,10 @@ def layer_features(model: nn.Module, split: Split, layers: Sequence[str], *, pla
     Raises:
         UnknownName: the model has no such layer.
     """
-    device = runtime.device()
+    device = machine.device()
     model.to(device)
     found: dict[str, list[Tensor]] = {layer: [] for layer in layers}
-    with eval_mode(model), torch.no_grad(), runtime.autocast(device, "auto"):
+    with eval_mode(model), torch.no_grad(), machine.autocast(device, "auto"):
         for images, _ in evaluation_batches(split.to(device)):
             with activations(model, layers) as seen:
                 model(images)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from .. import course, data, models, runtime
+from .. import course, data, machine, models
 from ..checkpoint import Checkpoint
 from ..config import TrainConfig
 from ..errors import UnknownName
@@ -54,7 +54,7 @@ class Setting:
         if self.shuffle_labels:
             order = torch.randperm(len(images.train), generator=torch.Generator().manual_seed(seed))
             images = replace(images, train=replace(images.train, labels=images.train.labels[order]))
-        runtime.seed_everything(seed)
+        machine.seed_everything(seed)
         config = replace(self.config, seed=seed)
         checkpoint = Checkpoint(kept, config) if kept else None
         return fit(models.build(self.model, **self.options), images, config, checkpoint=checkpoint)
@@ -189,7 +189,7 @@ def run_study(
             return recorded
         recorded.epochs[label, seed] = history.epochs
         run = {"setting": label, "seed": seed, "date": started.isoformat(timespec="seconds")}
-        recorded.runs.append({**run, "seconds": round(history.seconds, 2), "machine": runtime.machine()})
+        recorded.runs.append({**run, "seconds": round(history.seconds, 2), "machine": machine.description()})
         recorded.save(folder)
         kept.unlink(missing_ok=True)
         progress(label, seed, history)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .. import data, models, probe, runtime
+from .. import data, machine, models, probe
 from ..config import TrainConfig
 from ..data import Data, Split
 from ..history import Epoch, History
@@ -50,7 +50,7 @@ class Transfer(Setting):
         digits = data.load(**self.data, seed=seed)
         train, test = (replace(split, mean=mean, std=std) for split in (digits.train, digits.test))
         digits = replace(digits, train=train, test=test)
-        runtime.seed_everything(seed)
+        machine.seed_everything(seed)
         if self.method in FROZEN:
             return head_alone(weights.model, digits, *FROZEN[self.method])
         if self.method == "from scratch":

@@ -15,9 +15,8 @@ import pytest
 import torch
 import torchvision
 
-from resnet_edu import hardware, runtime
+from resnet_edu import machine
 from resnet_edu.errors import UnknownName
-from resnet_edu.fastest import FastPath, ways
 
 CPUINFO = Path("/proc/cpuinfo")
 GLIBC = sys.platform == "linux" and platform.libc_ver()[0] == "glibc"
@@ -27,23 +26,23 @@ GLIBC = sys.platform == "linux" and platform.libc_ver()[0] == "glibc"
 
 
 def test_machine_agrees_with_the_libraries_and_fits_json() -> None:
-    machine = runtime.machine()
-    assert json.loads(json.dumps(machine)) == machine
-    assert machine["memory_gb"] == round(psutil.virtual_memory().total / 1e9, 1)
-    assert machine["torch"] == torch.__version__
-    assert machine["torchvision"] == torchvision.__version__.partition("+")[0]
-    assert machine["python"] == platform.python_version()
-    assert 1 <= int(machine["cores"]) <= (psutil.cpu_count() or 1)
-    assert machine["device"] == str(runtime.device())
-    assert machine["cpu"]
+    here = machine.description()
+    assert json.loads(json.dumps(here)) == here
+    assert here["memory_gb"] == round(psutil.virtual_memory().total / 1e9, 1)
+    assert here["torch"] == torch.__version__
+    assert here["torchvision"] == torchvision.__version__.partition("+")[0]
+    assert here["python"] == platform.python_version()
+    assert 1 <= int(here["cores"]) <= (psutil.cpu_count() or 1)
+    assert here["device"] == str(machine.device())
+    assert here["cpu"]
 
 
 @pytest.mark.skipif(not GLIBC, reason="needs glibc")
 def test_freed_memory_is_kept() -> None:
     allocate = """if True:  # in a process of its own: the heap of this one may have no room for 64 MB at its end
         import resource, torch
-        from resnet_edu import runtime
-        assert runtime.keep_freed_memory()
+        from resnet_edu import machine
+        assert machine.keep_freed_memory()
         for _ in range(4):
             before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
             torch.zeros(16 * 2**20).sum()  # 64 MB: 16,384 pages of 4 kB, or 32 of 2 MB
@@ -55,10 +54,10 @@ def test_freed_memory_is_kept() -> None:
 
 @pytest.mark.skipif(not GLIBC, reason="needs glibc")
 def test_freed_memory_is_given_back_on_request() -> None:
-    assert runtime.keep_freed_memory()
+    assert machine.keep_freed_memory()
     torch.zeros(64 * 2**20).sum()  # 256 MB
     before = psutil.Process().memory_info().rss
-    runtime.give_back_memory()
+    machine.give_back_memory()
     assert psutil.Process().memory_info().rss < before - 200e6
 
 
@@ -70,20 +69,20 @@ def test_profile_is_quick_by_default(value: str | None, monkeypatch: pytest.Monk
     monkeypatch.delenv("RESNET_EDU_PROFILE", raising=False)
     if value is not None:
         monkeypatch.setenv("RESNET_EDU_PROFILE", value)
-    assert runtime.profile().name == "quick"
-    assert runtime.profile().choose(quick=1, full=2) == 1
+    assert machine.profile().name == "quick"
+    assert machine.profile().choose(quick=1, full=2) == 1
 
 
 def test_profile_full_chooses_the_full_size(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RESNET_EDU_PROFILE", "full")
-    assert runtime.profile().choose(quick="a", full="b") == "b"
+    assert machine.profile().choose(quick="a", full="b") == "b"
 
 
 def test_device_prefers_cuda_then_mps_then_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     for cuda, mps, expected in ((True, True, "cuda"), (False, True, "mps"), (False, False, "cpu")):
         monkeypatch.setattr(torch.cuda, "is_available", lambda cuda=cuda: cuda)
         monkeypatch.setattr(torch.backends.mps, "is_available", lambda mps=mps: mps)
-        assert runtime.device() == torch.device(expected)
+        assert machine.device() == torch.device(expected)
 
 
 @pytest.mark.parametrize(
@@ -99,15 +98,15 @@ def test_device_prefers_cuda_then_mps_then_cpu(monkeypatch: pytest.MonkeyPatch) 
 def test_precision_follows_the_units(
     on: str, units: bool, expected: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runtime, "cpu_path", lambda: FastPath(bfloat16=units, channels_last=True))
+    monkeypatch.setattr(machine, "cpu_has_bfloat16", lambda: units)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: units)
-    assert runtime.precision(torch.device(on)) == expected
+    assert machine.precision(torch.device(on)) == expected
 
 
 @pytest.mark.parametrize(("name", "expected"), [("float32", torch.float32), ("bfloat16", torch.bfloat16)])
 def test_autocast_sets_the_type_of_a_matrix_product(name: str, expected: torch.dtype) -> None:
     matrix = torch.ones(2, 2)
-    with runtime.autocast(torch.device("cpu"), name):
+    with machine.autocast(torch.device("cpu"), name):
         assert (matrix @ matrix).dtype == expected
     assert (matrix @ matrix).dtype == torch.float32
 
@@ -115,8 +114,8 @@ def test_autocast_sets_the_type_of_a_matrix_product(name: str, expected: torch.d
 def test_autocast_auto_asks_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
     matrix = torch.ones(2, 2)
     for units, expected in ((True, torch.bfloat16), (False, torch.float32)):
-        monkeypatch.setattr(runtime, "cpu_path", lambda units=units: FastPath(bfloat16=units, channels_last=True))
-        with runtime.autocast(torch.device("cpu"), "auto"):
+        monkeypatch.setattr(machine, "cpu_has_bfloat16", lambda units=units: units)
+        with machine.autocast(torch.device("cpu"), "auto"):
             assert (matrix @ matrix).dtype == expected
 
 
@@ -124,38 +123,25 @@ def draws() -> tuple[float, float, float]:
     return random.random(), float(np.random.rand()), float(torch.rand(()))
 
 
-@pytest.mark.parametrize(
-    ("on", "last", "expected"),
-    [("cpu", False, "contiguous"), ("cpu", True, "channels_last"), ("cuda", False, "channels_last")],
-)
-def test_layout_is_the_fastest_on_the_cpu(on: str, last: bool, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runtime, "cpu_path", lambda: FastPath(bfloat16=True, channels_last=last))
-    assert str(runtime.layout(torch.device(on))).endswith(expected + ("_format" if expected == "contiguous" else ""))
-
-
-def test_the_cpu_path_is_one_of_the_ways_here() -> None:
-    assert runtime.cpu_path() in ways(hardware.cpu_has_bfloat16())
-
-
 def test_seed_everything_repeats_all_three_generators() -> None:
-    runtime.seed_everything(5)
+    machine.seed_everything(5)
     first = draws()
-    runtime.seed_everything(5)
+    machine.seed_everything(5)
     assert draws() == first
-    runtime.seed_everything(6)
+    machine.seed_everything(6)
     assert not {*draws()} & {*first}
 
 
 def test_setup_says_the_facts_and_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RESNET_EDU_PROFILE", "full")
-    setup = runtime.setup(seed=7)
+    setup = machine.setup(seed=7)
     drawn = draws()
-    runtime.seed_everything(7)
+    machine.seed_everything(7)
     assert draws() == drawn
     assert [line.split()[0] for line in str(setup).splitlines()] == [
         "device", "precision", "seed", "profile", "versions",
     ]  # fmt: skip
-    assert (setup.seed, setup.profile, setup.device) == (7, "full", str(runtime.device()))
+    assert (setup.seed, setup.profile, setup.device) == (7, "full", str(machine.device()))
     assert setup.precision in ("float32", "bfloat16")
     assert torch.__version__ in setup.versions
 
@@ -183,7 +169,7 @@ def test_progress_is_shown_where_somebody_looks(
     monkeypatch.setattr(sys, "stderr", SimpleNamespace(isatty=lambda: terminal))
     shell = SimpleNamespace(kernel=None) if notebook else None
     monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
-    assert runtime.show_progress() is expected
+    assert machine.show_progress() is expected
 
 
 def test_progress_is_not_shown_without_a_standard_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,7 +177,7 @@ def test_progress_is_not_shown_without_a_standard_error(monkeypatch: pytest.Monk
     monkeypatch.delenv("RESNET_EDU_QUIET", raising=False)
     monkeypatch.delitem(sys.modules, "IPython", raising=False)
     monkeypatch.setattr(sys, "stderr", None)  # as under pythonw.exe
-    assert runtime.show_progress() is False
+    assert machine.show_progress() is False
 
 
 # Edges
@@ -219,7 +205,7 @@ def test_the_allocator_takes_the_highest_threshold_it_allows(
     monkeypatch.setattr(platform, "libc_ver", lambda: ("glibc", "2.34"))
     monkeypatch.setattr(ctypes, "CDLL", lambda _: library)
     monkeypatch.delenv("RESNET_EDU_ALLOCATOR", raising=False)
-    assert runtime.keep_freed_memory.__wrapped__() is True
+    assert machine.keep_freed_memory.__wrapped__() is True
     assert library.kept == {-3: expected, -1: 2**31 - 1}
 
 
@@ -234,7 +220,7 @@ def test_the_allocator_is_left_alone_elsewhere_and_on_request(
     monkeypatch.setattr(platform, "libc_ver", lambda: (libc, ""))
     monkeypatch.setattr(ctypes, "CDLL", lambda _: library)
     monkeypatch.setenv("RESNET_EDU_ALLOCATOR", switch)
-    assert runtime.keep_freed_memory.__wrapped__() is False
+    assert machine.keep_freed_memory.__wrapped__() is False
     assert library.kept == {}
 
 
@@ -244,12 +230,12 @@ def test_the_allocator_is_left_alone_elsewhere_and_on_request(
 def test_an_unknown_profile_is_named_with_its_neighbour(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RESNET_EDU_PROFILE", "quik")
     with pytest.raises(UnknownName, match=r"profile in RESNET_EDU_PROFILE 'quik'.*'quick'.*full"):
-        runtime.profile()
+        machine.profile()
 
 
 def test_an_unknown_precision_is_named_with_its_neighbour() -> None:
     with pytest.raises(UnknownName, match=r"precision 'bfloat'.*'bfloat16'.*auto.*float32"):
-        runtime.autocast(torch.device("cpu"), "bfloat")
+        machine.autocast(torch.device("cpu"), "bfloat")
 
 
 @pytest.mark.parametrize(
@@ -263,7 +249,7 @@ def test_an_unknown_precision_is_named_with_its_neighbour() -> None:
 def test_an_unknown_device_is_named_with_its_neighbour(name: str, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RESNET_EDU_DEVICE", name)
     with pytest.raises(UnknownName) as caught:
-        runtime.device()
+        machine.device()
     assert str(caught.value) == f"Unknown device in RESNET_EDU_DEVICE {told}"
 
 
@@ -274,7 +260,7 @@ def test_a_gpu_that_is_not_here_is_told(name: str, gpus: int, monkeypatch: pytes
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
     monkeypatch.setenv("RESNET_EDU_DEVICE", name)
     with pytest.raises(ValueError, match=rf"^RESNET_EDU_DEVICE is {name}, but torch finds no such GPU here: unset it"):
-        runtime.device()
+        machine.device()
 
 
 # Cores
@@ -284,13 +270,13 @@ def test_threads_follow_the_cores_unless_somebody_has_decided(monkeypatch: pytes
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(4)
-        monkeypatch.setattr(runtime, "cores", lambda: 3)
+        monkeypatch.setattr(machine, "cores", lambda: 3)
         monkeypatch.setenv("OMP_NUM_THREADS", "4")
-        assert runtime.use_own_cores.__wrapped__() == 4
+        assert machine.use_own_cores.__wrapped__() == 4
         monkeypatch.delenv("OMP_NUM_THREADS")
-        assert runtime.use_own_cores.__wrapped__() == 3
-        monkeypatch.setattr(runtime, "cores", lambda: 8)
-        assert runtime.use_own_cores.__wrapped__() == 3  # never more than torch had
+        assert machine.use_own_cores.__wrapped__() == 3
+        monkeypatch.setattr(machine, "cores", lambda: 8)
+        assert machine.use_own_cores.__wrapped__() == 3  # never more than torch had
     finally:
         torch.set_num_threads(before)
 
@@ -301,4 +287,4 @@ def test_a_device_can_be_named(name: str, monkeypatch: pytest.MonkeyPatch) -> No
         monkeypatch.setattr(place, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setenv("RESNET_EDU_DEVICE", name)
-    assert runtime.device() == torch.device(name)
+    assert machine.device() == torch.device(name)

@@ -1,7 +1,8 @@
-"""The machine under the course: device, precision, allocator, seeds, and the size of the experiments."""
+"""The machine under the course: what it is, and what of it is used: device, precision, threads, seeds, profile."""
 
 import ctypes
 import gc
+import math
 import os
 import platform
 import random
@@ -9,14 +10,13 @@ import sys
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
+from pathlib import Path
 from typing import Literal, TypeVar
 
 import numpy as np
 import torch
 
 from .errors import UnknownName
-from .fastest import FastPath, fast_path
-from .hardware import cores, cpu_has_bfloat16, cpu_name, memory_gb
 
 Choice = TypeVar("Choice")
 
@@ -81,24 +81,12 @@ def named_device(name: str) -> torch.device:
 
 
 def precision(on: torch.device) -> torch.dtype:
-    """The number format for matrix products on a device: bfloat16 where the hardware has units for it that pay.
+    """The number format for matrix products on a device: bfloat16 where the hardware has units for it.
 
     Weights, gradients and batch-norm statistics stay in float32 either way.
     """
-    if on.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
-    return torch.bfloat16 if on.type == "cpu" and cpu_path().bfloat16 else torch.float32
-
-
-def layout(on: torch.device) -> torch.memory_format:
-    """The order in which a device's convolutions read memory fastest."""
-    return torch.channels_last if on.type != "cpu" or cpu_path().channels_last else torch.contiguous_format
-
-
-def cpu_path() -> FastPath:
-    """The fastest way to train on this CPU, by a short measurement that is remembered; see `fastest`."""
-    here = f"{cpu_name()}, {torch.get_num_threads()} threads of {cores()} cores, torch {torch.__version__}"
-    return fast_path(cpu_has_bfloat16(), here)
+    units = {"cuda": torch.cuda.is_bf16_supported, "cpu": cpu_has_bfloat16}.get(on.type)
+    return torch.bfloat16 if units is not None and units() else torch.float32
 
 
 def autocast(device: torch.device, precision_name: str) -> torch.autocast:
@@ -182,7 +170,7 @@ def in_notebook() -> bool:
     return hasattr(shell, "kernel")
 
 
-def machine() -> dict[str, str | int | float]:
+def description() -> dict[str, str | int | float]:
     """What a recorded number must be quoted with: processor, cores, memory in GB, system, versions."""
     return {
         "cpu": cpu_name(),
@@ -194,6 +182,57 @@ def machine() -> dict[str, str | int | float]:
         "torchvision": version("torchvision"),  # its import takes a second
         "device": str(device()),
     }
+
+
+def cores() -> int:
+    """Cores that this process may use: those it is bound to, or fewer where its container has a quota of time."""
+    bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, int(min(bound, quota(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")))))
+
+
+@cache
+def quota(membership: Path, root: Path) -> float:
+    """Cores that Linux control groups (version 2) grant, infinite without a limit; read once, for each step asks.
+
+    Args:
+        membership: says which group a process is in: `0::/user.slice/…`.
+        root: where the groups are mounted; a group lies within the limits of all above it.
+    """
+    limits = [math.inf]
+    try:
+        group = membership.read_text().strip().rpartition("::")[2].strip("/")
+        for folder in (root / group, *(root / group).parents):
+            file = folder / "cpu.max"  # "200000 100000": microseconds in so many; or "max 100000"
+            if folder.is_relative_to(root) and file.is_file():
+                granted, _, period = file.read_text().partition(" ")
+                limits += [int(granted) / int(period)] if granted != "max" else []
+    except (OSError, ValueError):
+        pass  # another system, or a file of another form: no limit that we know of
+    return min(limits)
+
+
+@cache
+def cpu_name() -> str:
+    """The processor's name as the system reports it."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def memory_gb() -> float:
+    """Physical memory in GB (10⁹ bytes), one decimal."""
+    import psutil
+
+    return round(psutil.virtual_memory().total / 1e9, 1)
+
+
+def cpu_has_bfloat16() -> bool:
+    """Whether the CPU multiplies bfloat16 in hardware (AVX512-BF16 or AMX); without it bfloat16 is slower."""
+    queries = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    return any(query() for query in queries if query is not None)
 
 
 @dataclass(frozen=True)

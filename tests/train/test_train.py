@@ -11,7 +11,7 @@ from torch import Tensor, nn, optim
 from torch.nn import functional as F
 from torch.optim.lr_scheduler import OneCycleLR
 
-from resnet_edu import Epoch, TrainConfig, data, evaluate, fit, models, runtime
+from resnet_edu import Epoch, TrainConfig, data, evaluate, fit, machine, models
 from resnet_edu.data import Data, Split, training_batches
 from resnet_edu.errors import LossNotFinite, UnknownName
 from resnet_edu.models import CifarNet
@@ -225,7 +225,7 @@ def test_precision_and_layout_are_those_asked_for(
     net = Recorder().to(memory_format=torch.channels_last)  # as an earlier run may have left it
     config = replace(CONFIG, epochs=1, precision=precision, channels_last=channels_last, augment=augment)
     fit(net, some_data(channels=3), config)
-    assert net.seen == {(runtime.PRECISIONS[precision], channels_last)}
+    assert net.seen == {(machine.PRECISIONS[precision], channels_last)}
     assert net.conv.weight.is_contiguous() is not channels_last
     assert net.conv.weight.dtype == torch.float32
 
