@@ -15,8 +15,8 @@ from safetensors.torch import save
 from torch import Tensor, nn, optim
 
 from .config import TrainConfig
-from .course import write_atomically
 from .errors import WrongCheckpoint
+from .files import write_atomically
 from .history import History
 from .models.weights import load_state
 

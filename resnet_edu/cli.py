@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from . import __version__, cli_course, cli_runs, cli_speed, course, tables
+from . import __version__, cli_course, cli_runs, cli_speed, files, tables
 from .cli_options import AsJson, examples, with_home
-from .data.cache import printable
 from .errors import DatasetUnavailable
+from .files import printable
 
 if TYPE_CHECKING:
     from .history import History
@@ -150,7 +150,7 @@ def study(
     """Run a study (networks × seeds) and record it. What is recorded already is not run again."""
     from .study import STUDIES, find_study, run_study
 
-    folder = out or course.assets() / "runs"
+    folder = out or files.assets() / "runs"
     chosen = [find_study(name)] if name else list(STUDIES.values())
     if seeds is not None:
         chosen = [replace(each, seeds=range(seeds)) for each in chosen]

@@ -8,7 +8,7 @@ import typer
 
 from . import course
 from .cli_options import examples
-from .errors import quoted
+from .files import quoted
 
 Lessons = Annotated[list[str] | None, typer.Argument(metavar="LESSON", help="6, 06_degradation; default all.")]
 Mirror = Annotated[str | None, typer.Option(metavar="URL", help="Get data and weights there; a folder will do.")]

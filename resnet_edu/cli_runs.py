@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .cli_options import AsJson, examples, with_home
-from .data.cache import printable
-from .errors import quoted
+from .files import printable, quoted
 from .recipe import HELP, Recipe, option_types, read_toml
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
-from .course import lessons, require_lessons, title_of, write_atomically
+from .course import lessons, require_lessons, title_of
+from .files import write_atomically
 
 MANIFEST = ".resnet_edu_course.json"
 

@@ -1,23 +1,17 @@
-"""Where the course's own files are, and how a file is written whole or not at all.
-
-In a checkout the lessons stand in `notebooks/` and the records in `assets/` beside the package; an installed
-wheel carries the same two folders inside it. A learner never works in either: `copies.py` gives them their own.
-"""
+"""The lessons of the course. A learner never works in these files: `copies.py` gives them their own."""
 
 import json
-import os
 import re
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from . import files
 from .errors import UnknownName
 
 Edition = Literal["learner", "worked"]
 
 EDITIONS: tuple[Edition, ...] = ("learner", "worked")
-PACKAGE = Path(__file__).resolve().parent
 
 
 @dataclass(frozen=True)
@@ -30,26 +24,9 @@ class Lesson:
     path: Path
 
 
-def checkout() -> Path | None:
-    """The repository's root where the package runs from a checkout, None where it is installed from a wheel."""
-    root = PACKAGE.parent
-    in_wheel = (PACKAGE / "_course").is_dir()
-    return root if not in_wheel and (root / "pyproject.toml").is_file() else None
-
-
-def home() -> Path:
-    """The folder that holds `notebooks/` and `assets/`."""
-    return checkout() or PACKAGE / "_course"
-
-
 def notebooks() -> Path:
     """The folder of the learner's edition; the worked edition stands in its `solutions/`."""
-    return home() / "notebooks"
-
-
-def assets() -> Path:
-    """The folder of recorded runs, pictures and bundled weights."""
-    return home() / "assets"
+    return files.course_folder() / "notebooks"
 
 
 def lessons(edition: Edition = "learner") -> list[Lesson]:
@@ -114,24 +91,6 @@ def find_lesson(name: str, edition: Edition = "learner") -> Lesson:
 
 def how_to_get_lessons() -> str:
     """The advice for a course without notebooks."""
-    if checkout():
+    if files.checkout():
         return "Build them with: make notebooks"
     return "Install the wheel again, something is missing: pip install --force-reinstall --no-deps resnet_edu-*.whl"
-
-
-def write_atomically(target: Path, content: bytes) -> None:
-    """Write a file whole or not at all: into a neighbour first, then renamed. Makes the folder if missing.
-
-    Raises:
-        OSError: the folder cannot be written.
-    """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, neighbour = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.chmod(neighbour, 0o644)  # mkstemp's 0600 would hide the file from a shared folder's readers
-        os.replace(neighbour, target)
-    except BaseException:
-        Path(neighbour).unlink(missing_ok=True)
-        raise

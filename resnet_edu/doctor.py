@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
-from . import course
+from . import course, files
 from .requirements import requirements, unmet
 
 OLDEST_PYTHON = (3, 11)
@@ -72,7 +72,7 @@ def guarded(name: str, check: Callable[[], Finding]) -> Finding:
 
 def reinstall() -> str:
     """The command that installs everything anew."""
-    return f"{sys.executable} -m pip install --upgrade {'-e .' if course.checkout() else 'resnet_edu-*.whl'}"
+    return f"{sys.executable} -m pip install --upgrade {'-e .' if files.checkout() else 'resnet_edu-*.whl'}"
 
 
 def check_python(version: tuple[int, ...] = sys.version_info[:3]) -> Finding:
@@ -217,9 +217,9 @@ def check_data() -> Finding:
 
 def check_bundled_weights() -> Finding:
     """The weights that come with the course are there and whole."""
-    path = course.assets() / "weights" / BUNDLED_WEIGHTS
+    path = files.assets() / "weights" / BUNDLED_WEIGHTS
     if not path.is_file():
-        return Finding("bundled weights", "warn", "none", "git pull" if course.checkout() else reinstall())
+        return Finding("bundled weights", "warn", "none", "git pull" if files.checkout() else reinstall())
     from safetensors import safe_open
 
     with safe_open(path, framework="pt") as weights:
@@ -228,7 +228,7 @@ def check_bundled_weights() -> Finding:
 
 def check_runs() -> Finding:
     """The recorded studies that lessons show beside the live ones."""
-    names = sorted(path.stem for path in (course.assets() / "runs").glob("*.csv"))
+    names = sorted(path.stem for path in (files.assets() / "runs").glob("*.csv"))
     if not names:
         return Finding("recorded runs", "warn", "none", "resnet-edu study")
     return Finding("recorded runs", "ok", ", ".join(names))

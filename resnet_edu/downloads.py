@@ -7,10 +7,10 @@ from pathlib import Path
 from torchvision.datasets import CIFAR10, FashionMNIST
 
 from . import reveal
-from .data.cache import data_folder, locked
 from .data.downloaded import SOURCES, fetch_downloaded
 from .data.fetch import download, mirrored
 from .errors import UnknownName
+from .files import data_folder, locked
 from .models.imagenet import DETECTOR, fetch_imagenet, imagenet_digest, imagenet_file, imagenet_names, imagenet_weights
 
 

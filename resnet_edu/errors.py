@@ -1,17 +1,9 @@
 """Errors with a name. Each says what was got, what is allowed and what to do next."""
 
-import os
-import shlex
-import subprocess
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import SequenceMatcher
 from itertools import takewhile
-
-
-def quoted(path: object) -> str:
-    """A path as it can be pasted into a command of this system's shell."""
-    return subprocess.list2cmdline([str(path)]) if os.name == "nt" else shlex.quote(str(path))
 
 
 class UnknownName(ValueError):

@@ -13,7 +13,7 @@ import webbrowser
 from collections.abc import Mapping
 from pathlib import Path
 
-from . import copies, course
+from . import copies, course, files
 
 SETTINGS = Path(__file__).with_name("lab_settings")  # overrides.json: JupyterLab's defaults for this course
 LOOPBACK = "127.0.0.1"
@@ -26,7 +26,7 @@ def default_folder(here: Path) -> Path:
     """
     if (here / copies.MANIFEST).is_file():
         return here
-    return (course.checkout() or here) / "my-course"
+    return (files.checkout() or here) / "my-course"
 
 
 def prepare(folder: Path, *, force: bool = False) -> copies.CopyReport:
@@ -120,7 +120,7 @@ def lab_command(folder: Path, *, lesson: str = "00_start_here", port: int = 8888
 def lab_environment(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
     """The server's environment: kernels of this Python first, and the package importable from a checkout."""
     changed = {**environment, "JUPYTER_PREFER_ENV_PATH": "1"}
-    root = course.checkout()
+    root = files.checkout()
     if root is not None:
         changed["PYTHONPATH"] = os.pathsep.join(filter(None, [str(root), environment.get("PYTHONPATH")]))
     return changed

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from queue import Empty
 from types import TracebackType
 from typing import Any, Self
 
@@ -17,16 +18,44 @@ from ipykernel.kernelspec import RESOURCES, get_kernel_dict
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from nbclient.util import run_sync
 from nbformat import NotebookNode
 
 from . import machine
 from .bench.limits import matrix_product_rate
-from .course import Lesson, write_atomically
+from .course import Lesson
+from .files import write_atomically
 from .lab import lab_environment
 from .page import to_html
-from .patient import PatientClient
 
 OnCell = Callable[[int, int], None]  # code cells done, code cells in all
+
+
+class PatientClient(NotebookClient):
+    """Looks for a cell's reply every second.
+
+    For an explorer nbclient writes to the socket from which it reads the reply. With pyzmq this can swallow the signal
+    that the reply is there, and a busy machine would then wait until the cell's time is over.
+    """
+
+    async def async_start_new_kernel_client(self) -> Any:
+        """The client, with a wait in steps of one second."""
+        client = await super().async_start_new_kernel_client()
+        wait = client.shell_channel.get_msg
+
+        async def get_msg(timeout: float | None = None) -> Any:
+            deadline = float("inf") if timeout is None else time.monotonic() + timeout
+            while True:
+                try:
+                    return await wait(timeout=max(0.0, min(1.0, deadline - time.monotonic())))
+                except Empty:
+                    if time.monotonic() >= deadline:
+                        raise
+
+        client.shell_channel.get_msg = get_msg
+        return client
+
+    start_new_kernel_client = run_sync(async_start_new_kernel_client)  # what a `with client.setup_kernel()` calls
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,12 @@ from importlib import metadata
 
 from packaging.requirements import Requirement
 
-from . import course
+from . import files
 
 
 def requirements() -> list[str]:
     """What the package depends on, as pip writes it; from the checkout's pyproject.toml or the installed metadata."""
-    root = course.checkout()
+    root = files.checkout()
     if root is None:
         return [line for line in metadata.requires("resnet-edu") or [] if "extra ==" not in line]
     return tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]

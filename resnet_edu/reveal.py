@@ -11,10 +11,10 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from . import course
-from .data.cache import data_folder, locked, place
+from . import files
 from .data.fetch import download, mirrored
 from .errors import DatasetUnavailable
+from .files import data_folder, locked, place
 
 NAME = "reveal.js"
 VERSION = "6.0.2"
@@ -24,7 +24,7 @@ FILES = {"package/dist/reveal.js": "reveal.js", "package/dist/reveal.css": "reve
 
 def reveal_folder(to: Path | None = None) -> Path:
     """Where `fetch_reveal` puts it: below a folder that is named, in the checkout's assets, or in the cache."""
-    return (to or (course.assets() if course.checkout() else data_folder())) / NAME
+    return (to or (files.assets() if files.checkout() else data_folder())) / NAME
 
 
 def find_reveal() -> Path:
@@ -33,7 +33,7 @@ def find_reveal() -> Path:
     Raises:
         DatasetUnavailable: it is in neither; the message has the command that gets it.
     """
-    for folder in (course.assets() / NAME, data_folder() / NAME):
+    for folder in (files.assets() / NAME, data_folder() / NAME):
         if is_whole(folder):
             return folder
     raise DatasetUnavailable(f"Slides need {NAME}, which is not on this machine. While online, run: {command()}")
@@ -76,7 +76,7 @@ def fetch_reveal(to: Path | None = None, *, mirror: str | None = None) -> bool:
                 file = tar.extractfile(member)
                 assert file is not None, "the digest says so"
                 place(file.read, folder / name)
-        course.write_atomically(folder / "VERSION", VERSION.encode())
+        files.write_atomically(folder / "VERSION", VERSION.encode())
     return True
 
 

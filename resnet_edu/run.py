@@ -21,10 +21,10 @@ from torch import nn
 
 from . import distributed, machine
 from .checkpoint import Checkpoint
-from .course import write_atomically
 from .data import Data
 from .data.folder import is_folder
-from .errors import StopTraining, enough_memory, quoted
+from .errors import StopTraining, enough_memory
+from .files import quoted, write_atomically
 from .history import Epoch, History
 from .metrics import evaluate
 from .recipe import Recipe, need_utf8, normalised_like

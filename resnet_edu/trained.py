@@ -21,7 +21,8 @@ from .data.folder import is_folder, load_one_part
 from .data.listing import PARTS
 from .data.pictures import View
 from .data.sets import resize
-from .errors import WrongCheckpoint, quoted
+from .errors import WrongCheckpoint
+from .files import quoted
 from .metrics import Metrics, evaluate
 from .models import Pretrained
 from .recipe import Recipe

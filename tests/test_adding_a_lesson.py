@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from resnet_edu import course
+from resnet_edu import course, files
 
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATE = ROOT / "notebooks" / "template.py"
@@ -68,7 +68,7 @@ def test_a_lesson_from_the_template_is_built_found_and_passes(clone: Path, monke
     assert (built.returncode, built.stderr) == (0, "")
     assert built.stdout.startswith("14_toy: executed in")
 
-    monkeypatch.setattr(course, "home", lambda: clone)
+    monkeypatch.setattr(files, "course_folder", lambda: clone)
     for edition in course.EDITIONS:
         [lesson] = course.lessons(edition)
         assert (lesson.number, lesson.title) == (14, "14 · Title: what it is about")

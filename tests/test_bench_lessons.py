@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from bench_record import measured, training
 
-from resnet_edu import course
+from resnet_edu import course, files
 from resnet_edu.bench import lessons as module
 from resnet_edu.bench.lessons import FULL, IMAGES, LARGE, SMALL, estimate_lessons, larger_nets, minutes, recorded
 
@@ -62,7 +62,7 @@ def test_every_lesson_is_estimated(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_course_without_a_rehearsal_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(course, "home", lambda: tmp_path)
+    monkeypatch.setattr(files, "course_folder", lambda: tmp_path)
     with pytest.raises(ValueError, match="make one with resnet-edu rehearse --jobs 1 --json"):
         recorded()
 

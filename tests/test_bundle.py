@@ -16,7 +16,7 @@ from served import serving
 from tiny_sets import fashion_archives, fashion_settings
 from torchvision.datasets import FashionMNIST
 
-from resnet_edu import bundle, cli, course, downloads
+from resnet_edu import bundle, cli, downloads, files
 from resnet_edu.bundle import install as installer
 from resnet_edu.bundle.wheels import Package, resolve, run_pip, without_torch
 
@@ -63,7 +63,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(index))
-    monkeypatch.setattr(course, "checkout", lambda: None)
+    monkeypatch.setattr(files, "checkout", lambda: None)
     monkeypatch.chdir(tmp_path)
     return wheel(tmp_path / "dist", "resnet-edu", "0.1.0", ["torch>=2.6", "torchvision", "captum"], ECHO)
 

@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import nn
 
-from resnet_edu import checks, course
+from resnet_edu import checks, files
 from resnet_edu.checks import progress_table
 from resnet_edu.checks.deadline import FirstLines, run_with_deadline
 from resnet_edu.checks.expect import Call, Mistake, alike, judge, six_digits
@@ -324,12 +324,12 @@ def test_a_mistake_is_named_only_if_it_explains_every_answer():
 
 
 recorded = pytest.mark.skipif(
-    not (course.assets() / "runs" / "six-curves.json").is_file(), reason="the study six-curves is not recorded"
+    not (files.assets() / "runs" / "six-curves.json").is_file(), reason="the study six-curves is not recorded"
 )
 
 
 def test_six_curves_that_are_not_recorded_say_how_to_get_them(tmp_path, monkeypatch):
-    monkeypatch.setattr("resnet_edu.course.assets", lambda: tmp_path)
+    monkeypatch.setattr("resnet_edu.files.assets", lambda: tmp_path)
     with pytest.raises(ValueError, match="resnet-edu study six-curves"):
         checks.six_curves()
 

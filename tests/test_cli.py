@@ -14,7 +14,7 @@ import nbformat
 import pytest
 from nbformat import v4
 
-from resnet_edu import __version__, cli, cli_speed, course, doctor, lab, rehearse, study
+from resnet_edu import __version__, cli, cli_speed, doctor, files, lab, rehearse, study
 from resnet_edu.config import TrainConfig
 from resnet_edu.course import Lesson
 from resnet_edu.doctor import Finding
@@ -32,7 +32,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         for name in ("01_lenet", "06_degradation"):
             notebook = v4.new_notebook(cells=[v4.new_markdown_cell("# Title"), v4.new_code_cell("1 + 1")])
             nbformat.write(notebook, tmp_path / "home" / folder / f"{name}.ipynb")
-    monkeypatch.setattr(course, "home", lambda: tmp_path / "home")
+    monkeypatch.setattr(files, "course_folder", lambda: tmp_path / "home")
     monkeypatch.chdir(tmp_path)
     return tmp_path / "home"
 
@@ -331,7 +331,7 @@ def test_a_screen_that_cannot_be_changed_stays_as_it_is(
 @pytest.mark.parametrize("encoding", ["utf-8:strict", "ascii:strict"])
 def test_a_file_whose_name_is_not_utf8_is_named(tmp_path: Path, encoding: str) -> None:
     picture = os.path.join(os.fsencode(tmp_path), b"caf\xe9.png")
-    shutil.copy(course.assets() / "images" / "degradation.png", os.fsdecode(picture))
+    shutil.copy(files.assets() / "images" / "degradation.png", os.fsdecode(picture))
     command = [sys.executable, "-m", "resnet_edu", "predict", "bundled", picture, "--json"]
     environment = {**lab.lab_environment(), "PYTHONIOENCODING": encoding}  # strict, as it is outside of the C locale
     done = subprocess.run(command, capture_output=True, env=environment)

@@ -10,7 +10,7 @@ import nbformat
 import pytest
 from nbformat import v4
 
-from resnet_edu import cli, copies, course, lab
+from resnet_edu import cli, copies, files, lab
 from resnet_edu.checks import progress_table
 
 TODAY = date.today().isoformat()
@@ -29,7 +29,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("01_lenet", "06_degradation"):
         save(tmp_path / "home" / "notebooks" / f"{name}.ipynb", "raise NotImplementedError")
         save(tmp_path / "home" / "notebooks" / "solutions" / f"{name}.ipynb", "1 + 1")
-    monkeypatch.setattr(course, "home", lambda: tmp_path / "home")
+    monkeypatch.setattr(files, "course_folder", lambda: tmp_path / "home")
     monkeypatch.delenv("RESNET_EDU_PROGRESS")
     monkeypatch.chdir(tmp_path)
     return tmp_path / "home"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from nbformat import v4
 
-from resnet_edu import copies, course
+from resnet_edu import copies, course, files
 
 NAMES = ("00_start_here", "01_lenet", "06_degradation")
 TODAY = date.today().isoformat()
@@ -34,7 +34,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in NAMES:
         write(home / "notebooks" / f"{name}.ipynb", "raise NotImplementedError")
         write(home / "notebooks" / "solutions" / f"{name}.ipynb", "1 + 1")
-    monkeypatch.setattr(course, "home", lambda: home)
+    monkeypatch.setattr(files, "course_folder", lambda: home)
     return home
 
 
@@ -99,7 +99,7 @@ def test_no_order_of_events_loses_an_answer(tmp_path_factory: pytest.TempPathFac
     home, mine = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("mine")
     answers: dict[str, str] = {}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(course, "home", lambda: home)
+        patch.setattr(files, "course_folder", lambda: home)
         for name in NAMES:
             edit(home / "notebooks" / f"{name}.ipynb", "first edition")
         copies.copy_lessons(mine)
@@ -122,7 +122,7 @@ def test_a_file_in_place_of_the_folder_is_refused(home: Path, tmp_path: Path) ->
 
 
 def test_a_course_without_lessons_says_how_to_get_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(course, "home", lambda: tmp_path)
+    monkeypatch.setattr(files, "course_folder", lambda: tmp_path)
     with pytest.raises(ValueError, match=r"No lessons in .* make notebooks"):
         copies.copy_lessons(tmp_path / "mine")
 
@@ -186,7 +186,7 @@ def test_comparing_changes_nothing(home: Path, tmp_path: Path) -> None:
 def test_what_was_written_before_a_full_disk_is_noted(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_whole = course.write_atomically
+    write_whole = files.write_atomically
 
     def full(target: Path, content: bytes) -> None:
         if target.name == "01_lenet.ipynb":

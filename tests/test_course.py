@@ -1,11 +1,10 @@
-import os
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbformat import v4
 
-from resnet_edu import course
+from resnet_edu import course, files
 from resnet_edu.errors import UnknownName
 
 NAMES = ("00_start_here", "01_lenet", "06_degradation")
@@ -26,29 +25,17 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in NAMES:
         write(home / "notebooks" / f"{name}.ipynb", "raise NotImplementedError", title=f"Lesson {name[:2]}")
         write(home / "notebooks" / "solutions" / f"{name}.ipynb", "1 + 1", title=f"Lesson {name[:2]}")
-    monkeypatch.setattr(course, "home", lambda: home)
+    monkeypatch.setattr(files, "course_folder", lambda: home)
     return home
-
-
-def everything(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def test_the_checkout_holds_the_courses_folders() -> None:
-    root = course.checkout()
-    assert root is not None
-    assert (root / "resnet_edu" / "course.py").is_file()
-    assert course.notebooks() == root / "notebooks"
-    assert course.assets() == root / "assets"
 
 
 def test_an_installed_wheel_carries_the_course(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = tmp_path / "site-packages" / "resnet_edu"
     write(package / "_course" / "notebooks" / "01_lenet.ipynb")
-    monkeypatch.setattr(course, "PACKAGE", package)
-    assert course.checkout() is None
+    monkeypatch.setattr(files, "PACKAGE", package)
+    assert files.checkout() is None
     assert [lesson.name for lesson in course.lessons()] == ["01_lenet"]
-    assert course.assets() == package / "_course" / "assets"
+    assert files.assets() == package / "_course" / "assets"
 
 
 def test_lessons_are_numbered_titled_and_in_order(home: Path) -> None:
@@ -76,7 +63,7 @@ def test_an_unknown_edition_is_refused(home: Path) -> None:
 
 
 def test_a_course_without_lessons_says_how_to_get_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(course, "home", lambda: tmp_path)
+    monkeypatch.setattr(files, "course_folder", lambda: tmp_path)
     assert course.lessons() == []
     with pytest.raises(ValueError, match=r"No lessons in .* make notebooks"):
         course.find_lesson("1")
@@ -86,16 +73,3 @@ def test_a_file_that_is_no_notebook_is_named(home: Path) -> None:
     (home / "notebooks" / "02_broken.ipynb").write_text("{")
     with pytest.raises(ValueError, match=r"02_broken\.ipynb is not a readable notebook"):
         course.lessons()
-
-
-def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    target = tmp_path / "file"
-    target.write_bytes(b"old")
-
-    def refuse(*_: object) -> None:
-        raise OSError("disk full")
-
-    monkeypatch.setattr(os, "replace", refuse)
-    with pytest.raises(OSError, match="disk full"):
-        course.write_atomically(target, b"new")
-    assert everything(tmp_path) == {"file": b"old"}

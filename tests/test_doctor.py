@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from resnet_edu import course, doctor
+from resnet_edu import doctor, files
 from resnet_edu.doctor import Finding
 
 
@@ -19,7 +19,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty course in place of the real one."""
     home = tmp_path / "home"
     (home / "notebooks" / "solutions").mkdir(parents=True)
-    monkeypatch.setattr(course, "home", lambda: home)
+    monkeypatch.setattr(files, "course_folder", lambda: home)
     return home
 
 

@@ -11,7 +11,7 @@ import pytest
 from nbformat import NotebookNode, v4
 from test_page import remote_resources
 
-from resnet_edu import cli, copies, course, export, reveal
+from resnet_edu import cli, copies, course, export, files, reveal
 
 TODAY = date.today().isoformat()
 SOURCES = course.notebooks() / "source"
@@ -78,7 +78,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for file in ("reveal.js", "reveal.css", "LICENSE", "VERSION"):
         (home / "assets" / "reveal.js").mkdir(parents=True, exist_ok=True)
         (home / "assets" / "reveal.js" / file).write_text(reveal.VERSION if file == "VERSION" else "/* tiny */")
-    monkeypatch.setattr(course, "home", lambda: home)
+    monkeypatch.setattr(files, "course_folder", lambda: home)
     monkeypatch.setenv("RESNET_EDU_DATA", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     return home

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from tiny_course import lesson
 
-from resnet_edu import copies, course, lab
+from resnet_edu import copies, files, lab
 
 ADDRESS = r"http://127\.0\.0\.1:(\d+)(/lab/tree/00_start_here\.ipynb)\?token=(\w{20,})"
 
@@ -23,7 +23,7 @@ ADDRESS = r"http://127\.0\.0\.1:(\d+)(/lab/tree/00_start_here\.ipynb)\?token=(\w
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A course of one lesson, in place of the real one."""
     lesson(tmp_path / "home" / "notebooks")
-    monkeypatch.setattr(course, "home", lambda: tmp_path / "home")
+    monkeypatch.setattr(files, "course_folder", lambda: tmp_path / "home")
     return tmp_path / "home"
 
 
@@ -138,7 +138,7 @@ def test_a_port_that_does_not_exist_is_refused(tmp_path: Path, port: int) -> Non
 
 
 def test_the_default_folder_is_ignored_by_git() -> None:
-    root = course.checkout()
+    root = files.checkout()
     assert root is not None
     folder = lab.default_folder(root)
     assert folder == root / "my-course"
@@ -151,7 +151,7 @@ def test_in_a_course_folder_that_folder_is_the_default(home: Path, tmp_path: Pat
 
 
 def test_from_a_wheel_the_default_is_beside_you(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(course, "checkout", lambda: None)
+    monkeypatch.setattr(files, "checkout", lambda: None)
     assert lab.default_folder(tmp_path) == tmp_path / "my-course"
 
 
@@ -182,10 +182,10 @@ def test_a_browser_opens_only_where_it_is_seen(
 
 
 def test_the_server_finds_the_package_in_a_checkout(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(course, "checkout", lambda: tmp_path)
+    monkeypatch.setattr(files, "checkout", lambda: tmp_path)
     assert lab.lab_environment({"PYTHONPATH": "mine"})["PYTHONPATH"] == f"{tmp_path}{os.pathsep}mine"
     assert lab.lab_environment({})["PYTHONPATH"] == str(tmp_path)
-    monkeypatch.setattr(course, "checkout", lambda: None)
+    monkeypatch.setattr(files, "checkout", lambda: None)
     assert "PYTHONPATH" not in lab.lab_environment({})
 
 

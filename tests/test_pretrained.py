@@ -16,14 +16,14 @@ from PIL import Image
 from safetensors.torch import save_file
 from torchvision.transforms import v2
 
-from resnet_edu import course, data, models, predict
+from resnet_edu import data, files, models, predict
 from resnet_edu.data.pictures import read_photo
 from resnet_edu.errors import DatasetUnavailable, UnknownName, WrongCheckpoint
 from resnet_edu.models import pretrained
 from resnet_edu.models.imagenet import imagenet_file, imagenet_weights
 from resnet_edu.models.pretrained import PhotoTransforms
 
-BUNDLED = course.assets() / "weights" / "resnet18_cifar10.safetensors"
+BUNDLED = files.assets() / "weights" / "resnet18_cifar10.safetensors"
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def other_assets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An assets folder of our own, with a card for the weights and no weights."""
-    monkeypatch.setattr(course, "assets", lambda: tmp_path)
+    monkeypatch.setattr(files, "assets", lambda: tmp_path)
     (tmp_path / "weights").mkdir()
     card = {"classes": ["a", "b"], "size": 64, "mean": [0.5] * 3, "std": [0.2] * 3, "summary": "two classes"}
     (tmp_path / "weights" / "resnet18_cifar10.json").write_text(json.dumps(card))

@@ -2,7 +2,7 @@ from importlib import metadata
 
 import pytest
 
-from resnet_edu import course
+from resnet_edu import files
 from resnet_edu.requirements import requirements, unmet
 
 
@@ -13,7 +13,7 @@ def test_the_requirements_are_those_of_the_package() -> None:
 
 
 def test_an_installed_package_knows_its_requirements(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(course, "checkout", lambda: None)
+    monkeypatch.setattr(files, "checkout", lambda: None)
     monkeypatch.setattr(metadata, "requires", lambda name: ["torch>=2.6", "pytest>=8.2; extra == 'test'"])
     assert requirements() == ["torch>=2.6"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from resnet_edu import cli, course, reveal
+from resnet_edu import cli, files, reveal
 
 CONTENT = {"package/dist/reveal.js": b"// js", "package/dist/reveal.css": b"/* css */", "package/LICENSE": b"MIT"}
 PACKAGE = f"reveal.js-{reveal.VERSION}.tgz"
@@ -25,7 +25,7 @@ def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             entry.size = len(content)
             tar.addfile(entry, io.BytesIO(content))
     monkeypatch.setattr(reveal, "DIGEST", f"sha256:{hashlib.sha256(buffer.getvalue()).hexdigest()}")
-    monkeypatch.setattr(course, "home", lambda: tmp_path / "home")
+    monkeypatch.setattr(files, "course_folder", lambda: tmp_path / "home")
     monkeypatch.setenv("RESNET_EDU_DATA", str(tmp_path / "cache"))
     monkeypatch.setattr(reveal.shutil, "which", lambda *_, **__: None)
     folder = tmp_path / "mirror"
@@ -47,7 +47,7 @@ def test_fetch_puts_it_where_export_finds_it(mirror: Path, tmp_path: Path, capsy
 def test_an_installed_course_keeps_it_in_the_cache(
     mirror: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(course, "checkout", lambda: None)
+    monkeypatch.setattr(files, "checkout", lambda: None)
     assert reveal.fetch_reveal(mirror=str(mirror))
     assert reveal.find_reveal() == tmp_path / "cache" / "reveal.js"
 

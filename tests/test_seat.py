@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tiny_course import lesson
 
-from resnet_edu import course, lab, seat
+from resnet_edu import files, lab, seat
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="JupyterHub does not run on Windows")
 
@@ -17,7 +17,7 @@ HUBS = ["--ServerApp.shutdown_no_activity_timeout=3600"]
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A learner's home, and a course of one lesson in place of the real one."""
     lesson(tmp_path / "course" / "notebooks")
-    monkeypatch.setattr(course, "home", lambda: tmp_path / "course")
+    monkeypatch.setattr(files, "course_folder", lambda: tmp_path / "course")
     monkeypatch.setattr(Path, "home", lambda: tmp_path / "ada")
     (tmp_path / "ada").mkdir()
     return tmp_path / "ada"

@@ -13,7 +13,7 @@ import nbformat
 import pytest
 from browser.site_pages import BUILD, ROOT, built, pages
 
-from resnet_edu import course
+from resnet_edu import course, files
 from resnet_edu.study import STUDIES
 
 SITE = BUILD.parent
@@ -138,7 +138,7 @@ def test_all_lessons_studies_and_facts_are_there(part: Part) -> None:
         assert lesson.title in page.text
         assert f"lessons/{lesson.name}.html" in found["index.html"].links
     results = part("results")
-    recorded = [path.stem for path in (course.assets() / "runs").glob("*.json")]
+    recorded = [path.stem for path in (files.assets() / "runs").glob("*.json")]
     assert sorted(results.recorded()) == sorted(recorded)
     for name in recorded:
         assert STUDIES[name].title in found["results.html"].text

@@ -9,7 +9,7 @@ import pandas
 import pytest
 import torch
 
-from resnet_edu import Epoch, History, TrainConfig, course, data, fit, machine, models
+from resnet_edu import Epoch, History, TrainConfig, data, files, fit, machine, models
 from resnet_edu.errors import UnknownName
 from resnet_edu.study import STUDIES, Setting, Study, find_study, load_study, run_study
 
@@ -199,14 +199,14 @@ def test_rows_of_an_unfinished_run_are_ignored(rest: str, tmp_path: Path) -> Non
 
 
 def test_a_run_whose_record_was_not_written_is_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write = course.write_atomically
+    write = files.write_atomically
 
     def fails_at_the_second_record(target: Path, content: bytes) -> None:
         if target.suffix == ".json" and len(RUNS) == 2:
             raise OSError("disk full")
         write(target, content)
 
-    monkeypatch.setattr(course, "write_atomically", fails_at_the_second_record)
+    monkeypatch.setattr(files, "write_atomically", fails_at_the_second_record)
     with pytest.raises(OSError, match="disk full"):
         run_study(study_of(), tmp_path)
     monkeypatch.undo()

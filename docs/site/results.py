@@ -34,7 +34,7 @@ FIGURES: dict[str, Callable[[Recorded], Figure]] = {
 
 def recorded() -> list[str]:
     """Names of the studies that have runs, in the order of `STUDIES`."""
-    folder = edu.study.named.course.assets() / "runs"
+    folder = edu.study.named.files.assets() / "runs"
     return [name for name in STUDIES if (folder / f"{name}.json").is_file()]
 
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from typing import Any
 
-from .. import course
+from .. import files
 from .measured import Measured
 
 SCRIPT = """
@@ -32,7 +32,7 @@ def import_once() -> tuple[float, float]:
     Raises:
         ValueError: the interpreter failed.
     """
-    path = os.pathsep.join(filter(None, [str(course.PACKAGE.parent), os.environ.get("PYTHONPATH", "")]))
+    path = os.pathsep.join(filter(None, [str(files.PACKAGE.parent), os.environ.get("PYTHONPATH", "")]))
     environment = {**os.environ, "PYTHONPATH": path}
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, env=environment)
     if done.returncode:

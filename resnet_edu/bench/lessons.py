@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from statistics import mean
 from typing import Any
 
-from .. import course
+from .. import files
 from .limits import matrix_product_rate
 from .measured import Measured
 from .verdict import NETS
@@ -80,7 +80,7 @@ def recorded() -> list[dict[str, Any]]:
     Raises:
         ValueError: it does not carry one.
     """
-    file = course.home() / "docs" / "rehearsal.json"
+    file = files.course_folder() / "docs" / "rehearsal.json"
     if not file.is_file():
         raise ValueError(f"No rehearsal in {file}: make one with resnet-edu rehearse --jobs 1 --json.")
     return json.loads(file.read_text(encoding="utf-8"))

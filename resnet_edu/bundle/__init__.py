@@ -14,7 +14,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from .. import __version__, copies, course, downloads
+from .. import __version__, copies, downloads, files
 from ..errors import UnknownName
 from .wheels import resolve, run_pip, without_torch
 
@@ -93,10 +93,10 @@ def make_bundle(
         shutil.copy2(own, new)
         wheels = sorted(path.name for path in new.iterdir())
         if not (folder / MANIFEST).is_file():
-            course.write_atomically(folder / MANIFEST, b"{}\n")  # after a cut the same command goes on
+            files.write_atomically(folder / MANIFEST, b"{}\n")  # after a cut the same command goes on
         for name in names:
-            files = downloads.fetch_packed(name, folder / "data", mirror=mirror)
-            say(f"{name}: {', '.join(path.name for path in files)}")
+            fetched = downloads.fetch_packed(name, folder / "data", mirror=mirror)
+            say(f"{name}: {', '.join(path.name for path in fetched)}")
         move_wheels(new, folder / "wheels", earlier=facts(folder).get("wheels", []))
     about: dict[str, Any] = this_machine() | {"version": __version__}
     about |= {"torch": chosen["torch"].version if "torch" in chosen else None, "data": list(names), "wheels": wheels}
@@ -144,7 +144,7 @@ def course_wheel(wheel: Path | None, scratch: Path) -> Path:
         if not (wheel.is_file() and wheel.name.startswith("resnet_edu-") and wheel.suffix == ".whl"):
             raise ValueError(f"{wheel} is no wheel of resnet-edu, a file such as {EXAMPLE}.")
         return wheel.absolute()
-    root = course.checkout()
+    root = files.checkout()
     if root is None:
         raise ValueError(
             "An installed resnet-edu cannot pack itself. Name the wheel that it was installed from: "

@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import get_args
 
-from ..course import write_atomically
+from ..files import write_atomically
 from .result import MARKS, Status
 
 FILE = ".resnet_edu_progress.json"

@@ -23,8 +23,8 @@ from torch import Tensor
 
 from .. import machine
 from ..errors import DatasetUnavailable, UnreadablePicture
+from ..files import data_folder, locked, printable, require_room
 from ..machine import cores
-from .cache import data_folder, locked, printable, require_room
 from .duplicates import across_parts
 from .listing import PARTS, Picture
 from .pictures import View

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from ..errors import DatasetUnavailable
-from .cache import data_folder, has_digest, locked, place, tilde
+from ..files import data_folder, has_digest, locked, place, tilde
 from .fetch import download, download_allowed, mirrored
 
 #: Images `(N, C, H, W)` and labels `(N,)` by part.

@@ -18,7 +18,7 @@ from urllib.request import Request, urlopen
 
 from .. import machine
 from ..errors import DatasetUnavailable
-from .cache import copy, has_digest, hash_of, require_room, size_of
+from ..files import copy, has_digest, hash_of, require_room, size_of
 
 WAITS = (1.0, 2.0, 4.0, 8.0)  # seconds before a new attempt, as often as none of them brings anything
 TIMEOUT = 30.0  # seconds without a single byte

@@ -10,7 +10,7 @@ from os import PathLike
 from pathlib import Path
 
 from ..errors import UnreadablePicture
-from .cache import printable, tilde
+from ..files import printable, tilde
 from .decoded import decoded
 from .listing import PARTS, in_parts, list_folder, list_test, unused_folders
 from .pictures import View

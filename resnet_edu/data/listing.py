@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 
 from ..errors import DatasetUnavailable
-from .cache import printable
+from ..files import printable
 from .pictures import ENDINGS
 from .split import split_indices
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from ..data.cache import has_digest, locked
 from ..data.fetch import download, mirrored
 from ..errors import DatasetUnavailable, UnknownName, WrongCheckpoint
+from ..files import has_digest, locked
 from .registry import available
 
 if TYPE_CHECKING:

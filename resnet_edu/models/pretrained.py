@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .. import course
+from .. import files
 from ..data.fetch import download_allowed
 from ..data.pictures import read_photo
 from ..errors import DatasetUnavailable, UnknownName, WrongCheckpoint
@@ -123,7 +123,7 @@ def from_bundle(name: str) -> Pretrained:
     """
     if name not in BUNDLED:
         raise UnknownName("bundled network", name, BUNDLED)
-    file = course.assets() / "weights" / f"{name}_cifar10.safetensors"
+    file = files.assets() / "weights" / f"{name}_cifar10.safetensors"
     if not file.is_file():
         raise DatasetUnavailable(f"{file.name} is missing from this installation: install the package again.")
     card = json.loads(file.with_suffix(".json").read_text())

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from .. import course
+from .. import files
 from ..config import TrainConfig
 from ..errors import UnknownName
 from .recording import Recorded, Setting, Study, read_recorded
@@ -72,7 +72,7 @@ def load_study(name: str, folder: Path | None = None) -> Recorded:
         UnknownName: nothing is recorded under this name, and no study of the course has it.
         ValueError: nothing is recorded yet, with the command that does it; or the record is damaged.
     """
-    folder = folder or course.assets() / "runs"
+    folder = folder or files.assets() / "runs"
     if not (folder / f"{name}.json").is_file():
         find_study(name)
         raise ValueError(f"No study {name!r} is recorded in {folder}. Make it with: resnet-edu study {name}")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from .. import course, data, machine, models
+from .. import data, files, machine, models
 from ..checkpoint import Checkpoint
 from ..config import TrainConfig
 from ..errors import UnknownName
@@ -127,8 +127,8 @@ class Recorded:
         writer.writeheader()
         writer.writerows(self.rows())
         values = {"study": self.name, "settings": self.settings, "runs": self.runs}
-        course.write_atomically(folder / f"{self.name}.csv", table.getvalue().encode())
-        course.write_atomically(folder / f"{self.name}.json", json.dumps(values, indent=1).encode() + b"\n")
+        files.write_atomically(folder / f"{self.name}.csv", table.getvalue().encode())
+        files.write_atomically(folder / f"{self.name}.json", json.dumps(values, indent=1).encode() + b"\n")
 
 
 def read_recorded(name: str, folder: Path) -> Recorded:

@@ -1,4 +1,4 @@
-"""A cache holds a file whole or not at all, and one writer at a time."""
+"""A file is there whole or not at all, and has one writer at a time; names are printed on one line."""
 
 import errno
 import hashlib
@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from resnet_edu.data import cache
-from resnet_edu.data.cache import (
+from resnet_edu import files
+from resnet_edu.errors import DatasetUnavailable
+from resnet_edu.files import (
     data_folder,
     has_digest,
     hash_of,
@@ -21,7 +22,6 @@ from resnet_edu.data.cache import (
     size_of,
     tilde,
 )
-from resnet_edu.errors import DatasetUnavailable
 
 CONTENT = b"content" * 100_000
 MD5 = f"md5:{hashlib.md5(CONTENT).hexdigest()}"
@@ -112,7 +112,7 @@ def test_the_folder_is_named_by_the_environment_or_the_system(monkeypatch: pytes
     assert data_folder() == Path.home() / "sets"
     assert tilde(data_folder() / "x") == "~/sets/x"
     monkeypatch.delenv("RESNET_EDU_DATA")
-    assert data_folder() == cache.platformdirs.user_cache_path("resnet-edu")
+    assert data_folder() == files.platformdirs.user_cache_path("resnet-edu")
     assert tilde(Path("/srv/sets")) == "/srv/sets"
 
 
@@ -125,7 +125,7 @@ def test_without_a_home_a_folder_must_be_named(
 
     monkeypatch.setattr(Path, "home", nowhere)
     monkeypatch.setattr(Path, "expanduser", nowhere)
-    monkeypatch.setattr(cache.platformdirs, "user_cache_path", nowhere)
+    monkeypatch.setattr(files.platformdirs, "user_cache_path", nowhere)
     monkeypatch.delenv("RESNET_EDU_DATA", raising=False)
     if named:
         monkeypatch.setenv("RESNET_EDU_DATA", named)
@@ -139,3 +139,24 @@ def test_names_are_printed_on_one_line() -> None:
     assert printable("a\nb\r\x1b[2J\u202e\u2028") == r"a\nb\r\x1b[2J\u202e\u2028"
     assert printable("caf\udce9") == "caf\udce9"  # no UTF-8: escaped where it is written
     assert tilde(Path("/srv/two\nlines")) == r"/srv/two\nlines"
+
+
+def test_the_checkout_holds_the_courses_folders() -> None:
+    root = files.checkout()
+    assert root is not None
+    assert (root / "resnet_edu" / "files.py").is_file()
+    assert files.course_folder() == root
+    assert files.assets() == root / "assets"
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "file"
+    target.write_bytes(b"old")
+
+    def refuse(*_: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(OSError, match="disk full"):
+        files.write_atomically(target, b"new")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"file": b"old"}

@@ -1,25 +1,88 @@
-"""Files in a cache: each is there whole, with the right hash, or not at all, whoever else writes at the same time."""
+"""Files: written whole or not at all, one writer at a time; names that can be printed and pasted; the course's own.
+
+In a checkout the lessons are in `notebooks/` and the records in `assets/` beside the package; an installed wheel
+carries the same two folders inside it.
+"""
 
 import errno
 import hashlib
 import logging
 import os
+import shlex
 import shutil
+import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 import platformdirs
 from filelock import FileLock, Timeout
 
-from ..errors import DatasetUnavailable
+from .errors import DatasetUnavailable
 
+PACKAGE = Path(__file__).resolve().parent
 CHUNK = 1 << 18  # bytes
 ADVICE = "Make room there, or choose a folder you may write: `resnet-edu fetch` takes one with --to."
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 logger = logging.getLogger(__name__)
+
+
+def checkout() -> Path | None:
+    """The repository's root where the package runs from a checkout, None where it is installed from a wheel."""
+    root = PACKAGE.parent
+    in_wheel = (PACKAGE / "_course").is_dir()
+    return root if not in_wheel and (root / "pyproject.toml").is_file() else None
+
+
+def course_folder() -> Path:
+    """The folder that holds `notebooks/` and `assets/`."""
+    return checkout() or PACKAGE / "_course"
+
+
+def assets() -> Path:
+    """The folder of recorded runs, pictures and bundled weights."""
+    return course_folder() / "assets"
+
+
+def write_atomically(target: Path, content: bytes) -> None:
+    """Write a file whole or not at all, also if the power fails. Makes the folder if it is missing.
+
+    The content goes into a neighbouring file, onto the disk, and then takes the old file's place.
+
+    Raises:
+        OSError: the folder cannot be written, or the disk is full.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, neighbour = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(neighbour, 0o644)  # mkstemp's 0600 would hide the file from a shared folder's readers
+        os.replace(neighbour, target)
+    except BaseException:
+        Path(neighbour).unlink(missing_ok=True)
+        raise
+    flush_folder(target.parent)
+
+
+def flush_folder(folder: Path) -> None:
+    """Put a folder's list of names onto the disk, where the system can do that."""
+    with suppress(OSError):  # Windows opens no folder, and needs none of this
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def quoted(path: object) -> str:
+    """A path as it can be pasted into a command of this system's shell."""
+    return subprocess.list2cmdline([str(path)]) if os.name == "nt" else shlex.quote(str(path))
 
 
 def data_folder() -> Path:
