@@ -10,8 +10,8 @@ from served import Served, serving
 from tiny_sets import fashion_archives, fashion_settings
 from torchvision.datasets import FashionMNIST
 
-from resnet_edu import cli, data
-from resnet_edu.data import cache, fetch
+from resnet_edu import cli, data, files
+from resnet_edu.data import fetch
 from resnet_edu.models.imagenet import imagenet_weights
 
 WEIGHTS = b"weights" * 1000
@@ -105,7 +105,7 @@ def test_wrong_hash(server: Served, capsys: pytest.CaptureFixture[str], tmp_path
 
 
 def test_full_disk(server: Served, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 100}))
+    monkeypatch.setattr(files.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 100}))
     assert line(capsys).startswith("resnet18 cannot be stored: No space left on device, 0.0 MB are needed")
 
 

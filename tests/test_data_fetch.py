@@ -17,8 +17,8 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from served import Served, serving
 
-from resnet_edu import machine
-from resnet_edu.data import cache, fetch
+from resnet_edu import files, machine
+from resnet_edu.data import fetch
 from resnet_edu.data.fetch import download, mirrored
 from resnet_edu.errors import DatasetUnavailable
 
@@ -211,7 +211,7 @@ def test_a_network_that_goes_away_is_waited_for(
                 return read(begun)
             raise OSError(code, os.strerror(code))
 
-        cache.copy(lost, file, advance)
+        files.copy(lost, file, advance)
 
     monkeypatch.setattr(fetch, "copy", copy)
     download(f"{server.url}/weights", path, digest=SHA256)
@@ -275,7 +275,7 @@ def test_a_file_that_will_not_fit_is_refused_before_it_begins(
     server: Served, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = type("Usage", (), {"free": 200_000})
-    monkeypatch.setattr(cache.shutil, "disk_usage", lambda _: usage)
+    monkeypatch.setattr(files.shutil, "disk_usage", lambda _: usage)
     with pytest.raises(OSError, match=r"No space left .* 0\.3 MB are needed and 0\.2 MB are free") as caught:
         download(f"{server.url}/weights", path, digest=SHA256)
     assert caught.value.errno == errno.ENOSPC
