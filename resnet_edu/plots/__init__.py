@@ -1,7 +1,48 @@
 """One function per figure. Each returns a matplotlib `Figure` and never shows it; a notebook shows the last value."""
 
 from .architecture import architecture
-from .attribution import (
+from .curves import errors_by_epoch, gradients_by_layer, learning_curves, signals_by_layer
+from .images import feature_maps, image_grid
+from .lesson_00 import photo_predictions
+from .lesson_01 import (
+    KERNELS,
+    Stage,
+    convolution_step,
+    error_by_shift,
+    kernel_effect,
+    kernel_gallery,
+    kernel_positions,
+    loss_race,
+    network_walk,
+    pooling,
+    steps_to_reach,
+)
+from .lesson_02 import augmentation_grid, augmented_views, response_normalisation, train_and_test
+from .lesson_03 import layer_costs, named_layers, receptive_growth, receptive_growth_grid, seen_pixels
+from .lesson_04 import channel_budget, channel_budget_grid, gradient_with_and_without, inception_diagrams, votes
+from .lesson_05 import (
+    activation_slopes,
+    autocorrelations,
+    gradient_flow,
+    gradient_flow_grid,
+    gradient_series,
+    losses_by_step,
+)
+from .lesson_06 import degradation, depth_and_skip, depth_and_skip_grid, depth_sweep, loss_surfaces, six_curves
+from .lesson_07 import block_diagrams, carry_by_depth, errors_without, signal_and_gradient, signal_and_gradient_grid
+from .lesson_08 import errors_by_head, faults_by_instrument, stage_table, stage_table_grid
+from .lesson_09 import (
+    NetCost,
+    challenge_history,
+    error_against_cost,
+    model_picker,
+    model_picker_grid,
+    published_nets,
+    stage_costs,
+    within_budget,
+)
+from .lesson_10 import errors_by_layer, transfer_curves, transfer_grid, transfer_view
+from .lesson_11 import (
     ATTRIBUTIONS,
     attribution_grid,
     completeness,
@@ -9,45 +50,9 @@ from .attribution import (
     photo_attribution,
     rank_correlations,
 )
-from .augmentation import augmentation_grid, augmented_views, train_and_test
-from .auxiliary import gradient_with_and_without, votes
-from .blocks import block_diagrams, errors_without
-from .budget import NetCost, error_against_cost, model_picker, model_picker_grid, published_nets, within_budget
-from .channel_budget import channel_budget, channel_budget_grid
-from .confusion import confusion_matrix
-from .convolution import convolution_step, kernel_positions, pooling
-from .curves import degradation, depth_sweep, learning_curves, six_curves
-from .depth import depth_and_skip, depth_and_skip_grid
-from .family import challenge_history, stage_costs
-from .features import feature_maps
-from .flow import carry_by_depth, signal_and_gradient, signal_and_gradient_grid
-from .gradients import gradients_by_layer
-from .heads import errors_by_head, faults_by_instrument
-from .images import image_grid
-from .inception import inception_diagrams
-from .kernels import KERNELS, kernel_effect, kernel_gallery
-from .landscape import loss_surfaces
-from .layer_costs import layer_costs, named_layers
-from .layer_signals import (
-    activation_slopes,
-    errors_by_epoch,
-    gradient_flow,
-    gradient_flow_grid,
-    losses_by_step,
-    signals_by_layer,
-)
-from .naming import deepest_layer, named_photos, precision_and_coverage
-from .normalisation import response_normalisation
-from .predictions import photo_predictions
-from .race import loss_race, steps_to_reach
-from .receptive import receptive_growth, receptive_growth_grid, seen_pixels
-from .scale import gradient_error, losses_together, rates_and_losses, step_times
-from .shattered import autocorrelations, gradient_series
-from .shift import error_by_shift
-from .stages import stage_table, stage_table_grid
+from .lesson_12 import confusion_matrix, deepest_layer, named_photos, precision_and_coverage
+from .lesson_13 import gradient_error, losses_together, rates_and_losses, step_times
 from .style import course_style, without_glyph
-from .transfer import errors_by_layer, transfer_curves, transfer_grid, transfer_view
-from .walk import Stage, network_walk
 
 __all__ = [
     "ATTRIBUTIONS",

@@ -11,11 +11,11 @@ from typing import NamedTuple
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch, Rectangle
+from matplotlib.patches import FancyArrowPatch, Patch, Rectangle
 from torch import nn
 
 from ..probe.summary import summary
-from .style import BLUE, ORANGE, SKY, course_style, new_figure
+from .style import BLUE, GREY, ORANGE, SKY, course_style, new_figure
 
 AROUND = ("downsample", "shortcut")  # what the blocks of the package, and torchvision's, call their shortcut
 DASHES = {"identity": "-", "changes shape": "--"}  # as in the paper, whose lines are dotted
@@ -179,3 +179,8 @@ def legend_of(units: list[Unit]) -> list[Patch | Line2D]:
     drawn = {unit.shortcut for unit in units}
     texts = {"identity": "shortcut", "changes shape": "shortcut that changes the shape"}
     return boxes + [Line2D([], [], color=BLUE, ls=DASHES[way], label=texts[way]) for way in texts if way in drawn]
+
+
+def arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float], *, colour: str = GREY) -> None:
+    """A small arrow."""
+    axes.add_patch(FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=9, color=colour, shrinkA=0, shrinkB=0))

@@ -1,7 +1,6 @@
-"""Learning curves, and the pictures of the degradation experiment."""
+"""Curves that several lessons share: errors over epochs, signals and gradients by layer."""
 
-from collections.abc import Mapping
-from statistics import mean
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from matplotlib.axes import Axes
@@ -9,8 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ..history import Epoch, History
-from ..study import Recorded
-from .style import BLUE, GREEN, GREY, ORANGE, PLAIN, PURPLE, RED, RESIDUAL, SKY, course_style, label, new_figure
+from ..probe import LayerGradient, LayerSignals
+from .style import BLUE, GREEN, ORANGE, PURPLE, RED, SKY, course_style, label, new_figure
 
 Part = Literal["train", "test"]
 PARTS: tuple[Part, Part] = ("train", "test")
@@ -48,85 +47,6 @@ def learning_curves(
         return figure
 
 
-def degradation(histories: Mapping[str, History], *, title: str = "Deeper, yet worse on the training set") -> Figure:
-    """Training and test error of plain nets on the left, of residual nets on the right (He et al. 2015, figure 6).
-
-    Args:
-        histories: by name; names that begin with "plain" go left, all others right. Within a panel the first is
-            drawn thin (shallow), the last thick (deep).
-        title: the figure's message.
-    """
-    plain = {name: run for name, run in histories.items() if name.startswith("plain")}
-    residual = {name: run for name, run in histories.items() if name not in plain}
-    panels = [("Plain nets", PLAIN, plain), ("Residual nets", RESIDUAL, residual)]
-    with course_style():
-        panels = [panel for panel in panels if panel[2]]
-        figure = new_figure(1, len(panels), height=3.6, sharey=True)
-        for axes, (kind, colour, runs) in zip(figure.axes, panels, strict=True):
-            for (name, run), weight, marker in zip(runs.items(), widths(len(runs)), "oD^s", strict=False):
-                draw_error(axes, run, "train", color=colour, lw=weight, marker=marker, label=f"{name}, training")
-                draw_error(axes, run, "test", color=colour, lw=weight, ls=":", alpha=0.75, label=f"{name}, test")
-            label(axes, title=kind, x="epoch", y="error (%)")
-            axes.set_ylim(0, 100)
-            axes.legend()
-        figure.suptitle(title, x=0.01, ha="left", weight="bold")
-        return figure
-
-
-def widths(count: int) -> list[float]:
-    """Line widths from thin (shallow) to thick (deep)."""
-    return [1.4 + 1.8 * i / max(1, count - 1) for i in range(count)]
-
-
-def depth_sweep(study: Recorded, *, part: Part = "train", title: str | None = None) -> Figure:
-    """Error after the last epoch against depth, one dot a run, a line through the means.
-
-    Args:
-        study: a recorded study whose settings are called plain20, resnet20 and so on.
-        part: which error.
-        title: the figure's message.
-    """
-    with course_style():
-        figure = new_figure(height=3.8)
-        (axes,) = figure.axes
-        for kind, name, colour, marker in (("plain", "plain", PLAIN, "s"), ("resnet", "residual", RESIDUAL, "o")):
-            settings = [setting for setting in study.settings if setting.startswith(kind)]
-            depths = [int(setting.removeprefix(kind)) for setting in settings]
-            errors = [[error_of(run.last, part) for run in study.of(setting)] for setting in settings]
-            for depth, values in zip(depths, errors, strict=True):
-                axes.scatter([depth] * len(values), values, color=colour, marker=marker, s=26, alpha=0.55, linewidths=0)
-            means = [mean(values) for values in errors]
-            axes.plot(depths, means, color=colour, marker=marker, markersize=9, label=f"{name}, mean")
-            axes.set_xticks(depths)
-        message = title or f"Depth hurts plain nets only: {PART[part]} error, {len(study.seeds)} seeds"
-        label(axes, title=message, x="depth (layers with weights)", y=f"{PART[part]} error after the last epoch (%)")
-        axes.set_ylim(bottom=0)
-        axes.legend()
-        return figure
-
-
-def six_curves(panels: Mapping[str, Mapping[str, History]]) -> Figure:
-    """Unnamed panels to read: training error solid, test error dotted; of two nets in a panel the deeper is thick.
-
-    Args:
-        panels: by letter, the runs to draw in it by net.
-    """
-    with course_style():
-        figure = new_figure(2, 3, width=8.4, height=5.0, sharey=True)
-        for axes, (letter, runs) in zip(figure.axes, panels.items(), strict=True):
-            for (net, run), weight, colour in zip(runs.items(), widths(len(runs)), (BLUE, ORANGE), strict=False):
-                suffix = (
-                    f", {net.lstrip('plainrest')} layers" if len(runs) > 1 else ""
-                )  # the kind of net would tell too much
-                for part, dash in zip(PARTS, ("-", ":"), strict=True):
-                    draw_error(axes, run, part, color=colour, lw=weight, ls=dash, label=f"{PART[part]}{suffix}")
-            axes.axhline(90, color=GREY, lw=1, ls=(0, (1, 3)))
-            label(axes, title=letter, x="epoch", y="error (%)")
-            axes.set_ylim(0, 100)
-            axes.legend(fontsize=8, loc=(0.36, 0.14) if len(runs) > 1 else "best")
-        return figure
-
-
 def draw_error(axes: Axes, run: History, part: Part, **look: Any) -> None:
     """One run's training or test error over its epochs, in percent."""
     epochs = [epoch.epoch for epoch in run.epochs]
@@ -137,3 +57,114 @@ def draw_error(axes: Axes, run: History, part: Part, **look: Any) -> None:
 def error_of(epoch: Epoch, part: Part) -> float:
     """Training or test error of one epoch, in percent."""
     return epoch.train_error if part == "train" else epoch.test_error
+
+
+def gradients_by_layer(
+    gradients: Mapping[str, Sequence[LayerGradient]],
+    *,
+    quantity: Literal["weight", "activation"] = "weight",
+    title: str = "Gradients by layer",
+    lowest: float = 1e-10,
+) -> Figure:
+    """Gradient norm of each layer on a logarithmic axis, one line a net, from the first layer to the last.
+
+    Args:
+        gradients: what `probe.gradient_norms` returns, by name.
+        quantity: "weight" or "activation".
+        title: the figure's message.
+        lowest: where the axis ends at the latest; a line may leave the picture there.
+    """
+    looks = ((RED, "s", "-"), (BLUE, "o", "-"), (ORANGE, "^", "--"), (GREEN, "D", ":"))
+    with course_style():
+        figure = new_figure(height=3.8)
+        (axes,) = figure.axes
+        for (name, rows), (colour, marker, dash) in zip(gradients.items(), looks, strict=False):
+            places = [index / (len(rows) - 1) for index in range(len(rows))]
+            norms = [getattr(row, quantity) for row in rows]
+            axes.plot(places, norms, color=colour, marker=marker, ls=dash, markersize=4, lw=1.5, label=name)
+        axes.set_yscale("log")
+        axes.set_ylim(bottom=max(lowest, axes.get_ylim()[0]))
+        axes.set_xticks([0, 0.5, 1], ["first layer", "half way", "last layer"])
+        label(axes, title=title, x="place in the net", y=f"gradient norm of the {quantity}s")
+        axes.legend(ncols=2)
+        return figure
+
+
+LOOKS = (
+    (RED, "s", "-"),
+    (BLUE, "o", "-"),
+    (GREEN, "^", "--"),
+    (ORANGE, "D", "-."),
+    (PURPLE, "v", ":"),
+    (SKY, "P", "-"),
+)
+QUANTITIES = {
+    "signal": ("forward: the signal", "standard deviation of the output"),
+    "gradient": ("back: the gradient", "gradient norm at the output"),
+    "weight": ("what the weights get", "gradient norm of the weights"),
+}
+
+
+def signals_by_layer(
+    nets: Mapping[str, LayerSignals], *, quantities: Sequence[str] = ("signal", "gradient"), title: str
+) -> Figure:
+    """One panel a quantity, one line a net, one point a layer, the loss on the right; logarithmic.
+
+    Args:
+        nets: what `probe.layer_signals` returns, by name; at most six.
+        quantities: of "signal", "gradient" and "weight", in the order of the panels.
+        title: the figure's message.
+    """
+    with course_style():
+        figure = new_figure(1, len(quantities), width=max(7.0, 3.1 * len(quantities)), height=4.0)
+        for axes, quantity in zip(figure.axes, quantities, strict=True):
+            for (name, signals), look in zip(nets.items(), LOOKS, strict=False):
+                draw_layers(axes, getattr(signals, quantity), look, name)
+            finish(axes, quantity)
+        lines, names = figure.axes[0].get_legend_handles_labels()
+        figure.legend(
+            lines, names, loc="outside lower center", ncols=5 if len(nets) > 4 else 2 if max(map(len, nets)) > 15 else 4
+        )
+        figure.suptitle(title, x=0.01, ha="left", weight="bold")
+        return figure
+
+
+def draw_layers(axes: Axes, values: Sequence[float], look: tuple[str, str, str], name: str) -> None:
+    """One line over the numbers of the layers; about ten markers, however deep the net."""
+    colour, marker, dash = look
+    every = max(1, len(values) // 10)
+    numbers = range(1, len(values) + 1)
+    axes.plot(numbers, values, color=colour, marker=marker, ls=dash, markevery=every, markersize=5, lw=1.8, label=name)
+
+
+def finish(axes: Axes, quantity: str) -> None:
+    """Logarithmic axis, title and labels; at least four powers of ten, so that small changes look small."""
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    axes.set_ylim(min(low, 1e-2), max(high, 1e2))
+    title, y = QUANTITIES[quantity]
+    axes.set_title(title, fontsize=11)
+    axes.set_xlabel("layer")
+    axes.set_ylabel(y)
+
+
+def errors_by_epoch(histories: Mapping[str, History], *, title: str) -> Figure:
+    """Training error over epochs in percent, one line a run; the legend is in the order in which the lines end.
+
+    Args:
+        histories: by name, at most six.
+        title: the figure's message.
+    """
+    with course_style():
+        figure = new_figure(width=8.0, height=3.6)
+        (axes,) = figure.axes
+        lines = {}
+        for (name, history), (colour, marker, dash) in zip(histories.items(), LOOKS, strict=False):
+            epochs, errors = [e.epoch for e in history.epochs], [e.train_error for e in history.epochs]
+            (lines[name],) = axes.plot(epochs, errors, color=colour, marker=marker, ls=dash)
+        order = sorted(histories, key=lambda name: -histories[name].last.train_error)
+        figure.legend([lines[name] for name in order], order, loc="outside right center")
+        label(axes, title=title, x="epoch", y="training error (%)")
+        axes.set_ylim(0, 100)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        return figure

@@ -5,7 +5,7 @@ from functools import partial
 import ipywidgets
 
 from .. import plots
-from ..plots.transfer import LABELS, LOOK
+from ..plots.lesson_10 import LABELS, LOOK
 from ..study import Recorded
 from .explorer import explorer
 
