@@ -1,6 +1,6 @@
 """A JupyterHub of the class on this machine, and learners who use it as their browsers do.
 
-tests/test_jupyterhub.py and rehearse_class.py share it. Learners log in by the form and run cells over the
+tests/deploy/test_jupyterhub.py and rehearse_class.py share it. Learners log in by the form and run cells over the
 kernel's websocket; all of it stays on the loopback address.
 """
 

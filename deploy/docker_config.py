@@ -23,7 +23,7 @@ c.Authenticator.allow_all = True  # all who have a slip
 
 c.JupyterHub.spawner_class = "docker"
 c.DockerSpawner.image = "resnet-edu-seat"
-c.DockerSpawner.cmd = ["python", "-m", "resnet_edu.seat"]
+c.DockerSpawner.cmd = ["python", "-m", "resnet_edu.tools.seat"]
 c.DockerSpawner.remove = True  # the container goes, the home stays
 c.DockerSpawner.notebook_dir = "/home/jovyan"
 c.DockerSpawner.volumes = {"resnet-edu-{username}": "/home/jovyan"}

@@ -24,7 +24,7 @@ c.JupyterHub.bind_url = "http://127.0.0.1:8000"
 # A seat: the learner's copy of the lessons, JupyterLab on lesson 00. What a learner installs or sets in their home
 # cannot change how their server guards itself.
 c.JupyterHub.spawner_class = "localprocess"
-c.Spawner.cmd = [sys.executable, "-m", "resnet_edu.seat"]
+c.Spawner.cmd = [sys.executable, "-m", "resnet_edu.tools.seat"]
 c.Spawner.notebook_dir = "~"
 c.Spawner.default_url = "/lab/tree/my-course/00_start_here.ipynb"
 c.Spawner.disable_user_config = True

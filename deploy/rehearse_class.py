@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from deploy.classroom import ROOT, Hub, Learner, proxy
 from resnet_edu import machine
-from resnet_edu.course import find_lesson
+from resnet_edu.tools.course import find_lesson
 
 PAGE = ROOT / "docs" / "jupyterhub.md"
 RECORD = ROOT / "docs" / "seats.json"
@@ -65,7 +65,7 @@ def weigh(hub: Hub) -> dict[str, tuple[float, float]]:
     for process in hub.processes():
         try:
             name, words = process.environ().get("JUPYTERHUB_USER"), process.cmdline()
-            if not name or "resnet_edu.seat" in words:  # the second has not become the server yet
+            if not name or "resnet_edu.tools.seat" in words:  # the second has not become the server yet
                 continue
             server, kernel = seats.get(name, (0.0, 0.0))
             own = process.memory_full_info().pss / 1e6

@@ -21,9 +21,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import resnet_edu as edu
-from resnet_edu.bench.measured import Measured, digits
-from resnet_edu.bench.screen import advice
 from resnet_edu.plots.style import BLUE, GREY, course_style, label, new_figure
+from resnet_edu.tools.bench.measured import Measured, digits
+from resnet_edu.tools.bench.screen import advice
 
 DOCS = Path(__file__).resolve().parent
 PAGE, PICTURE = DOCS / "performance.md", DOCS / "images" / "growth.png"

@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import mean, stdev
 
 import resnet_edu as edu
-from resnet_edu.course import lessons
+from resnet_edu.tools.course import lessons
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"

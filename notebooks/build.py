@@ -19,7 +19,7 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from nbformat import NotebookNode
 
 from notebooks.editions import BuildError, clean, code_cells, complaint, learners_edition, read_source
-from resnet_edu.rehearse import PatientClient
+from resnet_edu.tools.rehearse import PatientClient
 
 HERE = Path(__file__).resolve().parent
 CELL_TIMEOUT = 600  # seconds; a cell of a quick lesson takes a few, but machines are shared

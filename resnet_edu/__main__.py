@@ -1,6 +1,6 @@
 """`python -m resnet_edu` is `resnet-edu`."""
 
-from .cli import main
+from .tools.cli import main
 
 if __name__ == "__main__":
     main()

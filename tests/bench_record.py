@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from resnet_edu.bench.measured import Measured
+from resnet_edu.tools.bench.measured import Measured
 
 
 def measured(unit: str, value: float) -> dict[str, Any]:

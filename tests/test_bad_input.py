@@ -17,7 +17,8 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from test_data_pictures import png_header
 
-from resnet_edu import cli, run as run_module
+from resnet_edu import run as run_module
+from resnet_edu.tools import cli
 
 TRAIN = ["train", "--data", "./sky", "--model", "resnet20", "--size", "16", "--epochs", "1", "--batch-size", "4"]
 Make = Callable[[Path], object]

@@ -359,7 +359,7 @@ from tiny_sets import cifar_archive, cifar_files, cifar_settings
 from torchvision.datasets import CIFAR10
 for attribute, value in cifar_settings(sys.argv[1], cifar_archive(), cifar_files()).items():
     setattr(CIFAR10, attribute, value)
-from resnet_edu import cli
+from resnet_edu.tools import cli
 print("ready", flush=True)
 sys.stdin.readline()
 sys.exit(cli.run(["fetch", "cifar10", "--to", sys.argv[2]]))

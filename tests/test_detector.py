@@ -13,11 +13,12 @@ from served import Served, serving
 from torchvision import models as theirs
 from torchvision.transforms.v2 import functional as T
 
-from resnet_edu import cli, data
+from resnet_edu import data
 from resnet_edu.data.pictures import View, box_around, centre_box, read_photo
 from resnet_edu.errors import DatasetUnavailable, WrongCheckpoint
 from resnet_edu.models.detector import SURE, detected_box
 from resnet_edu.models.imagenet import DETECTOR, imagenet_file, imagenet_weights
+from resnet_edu.tools import cli
 
 Publish = Callable[[bytes], str]
 

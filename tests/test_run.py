@@ -312,7 +312,7 @@ def test_what_a_killed_process_left_half_written_is_cleared_away(finished: Run) 
 KILLER = """
 import os, random, signal, sys, time
 from pathlib import Path
-from resnet_edu import cli
+from resnet_edu.tools import cli
 
 def attempt(arguments, seconds=None):
     child = os.fork()  # the imports, which take seconds, are done; nothing has used torch's threads yet

@@ -23,7 +23,7 @@ import reference
 import results
 from sphinx.cmd.build import build_main
 
-from resnet_edu import course
+from resnet_edu.tools import course
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent

@@ -9,7 +9,7 @@ from figures import alt_text, has_picture
 from glossary import Term
 from nbformat import NotebookNode
 
-from resnet_edu.course import Lesson
+from resnet_edu.tools.course import Lesson
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 INTRODUCTION = """```{{note}}

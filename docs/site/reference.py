@@ -7,8 +7,9 @@ from typing import TypeVar
 import typer
 
 import resnet_edu as edu
-from resnet_edu import checks, cli, data, errors, facts, machine, models, plots, probe, study, widgets
+from resnet_edu import checks, data, errors, facts, machine, models, plots, probe, study, widgets
 from resnet_edu.sources import Fact, Source
+from resnet_edu.tools import cli
 
 #: The rooms in the order in which a reader meets them, each with its page.
 ROOMS: dict[str, ModuleType] = {

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 import resnet_edu as edu
-from resnet_edu.doctor import diagnose
+from resnet_edu.tools.doctor import diagnose
 
 data = edu.data.load("mnist5k", size=32)
 print(edu.setup(seed=0))

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from resnet_edu import export, reveal
 from resnet_edu.errors import DatasetUnavailable
+from resnet_edu.tools import export, reveal
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, ConsoleMessage

@@ -1,0 +1,227 @@
+"""The commands train, evaluate and predict: from a folder of pictures to labels, without a line of Python."""
+
+import csv
+import inspect
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..files import printable, quoted
+from ..recipe import HELP, Recipe, option_types, read_toml
+from .cli_options import AsJson, examples, with_home
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from ..history import Epoch
+    from ..predict import Prediction
+    from ..run import Run
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the three commands."""
+    trains = "train --data ./pets --model 18 --pretrained auto --out runs/pets", "train --resume runs/pets"
+    app.command(epilog=examples(*trains, "train --config pets.toml --lr 0.01 --out runs/second"))(with_options(train))
+    app.command(epilog=examples("evaluate runs/pets", "evaluate runs/pets --data ./other-pets --json"))(evaluate)
+    app.command(epilog=examples("predict bundled cat.jpg", "predict runs/pets *.jpg --top 2 --csv"))(predict)
+
+
+def with_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with one more option for each of `HELP`, of the type that `Recipe` gives it."""
+    parameters = [each for each in inspect.signature(command).parameters.values() if each.name != "options"]
+    for name, kind in option_types().items():
+        shown = next((each for each in (bool, int, float) if kind in (each, each | None)), str)
+        flag = f"--{name.replace('_', '-')}"
+        option = typer.Option(f"{flag}/--no-{flag[2:]}" if shown is bool else flag, help=HELP[name], show_default=False)
+        annotation = Annotated[shown | None, option]
+        keyword = inspect.Parameter.KEYWORD_ONLY
+        parameters.append(inspect.Parameter(name, keyword, default=None, annotation=annotation))
+
+    def called(**given: Any) -> None:
+        command(**given)
+
+    called.__name__, called.__doc__ = command.__name__, command.__doc__
+    called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # typer reads both
+    called.__annotations__ = {each.name: each.annotation for each in parameters}
+    return called
+
+
+def train(
+    *,
+    out: Annotated[Path | None, typer.Option(metavar="RUN", help="Folder for the run; made if missing.")] = None,
+    config: Annotated[Path | None, typer.Option(metavar="FILE", help="TOML file with any of the options.")] = None,
+    resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with a run that was stopped.")] = None,
+    size: Annotated[int | None, typer.Option(help="Width and height of the images at once.")] = None,
+    **options: Any,
+) -> None:
+    """Train a network on a folder of pictures, with progress; a run that is stopped can be resumed.
+
+    Options come before the TOML file's, which come before the defaults.
+    """
+    from .. import distributed
+
+    given = {name: value for name, value in options.items() if value is not None}
+    given |= {} if size is None else {"x": size, "y": size}
+    if resume and (given or config or out):
+        more = ", ".join(f"--{name.replace('_', '-')}" for name in given) or ("--config" if config else "--out")
+        raise ValueError(f"--resume goes on as the run was started: leave out {more}.")
+    if isinstance(given.get("augment"), str):
+        names = [name.strip() for name in given["augment"].split(",")]
+        given["augment"] = [] if names == ["off"] else names
+    with distributed.joined():
+        run = asked_for(given, out=out, config=config, resume=resume)
+        if run.report() is None:
+            go(run, new=resume is None)
+        if distributed.first():
+            print_report(run)
+
+
+def asked_for(given: Mapping[str, Any], *, out: Path | None, config: Path | None, resume: Path | None) -> "Run":
+    """The run to go on with, or a new one."""
+    from ..run import Run
+
+    if resume:
+        return Run.open(with_home(resume))
+    if out is None:
+        raise ValueError("--out is missing: name a folder for the run, or --resume one.")
+    written = read_toml(with_home(config)) if config else {}
+    return Run.start(Recipe.from_dict({**written, **given}), with_home(out))
+
+
+def go(run: "Run", *, new: bool) -> None:
+    """Train until the end or an interrupt, a line an epoch. A new run that cannot begin leaves no folder behind."""
+    from .. import distributed
+
+    def show(epoch: "Epoch", _: "nn.Module") -> None:
+        say(
+            f"epoch {epoch.epoch:3}  training error {epoch.train_error:5.1f} %  validation error "
+            f"{epoch.test_error:5.1f} %  {epoch.images_per_second:,.0f} images/s"
+        )
+
+    def say(line: str) -> None:
+        if distributed.first():
+            print(printable(line), flush=True)
+
+    def again() -> str:
+        kept = (run.folder / "config.toml").exists()
+        return f"Go on with: resnet-edu train --resume {quoted(run.folder)}" if kept else "Start it again."
+
+    def ended(*_: object) -> None:  # a machine that shuts down; torchrun, when one of its processes has died
+        who = f"process {distributed.rank()}" if distributed.size() > 1 else "the training"
+        os.write(2, f"resnet-edu: {who} was told to end. {again()}\n".encode())
+        os._exit(143)
+
+    before = signal.signal(signal.SIGTERM, ended)
+    try:
+        history = run.train(callbacks=(show,), say=say)
+    except BaseException as error:
+        if isinstance(error, RuntimeError) and distributed.size() > 1:
+            raise ValueError(
+                f"Another process of this run has died ({str(error).splitlines()[0]}). {again()}"
+            ) from error
+        if new and distributed.first():  # one to resume may be another process's, or lack its pictures for a day
+            run.discard()
+        if isinstance(error, KeyboardInterrupt):
+            say(again())
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+    if history.interrupted:
+        say(f"Stopped after epoch {len(history)}. {again()}")
+        raise KeyboardInterrupt
+
+
+def print_report(run: "Run") -> None:
+    """What a finished run found, and what to do with it."""
+    report = run.report() or {}
+    print(f"{report['epochs']} epochs; {report['test_error']:.1f} % of the test images are named wrongly.")
+    print_classes(report["right_by_class"])
+    use = f"resnet-edu predict {quoted(run.folder)} FILE…"
+    print(f"Curves, confusion and weights are in {run.folder}. Use it: {use}")
+
+
+def print_classes(right: Mapping[str, float]) -> None:
+    """Share of the images named rightly, a class a line."""
+    names = [printable(name) for name in right]
+    width = max(map(len, names), default=0)
+    for name, percent in zip(names, right.values(), strict=True):
+        print(f"  {name:{width}}  {percent:5.1f} % right")
+
+
+def evaluate(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
+    data: Annotated[str | None, typer.Option(metavar="DIR", help="Other pictures; default its test images.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure a finished run: its errors, and how much of each class is named rightly."""
+    from ..trained import evaluate_run, open_run, right_by_class
+
+    run = with_home(run)
+    network = open_run(run)
+    metrics, images = evaluate_run(run, data, network=network, say=lambda line: None if as_json else print(line))
+    classes = network.categories
+    right = right_by_class(metrics.confusion, classes)
+    if as_json:
+        values = {
+            "images": int(metrics.confusion.sum()),
+            "top1_error": metrics.top1_error,
+            "top5_error": metrics.top5_error,
+        }
+        values |= {"loss": metrics.loss, "right_by_class": right, "confusion": metrics.confusion.tolist()}
+        print(json.dumps({**values, "classes": list(classes)}, indent=1, ensure_ascii=False))
+        return
+    print(f"{images}: {metrics.top1_error:.1f} % are named wrongly.")
+    print_classes(right)
+
+
+def predict(
+    run: Annotated[str, typer.Argument(metavar="RUN|bundled", help="Folder of a finished run, or bundled.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Pictures.", readable=False)],
+    top: Annotated[int | None, typer.Option(help="Labels for each file; default as the run says, or 3.")] = None,
+    as_json: AsJson = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print a table: file, label, percent.")] = False,
+    precision: Annotated[str, typer.Option(help="float32; or auto, faster with many files, less exact.")] = "float32",
+) -> None:
+    """Name pictures: for each file the best labels with percentages. Exit code 2 if a file cannot be used."""
+    from ..predict import open_network, predict as name_pictures
+    from ..run import Run
+
+    run = run if run == "bundled" else str(with_home(run))
+    network, faults = open_network(run), []
+    if top is None:
+        recorded = run != "bundled" and (Path(run) / "config.toml").is_file()  # prediction does without
+        asked = Run.open(Path(run)).recipe.top if recorded else 3
+        top = min(asked, len(network.categories))
+    predictions = name_pictures(network, files, top=top, skip=faults.append, precision=precision)
+    write_predictions(predictions, as_json=as_json, as_csv=as_csv)
+    if faults:
+        more = f" And {len(faults) - 1} more files." if len(faults) > 1 else ""
+        raise ValueError(f"{faults[0]}{more}")
+
+
+def write_predictions(predictions: list["Prediction"], *, as_json: bool, as_csv: bool) -> None:
+    """As JSON, as CSV, or a line a file and a line a label."""
+    if as_json:
+        rows = [
+            {"file": str(each.file), "top": [{"label": label, "percent": percent} for label, percent in each.top]}
+            for each in predictions
+        ]
+        print(json.dumps(rows, indent=1, ensure_ascii=False))
+    elif as_csv:
+        table = csv.writer(sys.stdout, lineterminator="\n")
+        table.writerow(["file", "label", "percent"])
+        for each in predictions:
+            table.writerows([each.file, label, f"{percent:.4f}"] for label, percent in each.top)
+    else:
+        for each in predictions:
+            print(printable(str(each.file)))
+            labels = [(printable(label), percent) for label, percent in each.top]
+            width = max(len(label) for label, _ in labels)
+            for label, percent in labels:
+                print(f"  {label:{width}}  {percent:5.1f} %")

@@ -1,0 +1,426 @@
+"""What others hand us is data: nothing in it is executed, nothing is written elsewhere, the answer is one line.
+
+docs/security.md says what is exposed and trusted; this holds it to that.
+"""
+
+import ast
+import http.client
+import io
+import json
+import os
+import pickle
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import numpy as np
+import psutil
+import pytest
+import torch
+from nbformat import v4
+from PIL import Image
+from safetensors.torch import save_file
+
+from resnet_edu import Recipe, checks, data, models
+from resnet_edu.checkpoint import Checkpoint
+from resnet_edu.checks import progress_table
+from resnet_edu.data.downloaded import cifar10_files
+from resnet_edu.data.pictures import read_photo
+from resnet_edu.errors import DatasetUnavailable, UnreadablePicture, WrongCheckpoint
+from resnet_edu.history import History
+from resnet_edu.models import imagenet
+from resnet_edu.run import Run
+from resnet_edu.study import recording
+from resnet_edu.tools import cli, lab
+from resnet_edu.trained import evaluate_run, open_run
+from resnet_edu.widgets.upload import uploaded
+
+ROOT = Path(__file__).resolve().parents[2]
+MODULES = sorted((ROOT / "resnet_edu").rglob("*.py"))
+
+# 1. No module of the package can execute what it reads.
+
+UNPICKLERS = {"pickle", "_pickle", "cPickle", "cloudpickle", "dill", "joblib", "marshal", "shelve", "yaml"}
+EXECUTES = {"eval", "exec", "compile", "__import__", "os.system", "os.popen", "torch.hub.load", "torch.jit.load"}
+EXECUTES |= {"pandas.read_pickle", "pd.read_pickle", "shutil.unpack_archive"}
+
+
+def faults(code: str) -> list[str]:
+    """Lines that could execute what they are given."""
+    found = []
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+            found += [ast.unparse(node)] * any(name.split(".")[0] in UNPICKLERS for name in names)
+        elif isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            options = {word.arg: ast.unparse(word.value) for word in node.keywords}
+            bad = called in EXECUTES or called.endswith(".extractall") or options.get("shell", "False") != "False"
+            bad |= called == "torch.load" and options.get("weights_only") != "True"
+            bad |= options.get("allow_pickle", "False") != "False"
+            found += [ast.unparse(node)] * bad
+    return found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(ROOT / "resnet_edu").as_posix())
+def test_no_module_executes_what_it_reads(path: Path) -> None:
+    assert faults(path.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import pickle", "from joblib import load", "import yaml", "eval(text)", "exec(text)", "__import__(name)",
+        "torch.load(file)", "torch.load(file, weights_only=False)", "torch.load(file, weights_only=sure)",
+        "np.load(file, allow_pickle=True)", "subprocess.run(line, shell=True)", "os.system(line)",
+        "tar.extractall(folder)", "pandas.read_pickle(file)", "torch.hub.load(repo, name)",
+    ],
+)  # fmt: skip
+def test_what_would_execute_is_found(code: str) -> None:
+    assert faults(code) == [code]
+
+
+def test_what_only_looks_like_it_is_let_be() -> None:
+    assert faults("model.eval()\nre.compile(x)\ntorch.load(file, weights_only=True)\nnp.load(file)\nload(file)") == []
+
+
+# 2. A pickle that would run a command, in place of everything that can be handed to us.
+
+
+class Bomb:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[str]]:
+        return os.mkdir, (str(self.folder),)
+
+
+@pytest.fixture
+def crater(tmp_path: Path) -> Path:
+    """The folder that is there once a bomb has gone off."""
+    return tmp_path / "crater"
+
+
+@pytest.fixture(params=["plain", "text", "torch", "old torch"])
+def bomb(request: pytest.FixtureRequest, crater: Path) -> bytes:
+    """The pickle as a file: bare, in its oldest protocol, which is text, and as torch.save writes and wrote it."""
+    if request.param in ("plain", "text"):
+        return pickle.dumps(Bomb(crater), protocol=0 if request.param == "text" else 4)
+    file = io.BytesIO()
+    torch.save({"weight": Bomb(crater)}, file, _use_new_zipfile_serialization=request.param == "torch")
+    return file.getvalue()
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A finished run of somebody else's, as it was handed over."""
+    folder = tmp_path / "their-run"
+    folder.mkdir()
+    recipe = Recipe.from_dict({"data": str(tmp_path / "pictures"), "model": "resnet20", "x": 16, "y": 16})
+    (folder / "config.toml").write_text(recipe.to_toml(), encoding="utf-8")
+    view = {"width": 16, "height": 16, "channels": 3, "crop": "none"}
+    facts: dict[str, Any] = {
+        "model": "resnet20",
+        "options": {"in_channels": 3, "width": 2},
+        "classes": ["cat", "dog"],
+        "view": view,
+    }
+    facts |= {"max_megabytes": 50, "mean": [0.5] * 3, "std": [0.5] * 3, "data": "pictures", "images": {}}
+    (folder / "network.json").write_text(json.dumps(facts), encoding="utf-8")
+    net = models.build("resnet20", num_classes=2, in_channels=3, width=2)
+    save_file(net.state_dict(), folder / "weights.safetensors")
+    return folder
+
+
+@pytest.fixture
+def cat(tmp_path: Path) -> Path:
+    path = tmp_path / "pictures" / "cat" / "cat.png"
+    path.parent.mkdir(parents=True)
+    Image.fromarray(np.full((20, 20, 3), 99, dtype=np.uint8)).save(path)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RESNET_EDU_DATA", str(tmp_path / "cache"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.delenv("RESNET_EDU_DOWNLOAD", raising=False)
+
+
+def test_the_bomb_goes_off_where_it_is_unpickled(bomb: bytes, crater: Path) -> None:
+    if b"weight" in bomb:
+        torch.load(io.BytesIO(bomb), weights_only=False)
+    else:
+        pickle.loads(bomb)
+    assert crater.is_dir()
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "network.json", "config.toml", "checkpoint.safetensors"])
+def test_a_run_folder_does_not_go_off(
+    run: Path, cat: Path, bomb: bytes, crater: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (run / name).write_bytes(bomb)
+    if name == "checkpoint.safetensors":
+        with pytest.raises(WrongCheckpoint, match=r"is no checkpoint of a run, or damaged"):
+            Run.open(run).checkpoint.history()
+    else:
+        assert cli.run(["predict", str(run), str(cat)]) == 2
+        said = capsys.readouterr().err
+        assert said.startswith("resnet-edu: ")
+        assert len(said.splitlines()) == 1
+    assert not crater.exists()
+
+
+def test_a_report_and_a_history_do_not_go_off(run: Path, bomb: bytes, crater: Path) -> None:
+    for name in ("report.json", "history.csv"):
+        (run / name).write_bytes(bomb)
+    with pytest.raises(ValueError):  # noqa: PT011  (of JSON, of the text's encoding)
+        Run.open(run).report()
+    with pytest.raises(ValueError):  # noqa: PT011
+        History.from_csv(run / "history.csv")
+    assert not crater.exists()
+
+
+def test_a_picture_does_not_go_off_however_it_comes(cat: Path, bomb: bytes, crater: Path) -> None:
+    posing = cat.with_name("posing.jpg")
+    posing.write_bytes(bomb)
+    with pytest.raises(UnreadablePicture, match=r"posing\.jpg"):
+        read_photo(posing)
+    with pytest.raises(UnreadablePicture, match=r"photo\.jpg"):
+        uploaded([{"name": "photo.jpg", "content": memoryview(bomb)}])
+    with pytest.raises(UnreadablePicture, match=r"posing\.jpg"):
+        data.load(cat.parent.parent, size=16, strict=True)
+    assert not crater.exists()
+
+
+def test_weights_from_the_web_do_not_go_off(bomb: bytes, crater: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = imagenet.imagenet_file("resnet18")
+    file.parent.mkdir(parents=True)
+    file.write_bytes(bomb)
+    with pytest.raises(WrongCheckpoint, match="was not read"):
+        models.pretrained("resnet18", source="imagenet")
+    monkeypatch.setattr(imagenet, "has_digest", lambda *_: True)  # as if it had the right hash
+    with pytest.raises(WrongCheckpoint, match="something else than weights"):
+        models.pretrained("resnet18", source="imagenet")
+    assert not crater.exists()
+
+
+def test_a_data_set_does_not_go_off(tmp_path: Path, bomb: bytes, crater: Path) -> None:
+    for name in cifar10_files():
+        file = tmp_path / "cache" / "cifar-10-batches-py" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(bomb)
+    for name in ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"):
+        file = tmp_path / "cache" / "FashionMNIST" / "raw" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(bomb)
+    for name in ("cifar10", "fashion_mnist"):
+        with pytest.raises(DatasetUnavailable, match="is damaged and was not read"):
+            data.load(name)
+    assert not crater.exists()
+
+
+def test_records_and_progress_do_not_go_off(tmp_path: Path, own_progress: Path, bomb: bytes, crater: Path) -> None:
+    for name in ("study.json", "study.csv"):
+        (tmp_path / name).write_bytes(bomb)
+    with pytest.raises(ValueError, match="are damaged"):
+        recording.read_recorded("study", tmp_path)
+    own_progress.write_bytes(bomb)
+    assert "could not be read" in progress_table.collect(["01.1 output size"]).note
+    assert not crater.exists()
+
+
+# 3. Text that was tampered with.
+
+
+def tampered(run: Path, **changes: Any) -> Path:
+    facts = json.loads((run / "network.json").read_text(encoding="utf-8"))
+    (run / "network.json").write_text(json.dumps(facts | changes), encoding="utf-8")
+    return run
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"model": "os.system"},
+        {"model": "../../../etc/passwd"},
+        {"model": "__import__('os').mkdir('crater')"},
+        {"model": ["resnet20"]},
+        {"options": {"__class__": "os.system"}},
+        {"options": {"in_channels": "mkdir crater"}},
+        {"options": None},
+        {"view": {"width": 10**9, "height": 16, "channels": 3, "crop": "none"}},
+        {"view": {"width": 16, "height": 16, "channels": 3, "crop": "os.system"}},
+        {"classes": 3},
+        {"mean": None},
+    ],
+)
+def test_a_network_is_built_only_from_what_the_course_knows(
+    run: Path, cat: Path, change: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(["predict", str(tampered(run, **change)), str(cat)]) == 2
+    assert capsys.readouterr().err.startswith(f"resnet-edu: The run {run} is damaged")
+
+
+@pytest.mark.parametrize("text", ['data = "x"\nexec = "os.system"', "data = {a = 1}", 'model = "x', "data = 1e999"])
+def test_a_recipe_is_data(tmp_path: Path, text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tmp_path / "recipe.toml"
+    config.write_text(text, encoding="utf-8")
+    assert cli.run(["train", "--config", str(config), "--out", str(tmp_path / "out")]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def files_below(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
+
+
+def test_names_that_climb_out_of_their_folder_stay_names(
+    run: Path, cat: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ["../../escaped", "/tmp/escaped"]
+    before = files_below(tmp_path)
+    assert cli.run(["predict", str(tampered(run, classes=names)), str(cat), "--json"]) == 0
+    assert {each["label"] for each in json.loads(capsys.readouterr().out)[0]["top"]} == {*names}
+    png = io.BytesIO()
+    Image.open(cat).save(png, "PNG")
+    assert uploaded([{"name": "../../escaped.png", "content": png.getvalue()}])[0] == "escaped.png"
+    assert files_below(tmp_path) == before
+
+
+def test_of_the_folder_that_a_run_names_only_pictures_are_read(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret" / "password.txt").write_text("hunter2", encoding="utf-8")
+    config = run / "config.toml"
+    config.write_text(
+        re.sub(r"^data = .*", lambda _: f"data = {json.dumps(str(tmp_path))}", config.read_text(encoding="utf-8")),
+        encoding="utf-8",
+    )
+    with pytest.raises(ValueError) as refused:  # noqa: PT011  (several reasons, all of them fine)
+        evaluate_run(run)
+    assert "hunter2" not in str(refused.value)
+
+
+def test_a_list_of_copied_files_replaces_none_but_the_courses_own(tmp_path: Path) -> None:
+    victim = tmp_path / "victim.ipynb"
+    victim.write_text("mine", encoding="utf-8")
+    mine = tmp_path / "mine"
+    lab.prepare(mine)
+    [manifest] = mine.glob(".resnet_edu_course.json")
+    listed = json.loads(manifest.read_text(encoding="utf-8"))
+    digest = "d3f72f9b3d1a5c4e0d5b3f6f2a1e8f0c9d7b6a5948372615f0e1d2c3b4a59687"
+    manifest.write_text(json.dumps(listed | {"../victim.ipynb": digest, str(victim): digest}), encoding="utf-8")
+    lab.prepare(mine)
+    assert victim.read_text(encoding="utf-8") == "mine"
+
+
+def test_what_is_shown_on_a_page_cannot_be_a_script() -> None:
+    def output_size(size: int, kernel: int, padding: int = 0, stride: int = 1) -> int:
+        raise ValueError("<script>alert(1)</script>")
+
+    result = checks.check_output_size(output_size, recorded=False)
+    shown = result._repr_html_()
+    assert "script&gt;" in shown
+    assert "<script" not in shown
+
+
+def test_a_checkpoint_of_other_options_is_refused_before_its_tensors_are_used(run: Path) -> None:
+    recipe = Recipe.from_toml(run / "config.toml")
+    save_file({"random.cpu": torch.zeros(1)}, run / "checkpoint.safetensors", metadata={"resnet_edu": '{"config": 1}'})
+    with pytest.raises(WrongCheckpoint):
+        Checkpoint(run / "checkpoint.safetensors", recipe.training).read()
+
+
+# 4. JupyterLab: on loopback, for those who have the token.
+
+
+def answer(port: int, method: str, path: str, **headers: str) -> int:
+    """The status of one request, redirections not followed."""
+    connection = http.client.HTTPConnection(lab.LOOPBACK, port, timeout=30)
+    try:
+        connection.request(method, path, headers=headers, body="{}" if method == "POST" else None)
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+@pytest.mark.slow
+def test_jupyterlab_answers_nobody_without_its_token(tmp_path: Path) -> None:
+    nbformat.write(v4.new_notebook(cells=[v4.new_code_cell("1")]), tmp_path / "00_start_here.ipynb")
+    environment = lab.lab_environment() | {"JUPYTER_RUNTIME_DIR": str(tmp_path / "runtime"), "JUPYTER_TOKEN": ""}
+    with subprocess.Popen(
+        lab.lab_command(tmp_path, port=0), env=environment, stderr=subprocess.PIPE, text=True
+    ) as server:
+        try:
+            assert server.stderr is not None
+            addresses = (re.search(r"127\.0\.0\.1:(\d+)/\S*\?token=(\w{32,})", line) for line in server.stderr)
+            found = next((address for address in addresses if address), None)
+            assert found is not None
+            port, token = int(found[1]), found[2]
+            right, wrong = f"token {token}", f"token {'0' * len(token)}"
+            assert wait_for(lambda: answer(port, "GET", "/api/contents", Authorization=right)) == 200
+            for method, path in (
+                *(("GET", "/api/contents"), ("GET", "/api/kernels"), ("POST", "/api/kernels")),
+                *(("POST", "/api/sessions"), ("POST", "/api/terminals"), ("GET", "/files/00_start_here.ipynb")),
+                *(("GET", "/lab"), ("GET", "/nbconvert/html/00_start_here.ipynb")),
+            ):
+                refused = {302, 403}  # a page sends to its login, which asks for the token
+                assert answer(port, method, path) in refused, path
+                assert answer(port, method, path, Authorization=wrong) in refused, path
+            assert answer(port, "GET", "/api/contents", Authorization=right, Host="example.org") == 403
+            open_ports = [each for each in psutil.Process(server.pid).net_connections("tcp") if each.status == "LISTEN"]
+            assert {each.laddr.ip for each in open_ports} == {lab.LOOPBACK}
+        finally:
+            server.kill()
+
+
+def wait_for(ask: Callable[[], int], *, tries: int = 100) -> int:
+    """The first answer; the address is printed a moment before anybody listens there."""
+    for _ in range(tries):
+        try:
+            return ask()
+        except ConnectionRefusedError:
+            time.sleep(0.1)
+    raise TimeoutError("nobody listens")
+
+
+# 5. No call without your word.
+
+
+@pytest.mark.slow
+def test_neither_the_package_nor_its_commands_call_anybody(tmp_path: Path) -> None:
+    code = """
+import resnet_edu as edu
+from resnet_edu.tools import cli
+from resnet_edu.errors import DatasetUnavailable
+
+edu.setup(seed=0)
+edu.data.load("mnist5k", limit=100)
+assert "bundled" in edu.models.pretrained("resnet18").source
+for name in ("cifar10", "fashion_mnist"):
+    try:
+        edu.data.load(name)
+    except DatasetUnavailable:
+        continue
+    raise AssertionError(name)
+cli.run(["doctor"])
+cli.run(["study", "--list"])
+cli.run(["--help"])
+"""
+    attempts = tmp_path / "attempts"
+    path = os.pathsep.join([str(ROOT / "notebooks" / "strict"), str(ROOT)])
+    env = {**os.environ, "PYTHONPATH": path, "RESNET_EDU_ATTEMPTS": str(attempts)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=200, env=env)
+    assert done.returncode == 0, done.stderr
+    assert {json.loads(line)["event"] for line in attempts.read_text().splitlines()} == {"start"}
+
+
+def test_opening_a_run_calls_nobody_and_needs_no_word(run: Path) -> None:
+    assert open_run(run).categories == ("cat", "dog")

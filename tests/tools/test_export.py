@@ -1,0 +1,240 @@
+"""The course in other forms: each edition whole and readable, a class's free of solutions, nothing overwritten."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat import NotebookNode, v4
+from test_page import remote_resources
+
+from resnet_edu import files
+from resnet_edu.tools import cli, copies, course, export, reveal
+
+TODAY = date.today().isoformat()
+SOURCES = course.notebooks() / "source"
+
+
+def solution_lines(source: str) -> Iterator[tuple[str, bool]]:
+    """Each line of a lesson's source, and whether it belongs to a solution."""
+    inside = False
+    for line in source.splitlines():
+        mark = line.strip()
+        if mark in ("### BEGIN SOLUTION", "### END SOLUTION"):
+            inside = mark == "### BEGIN SOLUTION"
+        elif mark:
+            yield mark, inside
+
+
+def given_away(folder: Path) -> list[str]:
+    """Solution lines that are in a folder more often than the lessons show them outside of the solutions."""
+    found = []
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in files)
+    for path in SOURCES.glob("[0-9][0-9]_*.py"):
+        lines = list(solution_lines(path.read_text(encoding="utf-8")))
+        shown = Counter(line.removeprefix("# ") for line, inside in lines if not inside)
+        answers = {line for line, inside in lines if inside}
+        notebook = nbformat.read(folder / f"{path.stem}.ipynb", as_version=4)
+        handed = Counter(line.strip() for cell in notebook.cells for line in cell.source.splitlines())
+        found += [line for line in answers if handed[line] > shown[line]]
+        everywhere = "\n".join(other.read_text(encoding="utf-8") for other in SOURCES.glob("*.py"))
+        rare = [line for line in answers if len(line) > 25 and everywhere.count(line) == lines.count((line, True))]
+        found += [line for line in rare if json.dumps(line, ensure_ascii=False)[1:-1] in text]
+    return found
+
+
+def test_a_class_gets_none_of_the_solutions(tmp_path: Path) -> None:
+    report = export.export(tmp_path / "class", "learner")
+    lessons = [lesson.path.name for lesson in course.lessons()]
+    assert report.added == lessons
+    assert sorted(path.name for path in (tmp_path / "class").iterdir()) == sorted([*lessons, copies.MANIFEST])
+    assert given_away(tmp_path / "class") == []
+    for name in lessons:
+        cells = nbformat.read(tmp_path / "class" / name, as_version=4).cells
+        assert [cell for cell in cells if cell.cell_type == "code" and cell.outputs] == []
+
+
+def test_the_search_finds_solutions_where_there_are_some(tmp_path: Path) -> None:
+    export.export(tmp_path / "worked", "worked")
+    found = given_away(tmp_path / "worked")
+    assert len(found) > 200
+    assert "self.bn1 = nn.BatchNorm2d(channels)" in found
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A course of two lessons in place of the real one, with a tiny reveal.js; the current folder is beside it."""
+    home = tmp_path / "home"
+    for name in ("01_lenet", "06_degradation"):
+        title = v4.new_markdown_cell(f"# {name[:2]} · Title & more\n\nWhy it is **so**: $x^2$.")
+        stub = v4.new_code_cell("def answer():\n    raise NotImplementedError", metadata={"tags": ["exercise"]})
+        answer = NotebookNode(stub, source="def answer():\n    return 42")
+        printed = v4.new_code_cell("print(1 + 1)", outputs=[v4.new_output("stream", text="2\n")], execution_count=1)
+        save(home / "notebooks" / f"{name}.ipynb", title, stub)
+        save(home / "notebooks" / "solutions" / f"{name}.ipynb", title, answer, printed)
+    for file in ("reveal.js", "reveal.css", "LICENSE", "VERSION"):
+        (home / "assets" / "reveal.js").mkdir(parents=True, exist_ok=True)
+        (home / "assets" / "reveal.js" / file).write_text(reveal.VERSION if file == "VERSION" else "/* tiny */")
+    monkeypatch.setattr(files, "course_folder", lambda: home)
+    monkeypatch.setenv("RESNET_EDU_DATA", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    return home
+
+
+def save(path: Path, *cells: NotebookNode) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(v4.new_notebook(cells=list(cells), metadata={"language_info": {"name": "python"}}), path)
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """What `export` prints where it works."""
+    assert cli.run(["export", *arguments]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    return out
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """The one line that `export` says where it does not."""
+    assert cli.run(["export", *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err[:12], err.count("\n")) == ("", "resnet-edu: ", 1)
+    return err[12:-1]
+
+
+@pytest.mark.parametrize(
+    ("edition", "files", "first"),
+    [
+        ("learner", ["01_lenet.ipynb", "06_degradation.ipynb"], ""),
+        ("worked", ["01_lenet.ipynb", "06_degradation.ipynb"], ""),
+        (
+            "slides",
+            ["01_lenet.slides.html", "06_degradation.slides.html", "slides.html"],
+            " Begin with out/slides.html.",
+        ),
+        ("html", ["01_lenet.html", "06_degradation.html", "index.html"], " Begin with out/index.html."),
+        ("script", ["01_lenet.py", "06_degradation.py"], ""),
+    ],
+)
+def test_each_edition_is_told_and_made_twice_alike(
+    home: Path, capsys: pytest.CaptureFixture[str], edition: str, files: list[str], first: str
+) -> None:
+    said = run(capsys, "--edition", edition, "out")
+    assert said == f"The {edition} edition is in out ({len(files)} added).{first}\n"
+    assert sorted(path.name for path in Path("out").iterdir() if path.name[0] != ".") == files
+    assert f"({len(files)} unchanged)" in run(capsys, "--edition", edition, "out")
+
+
+def test_only_the_lessons_that_are_named(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(capsys, "out", "6", "--edition", "worked")
+    assert [path.name for path in Path("out").glob("*.ipynb")] == ["06_degradation.ipynb"]
+    assert "return 42" in Path("out/06_degradation.ipynb").read_text()
+
+
+@pytest.mark.parametrize("edition", ["slides", "html"])
+def test_pages_need_nothing_and_are_linked_from_the_first(
+    home: Path, capsys: pytest.CaptureFixture[str], edition: str
+) -> None:
+    run(capsys, "out", "--edition", edition)
+    ending, first = export.EDITIONS[edition][0], export.INDEXED[edition]
+    for path in Path("out").glob("*.html"):
+        assert remote_resources(path.read_text(encoding="utf-8")) == []
+    links = Path("out", first).read_text(encoding="utf-8")
+    assert f'<li value="6"><a href="06_degradation{ending}">Title &amp; more</a></li>' in links
+
+
+def test_a_script_is_python_with_the_text_as_comments(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(capsys, "out", "--edition", "script")
+    text = Path("out/01_lenet.py").read_text(encoding="utf-8")
+    assert text.startswith("# %% [markdown]\n# # 01 · Title & more\n# \n# Why it is")
+    found: dict[str, object] = {}
+    exec(compile(text, "01_lenet.py", "exec"), found)
+    assert callable(found["answer"])
+    assert "# %%\nprint(1 + 1)" in text
+
+
+@pytest.mark.slow
+def test_every_lesson_becomes_a_script_that_compiles_and_a_page(tmp_path: Path) -> None:
+    export.export(tmp_path, "script")
+    scripts = sorted(tmp_path.glob("*.py"))
+    assert len(scripts) == len(course.lessons())
+    for path in scripts:
+        compile(path.read_text(encoding="utf-8"), path.name, "exec")
+    export.export(tmp_path, "html", ["0"])
+    page = (tmp_path / "00_start_here.html").read_text(encoding="utf-8")
+    assert remote_resources(page) == []
+    assert "data:image/png;base64," in page
+
+
+def test_unknown_names(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert refused(capsys, "out", "--edition", "slide").startswith("Unknown edition 'slide'. Did you mean 'slides'?")
+    assert refused(capsys, "out", "7") == "Unknown lesson '7'. Known: 01_lenet, 06_degradation."
+    Path("file").write_text("")
+    assert refused(capsys, "file") == "file is a file. Name a folder; it is made if missing."
+    assert not Path("out").exists()
+
+
+def test_slides_without_reveal_js(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (home / "assets" / "reveal.js" / "reveal.js").unlink()
+    expected = "Slides need reveal.js, which is not on this machine. While online, run: resnet-edu fetch reveal.js"
+    assert refused(capsys, "out", "--edition", "slides") == expected
+    assert not Path("out").exists()
+
+
+def test_half_edited_notebooks_in_the_folder(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(capsys, "out")
+    Path("out/06_degradation.ipynb").write_text('{"cells": [')
+    Path("out/01_lenet.ipynb").write_text("my answers")
+    assert refused(capsys, "out") == (
+        "Nothing was written: out has other files of these names: 01_lenet.ipynb, 06_degradation.ipynb. Name another "
+        "folder, or add --force: yours are then kept beside them, dated."
+    )
+    assert Path("out/01_lenet.ipynb").read_text() == "my answers"
+    assert run(capsys, "out", "--force") == (
+        f"01_lenet.ipynb is replaced; yours is kept as 01_lenet.{TODAY}.ipynb.\n"
+        f"06_degradation.ipynb is replaced; yours is kept as 06_degradation.{TODAY}.ipynb.\n"
+        "The learner edition is in out (2 replaced).\n"
+    )
+    assert Path(f"out/01_lenet.{TODAY}.ipynb").read_text() == "my answers"
+    assert Path(f"out/06_degradation.{TODAY}.ipynb").read_text() == '{"cells": ['
+    assert Path("out/01_lenet.ipynb").read_bytes() == (home / "notebooks" / "01_lenet.ipynb").read_bytes()
+
+
+def test_an_older_edition_that_nobody_touched_is_brought_up_to_date(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(capsys, "out")
+    save(home / "notebooks" / "01_lenet.ipynb", v4.new_markdown_cell("# A newer edition"))
+    assert run(capsys, "out") == "The learner edition is in out (1 updated, 1 unchanged).\n"
+
+
+def test_an_older_edition_of_unknown_origin_is_not(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(capsys, "out")
+    Path("out", copies.MANIFEST).unlink()
+    save(home / "notebooks" / "01_lenet.ipynb", v4.new_markdown_cell("# A newer edition"))
+    assert "other files of these names: 01_lenet.ipynb." in refused(capsys, "out")
+
+
+def test_another_edition_is_never_taken_for_an_older_one(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(capsys, "out")
+    handed_out = Path("out/01_lenet.ipynb").read_bytes()
+    assert "other files of these names" in refused(capsys, "out", "--edition", "worked")
+    assert Path("out/01_lenet.ipynb").read_bytes() == handed_out
+
+
+def test_progress_and_other_files_in_the_folder_are_left_alone(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("out").mkdir()
+    for name in (".resnet_edu_progress.json", "notes.ipynb"):
+        Path("out", name).write_text("{half")
+    run(capsys, "out", "--force")
+    assert Path("out/.resnet_edu_progress.json").read_text() == Path("out/notes.ipynb").read_text() == "{half"
+
+
+def test_lab_keeps_an_exported_folder_free_of_solutions(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(capsys, "out")
+    copies.copy_lessons(Path("out"))
+    assert list(Path("out").rglob("solutions")) == []

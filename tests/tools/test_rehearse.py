@@ -1,0 +1,180 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import psutil
+import pytest
+import torch
+from nbformat import v4
+
+from resnet_edu.tools import rehearse as module
+from resnet_edu.tools.course import Lesson
+from resnet_edu.tools.rehearse import CellTime, PeakMemory, kernel_environment, matrix_product_rate, one_line, rehearse
+
+
+def lesson(folder: Path, *cells: str, name: str = "06_degradation", tags: dict[int, str] | None = None) -> Lesson:
+    notebook = v4.new_notebook(cells=[v4.new_markdown_cell("# Deeper, yet worse"), *map(v4.new_code_cell, cells)])
+    for number, tag in (tags or {}).items():
+        notebook.cells[number].metadata["tags"] = [tag]
+    path = folder / f"{name}.ipynb"
+    nbformat.write(notebook, path)
+    return Lesson(6, name, "Deeper, yet worse", path)
+
+
+@pytest.fixture
+def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("resnet_edu.machine.device", lambda: torch.device("cpu"))
+
+
+@pytest.mark.usefixtures("no_gpu")
+def test_a_lesson_runs_to_its_end_and_is_measured(tmp_path: Path) -> None:
+    toy = lesson(
+        tmp_path,
+        "import os, sys, time\nfrom pathlib import Path",
+        "\n# a comment\nblock = bytearray(120_000_000); time.sleep(0.3)",
+        "1 / 0  # needs a GPU",
+        "print(sys.executable, os.environ['RESNET_EDU_QUIET'], 'inline' in os.environ['MPLBACKEND'])\n"
+        "print(os.listdir(), os.environ['RESNET_EDU_PROGRESS'] != '/mine')\n"
+        "Path('left-behind').touch(); Path(os.environ['RESNET_EDU_PROGRESS']).touch()",
+        "1 / 0",
+        "import importlib.util\nassert importlib.util.find_spec('resnet_edu')",
+        "  ",
+        tags={3: "gpu", 5: "raises-exception"},
+    )
+    before, calls = toy.path.read_bytes(), []
+    run = rehearse(toy, tmp_path / "out", on_cell=lambda done, total: calls.append((done, total)))
+    assert run.failure is None
+    assert calls == [(0, 5), (1, 5), (2, 5), (3, 5), (4, 5), (5, 5)]
+    assert [cell.number for cell in run.cells] == [1, 2, 3, 4, 5]
+    slow = run.cells[1]
+    assert (slow.number, slow.first_line) == (2, "# a comment")
+    assert 0.3 < slow.seconds < run.seconds
+    assert sum(cell.seconds for cell in run.cells) < run.seconds
+    assert 0.12 < run.peak_memory_gb < 4
+    assert run.gflops > 0
+    assert toy.path.read_bytes() == before
+    html = (tmp_path / "out" / "06_degradation.html").read_text()
+    assert run.page == tmp_path / "out" / "06_degradation.html"
+    assert f"{sys.executable} 1 True\n[] True" in html
+    assert not list(tmp_path.rglob("left-behind"))
+    assert json.loads(json.dumps(run.to_dict()))["cells"][1]["number"] == 2
+
+
+@pytest.mark.slow
+def test_a_failing_lesson_names_its_cell_and_keeps_its_page(tmp_path: Path) -> None:
+    toy = lesson(tmp_path, "a = 1", "\nassert a == 2, 'first\\nsecond'\n", "print('after')")
+    run = rehearse(toy, tmp_path)
+    assert run.failure is not None
+    assert (run.failure.number, run.failure.first_line) == (2, "assert a == 2, 'first\\nsecond'")
+    assert run.failure.error == "AssertionError: first"
+    assert len(run.cells) == 1
+    assert "AssertionError" in run.page.read_text()
+
+
+@pytest.mark.slow
+def test_an_explorer_is_run_like_any_other_cell(tmp_path: Path) -> None:
+    toy = lesson(
+        tmp_path,
+        "import ipywidgets\nfrom resnet_edu.widgets import explorer",
+        "explorer(lambda k: k, k=ipywidgets.IntSlider())",  # its first figure arrives inside an Output widget
+        "print('after')",
+    )
+    run = rehearse(toy, tmp_path / "out")
+    assert run.failure is None
+    assert len(run.cells) == 3
+
+
+@pytest.mark.slow
+def test_a_kernel_that_dies_is_a_failure_like_any_other(tmp_path: Path) -> None:
+    run = rehearse(lesson(tmp_path, "import os, signal", "os.kill(os.getpid(), signal.SIGKILL)"), tmp_path)
+    assert run.failure is not None
+    assert run.failure.number == 2
+    assert "kernel died" in run.failure.error
+
+
+@pytest.mark.slow
+def test_an_interrupt_ends_the_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "matrix_product_rate", lambda: 1.0)
+    before = set(psutil.Process().children(recursive=True))
+    toy = lesson(tmp_path, f"import os, signal, time; os.kill({os.getpid()}, signal.SIGINT); time.sleep(60)")
+    ignored = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs begin without it
+    start = time.monotonic()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            rehearse(toy, tmp_path)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, ignored)
+    assert time.monotonic() - start < 30
+    assert set(psutil.Process().children(recursive=True)) <= before
+
+
+def test_the_peak_is_that_of_the_whole_family(tmp_path: Path) -> None:
+    child = "import time; block = bytearray(80_000_000); time.sleep(0.4)"
+    with PeakMemory(os.getpid(), interval=0.02) as alone:
+        time.sleep(0.1)
+    code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
+    with psutil.Popen([sys.executable, "-c", code]) as process, PeakMemory(process.pid, interval=0.02) as memory:
+        process.wait()
+    assert alone.bytes > 0
+    assert memory.bytes > 85_000_000
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_what_several_processes_share_counts_once() -> None:
+    code = "import os, time; block = bytearray(b'x') * 80_000_000; os.fork(); os.fork(); time.sleep(600)"
+    with psutil.Popen([sys.executable, "-c", code]) as process:
+        while len(family := [process, *process.children(recursive=True)]) < 4:
+            time.sleep(0.02)
+        with PeakMemory(process.pid, interval=0.02) as memory:  # all four live, so they share the same meanwhile
+            time.sleep(0.2)
+        for each in family:
+            each.kill()
+    assert 80_000_000 < memory.bytes < 150_000_000
+
+
+def test_a_process_that_ended_has_no_peak() -> None:
+    with psutil.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        peak = PeakMemory(process.pid, interval=0.02)
+        process.kill()
+        process.wait()
+    with peak as memory:
+        pass
+    assert memory.bytes == 0
+
+
+def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
+    cells = (CellTime(1, 0.5, "import os"), CellTime(2, 3.0, "1 / 0"))
+    failure = module.Failure(3, "1 / 0", "ZeroDivisionError: division by zero")
+    runs = [module.Rehearsal(name, "X", 6.0, 0.5, 100.0, cells, tmp_path, failure) for name in "ab"]
+    file = tmp_path / "record.json"
+    file.write_text(json.dumps([run.to_dict() for run in runs]))
+    assert module.read_rehearsals(file) == runs
+
+
+@pytest.mark.parametrize("text", ["", "{}", "3", '["a"]', '[{"lesson": "01_lenet"}]'])
+def test_another_file_is_no_record(tmp_path: Path, text: str) -> None:
+    (tmp_path / "other.json").write_text(text)
+    with pytest.raises(ValueError, match="no record of a rehearsal: make one with resnet-edu rehearse --jobs 1 --json"):
+        module.read_rehearsals(tmp_path / "other.json")
+
+
+def test_the_learners_progress_is_out_of_reach(tmp_path: Path) -> None:
+    seen = kernel_environment(tmp_path, {"RESNET_EDU_PROGRESS": "/mine", "MPLBACKEND": "agg", "HOME": "/home/me"})
+    assert seen["RESNET_EDU_PROGRESS"] == str(tmp_path / "progress.json")
+    assert seen["HOME"] == "/home/me"
+    assert "MPLBACKEND" not in seen
+
+
+@pytest.mark.parametrize(("text", "line"), [("\n\n a \nb", "a"), ("", ""), ("x" * 300, "x" * 199 + "…")])
+def test_an_error_is_told_in_one_line(text: str, line: str) -> None:
+    assert one_line(text) == line
+
+
+def test_the_rate_of_matrix_products_is_plausible() -> None:
+    assert 0.05 < matrix_product_rate(side=256, repeats=3) < 1e5
