@@ -1,6 +1,6 @@
 """Images of your own: a folder with one folder a class, or with `train`, `val` and `test` of them.
 
-`listing` says what lies there, `decoded` reads the pictures once and keeps them in the cache.
+`listing` says what lies there, `cache` reads the pictures once and keeps them in the cache.
 """
 
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..errors import UnreadablePicture
 from ..files import printable, tilde
-from .decoded import decoded
+from .cache import decoded
 from .listing import PARTS, in_parts, list_folder, list_test, unused_folders
 from .pictures import View
 from .split import Data, Split

@@ -34,7 +34,7 @@ from resnet_edu.data import downloaded, fetch
 from resnet_edu.data.downloaded import fetch_downloaded
 from resnet_edu.errors import DatasetUnavailable
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 NAMES = ["cifar10", "fashion_mnist"]
 every_set = pytest.mark.parametrize("name", NAMES)
 CIFAR_FILES = {*(f"data_batch_{batch}" for batch in range(1, 6)), "test_batch", "batches.meta"}

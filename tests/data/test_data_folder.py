@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 from resnet_edu import data
-from resnet_edu.data import decoded, folder as module
+from resnet_edu.data import cache as decoded, folder as module
 from resnet_edu.data.folder import load_one_part
 from resnet_edu.data.listing import list_folder
 from resnet_edu.data.pictures import View
