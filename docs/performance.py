@@ -61,7 +61,7 @@ REASONS = {
     "test_rehearse.py::": "executes notebooks in kernels of their own",
     "test_pretrained.py::test_the_bundled_weights_have_the_error": "measures ResNet-18 on thousands of images",
     "test_probe_gradients.py::test_shattered_gradients": "needs many random nets of 50 layers to tell the curves apart",
-    "data/test_data_downloaded.py::": "downloads from a server on this machine, in several processes that import torch",
+    "test_data_downloaded.py::": "downloads from a server on this machine, in several processes that import torch",
     "test_makefile.py::test_a_registry_out_of_reach": "makes a virtual environment",
     "test_lab.py::": "starts JupyterLab",
     "test_jupyterhub.py::": "starts a JupyterHub and five learners' servers, and runs cells in each",
