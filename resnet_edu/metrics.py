@@ -11,7 +11,7 @@ from . import machine
 from .data.batches import evaluation_batches
 from .data.split import Split
 from .errors import UnknownName
-from .probe.untouched import eval_mode
+from .models.modes import eval_mode
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,8 +22,8 @@ from .data.split import Data
 from .errors import LossNotFinite, StopTraining
 from .history import Epoch, History
 from .metrics import evaluate, logits_of, the_logits
-from .models.head_and_backbone import head_of, training_mode
-from .probe.untouched import eval_mode
+from .models.heads import head_of
+from .models.modes import eval_mode, training_mode
 
 #: Called after every epoch with its record and the model: to save, to plot, to stop (raise KeyboardInterrupt).
 Callback = Callable[[Epoch, nn.Module], None]

@@ -8,7 +8,7 @@ import typer
 
 import resnet_edu as edu
 from resnet_edu import checks, data, errors, facts, machine, models, plots, probe, study, widgets
-from resnet_edu.sources import Fact, Source
+from resnet_edu.facts import Fact, Source
 from resnet_edu.tools import cli
 
 #: The rooms in the order in which a reader meets them, each with its page.
@@ -22,7 +22,7 @@ MET: dict[str, tuple[str, ...]] = {
     "edu": ("checkpoint.Checkpoint",),
     "data": ("data.pictures.View",),
     "checks": ("checks.progress_table.Progress", "checks.progress_table.Entry"),
-    "facts": ("sources.Fact", "sources.Source"),
+    "facts": ("facts.Fact", "facts.Source"),
 }
 
 

@@ -10,7 +10,7 @@ from figures import ended, first_line
 from matplotlib.figure import Figure
 
 import resnet_edu as edu
-from resnet_edu.sources import Fact
+from resnet_edu.facts import Fact
 from resnet_edu.study import STUDIES, Recorded, load_study
 
 INTRODUCTION = """# Results

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from .. import probe
-from ..probe.rank import ranks
+from ..probe.attribution import ranks
 from .expect import Call, Mistake, judge, need_function
 from .explain import kind_of
 from .runner import Wrong, check

@@ -4,14 +4,13 @@ from .alexnet import AlexNet
 from .cifar import CifarNet, PadShortcut, PlainBlock, ResidualBlock
 from .deep import DeepLayer, deep_net
 from .googlenet import AUXILIARY_WEIGHT, GoogLeNet, GoogLeNetOutputs, Inception
-from .head_and_backbone import freeze, head_of, normalisation, replace_head, training_mode
-from .heads import Heads
+from .heads import Heads, head_of, replace_head
 from .identity import extend_with_identity
 from .lenet import LeNet5
-from .preactivation import PreActBlock
-from .pretrained import Pretrained, pretrained
+from .modes import freeze, training_mode
+from .pretrained import Pretrained, normalisation, pretrained
 from .registry import available, build, options
-from .resnet import BasicBlock, Bottleneck, ResNet
+from .resnet import BasicBlock, Bottleneck, PreActBlock, ResNet
 from .vgg import VGG
 from .weights import load_state
 

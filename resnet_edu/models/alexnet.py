@@ -3,7 +3,6 @@
 Parameter names and sizes equal torchvision's, so its weights load with `strict=True` and the logits are the same.
 """
 
-from collections.abc import Mapping
 from typing import Literal, get_args
 
 from torch import Tensor, nn
@@ -18,7 +17,7 @@ Activation = Literal["relu", "tanh"]
 class AlexNet(nn.Module):
     """Five convolutions, three max poolings, three linear layers with dropout.
 
-    Maps `(N, in_channels, H, W)` to logits `(N, num_classes)`, or to a dict of logits with `heads`.
+    Maps `(N, in_channels, H, W)` to logits `(N, num_classes)`.
 
     Deviations from the paper, as in torchvision, whose weights need them. The filters are 64, 192, 384,
     256, 256 of Krizhevsky's code for "One weird trick" (2014, arXiv 1404.5997; its footnote 1 says 384 for
@@ -29,7 +28,6 @@ class AlexNet(nn.Module):
     Args:
         num_classes: length of the logits.
         in_channels: 3 for colour, 1 for grey images.
-        heads: classes by head name, in place of the single classifier.
         stem: "imagenet" is 11×11 stride 4 and max pooling, for sides from 63 pixels; "small" is 3×3 stride 1
             without pooling, which leaves a 28-pixel image at the 6×6 that the classifier takes.
         width: filters of the first convolution, and the measure of all others: 64, or 8 for quick experiments.
@@ -45,7 +43,6 @@ class AlexNet(nn.Module):
         *,
         num_classes: int = 1000,
         in_channels: int = 3,
-        heads: Mapping[str, int] | None = None,
         stem: Stem = "imagenet",
         width: int = 64,
         activation: Activation = "relu",
@@ -85,11 +82,11 @@ class AlexNet(nn.Module):
             nn.Dropout(dropout),
             nn.Linear(hidden, hidden),
             act(),
-            make_head(hidden, num_classes, heads),
+            make_head(hidden, num_classes),
         )
         initialise(self)
 
-    def forward(self, x: Tensor) -> Tensor | dict[str, Tensor]:
+    def forward(self, x: Tensor) -> Tensor:
         """Logits. Shapes in the comments are those of a 224-pixel image, `stem="imagenet"` and `width=64`."""
         smallest_side = 63 if self.stem == "imagenet" else 7
         check_images(x, channels=self.in_channels, smallest_side=smallest_side, network="AlexNet", stem=self.stem)

@@ -5,7 +5,6 @@ linear layer. A plain net is the same net with the additions left out, so the tw
 parameters. Names are those public checkpoints use (`conv1 bn1 layer1.0.conv1 … linear`).
 """
 
-from collections.abc import Mapping
 from typing import Literal, get_args
 
 from torch import Tensor, nn
@@ -82,7 +81,7 @@ class ResidualBlock(PlainBlock):
 class CifarNet(nn.Module):
     """Plain or residual net with 6n + 2 layers for images of about 32 pixels.
 
-    Maps `(N, in_channels, H, W)` to logits `(N, num_classes)`, or to a dict of logits with `heads`.
+    Maps `(N, in_channels, H, W)` to logits `(N, num_classes)`.
 
     Args:
         depth: 6n + 2, for example 20, 32, 44, 56, 110, 1202.
@@ -92,7 +91,6 @@ class CifarNet(nn.Module):
         width: filters of the first stage; 16 in the paper, 8 for quick experiments.
         num_classes: length of the logits.
         in_channels: 3 for colour, 1 for grey images.
-        heads: classes by head name, in place of the single classifier.
 
     Raises:
         ValueError: depth is not 6n + 2, or another option has a value that is not allowed.
@@ -107,7 +105,6 @@ class CifarNet(nn.Module):
         width: int = 16,
         num_classes: int = 10,
         in_channels: int = 3,
-        heads: Mapping[str, int] | None = None,
     ) -> None:
         super().__init__()
         if not isinstance(depth, int) or depth < 8 or (depth - 2) % 6 != 0:
@@ -130,10 +127,10 @@ class CifarNet(nn.Module):
         self.layer2 = stage(width, 2 * width, 2)
         self.layer3 = stage(2 * width, 4 * width, 2)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.linear = make_head(4 * width, num_classes, heads)
+        self.linear = make_head(4 * width, num_classes)
         initialise(self)
 
-    def forward(self, x: Tensor) -> Tensor | dict[str, Tensor]:
+    def forward(self, x: Tensor) -> Tensor:
         """Logits. Shapes in the comments are those of a 32-pixel image and `width=16`."""
         check_images(x, channels=self.conv1.in_channels, smallest_side=4, network="CifarNet")
         x = self.relu(self.bn1(self.conv1(x)))  # (N, 16, 32, 32)

@@ -4,7 +4,6 @@ Parameter names equal torchvision's, so its weights load with `strict=True` and 
 Read in this order: `ConvBlock` → `Inception` → `AuxiliaryHead` → `GoogLeNet`.
 """
 
-from collections.abc import Mapping
 from typing import NamedTuple, get_args
 
 import torch
@@ -71,19 +70,19 @@ class Inception(nn.Module):
 class AuxiliaryHead(nn.Module):
     """A classifier half way up, so that the gradient has a shorter way down (paper, section 5).
 
-    Maps `(N, in_channels, H, W)` to logits `(N, num_classes)`, or to a dict of logits with `heads`.
+    Maps `(N, in_channels, H, W)` to logits `(N, num_classes)`.
     """
 
-    def __init__(self, in_channels: int, width: int, num_classes: int, heads: Mapping[str, int] | None) -> None:
+    def __init__(self, in_channels: int, width: int, num_classes: int) -> None:
         super().__init__()
         self.pool = nn.AdaptiveAvgPool2d(4)
         self.conv = ConvBlock(in_channels, 2 * width, 1)
         self.fc1 = nn.Linear(2 * width * 4 * 4, 16 * width)
         self.relu = nn.ReLU()
         self.dropout = nn.Dropout(0.7)
-        self.fc2 = make_head(16 * width, num_classes, heads)
+        self.fc2 = make_head(16 * width, num_classes)
 
-    def forward(self, x: Tensor) -> Tensor | dict[str, Tensor]:
+    def forward(self, x: Tensor) -> Tensor:
         """Shapes in the comments are those of `width=64`."""
         x = self.conv(self.pool(x))  # (N, 128, 4, 4)
         x = self.relu(self.fc1(x.flatten(1)))  # (N, 1024)
@@ -115,7 +114,7 @@ INCEPTIONS: dict[str, tuple[int, int, int, int, int, int, int]] = {
 class GoogLeNet(nn.Module):
     """Stem, nine inception blocks, global average pooling, one linear layer.
 
-    Maps `(N, in_channels, H, W)` to logits `(N, num_classes)`, or to a dict of logits with `heads`. In
+    Maps `(N, in_channels, H, W)` to logits `(N, num_classes)`. In
     training mode and with `aux_heads` it returns `GoogLeNetOutputs`: train on the cross-entropy of `logits`
     plus `AUXILIARY_WEIGHT` times that of each other field. In evaluation mode the auxiliary heads rest.
 
@@ -125,7 +124,6 @@ class GoogLeNet(nn.Module):
     Args:
         num_classes: length of the logits.
         in_channels: 3 for colour, 1 for grey images.
-        heads: classes by head name, in place of each single classifier.
         stem: "imagenet" brings a 224-pixel image to 28 pixels before the first inception block; "small" is a
             3×3 stride 1 convolution and no pooling, so that a 28-pixel image gets there with its own size.
         width: filters of the first convolution, and the measure of all others: 64 in the paper, 8 or 16 for
@@ -144,7 +142,6 @@ class GoogLeNet(nn.Module):
         *,
         num_classes: int = 1000,
         in_channels: int = 3,
-        heads: Mapping[str, int] | None = None,
         stem: Stem = "imagenet",
         width: int = 64,
         aux_heads: bool = False,
@@ -182,14 +179,14 @@ class GoogLeNet(nn.Module):
         self.maxpool4 = nn.MaxPool2d(2, stride=2, ceil_mode=True)
         self.inception5a = inception("5a")
         self.inception5b = inception("5b")
-        self.aux1 = AuxiliaryHead(512 * width // 64, width, num_classes, heads) if aux_heads else None
-        self.aux2 = AuxiliaryHead(528 * width // 64, width, num_classes, heads) if aux_heads else None
+        self.aux1 = AuxiliaryHead(512 * width // 64, width, num_classes) if aux_heads else None
+        self.aux2 = AuxiliaryHead(528 * width // 64, width, num_classes) if aux_heads else None
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.dropout = nn.Dropout(dropout)
-        self.fc = make_head(16 * width, num_classes, heads)
+        self.fc = make_head(16 * width, num_classes)
         initialise(self)
 
-    def forward(self, x: Tensor) -> Tensor | dict[str, Tensor] | GoogLeNetOutputs:
+    def forward(self, x: Tensor) -> Tensor | GoogLeNetOutputs:
         """Logits. Shapes in the comments are those of a 224-pixel image, `stem="imagenet"` and `width=64`."""
         smallest_side = 15 if self.stem == "imagenet" else 2
         check_images(x, channels=self.in_channels, smallest_side=smallest_side, network="GoogLeNet", stem=self.stem)

@@ -1,6 +1,7 @@
-"""The last layer of every network in the course: one linear classifier, or several that share a trunk.
+"""The last layer of a network: one linear classifier, or several on the same features; and putting a new one on.
 
-Several heads are what the Bengali-grapheme networks of lesson 08 need: one picture, three questions.
+Several heads are what the Bengali-grapheme networks of lesson 08 need: one picture, three questions. A new head on an
+old backbone is transfer learning (lesson 10).
 """
 
 from collections.abc import Mapping
@@ -8,6 +9,9 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from .inputs import check_count
+
+#: Where GoogLeNet has its two auxiliary classifiers, in torchvision too.
+AUXILIARY = ("aux1.fc2", "aux2.fc2")
 
 
 class Heads(nn.Module):
@@ -20,6 +24,7 @@ class Heads(nn.Module):
 
     def __init__(self, in_features: int, heads: Mapping[str, int]) -> None:
         super().__init__()
+        self.in_features = in_features
         for name, classes in heads.items():
             self.add_module(name, nn.Linear(in_features, classes))
 
@@ -28,20 +33,69 @@ class Heads(nn.Module):
         return {name: head(features) for name, head in self.named_children()}
 
 
-def make_head(in_features: int, num_classes: int, heads: Mapping[str, int] | None = None) -> nn.Linear | Heads:
-    """One linear layer, or `Heads` where `heads` names several.
+def make_head(in_features: int, classes: int | Mapping[str, int]) -> nn.Linear | Heads:
+    """One linear layer, or `Heads` where `classes` maps names to numbers of classes.
 
     Raises:
-        ValueError: a head, or the single classifier, has fewer than one class; a head's name cannot be
-            the name of a module; or `heads` is no mapping, or empty.
+        ValueError: a head has fewer than one class; a head's name cannot be the name of a module; or there is none.
     """
-    if heads is None:
-        check_count("num_classes", num_classes)
-        return nn.Linear(in_features, num_classes)
-    if not isinstance(heads, Mapping) or not heads:
-        raise ValueError(f"heads must map at least one name to its classes, as in {{'digit': 10}}, got {heads!r}.")
-    for name, classes in heads.items():
+    if not isinstance(classes, Mapping):
+        check_count("num_classes", classes)
+        return nn.Linear(in_features, classes)
+    if not classes:
+        raise ValueError("heads must map at least one name to its classes, as in {'digit': 10}, got {}.")
+    for name, count in classes.items():
         if not isinstance(name, str) or not name.isidentifier() or hasattr(nn.Module(), name):
             raise ValueError(f"{name!r} cannot name a head. Take another plain word, for example 'digit'.")
-        check_count(f"Number of classes of head {name!r}", classes)
-    return Heads(in_features, heads)
+        check_count(f"Number of classes of head {name!r}", count)
+    return Heads(in_features, classes)
+
+
+def head_of(model: nn.Module) -> tuple[str, nn.Linear | Heads]:
+    """Name and module of a network's last layer; what comes before it is its backbone.
+
+    That is the last linear layer, or all heads of a network that has several.
+
+    Raises:
+        ValueError: the network has no linear layer; or several heads that are no `Heads`, so that the last linear
+            layer is only one of them.
+    """
+    found = [(name, module) for name, module in model.named_modules() if isinstance(module, nn.Linear | Heads)]
+    if not found:
+        raise ValueError(f"{type(model).__name__} has no linear layer that could be its head.")
+    name, module = found[-1]
+    parent = model.get_submodule(name.rpartition(".")[0])
+    if isinstance(parent, Heads):
+        return name.rpartition(".")[0], parent
+    if isinstance(parent, nn.ModuleDict | nn.ModuleList) and len(parent) > 1:
+        raise ValueError(
+            f"{name} is one of several layers side by side: which is the head? "
+            "Put them into one models.Heads(in_features, {'name': classes, …})."
+        )
+    return name, module
+
+
+def replace_head(model: nn.Module, num_classes: int | Mapping[str, int]) -> nn.Linear | Heads:
+    """Put a new, untrained last layer in place of the old one, for other classes.
+
+    The model is changed; everything else in it stays as it is. GoogLeNet's auxiliary classifiers, where it has them,
+    are replaced too.
+
+    Args:
+        model: the network.
+        num_classes: length of the logits, or numbers of classes by head name, `{"digit": 10, "parity": 2}`.
+
+    Returns:
+        The new head.
+
+    Raises:
+        ValueError: the network has no linear layer, or `num_classes` is no whole number of at least 1.
+    """
+    last, old = head_of(model)
+    if not last:
+        raise ValueError("The model is a single linear layer: there is nothing to put a new head on.")
+    auxiliary = [(name, module) for name, module in model.named_modules() if name in AUXILIARY]
+    for name, module in [*auxiliary, (last, old)]:
+        new = make_head(module.in_features, num_classes).to(next(module.parameters()))  # type: ignore[arg-type]
+        model.set_submodule(name, new)
+    return new

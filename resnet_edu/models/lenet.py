@@ -3,7 +3,6 @@
 Seven layers with weights or pooling: C1, S2, C3, S4, C5, F6 and the output, as section II.B names them.
 """
 
-from collections.abc import Mapping
 from typing import Literal, get_args
 
 from torch import Tensor, nn
@@ -17,7 +16,7 @@ Version = Literal["1998", "modern"]
 class LeNet5(nn.Module):
     """Two rounds of convolution and pooling, one convolution over all that is left, two linear layers.
 
-    Maps `(N, in_channels, 32, 32)` to logits `(N, num_classes)`, or to a dict of logits with `heads`.
+    Maps `(N, in_channels, 32, 32)` to logits `(N, num_classes)`.
     61,706 parameters with one channel and ten classes: 156 + 2,416 + 48,120 + 10,164 + 850.
 
     Deviations from the paper, all of them usual today: C3 sees every map of S2, where the paper connects
@@ -29,7 +28,6 @@ class LeNet5(nn.Module):
         version: "1998" is tanh and average pooling; "modern" is ReLU and max pooling.
         num_classes: length of the logits.
         in_channels: 1 for grey images, 3 for colour.
-        heads: classes by head name, in place of the single classifier.
 
     Raises:
         ValueError: an option has a value that is not allowed.
@@ -41,7 +39,6 @@ class LeNet5(nn.Module):
         version: Version = "1998",
         num_classes: int = 10,
         in_channels: int = 1,
-        heads: Mapping[str, int] | None = None,
     ) -> None:
         super().__init__()
         check_choice("version", version, get_args(Version))
@@ -57,9 +54,9 @@ class LeNet5(nn.Module):
         self.act3 = activation()
         self.fc1 = nn.Linear(120, 84)
         self.act4 = activation()
-        self.fc2 = make_head(84, num_classes, heads)
+        self.fc2 = make_head(84, num_classes)
 
-    def forward(self, x: Tensor) -> Tensor | dict[str, Tensor]:
+    def forward(self, x: Tensor) -> Tensor:
         """Logits of images with a side of exactly 32 pixels: with any other, C5 would not come out at 1×1."""
         check_images(x, channels=self.conv1.in_channels, smallest_side=1, network="LeNet-5")
         if x.shape[2:] != (32, 32):

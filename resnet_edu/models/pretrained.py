@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -178,3 +178,12 @@ def without_ends(images: Tensor) -> Tensor:
     height, width = images.shape[2:]
     top, left = max(0, height - 32 * width) // 2, max(0, width - 32 * height) // 2
     return images[:, :, top : height - top, left : width - left]
+
+
+def normalisation(transforms: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each channel, on a scale of 0 to 1, by which `transforms` normalises.
+
+    Args:
+        transforms: of `pretrained`, or another with the fields `mean` and `std`.
+    """
+    return tuple(transforms.mean), tuple(transforms.std)

@@ -10,6 +10,7 @@ from ..errors import UnknownName
 from .alexnet import AlexNet
 from .cifar import CifarNet
 from .googlenet import GoogLeNet
+from .heads import replace_head
 from .lenet import LeNet5
 from .resnet import DEPTHS, ResNet
 from .vgg import CONFIGURATIONS, VGG
@@ -44,7 +45,7 @@ def options(name: str) -> dict[str, object]:
     network = NETWORKS[name]
     parameters = inspect.signature(network).parameters.values()
     own = {parameter.name: parameter.default for parameter in parameters if parameter.name not in network.keywords}
-    return {**own, "in_channels": 3}  # `build` asks every net for colour; LeNet5 by itself is for grey images
+    return {**own, "in_channels": 3, "heads": None}  # `build` asks every net for colour; LeNet5 by itself is for grey
 
 
 def build(
@@ -78,4 +79,9 @@ def build(
             f"num_classes={num_classes!r} and heads={heads!r} exclude each other: heads replace the single classifier."
         )
     classes = {} if num_classes is None else {"num_classes": num_classes}
-    return NETWORKS[name](in_channels=in_channels, heads=heads, **classes, **more)
+    model = NETWORKS[name](in_channels=in_channels, **classes, **more)
+    if heads is not None:
+        if not isinstance(heads, Mapping):
+            raise ValueError(f"heads must map names to numbers of classes, as in {{'digit': 10}}, got {heads!r}.")
+        replace_head(model, heads)
+    return model

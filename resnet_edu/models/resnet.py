@@ -4,7 +4,6 @@ Parameter names equal torchvision's, so its weights load with `strict=True` and 
 Read in this order: `conv3x3` → `BasicBlock` → `Bottleneck` → `ResNet` → `DEPTHS`.
 """
 
-from collections.abc import Mapping
 from typing import Literal, get_args
 
 from torch import Tensor, nn
@@ -95,17 +94,45 @@ def projection(in_channels: int, out_channels: int, stride: int) -> nn.Sequentia
     return nn.Sequential(conv1x1(in_channels, out_channels, stride), nn.BatchNorm2d(out_channels))
 
 
+class PreActBlock(nn.Module):
+    """The pre-activation block: batch norm, ReLU, 3×3 convolution, twice, and x added as it came in.
+
+    He et al. 2016, figure 1b: https://arxiv.org/abs/1603.05027. Nothing stands behind the addition.
+
+    Maps `(N, in_channels, H, W)` to `(N, channels, H/stride, W/stride)`. Where the shape changes, the first batch norm
+    and ReLU stand before both ways and the shortcut is a 1×1 convolution, as in the authors' own code.
+    """
+
+    def __init__(self, in_channels: int, channels: int, stride: int = 1) -> None:
+        super().__init__()
+        self.bn1 = nn.BatchNorm2d(in_channels)
+        self.relu1 = nn.ReLU()
+        self.conv1 = conv3x3(in_channels, channels, stride)
+        self.bn2 = nn.BatchNorm2d(channels)
+        self.relu2 = nn.ReLU()
+        self.conv2 = conv3x3(channels, channels)
+        same_shape = stride == 1 and in_channels == channels
+        self.downsample = None if same_shape else conv1x1(in_channels, channels, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """H(x) = F(x) + x."""
+        out = self.relu1(self.bn1(x))
+        identity = x if self.downsample is None else self.downsample(out)
+        out = self.conv1(out)
+        out = self.conv2(self.relu2(self.bn2(out)))
+        return out + identity
+
+
 class ResNet(nn.Module):
     """Stem, four stages of residual blocks, global average pooling, linear classifier (paper, table 1).
 
-    Maps `(N, in_channels, H, W)` to logits `(N, num_classes)`, or to a dict of logits with `heads`.
+    Maps `(N, in_channels, H, W)` to logits `(N, num_classes)`.
 
     Args:
         block: `BasicBlock` (18, 34 layers) or `Bottleneck` (50 and more).
         blocks: number of blocks in each of the four stages.
         num_classes: length of the logits.
         in_channels: 3 for colour, 1 for grey images.
-        heads: classes by head name, in place of the single classifier.
         stem: "imagenet" is 7×7 stride 2 and max pooling (side / 4 before the first stage); "small" is
             3×3 stride 1 without pooling, for images up to 64 pixels.
         width: filters of the stem and of the first stage's 3×3 convolutions, doubled at each further stage: 64 in
@@ -122,7 +149,6 @@ class ResNet(nn.Module):
         *,
         num_classes: int = 1000,
         in_channels: int = 3,
-        heads: Mapping[str, int] | None = None,
         stem: Stem = "imagenet",
         width: int = 64,
     ) -> None:
@@ -141,10 +167,10 @@ class ResNet(nn.Module):
         self.layer3 = make_stage(block, 2 * wide, 4 * width, blocks[2], stride=2)
         self.layer4 = make_stage(block, 4 * wide, 8 * width, blocks[3], stride=2)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.fc = make_head(8 * wide, num_classes, heads)
+        self.fc = make_head(8 * wide, num_classes)
         initialise(self)
 
-    def forward(self, x: Tensor) -> Tensor | dict[str, Tensor]:
+    def forward(self, x: Tensor) -> Tensor:
         """Logits. Shapes in the comments are those of a 224-pixel image, `stem="imagenet"` and `width=64`."""
         check_images(x, channels=self.conv1.in_channels, smallest_side=1, network="ResNet")
         x = self.relu(self.bn1(self.conv1(x)))  # (N, 64, 112, 112)

@@ -3,7 +3,6 @@
 Parameter names equal torchvision's, so its weights load with `strict=True` and the logits are the same.
 """
 
-from collections.abc import Mapping
 from typing import get_args
 
 from torch import Tensor, nn
@@ -24,7 +23,7 @@ CONFIGURATIONS: dict[int, tuple[int, int, int, int, int]] = {
 class VGG(nn.Module):
     """Five stages of 3×3 convolutions, each ended by max pooling, then three linear layers.
 
-    Maps `(N, in_channels, H, W)` to logits `(N, num_classes)`, or to a dict of logits with `heads`.
+    Maps `(N, in_channels, H, W)` to logits `(N, num_classes)`.
 
     Deviations from the paper: the batch norm of the `_bn` nets came a year later; an average pooling
     before the classifier (the identity at 224 pixels) lets other image sizes through; He initialisation
@@ -36,7 +35,6 @@ class VGG(nn.Module):
             torchvision's weights have it.
         num_classes: length of the logits.
         in_channels: 3 for colour, 1 for grey images.
-        heads: classes by head name, in place of the single classifier.
         stem: "imagenet" is the paper's net, for sides from 32 pixels; "small" leaves the first max pooling
             out and averages over all places before the classifier, for images of about 28 pixels.
         width: filters of the first stage; 64 in the paper, 8 for quick experiments. The later stages have
@@ -54,7 +52,6 @@ class VGG(nn.Module):
         batch_norm: bool = False,
         num_classes: int = 1000,
         in_channels: int = 3,
-        heads: Mapping[str, int] | None = None,
         stem: Stem = "imagenet",
         width: int = 64,
         dropout: float = 0.5,
@@ -90,11 +87,11 @@ class VGG(nn.Module):
             nn.Linear(hidden, hidden),
             nn.ReLU(),
             nn.Dropout(dropout),
-            make_head(hidden, num_classes, heads),
+            make_head(hidden, num_classes),
         )
         initialise(self)
 
-    def forward(self, x: Tensor) -> Tensor | dict[str, Tensor]:
+    def forward(self, x: Tensor) -> Tensor:
         """Logits. Shapes in the comments are those of a 224-pixel image, `stem="imagenet"` and `width=64`."""
         smallest_side = 32 if self.stem == "imagenet" else 16
         check_images(x, channels=self.in_channels, smallest_side=smallest_side, network="VGG", stem=self.stem)

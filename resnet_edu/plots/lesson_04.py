@@ -11,9 +11,10 @@ from matplotlib.patches import FancyBboxPatch
 from torch import Tensor, nn
 
 from ..models.googlenet import INCEPTIONS
+from ..models.modes import eval_mode
 from ..probe.activations import watch
+from ..probe.isolation import isolated_forward
 from ..probe.summary import macs
-from ..probe.untouched import eval_mode, run_untouched
 from .architecture import arrow
 from .style import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY, course_style, label, new_figure
 
@@ -51,7 +52,7 @@ def branch_steps(branch: nn.Module, in_channels: int, side: int) -> list[tuple[s
             steps.append((f"max pool\n{module.kernel_size}×{module.kernel_size}", POOLING, out.shape[1]))
 
     with watch(branch, None, note), torch.no_grad(), eval_mode(branch):
-        run_untouched(branch, torch.zeros(1, in_channels, side, side))
+        isolated_forward(branch, torch.zeros(1, in_channels, side, side))
     return steps
 
 

@@ -8,9 +8,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 from torch import nn
 
+from ..models.modes import eval_mode
 from ..probe.activations import watch
-from ..probe.flow import Flow, residual_flow
-from ..probe.untouched import eval_mode, run_untouched
+from ..probe.isolation import isolated_forward
+from ..probe.signals import Flow, residual_flow
 from .architecture import arrow
 from .style import BLUE, GREEN, GREY, ORANGE, PLAIN, RED, RESIDUAL, SKY, course_style, label, new_figure
 
@@ -40,7 +41,7 @@ def block_parts(block: nn.Module) -> tuple[list[nn.Module], list[nn.Module] | No
     used: list[tuple[str, nn.Module]] = []
     channels = next(module.in_channels for module in block.modules() if isinstance(module, nn.Conv2d))
     with watch(block, None, lambda name, module, _: used.append((name, module))), torch.no_grad(), eval_mode(block):
-        run_untouched(block, torch.zeros(1, channels, 8, 8))
+        isolated_forward(block, torch.zeros(1, channels, 8, 8))
     branch = [module for name, module in used if not name.startswith(AROUND)]
     around = [module for name, module in used if name.startswith(AROUND) and not isinstance(module, nn.Identity)]
     return branch, around if any(hasattr(block, name) for name in AROUND) else None

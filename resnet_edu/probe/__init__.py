@@ -7,15 +7,13 @@ and `autocorrelation` measure how gradients shatter, `loss_surface` the loss aro
 """
 
 from .activations import LayerStatistics, activations, forward_statistics
-from .attribution import Integrated, grad_cam, guided_backprop, integrated_gradients, occlusion
-from .flow import Flow, residual_flow
+from .attribution import Integrated, grad_cam, guided_backprop, integrated_gradients, occlusion, rank_correlation
 from .gradients import LayerGradient, autocorrelation, gradient_norms, input_output_gradients
 from .landscape import Slice, Surface, loss_slice, loss_surface, random_direction
-from .layer_signals import LayerSignals, factor_per_layer, layer_signals
 from .linear import layer_features, linear_head
-from .rank import rank_correlation
 from .receptive import MeasuredField, ReceptiveField, measured_receptive_field, receptive_field
 from .removal import block_removal, removable_blocks, without_blocks
+from .signals import Flow, LayerSignals, factor_per_layer, layer_signals, residual_flow
 from .summary import LayerSummary, Summary, summary
 
 __all__ = [

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import UnknownName
-from .untouched import run_untouched
+from .isolation import isolated_forward
 
 
 class LayerStatistics(NamedTuple):
@@ -138,7 +138,7 @@ def forward_statistics(
         rows.append(LayerStatistics(name, type(module).__name__, mean, std, zeros))
 
     with watch(model, layers, record), torch.no_grad():
-        run_untouched(model, images)
+        isolated_forward(model, images)
     return rows
 
 

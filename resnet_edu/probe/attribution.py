@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import UnknownName
+from ..models.modes import eval_mode
 from .activations import one_tensor
-from .untouched import eval_mode, kept_randomness
+from .isolation import preserved_rng
 
 #: Images that go through the network at once; more only cost memory.
 BATCH = 32
@@ -179,7 +180,7 @@ def undisturbed(model: nn.Module, images: Tensor, target: int | Sequence[int]) -
             f"Got images of shape {tuple(images.shape)} and type {images.dtype}; expected a batch of normalised images "
             "(N, C, H, W). Write image[None] for a single one."
         )
-    with torch.inference_mode(False), torch.enable_grad(), eval_mode(model), kept_randomness(images.device):
+    with torch.inference_mode(False), torch.enable_grad(), eval_mode(model), preserved_rng(images.device):
         x = images.detach().clone().requires_grad_()
         classes = fitting(target, model, x)
         with warnings.catch_warnings():
@@ -237,3 +238,27 @@ def spread(baseline: Tensor | float, x: Tensor) -> Tensor:
             f"Got a baseline of shape {tuple(start.shape)} for images of shape {tuple(x.shape)}; expected a number or "
             "a tensor that can be spread to that shape."
         ) from None
+
+
+def ranks(values: Tensor) -> Tensor:
+    """1 for the smallest value, n for the largest; equal values share the mean of their ranks. Float64 `(n,)`."""
+    _, place, counts = values.flatten().unique(return_inverse=True, return_counts=True)
+    last = counts.cumsum(0)  # the highest rank of each distinct value
+    return (last - (counts - 1) / 2).double()[place]
+
+
+def rank_correlation(a: Tensor, b: Tensor) -> float:
+    """Spearman's rank correlation of two tensors of one shape.
+
+    Returns:
+        1 where both order their entries alike, −1 where one reverses the other, about 0 where they have nothing to
+        do with each other; not a number where one of them is constant and so has no order.
+
+    Raises:
+        ValueError: different shapes, or fewer than two entries.
+    """
+    if a.shape != b.shape or a.numel() < 2:
+        raise ValueError(
+            f"Got tensors of shapes {tuple(a.shape)} and {tuple(b.shape)}; expected one shape with two entries or more."
+        )
+    return float(torch.corrcoef(torch.stack([ranks(a.detach()), ranks(b.detach())]))[0, 1])

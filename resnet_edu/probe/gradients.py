@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .activations import leaf_layers, one_tensor, watch
-from .untouched import check_batch, check_logits, run_untouched
+from .isolation import check_batch, check_logits, isolated_forward
 
 
 class LayerGradient(NamedTuple):
@@ -60,7 +60,7 @@ def gradient_norms(
 
     parameters = {name: value.detach().requires_grad_() for name, value in model.named_parameters()}
     with torch.enable_grad(), watch(model, weighted, record):
-        output = run_untouched(model, images, parameters=parameters)
+        output = isolated_forward(model, images, parameters=parameters)
         if loss is F.cross_entropy:
             check_logits(output, labels)
         value = loss(output, labels)
@@ -104,7 +104,7 @@ def input_output_gradients(function: Callable[[Tensor], Tensor], inputs: Tensor)
     """
     points = inputs.detach().clone().requires_grad_()
     with torch.enable_grad():
-        output = run_untouched(function, points) if isinstance(function, nn.Module) else function(points)
+        output = isolated_forward(function, points) if isinstance(function, nn.Module) else function(points)
     if output.numel() != len(points):
         raise ValueError(
             f"The function returned shape {tuple(output.shape)} for {len(points)} inputs; "

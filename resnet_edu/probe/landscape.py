@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..machine import precision as fastest_precision
-from .untouched import check_batch, check_logits, kept_randomness
+from .isolation import check_batch, check_logits, preserved_rng
 
 BatchNormMode = Literal["batch", "running"]
 Precision = Literal["auto", "bfloat16", "float32"]
@@ -184,7 +184,7 @@ def losses_at(
         copy, images = copy.to(memory_format=torch.channels_last), images.contiguous(memory_format=torch.channels_last)
     autocast = torch.autocast(images.device.type, dtype, enabled=dtype != torch.float32)
     losses = []
-    with torch.no_grad(), kept_randomness(images.device):
+    with torch.no_grad(), preserved_rng(images.device):
         for point in points:
             for name, value in copy.named_parameters():
                 steps = [alpha * direction[name] for alpha, direction in zip(point, directions, strict=True)]

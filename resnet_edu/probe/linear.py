@@ -12,8 +12,8 @@ from torch.nn import functional as F
 from .. import machine
 from ..data.batches import evaluation_batches
 from ..data.split import Split
+from ..models.modes import eval_mode
 from .activations import activations
-from .untouched import eval_mode
 
 
 def layer_features(model: nn.Module, split: Split, layers: Sequence[str], *, places: int = 1) -> dict[str, Tensor]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
 from .activations import watch
-from .untouched import empty_input, run_shapes
+from .isolation import forward_on_meta, meta_input
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -112,7 +112,7 @@ def summary(model: nn.Module, input_shape: Sequence[int]) -> Summary:
     Raises:
         ValueError: a shape that is none, or that the network cannot take.
     """
-    inputs = empty_input(model, input_shape)
+    inputs = meta_input(model, input_shape)
     unclaimed = {id(parameter): parameter.numel() for parameter in model.parameters()}
     rows: list[LayerSummary] = []
 
@@ -128,7 +128,7 @@ def summary(model: nn.Module, input_shape: Sequence[int]) -> Summary:
     # Taken before the pass, during which each parameter is replaced by one without memory.
     identities = {module: [id(own) for own in module.parameters(recurse=False)] for module in model.modules()}
     with watch(model, None, record):
-        run_shapes(model, inputs)
+        forward_on_meta(model, inputs)
     for name, module in model.named_modules():
         left = claim(module)
         if left:

@@ -44,7 +44,11 @@ def some_data(count: int = 40, *, classes: int = 10, channels: int = 1) -> Data:
 
 def small_net(seed: int = 0, **options: object) -> CifarNet:
     torch.manual_seed(seed)
-    return CifarNet(8, residual=True, width=4, **{"in_channels": 1, **options})  # pyright: ignore[reportArgumentType]
+    heads = options.pop("heads", None)
+    net = CifarNet(8, residual=True, width=4, **{"in_channels": 1, **options})  # pyright: ignore[reportArgumentType]
+    if heads:
+        models.replace_head(net, heads)  # type: ignore[arg-type]
+    return net
 
 
 CONFIG = TrainConfig(epochs=2, batch_size=8, lr=0.05, augment=(), precision="float32", channels_last=False)

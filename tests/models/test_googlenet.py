@@ -5,7 +5,7 @@ import torch
 from oracle import images, on_meta, parameters, randomised, theirs_on_meta, walk
 from torch import nn
 
-from resnet_edu.models import GoogLeNet, GoogLeNetOutputs, Inception
+from resnet_edu.models import GoogLeNet, GoogLeNetOutputs, Inception, replace_head
 from resnet_edu.models.googlenet import INCEPTIONS
 
 
@@ -91,7 +91,8 @@ def test_width_scales_every_layer() -> None:
 
 
 def test_auxiliary_heads_follow_heads() -> None:
-    model = GoogLeNet(stem="small", width=8, in_channels=1, aux_heads=True, heads={"digit": 10, "parity": 2})
+    model = GoogLeNet(stem="small", width=8, in_channels=1, aux_heads=True)
+    replace_head(model, {"digit": 10, "parity": 2})
     out = model.train()(images(2, 1, 28, 28))
     assert isinstance(out, GoogLeNetOutputs)
     for logits in out:

@@ -8,7 +8,7 @@ from hypothesis import given, strategies
 from scipy.stats import rankdata, spearmanr
 
 from resnet_edu import probe
-from resnet_edu.probe.rank import ranks
+from resnet_edu.probe.attribution import ranks
 
 values = strategies.lists(strategies.integers(-3, 3), min_size=3, max_size=30)
 

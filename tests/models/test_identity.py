@@ -7,13 +7,15 @@ import torch
 from hypothesis import given, settings, strategies as st
 from torch import nn
 
-from resnet_edu.models.cifar import CifarNet, PlainBlock
+from resnet_edu.models import CifarNet, PlainBlock, replace_head
 from resnet_edu.models.identity import extend_with_identity, make_identity
 
 
 def trained(depth: int, *, width: int = 4, num_classes: int = 10, in_channels: int = 1, heads=None) -> CifarNet:
     """A net with running statistics and batch-norm weights unlike those it starts with."""
-    net = CifarNet(depth, residual=False, width=width, num_classes=num_classes, in_channels=in_channels, heads=heads)
+    net = CifarNet(depth, residual=False, width=width, num_classes=num_classes, in_channels=in_channels)
+    if heads:
+        replace_head(net, heads)
     with torch.no_grad():
         for module in net.modules():
             if isinstance(module, nn.BatchNorm2d):

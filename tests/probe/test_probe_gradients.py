@@ -11,7 +11,7 @@ from hypothesis import given, settings, strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from resnet_edu.models.cifar import CifarNet
+from resnet_edu.models import CifarNet, replace_head
 from resnet_edu.probe import autocorrelation, gradient_norms, input_output_gradients
 
 
@@ -155,7 +155,8 @@ def test_models_that_do_not_fit_are_refused() -> None:
         gradient_norms(nn.Conv2d(1, 2, 3), images, labels)
     with pytest.raises(ValueError, match="empty batch"):
         gradient_norms(nn.Flatten(), images[:0], labels[:0])
-    heads = CifarNet(8, width=4, in_channels=1, heads={"digit": 3, "parity": 2})
+    heads = CifarNet(8, width=4, in_channels=1)
+    replace_head(heads, {"digit": 3, "parity": 2})
     with pytest.raises(ValueError, match="returned a dict"):
         gradient_norms(heads, images, labels)
     assert gradient_norms(heads, images, labels, loss=lambda out, y: F.cross_entropy(out["digit"], y))[0].weight > 0

@@ -1,19 +1,21 @@
-"""Run a model and leave no trace in it: a probe that changes what it measures is no probe.
+"""A forward pass that leaves no trace in the model: a probe that changes what it measures is no probe.
 
 A forward pass in train mode moves the running statistics of batch norm and draws random numbers for
 dropout. Here the pass works on copies, so parameters, `.grad`, buffers and random numbers stay as they were.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from ..models.modes import eval_mode
 
-def run_untouched(model: nn.Module, inputs: Tensor, *, parameters: Mapping[str, Tensor] | None = None) -> Any:
+
+def isolated_forward(model: nn.Module, inputs: Tensor, *, parameters: Mapping[str, Tensor] | None = None) -> Any:
     """`model(inputs)`, in the mode the model is in, without side effects.
 
     Args:
@@ -25,11 +27,11 @@ def run_untouched(model: nn.Module, inputs: Tensor, *, parameters: Mapping[str, 
         What the model returns. Hooks of the model run as usual.
     """
     buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
-    with kept_randomness(inputs.device):
+    with preserved_rng(inputs.device):
         return functional_call(model, {**(parameters or {}), **buffers}, (inputs,))
 
 
-def run_shapes(model: nn.Module, inputs: Tensor) -> None:
+def forward_on_meta(model: nn.Module, inputs: Tensor) -> None:
     """Send a tensor without memory through the model, in eval mode, for what its hooks make of the shapes.
 
     On torch's "meta" device a tensor has a shape and a type but no values, so the pass costs next to nothing,
@@ -37,7 +39,7 @@ def run_shapes(model: nn.Module, inputs: Tensor) -> None:
 
     Args:
         model: any module that takes one tensor.
-        inputs: what `empty_input` returns.
+        inputs: what `meta_input` returns.
     """
     tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     on_meta = {name: tensor.detach().to("meta") for name, tensor in tensors.items()}
@@ -45,7 +47,7 @@ def run_shapes(model: nn.Module, inputs: Tensor) -> None:
         functional_call(model, on_meta, (inputs,))
 
 
-def empty_input(model: nn.Module, input_shape: Sequence[int]) -> Tensor:
+def meta_input(model: nn.Module, input_shape: Sequence[int]) -> Tensor:
     """A tensor on the "meta" device that the model takes: of shape `batch_shape(input_shape)` and the model's type."""
     dtype = next((tensor.dtype for tensor in model.parameters() if tensor.is_floating_point()), torch.float32)
     return torch.empty(batch_shape(input_shape), dtype=dtype, device="meta")
@@ -65,19 +67,7 @@ def batch_shape(input_shape: Sequence[int]) -> tuple[int, ...]:
     return (1, *shape) if len(shape) in (1, 3) else shape
 
 
-@contextmanager
-def eval_mode(model: nn.Module) -> Iterator[None]:
-    """Eval mode inside, every module's own mode again outside."""
-    modes = {module: module.training for module in model.modules()}
-    try:
-        model.eval()
-        yield
-    finally:
-        for module, training in modes.items():
-            module.training = training
-
-
-def kept_randomness(device: torch.device) -> Any:
+def preserved_rng(device: torch.device) -> Any:
     """Context manager: the random numbers drawn inside are not missed outside.
 
     Deviation: on Apple's mps only the CPU's generator is kept, since torch cannot fork the other.

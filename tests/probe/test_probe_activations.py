@@ -9,7 +9,7 @@ from hypothesis import given, settings, strategies as st
 from torch import Tensor, nn
 
 from resnet_edu.errors import UnknownName
-from resnet_edu.models.cifar import CifarNet
+from resnet_edu.models import CifarNet, replace_head
 from resnet_edu.probe import activations, forward_statistics
 
 
@@ -87,7 +87,8 @@ def test_unknown_layers_are_refused_with_the_nearest_name() -> None:
 
 
 def test_a_layer_with_several_outputs_is_refused() -> None:
-    model = CifarNet(8, width=4, heads={"digit": 10, "parity": 2}, in_channels=1)
+    model = CifarNet(8, width=4, in_channels=1)
+    replace_head(model, {"digit": 10, "parity": 2})
     with pytest.raises(ValueError, match=r"puts out a dict.*digit, parity"), activations(model, ["linear"]):
         model(torch.zeros(2, 1, 8, 8))
     assert hooks(model) == 0
