@@ -1,0 +1,283 @@
+"""Studies: many runs (settings × seeds), recorded so that a lesson can show more than a laptop can run live.
+
+A study leaves two files, `NAME.csv` (a row for every epoch of every run) and `NAME.json` (what was run and found, on
+which machine, with which versions, when). Both are replaced after every run, each whole or not at all. A study that
+is stopped goes on where it was, and a finished run is never run again.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+from . import data, files, machine, models
+from .checkpoint import Checkpoint
+from .config import TrainConfig
+from .data import Data
+from .errors import LossNotFinite, UnknownName
+from .history import Epoch, History, epoch_from
+from .metrics import evaluate
+from .train import fit
+
+if TYPE_CHECKING:
+    import pandas
+
+#: What one run leaves: its epochs, and what else was found, as plain values.
+Outcome = tuple[History, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One line of a study: a network, the data it is given and how it is trained.
+
+    Args:
+        model: name of the network, for `models.build`.
+        options: further options of `models.build`.
+        data: the arguments of `data.load`.
+        config: training options; its seed is replaced by the seed of the run.
+        special: what else sets this line apart, as plain values; the function `train` knows what they mean.
+        train: makes one run of the setting, from the setting itself, the seed and a file in which an unfinished run
+            may be kept; by default `train_once`.
+    """
+
+    model: str
+    options: Mapping[str, Any]
+    data: Mapping[str, Any]
+    config: TrainConfig
+    special: Mapping[str, Any] = field(default_factory=dict)
+    train: Callable[["Setting", int, Path], Outcome] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, fit for JSON."""
+        own = {"model": self.model, "options": dict(self.options), "data": dict(self.data)}
+        return {**own, "config": self.config.to_dict(), **self.special}
+
+
+@dataclass(frozen=True)
+class Study:
+    """Settings by label, each run once with every seed.
+
+    Args:
+        name: of its two files.
+        title: says what it is about.
+        settings: by label.
+        seeds: of the runs.
+        then: further settings that depend on what these have found.
+    """
+
+    name: str
+    title: str
+    settings: Mapping[str, Setting]
+    seeds: Sequence[int]
+    then: Callable[["Recorded"], Mapping[str, Setting]] | None = None
+
+    def runs(self) -> Iterator[tuple[str, int]]:
+        """Label and seed of every run; all settings with the first seed come first."""
+        return ((label, seed) for seed in self.seeds for label in self.settings)
+
+
+@dataclass
+class Recorded:
+    """What a study has left in a folder.
+
+    Args:
+        name: the study's name.
+        settings: plain values of every setting, by label.
+        runs: one entry per finished run: label, seed, date, seconds, machine, and what was found.
+        epochs: the epochs of each run, by (label, seed).
+    """
+
+    name: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    runs: list[dict[str, Any]] = field(default_factory=list)
+    epochs: dict[tuple[str, int], list[Epoch]] = field(default_factory=dict)
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds that were run."""
+        return sorted({seed for _, seed in self.epochs})
+
+    def of(self, setting: str) -> list[History]:
+        """The runs of one setting, in the order of their seeds.
+
+        Raises:
+            UnknownName: the study has no such setting.
+        """
+        if setting not in self.settings:
+            raise UnknownName(f"setting of the study {self.name}", setting, self.settings)
+        return [History(self.epochs[setting, seed]) for seed in self.seeds if (setting, seed) in self.epochs]
+
+    def found(self, setting: str, key: str) -> list[Any]:
+        """What the runs of one setting have found under a key, such as "test_error", in the order of their seeds."""
+        runs = sorted((run for run in self.runs if run["setting"] == setting), key=lambda run: run["seed"])
+        return [run[key] for run in runs if key in run]
+
+    def frame(self) -> "pandas.DataFrame":
+        """A pandas table, one row per run and epoch."""
+        import pandas
+
+        return pandas.DataFrame(self.rows())
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One dict per run and epoch."""
+        runs = self.epochs.items()
+        return [{"setting": label, "seed": seed, **asdict(epoch)} for (label, seed), run in runs for epoch in run]
+
+    def save(self, folder: Path) -> None:
+        """Write both files, each whole or not at all; the JSON last, since a run counts once it is listed there."""
+        table = io.StringIO(newline="")
+        writer = csv.DictWriter(table, ["setting", "seed", *(c.name for c in fields(Epoch))], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows())
+        values = {"study": self.name, "settings": self.settings, "runs": self.runs}
+        files.write_atomically(folder / f"{self.name}.csv", table.getvalue().encode())
+        files.write_atomically(folder / f"{self.name}.json", json.dumps(values, indent=1).encode() + b"\n")
+
+
+def read_recorded(name: str, folder: Path) -> Recorded:
+    """The finished runs of a study, without rows of any other run.
+
+    Raises:
+        ValueError: a file or an epoch is missing or damaged.
+    """
+    table, record = folder / f"{name}.csv", folder / f"{name}.json"
+    try:
+        values = json.loads(record.read_text())
+        runs = {(run["setting"], str(run["seed"])): run for run in values["runs"]}
+        epochs = {(run["setting"], run["seed"]): [] for run in runs.values()}
+        with table.open(newline="") as file:
+            for row in csv.DictReader(file, restkey="more", restval=""):
+                if run := runs.get((row.pop("setting"), row.pop("seed"))):
+                    epochs[run["setting"], run["seed"]].append(epoch_from(row, str(table)))
+        for run in runs.values():
+            label, found = run["setting"], [epoch.epoch for epoch in epochs[run["setting"], run["seed"]]]
+            wanted = len(found) if "diverged" in run else values["settings"][label]["config"]["epochs"]
+            if found != list(range(1, wanted + 1)):
+                raise ValueError(f"{label}, seed {run['seed']} has {len(found)} rows, expected epochs 1 to {wanted}")
+        return Recorded(name, values["settings"], values["runs"], epochs)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{record} and {table.name} are damaged ({error}). Restore both, or remove both.") from error
+
+
+def run_study(
+    study: Study, folder: Path, *, progress: Callable[[str, int, History | None], None] = lambda *_: None
+) -> Recorded:
+    """Run what is not recorded yet.
+
+    Args:
+        study: what to run; see `STUDIES`.
+        folder: where its two files are, or will be.
+        progress: called with (label, seed, None) before a run and (label, seed, history) after it.
+
+    Returns:
+        Everything recorded, old and new. After an interrupt: all runs that were finished.
+
+    Raises:
+        ValueError: the folder holds runs of this name with other settings, or a damaged record.
+    """
+    record = folder / f"{study.name}.json"
+    recorded = read_recorded(study.name, folder) if record.is_file() else Recorded(study.name)
+    finished = run_settings(study.settings, study.seeds, recorded, folder, progress)
+    if finished and study.then:
+        run_settings(study.then(recorded), study.seeds, recorded, folder, progress)
+    return recorded
+
+
+def run_settings(
+    settings: Mapping[str, Setting],
+    seeds: Sequence[int],
+    recorded: Recorded,
+    folder: Path,
+    progress: Callable[[str, int, History | None], None],
+) -> bool:
+    """Run and record what is missing of these settings; False after an interrupt."""
+    plain = json.loads(json.dumps({label: setting.to_dict() for label, setting in settings.items()}))
+    known = recorded.settings
+    changed = [label for label in plain if label in known and in_full(known[label]) != in_full(plain[label])]
+    if changed:
+        where = "Record in another folder, or remove this file and its table."
+        raise ValueError(
+            f"{folder / recorded.name}.json was recorded with other settings of {', '.join(changed)}. {where}"
+        )
+    known |= plain
+    for label, seed in ((label, seed) for seed in seeds for label in settings):
+        if (label, seed) in recorded.epochs:
+            continue
+        progress(label, seed, None)
+        started = datetime.now(UTC)
+        unfinished = folder / f".{recorded.name}.{seed}.{''.join(filter(str.isalnum, label))}.safetensors"
+        train = settings[label].train or train_once
+        history, found = train(settings[label], seed, unfinished)
+        if history.interrupted:
+            return False
+        recorded.epochs[label, seed] = history.epochs
+        about = {"setting": label, "seed": seed, "date": started.isoformat(timespec="seconds")}
+        about |= {"seconds": round(history.seconds, 2), "machine": machine.description()}
+        recorded.runs.append(about | found)
+        recorded.save(folder)
+        unfinished.unlink(missing_ok=True)
+        progress(label, seed, history)
+    return True
+
+
+def in_full(setting: Mapping[str, Any]) -> dict[str, Any]:
+    """A setting with every training option, also those that are younger than the record, by its default."""
+    return {**setting, "config": TrainConfig.from_dict(setting["config"])}
+
+
+# How one run is made
+
+
+def train_once(
+    setting: Setting,
+    seed: int,
+    unfinished: Path | None = None,
+    *,
+    images: Data | None = None,
+    model: nn.Module | None = None,
+) -> Outcome:
+    """Build, initialise and train the network, then test it once; `seed` decides weights, order and augmentation.
+
+    Args:
+        setting: what to run.
+        seed: of the run.
+        unfinished: where the run is kept after each epoch, and from where it goes on.
+        images: in place of the setting's own.
+        model: in place of the setting's own.
+    """
+    images = images or data.load(**setting.data)
+    machine.seed_everything(seed)
+    model = model or models.build(setting.model, **setting.options)
+    config = replace(setting.config, seed=seed)
+    checkpoint = Checkpoint(unfinished, config) if unfinished else None
+    done = History(checkpoint.history().epochs if checkpoint else [])
+    try:
+        history = fit(
+            model,
+            replace(images, test=images.val),
+            config,
+            checkpoint=checkpoint,
+            callbacks=[lambda epoch, _: done.epochs.append(epoch)],
+        )
+    except LossNotFinite as error:
+        return done, {"diverged": str(error)}
+    return history, {} if history.interrupted else {"test_error": evaluate(model, images.test).top1_error}
+
+
+def load_study(name: str, folder: Path | None = None) -> Recorded:
+    """Read a recorded study, from `assets/runs` by default.
+
+    Raises:
+        UnknownName: nothing is recorded under this name.
+        ValueError: the record is damaged.
+    """
+    folder = folder or files.assets() / "runs"
+    if not (folder / f"{name}.json").is_file():
+        raise UnknownName(f"recorded study in {folder}", name, (path.stem for path in folder.glob("*.json")))
+    return read_recorded(name, folder)
