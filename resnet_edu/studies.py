@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
-from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -44,7 +43,7 @@ def train_and_watch_steps(setting: Setting, seed: int, _: Path) -> Outcome:
         groups = optimizer.param_groups
         if not first_step:
             layers = [(weight, group["lr"]) for group in groups for weight in group["params"] if weight.ndim > 1]
-            first_step.extend(float(rate * weight.grad.norm() / weight.norm()) for weight, rate in layers)
+            first_step.extend((rate * weight.grad.norm() / weight.detach().norm()).item() for weight, rate in layers)
         if "clip" in setting.special:
             nn.utils.clip_grad_norm_(
                 [weight for group in groups for weight in group["params"]], setting.special["clip"]
@@ -153,8 +152,8 @@ def train_at_best_rate(setting: Setting, seed: int, _: Path) -> Outcome:
 # The studies of the course
 
 #: The quick experiment of lesson 06: 2,000 digits of 16×16 pixels, nets of width 8, six epochs.
-DIGITS: Mapping[str, Any] = MappingProxyType({"name": "mnist5k", "size": 16, "limit": 2000})
-NARROW: Mapping[str, Any] = MappingProxyType({"width": 8, "in_channels": 1})
+DIGITS = {"name": "mnist5k", "size": 16, "limit": 2000}
+NARROW = {"width": 8, "in_channels": 1}
 QUICK = TrainConfig(epochs=6, batch_size=64, lr=0.1, augment=())
 
 

@@ -21,7 +21,7 @@ FLOORS = (
     ("data",),
     ("models",),
     ("train", "config", "history", "metrics", "checkpoint", "distributed", "probe"),
-    ("predict", "recipe", "run", "study"),
+    ("predict", "recipe", "run", "study", "studies"),
     ("plots",),
     ("widgets", "checks"),
     ("tools", "__main__"),

@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 
 import resnet_edu as edu
 from resnet_edu.facts import Fact
-from resnet_edu.study import STUDIES, Recorded, load_study
+from resnet_edu.studies import STUDIES
+from resnet_edu.study import Recorded, load_study
 
 INTRODUCTION = """# Results
 
@@ -34,7 +35,7 @@ FIGURES: dict[str, Callable[[Recorded], Figure]] = {
 
 def recorded() -> list[str]:
     """Names of the studies that have runs, in the order of `STUDIES`."""
-    folder = edu.study.named.files.assets() / "runs"
+    folder = edu.files.assets() / "runs"
     return [name for name in STUDIES if (folder / f"{name}.json").is_file()]
 
 

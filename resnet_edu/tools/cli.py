@@ -149,7 +149,8 @@ def study(
     seeds: Annotated[int | None, typer.Option(min=1, help="Run seeds 0 to N − 1 instead of the study's own.")] = None,
 ) -> None:
     """Run a study (networks × seeds) and record it. What is recorded already is not run again."""
-    from ..study import STUDIES, find_study, run_study
+    from ..studies import STUDIES, find_study
+    from ..study import run_study
 
     folder = out or files.assets() / "runs"
     chosen = [find_study(name)] if name else list(STUDIES.values())

@@ -26,7 +26,7 @@ from nbformat import v4
 from PIL import Image
 from safetensors.torch import save_file
 
-from resnet_edu import Recipe, checks, data, models
+from resnet_edu import Recipe, checks, data, models, study
 from resnet_edu.checkpoint import Checkpoint
 from resnet_edu.checks import progress_table
 from resnet_edu.data.downloaded import cifar10_files
@@ -35,7 +35,6 @@ from resnet_edu.errors import DatasetUnavailable, UnreadablePicture, WrongCheckp
 from resnet_edu.history import History
 from resnet_edu.models import imagenet
 from resnet_edu.run import Run
-from resnet_edu.study import recording
 from resnet_edu.tools import cli, lab
 from resnet_edu.trained import evaluate_run, open_run
 from resnet_edu.widgets.upload import uploaded
@@ -231,7 +230,7 @@ def test_records_and_progress_do_not_go_off(tmp_path: Path, own_progress: Path, 
     for name in ("study.json", "study.csv"):
         (tmp_path / name).write_bytes(bomb)
     with pytest.raises(ValueError, match="are damaged"):
-        recording.read_recorded("study", tmp_path)
+        study.read_recorded("study", tmp_path)
     own_progress.write_bytes(bomb)
     assert "could not be read" in progress_table.collect(["01.1 output size"]).note
     assert not crater.exists()

@@ -14,7 +14,7 @@ import pytest
 from browser.site_pages import BUILD, ROOT, built, pages
 
 from resnet_edu import files
-from resnet_edu.study import STUDIES
+from resnet_edu.studies import STUDIES
 from resnet_edu.tools import course
 
 SITE = BUILD.parent

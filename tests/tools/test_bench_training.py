@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from resnet_edu import Prediction, TrainConfig, data, fit, models, predict
 from resnet_edu.data.split import Data, Split, channel_statistics
-from resnet_edu.study import STUDIES
+from resnet_edu.studies import STUDIES
 from resnet_edu.tools.bench import imports, prediction, verdict
 from resnet_edu.tools.bench.plain_loop import Pictures, PlainLoop, Slice, training_transform
 from resnet_edu.tools.bench.side import Side, peak_memory

@@ -14,9 +14,9 @@ import nbformat
 import pytest
 from nbformat import v4
 
-from resnet_edu import __version__, files, study
+from resnet_edu import __version__, files, studies, study
 from resnet_edu.config import TrainConfig
-from resnet_edu.study import Setting, Study, named
+from resnet_edu.study import Setting, Study
 from resnet_edu.tools import cli, cli_speed, doctor, lab, rehearse
 from resnet_edu.tools.course import Lesson
 from resnet_edu.tools.doctor import Finding
@@ -233,8 +233,7 @@ def tiny_study(monkeypatch: pytest.MonkeyPatch) -> Study:
     images = {"name": "mnist5k", "size": 16, "limit": 20}
     setting = Setting("plain20", {"width": 2, "in_channels": 1}, images, config)
     tiny = Study("tiny", "One small net", {"plain20": setting}, range(3))
-    for place in (study, named):
-        monkeypatch.setattr(place, "STUDIES", {"tiny": tiny})
+    monkeypatch.setattr(studies, "STUDIES", {"tiny": tiny})
     return tiny
 
 
@@ -261,7 +260,7 @@ def test_a_study_without_its_pictures_does_not_stop_the_others(
 ) -> None:
     ((label, setting),) = tiny_study.settings.items()
     lost = replace(tiny_study, name="lost", settings={label: replace(setting, data={"name": f"{tmp_path}/nowhere"})})
-    monkeypatch.setattr(study, "STUDIES", {"lost": lost, "tiny": tiny_study})
+    monkeypatch.setattr(studies, "STUDIES", {"lost": lost, "tiny": tiny_study})
     assert cli.run(["study", "--out", str(tmp_path / "runs")]) == 2
     assert "nowhere" in capsys.readouterr().err
     assert {file.name for file in (tmp_path / "runs").iterdir()} == {"tiny.csv", "tiny.json"}

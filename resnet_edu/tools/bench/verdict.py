@@ -8,8 +8,8 @@ from torch import nn
 from ... import data, models
 from ...errors import StopTraining
 from ...history import Epoch
-from ...study import STUDIES
-from ...study.recording import Setting
+from ...studies import STUDIES
+from ...study import Setting
 from ...train import fit
 from .measured import Measured
 from .workloads import Workload

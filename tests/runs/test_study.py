@@ -1,17 +1,19 @@
 """Studies: what is finished stays finished, whatever happens in between."""
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pandas
 import pytest
 import torch
+from torch.nn import functional as F
 
-from resnet_edu import Epoch, History, TrainConfig, data, files, fit, machine, models
-from resnet_edu.errors import UnknownName
-from resnet_edu.study import STUDIES, Setting, Study, find_study, load_study, run_study
+from resnet_edu import Epoch, History, TrainConfig, data, evaluate, files, fit, machine, models, studies
+from resnet_edu.errors import LossNotFinite, UnknownName
+from resnet_edu.studies import STUDIES, find_study
+from resnet_edu.study import Outcome, Recorded, Setting, Study, load_study, run_study
 
 CONFIG = TrainConfig(epochs=2, augment=())
 RUNS: list[tuple[str, int]] = []
@@ -24,13 +26,10 @@ def invented(model: str, seed: int, count: int = 2) -> History:
     return History([Epoch(number + 1, *row) for number, row in enumerate(numbers)])
 
 
-@dataclass(frozen=True)
-class Invented(Setting):
-    """A setting whose runs take no time, and are counted."""
-
-    def run(self, seed: int, *, kept: Path | None = None) -> History:
-        RUNS.append((self.model, seed))
-        return invented(self.model, seed, self.config.epochs)
+def pretend(setting: Setting, seed: int, _: Path) -> Outcome:
+    """A run that takes no time, and is counted."""
+    RUNS.append((setting.model, seed))
+    return invented(setting.model, seed, setting.config.epochs), {"test_error": float(seed)}
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +41,8 @@ def no_runs_yet() -> Iterator[None]:
 
 def study_of(settings: Mapping[str, TrainConfig] | None = None, *, seeds: tuple[int, ...] = (0, 1)) -> Study:
     configs = {"a": CONFIG, "bb": CONFIG} if settings is None else settings
-    return Study("test", "A test", {label: Invented(label, {}, {}, config) for label, config in configs.items()}, seeds)
+    settings = {label: Setting(label, {}, {}, config, train=pretend) for label, config in configs.items()}
+    return Study("test", "A test", settings, seeds)
 
 
 ALL = [("a", 0), ("bb", 0), ("a", 1), ("bb", 1)]
@@ -55,36 +55,113 @@ def contents(folder: Path) -> dict[str, bytes]:
 # A real run
 
 
-def test_a_run_is_fit_with_this_seed(tmp_path: Path) -> None:
-    config = TrainConfig(epochs=1, batch_size=10, lr=0.01, augment=(), precision="float32")
-    setting = Setting("lenet5", {"in_channels": 1}, {"name": "mnist5k", "size": 32, "limit": 20}, config)
-    from resnet_edu import fit
+TINY = TrainConfig(epochs=1, batch_size=10, lr=0.01, augment=(), precision="float32")
+DIGITS = {"name": "mnist5k", "size": 16, "limit": 20}
+NET = {"width": 2, "in_channels": 1}
 
+
+def test_a_run_is_fit_with_this_seed_measured_on_val_and_tested_once(tmp_path: Path) -> None:
     machine.seed_everything(3)
-    model = models.build("lenet5", in_channels=1)
-    expected = fit(model, data.load("mnist5k", size=32, limit=20), replace(config, seed=3))
-    recorded = run_study(Study("real", "", {"lenet": setting}, [3]), tmp_path)
-    assert recorded.epochs["lenet", 3] == expected.epochs == load_study("real", tmp_path).epochs["lenet", 3]
+    model, images = models.build("plain20", **NET), data.load(**DIGITS)
+    expected = fit(model, replace(images, test=images.val), replace(TINY, seed=3))
+    recorded = run_study(Study("real", "", {"net": Setting("plain20", NET, DIGITS, TINY)}, [3]), tmp_path)
+    assert recorded.epochs["net", 3] == expected.epochs == load_study("real", tmp_path).epochs["net", 3]
     (run,) = recorded.runs
-    assert (run["setting"], run["seed"], run["machine"]) == ("lenet", 3, machine.description())
-    assert set(run) == {"setting", "seed", "date", "seconds", "machine"}
-    shuffled = replace(setting, shuffle_labels=True).run(3)
-    assert shuffled.epochs != expected.epochs
+    assert (run["setting"], run["seed"], run["machine"]) == ("net", 3, machine.description())
+    assert recorded.found("net", "test_error") == [evaluate(model, images.test).top1_error]
+    assert set(run) == {"setting", "seed", "date", "seconds", "machine", "test_error"}
+
+
+def test_a_run_that_diverges_keeps_the_epochs_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = Study("wild", "", {"net": Setting("plain20", NET, DIGITS, replace(TINY, epochs=3))}, [0])
+
+    def fit_and_diverge(*arguments: object, callbacks: list[Callable[..., object]], **options: object) -> History:
+        def diverge(epoch: Epoch, model: object) -> None:
+            for callback in callbacks:
+                callback(epoch, model)
+            raise LossNotFinite("The loss became nan.")
+
+        return fit(*arguments, **options, callbacks=[diverge])  # type: ignore[arg-type]
+
+    monkeypatch.setattr("resnet_edu.study.fit", fit_and_diverge)
+    recorded = run_study(study, tmp_path)
+    assert len(recorded.epochs["net", 0]) == 1
+    assert recorded.found("net", "diverged") == ["The loss became nan."]
+    assert load_study("wild", tmp_path) == recorded
 
 
 def test_shuffled_labels_are_the_same_labels_on_other_images(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[data.Data] = []
-    monkeypatch.setattr("resnet_edu.study.recording.fit", lambda _, images, *__, **___: seen.append(images))
+    monkeypatch.setattr(studies, "train_once", lambda *_, images: seen.append(images))
     setting = Setting("lenet5", {}, {"name": "mnist5k", "limit": 100}, CONFIG)
     plain = data.load("mnist5k", limit=100).train
     for seed in (0, 0, 1):
-        replace(setting, shuffle_labels=True).run(seed)
+        studies.train_on_shuffled_labels(setting, seed, Path())
     first, again, other = (images.train for images in seen)
     assert torch.equal(first.images, plain.images)
     assert first.labels.bincount().tolist() == plain.labels.bincount().tolist()
     assert float((first.labels != plain.labels).float().mean()) > 0.7  # 0.9 by chance
     assert torch.equal(first.labels, again.labels)
     assert not torch.equal(first.labels, other.labels)
+
+
+def test_the_first_step_is_measured_and_clipping_shortens_the_gradient() -> None:
+    config = replace(TINY, schedule="constant", batch_size=20, weight_decay=0.0, channels_last=False)
+    setting = Setting("plain20", NET, DIGITS, config)
+    _, found = studies.train_and_watch_steps(setting, 0, Path())
+    machine.seed_everything(0)
+    model, images = models.build("plain20", **NET), data.load(**DIGITS).train
+    order = torch.randperm(20, generator=torch.Generator().manual_seed(0))
+    before = [weight.detach().clone() for weight in model.parameters() if weight.ndim > 1]
+    loss = F.cross_entropy(model(images.inputs(order)), images.labels[order])
+    loss.backward()
+    optimizer = torch.optim.SGD(model.parameters(), lr=config.lr)
+    optimizer.step()
+    after = [weight.detach() for weight in model.parameters() if weight.ndim > 1]
+    moved = [float((new - old).norm() / old.norm()) for new, old in zip(after, before, strict=True)]
+    assert found["first_step"] == pytest.approx(moved, rel=0.01)
+    plain, clipped, loose = (
+        studies.train_and_watch_steps(replace(setting, special=special), 0, Path())[0].last.test_loss
+        for special in ({}, {"clip": 1e-6}, {"clip": 1e6})
+    )
+    assert plain == loose != clipped
+
+
+def test_a_plain_net_is_the_residual_one_with_equal_first_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    nets: list[torch.nn.Module] = []
+    monkeypatch.setattr(studies, "train_once", lambda *_, model: nets.append(model))
+    options = {"num_classes": 4, "width": 4}
+    studies.train_without_additions(Setting("resnet18", options, {}, CONFIG), 5, Path())
+    machine.seed_everything(5)
+    residual, (plain,) = models.build("resnet18", **options), nets
+    state = residual.state_dict()
+    kept = {name for name in state if "downsample" not in name}
+    assert {*plain.state_dict()} == kept
+    assert all(torch.equal(value, state[name]) for name, value in plain.state_dict().items())
+    x = torch.rand(2, 3, 64, 64)
+    features = residual.eval().maxpool(residual.relu(residual.bn1(residual.conv1(x))))
+    for block in (block for stage in (1, 2, 3, 4) for block in getattr(residual, f"layer{stage}")):
+        branch = block.bn2(block.conv2(block.relu1(block.bn1(block.conv1(features)))))
+        features = block.relu2(branch)  # nothing is added
+    assert torch.equal(plain.eval()(x), residual.fc(residual.avgpool(features).flatten(1)))
+
+
+def test_the_best_rates_are_trained_for_longer(tmp_path: Path) -> None:
+    study = find_study("mnist5k-sceptic")
+    assert study.then is not None
+    quick = [label for label, setting in study.settings.items() if not {"cosine"} & {setting.config.schedule}]
+    recorded = Recorded(study.name, {label: {} for label in study.settings})
+    for label in quick:
+        rate = study.settings[label].config.lr
+        epoch = Epoch(6, 0.0, 100 * abs(rate - 0.03), 0.0, 0.0, 0.0, 1.0, 1.0)
+        recorded.epochs[label, 0] = [epoch]
+        recorded.runs.append({"setting": label, "seed": 0, **({"diverged": "nan"} if rate == 0.01 else {})})
+    longer = study.then(recorded)
+    assert [label for label in longer if "plain20" in label] == [
+        *("plain20 at 0.001, 60 epochs", "plain20 at 0.003, 60 epochs", "plain20 at 0.03, 60 epochs")
+    ]
+    assert len(longer) == 12
+    assert {setting.config.epochs for setting in longer.values()} == {60}
 
 
 # Recording and reading
@@ -172,11 +249,10 @@ def test_more_seeds_are_added_and_the_old_rows_stay(tmp_path: Path) -> None:
     assert (tmp_path / "test.csv").read_text().startswith(rows)
 
 
-def test_an_interrupted_run_is_not_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        Invented, "run", lambda self, seed, **_: replace(invented(self.model, seed), interrupted=self.model == "bb")
-    )
-    recorded = run_study(study_of(), tmp_path)
+def test_an_interrupted_run_is_not_recorded(tmp_path: Path) -> None:
+    study = study_of()
+    stopped = replace(study.settings["bb"], train=lambda *_: (History(interrupted=True), {}))
+    recorded = run_study(replace(study, settings={**study.settings, "bb": stopped}), tmp_path)
     assert [*recorded.epochs] == [("a", 0)]
     assert load_study("test", tmp_path) == recorded
 
@@ -268,8 +344,6 @@ def test_a_damaged_record_is_refused_and_not_written_over(
     ("settings", "changed"),
     [
         ({"a": CONFIG, "bb": replace(CONFIG, lr=0.2)}, "bb"),
-        ({"a": CONFIG}, "bb"),
-        ({"a": CONFIG, "bb": CONFIG, "c": CONFIG}, "c"),
         ({"a": replace(CONFIG, epochs=3), "bb": replace(CONFIG, augment=("flip",))}, "a, bb"),
     ],
 )
@@ -282,6 +356,21 @@ def test_other_settings_are_refused(settings: dict[str, TrainConfig], changed: s
     ):
         run_study(study_of(settings), tmp_path)
     assert (RUNS, contents(tmp_path)) == ([], before)
+
+
+def test_new_settings_are_added_and_those_that_depend_on_them_follow(tmp_path: Path) -> None:
+    study = study_of({"a": CONFIG}, seeds=(0,))
+    run_study(study, tmp_path)
+    more = study_of(seeds=(0,))
+
+    def then(recorded: Recorded) -> dict[str, Setting]:
+        assert {*recorded.epochs} >= {("a", 0), ("bb", 0)}
+        return {"c": replace(more.settings["a"], model="ccc")}
+
+    for _ in range(2):
+        recorded = run_study(replace(more, then=then), tmp_path)
+        assert RUNS == [("a", 0), ("bb", 0), ("ccc", 0)]
+    assert [*recorded.settings] == ["a", "bb", "c"]
 
 
 def test_a_training_option_younger_than_the_record_counts_with_its_default(tmp_path: Path) -> None:
@@ -305,15 +394,15 @@ def test_a_run_that_was_killed_goes_on_after_its_last_epoch(tmp_path: Path, monk
     whole = run_study(study, tmp_path / "whole")
     trained: list[int] = []
 
-    def fit_and_die(*arguments: object, **options: object) -> History:
+    def fit_and_die(*arguments: object, callbacks: list[Callable[..., object]], **options: object) -> History:
         def die(epoch: Epoch, _: object) -> None:
             trained.append(epoch.epoch)
             if len(trained) == 2:
                 raise MemoryError
 
-        return fit(*arguments, **options, callbacks=[die])  # type: ignore[arg-type]
+        return fit(*arguments, **options, callbacks=[*callbacks, die])  # type: ignore[arg-type]
 
-    monkeypatch.setattr("resnet_edu.study.recording.fit", fit_and_die)
+    monkeypatch.setattr("resnet_edu.study.fit", fit_and_die)
     with pytest.raises(MemoryError):
         run_study(study, tmp_path / "killed")
     resumed = run_study(study, tmp_path / "killed")
@@ -351,11 +440,8 @@ def test_every_study_names_networks_and_data_that_exist(study: Study) -> None:
 
 
 def test_an_unknown_study_is_refused_with_its_neighbour(tmp_path: Path) -> None:
-    for attempt in (find_study, lambda name: load_study(name, tmp_path)):
-        with pytest.raises(UnknownName, match=r"study 'mnist5k-degradtion'\. Did you mean 'mnist5k-degradation'"):
-            attempt("mnist5k-degradtion")
-
-
-def test_a_study_that_is_not_recorded_is_refused_with_its_command(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"is recorded in .*Make it with: resnet-edu study six-curves"):
-        load_study("six-curves", tmp_path)
+    run_study(study_of(), tmp_path)
+    with pytest.raises(UnknownName, match=r"study 'mnist5k-degradtion'\. Did you mean 'mnist5k-degradation'"):
+        find_study("mnist5k-degradtion")
+    with pytest.raises(UnknownName, match=r"recorded study in .* 'tests'\. Did you mean 'test'"):
+        load_study("tests", tmp_path)
