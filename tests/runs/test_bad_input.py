@@ -7,6 +7,8 @@ them stand odd files that are fine.
 import json
 import os
 import shutil
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +17,6 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from test_data_pictures import png_header
 
 from resnet_edu import run as run_module
 from resnet_edu.tools import cli
@@ -92,6 +93,13 @@ def too_long(path: Path) -> None:
 
 def loop(path: Path) -> None:
     path.symlink_to(path.name)
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG that claims a size, and has no pixels."""
+    body = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    head = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + body + struct.pack(">I", zlib.crc32(body))
+    return head + struct.pack(">I", 100) + b"IDAT" + bytes(100)
 
 
 BAD_FILES: list[tuple[str, Make | None, str]] = [
