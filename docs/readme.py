@@ -78,7 +78,7 @@ def seeds(study: edu.study.Recorded) -> str:
 def last_errors(study: edu.study.Recorded, name: str) -> list[str]:
     """Training and test error after the last epoch."""
     last = [run.last for run in study.of(name)]
-    return [spread([getattr(epoch, part) for epoch in last]) for part in ("train_error", "test_error")]
+    return [spread([getattr(epoch, part) for epoch in last]) for part in ("train_error", "val_error")]
 
 
 def spread(values: list[float]) -> str:

@@ -1,11 +1,14 @@
 """What a training run leaves behind: one `Epoch` a pass over the data, together a `History`."""
 
 import csv
+import io
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from .files import write_atomically
 
 if TYPE_CHECKING:
     import pandas
@@ -15,16 +18,16 @@ if TYPE_CHECKING:
 class Epoch:
     """One pass over the training images. Errors are in percent, losses in nats.
 
-    Training loss and error are averages over the pass, as the weights change and with augmentation; test loss
-    and error are measured at its end. Seconds are those of the pass, without the measurement. Two epochs are equal
+    Training loss and error are averages over the pass, as the weights change and with augmentation; validation
+    loss and error are measured at its end. Seconds are those of the pass, without the measurement. Two epochs are equal
     when their results are, however long they took.
     """
 
     epoch: int
     train_loss: float
     train_error: float
-    test_loss: float
-    test_error: float
+    val_loss: float
+    val_error: float
     lr: float
     seconds: float = field(compare=False)
     images_per_second: float = field(compare=False)
@@ -65,11 +68,11 @@ class History:
     def __str__(self) -> str:
         """A table, one line an epoch."""
         rows = [
-            f"{e.epoch:5d}   {e.train_loss:10.3f} {e.train_error:6.2f} %   {e.test_loss:9.3f} {e.test_error:6.2f} %   "
+            f"{e.epoch:5d}   {e.train_loss:10.3f} {e.train_error:6.2f} %   {e.val_loss:9.3f} {e.val_error:6.2f} %   "
             f"{e.lr:7.4f}   {e.images_per_second:8,.0f}"
             for e in self.epochs
         ]
-        head = "epoch   train loss    error   test loss    error        lr   images/s"
+        head = "epoch   train loss    error    val loss    error        lr   images/s"
         return "\n".join([head, *rows])
 
     def frame(self) -> "pandas.DataFrame":
@@ -79,11 +82,15 @@ class History:
         return pandas.DataFrame([asdict(epoch) for epoch in self.epochs], columns=[f.name for f in fields(Epoch)])
 
     def to_csv(self, path: Path | str) -> None:
-        """Write one row an epoch; every number keeps all its digits. Whether the run was interrupted is not kept."""
-        with Path(path).open("w", newline="") as file:
-            writer = csv.DictWriter(file, [f.name for f in fields(Epoch)], lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(asdict(epoch) for epoch in self.epochs)
+        """Write one row an epoch, all of them or none; every number keeps all its digits.
+
+        Whether the run was interrupted is not kept.
+        """
+        table = io.StringIO(newline="")
+        writer = csv.DictWriter(table, [f.name for f in fields(Epoch)], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(asdict(epoch) for epoch in self.epochs)
+        write_atomically(Path(path), table.getvalue().encode())
 
     @classmethod
     def from_csv(cls, path: Path | str) -> "History":

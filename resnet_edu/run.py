@@ -101,7 +101,7 @@ class Run:
             say: is told what was loaded, and what to know about it.
 
         Returns:
-            The history, whose "test" columns are the *validation* images'. Its `interrupted` says whether the
+            The history. Its `interrupted` says whether the
             run was stopped by hand; it can be trained further then.
 
         Raises:
@@ -128,9 +128,8 @@ class Run:
                 model.to(machine.device())
             else:
                 steps = (*callbacks, partial(self.after_epoch, history))
-                seen = replace(data, test=data.val)
                 with enough_memory(config.batch_size):
-                    history = fit(model, seen, config, callbacks=steps, checkpoint=self.checkpoint)
+                    history = fit(model, data, config, callbacks=steps, checkpoint=self.checkpoint)
             if not history.interrupted and distributed.first():
                 self.finish(model, data, history, say)
             return history
@@ -144,12 +143,8 @@ class Run:
             raise StopTraining
 
     def write_history(self, history: History) -> None:
-        """`history.csv`, with the columns that were measured on the validation images named so."""
-        file = self.folder / "history.csv"
-        part = file.with_name(".history.csv.part")
-        history.to_csv(part)
-        write_atomically(file, part.read_text(encoding="utf-8").replace("test_", "val_").encode())
-        part.unlink()
+        """`history.csv`, which `History.from_csv` reads."""
+        history.to_csv(self.folder / "history.csv")
 
     def remember(self, data: Data, pictures: Mapping[str, Any]) -> None:
         """Write `network.json`, or compare what it says with the pictures as they were loaded.
@@ -244,5 +239,5 @@ class Run:
 
 def stops_early(history: History, patience: int) -> bool:
     """Whether the validation error has not fallen for `patience` epochs; never with 0."""
-    errors = [epoch.test_error for epoch in history.epochs]
+    errors = [epoch.val_error for epoch in history.epochs]
     return patience > 0 and len(errors) > patience and min(errors[-patience:]) >= min(errors[:-patience])

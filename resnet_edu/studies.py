@@ -139,12 +139,12 @@ def train_at_best_rate(setting: Setting, seed: int, _: Path) -> Outcome:
         else:
             model = models.build("resnet18", num_classes=len(images.classes))
         again = torch.arange(setting.special["images"]) % len(images.train)
-        repeated = replace(images, train=images.train.subset(again), test=images.val)
+        repeated = replace(images, train=images.train.subset(again))
         history = fit(model, repeated, replace(setting.config, lr=rate, seed=seed))
         if history.interrupted:
             return history, {}
-        if not found or history.last.test_error < found[0][0]:
-            found = [(history.last.test_error, rate, history, evaluate(model, images.test).top1_error)]
+        if not found or history.last.val_error < found[0][0]:
+            found = [(history.last.val_error, rate, history, evaluate(model, images.test).top1_error)]
     ((_, rate, history, test_error),) = found
     return history, {"test_error": test_error, "rate": rate}
 

@@ -28,6 +28,9 @@ from .train import fit
 if TYPE_CHECKING:
     import pandas
 
+#: Older records measured their epochs on the test images, and name these columns so.
+OLDER = {"test_loss": "val_loss", "test_error": "val_error"}
+
 #: What one run leaves: its epochs, and what else was found, as plain values.
 Outcome = tuple[History, dict[str, Any]]
 
@@ -154,7 +157,9 @@ def read_recorded(name: str, folder: Path) -> Recorded:
         with table.open(newline="") as file:
             for row in csv.DictReader(file, restkey="more", restval=""):
                 if run := runs.get((row.pop("setting"), row.pop("seed"))):
-                    epochs[run["setting"], run["seed"]].append(epoch_from(row, str(table)))
+                    epochs[run["setting"], run["seed"]].append(
+                        epoch_from({OLDER.get(name, name): value for name, value in row.items()}, str(table))
+                    )
         for run in runs.values():
             label, found = run["setting"], [epoch.epoch for epoch in epochs[run["setting"], run["seed"]]]
             wanted = len(found) if "diverged" in run else values["settings"][label]["config"]["epochs"]
@@ -260,7 +265,7 @@ def train_once(
     try:
         history = fit(
             model,
-            replace(images, test=images.val),
+            images,
             config,
             checkpoint=checkpoint,
             callbacks=[lambda epoch, _: done.epochs.append(epoch)],

@@ -41,7 +41,7 @@ def fit(
     callbacks: Sequence[Callback] = (),
     checkpoint: Checkpoint | None = None,
 ) -> History:
-    """Train a network on `data.train` and measure it on `data.test` after every epoch.
+    """Train a network on `data.train` and measure it on `data.val` after every epoch.
 
     The model is trained in place and ends on `machine.device()`, in evaluation mode. Same seed, same
     machine, same initial weights: the same history to the last digit.
@@ -52,7 +52,7 @@ def fit(
         data: images and labels; see `data.load`.
         config: all options of the run; `TrainConfig()` by default.
         loss: maps `(outputs, labels)` to a scalar; by default the cross-entropy, with the config's label
-            smoothing. Errors and test loss (a cross-entropy) are always those of the logits or the first head.
+            smoothing. Errors and validation loss (a cross-entropy) are always those of the logits or the first head.
         callbacks: called after each epoch with `(epoch, model)`, in every process; one may raise `StopTraining`.
         checkpoint: where the run is kept after each epoch, and from where it goes on if there is something.
 
@@ -73,7 +73,7 @@ def fit(
     check_fits(model.to(device), data, several=loss is not None)
     loss_of = loss_for(config, loss)
     model.to(memory_format=torch.channels_last if config.channels_last else torch.contiguous_format)
-    train, test = data.train.to(device), data.test.to(device)
+    train, val = data.train.to(device), data.val.to(device)
     optimizer = make_optimizer(model, config)
     steps = steps_per_epoch(len(train), config.batch_size)
     rate_at = schedule(config, steps)
@@ -99,14 +99,14 @@ def fit(
                 seen += len(labels)
             loss_sum, wrong, seen = distributed.total(loss_sum, wrong, seen)
             seconds = time.perf_counter() - started
-            result = distributed.from_first(evaluate, model, test, precision=config.precision)
-            check_finite(result.loss, epoch, steps - 1, rate, which="test loss")
+            result = distributed.from_first(evaluate, model, val, precision=config.precision)
+            check_finite(result.loss, epoch, steps - 1, rate, which="validation loss")
             record = Epoch(
                 epoch=epoch,
                 train_loss=loss_sum / seen,
                 train_error=100 * wrong / seen,
-                test_loss=result.loss,
-                test_error=result.top1_error,
+                val_loss=result.loss,
+                val_error=result.top1_error,
                 lr=rate,
                 seconds=seconds,
                 images_per_second=seen / seconds,

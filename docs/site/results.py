@@ -69,7 +69,7 @@ def study_section(study: Recorded, pictures: Path) -> str:
     for name in study.settings:
         last = [run.last for run in study.of(name)]
         if last:
-            errors = [spread([getattr(epoch, part) for epoch in last]) for part in ("train_error", "test_error")]
+            errors = [spread([getattr(epoch, part) for epoch in last]) for part in ("train_error", "val_error")]
             lines.append(f"| {name} | {len(last)} | {errors[0]} | {errors[1]} |")
     return "\n".join(lines)
 

@@ -581,7 +581,7 @@ edu.plots.errors_by_epoch(runs, title="Without a good start neither depth learns
 final = {title: run.last.train_error for title, run in runs.items()}
 for title, error in final.items():
     print(
-        f"{title:>30}: logits differ by {spreads[title]:.0e}, training error {error:4.1f} %, test error {runs[title].last.test_error:4.1f} %"
+        f"{title:>30}: logits differ by {spreads[title]:.0e}, training error {error:4.1f} %, validation error {runs[title].last.val_error:4.1f} %"
     )
 for depth in (11, 19):
     plain, repaired = f"{depth} layers, PyTorch", f"{depth} layers, PyTorch + batch norm"
@@ -610,9 +610,9 @@ cheap.classifier = nn.Linear(8 * width, 10)  # in the small variant the average 
 head_after = sum(p.numel() for p in cheap.classifier.parameters())
 history = edu.fit(cheap, data, config)
 usual = runs["11 layers, PyTorch + batch norm"].last
-print(f"usual head {head_before:7,} parameters, test error {usual.test_error:.1f} %")
-print(f"cheap head {head_after:7,} parameters, test error {history.last.test_error:.1f} %")
-assert history.last.test_error < usual.test_error + 5, "next to nothing is lost"
+print(f"usual head {head_before:7,} parameters, validation error {usual.val_error:.1f} %")
+print(f"cheap head {head_after:7,} parameters, validation error {history.last.val_error:.1f} %")
+assert history.last.val_error < usual.val_error + 5, "next to nothing is lost"
 
 # %% [markdown]
 # ## Is deeper better?

@@ -428,12 +428,12 @@ for seed in seeds:
     for name, loss in (("without heads", main_loss), ("with heads", loss_with_heads)):
         trained[name], last = train(data, seed, loss)
         results[name].append(last)
-        print(f"seed {seed}, {name:>13}: train error {last.train_error:.1f} %, test error {last.test_error:.1f} %")
+        print(f"seed {seed}, {name:>13}: train error {last.train_error:.1f} %, validation error {last.val_error:.1f} %")
 
 # %%
-differences = [b.test_error - a.test_error for a, b in zip(*results.values(), strict=True)]
-print(f"heads change the test error by {[round(value, 1) for value in differences]} points")
-assert all(epoch.test_error < 15 for last in results.values() for epoch in last)
+differences = [b.val_error - a.val_error for a, b in zip(*results.values(), strict=True)]
+print(f"heads change the validation error by {[round(value, 1) for value in differences]} points")
+assert all(epoch.val_error < 15 for last in results.values() for epoch in last)
 assert all(abs(value) < 6 for value in differences)
 
 # %% [markdown]

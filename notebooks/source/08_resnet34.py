@@ -489,14 +489,14 @@ def sum_of_losses(outputs: dict[str, Tensor], digits: Tensor, tables: dict[str, 
 
 
 def measure(_: edu.Epoch, net: nn.Module, asked: dict[str, edu.data.Split], errors: dict[str, list[float]]) -> None:
-    """Append the test error of each head, in percent."""
+    """Append the validation error of each head, in percent."""
     for head, split in asked.items():
         errors[head].append(edu.evaluate(net, split, head=head).top1_error)
 
 
 loops = torch.tensor([1, 0, 0, 0, 1, 0, 1, 0, 2, 1])
 tables = {"digit": torch.arange(10), "parity": torch.arange(10) % 2, "loops": loops}
-asked = {head: replace(data.test, labels=table[data.test.labels]) for head, table in tables.items()}
+asked = {head: replace(data.val, labels=table[data.val.labels]) for head, table in tables.items()}
 guessing = {head: 100 * (1 - split.labels.bincount().max().item() / len(split)) for head, split in asked.items()}
 print("an eight:", {head: int(table[8]) for head, table in tables.items()})
 print("error of guessing the most frequent answer:", {head: f"{error:.1f} %" for head, error in guessing.items()})
@@ -520,9 +520,9 @@ edu.plots.errors_by_head(errors, guessing, title="One trunk, three answers")
 
 # %%
 for head, values in errors.items():
-    print(f"{head:>7}: test error {values[-1]:.1f} %, by guessing {guessing[head]:.1f} %")
+    print(f"{head:>7}: validation error {values[-1]:.1f} %, by guessing {guessing[head]:.1f} %")
     assert values[-1] < guessing[head] / 5
-assert errors["digit"][-1] == history.last.test_error, "fit counts errors on the first head"
+assert errors["digit"][-1] == history.last.val_error, "fit counts errors on the first head"
 assert max(errors["parity"][-1], errors["loops"][-1]) < errors["digit"][-1], "the digit is the hardest of the three"
 trunk = sum(p.numel() for name, p in small.named_parameters() if not name.startswith("fc."))
 extra = sum(p.numel() for name, p in small.named_parameters() if name.startswith(("fc.parity", "fc.loops")))

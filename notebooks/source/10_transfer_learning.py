@@ -142,7 +142,7 @@ assert (moved - 1).abs().max() > 0.1, "and the net is another one all the same"
 # %%
 frozen = edu.models.freeze(edu.models.pretrained("resnet18").model)
 edu.models.replace_head(frozen, len(data.classes))
-small = replace(data, test=data.val.subset(torch.arange(100)))  # fit measures; the test images are for later
+small = replace(data, val=data.val.subset(torch.arange(100)))
 history = edu.fit(frozen, small, edu.TrainConfig(epochs=1, batch_size=20, lr=0.01, augment=()))
 original = weights.model.state_dict()
 changed = [name for name, value in frozen.state_dict().items() if not torch.equal(value, original[name])]
@@ -266,7 +266,8 @@ def train(model: nn.Module, data: edu.data.Data, lr: float, seed: int) -> float:
     config = edu.TrainConfig(
         epochs=1, batch_size=25, lr=lr, optimizer="adamw", weight_decay=0.01, augment=(), seed=seed
     )
-    return edu.fit(model, replace(data, train=again), config).last.test_error
+    edu.fit(model, replace(data, train=again), config)
+    return edu.evaluate(model, data.test).top1_error
 
 
 # %%
@@ -297,7 +298,7 @@ edu.plots.transfer_curves(study, title="Fine-tuning halves the error of training
 # %%
 methods, labels = ("from scratch", "frozen", "frozen, stage 1", "fine-tuned"), (5, 10, 20, 50, 100)
 errors = {
-    method: {count: [run.last.test_error for run in study.of(f"{method}, {count} labels")] for count in labels}
+    method: {count: [run.last.val_error for run in study.of(f"{method}, {count} labels")] for count in labels}
     for method in methods
 }
 curves = {method: {count: mean(runs) for count, runs in by_count.items()} for method, by_count in errors.items()}
@@ -407,8 +408,8 @@ assert right.float().mean() > 2 / 7
 # %%
 recorded = {
     "0.001 for all": errors["fine-tuned"][10],
-    "head 0.01, backbone 0.001": [r.last.test_error for r in study.of("fine-tuned at 0.01 and 0.001, 10 labels")],
-    "head 0.001, backbone 0.0001": [r.last.test_error for r in study.of("fine-tuned at 0.001 and 0.0001, 10 labels")],
+    "head 0.01, backbone 0.001": [r.last.val_error for r in study.of("fine-tuned at 0.01 and 0.001, 10 labels")],
+    "head 0.001, backbone 0.0001": [r.last.val_error for r in study.of("fine-tuned at 0.001 and 0.0001, 10 labels")],
 }
 for rates, runs in recorded.items():
     print(f"{rates:>28}: {mean(runs):4.1f} %   {[round(error, 1) for error in runs]}")

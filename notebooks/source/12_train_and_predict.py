@@ -256,7 +256,7 @@ for depth, model in family.items():
 # %%
 def show(epoch: edu.Epoch, model: object) -> None:
     """A line an epoch. A run looks at the validation photos after each; the test photos wait for the end."""
-    print(f"epoch {epoch.epoch}: training error {epoch.train_error:4.1f} %, validation error {epoch.test_error:4.1f} %")
+    print(f"epoch {epoch.epoch}: training error {epoch.train_error:4.1f} %, validation error {epoch.val_error:4.1f} %")
 
 
 first = edu.Run.start(recipe, work / "run-1")
@@ -367,7 +367,6 @@ assert report["test_error"] > easy["test_error"] + 15, "new sessions are much ha
 edu.plots.learning_curves(
     {"dealt out by file": by_file, "by session": by_session},
     title="Dealt out by session, the validation error is far higher",
-    measured="validation",
 )
 
 # %% [markdown]

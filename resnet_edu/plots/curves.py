@@ -25,14 +25,14 @@ LINES = (
 
 
 def learning_curves(
-    histories: Mapping[str, History], *, title: str = "Learning curves", measured: str = "test"
+    histories: Mapping[str, History], *, title: str = "Learning curves", measured: str = "validation"
 ) -> Figure:
     """Training error on the left, test error on the right, one line a run, in percent over epochs.
 
     Args:
         histories: runs by name.
         title: the figure's message.
-        measured: on which images the right panel was measured, "validation" for instance.
+        measured: on which images the right panel was measured.
     """
     with course_style():
         figure = new_figure(1, 2, height=3.3, sharey=True)
@@ -56,7 +56,7 @@ def draw_error(axes: Axes, run: History, part: Part, **look: Any) -> None:
 
 def error_of(epoch: Epoch, part: Part) -> float:
     """Training or test error of one epoch, in percent."""
-    return epoch.train_error if part == "train" else epoch.test_error
+    return epoch.train_error if part == "train" else epoch.val_error
 
 
 def gradients_by_layer(

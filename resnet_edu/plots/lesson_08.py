@@ -201,6 +201,6 @@ def errors_by_head(errors: Mapping[str, Sequence[float]], guessing: Mapping[str,
                       transform=axes.transAxes)  # fmt: skip
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_ylim(0, 100)
-        label(axes, title=title, x="epoch", y="test error (%)")
+        label(axes, title=title, x="epoch", y="validation error (%)")
         axes.legend(loc="upper right", bbox_to_anchor=(1, 0.87))
         return figure

@@ -22,7 +22,7 @@ LAYER_NAMES = {"relu": "stem", "layer1": "stage 1", "layer2": "stage 2", "layer3
 
 def transfer_errors(study: Recorded, method: str, labels: int) -> list[float]:
     """Test error in percent of every run of a method, in the order of the seeds."""
-    return [run.last.test_error for run in study.of(f"{method}, {labels} labels")]
+    return [run.last.val_error for run in study.of(f"{method}, {labels} labels")]
 
 
 def transfer_curves(study: Recorded, *, title: str = "Few labels: start from trained weights") -> Figure:

@@ -178,7 +178,7 @@ def print_run(label: str, seed: int, history: "History | None") -> None:
     """One line when a run ends."""
     if history is not None:
         last = history.last
-        errors = f"training error {last.train_error:.1f} %, test error {last.test_error:.1f} %"
+        errors = f"training error {last.train_error:.1f} %, validation error {last.val_error:.1f} %"
         print(f"  {label}, seed {seed}: {errors}, {history.seconds:.1f} s", flush=True)
 
 

@@ -101,7 +101,7 @@ def go(run: "Run", *, new: bool) -> None:
     def show(epoch: "Epoch", _: "nn.Module") -> None:
         say(
             f"epoch {epoch.epoch:3}  training error {epoch.train_error:5.1f} %  validation error "
-            f"{epoch.test_error:5.1f} %  {epoch.images_per_second:,.0f} images/s"
+            f"{epoch.val_error:5.1f} %  {epoch.images_per_second:,.0f} images/s"
         )
 
     def say(line: str) -> None:

@@ -58,12 +58,12 @@ def slowest_cells(runs: Sequence["Rehearsal"], *, count: int) -> Table:
 
 def recorded(study: "Recorded") -> Table:
     """Errors after each setting's last epoch: the median over its seeds, and their range."""
-    table = Table("setting", "seeds", "training error, %", "test error, %", title=study.name)
+    table = Table("setting", "seeds", "training error, %", "validation error, %", title=study.name)
     for label in study.settings:
         last = [epochs[-1] for (setting, _), epochs in study.epochs.items() if setting == label]
         if last:
-            train, test = ([getattr(epoch, part) for epoch in last] for part in ("train_error", "test_error"))
-            table.add_row(label, str(len(last)), middle_and_range(train), middle_and_range(test))
+            train, val = ([getattr(epoch, part) for epoch in last] for part in ("train_error", "val_error"))
+            table.add_row(label, str(len(last)), middle_and_range(train), middle_and_range(val))
     return table
 
 

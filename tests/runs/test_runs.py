@@ -83,7 +83,7 @@ def test_readme_prints_the_records_numbers(record: str, table: int) -> None:
     for name in ("plain20", "plain56", "resnet20", "resnet56"):
         row = re.findall(rf"^\| {name} \|.*$", readme, re.MULTILINE)[table]
         cells = [cell.strip() for cell in row.strip("|").split("|")]
-        assert cells[-2:] == [printed_error(finals(study, name, part)) for part in ("train_error", "test_error")]
+        assert cells[-2:] == [printed_error(finals(study, name, part)) for part in ("train_error", "val_error")]
 
 
 def test_the_label_says_how_many_epochs_and_seeds() -> None:
@@ -104,7 +104,7 @@ def printed_by_lesson_06() -> str:
 def test_lesson_06_prints_the_records_numbers() -> None:
     printed, study = printed_by_lesson_06(), load_study("mnist5k-degradation")
     for name in study.settings:
-        train, test = (finals(study, name, part) for part in ("train_error", "test_error"))
+        train, test = (finals(study, name, part) for part in ("train_error", "val_error"))
         line = (
             rf"{name} +training +{mean(train):.1f} ± +{stdev(train):.1f} +test +{mean(test):.1f} ± +{stdev(test):.1f}"
         )
@@ -114,6 +114,6 @@ def test_lesson_06_prints_the_records_numbers() -> None:
 def test_lesson_06_prints_the_cifar_records_numbers() -> None:
     printed, study = printed_by_lesson_06(), load_study("cifar10-jpeg")
     for name in study.settings:
-        errors = [*finals(study, name, "train_error"), *finals(study, name, "test_error")]  # seed by seed
+        errors = [*finals(study, name, "train_error"), *finals(study, name, "val_error")]  # seed by seed
         row = " +".join(re.escape(f"{error:.1f}") for error in errors)
         assert re.search(rf"{name} .* {row}\n", printed), f"{name} is missing: build lesson 06 again"

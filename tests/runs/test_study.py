@@ -63,7 +63,7 @@ NET = {"width": 2, "in_channels": 1}
 def test_a_run_is_fit_with_this_seed_measured_on_val_and_tested_once(tmp_path: Path) -> None:
     machine.seed_everything(3)
     model, images = models.build("plain20", **NET), data.load(**DIGITS)
-    expected = fit(model, replace(images, test=images.val), replace(TINY, seed=3))
+    expected = fit(model, images, replace(TINY, seed=3))
     recorded = run_study(Study("real", "", {"net": Setting("plain20", NET, DIGITS, TINY)}, [3]), tmp_path)
     assert recorded.epochs["net", 3] == expected.epochs == load_study("real", tmp_path).epochs["net", 3]
     (run,) = recorded.runs
@@ -121,7 +121,7 @@ def test_the_first_step_is_measured_and_clipping_shortens_the_gradient() -> None
     moved = [float((new - old).norm() / old.norm()) for new, old in zip(after, before, strict=True)]
     assert found["first_step"] == pytest.approx(moved, rel=0.01)
     plain, clipped, loose = (
-        studies.train_and_watch_steps(replace(setting, special=special), 0, Path())[0].last.test_loss
+        studies.train_and_watch_steps(replace(setting, special=special), 0, Path())[0].last.val_loss
         for special in ({}, {"clip": 1e-6}, {"clip": 1e6})
     )
     assert plain == loose != clipped

@@ -48,7 +48,7 @@ def test_on_whole_batches_both_take_the_same_steps(channels: int) -> None:
     assert slices[-1].loss < 0.9 * slices[0].loss
     for (name, one), other in zip(own.state_dict().items(), plain.state_dict().values(), strict=True):
         torch.testing.assert_close(one.contiguous(), other, rtol=1e-3, atol=1e-4, msg=name)
-    assert loop.evaluate() == history.last.test_error
+    assert loop.evaluate() == history.last.val_error
 
 
 def test_both_are_timed_over_the_same_images() -> None:

@@ -15,7 +15,6 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from resnet_edu import History, distributed
-from resnet_edu.history import epoch_from
 
 pytestmark = pytest.mark.skipif(not torch.distributed.is_gloo_available(), reason="this torch has no gloo")
 
@@ -50,9 +49,8 @@ def call(line: str, tmp_path: Path, *, processes: int = 1) -> subprocess.Complet
 
 
 def losses(run: Path) -> list[list[float]]:
-    header, *rows = (run / "history.csv").read_text().replace("val_", "test_").splitlines()
-    table = [epoch_from(dict(zip(header.split(","), row.split(","), strict=True)), "") for row in rows]
-    return [[epoch.train_loss, epoch.train_error, epoch.test_loss, epoch.test_error] for epoch in History(table).epochs]
+    epochs = History.from_csv(run / "history.csv").epochs
+    return [[epoch.train_loss, epoch.train_error, epoch.val_loss, epoch.val_error] for epoch in epochs]
 
 
 # LeNet-5 has no batch norm, whose statistics are those of each process's own images.

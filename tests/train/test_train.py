@@ -158,8 +158,8 @@ def test_train_error_and_rate_are_those_of_the_pass() -> None:
 def test_the_history_has_what_evaluate_says() -> None:
     net, noise = small_net(), some_data()
     history = fit(net, noise, CONFIG)
-    metrics = evaluate(net, noise.test, precision="float32")
-    assert (history.last.test_loss, history.last.test_error) == (metrics.loss, metrics.top1_error)
+    metrics = evaluate(net, noise.val, precision="float32")
+    assert (history.last.val_loss, history.last.val_error) == (metrics.loss, metrics.top1_error)
     assert [epoch.epoch for epoch in history.epochs] == [1, 2]
     assert not history.interrupted
     assert not net.training
@@ -282,20 +282,20 @@ def test_the_loss_gets_outputs_and_labels_and_is_what_is_brought_down() -> None:
     order = torch.randperm(16, generator=torch.Generator().manual_seed(0))
     assert torch.equal(torch.cat([labels for *_, labels in seen]), noise.train.labels[order])
     assert record.train_loss == pytest.approx(3 * same.train_loss, rel=1e-5)
-    assert record.test_loss == pytest.approx(same.test_loss, rel=1e-5)  # the cross-entropy, not the tripled one
+    assert record.val_loss == pytest.approx(same.val_loss, rel=1e-5)  # the cross-entropy, not the tripled one
 
 
 def test_several_heads_are_trained_together_and_errors_are_those_of_the_first() -> None:
     digits = data.load("mnist5k", size=16, limit=500)
-    digits = replace(digits, test=digits.test.subset(torch.arange(300)))
+    digits = replace(digits, val=digits.test.subset(torch.arange(300)))
     net = small_net(heads={"digit": 10, "parity": 2})
     history = fit(net, digits, TrainConfig(epochs=5, batch_size=32, lr=0.2, augment=()), loss=digit_and_parity)
-    odd = replace(digits.test, labels=digits.test.labels % 2)
-    assert history.last.test_error == evaluate(net, digits.test, head="digit").top1_error < 45  # 90 by chance
+    odd = replace(digits.val, labels=digits.val.labels % 2)
+    assert history.last.val_error == evaluate(net, digits.val, head="digit").top1_error < 45  # 90 by chance
     parity = evaluate(net, odd, head="parity")
     assert parity.top1_error < 30  # 50 by chance
     assert parity.confusion.shape == (2, 2)
-    assert history.last.train_loss > history.last.test_loss  # two losses against one
+    assert history.last.train_loss > history.last.val_loss  # two losses against one
 
 
 def test_a_head_without_a_part_in_the_loss_stays() -> None:
@@ -390,11 +390,11 @@ def test_evaluate_measures_the_head_asked_for() -> None:
 
 def test_a_small_net_learns_digits() -> None:
     digits = data.load("mnist5k", size=16, limit=500)
-    digits = replace(digits, test=digits.test.subset(torch.arange(300)))
+    digits = replace(digits, val=digits.test.subset(torch.arange(300)))
     torch.manual_seed(0)
     net = CifarNet(8, residual=True, width=4, in_channels=1)
     history = fit(net, digits, TrainConfig(epochs=5, batch_size=32, lr=0.2, augment=()))
-    assert history.last.test_error < 45  # 90 by chance
+    assert history.last.val_error < 45  # 90 by chance
     assert history.last.train_loss < history.epochs[0].train_loss
 
 
@@ -484,7 +484,7 @@ def test_a_rate_far_too_high_is_reported_as_such() -> None:
         fit(small_net(), some_data(), replace(CONFIG, lr=1e30, schedule="constant"))
 
 
-def test_a_test_loss_that_is_not_finite_stops_the_run() -> None:
+def test_a_validation_loss_that_is_not_finite_stops_the_run() -> None:
     class Fails(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -493,7 +493,7 @@ def test_a_test_loss_that_is_not_finite_stops_the_run() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return self.net(x) if self.training else self.net(x) * float("nan")
 
-    with pytest.raises(LossNotFinite, match=r"The test loss became nan in epoch 1, step 5"):
+    with pytest.raises(LossNotFinite, match=r"The validation loss became nan in epoch 1, step 5"):
         fit(Fails(), some_data(), CONFIG)
 
 

@@ -31,7 +31,7 @@ class Fit:
         """One epoch of so many training images, from the start again where there are fewer; `fit` times it itself."""
         if len(self.part.train) != images:
             train = self.data.train.subset(torch.arange(images) % len(self.data.train))
-            self.part = replace(self.data, train=train, test=self.data.test.subset(torch.arange(2)))
+            self.part = replace(self.data, train=train, val=self.data.val.subset(torch.arange(2)))
         epoch = fit(self.model, self.part, self.config).last
         return Slice(round(epoch.images_per_second * epoch.seconds), epoch.seconds, epoch.train_loss)
 
