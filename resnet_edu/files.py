@@ -64,8 +64,10 @@ def write_atomically(target: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         os.chmod(neighbour, 0o644)  # mkstemp's 0600 would hide the file from a shared folder's readers
         os.replace(neighbour, target)
-    except BaseException:
+    except BaseException as error:
         Path(neighbour).unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            error.filename = error.filename or str(target)  # a full disk names none
         raise
     flush_folder(target.parent)
 

@@ -17,7 +17,7 @@ from .errors import UnreadablePicture
 from .machine import autocast, cores, device, keep_freed_memory, use_own_cores
 from .models.inference import for_inference
 from .models.pretrained import Pretrained, pretrained
-from .trained import open_run
+from .run import open_run
 
 BATCH = 256  # pictures that are read before the network sees them
 SHARE = 16  # of them for one thread to read

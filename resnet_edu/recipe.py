@@ -1,56 +1,48 @@
-"""A whole run in one dataclass: data, network and training. The same options as a TOML file and on the command line."""
+"""A whole run in one dataclass: data, network and training. The same options as a TOML file and on the command line.
+
+What is left out follows from the pictures, see `prepare`: a small folder needs other values than a large one.
+"""
 
 import json
+import math
+import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, get_args
 
+import torch
+from PIL import Image
 from torch import nn
 
-from . import models
+from . import machine, models, probe
 from .config import TrainConfig, is_whole
 from .data import Data, load, names
+from .data.batches import evaluation_batches, steps_per_epoch
 from .data.folder import is_folder
+from .data.listing import PARTS
 from .data.pictures import Crop, View
 from .data.sets import own_shape, require_known
+from .data.split import Split
 from .errors import UnknownName
+from .models.pretrained import BUNDLED
+from .probe.isolation import eval_mode
+from .train import fit
 
 PRETRAINED = ("none", "bundled", "imagenet", "auto")
 STEMS = ("auto", "imagenet", "small")
 SMALL = 48  # pixels: up to this side the small stem, which throws nothing away, unless the weights want the other
+SIDE = 64  # pixels, of photos for a network that begins from scratch
+UPDATES = 300  # at least, however few the pictures
+EPOCHS = 8  # at least, however many
+LARGEST_BATCH, SMALLEST_BATCH = 64, 4
 
-#: What each option means, for --help, and for the comments of a TOML file.
-HELP = {
-    "data": "Folder CLASS/FILE.jpg or train|val|test/CLASS/FILE.jpg, or the name of a data set.",
-    "model": "Name of a network, or a ResNet's depth: 18, 34, 50, 101, 152, 200.",
-    "pretrained": "Weights to begin with: none, bundled, imagenet, auto (the better of the two at hand).",
-    "frozen": "Train the last layer only, on top of pretrained weights.",
-    "stem": "First layer: imagenet (7×7, stride 4 in all), small (3×3), auto (by the size).",
-    "x": "Width of the images in pixels.",
-    "y": "Height of the images in pixels.",
-    "channels": "1 for grey, 3 for colour.",
-    "crop": "none squeezes a picture into the frame, center cuts out its middle, objects what a detector finds.",
-    "max_megabytes": "Skip larger files.",
-    "patience": "Stop early after this many epochs without a lower validation error; 0 never.",
-    "top": "Labels to print for each predicted file.",
-    "epochs": "Passes over the training images.",
-    "batch_size": "Images in one step.",
-    "lr": "Highest learning rate; by default 0.1 for sgd (0.02 to fine-tune), 0.001 for adam and adamw.",
-    "backbone_lr": "Learning rate of all layers but the last; by default the same.",
-    "optimizer": "sgd, adam or adamw.",
-    "momentum": "Of sgd.",
-    "weight_decay": "Pulls the weights towards 0.",
-    "schedule": "Learning rate over the run: one_cycle, cosine, steps, constant.",
-    "warmup_epochs": "Let the learning rate rise over this many epochs first.",
-    "label_smoothing": "Share of each label that is spread over all classes.",
-    "augment": "Any of crop, flip, rotation, colour, separated by commas; off for none.",
-    "precision": "auto, bfloat16 or float32.",
-    "channels_last": "Memory format of the images.",
-    "fused": "Update all weights in one kernel.",
-    "seed": "Of the split, the first weights, the order and the augmentation.",
-}
+
+def option(meaning: str, default: Any = None) -> Any:
+    """An option and what it means. None: it is decided by `prepare`, or for most of training by `TrainConfig`."""
+    return field(default=default, metadata={"help": meaning})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,26 +54,43 @@ class Recipe:
         ValueError: a value of another type, a number outside its range, or options that exclude each other.
     """
 
-    data: str
-    model: str = "resnet18"
-    pretrained: str = "none"
-    frozen: bool = False
-    stem: str = "auto"
-    x: int = 64
-    y: int = 64
-    channels: int = 3
-    crop: str = "none"
-    max_megabytes: float = 50.0
-    patience: int = 0
-    top: int = 3
-    training: TrainConfig = field(default_factory=lambda: TrainConfig(epochs=8, batch_size=64))
+    data: str = field(
+        metadata={"help": "Folder CLASS/FILE.jpg or train|val|test/CLASS/FILE.jpg, or a data set's name."}
+    )
+    model: str = option("Name of a network, or a ResNet's depth: 18, 34, 50, 101, 152, 200.", "resnet18")
+    pretrained: str | None = option("Weights to begin with: none, bundled, imagenet, auto; auto for photos.")
+    head_first: bool | None = option("Fit the last layer to pretrained weights before all of it is trained.")
+    frozen: bool = option("Train the last layer only, on top of pretrained weights.", False)
+    stem: str = option("First layer: imagenet (7×7, stride 4 in all), small (3×3), auto (by the size).", "auto")
+    x: int | None = option("Width of the images in pixels; by default what the weights are used to, else 64.")
+    y: int | None = option("Height of the images in pixels; by default the width.")
+    channels: int = option("1 for grey, 3 for colour.", 3)
+    crop: str = option("center cuts out a picture's middle, none squeezes it, objects takes what is found.", "center")
+    max_megabytes: float = option("Skip larger files.", 50.0)
+    patience: int = option("Stop early after this many epochs without a lower validation error; 0 never.", 0)
+    top: int = option("Labels to print for each predicted file.", 3)
+    epochs: int | None = option("Passes over the training images; by default 8, and more for 300 updates.")
+    batch_size: int | None = option("Images in one update; by default a tenth of them, from 4 to 64.")
+    lr: float | None = option("Highest learning rate, of the last layer where the others have their own.")
+    backbone_lr: float | None = option("Learning rate of all layers but the last, to fine-tune.")
+    optimizer: str = option("sgd, adam or adamw.", "sgd")
+    momentum: float | None = option("Of sgd.")
+    weight_decay: float | None = option("Pulls the weights towards 0.")
+    schedule: str | None = option("Learning rate over the run: one_cycle, cosine, steps, constant.")
+    warmup_epochs: float | None = option("Let the learning rate rise over this many epochs first.")
+    label_smoothing: float | None = option("Share of each label that is spread over all classes.")
+    augment: Sequence[str] | None = option("Any of crop, resized_crop, flip, rotation, colour, with commas; or off.")
+    precision: str | None = option("auto, bfloat16 or float32.")
+    channels_last: bool | None = option("Memory format of the images.")
+    fused: bool | None = option("Update all weights in one kernel.")
+    seed: int = option("Of the split, the first weights, the order and the augmentation.", 0)
 
     def __post_init__(self) -> None:
         model = str(self.model)
         object.__setattr__(self, "model", f"resnet{model}" if model.isdigit() else model)
         for kind, value, known in (
             ("model", self.model, models.available()),
-            ("kind of pretrained weights", self.pretrained, PRETRAINED),
+            ("kind of pretrained weights", self.pretrained or "none", PRETRAINED),
             ("stem", self.stem, STEMS),
             ("crop", self.crop, get_args(Crop)),
         ):
@@ -90,30 +99,44 @@ class Recipe:
         if not isinstance(self.data, str) or not self.data:
             raise ValueError(f"data must be a folder or one of {', '.join(names())}, got {self.data!r}.")
         need_utf8(self.data)
-        if not isinstance(self.frozen, bool):
-            raise ValueError(f"frozen must be true or false, got {self.frozen!r}.")
-        if not is_whole(self.patience) or self.patience < 0:
-            raise ValueError(f"patience must be a whole number of at least 0, got {self.patience!r}.")
-        if not is_whole(self.top) or self.top < 1:
-            raise ValueError(f"top must be a whole number of at least 1, got {self.top!r}.")
-        if self.frozen and self.pretrained == "none":
-            raise ValueError("frozen=true needs pretrained weights: frozen random ones learn nothing.")
-        if self.pretrained != "none" and self.channels != 3:
+        for name in ("frozen", "head_first"):
+            if not isinstance(value := getattr(self, name), bool | None):
+                raise ValueError(f"{name} must be true or false, got {value!r}.")
+        for name, least in (("patience", 0), ("top", 1)):
+            if not is_whole(value := getattr(self, name)) or value < least:
+                raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}.")
+        wants_weights = self.pretrained not in (None, "none")
+        if self.pretrained == "none" and (self.frozen or self.head_first):
+            raise ValueError("frozen and head_first need pretrained weights: random ones know nothing.")
+        if wants_weights and self.channels != 3:
             raise ValueError(f"Pretrained weights are for three channels, got channels={self.channels}.")
-        if self.pretrained != "none" and self.stem == "small":
+        if wants_weights and self.stem == "small":
             raise ValueError("Pretrained weights are for the stem imagenet, got stem=small. Leave it out.")
         if not is_folder(self.data):
             require_known(self.data)
-            if self.x != self.y:
+            if self.x != self.y and None not in (self.x, self.y):
                 raise ValueError(f"The images of {self.data} are square, got x={self.x} and y={self.y}.")
-            if self.crop != "none":
+            if self.crop != "center":
                 raise ValueError(f"The images of {self.data} are cut already, got crop={self.crop}. Leave it out.")
         self.view()  # checks sizes, channels and megabytes
+        augment = self.training.augment  # checks all options of training
+        object.__setattr__(self, "augment", None if self.augment is None else augment)
+
+    @property
+    def training(self) -> TrainConfig:
+        """The options of training; what is left out has the default of `TrainConfig`."""
+        given = {each.name: getattr(self, each.name) for each in fields(TrainConfig)}
+        return TrainConfig(**{name: value for name, value in given.items() if value is not None})
+
+    def or_else(self, **values: Any) -> "Recipe":
+        """The recipe with these values for the options that are left out."""
+        return replace(self, **{name: each for name, each in values.items() if getattr(self, name) is None})
 
     def view(self) -> View:
         """What every picture is made into, in training and in prediction."""
         crop: Any = self.crop
-        return View(self.x, self.y, self.channels, crop, self.max_megabytes)
+        width, height = self.x or self.y or SIDE, self.y or self.x or SIDE
+        return View(width, height, self.channels, crop, self.max_megabytes)
 
     def preparation(self) -> tuple[View, int | None]:
         """How one picture is prepared for prediction: its view, and the side to which it is resized after that.
@@ -127,44 +150,26 @@ class Recipe:
 
     def load(self) -> Data:
         """The data set. See `data.load` for what can go wrong."""
-        crop: Any = self.crop
-        seed = self.training.seed
+        view, more = self.view(), {}
         if is_folder(self.data):
-            size, most = (self.x, self.y), self.max_megabytes
-            return load(self.data, size=size, channels=self.channels, crop=crop, max_megabytes=most, seed=seed)
-        return load(self.data, size=self.x, channels=self.channels, seed=seed)
+            more = {"size": (view.width, view.height), "crop": view.crop, "max_megabytes": view.max_megabytes}
+        return load(self.data, **{"size": view.width, "channels": view.channels, "seed": self.seed, **more})
 
     def network_options(self) -> dict[str, Any]:
         """What `models.build` is told besides the number of classes."""
         options: dict[str, Any] = {"in_channels": self.channels}
-        if "stem" in models.options(self.model):
-            small = self.pretrained == "none" and max(self.x, self.y) <= SMALL
+        known = models.options(self.model)
+        if "stem" in known:
+            small = self.pretrained in (None, "none") and max(self.x or SIDE, self.y or SIDE) <= SMALL
             options["stem"] = ("small" if small else "imagenet") if self.stem == "auto" else self.stem
-        if self.pretrained != "none" and "transform_input" in models.options(self.model):
+        if self.pretrained not in (None, "none") and "transform_input" in known:
             options["transform_input"] = True  # as torchvision trained its GoogLeNet; see `models.pretrained`
         return options
 
-    def network(self, classes: int) -> tuple[nn.Module, models.Pretrained | None]:
-        """The network to train, and the pretrained one it comes from, if any.
-
-        Raises:
-            ValueError: there is one class only.
-        """
-        if classes < 2:
-            raise ValueError(f"{self.data} has one class only, and there is nothing to tell apart. Add a second one.")
-        if self.pretrained == "none":
-            return models.build(self.model, num_classes=classes, **self.network_options()), None
-        source: Any = self.pretrained
-        origin = models.pretrained(self.model, source=source)
-        if self.frozen:
-            models.freeze(origin.model)
-        models.replace_head(origin.model, classes)
-        return origin.model, origin
-
     def to_dict(self) -> dict[str, Any]:
         """Plain values by option, fit for JSON and TOML."""
-        own = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "training"}
-        return {**own, **self.training.to_dict()}
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {**values, "augment": None if self.augment is None else list(self.augment)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Recipe":
@@ -179,23 +184,17 @@ class Recipe:
                 raise UnknownName("option", key, HELP)
         if "data" not in values:
             raise ValueError("The option data is missing: a folder of pictures, or the name of a data set.")
-        own = {each.name for each in fields(cls)} - {"training"}
-        training = {"epochs": 8, "batch_size": 64, **{key: each for key, each in values.items() if key not in own}}
-        if "lr" not in training:
-            fine_tuned = values.get("pretrained", "none") != "none" and not values.get("frozen", False)
-            training["lr"] = (0.02 if fine_tuned else 0.1) if training.get("optimizer", "sgd") == "sgd" else 0.001
-        config = TrainConfig.from_dict(training)
-        return cls(**{key: each for key, each in values.items() if key in own}, training=config)
+        return cls(**values)
 
     def to_toml(self) -> str:
         """As a TOML file, one option a line, with what each means."""
-        lines = [
-            f"{key} = {json.dumps(value, ensure_ascii=False)}".replace("\x7f", "\\u007f")  # JSON leaves it
+        lines = {
+            key: f"{key} = {json.dumps(value, ensure_ascii=False)}".replace("\x7f", "\\u007f")  # JSON leaves it
             for key, value in self.to_dict().items()
             if value is not None
-        ]
-        width = max(map(len, lines))
-        return "\n".join(f"{line:{width}}  # {HELP[line.split(' ')[0]]}" for line in lines) + "\n"
+        }
+        width = max(map(len, lines.values()))
+        return "\n".join(f"{line:{width}}  # {HELP[key]}" for key, line in lines.items()) + "\n"
 
     @classmethod
     def from_toml(cls, path: Path, **changes: Any) -> "Recipe":
@@ -205,6 +204,143 @@ class Recipe:
             ValueError: no such file, no TOML, or as for `from_dict`.
         """
         return cls.from_dict({**read_toml(path), **changes})
+
+
+#: What each option means, for --help, and for the comments of a TOML file.
+HELP: dict[str, str] = {each.name: each.metadata["help"] for each in fields(Recipe)}
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """All that a run begins with.
+
+    Args:
+        recipe: with every option decided.
+        data: the pictures, normalised as the network wants them.
+        model: the network, before any training.
+        weights: whose weights it has, in one line; None for random ones.
+        pictures: what tells these pictures, cut in this way, from others.
+    """
+
+    recipe: Recipe
+    data: Data
+    model: nn.Module
+    weights: str | None
+    pictures: dict[str, Any]
+
+    def plan(self) -> dict[str, Any]:
+        """What was found and what will be done, as plain values; `classes` are counts by class and part."""
+        training, images = self.recipe.training, len(self.data.train)
+        counts = {part: getattr(self.data, part).labels.bincount(minlength=len(self.data.classes)) for part in PARTS}
+        classes = {
+            name: {part: int(counts[part][label]) for part in PARTS} for label, name in enumerate(self.data.classes)
+        }
+        notes = list(self.data.notes)
+        most, least = (pick(classes, key=lambda name: classes[name]["train"]) for pick in (max, min))
+        if (times := classes[most]["train"] / classes[least]["train"]) >= 3:
+            notes.append(f"Of {most} there are {times:.0f} times as many as of {least}: look at each class's error.")
+        if "flip" in training.augment:
+            notes.append("Mirrored at random: leave flip out of --augment if left and right make a difference.")
+        return {
+            "data": self.data.source,
+            "notes": notes,
+            "weights": self.weights,
+            "classes": classes,
+            "size": [self.recipe.x, self.recipe.y],
+            "images": images,
+            "batch_size": training.batch_size,
+            "epochs": training.epochs,
+            "updates": training.epochs * steps_per_epoch(images, training.batch_size),
+        }
+
+    def minutes(self) -> float:
+        """About how long the training will take here, as three updates of a copy of the network do."""
+        training, train = self.recipe.training, self.data.train
+        few = train.subset(torch.arange(min(len(train), 3 * training.batch_size)))
+        trial = replace(self.data, train=few, val=few.subset(torch.arange(1)), test=few.subset(torch.arange(1)))
+        history = fit(deepcopy(self.model), trial, replace(training, epochs=1, warmup_epochs=0.0))
+        return history.seconds / len(few) * len(train) * training.epochs / 60
+
+
+def prepare(recipe: Recipe) -> Prepared:
+    """Load the pictures, decide what the recipe leaves open, and make the network.
+
+    * Photos begin with pretrained weights where there are some, at the side in pixels that these are used to. The new
+      last layer is fitted to them first; then all of it is trained, the last layer at a higher rate than the others
+      (Kumar et al. 2022, https://arxiv.org/abs/2202.10054). Each picture is cut out and mirrored at random.
+    * A batch is at most a tenth of the pictures, and there are at least 300 updates.
+
+    Raises:
+        ValueError: there is one class only; or as for `data.load` and `models.pretrained`.
+    """
+    photos, colour = is_folder(recipe.data), recipe.channels == 3 and recipe.stem != "small"
+    known = recipe.model in BUNDLED or recipe.frozen or recipe.head_first
+    recipe = recipe.or_else(pretrained="auto" if photos and colour and known else "none")
+    source: Any = recipe.pretrained
+    origin = None if source == "none" else models.pretrained(recipe.model, source=source)
+    if origin:
+        source = "imagenet" if len(origin.categories) == 1000 else "bundled"  # the same again, when it is resumed
+        side = origin.transforms(Image.new("RGB", (SIDE, SIDE))).shape[-1]
+    else:
+        side = SIDE if photos else own_shape(recipe.data)[0]
+    recipe = replace(recipe, pretrained=source).or_else(x=recipe.y or side, y=recipe.x or side)
+    data = recipe.load()
+    images, classes = len(data.train), len(data.classes)
+    if classes < 2:
+        raise ValueError(f"{recipe.data} has one class only, and there is nothing to tell apart. Add a second one.")
+    tenth = max(SMALLEST_BATCH, min(LARGEST_BATCH, images // 10))
+    recipe = recipe.or_else(batch_size=tenth if photos else LARGEST_BATCH, **defaults_of_training(recipe, photos))
+    steps = steps_per_epoch(images, recipe.training.batch_size)
+    recipe = recipe.or_else(epochs=max(EPOCHS, math.ceil(UPDATES / steps)))
+    pictures = pictures_of(data)
+    torch.manual_seed(recipe.seed)
+    if not origin:
+        model = models.build(recipe.model, num_classes=classes, **recipe.network_options())
+        return Prepared(recipe, data, model, None, pictures)
+    data = normalised_like(data, origin)
+    if recipe.frozen:
+        models.freeze(origin.model)
+    models.replace_head(origin.model, classes)
+    return Prepared(recipe, data, origin.model, origin.source, pictures)
+
+
+def defaults_of_training(recipe: Recipe, photos: bool) -> dict[str, Any]:
+    """Rates and augmentation for what is trained: from scratch, a last layer, or a whole pretrained network."""
+    sgd, pretrained = recipe.optimizer == "sgd", recipe.pretrained != "none"
+    augment = ("crop", "flip") if photos else ("crop",) if recipe.data == "mnist5k" else ("crop", "flip")
+    rates: dict[str, Any] = {"lr": 0.1 if sgd else 0.001}
+    if pretrained and not recipe.frozen:
+        rates = {"lr": 0.01, "backbone_lr": 0.003} if sgd else {"lr": 0.001, "backbone_lr": 0.0003}
+    return {**rates, "augment": augment, "head_first": pretrained}
+
+
+def fit_head(model: nn.Module, split: Split) -> None:
+    """Give the network the last layer that suits its features of these images best, without touching the features."""
+    name, old = models.head_of(model)
+    parent, _, last = name.rpartition(".")
+    place = model.get_submodule(parent)
+    setattr(place, last, nn.Identity())
+    device = machine.device()
+    model.to(device)
+    with eval_mode(model), torch.no_grad(), machine.autocast(device, "auto"):
+        features = [model(images).float().cpu() for images, _ in evaluation_batches(split.to(device))]  # (N, F) each
+    setattr(place, last, probe.linear_head(torch.cat(features), split.labels, old.out_features).to(device))
+
+
+def normalised_like(data: Data, origin: models.Pretrained) -> Data:
+    """The data set with the normalisation that the pretrained network was trained with."""
+    mean, std = models.normalisation(origin.transforms)
+    parts = {part: replace(getattr(data, part), mean=mean, std=std) for part in PARTS}
+    return replace(data, **parts)
+
+
+def pictures_of(data: Data) -> dict[str, Any]:
+    """What tells these pictures, cut in this way, from others; as it stands in `network.json`."""
+    return {
+        "classes": list(data.classes),
+        "images": {part: len(getattr(data, part)) for part in PARTS},
+        "brightness": {"mean": list(data.train.mean), "std": list(data.train.std)},
+    }
 
 
 def need_utf8(folder: str | Path) -> None:
@@ -220,28 +356,19 @@ def need_utf8(folder: str | Path) -> None:
         raise ValueError(f"The name of the folder {shown} is not in UTF-8. Rename it.") from error
 
 
-def normalised_like(data: Data, origin: models.Pretrained) -> Data:
-    """The data set with the normalisation that the pretrained network was trained with."""
-    mean, std = models.normalisation(origin.transforms)
-    parts = {part: replace(getattr(data, part), mean=mean, std=std) for part in ("train", "val", "test")}
-    return replace(data, **parts)
-
-
 def read_toml(path: Path) -> dict[str, Any]:
-    """The options in a TOML file.
+    """The options in a TOML file; a folder of pictures is looked for from the file's own folder on.
 
     Raises:
         ValueError: no such file, or no TOML.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # Windows' editor puts a mark before the text
     except FileNotFoundError as error:
         raise ValueError(f"There is no file {path}.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is no TOML file ({error}).") from error
-
-
-def option_types() -> dict[str, Any]:
-    """The type of each option, in the order of `HELP`."""
-    own = {each.name: each.type for each in (*fields(Recipe), *fields(TrainConfig))}
-    return {name: own[name] for name in HELP}
+    data = values.get("data")
+    if isinstance(data, str) and is_folder(data):
+        values["data"] = str(path.absolute().parent / os.path.expanduser(data))
+    return values

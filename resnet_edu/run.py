@@ -1,35 +1,44 @@
-"""A run in a folder of its own: train, go on after a stop, evaluate, open for prediction elsewhere.
+"""A run in a folder of its own: train, go on after a stop, measure, open for prediction elsewhere.
 
 `config.toml` says what was asked for, `network.json` and `weights.safetensors` are all that prediction needs,
-`history.csv`, `report.json`, `curves.png` and `confusion.png` say how it went. `checkpoint.safetensors` is there
-while the run is not finished. No file is pickled, each is written whole or not at all.
+`history.csv` and `report.json` say how it went. `checkpoint.safetensors` is there while the run is not finished. No
+file is pickled, each is written whole or not at all.
 """
 
+import json
+import math
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
+from unicodedata import normalize
 
+import numpy as np
 import torch
 from filelock import FileLock, Timeout
-from safetensors.torch import save
-from torch import nn
+from PIL import Image
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
 
-from . import distributed, machine
+from . import distributed, machine, models
 from .checkpoint import Checkpoint
-from .data import Data
-from .data.folder import is_folder
-from .errors import StopTraining, enough_memory
+from .config import is_number
+from .data import normalise
+from .data.folder import is_folder, load_one_part
+from .data.pictures import View
+from .data.sets import resize
+from .errors import StopTraining, WrongCheckpoint, enough_memory
 from .files import quoted, write_atomically
 from .history import Epoch, History
-from .metrics import evaluate
-from .recipe import Recipe, need_utf8, normalised_like
+from .metrics import Metrics, evaluate
+from .models import Pretrained
+from .recipe import Prepared, Recipe, fit_head, need_utf8, pictures_of, prepare
 from .train import Callback, fit, make_optimizer
-from .trained import as_json, changes, pictures_of, read_object, read_report, right_by_class
 
 
 @dataclass(frozen=True)
@@ -38,7 +47,7 @@ class Run:
 
     Args:
         folder: where its files are.
-        recipe: what it was asked for.
+        recipe: what it was asked for; once it has begun, with every option decided.
         made: folders that were made for it, itself first; `discard` removes them.
     """
 
@@ -57,18 +66,18 @@ class Run:
                 UTF-8.
         """
         need_utf8(folder)
-        pictures = str(Path(os.path.expanduser(recipe.data)).absolute()) if is_folder(recipe.data) else recipe.data
-        if Path(os.path.realpath(pictures)) in Path(os.path.realpath(folder)).parents:
+        if Path(os.path.realpath(whole_path(recipe.data))) in Path(os.path.realpath(folder)).parents:
             raise ValueError(f"{folder} lies among the pictures, in {recipe.data}. Name another for the run.")
         if not distributed.first():
             return cls(folder, recipe)
-        if (folder / "config.toml").exists():
-            again = quoted(folder)
-            raise ValueError(f"{folder} holds a run already. Go on with --resume {again}, or name another folder.")
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise ValueError(f"{folder} is no empty folder. Name another one for the run.")
         made = tuple(each for each in (folder, *folder.parents) if not each.exists())
-        write_atomically(folder / "config.toml", replace(recipe, data=pictures).to_toml().encode())
+        if folder.exists() and (not folder.is_dir() or any(name[0] != "." for name in os.listdir(folder))):
+            refuse_folder(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / ".lock"):  # of two that start at the same time one writes, and the other sees it
+            if (folder / "config.toml").exists():
+                refuse_folder(folder)
+            write_atomically(folder / "config.toml", config_of(recipe))
         return cls(folder, recipe, made)
 
     @classmethod
@@ -88,21 +97,32 @@ class Run:
         return Checkpoint(self.folder / "checkpoint.safetensors", self.recipe.training)
 
     def report(self) -> dict[str, Any] | None:
-        """What the finished run found, None if it is not finished."""
-        return read_report(self.folder)
+        """What the finished run found, None if it is not finished.
 
-    def train(self, *, callbacks: tuple[Callback, ...] = (), say: Callable[[str], None] = lambda _: None) -> History:
+        Raises:
+            WrongCheckpoint: the file is damaged.
+        """
+        if not (self.folder / "report.json").exists():
+            return None
+        report = read_object(self.folder / "report.json")
+        for key, kind in (("epochs", int), ("test_error", float), ("right_by_class", dict)):
+            if not isinstance(report.get(key), kind):
+                raise damaged(self.folder, f"{key} in report.json")
+        return report
+
+    def train(
+        self, *, callbacks: Sequence[Callback] = (), told: Callable[[Prepared], object] = lambda _: None
+    ) -> History:
         """Train to the end, from the last finished epoch on.
 
         Validation images decide about stopping early; the test images are used once, at the end.
 
         Args:
             callbacks: as for `fit`; epochs that were finished before are not reported again.
-            say: is told what was loaded, and what to know about it.
+            told: is told what was found and will be done, before any training.
 
         Returns:
-            The history. Its `interrupted` says whether the
-            run was stopped by hand; it can be trained further then.
+            The history. Its `interrupted` says whether the run was stopped by hand; it can be trained further then.
 
         Raises:
             ValueError: another process is at work on this run, or its pictures are others than at its start.
@@ -110,28 +130,23 @@ class Run:
             OutOfMemory: a batch is too large; the message says which size to try.
         """
         with self.locked():
-            recipe, config = self.recipe, self.recipe.training
-            data = recipe.load()
-            pictures = pictures_of(data)
-            for line in (data.source, *data.notes):
-                say(line)
-            machine.seed_everything(config.seed)
-            model, origin = recipe.network(len(data.classes))
-            if origin:
-                say(origin.source)
-                data = normalised_like(data, origin)
+            begin = prepare(self.recipe)
+            run, model, data = replace(self, recipe=begin.recipe), begin.model, begin.data
             if distributed.first():
-                self.remember(data, pictures)
-            history = self.checkpoint.history()
-            if stops_early(history, recipe.patience):  # killed between its last epoch and its end
-                self.checkpoint.restore(model, make_optimizer(model, config), torch.Generator())
+                run.remember(begin)
+            told(begin)
+            history = run.checkpoint.history()
+            if stops_early(history, run.recipe.patience):  # killed between its last epoch and its end
+                run.checkpoint.restore(model, make_optimizer(model, run.recipe.training), torch.Generator())
                 model.to(machine.device())
             else:
-                steps = (*callbacks, partial(self.after_epoch, history))
-                with enough_memory(config.batch_size):
-                    history = fit(model, data, config, callbacks=steps, checkpoint=self.checkpoint)
+                with enough_memory(run.recipe.training.batch_size):
+                    if run.recipe.head_first and not history.epochs:
+                        fit_head(model, data.train)
+                    steps = (*callbacks, partial(run.after_epoch, history))
+                    history = fit(model, data, run.recipe.training, callbacks=steps, checkpoint=run.checkpoint)
             if not history.interrupted and distributed.first():
-                self.finish(model, data, history, say)
+                run.finish(begin, history)
             return history
 
     def after_epoch(self, history: History, epoch: Epoch, _: nn.Module) -> None:
@@ -143,40 +158,41 @@ class Run:
             raise StopTraining
 
     def write_history(self, history: History) -> None:
-        """`history.csv`, which `History.from_csv` reads."""
+        """`history.csv`."""
         history.to_csv(self.folder / "history.csv")
 
-    def remember(self, data: Data, pictures: Mapping[str, Any]) -> None:
-        """Write `network.json`, or compare what it says with the pictures as they were loaded.
+    def remember(self, begin: Prepared) -> None:
+        """Write every option and `network.json`, or compare what that says with the pictures as they were loaded.
 
         Raises:
             ValueError: classes, number or brightness of the pictures have changed since the run was started.
         """
+        file = self.folder / "network.json"
+        if file.exists():
+            if changed := changes(read_object(file), begin.pictures):
+                raise ValueError(
+                    f"The pictures in {self.recipe.data} are others than when the run {self.folder} was started "
+                    f"({changed} changed). Start a new run."
+                )
+            return
         view, side = self.recipe.preparation()
         facts = {
             "model": self.recipe.model,
             "options": self.recipe.network_options(),
-            **pictures,
+            **begin.pictures,
             "view": {"width": view.width, "height": view.height, "channels": view.channels, "crop": view.crop},
             "side": side,
             "max_megabytes": view.max_megabytes,
-            "mean": list(data.train.mean),
-            "std": list(data.train.std),
-            "data": data.source,
+            "mean": list(begin.data.train.mean),
+            "std": list(begin.data.train.std),
+            "data": begin.data.source,
         }
-        file = self.folder / "network.json"
-        if not file.exists():
-            write_atomically(file, as_json(facts))
-        elif changed := changes(read_object(file), pictures):
-            raise ValueError(
-                f"The pictures in {self.recipe.data} are others than when the run {self.folder} was started "
-                f"({changed} changed). Start a new run."
-            )
+        write_atomically(self.folder / "config.toml", config_of(self.recipe))
+        write_atomically(file, as_json(facts))
 
-    def finish(self, model: nn.Module, data: Data, history: History, say: Callable[[str], None]) -> None:
+    def finish(self, begin: Prepared, history: History) -> None:
         """Measure on the test images, once, and write everything that is left; the report comes last."""
-        from . import plots  # matplotlib takes a second, and prediction does without
-
+        model, data = begin.model, begin.data
         state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
         write_atomically(self.folder / "weights.safetensors", save(state))
         self.write_history(history)
@@ -185,6 +201,7 @@ class Run:
             "model": self.recipe.model,
             "data": data.source,
             "notes": list(data.notes),
+            "weights": begin.weights,
             "epochs": len(history),
             "test_error": test.top1_error,
             "val_error": val.top1_error,
@@ -193,24 +210,15 @@ class Run:
             "confusion": test.confusion.tolist(),
             "parameters": sum(parameter.numel() for parameter in model.parameters()),
             "seconds": round(history.seconds, 2),
-            "seed": self.recipe.training.seed,
+            "seed": self.recipe.seed,
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
             "machine": machine.description(),
         }
-        title = f"{self.recipe.model}, {len(history)} epochs"
-        curves = plots.learning_curves({self.recipe.model: history}, title=title, measured="validation")
-        message = f"{test.top1_error:.1f} % of {len(data.test):,} test images named wrongly"
-        shown = [name.encode(errors="backslashreplace").decode() for name in data.classes]  # a figure takes UTF-8
-        confusion = plots.confusion_matrix(test.confusion, shown, title=message)
-        if boxes := plots.without_glyph("".join(shown)):
-            say(f"confusion.png shows boxes for {boxes}: no font on this machine has them. Noto Sans CJK may.")
-        for name, figure in (("curves", curves), ("confusion", confusion)):
-            write_atomically(self.folder / f"{name}.png", figure._repr_png_())  # type: ignore[attr-defined]
         write_atomically(self.folder / "report.json", as_json(report))
         self.checkpoint.path.unlink(missing_ok=True)
 
     def discard(self) -> None:
-        """Remove a run of which no epoch was finished, so that its folder can be used again."""
+        """Remove a run that was made here and of which no epoch was finished, so that its folder can be used again."""
         if not self.checkpoint.path.exists() and not (self.folder / "report.json").exists():
             for name in ("config.toml", "network.json", "history.csv", ".lock"):
                 (self.folder / name).unlink(missing_ok=True)
@@ -237,7 +245,189 @@ class Run:
             lock.release()
 
 
+def refuse_folder(folder: Path) -> NoReturn:
+    """Say why a new run cannot have this folder."""
+    if (folder / "config.toml").exists():
+        again = f"Go on with --resume {quoted(folder)}, or name another folder."
+        raise ValueError(f"{folder} holds a run already. {again}")
+    raise ValueError(f"{folder} is no empty folder. Name another one for the run.")
+
+
+def config_of(recipe: Recipe) -> bytes:
+    """What `config.toml` says; the folder of pictures with its whole path."""
+    return replace(recipe, data=whole_path(recipe.data)).to_toml().encode()
+
+
+def whole_path(data: str) -> str:
+    """A folder of pictures with its whole path; the name of a data set as it is."""
+    return str(Path(os.path.expanduser(data)).absolute()) if is_folder(data) else data
+
+
 def stops_early(history: History, patience: int) -> bool:
     """Whether the validation error has not fallen for `patience` epochs; never with 0."""
     errors = [epoch.val_error for epoch in history.epochs]
     return patience > 0 and len(errors) > patience and min(errors[-patience:]) >= min(errors[:-patience])
+
+
+# The network of a finished run
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """A picture as this run's network wants it: the view that the training images had, and their normalisation.
+
+    Args:
+        view: size, channels and crop.
+        mean: of each channel of the training images.
+        std: likewise, the standard deviation.
+        side: to which the images of a data set with a name were resized, in pixels; None: they have the view's size.
+    """
+
+    view: View
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    side: int | None = None
+
+    def __call__(self, picture: Image.Image) -> Tensor:
+        """A picture in RGB to a float tensor `(C, H, W)`."""
+        return self.together([picture])[0]
+
+    def together(self, pictures: Sequence[Image.Image]) -> Tensor:
+        """N pictures in RGB to a float tensor `(N, C, H, W)`."""
+        pixels = np.stack([self.view.fit(picture) for picture in pictures])  # (N, H, W, C)
+        images = torch.from_numpy(pixels).permute(0, 3, 1, 2)
+        return normalise(resize(images, self.side) if self.side else images, self.mean, self.std)
+
+
+def open_run(folder: Path) -> Pretrained:
+    """The network of a finished run, with its categories and the very preprocessing it was trained with.
+
+    Raises:
+        ValueError: the folder holds no finished run.
+        WrongCheckpoint: its files are damaged.
+    """
+    if not folder.exists():
+        raise ValueError(f"There is no run {folder}. Name a run's folder, or bundled for the network of the package.")
+    weights = folder / "weights.safetensors"
+    if not weights.is_file():
+        if (folder / "report.json").exists():
+            raise damaged(folder, f"{weights.name} is missing")
+        started = (folder / "config.toml").is_file()
+        again = f"It is not finished: resnet-edu train --resume {quoted(folder)}"
+        raise ValueError(f"{folder} holds no finished run. {again if started else 'It has no config.toml.'}")
+    facts = read_object(folder / "network.json")
+    try:
+        view, side = View(**facts["view"], max_megabytes=facts["max_megabytes"]), facts.get("side")
+        if side is not None:
+            replace(view, width=side)  # which says what is wrong with it
+        for key in ("mean", "std"):
+            if len(facts[key]) != view.channels or not all(map(is_number, facts[key])):
+                raise ValueError(f"{facts[key]} in place of {view.channels} numbers")
+        for name in facts["classes"]:
+            if not isinstance(name, str):
+                raise ValueError(f"{name!r} in place of a name")
+        if facts["options"]["in_channels"] != view.channels:
+            raise ValueError(f"a network for {facts['options']['in_channels']} channels, images with {view.channels}")
+        model = models.build(facts["model"], num_classes=len(facts["classes"]), **facts["options"])
+        state = load_file(weights)
+        preprocessing = Preprocessing(view, tuple(facts["mean"]), tuple(facts["std"]), side)
+        source = f"{facts['model']}, trained on {facts['data']}"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
+        raise damaged(folder, str(error)) from error
+    models.load_state(model, state, name=facts["model"])
+    return Pretrained(model.eval(), tuple(facts["classes"]), preprocessing, source, view.read)
+
+
+def damaged(folder: Path, what: str) -> WrongCheckpoint:
+    """The error for a run whose files cannot be used."""
+    return WrongCheckpoint(f"The run {folder} is damaged: {what}. Train it again.")
+
+
+def read_object(file: Path) -> dict[str, Any]:
+    """The JSON object in a file of a run.
+
+    Raises:
+        WrongCheckpoint: there is no such file, or it holds something else.
+    """
+    try:
+        values = json.loads(file.read_bytes())
+    except FileNotFoundError as error:
+        raise damaged(file.parent, f"{file.name} is missing") from error
+    except ValueError as error:
+        raise damaged(file.parent, f"{file.name}, {error}") from error
+    if not isinstance(values, dict):
+        raise damaged(file.parent, f"{file.name} holds no JSON object")
+    return values
+
+
+def as_json(values: Mapping[str, Any]) -> bytes:
+    """In UTF-8. What is none, in the names of files, is escaped, and reads back equal."""
+    return json.dumps(values, indent=1, ensure_ascii=False).encode(errors="backslashreplace") + b"\n"
+
+
+def right_by_class(confusion: Tensor, classes: Sequence[str]) -> dict[str, float]:
+    """Percent of the images of each class that were named rightly; classes without images are left out."""
+    counts = confusion.sum(dim=1).tolist()
+    right = confusion.diagonal().tolist()
+    return {name: 100 * each / count for name, each, count in zip(classes, right, counts, strict=True) if count}
+
+
+def changes(before: Mapping[str, Any], pictures: Mapping[str, Any]) -> str:
+    """In what the pictures are others than `network.json` says: "images, brightness"; empty if they are the same."""
+    return ", ".join(key for key, value in pictures.items() if before.get(key, value) != value)
+
+
+def evaluate_run(
+    folder: Path,
+    other: str | None = None,
+    *,
+    network: Pretrained | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> tuple[Metrics, str]:
+    """Measure a finished run.
+
+    Args:
+        folder: of the run.
+        other: a folder of pictures or the name of a data set, of which the test images are taken, or all images
+            of a folder that is not divided into parts; by default, and for the folder that it was trained on, the
+            run's own test images.
+        network: the run's, if it is open already.
+        say: is told what to know about the other pictures.
+
+    Returns:
+        What was measured, and one line about the images.
+
+    Raises:
+        ValueError: no finished run; its pictures have changed, and with them which ones it was trained on; the other
+            data set has classes that the network does not know; or the network puts out what is no number.
+    """
+    network, recipe = network or open_run(folder), Recipe.from_toml(folder / "config.toml")
+    preprocessing: Any = network.transforms
+    if other and is_folder(other) and os.path.realpath(whole_path(other)) == os.path.realpath(recipe.data):
+        say(f"{folder} was trained on pictures in {other}: measured are those that were kept for the test.")
+        other = None
+    if other and is_folder(other):
+        found = load_one_part(Path(os.path.expanduser(other)), preprocessing.view)
+        name, split, classes = found.name, found.split, found.classes
+        if preprocessing.side:
+            split = replace(split, images=resize(split.images, preprocessing.side))
+        for note in found.notes:
+            say(note)
+    else:
+        data = (replace(recipe, data=other, crop="center") if other else recipe).load()
+        if not other and (changed := changes(read_object(folder / "network.json"), pictures_of(data))):
+            raise ValueError(
+                f"The pictures in {recipe.data} are others than when {folder} was trained ({changed} changed), so its "
+                "test images are not known any more. Name pictures that it has not seen: --data DIR."
+            )
+        name, split, classes = data.name, data.test, data.classes
+    places = {normalize("NFC", each): place for place, each in enumerate(network.categories)}  # a Mac writes NFD
+    unknown = [each for each in classes if normalize("NFC", each) not in places]
+    if unknown:
+        known = ", ".join(network.categories)
+        raise ValueError(f"The network does not know the classes {', '.join(sorted(unknown))}. It knows {known}.")
+    labels = torch.tensor([places[normalize("NFC", each)] for each in classes])[split.labels]
+    metrics = evaluate(network.model, replace(split, labels=labels, mean=preprocessing.mean, std=preprocessing.std))
+    if not math.isfinite(metrics.loss):
+        raise ValueError(f"The outputs of {folder} are not finite: its training has failed. Train it again.")
+    return metrics, f"{len(split):,} images of {name}"

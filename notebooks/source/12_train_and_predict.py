@@ -27,7 +27,7 @@ from torch import Tensor
 
 import resnet_edu as edu
 from resnet_edu.data.pictures import View, read_photo
-from resnet_edu.trained import evaluate_run, open_run
+from resnet_edu.run import evaluate_run, open_run
 
 temporary = TemporaryDirectory(prefix="resnet-edu-", ignore_cleanup_errors=True)
 work = Path(temporary.name)  # all that this lesson writes; gone when the kernel ends

@@ -27,7 +27,7 @@ def named_photos(
     """One row a photo: what the network sees, its best labels, and the Grad-CAM map of the best one.
 
     Args:
-        network: see `models.pretrained` and `trained.open_run`.
+        network: see `models.pretrained` and `run.open_run`.
         pictures: in RGB, by name.
         top: labels a photo.
         threshold: in percent; a photo whose best label has less gets no answer, and its bars are grey.

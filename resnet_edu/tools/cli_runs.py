@@ -7,13 +7,18 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import torch
 import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
 
-from ..files import printable, quoted
-from ..recipe import HELP, Recipe, option_types, read_toml
+from ..files import FULL, printable, quoted, write_atomically
+from ..recipe import HELP, Prepared, Recipe, read_toml
 from .cli_options import AsJson, examples, with_home
 
 if TYPE_CHECKING:
@@ -35,8 +40,9 @@ def add_to(app: typer.Typer) -> None:
 def with_options(command: Callable[..., None]) -> Callable[..., None]:
     """The command with one more option for each of `HELP`, of the type that `Recipe` gives it."""
     parameters = [each for each in inspect.signature(command).parameters.values() if each.name != "options"]
-    for name, kind in option_types().items():
-        shown = next((each for each in (bool, int, float) if kind in (each, each | None)), str)
+    for each in fields(Recipe):
+        name, kind = each.name, each.type
+        shown = next((plain for plain in (bool, int, float) if kind in (plain, plain | None)), str)
         flag = f"--{name.replace('_', '-')}"
         option = typer.Option(f"{flag}/--no-{flag[2:]}" if shown is bool else flag, help=HELP[name], show_default=False)
         annotation = Annotated[shown | None, option]
@@ -78,6 +84,8 @@ def train(
         run = asked_for(given, out=out, config=config, resume=resume)
         if run.report() is None:
             go(run, new=resume is None)
+            if distributed.first():
+                draw(run)
         if distributed.first():
             print_report(run)
 
@@ -104,6 +112,10 @@ def go(run: "Run", *, new: bool) -> None:
             f"{epoch.val_error:5.1f} %  {epoch.images_per_second:,.0f} images/s"
         )
 
+    def tell(begin: Prepared) -> None:
+        if distributed.first():
+            print_plan(begin)
+
     def say(line: str) -> None:
         if distributed.first():
             print(printable(line), flush=True)
@@ -119,7 +131,7 @@ def go(run: "Run", *, new: bool) -> None:
 
     before = signal.signal(signal.SIGTERM, ended)
     try:
-        history = run.train(callbacks=(show,), say=say)
+        history = run.train(callbacks=(show,), told=tell)
     except BaseException as error:
         if isinstance(error, RuntimeError) and distributed.size() > 1:
             raise ValueError(
@@ -129,12 +141,57 @@ def go(run: "Run", *, new: bool) -> None:
             run.discard()
         if isinstance(error, KeyboardInterrupt):
             say(again())
+        if isinstance(error, OSError) and error.errno in FULL:
+            raise ValueError(
+                f"The disk is full ({error.filename or run.folder}). Make room there. {again()}"
+            ) from error
         raise
     finally:
         signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
     if history.interrupted:
         say(f"Stopped after epoch {len(history)}. {again()}")
         raise KeyboardInterrupt
+
+
+def print_plan(begin: Prepared) -> None:
+    """What was found in the data, and what will be done with it."""
+    from .. import distributed
+
+    plan = begin.plan()
+    for line in filter(None, (plan["data"], *plan["notes"], plan["weights"])):
+        print(printable(line))
+    table = Table("class", "train", "val", "test")
+    for name, counts in plan["classes"].items():
+        table.add_row(escape(printable(name)), *map(str, counts.values()))
+    Console().print(table)
+    width, height = plan["size"]
+    about = f", about {begin.minutes():.1f} minutes" if distributed.size() == 1 else ""
+    print(
+        f"{plan['epochs']} epochs of {plan['images']:,} images, {width}×{height}, in batches of {plan['batch_size']}: "
+        f"{plan['updates']:,} updates{about}",
+        flush=True,
+    )
+
+
+def draw(run: "Run") -> None:
+    """`curves.png` and `confusion.png`, beside the tables that they show."""
+    os.environ["MPLBACKEND"] = "Agg"  # nothing is shown here, so whatever is set need not exist
+    from .. import plots  # matplotlib takes a second, and prediction does without
+    from ..history import History
+
+    report = run.report() or {}
+    history = History.from_csv(run.folder / "history.csv")
+    title = f"{report['model']}, {report['epochs']} epochs"
+    curves = plots.learning_curves({report["model"]: history}, title=title, measured="validation")
+    confusion = torch.tensor(report["confusion"])
+    names = json.loads((run.folder / "network.json").read_bytes())["classes"]
+    shown = [name.encode(errors="backslashreplace").decode() for name in names]  # a figure takes UTF-8
+    message = f"{report['test_error']:.1f} % of {int(confusion.sum()):,} test images named wrongly"
+    matrix = plots.confusion_matrix(confusion, shown, title=message)
+    if boxes := plots.without_glyph("".join(shown)):
+        print(printable(f"confusion.png shows boxes for {boxes}: no font here has them. Noto Sans CJK may."))
+    for name, figure in (("curves", curves), ("confusion", matrix)):
+        write_atomically(run.folder / f"{name}.png", figure._repr_png_())  # type: ignore[attr-defined]
 
 
 def print_report(run: "Run") -> None:
@@ -160,7 +217,7 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Measure a finished run: its errors, and how much of each class is named rightly."""
-    from ..trained import evaluate_run, open_run, right_by_class
+    from ..run import evaluate_run, open_run, right_by_class
 
     run = with_home(run)
     network = open_run(run)

@@ -16,7 +16,7 @@ def naming_explorer(network: Pretrained, photos: Mapping[str, Path]) -> ipywidge
     """A photo, the number of labels and the threshold; the static twin is `plots.named_photos` of several photos.
 
     Args:
-        network: see `trained.open_run` and `models.pretrained`.
+        network: see `run.open_run` and `models.pretrained`.
         photos: files by name, to begin with; see `photo_picker` for uploads.
     """
     upload, which, pictures = photo_picker(photos)

@@ -34,9 +34,8 @@ from resnet_edu.data.pictures import read_photo
 from resnet_edu.errors import DatasetUnavailable, UnreadablePicture, WrongCheckpoint
 from resnet_edu.history import History
 from resnet_edu.models import imagenet
-from resnet_edu.run import Run
+from resnet_edu.run import Run, evaluate_run, open_run
 from resnet_edu.tools import cli, lab
-from resnet_edu.trained import evaluate_run, open_run
 from resnet_edu.widgets.upload import uploaded
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -4,17 +4,19 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import given, strategies as st
+from PIL import Image
 
-from resnet_edu import Recipe, TrainConfig, models
+from resnet_edu import Recipe, TrainConfig, evaluate, models
 from resnet_edu.config import OPTIMIZERS, SCHEDULES
-from resnet_edu.data import AUGMENTATIONS
+from resnet_edu.data import AUGMENTATIONS, steps_per_epoch
 from resnet_edu.errors import UnknownName
-from resnet_edu.recipe import HELP, option_types
+from resnet_edu.recipe import HELP, fit_head, prepare
 
 RECIPES = st.builds(
     dict,
-    data=st.sampled_from(["~/pets", 'C:/Bilder/größe "x"\\n', "mnist5k"]),
+    data=st.sampled_from(["/home/ada/pets", '/Bilder/größe "x"\\n', "mnist5k"]),
     model=st.sampled_from(models.available()),
     x=st.just(48),
     y=st.just(48),
@@ -32,39 +34,100 @@ RECIPES = st.builds(
 
 @given(RECIPES)
 def test_a_recipe_survives_its_toml(tmp_path_factory: pytest.TempPathFactory, values: dict[str, object]) -> None:
-    recipe = Recipe.from_dict(values)
+    recipe = Recipe(**values)  # type: ignore[arg-type]
     path = tmp_path_factory.mktemp("recipe") / "config.toml"
     path.write_text(recipe.to_toml(), encoding="utf-8")
     assert Recipe.from_toml(path) == recipe
 
 
-def test_every_option_has_one_name_a_help_and_a_type() -> None:
-    own = [each.name for each in fields(Recipe) if each.name != "training"]
-    training = [each.name for each in fields(TrainConfig)]
-    assert sorted(HELP) == sorted(own + training)
-    assert {*option_types()} == {*HELP}
+def test_every_option_of_training_is_one_of_a_recipe_and_has_a_help() -> None:
+    assert {each.name for each in fields(TrainConfig)} <= {*HELP} == {each.name for each in fields(Recipe)}
     assert all(text.endswith(".") and len(text) < 110 for text in HELP.values())
 
 
-def test_changes_come_before_the_file(tmp_path: Path) -> None:
+@given(RECIPES)
+def test_there_is_one_set_of_defaults(values: dict[str, object]) -> None:
+    assert Recipe(**values) == Recipe.from_dict(values)  # type: ignore[arg-type]
+    assert Recipe.from_dict(Recipe(**values).to_dict()) == Recipe(**values)  # type: ignore[arg-type]
+
+
+def test_changes_come_before_the_file_and_a_folder_starts_at_the_file(tmp_path: Path) -> None:
     path = tmp_path / "run.toml"
-    path.write_text('data = "mnist5k"\nepochs = 3\nmodel = "resnet34"\n')
+    path.write_text('\ufeffdata = "./pets"\nepochs = 3\nmodel = "resnet34"\n', encoding="utf-8")  # Notepad's mark
     recipe = Recipe.from_toml(path, epochs=5)
-    assert (recipe.training.epochs, recipe.model, recipe.training.batch_size) == (5, "resnet34", 64)
+    assert (recipe.epochs, recipe.model, recipe.data) == (5, "resnet34", str(tmp_path / "pets"))
+
+
+# What is left out follows from the pictures
+
+
+def folder_of(tmp_path: Path, count: int, size: tuple[int, int] = (24, 24)) -> str:
+    """Two classes with so many pictures each."""
+    for label, name in enumerate(("dark", "light")):
+        (tmp_path / "sky" / name).mkdir(parents=True)
+        for number in range(count):
+            picture = Image.effect_noise(size, 40 + 40 * label)
+            picture.convert("RGB").save(tmp_path / "sky" / name / f"{number:03}.png")
+    return str(tmp_path / "sky")
+
+
+@pytest.mark.parametrize("count", [5, 80])
+def test_photos_begin_with_weights_at_their_side_and_get_300_updates(tmp_path: Path, count: int) -> None:
+    begin = prepare(Recipe(data=folder_of(tmp_path, count)))
+    recipe, images = begin.recipe, len(begin.data.train)
+    weights = models.pretrained(source="bundled")
+    side = weights.transforms(Image.new("RGB", (99, 99))).shape[-1]
+    assert (recipe.pretrained, recipe.head_first, recipe.x, recipe.y, recipe.crop) == (
+        "bundled", True, side, side, "center",
+    )  # fmt: skip
+    assert recipe.backbone_lr < recipe.lr  # type: ignore[operator]
+    assert {"flip"} < {*recipe.augment}  # type: ignore[misc]
+    assert recipe.batch_size == max(4, images // 10)
+    assert recipe.epochs * steps_per_epoch(images, recipe.batch_size) >= 300  # type: ignore[operator]
+    assert prepare(recipe).recipe == recipe  # nothing is left to decide
+    assert begin.plan()["updates"] >= 300
+    assert (begin.data.train.mean, begin.data.train.std) == models.normalisation(weights.transforms)
 
 
 @pytest.mark.parametrize(
-    ("options", "lr"),
+    ("given", "expected"),
     [
-        ({}, 0.1),
-        ({"optimizer": "adam"}, 0.001),
-        ({"pretrained": "bundled"}, 0.02),
-        ({"pretrained": "bundled", "frozen": True}, 0.1),
-        ({"lr": 0.7, "optimizer": "adamw"}, 0.7),
+        ({"data": "mnist5k"}, {"pretrained": "none", "x": 28, "batch_size": 64, "epochs": 8, "augment": ("crop",)}),
+        ({"data": "mnist5k", "optimizer": "adam", "y": 32}, {"lr": 0.001, "x": 32}),
+        ({"data": "mnist5k", "x": 32, "pretrained": "bundled", "frozen": True}, {"lr": 0.1, "backbone_lr": None}),
+        ({"lr": 0.7, "optimizer": "adamw"}, {"lr": 0.7, "pretrained": "bundled"}),
+        ({"model": "resnet34"}, {"pretrained": "none", "x": 64, "head_first": False}),
+        ({"channels": 1}, {"pretrained": "none"}),
+        ({"pretrained": "none", "epochs": 1}, {"lr": 0.1, "backbone_lr": None, "epochs": 1}),
     ],
-)
-def test_the_learning_rate_suits_the_optimizer(options: dict[str, object], lr: float) -> None:
-    assert Recipe.from_dict({"data": "mnist5k", **options}).training.lr == lr
+)  # fmt: skip
+def test_what_is_given_stays_and_the_rest_suits_it(
+    given: dict[str, object], expected: dict[str, object], tmp_path: Path
+) -> None:
+    recipe = prepare(Recipe.from_dict({"data": folder_of(tmp_path, 5), **given})).recipe
+    assert {name: getattr(recipe, name) for name in expected} == expected
+
+
+def test_the_plan_counts_the_pictures_and_warns_of_imbalance(tmp_path: Path) -> None:
+    folder = Path(folder_of(tmp_path, 40))
+    for file in sorted((folder / "dark").iterdir())[10:]:
+        file.unlink()
+    begin = prepare(Recipe(data=str(folder), model="resnet20", x=16))
+    plan = begin.plan()
+    assert plan["classes"]["light"] == {"train": 28, "val": 4, "test": 8}
+    assert "Of light there are 4 times as many as of dark" in " ".join(plan["notes"])
+    before = {name: value.clone() for name, value in begin.model.state_dict().items()}
+    assert 0 < begin.minutes() < 5
+    assert all(torch.equal(value, before[name]) for name, value in begin.model.state_dict().items())
+
+
+def test_the_head_is_fitted_and_nothing_else(tmp_path: Path) -> None:
+    begin = prepare(Recipe(data=folder_of(tmp_path, 20)))
+    before = {name: value.clone() for name, value in begin.model.state_dict().items()}
+    fit_head(begin.model, begin.data.train)
+    changed = {name for name, value in begin.model.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed == {"fc.weight", "fc.bias"}
+    assert evaluate(begin.model, begin.data.train).top1_error == 0
 
 
 @pytest.mark.parametrize("depth", [18, 34, 50, 101, 152, 200])
@@ -108,10 +171,10 @@ def test_imagenets_googlenet_is_built_as_it_was_pretrained() -> None:
         ({"data": "mnist5k", "patience": 1.5}, "patience must be a whole number"),
         ({"data": "mnist5k", "top": 0}, "top must be"),
         ({"data": "mnist5k", "frozen": "yes"}, "frozen must be true or false"),
-        ({"data": "mnist5k", "frozen": True}, "frozen=true needs pretrained weights"),
+        ({"data": "mnist5k", "frozen": True, "pretrained": "none"}, "frozen and head_first need pretrained weights"),
         ({"data": "mnist5k", "pretrained": "bundled", "channels": 1}, "Pretrained weights are for three channels"),
         ({"data": "mnist5k", "pretrained": "bundled", "stem": "small"}, "for the stem imagenet, got stem=small. Leave"),
-        ({"data": "mnist5k", "x": 32}, "square, got x=32 and y=64"),
+        ({"data": "mnist5k", "x": 32, "y": 64}, "square, got x=32 and y=64"),
     ],
 )
 def test_what_cannot_be_is_refused(values: dict[str, object], message: str) -> None:

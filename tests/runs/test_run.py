@@ -5,24 +5,26 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 import pytest
 import torch
 from filelock import FileLock
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
-from resnet_edu import Epoch, History, Recipe, Run, evaluate, models, predict, trained
+from resnet_edu import Epoch, History, Recipe, Run, evaluate, models, predict, run as run_module
 from resnet_edu.data import load
 from resnet_edu.errors import DatasetUnavailable, UnreadablePicture, WrongCheckpoint
-from resnet_edu.run import stops_early
-from resnet_edu.trained import Preprocessing, evaluate_run, open_run
+from resnet_edu.recipe import prepare
+from resnet_edu.run import Preprocessing, evaluate_run, open_run, stops_early
 
 CLASSES = ("blue", "green", "red")
 
@@ -120,8 +122,7 @@ def test_files_that_cannot_be_used_are_skipped_or_refused(finished: Run, picture
 def test_the_folder_holds_what_the_docs_say(finished: Run) -> None:
     names = {path.name for path in finished.folder.iterdir() if path.name != ".lock"}
     assert names == {
-        "config.toml", "network.json", "weights.safetensors", "history.csv", "report.json", "curves.png",
-        "confusion.png",
+        "config.toml", "network.json", "weights.safetensors", "history.csv", "report.json",
     }  # fmt: skip
     report = finished.report()
     assert report is not None
@@ -132,10 +133,8 @@ def test_the_folder_holds_what_the_docs_say(finished: Run) -> None:
     header, *rows = (finished.folder / "history.csv").read_text().splitlines()
     assert header.startswith("epoch,train_loss,train_error,val_loss,val_error")
     assert len(rows) == 3
-    for name in ("curves", "confusion"):
-        with Image.open(finished.folder / f"{name}.png") as picture:
-            assert picture.width > 300
-    assert Run.open(finished.folder).recipe == finished.recipe
+    recipe = Run.open(finished.folder).recipe
+    assert recipe == prepare(recipe).recipe == prepare(finished.recipe).recipe
 
 
 @pytest.mark.parametrize("size", [16, 28, 32])
@@ -170,6 +169,52 @@ def test_other_pictures_can_be_evaluated(finished: Run, tmp_path: Path, pictures
         evaluate_run(finished.folder, str(tmp_path / "other"))
 
 
+def test_the_folder_it_was_trained_on_is_no_other_folder(finished: Run, pictures: Path) -> None:
+    said: list[str] = []
+    metrics, images = evaluate_run(finished.folder, str(pictures / ".." / pictures.name), say=said.append)
+    assert torch.equal(metrics.confusion, evaluate_run(finished.folder)[0].confusion)
+    assert "6 images of" in images
+    assert "kept for the test" in said[0]
+
+
+def test_a_name_is_the_same_however_its_accents_are_written(finished: Run, tmp_path: Path) -> None:
+    facts = json.loads((finished.folder / "network.json").read_text())
+    facts["classes"][0] = normalize("NFC", "café")
+    (finished.folder / "network.json").write_text(json.dumps(facts))
+    (tmp_path / "other").mkdir()
+    (tmp_path / "pictures" / "blue").rename(tmp_path / "other" / normalize("NFD", "café"))
+    assert evaluate_run(finished.folder, str(tmp_path / "other"))[0].confusion.sum(dim=1).tolist() == [12, 0, 0]
+
+
+def test_weights_that_are_not_finite_are_not_measured(finished: Run) -> None:
+    file = finished.folder / "weights.safetensors"
+    save_file(
+        {name: value * float("nan") if value.is_floating_point() else value for name, value in load_file(file).items()},
+        file,
+    )
+    with pytest.raises(ValueError, match=r"outputs of .*first are not finite: its training has failed"):
+        evaluate_run(finished.folder)
+
+
+def test_of_two_that_start_at_once_one_has_the_folder(pictures: Path, tmp_path: Path) -> None:
+    runs: list[Run | ValueError] = []
+
+    def begin(number: int) -> None:
+        try:
+            runs.append(Run.start(recipe_for(pictures, seed=number), tmp_path / "same"))
+        except ValueError as error:
+            runs.append(error)
+
+    threads = [threading.Thread(target=begin, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    (winner,) = [each for each in runs if isinstance(each, Run)]
+    assert all("holds a run already" in str(each) for each in runs if each is not winner)
+    assert Run.open(tmp_path / "same").recipe.seed == winner.recipe.seed
+
+
 def add(pictures: Path) -> None:
     shutil.copy(pictures / "red" / "05.jpg", pictures / "green" / "99.jpg")
 
@@ -197,7 +242,6 @@ def test_changed_pictures_are_not_measured_as_unseen(
     )
     with pytest.raises(ValueError, match=message):
         evaluate_run(finished.folder)
-    assert " images of" in evaluate_run(finished.folder, str(pictures))[1]  # as asked for
 
 
 def test_changed_pictures_are_noticed_under_a_pretrained_networks_normalisation(pictures: Path, tmp_path: Path) -> None:
@@ -218,7 +262,7 @@ def test_changed_pictures_are_noticed_under_a_pretrained_networks_normalisation(
 def test_a_run_that_is_open_is_not_read_again(finished: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     network = open_run(finished.folder)
     expected = evaluate_run(finished.folder)[0].confusion
-    monkeypatch.setattr(trained, "load_file", lambda _: pytest.fail("the weights were read again"))
+    monkeypatch.setattr(run_module, "load_file", lambda _: pytest.fail("the weights were read again"))
     assert torch.equal(evaluate_run(finished.folder, network=network)[0].confusion, expected)
 
 
@@ -242,14 +286,14 @@ def test_a_fine_tuned_googlenet_still_converts_its_input(
 
 def test_pretrained_weights_bring_their_normalisation(pictures: Path, tmp_path: Path) -> None:
     recipe = recipe_for(pictures, model="18", pretrained="bundled", frozen=True, epochs=1)
-    said: list[str] = []
+    plans: list[dict[str, object]] = []
     run = Run.start(recipe, tmp_path / "run")
-    run.train(say=said.append)
-    assert any("bundled weights" in line for line in said)
+    run.train(told=lambda begin: plans.append(begin.plan()))
+    assert "bundled weights" in str(plans[0]["weights"])
     card = json.loads((run.folder / "network.json").read_text())
     assert card["mean"] == pytest.approx([0.49, 0.48, 0.45], abs=0.02)
     state = load_file(run.folder / "weights.safetensors")
-    origin = recipe.network(3)[0].state_dict()
+    origin = prepare(recipe).model.state_dict()
     changed = [name for name in origin if not torch.allclose(origin[name].float(), state[name].float(), atol=1e-3)]
     assert changed == ["fc.weight", "fc.bias"] or set(changed) <= {"fc.weight", "fc.bias"}
 

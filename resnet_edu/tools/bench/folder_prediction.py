@@ -30,8 +30,8 @@ from ...data.pictures import View, read_photo
 from ...data.split import Data, Split, channel_statistics
 from ...models.pretrained import PhotoTransforms, Pretrained, pretrained
 from ...predict import loaded, predict
+from ...run import Preprocessing
 from ...train import fit
-from ...trained import Preprocessing
 from .measured import Measured, ratio, take_turns
 
 WORKERS, BATCH = (0, 2), 64  # of the plain script

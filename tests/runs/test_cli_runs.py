@@ -14,7 +14,7 @@ import pytest
 from filelock import FileLock
 from PIL import Image
 
-from resnet_edu import History, Recipe, Run, run as run_module, trained
+from resnet_edu import History, Recipe, Run, run as run_module
 from resnet_edu.data.folder import is_folder
 from resnet_edu.recipe import HELP
 from resnet_edu.tools import cli
@@ -65,7 +65,8 @@ def test_train_evaluate_predict(here: Path, capsys: pytest.CaptureFixture[str]) 
     assert values["images"] == 4
     assert values["classes"] == ["day", "night"]
     code, out, _ = call("evaluate first --data ./sky", capsys)
-    assert "20 images of" in out
+    assert "kept for the test" in out
+    assert "4 images of" in out
 
     files = "sky/day/0.png sky/night/1.png"
     _, out, _ = call(f"predict first {files} --json", capsys)
@@ -99,8 +100,8 @@ def test_prediction_needs_the_network_and_its_weights_alone(capsys: pytest.Captu
 def test_evaluate_reads_the_weights_once(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     call(TRAIN, capsys)
     read: list[Path] = []
-    load_file = trained.load_file
-    monkeypatch.setattr(trained, "load_file", lambda path: (read.append(path), load_file(path))[1])
+    load_file = run_module.load_file
+    monkeypatch.setattr(run_module, "load_file", lambda path: (read.append(path), load_file(path))[1])
     code, out, _ = call("evaluate first --json", capsys)
     assert code == 0
     assert json.loads(out)["classes"] == ["day", "night"]
@@ -290,7 +291,7 @@ def test_a_run_that_is_told_to_end_says_how_to_go_on(capsys: pytest.CaptureFixtu
         ("train --resume nothing", "it has no config.toml"),
         ("train --resume first --lr 1", "leave out --lr"),
         ("train --data ./sky --out sky/run", "sky/run lies among the pictures, in ./sky. Name another"),
-        ("train --data ./sky --epochs 1 --crop center --data mnist5k --out first", "are cut already, got crop=center"),
+        ("train --data ./sky --epochs 1 --crop none --data mnist5k --out first", "are cut already, got crop=none"),
         ("evaluate nothing", "There is no run nothing"),
         ("predict bundle sky/day/0.png", "There is no run bundle. Name a run's folder, or bundled for the network"),
         ("predict bundled missing.png", "there is no such file"),
