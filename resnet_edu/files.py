@@ -66,8 +66,8 @@ def write_atomically(target: Path, content: bytes) -> None:
         os.replace(neighbour, target)
     except BaseException as error:
         Path(neighbour).unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            error.filename = error.filename or str(target)  # a full disk names none
+        if isinstance(error, OSError) and error.errno in FULL:
+            error.filename = error.filename or str(target)  # the system names none
         raise
     flush_folder(target.parent)
 

@@ -260,10 +260,10 @@ def show(epoch: edu.Epoch, model: object) -> None:
 
 
 first = edu.Run.start(recipe, work / "run-1")
-said = []
-by_file = first.train(callbacks=(show,), say=said.append)
+plans = []
+by_file = first.train(callbacks=(show,), told=lambda begin: plans.append(begin.plan()))
 easy = first.report()
-print("\n".join(said).replace(f"{work}/", ""))
+print(plans[0]["data"].replace(f"{work}/", ""), plans[0]["weights"], sep="\n")
 print(f"test error: {easy['test_error']:.1f} %")
 
 # %% [markdown]
@@ -629,8 +629,8 @@ assert ranks[1] <= 20, "look at 20 photos, find two of the three or more"
 # %%
 own = ""  # "~/Pictures/pets"
 if own:
-    mine = edu.Run.start(edu.Recipe.from_dict({"data": own, "pretrained": "auto"}), Path("my-run"))
-    mine.train(callbacks=(show,), say=print)
+    mine = edu.Run.start(edu.Recipe(data=own), Path("my-run"))
+    mine.train(callbacks=(show,), told=lambda begin: print(begin.plan()))
     print(mine.report()["right_by_class"])
 print(f"own photos: {own or 'none yet'}")
 
