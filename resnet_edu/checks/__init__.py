@@ -5,8 +5,9 @@ passed, not yet, or wrong with the likely mistake named. No check raises, takes 
 leaves a trace in the notebook's random state. `progress()` is the table of all exercises.
 """
 
+from .exercise import REGISTRY
 from .lesson_00 import check_first_answer
-from .lesson_01_conv2d import check_conv2d
+from .lesson_01 import conv2d as check_conv2d
 from .lesson_01_lenet import check_lenet5
 from .lesson_01_sizes import check_output_size, check_shape_walk
 from .lesson_02_alexnet import check_alexnet
@@ -16,25 +17,26 @@ from .lesson_03_block import check_vgg_block
 from .lesson_03_head import check_cheap_head
 from .lesson_03_memory import check_activation_bytes
 from .lesson_03_receptive import check_receptive_field
-from .lesson_04_cost import check_branch_cost
+from .lesson_04 import branch_cost as check_branch_cost
 from .lesson_04_head import check_average_head
 from .lesson_04_inception import check_inception
 from .lesson_04_loss import check_total_loss
 from .lesson_04_pixels import check_mix_pixels
+from .lesson_05 import he_std as check_he_std
 from .lesson_05_backprop import check_backprop
 from .lesson_05_clip import check_clip
-from .lesson_05_he import check_he_std
 from .lesson_05_standstill import check_standstill
 from .lesson_06_curves import check_read_curves, six_curves
 from .lesson_06_identity import check_identity_extension
 from .lesson_06_plain import check_plain_block
 from .lesson_06_repair import check_repair
-from .lesson_07_basic import check_basic_block, check_projection_block
+from .lesson_07 import BasicBlock as check_basic_block
+from .lesson_07_basic import check_projection_block
 from .lesson_07_bottleneck import check_bottleneck
 from .lesson_07_option_a import check_option_a
 from .lesson_07_preactivation import check_preactivation
+from .lesson_08 import ResNet34 as check_resnet34
 from .lesson_08_heads import check_multi_head_loss
-from .lesson_08_resnet34 import check_resnet34
 from .lesson_08_stage import check_stage
 from .lesson_08_weights import check_load_trunk
 from .lesson_09_bottleneck import check_bottleneck_parameters
@@ -55,9 +57,8 @@ from .lesson_12_threshold import check_pick_threshold
 from .lesson_13_bottleneck import check_bottleneck_stage
 from .lesson_13_gradients import check_average_gradients
 from .lesson_13_rate import check_scaled_rate
-from .progress_table import Progress, collect
+from .progress import Progress, collect
 from .result import CheckResult
-from .runner import REGISTRY
 
 __all__ = [
     "CheckResult",

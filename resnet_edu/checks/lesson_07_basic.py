@@ -5,9 +5,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .block import Parts, need_once, need_same, need_shape, randomise, trace
+from .block import Parts, need_once, need_same, need_shape, randomise
 from .expect import Mistake, need_module_class
-from .lesson_06_plain import ORDERS, need_order, need_paper_convolutions, need_two_of_each
+from .lesson_06_plain import ORDERS
 from .lesson_06_repair import REPAIR_MISTAKES, branch
 from .runner import Wrong, check
 from .shortcut_parts import (
@@ -26,32 +26,6 @@ R = torch.relu
 def residual(p: Parts, x: Tensor) -> Tensor:
     """The oracle: H(x) = ReLU(F(x) + shortcut(x))."""
     return R(branch(p, x) + p.shortcut(x))
-
-
-@check("07.1 basic block")
-def check_basic_block(BasicBlock: Any) -> str:  # noqa: N803 – the learner's class
-    """`BasicBlock(channels)`: F is convolution, batch norm, ReLU, convolution, batch norm; then + x, then ReLU."""
-    name = need_module_class(BasicBlock, "BasicBlock(channels)", 4)
-    for channels in (4, 6):
-        block = BasicBlock(channels)
-        x = torch.randn(3, channels, 8, 6)
-        out, used = trace(block, x, name)
-        need_two_of_each(block)
-        need_once(used)
-        need_order(block, used)
-        convs = convolutions(block, used)
-        norms = [part for part in used if isinstance(block.get_submodule(part), nn.BatchNorm2d)]
-        need_paper_convolutions(block, convs, 1)
-        need_shape(out, tuple(x.shape), x, f"{name}({channels})")
-        randomise(block)
-
-        def parts(copied: nn.Module, convs: list[str] = convs, norms: list[str] = norms) -> Parts:
-            conv1, conv2 = map(copied.get_submodule, convs)
-            bn1, bn2 = map(copied.get_submodule, norms)
-            return Parts(conv1, bn1, conv2, bn2, nn.Identity())
-
-        need_same(block, parts, residual, REPAIR_MISTAKES, x)
-    return "ReLU(F(x) + x): shapes, values and gradients are right, in train and in eval mode."
 
 
 PROJECTION_COUNTS = {

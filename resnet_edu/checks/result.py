@@ -1,9 +1,25 @@
-"""What a check answers: one word, one explanation, shown the same way in a notebook, a terminal and a file."""
+"""What a check answers: one word, one explanation, shown the same way in a notebook, a terminal and a file.
 
+Under nbgrader an answer that has not passed fails its cell. nbgrader gives a check's cell all of its points unless the
+cell ends in an error or writes to stderr; it sets the environment variable NBGRADER_EXECUTION, and only there a check
+that has not passed raises `NotPassed`. https://nbgrader.readthedocs.io/en/stable/user_guide/faq.html
+"""
+
+import dis
 import html
+import linecache
+import os
 import re
+import sysconfig
+import traceback
 from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
 from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
 
 Status = Literal["passed", "not yet", "wrong"]
 
@@ -12,6 +28,37 @@ MARKS: dict[Status, str] = {"passed": "✓ passed", "not yet": "… not yet", "w
 
 #: Colour of the bar beside the box; the text keeps the notebook's own colours, light or dark.
 COLOURS: dict[Status, str] = {"passed": "#009E73", "not yet": "#7F7F7F", "wrong": "#D55E00"}
+
+#: What a check says about a stub.
+NOT_YET = "Nothing to judge yet. Complete the exercise above, run its cell, then run this one again."
+
+#: Code that is not the learner's: this package, Python's own library, everything that pip installed.
+LIBRARIES = (
+    Path(__file__).resolve().parents[1],
+    Path(torch.__file__).resolve().parents[1],
+    *{Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib", "purelib", "platlib")},
+)
+
+#: Part of PyTorch's message, and what it usually means.
+HINTS = (
+    ("before Module.__init__() call", "Call `super().__init__()` first in your `__init__`."),
+    ("mat1 and mat2 shapes", "A linear layer gets another number of features than it was built for."),
+    ("channels, but got", "A layer gets another number of channels than it was built for."),
+    ("must match the size of tensor", "Two tensors of different shapes are combined."),
+    ("running_mean should contain", "A batch norm gets another number of channels than it was built for."),
+)
+
+
+class Wrong(Exception):
+    """The answer is wrong; the message names the likely mistake."""
+
+
+class NotYet(Exception):
+    """The answer is a stub, or a part of it is."""
+
+
+class NotPassed(AssertionError):
+    """The answer of a graded cell is a stub or wrong; the message is what the learner would have read."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -22,14 +69,12 @@ class CheckResult:
         name: exercise id and title, for example "01.2 conv2d".
         status: "passed", "not yet" (nothing to judge so far) or "wrong".
         message: what was found; for "wrong" the likely mistake and what to do.
-        printed: the first lines that the answer printed while it was checked.
         note: anything worth knowing about the progress table, for example that it could not be saved.
     """
 
     name: str
     status: Status
     message: str
-    printed: str = ""
     note: str = ""
 
     @property
@@ -38,29 +83,19 @@ class CheckResult:
         return self.status == "passed"
 
     def __str__(self) -> str:
-        lines = [f"{MARKS[self.status]} · {self.name}", self.message]
-        if self.printed:
-            lines += ["Your code printed:", self.printed]
-        if self.note:
-            lines.append(f"Note: {self.note}")
-        return "\n".join(lines)
+        note = f"\nNote: {self.note}" if self.note else ""
+        return f"{MARKS[self.status]} · {self.name}\n{self.message}{note}"
 
     __repr__ = __str__
 
     def _repr_markdown_(self) -> str:
         """The same text as markdown; backticks are code already."""
-        parts = [f"**{MARKS[self.status]}** · {self.name}", self.message]
-        if self.printed:
-            parts.append(f"Your code printed:\n\n```text\n{self.printed}\n```")
-        if self.note:
-            parts.append(f"*Note:* {self.note}")
-        return "\n\n".join(parts)
+        note = f"\n\n*Note:* {self.note}" if self.note else ""
+        return f"**{MARKS[self.status]}** · {self.name}\n\n{self.message}{note}"
 
     def _repr_html_(self) -> str:
         """A box with a coloured bar; mark and word carry the meaning, `role="status"` tells a screen reader."""
         parts = [f"<strong>{MARKS[self.status]}</strong> · {html.escape(self.name)}", as_html(self.message)]
-        if self.printed:
-            parts.append(f"Your code printed:<pre>{html.escape(self.printed)}</pre>")
         if self.note:
             parts.append(f"<em>Note:</em> {as_html(self.note)}")
         style = f"border-left: 6px solid {COLOURS[self.status]}; padding: 0.3em 1em; margin: 0.3em 0;"
@@ -68,7 +103,102 @@ class CheckResult:
         return f'<div role="status" style="{style}">{body}</div>'
 
 
+class Graded(CheckResult):
+    """A passed result that is displayed, but not as the cell's value, which nbgrader takes for points."""
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import HTML, display
+
+        display(HTML(self._repr_html_()))
+
+
+def under_nbgrader() -> bool:
+    """Whether nbgrader is running this notebook, to grade or to validate it."""
+    return bool(os.environ.get("NBGRADER_EXECUTION"))
+
+
 def as_html(text: str) -> str:
     """Plain text with `code` in backticks, as HTML."""
     escaped = html.escape(text, quote=False).replace("\n", "<br>")
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", escaped)
+
+
+def is_learners(filename: str) -> bool:
+    """Whether a traceback's file is a notebook cell or the learner's own file."""
+    if filename.startswith("<"):  # "<stdin>", "<string>", "<ipython-input-…>"
+        return not filename.startswith(("<frozen", "<__array", "<eval_with_key"))
+    return not any(Path(filename).resolve().is_relative_to(library) for library in LIBRARIES)
+
+
+def learners_line(trace: TracebackType | None) -> tuple[str, int, str] | None:
+    """Function, line number and text of the deepest line of the learner's that the error passed, if any."""
+    frames = [(frame.f_code, line) for frame, line in traceback.walk_tb(trace) if is_learners(frame.f_code.co_filename)]
+    if not frames:
+        return None
+    code, line = frames[-1]
+    return code.co_name, line, linecache.getline(code.co_filename, line).strip()
+
+
+def is_not_yet(error: BaseException) -> bool:
+    """Whether an error is a stub's `raise NotImplementedError`, or that of a module without a `forward`.
+
+    PyTorch raises NotImplementedError too, where an operation is missing; then the last step is no `raise` of the
+    learner's.
+    """
+    trace = error.__traceback__
+    if isinstance(error, NotYet):
+        return True
+    if not isinstance(error, NotImplementedError) or trace is None:
+        return False
+    while trace.tb_next:
+        trace = trace.tb_next
+    code = trace.tb_frame.f_code
+    raised = dis.opname[code.co_code[trace.tb_lasti]] == "RAISE_VARARGS"
+    return code.co_name == "_forward_unimplemented" or (raised and is_learners(code.co_filename))
+
+
+def not_yet(error: BaseException) -> str:
+    """The message for a stub, with the place that is still open."""
+    where = learners_line(error.__traceback__)
+    return NOT_YET + (f" Still open: `{where[0]}`, line {where[1]} of its cell." if where else "")
+
+
+def explain(error: BaseException) -> str:
+    """One or two sentences about an error that the learner's code raised."""
+    what = type(error).__name__
+    text = " ".join(str(error).split())
+    if len(text) > 200:
+        text = text[:200] + " …"
+    line = learners_line(error.__traceback__)
+    where = "Using your answer"
+    if line is not None:
+        where = f"Line {line[1]} of your code, in `{line[0]}`" + (f", `{line[2]}`," if line[2] else ",")
+    message = f"{where} raised {what}" + (f": {text}" if text else "") + ("" if text.endswith((".", "!", "…")) else ".")
+    hint = next((hint for part, hint in HINTS if part in text), "")
+    if isinstance(error, AttributeError) and isinstance(error.obj, nn.Module):
+        hint = hint or "Is the name spelled the same in `__init__` and in `forward`?"
+    return " ".join([message, *([hint] if hint else []), *getattr(error, "__notes__", [])])
+
+
+def kind_of(value: object) -> str:
+    """What a value is, in words: "a tensor of shape (2, 3)", "the int 3", "the class `LeNet5`"."""
+    match value:
+        case None:
+            return "None"
+        case type():
+            return f"the class `{value.__name__}`"
+        case Tensor():
+            return f"a tensor of shape {tuple(value.shape)}"
+        case np.ndarray():
+            return f"a NumPy array of shape {value.shape}"
+        case nn.Module():
+            return f"a module of class `{type(value).__name__}`"
+        case bool() | int() | float() | np.generic():
+            return f"the {type(value).__name__} {value}"
+        case str() | tuple() | list() | dict():
+            text = repr(value)
+            return f"the {type(value).__name__} `{text if len(text) <= 80 else text[:80] + ' …'}`"
+        case _ if callable(value):
+            return f"the function `{getattr(value, '__name__', type(value).__name__)}`"
+        case _:
+            return f"something of type `{type(value).__name__}`"

@@ -44,7 +44,7 @@ def prepare(folder: Path, *, force: bool = False) -> copies.CopyReport:
 
 def unreadable_progress(folder: Path, environment: Mapping[str, str] = os.environ) -> Path | None:
     """The file that keeps the progress of a learner's folder, if it is there and damaged. It is not touched here."""
-    from ..checks.progress_table import FILE, parse
+    from ..checks.progress import FILE, parse
 
     path = Path(os.path.expanduser(environment.get("RESNET_EDU_PROGRESS") or folder / FILE))
     try:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from resnet_edu.checks.progress_table import FILE, parse
+from resnet_edu.checks.progress import FILE, parse
 from resnet_edu.checks.result import COLOURS
 
 from .jupyter import NOTEBOOK, Notebook, Server, opened

@@ -1,24 +1,27 @@
 """The learner's progress: which exercises are done, kept in a small file in the learner's own folder.
 
 The file is `.resnet_edu_progress.json` in the current folder, or the one that the environment variable
-`RESNET_EDU_PROGRESS` names. It is written whole or not at all. What cannot be read is kept beside it as
-`….corrupt`, and where nothing can be written a check still answers.
+`RESNET_EDU_PROGRESS` names. It is read and written under a lock, and written whole or not at all. What cannot be read
+is kept beside it as `….corrupt`, and where nothing can be written a check still answers.
 """
 
 import html
 import json
 import os
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
+
+from filelock import FileLock, Timeout
 
 from ..files import write_atomically
 from .result import MARKS, Status
 
 FILE = ".resnet_edu_progress.json"
 RANK: dict[Status, int] = {"not yet": 0, "wrong": 1, "passed": 2}
+SECONDS = 5.0  # to wait for another notebook that is just writing the file
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,16 @@ class Entry:
     tries: int = 0
     first_passed: str | None = None
 
+    def __post_init__(self) -> None:
+        known = all(status in get_args(Status) for status in (self.best, self.last))
+        if not known or not isinstance(self.tries, int) or not isinstance(self.first_passed, str | None):
+            raise ValueError(f"not an entry of a progress file: {self}")
+
+    @classmethod
+    def of(cls, fields: dict[str, Any]) -> "Entry":
+        """The entry in a file; fields that a later version of the course added are passed over."""
+        return cls(**{name: value for name, value in fields.items() if name in cls.__dataclass_fields__})
+
     def after(self, status: Status) -> "Entry":
         """The entry after one more try."""
         first_passed = self.first_passed
@@ -47,26 +60,28 @@ class Entry:
 
 
 def progress_file() -> Path:
-    """Where the progress is kept."""
-    return Path(os.path.expanduser(os.environ.get("RESNET_EDU_PROGRESS") or FILE)).absolute()
+    """Where the progress is kept; of a link, the file that it leads to."""
+    return Path(os.path.expanduser(os.environ.get("RESNET_EDU_PROGRESS") or FILE)).resolve()
 
 
 def record(exercise: str, status: Status) -> str:
     """Write one try down. Returns a note for the learner where something is amiss, else an empty text."""
     try:
         path = progress_file()
-        entries, note = read(path)
-        entries[exercise] = entries.get(exercise, Entry()).after(status)
-        content = {"format": 1, "exercises": {name: asdict(entry) for name, entry in entries.items()}}
-        write_atomically(path, json.dumps(content, indent=1, ensure_ascii=False).encode() + b"\n")
-    except (OSError, RuntimeError) as error:  # RuntimeError: a home folder that cannot be found
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_name(path.name + ".lock"), timeout=SECONDS):
+            content, note = read(path)
+            fields = content["exercises"].setdefault(exercise, {})
+            fields |= vars(Entry.of(fields).after(status))
+            write_atomically(path, json.dumps(content, indent=1, ensure_ascii=False).encode() + b"\n")
+    except (OSError, RuntimeError, Timeout) as error:  # RuntimeError: a home folder that cannot be found
         reason = getattr(error, "strerror", None) or str(error)
         return f"your progress could not be saved ({reason}). Set RESNET_EDU_PROGRESS to a file you may write."
     return note
 
 
-def read(path: Path) -> tuple[dict[str, Entry], str]:
-    """The entries by exercise, and a note if the file could not be understood and was put aside.
+def read(path: Path) -> tuple[dict[str, Any], str]:
+    """The file's content, and a note if it could not be understood and was put aside.
 
     Raises:
         OSError: the file is there but cannot be opened, or cannot be put aside.
@@ -74,7 +89,7 @@ def read(path: Path) -> tuple[dict[str, Entry], str]:
     try:
         return parse(path.read_bytes()), ""
     except FileNotFoundError:
-        return {}, ""
+        return {"format": 1, "exercises": {}}, ""
     except (ValueError, RecursionError):
         aside = path.with_name(path.name + ".corrupt")
         number = 1
@@ -82,11 +97,12 @@ def read(path: Path) -> tuple[dict[str, Entry], str]:
             number += 1
             aside = path.with_name(f"{path.name}-{number}.corrupt")
         os.replace(path, aside)
-        return {}, f"the progress file could not be read. It is kept as {aside.name}; a new one begins."
+        note = f"the progress file could not be read. It is kept as {aside.name}; a new one begins."
+        return {"format": 1, "exercises": {}}, note
 
 
-def parse(content: bytes) -> dict[str, Entry]:
-    """The entries in a file's content.
+def parse(content: bytes) -> dict[str, Any]:
+    """A file's content, with all of its fields.
 
     Raises:
         ValueError: it is not a progress file.
@@ -94,15 +110,11 @@ def parse(content: bytes) -> dict[str, Entry]:
     data = json.loads(content)
     if not isinstance(data, dict) or data.get("format") != 1 or not isinstance(data.get("exercises"), dict):
         raise ValueError("not a progress file")
-    try:
-        entries = {str(name): Entry(**entry) for name, entry in data["exercises"].items()}
-    except TypeError as error:
-        raise ValueError("not a progress file") from error
-    for entry in entries.values():
-        known = entry.best in get_args(Status) and entry.last in get_args(Status)
-        if not known or not isinstance(entry.tries, int) or not isinstance(entry.first_passed, str | None):
+    for fields in data["exercises"].values():
+        if not isinstance(fields, dict):
             raise ValueError("not a progress file")
-    return entries
+        Entry.of(fields)
+    return data
 
 
 @dataclass(frozen=True, repr=False)
@@ -122,20 +134,14 @@ class Progress:
         """Number of exercises done."""
         return sum(entry.best == "passed" for entry in self.entries.values())
 
-    def lessons(self) -> dict[str, dict[str, Entry]]:
-        """The entries by lesson: "01" → its exercises."""
-        grouped: dict[str, dict[str, Entry]] = {}
-        for exercise, entry in self.entries.items():
-            grouped.setdefault(exercise[:2], {})[exercise] = entry
-        return grouped
-
     def summary(self) -> str:
         """One line: how much is done."""
         return f"{self.passed} of {len(self.entries)} exercises passed"
 
     def rows(self) -> Iterable[tuple[str, str, str, str]]:
         """Exercise, status, tries and the day of the first pass, as text; a line for each lesson in between."""
-        for lesson, entries in self.lessons().items():
+        for lesson in sorted({exercise[:2] for exercise in self.entries}):
+            entries = {name: entry for name, entry in self.entries.items() if name.startswith(lesson)}
             done = sum(entry.best == "passed" for entry in entries.values())
             yield f"Lesson {lesson}", f"{done} of {len(entries)}", "", ""
             for exercise, entry in entries.items():
@@ -166,7 +172,8 @@ class Progress:
 def collect(exercises: Iterable[str]) -> Progress:
     """The table for the given exercises of the course. An unreadable file is put aside, and the note says so."""
     try:
-        known, note = read(progress_file())
+        content, note = read(progress_file())
     except (OSError, RuntimeError) as error:
-        known, note = {}, f"the progress file could not be read ({getattr(error, 'strerror', None) or error})."
-    return Progress({name: known.get(name, Entry()) for name in exercises}, note)
+        content, note = {"exercises": {}}, ""
+        note = f"the progress file could not be read ({getattr(error, 'strerror', None) or error})."
+    return Progress({name: Entry.of(content["exercises"].get(name, {})) for name in exercises}, note)

@@ -1,0 +1,344 @@
+"""How an exercise is judged: a right answer, the oracle, is the specification; a table names the usual mistakes.
+
+`@exercise("05.2 He's variance", calls=…, returns=…, mistakes={message: wrong variant})` turns the oracle into a check.
+The oracle's signature is the one asked for, its docstring the praise. The learner's answer, the oracle and the wrong
+variants get equal arguments and equal random numbers; a mistake that explains *every* result of the answer is named.
+"""
+
+import copy
+import inspect
+import os
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, redirect_stderr
+from dataclasses import KW_ONLY, dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from .progress import record
+from .result import (
+    NOT_YET,
+    CheckResult,
+    Graded,
+    NotPassed,
+    NotYet,
+    Wrong,
+    explain,
+    is_not_yet,
+    kind_of,
+    not_yet,
+    under_nbgrader,
+)
+from .values import Returns, difference, identical, shown, tensors_in
+
+#: A wrong variant: a function of the values of all parameters, in the oracle's order, or arguments of the oracle that
+#: are fixed, private ones too: `{"padding": 0}` for an answer in which the padding has no effect.
+Variant = Callable[..., Any] | dict[str, Any]
+
+#: Every check of the course by exercise id.
+REGISTRY: dict[str, "Check"] = {}
+
+
+class Check:
+    """A finished check: called with the learner's answer it returns the result and raises nothing (but see `result`).
+
+    It runs in the cell's own thread, so that the stop button ends an endless loop, with float32 as default, gradients
+    on and fresh random numbers; the learner's random state and modes come back afterwards.
+
+    Args:
+        exercise: its id, "LL.E title".
+        judge: takes the answer, raises `Wrong` or `NotYet`, returns praise. Whatever else is raised in it was raised by
+            the answer and is explained.
+
+    Raises:
+        ValueError: another check has this id.
+    """
+
+    def __init__(self, exercise: str, judge: Callable[[Any], str]) -> None:
+        if exercise in REGISTRY:
+            raise ValueError(f"Two checks are called {exercise!r}. Give each exercise an id of its own.")
+        self.exercise, self.judge = exercise, judge
+        self.__name__ = getattr(judge, "__name__", exercise)
+        REGISTRY[exercise] = self
+
+    def __call__(self, answer: Any, /, *, recorded: bool = True) -> CheckResult:
+        """Judge an answer; a demonstration with `recorded=False` is not counted as a try."""
+        if not recorded or not under_nbgrader():
+            result = self.result(answer)
+            return replace(result, note=record(self.exercise, result.status)) if recorded else result
+        import sys
+
+        with redirect_stderr(sys.stdout):  # nbgrader takes what an answer writes to stderr for a failure
+            result = self.result(answer)
+        if not result.passed:
+            raise NotPassed(str(result))
+        return Graded(**vars(result))
+
+    def result(self, answer: Any) -> CheckResult:
+        """The verdict, without a trace in the notebook."""
+        if answer is None or answer is ...:
+            return CheckResult(self.exercise, "not yet", NOT_YET)
+        try:
+            with undisturbed():
+                return CheckResult(self.exercise, "passed", self.judge(answer))
+        except Wrong as error:
+            return CheckResult(self.exercise, "wrong", str(error))
+        except (Exception, SystemExit) as error:  # the stop button's KeyboardInterrupt passes through
+            if is_not_yet(error):
+                return CheckResult(self.exercise, "not yet", not_yet(error))
+            return CheckResult(self.exercise, "wrong", explain(error))
+
+
+class Call:
+    """Arguments for one call, with words for them: `conv2d(tensor (2, 3, 7, 5), …, stride=2)`."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self.args, self.options = args, options
+
+    def copied(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Arguments of one's own, so that nothing done to them reaches another side."""
+        return copy.deepcopy((self.args, self.options))
+
+    def says(self, name: str) -> str:
+        """The call as it would be written."""
+        words = [shown(arg) for arg in self.args] + [f"{key}={shown(value)}" for key, value in self.options.items()]
+        return f"`{name}({', '.join(words)})`"
+
+
+@dataclass(eq=False)
+class Exercise(Check):
+    """The check of a function: its results, and where wanted the gradients through it, equal the oracle's.
+
+    Attributes:
+        exercise: its id and title, "LL.E title".
+        oracle: the right answer. Parameters that begin with an underscore make wrong variants and are not asked for.
+        calls: makes the calls to try, fixed ones first; drawn anew for every answer.
+        returns: what an answer may return, see `values`.
+        mistakes: wrong variants by message, the likeliest first.
+        gradients: compare the gradients of all tensors as well.
+        forbids: part of the name of a PyTorch function, like "conv", and what to say to someone who uses it.
+        may_change: parameters whose values the answer is meant to change.
+        finally_: one more question for an answer that is right so far; raises `Wrong`.
+    """
+
+    exercise: str
+    oracle: Callable[..., Any]
+    _: KW_ONLY
+    calls: Callable[[], Sequence[Call]]
+    returns: Returns
+    mistakes: Mapping[str, Variant]
+    gradients: bool = False
+    forbids: Mapping[str, str] = field(default_factory=dict)
+    may_change: Sequence[str] = ()
+    finally_: Callable[[Any], None] = lambda answer: None
+
+    def __post_init__(self) -> None:
+        super().__init__(self.exercise, self.judge_answer)
+        self.name, self.signature = self.oracle.__name__, signature_of(self.oracle)
+        self.praise = " ".join((self.oracle.__doc__ or "Right.").split())
+
+    def judge_answer(self, answer: Any) -> str:
+        """The oracle's praise.
+
+        Raises:
+            NotYet: the answer returns nothing.
+            Wrong: it is no such function, differs from the oracle, or changes its arguments.
+        """
+        if not callable(answer) or isinstance(answer, type | nn.Module):
+            raise Wrong(f"Expected a function `{self.name}{self.signature}`, got {kind_of(answer)}.")
+        name, calls = getattr(answer, "__name__", "your function"), self.calls()
+        need_signature(answer, f"Expected a function `{self.name}{self.signature}`.", name, calls)
+        seed = random.getrandbits(32)
+        with Watch() if self.forbids else ExitStack() as watch:
+            raw = [self.attempt(answer, call, name, seed) for call in calls]
+        if all(value is None or value is ... for value in raw):
+            raise NotYet
+        got = [value if isinstance(value, Exception) else self.returns.clean(value) for value in raw]
+        wanted = self.results(self.oracle, calls, seed)
+        faults = [difference(mine, right, self.returns.tolerance) for mine, right in zip(got, wanted, strict=True)]
+        if any(faults):
+            self.name_mistake(got, calls, seed)
+            for value, call, fault in zip(got, calls, faults, strict=True):
+                if isinstance(value, Exception):
+                    raise value
+                if fault:
+                    raise Wrong(f"{call.says(name)}: {fault}.")
+        for part, message in self.forbids.items():
+            if isinstance(watch, Watch) and any(part in operation for operation in watch.names):
+                raise Wrong(message)
+        if self.gradients:
+            for call in calls:
+                self.need_gradients(answer, call, name, seed)
+        self.finally_(answer)
+        return self.praise
+
+    def attempt(self, answer: Callable[..., Any], call: Call, name: str, seed: int) -> Any:
+        """The answer's value for one call, or the error that it raised, with a note that says which call it was."""
+        args, options = call.copied()
+        seed_all(seed)
+        try:
+            value = answer(*args, **options)
+        except Exception as error:
+            if is_not_yet(error):
+                raise
+            error.add_note(f"It was called as {call.says(name)}.")
+            return error
+        before, after = (
+            self.signature.bind(*a, **o).arguments for a, o in ((call.args, call.options), (args, options))
+        )
+        for key in before:
+            if key not in self.may_change and not identical(before[key], after[key]):
+                kind = next((word for cls, word in KINDS.items() if isinstance(before[key], cls)), "value")
+                raise Wrong(
+                    f"`{name}` changes the {kind} it is given as `{key}`. Work on a copy; leave the caller's alone."
+                )
+        return value
+
+    def results(self, function: Callable[..., Any], calls: Sequence[Call], seed: int) -> list[Any]:
+        """What the oracle or a wrong variant returns for each call; the error where it raises one."""
+        found: list[Any] = []
+        for call in calls:
+            args, options = call.copied()
+            seed_all(seed)
+            try:
+                found.append(self.returns.clean(function(*args, **options)))
+            except Exception as error:
+                found.append(error)
+        return found
+
+    def name_mistake(self, got: Sequence[Any], calls: Sequence[Call], seed: int) -> None:
+        """Find the variant that does the same in every call, errors of the same type included.
+
+        Raises:
+            Wrong: there is one.
+        """
+        if all(isinstance(value, Exception) for value in got):
+            return
+        for message, answer in self.wrong_answers().items():
+            theirs = self.results(answer, calls, seed)
+            if all(not difference(a, b, self.returns.tolerance) for a, b in zip(got, theirs, strict=True)):
+                raise Wrong(message)
+
+    def wrong_answers(self) -> dict[str, Callable[..., Any]]:
+        """The wrong variants by message, each as a function that a learner could hand in."""
+        return {message: self.as_answer(variant) for message, variant in self.mistakes.items()}
+
+    def as_answer(self, variant: Variant) -> Callable[..., Any]:
+        """A variant with the signature that is asked for."""
+
+        def answer(*args: Any, **options: Any) -> Any:
+            bound = self.signature.bind(*args, **options)
+            if isinstance(variant, dict):
+                return self.oracle(**(bound.arguments | variant))
+            bound.apply_defaults()
+            return variant(*bound.arguments.values())
+
+        answer.__name__ = self.name
+        return answer
+
+    def need_gradients(self, answer: Callable[..., Any], call: Call, name: str, seed: int) -> None:
+        """The gradients that reach the call's tensors, under one random weighting of the result, are the oracle's.
+
+        Raises:
+            Wrong: one does not arrive, or is another.
+        """
+        sides = []
+        for function in (self.oracle, answer):
+            args, options = call.copied()
+            leaves = tensors_in(self.signature.bind(*args, **options).arguments)
+            for leaf in leaves.values():
+                leaf.requires_grad_()
+            seed_all(seed)
+            out = function(*args, **options)
+            if not out.requires_grad:
+                raise Wrong(
+                    f"The values are right, but `{name}` cuts the result off from autograd, so nothing could be "
+                    "trained through it. Leave out `.item()`, `float()`, `.detach()`, `.data`, NumPy and "
+                    "`torch.no_grad()`."
+                )
+            out.backward(torch.linspace(-1, 2, out.numel()).reshape(out.shape))
+            sides.append({key: leaf.grad for key, leaf in leaves.items()})
+        for key, right in sides[0].items():
+            if right is not None and (sides[1][key] is None or difference(sides[1][key], right)):
+                raise Wrong(
+                    f"The values are right, but the gradient of `{key}` is not. Is a part of the computation done with "
+                    "`.item()`, `.detach()`, `.data` or NumPy?"
+                )
+
+
+KINDS = {Tensor: "tensor", list: "list", dict: "dictionary", nn.Module: "network", np.ndarray: "array"}
+
+
+def exercise(title: str, **specification: Any) -> Callable[[Callable[..., Any]], Exercise]:
+    """Turn a function, the oracle, into the check of its exercise; see the attributes of `Exercise`."""
+    return lambda oracle: Exercise(title, oracle, **specification)
+
+
+def signature_of(oracle: Callable[..., Any]) -> inspect.Signature:
+    """The parameters asked for, without types: those that do not begin with an underscore."""
+    asked = inspect.signature(oracle).parameters.values()
+    shown_ = [p.replace(annotation=p.empty) for p in asked if not p.name.startswith("_")]
+    return inspect.Signature(shown_)
+
+
+def need_signature(answer: Callable[..., Any], expected: str, name: str, calls: Sequence[Call]) -> None:
+    """Make sure that the arguments of all calls fit the answer's parameters.
+
+    Raises:
+        Wrong: they do not.
+    """
+    try:
+        parameters = inspect.signature(answer)
+    except (TypeError, ValueError):  # written in C, it does not tell
+        return
+    for call in calls:
+        try:
+            parameters.bind(*call.args, **call.options)
+        except TypeError as error:
+            raise Wrong(f"{expected} Yours is `{name}{parameters}` and cannot be called that way: {error}.") from None
+
+
+class Watch(TorchFunctionMode):
+    """Notes the names of the PyTorch functions that are called inside `with Watch() as watch:`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.names.add(getattr(func, "__name__", str(func)))
+        return func(*args, **(kwargs or {}))
+
+
+def seed_all(seed: int) -> None:
+    """Start all random numbers of the CPU anew: `torch.manual_seed` would reach a GPU that is not in use yet."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.default_generator.manual_seed(seed)
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Fresh random numbers and PyTorch's usual modes inside; the learner's come back afterwards."""
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state(), torch.get_default_dtype()
+    on_gpu = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
+    seed_all(int.from_bytes(os.urandom(4), "little"))
+    torch.set_default_dtype(torch.float32)
+    try:
+        with ExitStack() as modes:
+            modes.enter_context(torch.inference_mode(False))
+            modes.enter_context(torch.enable_grad())
+            if torch.get_default_device().type != "cpu":
+                modes.enter_context(torch.device("cpu"))
+            yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        torch.set_rng_state(states[2])
+        torch.set_default_dtype(states[3])
+        if on_gpu is not None:
+            torch.cuda.set_rng_state_all(on_gpu)
