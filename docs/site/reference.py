@@ -21,7 +21,7 @@ ROOMS: dict[str, ModuleType] = {
 MET: dict[str, tuple[str, ...]] = {
     "edu": ("checkpoint.Checkpoint",),
     "data": ("data.pictures.View",),
-    "checks": ("checks.progress_table.Progress", "checks.progress_table.Entry"),
+    "checks": ("checks.progress.Progress", "checks.progress.Entry"),
     "facts": ("facts.Fact", "facts.Source"),
 }
 

@@ -43,7 +43,7 @@ from .lesson_09_bottleneck import check_bottleneck_parameters
 from .lesson_09_budget import check_choose_net
 from .lesson_09_keras import check_keras_count
 from .lesson_09_layers import check_count_layers
-from .lesson_10_freeze import check_freeze_backbone
+from .lesson_10 import freeze_backbone as check_freeze_backbone
 from .lesson_10_groups import check_parameter_groups
 from .lesson_10_head import check_new_head
 from .lesson_10_labels import check_labels_needed

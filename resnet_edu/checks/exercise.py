@@ -118,7 +118,7 @@ class Exercise(Check):
         oracle: the right answer. Parameters that begin with an underscore make wrong variants and are not asked for.
         calls: makes the calls to try, fixed ones first; drawn anew for every answer.
         returns: what an answer may return, see `values`.
-        mistakes: wrong variants by message, the likeliest first.
+        mistakes: wrong variants by message, the likeliest first; a list where several deserve the same message.
         gradients: compare the gradients of all tensors as well.
         forbids: part of the name of a PyTorch function, like "conv", and what to say to someone who uses it.
         may_change: parameters whose values the answer is meant to change.
@@ -130,7 +130,7 @@ class Exercise(Check):
     _: KW_ONLY
     calls: Callable[[], Sequence[Call]]
     returns: Returns
-    mistakes: Mapping[str, Variant]
+    mistakes: Mapping[str, Variant | list[Variant]]
     gradients: bool = False
     forbids: Mapping[str, str] = field(default_factory=dict)
     may_change: Sequence[str] = ()
@@ -157,7 +157,7 @@ class Exercise(Check):
             raw = [self.attempt(answer, call, name, seed) for call in calls]
         if all(value is None or value is ... for value in raw):
             raise NotYet
-        got = [value if isinstance(value, Exception) else self.returns.clean(value) for value in raw]
+        got = [value if isinstance(value, Exception) else self.cleaned(value, seed) for value in raw]
         wanted = self.results(self.oracle, calls, seed)
         faults = [difference(mine, right, self.returns.tolerance) for mine, right in zip(got, wanted, strict=True)]
         if any(faults):
@@ -198,6 +198,11 @@ class Exercise(Check):
                 )
         return value
 
+    def cleaned(self, value: Any, seed: int) -> Any:
+        """A returned value in the form in which it is compared; looking at it may take random numbers as well."""
+        seed_all(seed)
+        return self.returns.clean(value)
+
     def results(self, function: Callable[..., Any], calls: Sequence[Call], seed: int) -> list[Any]:
         """What the oracle or a wrong variant returns for each call; the error where it raises one."""
         found: list[Any] = []
@@ -205,7 +210,7 @@ class Exercise(Check):
             args, options = call.copied()
             seed_all(seed)
             try:
-                found.append(self.returns.clean(function(*args, **options)))
+                found.append(self.cleaned(function(*args, **options), seed))
             except Exception as error:
                 found.append(error)
         return found
@@ -218,14 +223,14 @@ class Exercise(Check):
         """
         if all(isinstance(value, Exception) for value in got):
             return
-        for message, answer in self.wrong_answers().items():
+        for message, answer in self.wrong_answers():
             theirs = self.results(answer, calls, seed)
             if all(not difference(a, b, self.returns.tolerance) for a, b in zip(got, theirs, strict=True)):
                 raise Wrong(message)
 
-    def wrong_answers(self) -> dict[str, Callable[..., Any]]:
-        """The wrong variants by message, each as a function that a learner could hand in."""
-        return {message: self.as_answer(variant) for message, variant in self.mistakes.items()}
+    def wrong_answers(self) -> list[tuple[str, Callable[..., Any]]]:
+        """Every message with a function that a learner could hand in and that deserves it."""
+        return [(message, self.as_answer(variant)) for message, variant in each(self.mistakes)]
 
     def as_answer(self, variant: Variant) -> Callable[..., Any]:
         """A variant with the signature that is asked for."""
@@ -276,6 +281,12 @@ KINDS = {Tensor: "tensor", list: "list", dict: "dictionary", nn.Module: "network
 def exercise(title: str, **specification: Any) -> Callable[[Callable[..., Any]], Exercise]:
     """Turn a function, the oracle, into the check of its exercise; see the attributes of `Exercise`."""
     return lambda oracle: Exercise(title, oracle, **specification)
+
+
+def each(mistakes: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Messages and wrong variants, one by one."""
+    for message, variants in mistakes.items():
+        yield from ((message, variant) for variant in (variants if isinstance(variants, list) else [variants]))
 
 
 def signature_of(oracle: Callable[..., Any]) -> inspect.Signature:

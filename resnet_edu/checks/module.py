@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.overrides import TorchFunctionMode
 
-from .exercise import Call, Check, need_signature, seed_all, signature_of
+from .exercise import Call, Check, each, need_signature, seed_all, signature_of
 from .result import NotYet, Wrong, is_not_yet, kind_of
 from .values import difference
 
@@ -32,7 +32,6 @@ Inputs = Callable[..., Sequence[Tensor | tuple[int, ...]]]
 #: The fault where one side raises an error and the other does not, or another one.
 ERROR = "error"
 
-NO_BIAS = "which the batch norm behind it takes off again. Write `bias=False`."
 ONE_RELU_PER_USE = (
     " Make an `nn.ReLU()` for each use: hooks cannot tell the uses of one module apart, nor see `F.relu`."
 )
@@ -166,7 +165,7 @@ class ModuleExercise(Check):
         calls: makes the constructor's arguments to try.
         inputs: takes them and gives inputs; have odd and even sides among them, not square. With none, only layers are
             compared.
-        mistakes: wrong variants by message, the likeliest first.
+        mistakes: wrong variants by message, the likeliest first; a list where several deserve the same message.
         names: parameters and buffers carry the reference's names, so that stored weights load.
         own_relus: the text asks for one `nn.ReLU()` for each use, not in place.
     """
@@ -176,7 +175,7 @@ class ModuleExercise(Check):
     _: KW_ONLY
     calls: Callable[[], Sequence[Call]]
     inputs: Inputs
-    mistakes: Mapping[str, Variant]
+    mistakes: Mapping[str, Variant | list[Variant]]
     names: bool = False
     own_relus: bool = False
 
@@ -198,7 +197,7 @@ class ModuleExercise(Check):
         fault = self.fault(trials, self.reference)
         if fault is None:
             return self.praise
-        for message, variant in self.wrong_answers().items():
+        for message, variant in self.wrong_answers():
             if self.fault(trials, variant) is None:
                 raise Wrong(message)
         outcomes = itertools.chain.from_iterable(trial.outcomes() for trial in trials)
@@ -255,17 +254,19 @@ class ModuleExercise(Check):
         for right in theirs.layers:
             layer = theirs.module.get_submodule(right)
             beside = [right] if self.names else left
-            faults = {name: settings_fault(name, mine.module.get_submodule(name), layer) for name in beside}
-            fitting = next((name for name in faults if not faults[name]), None)
-            if fitting is None:
-                return min((fault for fault in faults.values() if fault), key=len), []
+            faults = {name: settings_faults(mine.module.get_submodule(name), layer) for name in beside}
+            fitting = right if self.names else next((name for name in faults if not faults[name]), None)
+            if fitting is None or faults[fitting]:
+                same = [n for n in beside if isinstance(mine.module.get_submodule(n), type(layer))] or beside
+                nearest = fitting or min(same, key=lambda name: len(faults[name]))
+                return f"`{nearest}` {faults[nearest][0]}.", []
             left.remove(fitting)
             pairs.append((fitting, right))
         return (f"`{left[0]}` is one layer too many." if left else None), pairs
 
-    def wrong_answers(self) -> dict[str, Callable[..., nn.Module]]:
-        """The wrong variants by message, each as a class or function that a learner could hand in."""
-        return {message: self.as_answer(variant) for message, variant in self.mistakes.items()}
+    def wrong_answers(self) -> list[tuple[str, Callable[..., nn.Module]]]:
+        """Every message with a class or function that a learner could hand in and that deserves it."""
+        return [(message, self.as_answer(variant)) for message, variant in each(self.mistakes)]
 
     def as_answer(self, variant: Variant) -> Callable[..., nn.Module]:
         """A variant that is built like the reference."""
@@ -377,20 +378,21 @@ def counts_fault(mine: Side, theirs: Side, *, own_relus: bool) -> str | None:
     return None
 
 
-def settings_fault(name: str, mine: nn.Module, wanted: nn.Module) -> str | None:
-    """In words, how one layer differs from another in kind, sizes and settings; its values do not count."""
+def settings_faults(mine: nn.Module, wanted: nn.Module) -> list[str]:
+    """In words, in what one layer differs from another: kind, sizes, settings. Its values do not count."""
     if isinstance(mine, nn.Conv2d) and isinstance(wanted, nn.Linear):  # over a whole map, or of 1×1: the same sum
         shapes = [(tuple(part.weight.flatten(1).shape), part.bias is None) for part in (mine, wanted)]
-        return None if shapes[0] == shapes[1] and mine.groups == 1 else f"`{name}` is a convolution."
+        same = shapes[0] == shapes[1] and mine.groups == 1
+        return [] if same else [f"is a convolution with weights of shape {tuple(mine.weight.shape)}"]
     if not isinstance(mine, type(wanted)):
-        return f"`{name}` is a `{type(mine).__name__}`, expected a `{type(wanted).__name__}`."
-    got, right = settings(mine), settings(wanted)
-    for key, value in right.items():
-        if got.get(key) != value:
-            if key == "bias":
-                return f"`{name}` has a bias, {NO_BIAS}" if got[key] else f"`{name}` has no bias. Keep it."
-            return f"`{name}` has `{key}={brief(got.get(key))}`, expected `{key}={brief(value)}`."
-    return None
+        return [f"is a `{type(mine).__name__}`, expected a `{type(wanted).__name__}`"]
+    got, faults = settings(mine), []
+    for key, value in settings(wanted).items():
+        if got.get(key) != value and key == "bias":
+            faults.append("has a bias, which the batch norm behind it takes off again" if got[key] else "has no bias")
+        elif got.get(key) != value:
+            faults.append(f"has `{key}={brief(got.get(key))}`, expected `{key}={brief(value)}`")
+    return faults
 
 
 def settings(layer: nn.Module) -> dict[str, Any]:
@@ -436,7 +438,7 @@ def outcome_fault(trial: Trial, theirs: Side, layers: Sequence[tuple[str, str]])
             if unused := [mine for mine, right in layers if mine not in trial.side.used and right in theirs.used]:
                 return f"`{unused[0]}` is defined and not used in `forward`."
             return f"The layers are right, what happens between them is not. {got.where}, {fault}."
-        for mine, right in [("", ""), *keys]:
+        for mine, right in [*keys, ("", "")]:
             gradient, expected = got.gradients.get(mine), wanted.gradients.get(right)
             at = f"`{mine}`" if mine else "the input"
             if expected is not None and gradient is None:

@@ -14,7 +14,7 @@ from nbformat import NotebookNode
 
 from notebooks import build, editions
 from resnet_edu import checks
-from resnet_edu.checks.grading import Graded, NotPassed
+from resnet_edu.checks.result import Graded, NotPassed
 
 STAND_ALONE = {"setup", "exercise", "check"}
 WRONG = {

@@ -73,80 +73,6 @@ MIX_PIXELS = Exercise(
     others=(mix_flat, mix_by_einsum, mix_by_loop),
 )
 
-# --- 04.2 cost of a branch --------------------------------------------------------------------------------------
-
-
-def branch_cost(side: int, in_channels: int, channels: int, kernel: int, reduced: int | None = None) -> tuple[int, int]:
-    if reduced is None:
-        parameters = in_channels * channels * kernel**2
-    else:
-        parameters = in_channels * reduced + reduced * channels * kernel**2
-    return parameters, parameters * side**2
-
-
-def branch_cost_stub(
-    side: int, in_channels: int, channels: int, kernel: int, reduced: int | None = None
-) -> tuple[int, int]:
-    raise NotImplementedError("not yet")
-
-
-def branch_cost_by_torch(side, in_channels, channels, kernel, reduced=None):
-    convs = [torch.nn.Conv2d(reduced or in_channels, channels, kernel, bias=False, device="meta")]
-    if reduced:
-        convs.append(torch.nn.Conv2d(in_channels, reduced, 1, bias=False, device="meta"))
-    parameters = sum(conv.weight.numel() for conv in convs)
-    return [parameters, parameters * side * side]
-
-
-def wrong_weights(formula):
-    def cost(side, in_channels, channels, kernel, reduced=None):
-        parameters = formula(in_channels, channels, kernel, reduced)
-        return parameters, parameters * side**2
-
-    return cost
-
-
-def wrong_macs(formula):
-    def cost(side, in_channels, channels, kernel, reduced=None):
-        parameters, _ = branch_cost(side, in_channels, channels, kernel, reduced)
-        return formula(parameters, side)
-
-    return cost
-
-
-def shrinking(side, in_channels, channels, kernel, reduced=None):
-    parameters, _ = branch_cost(side, in_channels, channels, kernel, reduced)
-    large = (reduced or in_channels) * channels * kernel**2
-    return parameters, (parameters - large) * side**2 + large * (side - kernel + 1) ** 2
-
-
-BRANCH_COST = Exercise(
-    checks.check_branch_cost,
-    branch_cost,
-    branch_cost_stub,
-    [
-        (wrong_macs(lambda p, s: (p * s * s, p)), "have changed places"),
-        (wrong_weights(lambda i, c, k, r: i * c * k * k + c if r is None else i * r + r + r * c * k * k + c), "biases"),
-        (wrong_weights(lambda i, c, k, r: i * c * k if r is None else i * r + r * c * k), "kernel's side is counted"),
-        (wrong_weights(lambda i, c, k, r: i * c * k * k), "`reduced` has no effect"),
-        (wrong_weights(lambda i, c, k, r: (r or i) * c * k * k), "is free in your count"),
-        (wrong_weights(lambda i, c, k, r: i * (r or 0) + i * c * k * k), "still sees all of in_channels"),
-        (
-            wrong_weights(lambda i, c, k, r: i * c * k * k if r is None else (i * r + r * c) * k * k),
-            "Its kernel is 1×1",
-        ),
-        (wrong_weights(lambda i, c, k, r: i * c * k * k if r is None else i * r + r * r * k * k), "to `channels`, not"),
-        (wrong_macs(lambda p, s: (p, 2 * p * s * s)), "the factor 2"),
-        (wrong_macs(lambda p, s: (p, p * s)), "The side is counted once"),
-        (wrong_macs(lambda p, s: (p, p)), "once for every pixel"),
-        (wrong_macs(lambda p, s: (p * s * s, p * s * s)), "grow with the side"),
-        (wrong_macs(lambda p, s: (p / 1, p * s * s / 1)), "Nothing needs to be divided"),
-        (wrong_macs(lambda p, s: p), "Expected two numbers"),
-        (shrinking, "map shrinks"),
-    ],
-    others=(branch_cost_by_torch,),
-)
-
 # --- 04.5 total loss --------------------------------------------------------------------------------------------
 
 
@@ -213,4 +139,4 @@ TOTAL_LOSS = Exercise(
     others=(total_loss_by_field,),
 )
 
-EXERCISES = [MIX_PIXELS, BRANCH_COST, TOTAL_LOSS]
+EXERCISES = [MIX_PIXELS, TOTAL_LOSS]

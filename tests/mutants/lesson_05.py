@@ -1,9 +1,7 @@
 """Answers to the exercises of lesson 05 on backpropagation and on He's initialisation."""
 
-import math
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from resnet_edu import checks
 
@@ -124,59 +122,4 @@ BACKPROP = Exercise(
     others=(sample_by_sample,),
 )
 
-# --- 05.2 He's variance -----------------------------------------------------------------------------------------
-
-
-def he_std(shape: tuple[int, ...], negative_slope: float = 0.0) -> float:
-    return math.sqrt(2 / ((1 + negative_slope**2) * math.prod(shape[1:])))
-
-
-def he_std_stub(shape: tuple[int, ...], negative_slope: float = 0.0) -> float:
-    raise NotImplementedError("not yet")
-
-
-def he_std_by_tensors(shape: tuple[int, ...], negative_slope: float = 0.0) -> Tensor:
-    """Right as well: a tensor of one number, computed in float32."""
-    gain = torch.tensor(2.0) / (1 + torch.tensor(negative_slope) ** 2)
-    return torch.sqrt(gain / torch.empty(shape)[0].numel())
-
-
-def he_std_of_torch(shape: tuple[int, ...], negative_slope: float = 0.0) -> float:
-    return nn.init.calculate_gain("leaky_relu", negative_slope) / math.prod(shape[1:]) ** 0.5
-
-
-def formula(std):
-    """A formula in n (inputs), out (outputs of one number), s (shape) and a (slope)."""
-
-    def wrong(shape, negative_slope=0.0):
-        kernel = math.prod(shape[2:])
-        return std(shape[1] * kernel, shape[0] * kernel, shape, negative_slope)
-
-    return wrong
-
-
-HE = Exercise(
-    checks.check_he_std,
-    he_std,
-    he_std_stub,
-    [
-        (formula(lambda n, out, s, a: 2 / ((1 + a**2) * n)), "That is the variance"),
-        (formula(lambda n, out, s, a: (2 / ((1 + a**2) * out)) ** 0.5), "You count the outputs"),
-        (formula(lambda n, out, s, a: (2 / (n + out)) ** 0.5), "Xavier's"),
-        (formula(lambda n, out, s, a: 1 / n**0.5), "The 2 is missing"),
-        (formula(lambda n, out, s, a: (2 / ((1 + a**2) * s[1])) ** 0.5), "The kernel is not counted"),
-        (formula(lambda n, out, s, a: (2 / ((1 + a**2) * math.prod(s[1:3]))) ** 0.5), "counted once"),
-        (formula(lambda n, out, s, a: (2 / n) ** 0.5), "negative slope has no effect"),
-        (formula(lambda n, out, s, a: (2 / ((1 + a) * n)) ** 0.5), "enters squared"),
-        (formula(lambda n, out, s, a: (2 * (1 + a**2) / n) ** 0.5), "wrong side"),
-        (formula(lambda n, out, s, a: (6 / ((1 + a**2) * n)) ** 0.5), "uniform distribution"),
-        (formula(lambda n, out, s, a: (2 / (1 + a**2)) ** 0.5 / n), "The root goes over"),
-        (formula(lambda n, out, s, a: (2 / ((1 + a**2) * math.prod(s))) ** 0.5), "all weights of the layer"),
-        (formula(lambda n, out, s, a: 0.01), "expected 0.125, got 0.01"),
-        (formula(lambda n, out, s, a: torch.randn(s)), "Expected one number"),
-        (formula(lambda n, out, s, a: 1 // 0), "ZeroDivisionError"),
-    ],
-    others=(he_std_by_tensors, he_std_of_torch),
-)
-
-EXERCISES = [BACKPROP, HE]
+EXERCISES = [BACKPROP]

@@ -13,9 +13,6 @@ def conv(in_channels: int, out_channels: int, kernel: int = 3, stride: int = 1, 
     return nn.Conv2d(in_channels, out_channels, kernel, stride, padding=kernel // 2, bias=bias)
 
 
-# --- 07.1 basic block -------------------------------------------------------------------------------------------
-
-
 class Basic(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -36,101 +33,6 @@ class BasicStub(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         raise NotImplementedError("not yet")
 
-
-class BasicAsSequential(nn.Module):
-    """Right, with other names and the sum in place."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        norm, other = nn.BatchNorm2d(channels), nn.BatchNorm2d(channels)
-        self.f = nn.Sequential(conv(channels, channels), norm, nn.ReLU(), conv(channels, channels), other)
-        self.last = nn.ReLU()
-
-    def forward(self, x: Tensor) -> Tensor:
-        out = self.f(x)
-        out += x
-        return self.last(out)
-
-
-class BasicPlain(Basic):
-    def forward(self, x: Tensor) -> Tensor:
-        return self.relu2(self.branch(x))
-
-
-class BasicAfterRelu(Basic):
-    def forward(self, x: Tensor) -> Tensor:
-        return self.relu2(self.branch(x)) + x
-
-
-class BasicBeforeNorm(Basic):
-    def forward(self, x: Tensor) -> Tensor:
-        return self.relu2(self.bn2(self.conv2(self.relu1(self.bn1(self.conv1(x)))) + x))
-
-
-class BasicNoLastRelu(Basic):
-    def forward(self, x: Tensor) -> Tensor:
-        return self.branch(x) + x
-
-
-class BasicMean(Basic):
-    def forward(self, x: Tensor) -> Tensor:
-        return self.relu2((self.branch(x) + x) / 2)
-
-
-class BasicMiddle(Basic):
-    def forward(self, x: Tensor) -> Tensor:
-        return self.relu2(self.bn2(self.conv2(self.relu1(self.bn1(self.conv1(x)) + x))))
-
-
-class BasicProduct(Basic):
-    def forward(self, x: Tensor) -> Tensor:
-        return self.relu2(self.branch(x) * x)
-
-
-class BasicInputChanged(Basic):
-    def forward(self, x: Tensor) -> Tensor:
-        x += self.branch(x)
-        return self.relu2(x)
-
-
-class BasicCutOff(Basic):
-    def forward(self, x: Tensor) -> Tensor:
-        return self.relu2(self.branch(x) + x.detach())
-
-
-class BasicOneRelu(Basic):
-    def forward(self, x: Tensor) -> Tensor:
-        return self.relu1(self.branch(x) + x)
-
-
-class BasicProjected(Basic):
-    def __init__(self, channels: int) -> None:
-        super().__init__(channels)
-        self.shortcut = conv(channels, channels, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.relu2(self.branch(x) + self.shortcut(x))
-
-
-BASIC = Exercise(
-    checks.check_basic_block,
-    Basic,
-    BasicStub,
-    [
-        (BasicPlain, "Nothing is added"),
-        (BasicAfterRelu, "added x after the ReLU"),
-        (BasicBeforeNorm, "before the second batch norm"),
-        (BasicNoLastRelu, "The last ReLU"),
-        (BasicMean, "mean of F(x) and x"),
-        (BasicMiddle, "in the middle, before the first ReLU"),
-        (BasicProduct, "multiply by x"),
-        (BasicInputChanged, "changes the tensor it is given"),
-        (BasicCutOff, "gradient that reaches the input"),
-        (BasicOneRelu, "`relu1` is used 2 times"),
-        (BasicProjected, "defines 3 × conv"),
-    ],
-    others=(BasicAsSequential,),
-)
 
 # --- 07.2 projection block --------------------------------------------------------------------------------------
 
@@ -486,4 +388,4 @@ PREACTIVATION = Exercise(
     others=(PreActAsSequential,),
 )
 
-EXERCISES = [BASIC, PROJECTION, OPTION_A, PREACTIVATION]
+EXERCISES = [PROJECTION, OPTION_A, PREACTIVATION]

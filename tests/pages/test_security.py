@@ -28,7 +28,7 @@ from safetensors.torch import save_file
 
 from resnet_edu import Recipe, checks, data, models, study
 from resnet_edu.checkpoint import Checkpoint
-from resnet_edu.checks import progress_table
+from resnet_edu.checks import progress as progress_table
 from resnet_edu.data.downloaded import cifar10_files
 from resnet_edu.data.pictures import read_photo
 from resnet_edu.errors import DatasetUnavailable, UnreadablePicture, WrongCheckpoint

@@ -11,7 +11,7 @@ import pytest
 from nbformat import v4
 
 from resnet_edu import files
-from resnet_edu.checks import progress_table
+from resnet_edu.checks import progress as progress_table
 from resnet_edu.tools import cli, copies, lab
 
 TODAY = date.today().isoformat()
