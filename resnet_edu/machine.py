@@ -164,6 +164,11 @@ def show_progress() -> bool:
     return in_notebook() or (sys.stderr is not None and sys.stderr.isatty())
 
 
+def download_allowed() -> bool:
+    """Whether `data.load` and `models.pretrained` may download: you set RESNET_EDU_DOWNLOAD to 1."""
+    return os.environ.get("RESNET_EDU_DOWNLOAD", "").lower() in ("1", "true", "yes")
+
+
 def in_notebook() -> bool:
     """Whether a Jupyter kernel runs this code."""
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None

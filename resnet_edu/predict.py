@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from .errors import UnreadablePicture
 from .machine import autocast, cores, device, keep_freed_memory, use_own_cores
-from .models.inference import for_inference
+from .models import fold_batch_norms
 from .models.pretrained import Pretrained, pretrained
 from .run import open_run
 
@@ -87,14 +87,14 @@ def predict(
     use_own_cores()
     keep_freed_memory()
     model = network.model.to(here).eval()
+    if len(files) > FEW:
+        model = fold_batch_norms(model)
     predictions: list[Prediction] = []
     doubtful: list[tuple[int, Tensor]] = []  # places of close calls in that list, and their images
     largest = 1.0  # logit, by its magnitude: rounding is relative to that
     with torch.inference_mode():
-        for number, (used, images) in enumerate(loaded(network, files, skip)):
+        for used, images in loaded(network, files, skip):
             images = images.to(here)
-            if number == 0 and len(files) > FEW:
-                model = for_inference(model, images[:8])
             logits, rounded = computed(model, images, precision)
             if rounded:
                 largest = max(largest, logits.abs().nan_to_num(0.0, posinf=0.0).max().item())

@@ -21,7 +21,8 @@ from torch import Tensor
 
 from ..errors import DatasetUnavailable
 from ..files import data_folder, has_digest, locked, place, tilde
-from .fetch import download, download_allowed, mirrored
+from ..machine import download_allowed
+from .fetch import download, mirrored
 
 #: Images `(N, C, H, W)` and labels `(N,)` by part.
 Parts = dict[str, tuple[Tensor, Tensor]]

@@ -28,11 +28,6 @@ LOST = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.EHOSTDOWN, 
 ELSEWHERE = "`resnet-edu fetch` takes another server or a folder with --mirror."
 
 
-def download_allowed() -> bool:
-    """Whether `data.load` and `models.pretrained` may download: you set RESNET_EDU_DOWNLOAD to 1."""
-    return os.environ.get("RESNET_EDU_DOWNLOAD", "").lower() in ("1", "true", "yes")
-
-
 def mirrored(url: str, mirror: str | None) -> str:
     """The address of a file on a mirror: the mirror's own address and the file's name.
 

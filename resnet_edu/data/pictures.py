@@ -99,7 +99,7 @@ class View:
             return None
         frame = self.width, self.height
         if self.crop == "objects":
-            from ..models.detector import detected_box  # takes a second to import
+            from ..models import detected_box  # takes a second to import
 
             found = detected_box(picture.convert("RGB"))
             if found:

@@ -3,39 +3,33 @@
 Parameter names and sizes equal torchvision's, so its weights load with `strict=True` and the logits are the same.
 """
 
-from typing import Literal, get_args
+from typing import Literal
 
 from torch import Tensor, nn
 
 from .heads import make_head
-from .inputs import check_choice, check_count, check_images, check_share
+from .inputs import check_images
 from .resnet import Stem, initialise
 
 Activation = Literal["relu", "tanh"]
 
 
 class AlexNet(nn.Module):
-    """Five convolutions, three max poolings, three linear layers with dropout.
+    """Five convolutions, three max poolings, three linear layers with dropout: images to logits `(N, num_classes)`.
 
-    Maps `(N, in_channels, H, W)` to logits `(N, num_classes)`.
-
-    Deviations from the paper, as in torchvision, whose weights need them. The filters are 64, 192, 384,
-    256, 256 of Krizhevsky's code for "One weird trick" (2014, arXiv 1404.5997; its footnote 1 says 384 for
-    the fourth, see https://github.com/pytorch/vision/pull/463) and not 96, 256, 384, 384, 256. No
-    convolution is split in two groups: the paper did so to spread the net over two GPUs of 3 GB. There is
-    no local response normalisation: VGG's authors found that it does not help (1409.1556, section 4.1).
+    Deviations from the paper, as in torchvision, whose weights need them. The filters are 64, 192, 384, 256, 256 of
+    Krizhevsky's code for "One weird trick" (2014, arXiv 1404.5997; its footnote 1 says 384 for the fourth, see
+    https://github.com/pytorch/vision/pull/463) and not 96, 256, 384, 384, 256. No convolution is split in two groups:
+    the paper did so to spread the net over two GPUs of 3 GB. There is no local response normalisation: VGG's authors
+    found that it does not help (1409.1556, section 4.1).
 
     Args:
-        num_classes: length of the logits.
-        in_channels: 3 for colour, 1 for grey images.
-        stem: "imagenet" is 11×11 stride 4 and max pooling, for sides from 63 pixels; "small" is 3×3 stride 1
-            without pooling, which leaves a 28-pixel image at the 6×6 that the classifier takes.
+        num_classes, in_channels: as for `build`.
+        stem: "imagenet" is 11×11 stride 4 and max pooling, for sides from 63 pixels; "small" is 3×3 stride 1 without
+            pooling, which leaves a 28-pixel image at the 6×6 that the classifier takes.
         width: filters of the first convolution, and the measure of all others: 64, or 8 for quick experiments.
         activation: "relu", or "tanh" for the comparison of the paper's figure 1.
         dropout: share of activations set to zero before the first two linear layers.
-
-    Raises:
-        ValueError: an option has a value that is not allowed.
     """
 
     def __init__(
@@ -49,11 +43,6 @@ class AlexNet(nn.Module):
         dropout: float = 0.5,
     ) -> None:
         super().__init__()
-        check_choice("stem", stem, get_args(Stem))
-        check_choice("activation", activation, get_args(Activation))
-        check_count("in_channels", in_channels)
-        check_count("width", width)
-        check_share("dropout", dropout)
         self.in_channels, self.stem = in_channels, stem
 
         act = nn.ReLU if activation == "relu" else nn.Tanh

@@ -1,17 +1,19 @@
 """The small plain and residual nets of the degradation experiment (He et al. 2015, section 4.2).
 
-6n + 2 layers: one convolution, three stages of n blocks with 16, 32, 64 filters at side 32, 16, 8, one
-linear layer. A plain net is the same net with the additions left out, so the two have equally many
-parameters. Names are those public checkpoints use (`conv1 bn1 layer1.0.conv1 … linear`).
+6n + 2 layers: one convolution, three stages of n blocks with 16, 32, 64 filters at side 32, 16, 8, one linear layer. A
+plain net is the same net with the additions left out, so the two have equally many parameters. Names are those public
+checkpoints use (`conv1 bn1 layer1.0.conv1 … linear`).
 """
 
-from typing import Literal, get_args
+from copy import deepcopy
+from typing import Literal
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .heads import make_head
-from .inputs import check_choice, check_count, check_images
+from .inputs import check_images
 from .resnet import conv1x1, conv3x3, initialise
 
 Shortcut = Literal["A", "B", "C"]
@@ -81,19 +83,16 @@ class ResidualBlock(PlainBlock):
 class CifarNet(nn.Module):
     """Plain or residual net with 6n + 2 layers for images of about 32 pixels.
 
-    Maps `(N, in_channels, H, W)` to logits `(N, num_classes)`.
-
     Args:
         depth: 6n + 2, for example 20, 32, 44, 56, 110, 1202.
         residual: add the identity around each block.
-        shortcut: "A" (no parameters, the paper's choice for CIFAR), "B" (1×1 convolution where the shape
-            changes) or "C" (1×1 convolution everywhere). A plain net has none.
+        shortcut: "A" (no parameters, the paper's choice for CIFAR), "B" (1×1 convolution where the shape changes) or
+            "C" (1×1 convolution everywhere). A plain net has none.
         width: filters of the first stage; 16 in the paper, 8 for quick experiments.
-        num_classes: length of the logits.
-        in_channels: 3 for colour, 1 for grey images.
+        num_classes, in_channels: as for `build`.
 
     Raises:
-        ValueError: depth is not 6n + 2, or another option has a value that is not allowed.
+        ValueError: depth is not 6n + 2.
     """
 
     def __init__(
@@ -109,10 +108,6 @@ class CifarNet(nn.Module):
         super().__init__()
         if not isinstance(depth, int) or depth < 8 or (depth - 2) % 6 != 0:
             raise ValueError(f"depth must be 6n + 2 (8, 14, 20, 26, 32, …), got {depth}.")
-        check_choice("residual", residual, (True, False))
-        check_choice("shortcut", shortcut, get_args(Shortcut))
-        check_count("in_channels", in_channels)
-        check_count("width", width)
 
         def stage(in_channels: int, channels: int, stride: int) -> nn.Sequential:
             sizes = [(in_channels, channels, stride)] + [(channels, channels, 1)] * ((depth - 2) // 6 - 1)
@@ -139,3 +134,56 @@ class CifarNet(nn.Module):
         x = self.layer3(x)  # (N, 64, 8, 8)
         x = self.avgpool(x).flatten(1)  # (N, 64)
         return self.linear(x)
+
+
+@torch.no_grad()
+def extend_with_identity(shallow: CifarNet, depth: int, *, images: Tensor) -> CifarNet:
+    """A plain net of `depth` layers that computes what `shallow` does: the construction of He et al. 2015, section 1.
+
+    The blocks of `shallow` are copied to the beginning of each stage. The new ones behind them let everything pass:
+    each convolution has a 1 at the centre of a filter's own channel and 0 elsewhere; each batch norm has the weight σ
+    and the bias μ that undo its own normalisation, by the statistics that `images` have at this place; and no ReLU
+    changes what has come out of another. In evaluation mode the outputs are equal for all images, in training mode,
+    where a batch norm takes the batch's statistics, for these. The new net is in the mode of `shallow`.
+
+    Args:
+        shallow: a plain net, best a trained one; it is left as it is.
+        depth: 6n + 2 and more than the depth of `shallow`.
+        images: a batch for training, `(N, C, H, W)`.
+
+    Raises:
+        ValueError: `shallow` is not a plain `CifarNet`, or `depth` is not 6n + 2 or not deeper.
+    """
+    if not isinstance(shallow, CifarNet) or isinstance(shallow.layer1[0], ResidualBlock):
+        residual = " with residual blocks" if isinstance(shallow, CifarNet) else ""
+        raise ValueError(
+            f"extend_with_identity needs a plain CifarNet, got {type(shallow).__name__}{residual}. "
+            "Build one with models.build('plain20')."
+        )
+    blocks = len(shallow.layer1)  # in each of the three stages
+    if depth <= 6 * blocks + 2:
+        raise ValueError(f"depth must be more than the {6 * blocks + 2} layers of the shallow net, got {depth}.")
+    weight = shallow.conv1.weight
+    deep = CifarNet(depth, residual=False, width=weight.shape[0], in_channels=weight.shape[1])
+    deep.linear = deepcopy(shallow.linear)  # one classifier or several heads, with any number of classes
+    deep.to(weight.device, weight.dtype).load_state_dict(shallow.state_dict(), strict=False)
+    new = [block for stage in (deep.layer1, deep.layer2, deep.layer3) for block in stage[blocks:]]
+    hooks = []
+    for block in new:
+        for conv, norm in ((block.conv1, block.bn1), (block.conv2, block.bn2)):
+            nn.init.dirac_(conv.weight)
+            hooks.append(norm.register_forward_hook(undo_normalisation))
+    deep.train()(images)
+    for hook in hooks:
+        hook.remove()
+    deep.load_state_dict(shallow.state_dict(), strict=False)  # once more: the pass has moved running statistics
+    return deep.train(shallow.training)
+
+
+def undo_normalisation(norm: nn.BatchNorm2d, inputs: tuple[Tensor], output: Tensor) -> Tensor:
+    """A forward hook: make the batch norm an identity for its input `(N, C, H, W)`, and pass that on."""
+    var, mean = torch.var_mean(inputs[0], dim=(0, 2, 3), correction=0)
+    for name, value in (("running_mean", mean), ("bias", mean), ("running_var", var)):
+        getattr(norm, name).copy_(value)
+    norm.weight.copy_((var + norm.eps).sqrt())
+    return inputs[0]

@@ -5,11 +5,11 @@ computes W φ(x), or x + W φ(x) with a skip; batch norm stands in front of φ.
 """
 
 from collections.abc import Callable
-from typing import Literal, get_args
+from typing import Literal
 
 from torch import Tensor, nn
 
-from .inputs import check_choice, check_count
+from .inputs import check_options
 
 Activation = Literal["sigmoid", "tanh", "relu"]
 Init = Literal["small", "xavier", "he", "large"]
@@ -52,8 +52,7 @@ def deep_net(
 ) -> nn.Sequential:
     """A net of `depth` layers with weights: one that brings the input to `width`, equal ones, and a classifier.
 
-    Maps images `(N, C, H, W)` to logits `(N, num_classes)`. Weights are drawn from a normal distribution, biases
-    start at 0.
+    Maps images `(N, C, H, W)` to logits. Weights are drawn from a normal distribution, biases start at 0.
 
     Args:
         depth: layers with weights, at least 2.
@@ -69,12 +68,7 @@ def deep_net(
     Raises:
         ValueError: a name that does not exist, or a number that is too small.
     """
-    check_choice("activation", activation, get_args(Activation))
-    check_choice("init", init, get_args(Init))
-    for option, flag in (("batch_norm", batch_norm), ("skip", skip), ("convolutional", convolutional)):
-        check_choice(option, flag, (True, False))
-    for option, count in (("depth", depth), ("width", width), ("inputs", inputs), ("num_classes", num_classes)):
-        check_count(option, count)
+    check_options(deep_net, locals())
     if depth < 2:
         raise ValueError(f"depth must be at least 2, the first layer and the classifier, got {depth}.")
 

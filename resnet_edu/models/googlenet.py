@@ -1,16 +1,16 @@
 """GoogLeNet: four views of the same features side by side (Szegedy et al. 2014, https://arxiv.org/abs/1409.4842).
 
-Parameter names equal torchvision's, so its weights load with `strict=True` and the logits are the same.
-Read in this order: `ConvBlock` → `Inception` → `AuxiliaryHead` → `GoogLeNet`.
+Parameter names equal torchvision's, so its weights load with `strict=True` and the logits are the same. Read in this
+order: `ConvBlock` → `Inception` → `AuxiliaryHead` → `GoogLeNet`.
 """
 
-from typing import NamedTuple, get_args
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from .heads import make_head
-from .inputs import check_choice, check_count, check_images, check_share
+from .inputs import check_images
 from .resnet import Stem, initialise
 
 #: Weight of each auxiliary loss beside the main one (paper, section 5).
@@ -37,19 +37,12 @@ class ConvBlock(nn.Module):
 class Inception(nn.Module):
     """Four branches whose outputs are stacked along the channels (paper, figure 2b).
 
-    Maps `(N, in_channels, H, W)` to `(N, C, H, W)` with C the sum of the four branches' channels.
+    Maps `(N, in_channels, H, W)` to `(N, one + three + five + pool, H, W)`. Deviation from the paper, as in torchvision
+    (its issue 906): the third branch is 3×3 and not 5×5. The released weights were trained that way.
 
-    Deviation from the paper, as in torchvision (its issue 906): the third branch is 3×3 and not 5×5.
-    The released weights were trained that way.
-
-    Args:
-        in_channels: channels of the input.
-        one: channels of the 1×1 branch.
-        three_reduced: channels of the 1×1 convolution before the 3×3 one.
-        three: channels of the 3×3 branch.
-        five_reduced: channels of the 1×1 convolution before the convolution that is 5×5 in the paper.
-        five: channels of that branch.
-        pool: channels of the 1×1 convolution after the max pooling.
+    The arguments are numbers of channels, in the order of the paper's table 1: of the input; of the 1×1 branch; of the
+    3×3 branch, after its 1×1 convolution and at its end; of the branch that is 5×5 in the paper, likewise; and of the
+    1×1 convolution behind the max pooling.
     """
 
     def __init__(
@@ -63,15 +56,11 @@ class Inception(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """All branches see the same input."""
-        branches = [self.branch1(x), self.branch2(x), self.branch3(x), self.branch4(x)]
-        return torch.cat(branches, dim=1)
+        return torch.cat([self.branch1(x), self.branch2(x), self.branch3(x), self.branch4(x)], dim=1)
 
 
 class AuxiliaryHead(nn.Module):
-    """A classifier half way up, so that the gradient has a shorter way down (paper, section 5).
-
-    Maps `(N, in_channels, H, W)` to logits `(N, num_classes)`.
-    """
+    """A classifier half way up, so that the gradient has a shorter way down (paper, section 5)."""
 
     def __init__(self, in_channels: int, width: int, num_classes: int) -> None:
         super().__init__()
@@ -114,27 +103,22 @@ INCEPTIONS: dict[str, tuple[int, int, int, int, int, int, int]] = {
 class GoogLeNet(nn.Module):
     """Stem, nine inception blocks, global average pooling, one linear layer.
 
-    Maps `(N, in_channels, H, W)` to logits `(N, num_classes)`. In
-    training mode and with `aux_heads` it returns `GoogLeNetOutputs`: train on the cross-entropy of `logits`
-    plus `AUXILIARY_WEIGHT` times that of each other field. In evaluation mode the auxiliary heads rest.
+    Maps images to logits, in training mode and with `aux_heads` to `GoogLeNetOutputs`: train on the cross-entropy of
+    `logits` plus `AUXILIARY_WEIGHT` times that of each other field. In evaluation mode the auxiliary heads rest.
 
-    Deviations from the paper, as in torchvision: those named at `ConvBlock` and `Inception`; no local
-    response normalisation; dropout 0.2 and not 0.4.
+    Deviations from the paper, as in torchvision: those named at `ConvBlock` and `Inception`; no local response
+    normalisation; dropout 0.2 and not 0.4.
 
     Args:
-        num_classes: length of the logits.
-        in_channels: 3 for colour, 1 for grey images.
-        stem: "imagenet" brings a 224-pixel image to 28 pixels before the first inception block; "small" is a
-            3×3 stride 1 convolution and no pooling, so that a 28-pixel image gets there with its own size.
-        width: filters of the first convolution, and the measure of all others: 64 in the paper, 8 or 16 for
-            quick experiments, a multiple of 8.
+        num_classes, in_channels: as for `build`.
+        stem: "imagenet" brings a 224-pixel image to 28 pixels before the first inception block; "small" is a 3×3 stride
+            1 convolution and no pooling, so that a 28-pixel image gets there with its own size.
+        width: filters of the first convolution, and the measure of all others: 64 in the paper, 8 or 16 for quick
+            experiments, a multiple of 8.
         aux_heads: add the two auxiliary heads.
-        transform_input: for torchvision's ImageNet weights, which were trained on (pixel - 0.5) / 0.5: take
-            images normalised with ImageNet's mean and deviation, as the other nets do, and convert them.
+        transform_input: for torchvision's ImageNet weights, which were trained on (pixel - 0.5) / 0.5: take images
+            normalised with ImageNet's mean and deviation, as the other nets do, and convert them.
         dropout: share of features set to zero before the linear layer.
-
-    Raises:
-        ValueError: an option has a value that is not allowed.
     """
 
     def __init__(
@@ -149,12 +133,8 @@ class GoogLeNet(nn.Module):
         dropout: float = 0.2,
     ) -> None:
         super().__init__()
-        check_choice("stem", stem, get_args(Stem))
-        check_count("in_channels", in_channels)
-        check_count("width", width, multiple_of=8)
-        check_choice("aux_heads", aux_heads, (True, False))
-        check_choice("transform_input", transform_input, (True, False))
-        check_share("dropout", dropout)
+        if width % 8:
+            raise ValueError(f"width must be a multiple of 8, got {width}.")
         if transform_input and in_channels != 3:
             raise ValueError(f"transform_input is for three colour channels, got in_channels={in_channels}.")
         self.in_channels, self.stem, self.transform_input = in_channels, stem, transform_input

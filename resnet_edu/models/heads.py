@@ -15,12 +15,7 @@ AUXILIARY = ("aux1.fc2", "aux2.fc2")
 
 
 class Heads(nn.Module):
-    """Several linear classifiers on the same features.
-
-    Args:
-        in_features: length of one feature vector.
-        heads: number of classes by head name, for example `{"digit": 10, "parity": 2}`.
-    """
+    """Several linear classifiers on the same features; `heads` is classes by name, `{"digit": 10, "parity": 2}`."""
 
     def __init__(self, in_features: int, heads: Mapping[str, int]) -> None:
         super().__init__()
@@ -34,11 +29,7 @@ class Heads(nn.Module):
 
 
 def make_head(in_features: int, classes: int | Mapping[str, int]) -> nn.Linear | Heads:
-    """One linear layer, or `Heads` where `classes` maps names to numbers of classes.
-
-    Raises:
-        ValueError: a head has fewer than one class; a head's name cannot be the name of a module; or there is none.
-    """
+    """One linear layer, or `Heads` where `classes` maps names to numbers; each is checked."""
     if not isinstance(classes, Mapping):
         check_count("num_classes", classes)
         return nn.Linear(in_features, classes)
@@ -57,8 +48,7 @@ def head_of(model: nn.Module) -> tuple[str, nn.Linear | Heads]:
     That is the last linear layer, or all heads of a network that has several.
 
     Raises:
-        ValueError: the network has no linear layer; or several heads that are no `Heads`, so that the last linear
-            layer is only one of them.
+        ValueError: the network has no linear layer, or several side by side that are no `Heads`.
     """
     found = [(name, module) for name, module in model.named_modules() if isinstance(module, nn.Linear | Heads)]
     if not found:
@@ -78,18 +68,15 @@ def head_of(model: nn.Module) -> tuple[str, nn.Linear | Heads]:
 def replace_head(model: nn.Module, num_classes: int | Mapping[str, int]) -> nn.Linear | Heads:
     """Put a new, untrained last layer in place of the old one, for other classes.
 
-    The model is changed; everything else in it stays as it is. GoogLeNet's auxiliary classifiers, where it has them,
-    are replaced too.
-
     Args:
-        model: the network.
+        model: the network. All else in it stays as it is, but for the auxiliary classifiers of a GoogLeNet with them.
         num_classes: length of the logits, or numbers of classes by head name, `{"digit": 10, "parity": 2}`.
 
     Returns:
         The new head.
 
     Raises:
-        ValueError: the network has no linear layer, or `num_classes` is no whole number of at least 1.
+        ValueError: as `head_of`; or `num_classes` is no whole number of at least 1.
     """
     last, old = head_of(model)
     if not last:

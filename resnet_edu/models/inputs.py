@@ -1,15 +1,17 @@
 """What a network accepts: one clear error in place of a puzzling one from deep inside a convolution."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Mapping
+from inspect import signature
+from typing import get_args
 
 from torch import Tensor
 
 
 def check_images(images: Tensor, *, channels: int, smallest_side: int, network: str, stem: str | None = None) -> None:
-    """Refuse a batch that `network` cannot take.
+    """Refuse a batch that `network` cannot take, expected as `(N, channels, H, W)`.
 
     Args:
-        images: the batch handed to the network, expected as `(N, channels, H, W)`.
+        images: the batch handed to the network.
         channels: input channels of the network's first convolution.
         smallest_side: smallest H and W, in pixels, that survive the network's down-sampling.
         network: name used in the message.
@@ -34,33 +36,27 @@ def check_images(images: Tensor, *, channels: int, smallest_side: int, network: 
         )
 
 
-def check_count(option: str, got: object, *, multiple_of: int = 1) -> None:
-    """Refuse an option that must be a whole number of at least 1, and perhaps a multiple of something.
+def check_count(option: str, got: object) -> None:
+    """Raise `ValueError` for all but a whole number of at least 1; `True` and `10.0` are none."""
+    if not isinstance(got, int) or isinstance(got, bool) or got < 1:
+        raise ValueError(f"{option} must be a whole number of at least 1, got {got!r}.")
 
-    Raises:
-        ValueError: anything else, `True` and `10.0` included.
+
+def check_options(network: Callable[..., object], options: Mapping[str, object]) -> None:
+    """Raise `ValueError` unless each option fits the type that `network` declares for it.
+
+    An int is a whole number of at least 1, a float a share from 0 to 1; else it is one of the words of a Literal, or
+    True or False.
     """
-    if not isinstance(got, int) or isinstance(got, bool) or got < 1 or got % multiple_of:
-        kind = "whole number of at least 1" if multiple_of == 1 else f"positive multiple of {multiple_of}"
-        raise ValueError(f"{option} must be a {kind}, got {got!r}.")
-
-
-def check_share(option: str, got: object) -> None:
-    """Refuse an option that must be a number from 0 to 1.
-
-    Raises:
-        ValueError: anything else.
-    """
-    if not isinstance(got, (int, float)) or isinstance(got, bool) or not 0 <= got <= 1:
-        raise ValueError(f"{option} must be a number from 0 to 1, got {got!r}.")
-
-
-def check_choice(option: str, got: object, allowed: Iterable[object]) -> None:
-    """Refuse an option that is none of the `allowed` words (or `True` and `False`).
-
-    Raises:
-        ValueError: the words are in the message.
-    """
-    words = [repr(word) for word in allowed]
-    if repr(got) not in words:
-        raise ValueError(f"{option} must be {', '.join(words[:-1])} or {words[-1]}, got {got!r}.")
+    parameters = signature(network).parameters
+    for option, got in options.items():
+        kind = parameters[option].annotation
+        if kind is int:
+            check_count(option, got)
+        elif kind is float:
+            if not isinstance(got, int | float) or isinstance(got, bool) or not 0 <= got <= 1:
+                raise ValueError(f"{option} must be a number from 0 to 1, got {got!r}.")
+        else:
+            words = [repr(word) for word in ((True, False) if kind is bool else get_args(kind))]
+            if repr(got) not in words:
+                raise ValueError(f"{option} must be {', '.join(words[:-1])} or {words[-1]}, got {got!r}.")

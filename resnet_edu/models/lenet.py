@@ -3,12 +3,12 @@
 Seven layers with weights or pooling: C1, S2, C3, S4, C5, F6 and the output, as section II.B names them.
 """
 
-from typing import Literal, get_args
+from typing import Literal
 
 from torch import Tensor, nn
 
 from .heads import make_head
-from .inputs import check_choice, check_count, check_images
+from .inputs import check_images
 
 Version = Literal["1998", "modern"]
 
@@ -16,33 +16,20 @@ Version = Literal["1998", "modern"]
 class LeNet5(nn.Module):
     """Two rounds of convolution and pooling, one convolution over all that is left, two linear layers.
 
-    Maps `(N, in_channels, 32, 32)` to logits `(N, num_classes)`.
-    61,706 parameters with one channel and ten classes: 156 + 2,416 + 48,120 + 10,164 + 850.
+    Maps images `(N, in_channels, 32, 32)` to logits. 61,706 parameters with one channel and ten classes.
 
-    Deviations from the paper, all of them usual today: C3 sees every map of S2, where the paper connects
-    some (table I), so it has 2,416 parameters and not 1,516; the pooling has no trainable coefficient and
-    bias; the tanh is not scaled by 1.7159; the output is linear with a softmax loss, where the paper
-    measures distances to drawn digits (RBF units).
+    Deviations from the paper, all of them usual today: C3 sees every map of S2, where the paper connects some (table
+    I), so it has 2,416 parameters and not 1,516; the pooling has no trainable coefficient and bias; the tanh is not
+    scaled by 1.7159; the output is linear with a softmax loss, where the paper measures distances to drawn digits (RBF
+    units).
 
     Args:
         version: "1998" is tanh and average pooling; "modern" is ReLU and max pooling.
-        num_classes: length of the logits.
-        in_channels: 1 for grey images, 3 for colour.
-
-    Raises:
-        ValueError: an option has a value that is not allowed.
+        num_classes, in_channels: as for `build`.
     """
 
-    def __init__(
-        self,
-        *,
-        version: Version = "1998",
-        num_classes: int = 10,
-        in_channels: int = 1,
-    ) -> None:
+    def __init__(self, *, version: Version = "1998", num_classes: int = 10, in_channels: int = 1) -> None:
         super().__init__()
-        check_choice("version", version, get_args(Version))
-        check_count("in_channels", in_channels)
         activation, pool = (nn.Tanh, nn.AvgPool2d) if version == "1998" else (nn.ReLU, nn.MaxPool2d)
         self.conv1 = nn.Conv2d(in_channels, 6, 5)
         self.act1 = activation()

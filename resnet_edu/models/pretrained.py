@@ -1,9 +1,17 @@
-"""Networks that have already learned something: torchvision's ImageNet weights, or the ones in this package."""
+"""Networks that have already learned something: torchvision's ImageNet weights, or the ones in this package.
+
+torchvision's weights lie in the cache of torch.hub, so those that another program downloaded are found. Their hash is
+checked at every reading, and nothing but tensors is accepted from a file.
+"""
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
+from http.client import HTTPException
 from pathlib import Path
+from threading import Lock
 from typing import Any, Literal
 
 import numpy as np
@@ -15,15 +23,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .. import files
-from ..data.fetch import download_allowed
 from ..data.pictures import read_photo
 from ..errors import DatasetUnavailable, UnknownName, WrongCheckpoint
-from .imagenet import fetch_imagenet, imagenet_file, imagenet_state, imagenet_weights
-from .registry import build
+from ..machine import download_allowed, show_progress
+from .registry import available, build
 from .weights import load_state
 
 WeightSource = Literal["auto", "imagenet", "bundled"]
-BUNDLED = ("resnet18",)
+BUNDLED = {"resnet18": "resnet18_cifar10"}  # the networks in this package, and their files in assets/weights
+DETECTOR = "fasterrcnn_mobilenet_v3_large_320_fpn"  # finds the things in a photo
+SURE = 0.5  # score from which a detection counts
+ONE_AT_A_TIME = Lock()  # the detector's anchors are made anew for each picture, and folders are read in threads
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,10 +55,7 @@ class Pretrained:
     read: Callable[[Path], Image.Image] = read_photo
 
     def inputs(self, pictures: Sequence[Image.Image]) -> Tensor:
-        """What the network takes, `(N, C, H, W)`, of N pictures of one size: each as `transforms` makes it.
-
-        Transforms with a method `together` do them at once, which saves most of the time with small pictures.
-        """
+        """N pictures of one size as the network takes them, `(N, C, H, W)`: at once, where the transforms know how."""
         together = getattr(self.transforms, "together", None)
         return together(pictures) if together else torch.stack([self.transforms(picture) for picture in pictures])
 
@@ -75,8 +82,16 @@ def pretrained(name: str = "resnet18", *, source: WeightSource = "auto") -> Pret
         raise UnknownName("source of weights", source, ("auto", "imagenet", "bundled"))
     if source == "bundled":
         return from_bundle(name)
-    reason = why_not_imagenet(name, download=source == "imagenet" or download_allowed())
-    if reason is None:
+    file, reason = imagenet_file(name), ""
+    if not os.path.isfile(file):
+        if source == "imagenet" or download_allowed():
+            try:
+                fetch_imagenet(name)
+            except DatasetUnavailable as error:
+                reason = str(error)
+        else:
+            reason = f"{file.name} is not cached; while online, run: resnet-edu fetch {name}"
+    if not reason:
         return from_imagenet(name)
     if source == "imagenet" or name not in BUNDLED:
         raise DatasetUnavailable(reason)
@@ -84,72 +99,32 @@ def pretrained(name: str = "resnet18", *, source: WeightSource = "auto") -> Pret
     return replace(network, source=f"{network.source}. Not ImageNet's: {reason}")
 
 
-def why_not_imagenet(name: str, *, download: bool) -> str | None:
-    """What keeps torchvision's weights from being used, `None` if nothing does; downloads them where it may.
-
-    Raises:
-        UnknownName: torchvision has no such weights.
-    """
-    file = imagenet_file(name)
-    try:
-        if not file.exists() and download:
-            fetch_imagenet(name)
-        elif not file.exists():
-            return f"{file.name} is not cached; while online, run: resnet-edu fetch {name}"
-    except DatasetUnavailable as error:
-        return str(error)
-    except OSError as error:
-        return f"{error.strerror}: {error.filename}"
-    return None
-
-
-def from_imagenet(name: str) -> Pretrained:
-    """Our own network with torchvision's weights, from the cache."""
-    weights = imagenet_weights(name)
-    # torchvision trained its GoogLeNet on images in another normalisation, and converts them inside the network.
-    model = build(name, transform_input=True) if name == "googlenet" else build(name)
-    load_state(model, imagenet_state(name), name=name)
-    source = f"{name}, ImageNet weights of torchvision ({imagenet_file(name).name}, in the cache)"
-    return Pretrained(model.eval(), tuple(weights.meta["categories"]), weights.transforms(), source)
+# The weights in this package
 
 
 def from_bundle(name: str) -> Pretrained:
-    """The weights in assets/weights: `NAME_cifar10.safetensors` and the JSON beside it.
-
-    Raises:
-        UnknownName: the package has no weights for this network.
-        DatasetUnavailable: the file is missing from this installation.
-        WrongCheckpoint: the file is damaged.
-    """
+    """The weights in assets/weights, and what the JSON file beside them says of them."""
     if name not in BUNDLED:
         raise UnknownName("bundled network", name, BUNDLED)
-    file = files.assets() / "weights" / f"{name}_cifar10.safetensors"
-    if not file.is_file():
-        raise DatasetUnavailable(f"{file.name} is missing from this installation: install the package again.")
-    card = json.loads(file.with_suffix(".json").read_text())
-    model = build(name, num_classes=len(card["classes"]))
+    file = files.assets() / "weights" / f"{BUNDLED[name]}.safetensors"
     try:
-        state = load_file(file)
+        card, state = json.loads(file.with_suffix(".json").read_text(encoding="utf-8")), load_file(file)
+    except FileNotFoundError as error:
+        raise DatasetUnavailable(f"{file.name} is missing: install the package again.") from error
     except SafetensorError as error:
         raise WrongCheckpoint(f"{file.name} is damaged ({error}): install the package again.") from error
-    load_state(
-        model, {key: value.float() if value.is_floating_point() else value for key, value in state.items()}, name=name
-    )
+    model = build(name, num_classes=len(card["classes"]))
+    load_state(model, state, name=name)  # half precision in the file, float32 in the network
     transforms = PhotoTransforms(card["size"], tuple(card["mean"]), tuple(card["std"]))
     return Pretrained(model.eval(), tuple(card["classes"]), transforms, f"{name}, bundled weights: {card['summary']}")
 
 
 @dataclass(frozen=True)
 class PhotoTransforms:
-    """Shorter side to `size`, centre crop, float32 from 0 to 1, normalise.
+    """Shorter side to `size` pixels, centre crop, float32 from 0 to 1, normalise by each channel's `mean` and `std`.
 
     The same numbers as by torchvision's `v2` transforms, whose import takes a second; older ones than 0.29 may round a
     pixel to the next of the 256 values.
-
-    Args:
-        size: side of the square, in pixels.
-        mean: of each channel, on a scale of 0 to 1.
-        std: standard deviation of each channel, likewise.
     """
 
     size: int
@@ -162,9 +137,8 @@ class PhotoTransforms:
 
     def together(self, pictures: Sequence[Image.Image]) -> Tensor:
         """N pictures of one size to a float tensor `(N, 3, size, size)`."""
-        coloured = [picture if picture.mode == "RGB" else picture.convert("RGB") for picture in pictures]
-        pixels = np.stack([np.asarray(picture) for picture in coloured])
-        images = without_ends(torch.from_numpy(pixels).permute(0, 3, 1, 2))  # (N, 3, H, W), uint8
+        pixels = np.stack([np.asarray(picture.convert("RGB")) for picture in pictures])
+        images = torch.from_numpy(pixels).permute(0, 3, 1, 2)  # (N, 3, H, W), uint8
         sides = [self.size * side // min(images.shape[2:]) for side in images.shape[2:]]  # the shorter becomes size
         if sides != [*images.shape[2:]]:
             images = F.interpolate(images, sides, mode="bilinear", antialias=True)
@@ -173,17 +147,133 @@ class PhotoTransforms:
         return images.sub_(torch.tensor(self.mean).view(-1, 1, 1)).div_(torch.tensor(self.std).view(-1, 1, 1))
 
 
-def without_ends(images: Tensor) -> Tensor:
-    """Of images `(N, C, H, W)` longer than 32 squares the middle: they would be resized whole, for a square of it."""
-    height, width = images.shape[2:]
-    top, left = max(0, height - 32 * width) // 2, max(0, width - 32 * height) // 2
-    return images[:, :, top : height - top, left : width - left]
-
-
 def normalisation(transforms: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each channel, on a scale of 0 to 1, by which `transforms` normalises.
+    """Mean and standard deviation of each channel, on a scale of 0 to 1, by which `transforms` normalise."""
+    return tuple(transforms.mean), tuple(transforms.std)
+
+
+# torchvision's weights
+
+
+def from_imagenet(name: str) -> Pretrained:
+    """Our own network with torchvision's weights, from the cache."""
+    weights = imagenet_weights(name)
+    # torchvision trained its GoogLeNet on images in another normalisation, and converts them inside the network.
+    model = build(name, transform_input=True) if name == "googlenet" else build(name)
+    load_state(model, imagenet_state(name), name=name)
+    source = f"{name}, ImageNet weights of torchvision ({imagenet_file(name).name}, in the cache)"
+    return Pretrained(model.eval(), tuple(weights.meta["categories"]), weights.transforms(), source)
+
+
+def imagenet_names() -> list[str]:
+    """The networks of the course that torchvision has weights for."""
+    from torchvision import models  # takes a second
+
+    known = models.list_models(module=models)
+    return [name for name in available() if name in known]
+
+
+def imagenet_weights(name: str) -> Any:
+    """Torchvision's `WeightsEnum` for a network or the detector: address, categories, transforms, measured accuracy."""
+    from torchvision.models import get_model_weights
+
+    if name == DETECTOR:
+        return get_model_weights(name)["COCO_V1"]
+    if name not in imagenet_names():
+        raise UnknownName("pretrained network", name, imagenet_names())
+    return get_model_weights(name)["IMAGENET1K_V1"]
+
+
+def imagenet_file(name: str, folder: Path | None = None) -> Path:
+    """Where torchvision keeps its weights for a network: in torch.hub's folder, or in one laid out like TORCH_HOME."""
+    hub = Path(torch.hub.get_dir()) if folder is None else folder / "hub"
+    return hub / "checkpoints" / imagenet_weights(name).url.rpartition("/")[2]
+
+
+def imagenet_digest(name: str) -> str:
+    """The beginning of the file's sha256, which torchvision writes into its name: `resnet18-f37072fd.pth`."""
+    return "sha256:" + Path(imagenet_weights(name).url).stem.rpartition("-")[2]
+
+
+def fetch_imagenet(name: str, folder: Path | None = None, *, url: str | None = None) -> bool:
+    """Download torchvision's weights of a network with torch.hub, unless they are cached already.
 
     Args:
-        transforms: of `pretrained`, or another with the fields `mean` and `std`.
+        name: one of `imagenet_names()`, or `DETECTOR`.
+        folder: a folder laid out like TORCH_HOME; torch.hub's own by default.
+        url: another address for the file than torchvision's.
+
+    Returns:
+        Whether anything had to be downloaded.
+
+    Raises:
+        DatasetUnavailable: no network, a wrong hash, a full disk, a cache that cannot be written.
     """
-    return tuple(transforms.mean), tuple(transforms.std)
+    file, digest, url = imagenet_file(name, folder), imagenet_digest(name), url or imagenet_weights(name).url
+    try:
+        if files.has_digest(file, digest):
+            return False
+        file.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(url, str(file), digest.removeprefix("sha256:"), progress=show_progress())
+    except (OSError, HTTPException, RuntimeError, ValueError) as error:  # RuntimeError: another hash
+        reason = getattr(error, "strerror", None) or getattr(error, "reason", None) or error
+        raise DatasetUnavailable(
+            f"{url} could not be brought to {file} ({reason}). Are you online? "
+            "`resnet-edu fetch` takes another server or a folder with --mirror."
+        ) from error
+    return True
+
+
+def imagenet_state(name: str) -> dict[str, Tensor]:
+    """Torchvision's weights of a network from the cache, by parameter name.
+
+    GoogLeNet's file also holds two auxiliary heads; they are left out, as torchvision leaves them.
+
+    Raises:
+        DatasetUnavailable: they are not cached, or cannot be read.
+        WrongCheckpoint: the file is damaged, or holds something else than tensors.
+    """
+    file, again = imagenet_file(name), f"Get it anew: resnet-edu fetch {name}"
+    if not os.path.isfile(file):
+        raise DatasetUnavailable(f"There is no {file}. While online, run: resnet-edu fetch {name}")
+    try:
+        whole = files.has_digest(file, imagenet_digest(name))
+        state = torch.load(file, map_location="cpu", weights_only=True) if whole else {}
+    except OSError as error:
+        raise DatasetUnavailable(f"{name}'s weights cannot be read: {error.strerror} ({error.filename}).") from error
+    except Exception as error:  # on what is no checkpoint, the unpickler can stumble over anything
+        raise WrongCheckpoint(f"{file} holds something else than weights and was not read. {again}") from error
+    if not whole:
+        raise WrongCheckpoint(f"{file} is damaged, its hash is not that in its name, and was not read. {again}")
+    if isinstance(state, dict) and name == "googlenet":
+        return {key: value for key, value in state.items() if not str(key).startswith(("aux1.", "aux2."))}
+    return state
+
+
+def detected_box(picture: Image.Image) -> tuple[float, float, float, float] | None:
+    """Left, top, right and bottom of the thing a detector is surest of, in pixels; None if it finds nothing.
+
+    torchvision's Faster R-CNN (Ren et al. 2015, https://arxiv.org/abs/1506.01497) on a MobileNetV3, the smallest of its
+    detectors, with weights trained on COCO, from the cache. For `data.load(…, crop="objects", find=detected_box)`.
+
+    Args:
+        picture: in RGB.
+
+    Raises:
+        DatasetUnavailable: the weights are not cached; the message has the command that gets them.
+    """
+    pixels = torch.from_numpy(np.array(picture)).permute(2, 0, 1) / 255  # (3, H, W)
+    with ONE_AT_A_TIME, torch.inference_mode():
+        (found,) = detector(imagenet_file(DETECTOR))([pixels])
+    sure = found["boxes"][found["scores"] >= SURE].tolist()  # (N, 4), surest first
+    return tuple(sure[0]) if sure else None
+
+
+@cache
+def detector(file: Path) -> nn.Module:
+    """The detector with the weights in `file`, its place in the cache, in evaluation mode."""
+    from torchvision.models.detection import fasterrcnn_mobilenet_v3_large_320_fpn
+
+    model = fasterrcnn_mobilenet_v3_large_320_fpn(weights=None, weights_backbone=None)
+    load_state(model, imagenet_state(DETECTOR), name=DETECTOR)
+    return model.eval()

@@ -11,6 +11,7 @@ from .alexnet import AlexNet
 from .cifar import CifarNet
 from .googlenet import GoogLeNet
 from .heads import replace_head
+from .inputs import check_options
 from .lenet import LeNet5
 from .resnet import DEPTHS, ResNet
 from .vgg import CONFIGURATIONS, VGG
@@ -35,11 +36,7 @@ def available() -> list[str]:
 
 
 def options(name: str) -> dict[str, object]:
-    """Options `build` takes for the network called `name`, and their defaults: `{"stem": "imagenet", …}`.
-
-    Raises:
-        UnknownName: there is no such network.
-    """
+    """Options `build` takes for the network called `name`, and their defaults: `{"stem": "imagenet", …}`."""
     if name not in NETWORKS:
         raise UnknownName("model", name, NETWORKS)
     network = NETWORKS[name]
@@ -63,8 +60,8 @@ def build(
         num_classes: length of the logits; `None` is 1000 for the ImageNet nets, 10 for LeNet-5 and the CIFAR nets.
         in_channels: 3 for colour, 1 for grey images.
         heads: classes by head name, for example `{"digit": 10, "parity": 2}`; the net then returns a dict.
-        more: the network's own options, as `options(name)` lists them: `stem` for the ImageNet nets, `shortcut`
-            and `width` for the CIFAR nets, `version` for LeNet-5, and so on. Each is checked.
+        more: the network's own options, as `options(name)` lists them: `stem` for the ImageNet nets, `shortcut` and
+            `width` for the CIFAR nets, `version` for LeNet-5, and so on. Each is checked.
 
     Raises:
         UnknownName: there is no such network, or it has no such option.
@@ -74,10 +71,9 @@ def build(
     for option in more:
         if option not in known:
             raise UnknownName(f"option of {name}", option, known)
+    check_options(NETWORKS[name], {"in_channels": in_channels, **more})
     if num_classes is not None and heads is not None:
-        raise ValueError(
-            f"num_classes={num_classes!r} and heads={heads!r} exclude each other: heads replace the single classifier."
-        )
+        raise ValueError(f"num_classes={num_classes!r} and heads={heads!r} exclude each other: give one of them.")
     classes = {} if num_classes is None else {"num_classes": num_classes}
     model = NETWORKS[name](in_channels=in_channels, **classes, **more)
     if heads is not None:

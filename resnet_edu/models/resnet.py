@@ -1,15 +1,15 @@
 """ResNet-18 to ResNet-200 for ImageNet-sized images (He et al. 2015, https://arxiv.org/abs/1512.03385).
 
-Parameter names equal torchvision's, so its weights load with `strict=True` and the logits are the same.
-Read in this order: `conv3x3` → `BasicBlock` → `Bottleneck` → `ResNet` → `DEPTHS`.
+Parameter names equal torchvision's, so its weights load with `strict=True` and the logits are the same. Read in this
+order: `conv3x3` → `BasicBlock` → `Bottleneck` → `ResNet` → `DEPTHS`.
 """
 
-from typing import Literal, get_args
+from typing import Literal
 
 from torch import Tensor, nn
 
 from .heads import make_head
-from .inputs import check_choice, check_count, check_images
+from .inputs import check_images
 
 Stem = Literal["imagenet", "small"]
 
@@ -27,8 +27,8 @@ def conv1x1(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
 class BasicBlock(nn.Module):
     """Two 3×3 convolutions and the identity around them (paper, figure 2 and section 3.3).
 
-    Maps `(N, in_channels, H, W)` to `(N, channels, H/stride, W/stride)`. Where the shape changes, the
-    identity is projected by a 1×1 convolution (option B); the ReLU comes after the addition.
+    Maps `(N, in_channels, H, W)` to `(N, channels, H/stride, W/stride)`. Where the shape changes, the identity is
+    projected by a 1×1 convolution (option B); the ReLU comes after the addition.
     """
 
     expansion = 1
@@ -57,8 +57,8 @@ class Bottleneck(nn.Module):
 
     Maps `(N, in_channels, H, W)` to `(N, 4 · channels, H/stride, W/stride)`.
 
-    Deviation from the paper: the stride sits in the 3×3 convolution, not in the first 1×1 (which would
-    skip three pixels in four). This is torchvision's choice, "ResNet v1.5", and its weights need it.
+    Deviation from the paper: the stride sits in the 3×3 convolution, not in the first 1×1 (which would skip three
+    pixels in four). This is torchvision's choice, "ResNet v1.5", and its weights need it.
     """
 
     expansion = 4
@@ -95,9 +95,7 @@ def projection(in_channels: int, out_channels: int, stride: int) -> nn.Sequentia
 
 
 class PreActBlock(nn.Module):
-    """The pre-activation block: batch norm, ReLU, 3×3 convolution, twice, and x added as it came in.
-
-    He et al. 2016, figure 1b: https://arxiv.org/abs/1603.05027. Nothing stands behind the addition.
+    """Batch norm, ReLU, 3×3 convolution, twice, and x added as it came in (He et al. 2016, 1603.05027, figure 1b).
 
     Maps `(N, in_channels, H, W)` to `(N, channels, H/stride, W/stride)`. Where the shape changes, the first batch norm
     and ReLU stand before both ways and the shortcut is a 1×1 convolution, as in the authors' own code.
@@ -126,20 +124,14 @@ class PreActBlock(nn.Module):
 class ResNet(nn.Module):
     """Stem, four stages of residual blocks, global average pooling, linear classifier (paper, table 1).
 
-    Maps `(N, in_channels, H, W)` to logits `(N, num_classes)`.
-
     Args:
         block: `BasicBlock` (18, 34 layers) or `Bottleneck` (50 and more).
         blocks: number of blocks in each of the four stages.
-        num_classes: length of the logits.
-        in_channels: 3 for colour, 1 for grey images.
-        stem: "imagenet" is 7×7 stride 2 and max pooling (side / 4 before the first stage); "small" is
-            3×3 stride 1 without pooling, for images up to 64 pixels.
-        width: filters of the stem and of the first stage's 3×3 convolutions, doubled at each further stage: 64 in
-            the paper, 8 or 16 for quick experiments.
-
-    Raises:
-        ValueError: an option has a value that is not allowed.
+        num_classes, in_channels: as for `build`.
+        stem: "imagenet" is 7×7 stride 2 and max pooling (side / 4 before the first stage); "small" is 3×3 stride 1
+            without pooling, for images up to 64 pixels.
+        width: filters of the stem and of the first stage's 3×3 convolutions, doubled at each further stage: 64 in the
+            paper, 8 or 16 for quick experiments.
     """
 
     def __init__(
@@ -153,9 +145,6 @@ class ResNet(nn.Module):
         width: int = 64,
     ) -> None:
         super().__init__()
-        check_choice("stem", stem, get_args(Stem))
-        check_count("in_channels", in_channels)
-        check_count("width", width)
         big = stem == "imagenet"
         self.conv1 = nn.Conv2d(in_channels, width, 7, 2, padding=3, bias=False) if big else conv3x3(in_channels, width)
         self.bn1 = nn.BatchNorm2d(width)

@@ -3,12 +3,10 @@
 Parameter names equal torchvision's, so its weights load with `strict=True` and the logits are the same.
 """
 
-from typing import get_args
-
 from torch import Tensor, nn
 
 from .heads import make_head
-from .inputs import check_choice, check_count, check_images, check_share
+from .inputs import check_images
 from .resnet import Stem, initialise
 
 #: Convolutions in each of the five stages, by depth: table 1 of the paper, columns A, B, D and E.
@@ -21,28 +19,22 @@ CONFIGURATIONS: dict[int, tuple[int, int, int, int, int]] = {
 
 
 class VGG(nn.Module):
-    """Five stages of 3×3 convolutions, each ended by max pooling, then three linear layers.
+    """Five stages of 3×3 convolutions, each ended by max pooling, then three linear layers: images to logits.
 
-    Maps `(N, in_channels, H, W)` to logits `(N, num_classes)`.
-
-    Deviations from the paper: the batch norm of the `_bn` nets came a year later; an average pooling
-    before the classifier (the identity at 224 pixels) lets other image sizes through; He initialisation
-    in place of starting from a trained shallower net.
+    Deviations from the paper: the batch norm of the `_bn` nets came a year later; an average pooling before the
+    classifier (the identity at 224 pixels) lets other image sizes through; He initialisation in place of starting from
+    a trained shallower net.
 
     Args:
         depth: layers with weights: 11, 13, 16 or 19.
-        batch_norm: a batch norm after each convolution. The convolutions keep their then useless bias:
-            torchvision's weights have it.
-        num_classes: length of the logits.
-        in_channels: 3 for colour, 1 for grey images.
-        stem: "imagenet" is the paper's net, for sides from 32 pixels; "small" leaves the first max pooling
-            out and averages over all places before the classifier, for images of about 28 pixels.
-        width: filters of the first stage; 64 in the paper, 8 for quick experiments. The later stages have
-            2, 4, 8 and 8 times as many, the linear layers 64 times.
+        batch_norm: a batch norm after each convolution. The convolutions keep their then useless bias: torchvision's
+            weights have it.
+        num_classes, in_channels: as for `build`.
+        stem: "imagenet" is the paper's net, for sides from 32 pixels; "small" leaves the first max pooling out and
+            averages over all places before the classifier, for images of about 28 pixels.
+        width: filters of the first stage; 64 in the paper, 8 for quick experiments. The later stages have 2, 4, 8 and 8
+            times as many, the linear layers 64 times.
         dropout: share of activations set to zero after the first two linear layers.
-
-    Raises:
-        ValueError: an option has a value that is not allowed.
     """
 
     def __init__(
@@ -59,10 +51,6 @@ class VGG(nn.Module):
         super().__init__()
         if depth not in CONFIGURATIONS:
             raise ValueError(f"depth must be 11, 13, 16 or 19, got {depth!r}.")
-        check_choice("stem", stem, get_args(Stem))
-        check_count("in_channels", in_channels)
-        check_count("width", width)
-        check_share("dropout", dropout)
         self.in_channels, self.stem = in_channels, stem
 
         layers: list[nn.Module] = []

@@ -1,9 +1,9 @@
 """Instruments that look into any network and leave it as they found it.
 
-`summary` says what each layer costs, `receptive_field` what it sees, `activations` and `forward_statistics` what
-it puts out, `gradient_norms` what it learns from, `layer_signals` both along a deep stack; `input_output_gradients`
-and `autocorrelation` measure how gradients shatter, `loss_surface` the loss around the weights;
-`grad_cam`, `integrated_gradients` and `occlusion` say where in an image the evidence is.
+`summary` says what each layer costs, `receptive_field` what it sees, `activations` and `forward_statistics` what it
+puts out, `gradient_norms` what it learns from, `layer_signals` both along a deep stack; `input_output_gradients` and
+`autocorrelation` measure how gradients shatter, `loss_surface` the loss around the weights; `grad_cam`,
+`integrated_gradients` and `occlusion` say where in an image the evidence is.
 """
 
 from .activations import LayerStatistics, activations, forward_statistics
@@ -17,39 +17,10 @@ from .signals import Flow, LayerSignals, factor_per_layer, layer_signals, residu
 from .summary import LayerSummary, Summary, summary
 
 __all__ = [
-    "Flow",
-    "Integrated",
-    "LayerGradient",
-    "LayerSignals",
-    "LayerStatistics",
-    "LayerSummary",
-    "MeasuredField",
-    "ReceptiveField",
-    "Slice",
-    "Summary",
-    "Surface",
-    "activations",
-    "autocorrelation",
-    "block_removal",
-    "factor_per_layer",
-    "forward_statistics",
-    "grad_cam",
-    "gradient_norms",
-    "guided_backprop",
-    "input_output_gradients",
-    "integrated_gradients",
-    "layer_features",
-    "layer_signals",
-    "linear_head",
-    "loss_slice",
-    "loss_surface",
-    "measured_receptive_field",
-    "occlusion",
-    "random_direction",
-    "rank_correlation",
-    "receptive_field",
-    "removable_blocks",
-    "residual_flow",
-    "summary",
-    "without_blocks",
-]
+    "Flow", "Integrated", "LayerGradient", "LayerSignals", "LayerStatistics", "LayerSummary", "MeasuredField",
+    "ReceptiveField", "Slice", "Summary", "Surface", "activations", "autocorrelation", "block_removal",
+    "factor_per_layer", "forward_statistics", "grad_cam", "gradient_norms", "guided_backprop",
+    "input_output_gradients", "integrated_gradients", "layer_features", "layer_signals", "linear_head", "loss_slice",
+    "loss_surface", "measured_receptive_field", "occlusion", "random_direction", "rank_correlation", "receptive_field",
+    "removable_blocks", "residual_flow", "summary", "without_blocks",
+]  # fmt: skip

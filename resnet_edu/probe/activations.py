@@ -1,7 +1,7 @@
 """What flows through a network: the output of any layer, and its mean, spread and share of zeros.
 
-Hooks are callables that a module runs after its forward pass. They are handy and easy to forget, so here
-they live in a `with` statement, which removes them even when the forward pass fails.
+Hooks are callables that a module runs after its forward pass. They are handy and easy to forget, so here they live in a
+`with` statement, which removes them even when the forward pass fails.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -86,9 +86,9 @@ def activations(model: nn.Module, layers: Iterable[str] | None = None) -> Iterat
             model(images)
         seen["layer1.0.relu2"]  # (N, C, H, W)
 
-    Each tensor is a detached copy, taken the moment the layer is done. The copy matters: a network with
-    in-place ReLUs (torchvision's) overwrites a batch norm's output an instant later, and a hook without
-    `.clone()` would show you the tensor after the ReLU.
+    Each tensor is a detached copy, taken the moment the layer is done. The copy matters: a network with in-place ReLUs
+    (torchvision's) overwrites a batch norm's output an instant later, and a hook without `.clone()` would show you the
+    tensor after the ReLU.
 
     Args:
         model: the network to watch; it is not changed.
@@ -115,8 +115,8 @@ def forward_statistics(
 ) -> list[LayerStatistics]:
     """Mean, standard deviation and share of zeros of each layer's output, for one batch.
 
-    The model stays in the mode it is in: in train mode batch norm uses this batch's statistics. Nothing in
-    the model changes, its running statistics included.
+    The model stays in the mode it is in: in train mode batch norm uses this batch's statistics. Nothing in the model
+    changes, its running statistics included.
 
     Args:
         model: the network.

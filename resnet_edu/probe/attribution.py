@@ -24,8 +24,8 @@ BATCH = 32
 class Integrated(NamedTuple):
     """What `integrated_gradients` found.
 
-    `attribution` is `(N, C, H, W)`, in units of the logit; `error`, `(N,)`, is how far its sum misses the
-    difference between the logits of image and baseline. A perfect integral has the error 0.
+    `attribution` is `(N, C, H, W)`, in units of the logit; `error`, `(N,)`, is how far its sum misses the difference
+    between the logits of image and baseline. A perfect integral has the error 0.
     """
 
     attribution: Tensor
@@ -37,9 +37,9 @@ def grad_cam(
 ) -> Tensor:
     """Grad-CAM: a layer's maps, weighted by their mean gradient, summed, cut at zero, enlarged to the image's side.
 
-    The enlarging is bilinear and adds nothing: the map is as fine as the layer's, for example 2×2 in the last
-    stage of a ResNet-18 that sees 64 pixels. captum applies no ReLU unless told to, and enlarges to the nearest
-    neighbour; here both are as in the paper.
+    The enlarging is bilinear and adds nothing: the map is as fine as the layer's, for example 2×2 in the last stage of
+    a ResNet-18 that sees 64 pixels. captum applies no ReLU unless told to, and enlarges to the nearest neighbour; here
+    both are as in the paper.
 
     Args:
         model: returns logits `(N, classes)`. Runs in eval mode and is left as it was.
@@ -251,8 +251,8 @@ def rank_correlation(a: Tensor, b: Tensor) -> float:
     """Spearman's rank correlation of two tensors of one shape.
 
     Returns:
-        1 where both order their entries alike, −1 where one reverses the other, about 0 where they have nothing to
-        do with each other; not a number where one of them is constant and so has no order.
+        1 where both order their entries alike, −1 where one reverses the other, about 0 where they have nothing to do
+        with each other; not a number where one of them is constant and so has no order.
 
     Raises:
         ValueError: different shapes, or fewer than two entries.

@@ -1,7 +1,7 @@
 """How the training signal reaches each layer: gradient norms, and how fast gradients change with the input.
 
-Vanishing and exploding gradients: Glorot and Bengio 2010, He et al. 2015 (https://arxiv.org/abs/1502.01852).
-Shattered gradients: Balduzzi et al. 2017 (https://arxiv.org/abs/1702.08591).
+Vanishing and exploding gradients: Glorot and Bengio 2010, He et al. 2015 (https://arxiv.org/abs/1502.01852). Shattered
+gradients: Balduzzi et al. 2017 (https://arxiv.org/abs/1702.08591).
 """
 
 from collections.abc import Callable, Sequence
@@ -18,8 +18,8 @@ from .isolation import check_batch, check_logits, isolated_forward
 class LayerGradient(NamedTuple):
     """Gradient norms of one convolution or linear layer.
 
-    `weight` is the Euclidean norm of the loss's gradient with respect to the layer's weight, `activation` the
-    same with respect to the layer's output, over the whole batch. 0 means: the loss does not depend on it.
+    `weight` is the Euclidean norm of the loss's gradient with respect to the layer's weight, `activation` the same with
+    respect to the layer's output, over the whole batch. 0 means: the loss does not depend on it.
     """
 
     name: str
@@ -32,8 +32,8 @@ def gradient_norms(
 ) -> list[LayerGradient]:
     """Gradient norm of each convolution's and linear layer's weight and output, for one batch.
 
-    The model stays in the mode it is in: in train mode batch norm uses this batch's statistics. Nothing in
-    the model changes: neither weights nor `.grad`, running statistics, hooks or random numbers. Frozen weights
+    The model stays in the mode it is in: in train mode batch norm uses this batch's statistics. Nothing in the model
+    changes: neither weights nor `.grad`, running statistics, hooks or random numbers. Frozen weights
     (`requires_grad=False`) are measured like the others.
 
     Args:
@@ -92,8 +92,8 @@ def input_output_gradients(function: Callable[[Tensor], Tensor], inputs: Tensor)
     """Derivative of a one-valued function by its input, at each input (Balduzzi et al. 2017, section 2).
 
     Args:
-        function: a network or any differentiable function, `(N, D)` to `(N, 1)` or `(N,)`. Its rows must not
-            influence each other: put a network with batch norm in eval mode.
+        function: a network or any differentiable function, `(N, D)` to `(N, 1)` or `(N,)`. Its rows must not influence
+            each other: put a network with batch norm in eval mode.
         inputs: `(N, D)`, or `(N,)` if the function takes that.
 
     Returns:
@@ -117,8 +117,8 @@ def input_output_gradients(function: Callable[[Tensor], Tensor], inputs: Tensor)
 def autocorrelation(gradients: Tensor, lags: Sequence[int]) -> Tensor:
     """How alike the gradients at two inputs are, by their distance: 1 is equal, 0 is white noise.
 
-    The autocorrelation function of time-series analysis: with the mean taken off, the sum of the products of
-    values `lag` apart, divided by the sum of squares (Balduzzi et al. 2017, figure 2).
+    The autocorrelation function of time-series analysis: with the mean taken off, the sum of the products of values
+    `lag` apart, divided by the sum of squares (Balduzzi et al. 2017, figure 2).
 
     Args:
         gradients: `(N,)` or `(N, …)`, along N at evenly spaced inputs; each further index is a series of its own.

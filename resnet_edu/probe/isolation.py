@@ -1,7 +1,7 @@
 """A forward pass that leaves no trace in the model: a probe that changes what it measures is no probe.
 
-A forward pass in train mode moves the running statistics of batch norm and draws random numbers for
-dropout. Here the pass works on copies, so parameters, `.grad`, buffers and random numbers stay as they were.
+A forward pass in train mode moves the running statistics of batch norm and draws random numbers for dropout. Here the
+pass works on copies, so parameters, `.grad`, buffers and random numbers stay as they were.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,8 +34,8 @@ def isolated_forward(model: nn.Module, inputs: Tensor, *, parameters: Mapping[st
 def forward_on_meta(model: nn.Module, inputs: Tensor) -> None:
     """Send a tensor without memory through the model, in eval mode, for what its hooks make of the shapes.
 
-    On torch's "meta" device a tensor has a shape and a type but no values, so the pass costs next to nothing,
-    whatever the size of the model. The model itself stays where it is.
+    On torch's "meta" device a tensor has a shape and a type but no values, so the pass costs next to nothing, whatever
+    the size of the model. The model itself stays where it is.
 
     Args:
         model: any module that takes one tensor.

@@ -1,8 +1,8 @@
 """The loss around a set of weights, along random directions: slices through the loss surface.
 
-Li et al. 2018, "Visualizing the loss landscape of neural nets" (https://arxiv.org/abs/1712.09913). A slice
-shows the loss at w + α·d₁ + β·d₂. What makes two nets comparable is the length of d: each filter of a
-direction is scaled to the norm of the same filter in w, so a step of 1 is as long as the filter itself.
+Li et al. 2018, "Visualizing the loss landscape of neural nets" (https://arxiv.org/abs/1712.09913). A slice shows the
+loss at w + α·d₁ + β·d₂. What makes two nets comparable is the length of d: each filter of a direction is scaled to the
+norm of the same filter in w, so a step of 1 is as long as the filter itself.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -82,8 +82,8 @@ def loss_surface(
 ) -> Surface:
     """The loss on a square around the model's weights, spanned by two filter-normalised random directions.
 
-    The model itself is not touched: a copy of it is moved about. All images go through in one pass, and there
-    are `steps²` passes.
+    The model itself is not touched: a copy of it is moved about. All images go through in one pass, and there are
+    `steps²` passes.
 
     Args:
         model: the network, trained or not.
@@ -92,16 +92,15 @@ def loss_surface(
         span: the square reaches from −span to span on both axes; 1 is the length of the filters themselves.
         steps: points along each axis, odd, so that the centre is one of them.
         seed: of the two directions; nets of equal shapes get equal noise.
-        batch_norm: "batch" normalises with the statistics of these images at every point, "running" with the
-            statistics stored in the model. See below.
+        batch_norm: "batch" normalises with the statistics of these images at every point, "running" with the statistics
+            stored in the model. See below.
         precision: "auto" takes bfloat16 where the hardware has it (losses to about 1 %), "float32" is exact.
         loss: scalar function of (output, labels).
 
-    Deviation from Li et al., whose code evaluates with running statistics: these were gathered at the centre
-    and belong to no other point. A moved layer feeds on inputs of another spread, and the mismatch multiplies
-    from layer to layer, so that a deep net's slice would mostly show stale statistics. "batch" is the function
-    that training sees and minimises, and it is blind to a filter's length, as a batch-normalised net should be.
-    Dropout is off in both modes.
+    Deviation from Li et al., whose code evaluates with running statistics: these were gathered at the centre and belong
+    to no other point. A moved layer feeds on inputs of another spread, and the mismatch multiplies from layer to layer,
+    so that a deep net's slice would mostly show stale statistics. "batch" is the function that training sees and
+    minimises, and it is blind to a filter's length, as a batch-normalised net should be. Dropout is off in both modes.
 
     Raises:
         ValueError: labels that do not fit, an even or too small `steps`, or a span that is not positive.
@@ -143,8 +142,8 @@ def loss_slice(
 def random_direction(model: nn.Module, *, generator: torch.Generator) -> dict[str, Tensor]:
     """A filter-normalised random direction (Li et al. 2018, section 4): one tensor per parameter, by name.
 
-    Each filter of a convolution and each row of a linear layer is Gaussian noise, scaled to the norm of the
-    model's own filter. Biases and batch norm's weights stay where they are: their part is zero.
+    Each filter of a convolution and each row of a linear layer is Gaussian noise, scaled to the norm of the model's own
+    filter. Biases and batch norm's weights stay where they are: their part is zero.
     """
     direction = {}
     for name, value in model.named_parameters():

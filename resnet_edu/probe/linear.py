@@ -48,8 +48,8 @@ def layer_features(model: nn.Module, split: Split, layers: Sequence[str], *, pla
 def linear_head(features: Tensor, labels: Tensor, num_classes: int, *, weight_decay: float = 1e-3) -> nn.Linear:
     """The linear classifier with the least cross-entropy on these features, found with all of them at once.
 
-    Multinomial logistic regression by L-BFGS. Inside, every feature is brought to mean 0 and spread 1; the layer
-    that is returned takes the features as they are.
+    Multinomial logistic regression by L-BFGS. Inside, every feature is brought to mean 0 and spread 1; the layer that
+    is returned takes the features as they are.
 
     Args:
         features: `(N, F)`.

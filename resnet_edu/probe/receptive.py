@@ -1,7 +1,8 @@
 """Which pixels of the image one number deep in the network depends on: the receptive field.
 
-Araujo et al. 2019, "Computing receptive fields of convolutional neural networks" (https://distill.pub/2019/computing-receptive-fields).
-`receptive_field` computes it by the usual recurrence, `measured_receptive_field` measures it with gradients.
+Araujo et al. 2019, "Computing receptive fields of convolutional neural networks"
+(https://distill.pub/2019/computing-receptive-fields). `receptive_field` computes it by the usual recurrence,
+`measured_receptive_field` measures it with gradients.
 """
 
 from collections.abc import Iterable, Sequence
@@ -65,17 +66,15 @@ def receptive_field(model: nn.Module, input_shape: Sequence[int], *, axis: int =
 
     A kernel of k taps, `dilation` d apart, with `stride` s and `padding` p gives
 
-        size  ← size + d · (k − 1) · jump
-        start ← start + (d · (k − 1) / 2 − p) · jump
-        jump  ← jump · s
+        size  ← size + d · (k − 1) · jump start ← start + (d · (k − 1) / 2 − p) · jump jump  ← jump · s
 
-    beginning with size 1, jump 1, start 0. Where paths meet (addition, concatenation) the field is the smallest
-    window that holds all of theirs; around a residual block that is the longer path's. Flattening and global
-    pooling see all that the positions before them saw. The pass runs on torch's "meta" device, in eval mode:
-    nothing is computed and the model does not change.
+    beginning with size 1, jump 1, start 0. Where paths meet (addition, concatenation) the field is the smallest window
+    that holds all of theirs; around a residual block that is the longer path's. Flattening and global pooling see all
+    that the positions before them saw. The pass runs on torch's "meta" device, in eval mode: nothing is computed and
+    the model does not change.
 
-    Where windows are not regular, `size` is an upper bound: adaptive pooling to a side that does not divide, and a
-    map multiplied by numbers that come from the whole image.
+    Where windows are not regular, `size` is an upper bound: adaptive pooling to a side that does not divide, and a map
+    multiplied by numbers that come from the whole image.
 
     Args:
         model: any network on images.
@@ -86,8 +85,8 @@ def receptive_field(model: nn.Module, input_shape: Sequence[int], *, axis: int =
         One row per module without children, in order of execution; a layer's second run is `name#2`.
 
     Raises:
-        ValueError: no image shape, another axis, or an operation that does not keep track of place
-            (transposed convolution, resizing, attention).
+        ValueError: no image shape, another axis, or an operation that does not keep track of place (transposed
+            convolution, resizing, attention).
     """
     inputs = meta_input(model, input_shape)
     if inputs.ndim != 4:
@@ -130,9 +129,9 @@ def measured_receptive_field(
 ) -> MeasuredField:
     """Which pixels change one position of a layer's output, by the gradient: an experiment, not a formula.
 
-    The experiment needs a gradient that vanishes only where there is no connection. So it works on a copy in
-    float64 whose filters are positive and sum to 1, whose batch norms do nothing and whose max poolings take
-    the mean; the input is positive. No ReLU is then closed and no two paths cancel.
+    The experiment needs a gradient that vanishes only where there is no connection. So it works on a copy in float64
+    whose filters are positive and sum to 1, whose batch norms do nothing and whose max poolings take the mean; the
+    input is positive. No ReLU is then closed and no two paths cancel.
 
     Args:
         model: any network on images; small images, since float64 convolutions are slow.

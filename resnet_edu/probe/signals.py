@@ -41,8 +41,8 @@ def layer_signals(net: nn.Sequential, images: Tensor, labels: Tensor) -> LayerSi
     """One pass forwards and back through a copy of the net in float64; the net itself is not touched.
 
     Args:
-        net: a sequence whose children have one layer with weights each, or none, such as `models.deep_net`. A child
-            may add its input to what its layer puts out, and do nothing else behind the layer.
+        net: a sequence whose children have one layer with weights each, or none, such as `models.deep_net`. A child may
+            add its input to what its layer puts out, and do nothing else behind the layer.
         images: one batch, `(N, C, H, W)`.
         labels: class numbers, int64 `(N,)`.
 
@@ -83,8 +83,8 @@ def factor_per_layer(values: Sequence[float]) -> float:
 class Flow(NamedTuple):
     """Size of signal and gradient, from the stack's input to its output: one value more than there are blocks.
 
-    `signal` is the root mean square of the numbers that flow forward, `gradient` that of the numbers that flow back,
-    in multiples of what enters at the output.
+    `signal` is the root mean square of the numbers that flow forward, `gradient` that of the numbers that flow back, in
+    multiples of what enters at the output.
     """
 
     signal: tuple[float, ...]

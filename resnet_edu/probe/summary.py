@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 class LayerSummary(NamedTuple):
     """One layer: what it puts out and what it costs.
 
-    `output_shape` is () for a layer that did not run, such as an auxiliary head. `parameters` are the layer's
-    own. `macs` are multiply-adds for the whole batch, `activation_bytes` the size of the output.
+    `output_shape` is () for a layer that did not run, such as an auxiliary head. `parameters` are the layer's own.
+    `macs` are multiply-adds for the whole batch, `activation_bytes` the size of the output.
     """
 
     name: str
@@ -93,10 +93,10 @@ class Summary:
 def summary(model: nn.Module, input_shape: Sequence[int]) -> Summary:
     """Shape, parameters, multiply-adds and activation memory of each layer.
 
-    What is counted, as in the papers and in torchvision: one multiply-add (MAC) for each product in a
-    convolution or a linear layer. Not counted: biases, batch norm, ReLU, pooling, additions (together about
-    1 % of a ResNet), transposed convolutions, and products that are no module of their own. One MAC is two
-    floating-point operations; papers that say "FLOPs" mean MACs.
+    What is counted, as in the papers and in torchvision: one multiply-add (MAC) for each product in a convolution or a
+    linear layer. Not counted: biases, batch norm, ReLU, pooling, additions (together about 1 % of a ResNet), transposed
+    convolutions, and products that are no module of their own. One MAC is two floating-point operations; papers that
+    say "FLOPs" mean MACs.
 
     Nothing is computed: the pass runs on torch's "meta" device, in eval mode, and the model does not change.
 
@@ -105,9 +105,8 @@ def summary(model: nn.Module, input_shape: Sequence[int]) -> Summary:
         input_shape: `(C, H, W)` of one image, or `(N, C, H, W)`; for a linear net `(D,)` or `(N, D)`.
 
     Returns:
-        One row per module without children, in order of execution. A second run of the same module is a row
-        `name#2` without parameters. Parameters of modules that did not run, or that have children of their
-        own, come last.
+        One row per module without children, in order of execution. A second run of the same module is a row `name#2`
+        without parameters. Parameters of modules that did not run, or that have children of their own, come last.
 
     Raises:
         ValueError: a shape that is none, or that the network cannot take.

@@ -10,7 +10,14 @@ from ..data.downloaded import SOURCES, fetch_downloaded
 from ..data.fetch import download, mirrored
 from ..errors import UnknownName
 from ..files import data_folder, locked
-from ..models.imagenet import DETECTOR, fetch_imagenet, imagenet_digest, imagenet_file, imagenet_names, imagenet_weights
+from ..models.pretrained import (
+    DETECTOR,
+    fetch_imagenet,
+    imagenet_digest,
+    imagenet_file,
+    imagenet_names,
+    imagenet_weights,
+)
 from . import reveal
 
 
@@ -41,7 +48,7 @@ def fetch(name: str, to: Path | None = None, *, mirror: str | None = None) -> tu
     if name in SOURCES:
         place = to or data_folder()
         return place, fetch_downloaded(name, place, mirror=mirror)
-    return imagenet_file(name, to), fetch_imagenet(name, to, mirror=mirror)
+    return imagenet_file(name, to), fetch_imagenet(name, to, url=mirrored(imagenet_weights(name).url, mirror))
 
 
 def fetch_packed(name: str, folder: Path, *, mirror: str | None = None) -> list[Path]:

@@ -1,65 +1,31 @@
-"""Every network of the registry against torchvision, the published counts and the rules of the house."""
+"""Every network of the registry against torchvision and the rules of the house; what `build` takes and refuses."""
 
+import re
 from collections.abc import Iterable, Iterator
 
 import pytest
 import torch
 from hypothesis import given, settings, strategies as st
 from oracle import images, on_meta, parameters, randomised, theirs_on_meta, walk
-from torch import nn
 from torch.nn import functional as F
 
 from resnet_edu import models
+from resnet_edu.errors import UnknownName
 
 VGGS = [f"vgg{depth}{norm}" for depth in (11, 13, 16, 19) for norm in ("", "_bn")]
 RESNETS = [f"resnet{depth}" for depth in (18, 34, 50, 101, 152)]
-CIFAR_DEPTHS = (20, 32, 44, 56, 110, 1202)
-IMAGENET = ["alexnet", *VGGS, "googlenet", *RESNETS, "resnet200"]
-CIFAR = [f"{kind}{depth}" for depth in CIFAR_DEPTHS for kind in ("plain", "resnet") if (kind, depth) != ("plain", 1202)]
 
 #: Smallest sides that torchvision's documentation allows ("min_size"), or a little more.
 SIDES = {"alexnet": 64, "googlenet": 64, **dict.fromkeys(VGGS, 32), **dict.fromkeys(RESNETS, 64)}
 
-#: Parameters with 1000 classes (10 for CIFAR nets and LeNet-5) and three channels: torchvision's Weights.meta, and
-#: He et al. 2015, table 6, which rounds (0.27M, 0.46M, 0.66M, 0.85M, 1.7M, 19.4M).
-COUNTS = {
-    "lenet5": 61_706 + 2 * 6 * 25,  # two more input channels
-    "alexnet": 61_100_840,
-    "vgg11": 132_863_336,
-    "vgg13": 133_047_848,
-    "vgg16": 138_357_544,
-    "vgg19": 143_667_240,
-    "vgg11_bn": 132_868_840,
-    "vgg13_bn": 133_053_736,
-    "vgg16_bn": 138_365_992,
-    "vgg19_bn": 143_678_248,
-    "googlenet": 6_624_904,
-    "resnet18": 11_689_512,
-    "resnet34": 21_797_672,
-    "resnet50": 25_557_032,
-    "resnet101": 44_549_160,
-    "resnet152": 60_192_808,
-    "resnet200": 64_673_832,
-    **dict.fromkeys(("plain20", "resnet20"), 269_722),
-    **dict.fromkeys(("plain32", "resnet32"), 464_154),
-    **dict.fromkeys(("plain44", "resnet44"), 658_586),
-    **dict.fromkeys(("plain56", "resnet56"), 853_018),
-    **dict.fromkeys(("plain110", "resnet110"), 1_727_962),
-    "resnet1202": 19_421_274,
-}
-
-
 #: One net of each file, and of each kind where a file has two.
 FAMILIES = ["lenet5", "alexnet", "vgg11", "vgg11_bn", "googlenet", "resnet18", "plain20", "resnet20"]
+DEEP = {"resnet101", "resnet152", "resnet200", "plain110", "resnet110", "resnet1202"}
 
 
 def slow(names: Iterable[str], *, but: Iterable[str]) -> list[object]:
     """The names as parameters; all but those of `but` are marked slow."""
     return [name if name in but else pytest.param(name, marks=pytest.mark.slow) for name in names]
-
-
-DEEP = {"resnet101", "resnet152", "resnet200", "plain110", "resnet110", "resnet1202"}
-SHALLOW = {*models.available()} - DEEP
 
 
 def small(name: str) -> dict[str, object]:
@@ -85,7 +51,6 @@ def test_torchvision_has_the_same_names_and_shapes(name: str) -> None:
     ours, theirs = on_meta(name), theirs_on_meta(name)
     assert [*ours.state_dict()] == [*theirs.state_dict()]
     ours.load_state_dict(theirs.state_dict(), strict=True, assign=True)
-    theirs.load_state_dict(on_meta(name).state_dict(), strict=True, assign=True)
 
 
 @pytest.mark.parametrize("name", slow(SIDES, but={"alexnet", "vgg11", "googlenet", "resnet18", "resnet34", "resnet50"}))
@@ -112,26 +77,10 @@ def test_one_training_step_equals_torchvisions(name: str) -> None:
         model.train()
         F.cross_entropy(model(x), labels).backward()
         torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-4).step()
-    expected_gradients = dict(theirs.named_parameters())
-    for key, parameter in ours.named_parameters():
-        torch.testing.assert_close(parameter.grad, expected_gradients[key].grad, rtol=1e-8, atol=1e-10, msg=key)
     after = theirs.state_dict()
     for key, value in ours.state_dict().items():  # weights, running means and variances, step counters
         assert not torch.equal(value, before[key]), f"{key} did not move: nothing is compared"
         torch.testing.assert_close(value, after[key], rtol=1e-8, atol=1e-10, msg=key)
-
-
-# Published numbers
-
-
-def test_every_name_has_a_published_count() -> None:
-    assert set(models.available()) == set(COUNTS)
-    assert models.available()[0] == "lenet5"
-
-
-@pytest.mark.parametrize("name", slow(COUNTS, but={*COUNTS} - {"resnet1202"}))
-def test_parameters(name: str) -> None:
-    assert parameters(on_meta(name)) == COUNTS[name]
 
 
 @pytest.mark.parametrize("depth", [20, 32, 44, 56, 110])
@@ -143,17 +92,19 @@ def test_plain_and_residual_nets_have_the_same_weights(depth: int) -> None:
 # The rules of the house: each module once, nothing in place; and the depth that the name promises
 
 
-@pytest.mark.parametrize("name", slow(models.available(), but=SHALLOW))
+@pytest.mark.parametrize("name", slow(models.available(), but={*models.available()} - DEEP))
 def test_each_module_once_and_nothing_in_place(name: str) -> None:
     options = {"aux_heads": True} if name == "googlenet" else {}
     model = on_meta(name, **options).train()
-    seen = walk(model, torch.empty(2, 3, *((32, 32) if name not in IMAGENET else (64, 64)), device="meta"))
+    side = 64 if "stem" in models.options(name) else 32
+    seen = walk(model, torch.empty(2, 3, side, side, device="meta"))
     assert {key for key, calls in seen.calls.items() if calls != 1} == set(), "used twice"
     assert {key for key, _ in model.named_modules()} == set(seen.calls), "never used"
     assert seen.changed == []
     assert not [key for key, module in model.named_modules() if getattr(module, "inplace", False)]
-    if name not in ("alexnet", "googlenet", "lenet5"):
-        assert seen.layers == int("".join(digit for digit in name if digit.isdigit()))
+    if name != "googlenet":  # whose 22 layers lie along one path of many
+        digits = re.sub(r"\D", "", name)
+        assert seen.layers == int({"alexnet": "8"}.get(name, digits))
 
 
 def test_the_walk_finds_what_it_looks_for() -> None:
@@ -162,42 +113,28 @@ def test_the_walk_finds_what_it_looks_for() -> None:
     assert {"bn1", "layer1.0.bn1", "layer1.0.bn2"} <= set(seen.changed)
 
 
-@pytest.mark.parametrize(("name", "layers"), [("lenet5", 5), ("alexnet", 8)])
-def test_layers_of_nets_without_a_number(name: str, layers: int) -> None:
-    assert (
-        walk(on_meta(name), torch.empty(1, 3, *((32, 32) if name == "lenet5" else (224, 224)), device="meta")).layers
-        == layers
-    )
-
-
 @pytest.mark.parametrize("name", FAMILIES)
-def test_every_weight_gets_a_gradient_and_outputs_stay_as_they_were(name: str) -> None:
+def test_every_weight_gets_a_gradient(name: str) -> None:
     torch.manual_seed(0)
-    model = models.build(name, num_classes=10, **small(name))  # type: ignore[arg-type]
-    kept: list[tuple[torch.Tensor, torch.Tensor]] = []
-    for module in model.modules():
-        if not [*module.children()]:
-            module.register_forward_hook(lambda module, args, out: kept.append((out, out.detach().clone())))  # type: ignore[attr-defined]
+    model = models.build(name, num_classes=10, **small(name))
     model(images(4, 3, 32, 32)).square().sum().backward()
-    assert all(torch.equal(output, copy) for output, copy in kept)
     idle = [key for key, value in model.named_parameters() if value.grad is None or value.grad.abs().max() == 0]
     assert idle == []
 
 
-# Options that every net has
+# What every net takes
 
 
 @pytest.mark.parametrize("name", slow([name for name in models.available() if name != "resnet1202"], but=FAMILIES))
 def test_channels_classes_and_heads(name: str) -> None:
     grey = torch.empty(2, 1, 32, 32, device="meta")
     assert on_meta(name, num_classes=7, in_channels=1, **small(name))(grey).shape == (2, 7)
-    model = on_meta(name, heads={"digit": 10, "parity": 2}, in_channels=1, **small(name))
-    logits = model(grey)
+    logits = on_meta(name, heads={"digit": 10, "parity": 2}, in_channels=1, **small(name))(grey)
     assert {head: value.shape for head, value in logits.items()} == {"digit": (2, 10), "parity": (2, 2)}
 
 
 @given(
-    name=st.sampled_from(["alexnet", "vgg11", "vgg11_bn", "googlenet", "resnet18", "plain20", "resnet20"]),
+    name=st.sampled_from([name for name in FAMILIES if name != "lenet5"]),
     size=st.tuples(st.integers(1, 3), st.integers(1, 4), st.integers(16, 70), st.integers(16, 70)),
     num_classes=st.integers(1, 20),
 )
@@ -209,34 +146,24 @@ def test_any_shape_that_fits_gives_one_row_of_logits_an_image(
     assert model(torch.empty(size, device="meta")).shape == (size[0], num_classes)
 
 
-@pytest.mark.parametrize("name", ["alexnet", "vgg11", "vgg19_bn", "googlenet", "resnet18", "resnet50"])
-@pytest.mark.parametrize(("stem", "side"), [("imagenet", 224), ("small", 28), ("small", 32), ("small", 64)])
-def test_stems_take_the_sides_they_are_for(name: str, stem: str, side: int) -> None:
-    model = on_meta(name, stem=stem)
-    assert model(torch.empty(1, 3, side, side, device="meta")).shape == (1, 1000)
-
-
 @pytest.mark.parametrize(
-    ("name", "stem", "side"),
+    ("name", "options", "side"),
     [
-        ("alexnet", "imagenet", 63),
-        ("alexnet", "small", 7),
-        ("vgg19_bn", "imagenet", 32),
-        ("vgg19_bn", "small", 16),
-        ("googlenet", "imagenet", 15),
-        ("googlenet", "small", 2),
-        ("resnet20", None, 4),
+        ("alexnet", {"stem": "imagenet"}, 63),
+        ("alexnet", {"stem": "small"}, 7),
+        ("vgg19_bn", {"stem": "imagenet"}, 32),
+        ("vgg19_bn", {"stem": "small"}, 16),
+        ("googlenet", {"stem": "imagenet"}, 15),
+        ("googlenet", {"stem": "small"}, 2),
+        ("resnet20", {}, 4),
     ],
 )
-def test_smallest_side_passes_and_one_less_is_refused(name: str, stem: str | None, side: int) -> None:
-    model = on_meta(name, **({} if stem is None else {"stem": stem})).eval()
+def test_smallest_side_passes_and_one_less_is_refused(name: str, options: dict[str, object], side: int) -> None:
+    model = on_meta(name, **options).eval()
     model(torch.empty(1, 3, side, side, device="meta"))
     with pytest.raises(ValueError, match=f"at least {side} pixels. Load the data with size={side} or more") as error:
         model(torch.empty(1, 3, 100, side - 1, device="meta"))
-    assert ("stem='small'" in str(error.value)) == (stem == "imagenet")
-
-
-# Bad input
+    assert ("stem='small'" in str(error.value)) == (options.get("stem") == "imagenet")
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -248,6 +175,61 @@ def test_images_of_another_shape_are_refused(name: str) -> None:
         model(torch.empty(2, 1, 32, 32, device="meta"))
 
 
-def test_all_is_complete() -> None:
+# What `build` takes
+
+
+def test_names_and_options() -> None:
+    names = models.available()
+    firsts = [names.index(name) for name in ("lenet5", "alexnet", "vgg11", "googlenet", "resnet18", "plain20")]
+    assert firsts == sorted(firsts), "names come in the order of the course"
+    assert len(names) == len(set(names)) == 28
+    assert parameters(on_meta("vgg11_bn")) == 132_868_840  # of those without a fact
+    assert models.options("resnet20") == {
+        "shortcut": "A", "width": 16, "num_classes": 10, "in_channels": 3, "heads": None,
+    }  # fmt: skip
+    for name in FAMILIES:  # the defaults shown are the defaults used
+        assert str(on_meta(name, **models.options(name))) == str(on_meta(name))
     assert all(hasattr(models, name) for name in models.__all__)
-    assert all(issubclass(type(models.build(name)), nn.Module) for name in ("lenet5", "resnet20"))
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("resnt34", {}, "Unknown model 'resnt34'. Did you mean 'resnet34'? Known: alexnet, "),
+        (34, {}, "Unknown model 34"),
+        ("resnet18", {"sterm": 1}, "Unknown option of resnet18 'sterm'. Did you mean 'stem'?"),
+        ("resnet20", {"stem": 1}, "Unknown option of resnet20 'stem'"),
+        ("plain20", {"shortcut": 1}, "Known: heads, in_channels, num_classes, width."),
+        ("vgg16", {"batch_norm": 1}, "Unknown option of vgg16 'batch_norm'"),
+        ("lenet5", {"depth": 1}, "Known: heads, in_channels, num_classes, version."),
+        ("resnet50", {"blocks": 1}, "Known: heads, in_channels, num_classes, stem, width."),
+    ],
+)
+def test_names_that_do_not_exist(name: str, options: dict[str, object], message: str) -> None:
+    with pytest.raises(UnknownName, match=re.escape(message)):
+        models.build(name, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("resnet18", {"stem": "imagnet"}, "stem must be 'imagenet' or 'small', got 'imagnet'."),
+        ("alexnet", {"stem": None}, "stem must be 'imagenet' or 'small', got None."),
+        ("alexnet", {"dropout": 1.5}, "dropout must be a number from 0 to 1, got 1.5."),
+        ("vgg11", {"dropout": "0.5"}, "dropout must be a number from 0 to 1, got '0.5'."),
+        ("vgg11", {"width": 0}, "width must be a whole number of at least 1, got 0."),
+        ("googlenet", {"width": 12}, "width must be a multiple of 8, got 12."),
+        ("googlenet", {"aux_heads": "no"}, "aux_heads must be True or False, got 'no'."),
+        ("googlenet", {"transform_input": True, "in_channels": 1}, "three colour channels, got in_channels=1."),
+        ("resnet20", {"shortcut": "D"}, "shortcut must be 'A', 'B' or 'C', got 'D'."),
+        ("resnet20", {"width": 8.0}, "width must be a whole number of at least 1, got 8.0."),
+        ("lenet5", {"version": 1998}, "version must be '1998' or 'modern', got 1998."),
+        *((name, {"num_classes": 0}, "num_classes must be a whole number of at least 1, got 0.") for name in FAMILIES),
+        *((name, {"in_channels": True}, "in_channels must be a whole number") for name in FAMILIES),
+        ("resnet18", {"heads": {}}, "heads must map at least one name to its classes"),
+        ("resnet18", {"num_classes": 10, "heads": {"digit": 10}}, "exclude each other"),
+    ],
+)
+def test_values_that_are_not_allowed(name: str, options: dict[str, object], message: str) -> None:
+    with torch.device("meta"), pytest.raises(ValueError, match=re.escape(message)):
+        models.build(name, **options)  # type: ignore[arg-type]

@@ -1,90 +1,155 @@
-"""Weights that come from somewhere else: found, checked, announced."""
+"""Weights that come from somewhere else: found, checked, announced. torchvision is the oracle, the server is ours."""
 
+import hashlib
+import io
 import json
+import pickle
 import random
 import time
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import platformdirs
 import pytest
 import torch
 from hypothesis import given, settings, strategies as st
 from packaging.version import Version
 from PIL import Image
+from rights import folder_of_somebody_else
 from safetensors.torch import save_file
+from served import Served, serving
+from torch import Tensor
+from torchvision import models as theirs
 from torchvision.transforms import v2
 
 from resnet_edu import data, files, models, predict
 from resnet_edu.data.pictures import read_photo
 from resnet_edu.errors import DatasetUnavailable, UnknownName, WrongCheckpoint
-from resnet_edu.models import pretrained
-from resnet_edu.models.imagenet import imagenet_file, imagenet_weights
-from resnet_edu.models.pretrained import PhotoTransforms
+from resnet_edu.models import available, detected_box, normalisation, pretrained
+from resnet_edu.models.pretrained import (
+    BUNDLED,
+    DETECTOR,
+    SURE,
+    PhotoTransforms,
+    fetch_imagenet,
+    imagenet_digest,
+    imagenet_file,
+    imagenet_names,
+    imagenet_state,
+    imagenet_weights,
+)
 
-BUNDLED = files.assets() / "weights" / "resnet18_cifar10.safetensors"
+Publish = Callable[..., str]
+FILE = f"{BUNDLED['resnet18']}.safetensors"
 
 
-@pytest.fixture
-def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A torch hub folder without any weights."""
+def saved(state: object, *, zipped: bool = True) -> bytes:
+    """A checkpoint as torchvision publishes it: torch.save's zip format, or the one before PyTorch 1.6."""
+    file = io.BytesIO()
+    torch.save(state, file, _use_new_zipfile_serialization=zipped)
+    return file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def checkpoint() -> bytes:
+    """torchvision's ResNet-18 with random weights."""
+    torch.manual_seed(0)
+    return saved(theirs.resnet18().state_dict())
+
+
+@pytest.fixture(autouse=True)
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder of checkpoints, torch.hub's own."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    return tmp_path / "torch"
+    monkeypatch.delenv("RESNET_EDU_DOWNLOAD", raising=False)
+    return tmp_path / "torch" / "hub" / "checkpoints"
 
 
 @pytest.fixture
-def other_assets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An assets folder of our own, with a card for the weights and no weights."""
-    monkeypatch.setattr(files, "assets", lambda: tmp_path)
-    (tmp_path / "weights").mkdir()
-    card = {"classes": ["a", "b"], "size": 64, "mean": [0.5] * 3, "std": [0.2] * 3, "summary": "two classes"}
-    (tmp_path / "weights" / "resnet18_cifar10.json").write_text(json.dumps(card))
-    return tmp_path / "weights" / "resnet18_cifar10.safetensors"
+def server() -> Iterator[Served]:
+    with serving() as served:
+        yield served
 
 
-@settings(max_examples=30)
+@pytest.fixture
+def publish(server: Served, monkeypatch: pytest.MonkeyPatch) -> Publish:
+    """Makes some bytes the published weights of a network; returns the file's name, with the hash's beginning."""
+
+    def publish(content: bytes, name: str = "resnet18", prefix: str | None = None) -> str:
+        file = f"{name}-{prefix or hashlib.sha256(content).hexdigest()[:8]}.pth"
+        server.files[file] = content
+        monkeypatch.setattr(imagenet_weights(name).value, "url", f"{server.url}/models/{file}")
+        return file
+
+    return publish
+
+
+def logits(model: torch.nn.Module, *, side: int = 64) -> Tensor:
+    images = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        return model.eval()(images)
+
+
+# Pictures to tensors
+
+
+@settings(max_examples=20)
 @given(
     width=st.integers(8, 200), height=st.integers(8, 200), size=st.sampled_from([8, 33, 64]), seed=st.integers(0, 99)
 )
 def test_photos_are_transformed_as_by_torchvision(width: int, height: int, size: int, seed: int) -> None:
     mean, std = (0.49, 0.48, 0.44), (0.24, 0.25, 0.26)
-    theirs = v2.Compose(
-        [
-            v2.ToImage(),
-            v2.Resize(size, antialias=True),
-            v2.CenterCrop(size),
-            v2.ToDtype(torch.float32, scale=True),
-            v2.Normalize(list(mean), list(std)),
-            v2.ToPureTensor(),
-        ]
-    )
+    scaled = v2.ToDtype(torch.float32, scale=True)
+    frame = v2.Resize(size, antialias=True), v2.CenterCrop(size)
+    compose = v2.Compose([v2.ToImage(), *frame, scaled, v2.Normalize(list(mean), list(std)), v2.ToPureTensor()])
     pixels = np.random.default_rng(seed).integers(0, 256, (3, height, width, 3), dtype=np.uint8)
     pictures = [Image.fromarray(each) for each in pixels]
     ours = PhotoTransforms(size, mean, std)
-    expected = torch.stack([theirs(picture) for picture in pictures])
     # torchvision 0.21 resizes in floating point and then rounds, which moves some pixels by one of 256 values.
-    older = Version(version("torchvision")) < Version("0.29")
-    off = 1.01 / 255 / min(std) if older else 0.0
+    off = 1.01 / 255 / min(std) if Version(version("torchvision")) < Version("0.29") else 0.0
+    expected = torch.stack([compose(picture) for picture in pictures])
     torch.testing.assert_close(ours.together(pictures), expected, rtol=0, atol=off)
     assert torch.equal(ours(pictures[0]), ours.together(pictures)[0])
 
 
-def test_the_bundled_network_names_the_cat(empty_cache: Path) -> None:
+@pytest.mark.parametrize("size", [(40, 30), (64, 64), (2000, 9)])
+def test_transforms_say_by_what_they_normalise(size: tuple[int, int]) -> None:
+    for transforms in (
+        PhotoTransforms(16, (0.4, 0.5, 0.6), (0.2, 0.3, 0.4)),
+        imagenet_weights("resnet18").transforms(),
+    ):
+        mean, std = normalisation(transforms)
+        white = transforms(Image.new("RGB", size, "white"))
+        torch.testing.assert_close(white[:, 5, 5], (1 - torch.tensor(mean)) / torch.tensor(std))
+
+
+# The weights in this package
+
+
+@pytest.fixture
+def other_assets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An assets folder of our own, with a card for the weights and no weights; the path these would have."""
+    monkeypatch.setattr(files, "assets", lambda: tmp_path)
+    (tmp_path / "weights").mkdir()
+    card = {"classes": ["a", "b"], "size": 64, "mean": [0.5] * 3, "std": [0.2] * 3, "summary": "two classes"}
+    (tmp_path / "weights" / FILE).with_suffix(".json").write_text(json.dumps(card))
+    return tmp_path / "weights" / FILE
+
+
+def test_the_bundled_network_names_the_cat_and_is_small() -> None:
     network = pretrained("resnet18")
-    assert network.source.startswith("resnet18, bundled weights: CIFAR-10 (JPEG copy)")
+    assert network.source.startswith("resnet18, bundled weights: ")
     assert not network.model.training
     (prediction,) = predict(network, [data.photo("cat")], top=3)
     assert prediction.top[0][0] == "cat"
-
-
-def test_the_bundled_file_is_small_and_half_precision() -> None:
-    assert BUNDLED.stat().st_size < 23e6
-    card = json.loads(BUNDLED.with_suffix(".json").read_text())
+    assert (files.assets() / "weights" / FILE).stat().st_size < 23e6
+    card = json.loads((files.assets() / "weights" / FILE).with_suffix(".json").read_text())
     assert {"classes", "size", "mean", "std", "summary", "test_error", "stages"} <= set(card)
 
 
-def test_weights_saved_in_half_precision_come_back_as_float32(other_assets: Path, empty_cache: Path) -> None:
+def test_weights_saved_in_half_precision_come_back_as_float32(other_assets: Path) -> None:
     state = models.build("resnet18", num_classes=2).half().state_dict()
     save_file({key: value.contiguous() for key, value in state.items()}, other_assets)
     network = pretrained("resnet18", source="bundled")
@@ -93,13 +158,7 @@ def test_weights_saved_in_half_precision_come_back_as_float32(other_assets: Path
     assert network.categories == ("a", "b")
 
 
-def test_bundled_can_be_forced_past_the_cache(empty_cache: Path) -> None:
-    imagenet_file("resnet18").parent.mkdir(parents=True)
-    imagenet_file("resnet18").touch()
-    assert "bundled" in pretrained("resnet18", source="bundled").source
-
-
-def test_offline_it_takes_less_than_a_second(empty_cache: Path) -> None:
+def test_offline_it_takes_less_than_a_second() -> None:
     seconds = []
     for _ in range(3):
         started = time.process_time()  # what this process used, whatever else the machine does
@@ -108,49 +167,227 @@ def test_offline_it_takes_less_than_a_second(empty_cache: Path) -> None:
     assert min(seconds) < 1
 
 
-def test_imagenet_without_a_network_says_what_to_do(empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(imagenet_weights("resnet18").value, "url", "http://127.0.0.1:9/resnet18-f37072fd.pth")
-    with pytest.raises(DatasetUnavailable, match=r"cannot be reached .* Are you online"):
-        pretrained("resnet18", source="imagenet")
-
-
-def test_names_that_do_not_exist(empty_cache: Path) -> None:
-    with pytest.raises(UnknownName, match="Did you mean 'resnet18'"):
-        pretrained("resnet81")
-    with pytest.raises(UnknownName, match="Did you mean 'bundled'"):
-        pretrained("resnet18", source="bundle")  # type: ignore[arg-type]
-    with pytest.raises(UnknownName, match="bundled network 'vgg16'"):
-        pretrained("vgg16", source="bundled")
-
-
-def test_files_that_are_missing_damaged_or_of_another_net(other_assets: Path, empty_cache: Path) -> None:
-    with pytest.raises(DatasetUnavailable, match="is missing from this installation"):
+def test_files_that_are_missing_damaged_or_of_another_net(other_assets: Path) -> None:
+    with pytest.raises(DatasetUnavailable, match=f"{FILE} is missing: install the package again"):
         pretrained("resnet18", source="bundled")
     other_assets.write_bytes(b"not safetensors at all")
     with pytest.raises(WrongCheckpoint, match="is damaged"):
         pretrained("resnet18", source="bundled")
     state = models.build("resnet34", num_classes=2).state_dict()
     save_file({key: value.contiguous() for key, value in state.items()}, other_assets)
-    with pytest.raises(WrongCheckpoint, match="resnet34"):
+    with pytest.raises(WrongCheckpoint, match=r"do not fit resnet18: .* unexpected"):
         pretrained("resnet18", source="bundled")
 
 
-JPEG_COPY = platformdirs.user_cache_path("resnet-edu") / "cifar10-jpeg"
+def test_names_that_do_not_exist() -> None:
+    for source in ("auto", "imagenet"):
+        for name in ("resnet20", "resnet81", "mobilenet_v2"):
+            with pytest.raises(UnknownName, match=f"Unknown pretrained network '{name}'"):
+                pretrained(name, source=source)  # type: ignore[arg-type]
+    with pytest.raises(UnknownName, match="Did you mean 'bundled'"):
+        pretrained("resnet18", source="bundle")  # type: ignore[arg-type]
+    with pytest.raises(UnknownName, match="bundled network 'vgg16'"):
+        pretrained("vgg16", source="bundled")
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(not JPEG_COPY.is_dir(), reason="the JPEG copy of CIFAR-10 is not on this machine")
-def test_the_bundled_weights_have_the_error_their_card_states(empty_cache: Path) -> None:
-    network = pretrained("resnet18", source="bundled")
-    card = json.loads(BUNDLED.with_suffix(".json").read_text())
-    files = [
-        (path, label) for label, name in enumerate(card["classes"]) for path in (JPEG_COPY / "test" / name).iterdir()
-    ]
-    files = random.Random(0).sample(files, 2000)
-    wrong = 0
-    for start in range(0, len(files), 250):
-        part = files[start : start + 250]
-        images = torch.stack([network.transforms(read_photo(path)) for path, _ in part])
-        with torch.inference_mode():
-            wrong += int((network.model(images).argmax(dim=1) != torch.tensor([label for _, label in part])).sum())
-    assert 100 * wrong / len(files) == pytest.approx(card["test_error"]["64"], abs=2.5)  # 2,000 images: ± 0.8
+# torchvision's
+
+
+def test_downloaded_cached_found_again_offline_and_equal_to_torchvisions(
+    server: Served, publish: Publish, checkpoint: bytes, hub: Path
+) -> None:
+    file = publish(checkpoint)
+    ours = pretrained("resnet18", source="imagenet")
+    assert [path.name for path in hub.iterdir()] == [file]
+    assert (hub / file).read_bytes() == checkpoint
+    assert ours.source == f"resnet18, ImageNet weights of torchvision ({file}, in the cache)"
+    assert (len(ours.categories), ours.categories[281], ours.model.training) == (1000, "tabby", False)
+    server.statuses = [500] * 9  # from now on nothing can be had there
+    reference = logits(theirs.resnet18(weights="IMAGENET1K_V1"))  # reads the file we cached
+    for source in ("auto", "imagenet"):
+        assert torch.allclose(logits(pretrained("resnet18", source=source).model), reference, atol=1e-5)  # type: ignore[arg-type]
+    assert "bundled" in pretrained("resnet18", source="bundled").source
+    assert server.requests == [(file, None)]
+
+
+def test_googlenet_converts_its_input_and_leaves_out_the_auxiliary_heads(publish: Publish) -> None:
+    net = theirs.googlenet(init_weights=False)
+    for module in net.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(module.weight)  # so that the logits depend on the images
+    state = {key: value for key, value in net.state_dict().items() if "num_batches_tracked" not in key}
+    assert any(key.startswith("aux1.") for key in state)
+    publish(saved(state), "googlenet")
+    assert fetch_imagenet("googlenet")
+    ours, reference = pretrained("googlenet").model, theirs.googlenet(weights="IMAGENET1K_V1")
+    assert torch.allclose(logits(ours), logits(reference), rtol=1e-3, atol=1e-5)
+    reference.transform_input = False
+    assert not torch.allclose(logits(ours), logits(reference), rtol=0.1, atol=1e-2)
+
+
+def test_files_older_than_the_zip_format_are_read(publish: Publish, checkpoint: bytes) -> None:
+    state = torch.load(io.BytesIO(checkpoint), weights_only=True)
+    publish(saved(state, zipped=False))
+    pretrained(source="imagenet")
+    assert all(torch.equal(state[key], value) for key, value in imagenet_state("resnet18").items())
+
+
+def test_our_addresses_and_hashes_are_torchvisions(hub: Path) -> None:
+    assert imagenet_names() == [name for name in available() if hasattr(theirs, name)]
+    for name in imagenet_names():
+        file, digest = imagenet_file(name), imagenet_digest(name)
+        assert file.parent == hub
+        assert file.name.endswith(f"-{digest.removeprefix('sha256:')}.pth")
+    assert imagenet_digest("resnet18") == "sha256:f37072fd"
+
+
+def test_nothing_is_downloaded_unless_it_is_asked_for(
+    server: Served, publish: Publish, checkpoint: bytes, hub: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = publish(checkpoint)
+    why = f"{file} is not cached; while online, run: resnet-edu fetch resnet18"
+    assert pretrained("resnet18").source.endswith(f". Not ImageNet's: {why}")
+    with pytest.raises(DatasetUnavailable, match=r"is not cached; while online, run: resnet-edu fetch vgg16$"):
+        pretrained("vgg16")
+    assert server.requests == []
+    assert not hub.exists()
+    monkeypatch.setenv("RESNET_EDU_DOWNLOAD", "1")
+    assert "ImageNet weights of torchvision" in pretrained("resnet18").source
+
+
+def test_allowed_and_not_reachable_is_the_bundled_network_and_says_why(
+    publish: Publish, checkpoint: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(checkpoint)
+    monkeypatch.setenv("RESNET_EDU_DOWNLOAD", "1")
+    monkeypatch.setattr(imagenet_weights("resnet18").value, "url", "http://127.0.0.1:9/resnet18-01234567.pth")
+    assert "Not ImageNet's: http://127.0.0.1:9/resnet18-01234567.pth could not be brought to" in pretrained().source
+    with pytest.raises(DatasetUnavailable, match=r"Connection refused.*Are you online\?.*--mirror"):
+        pretrained("resnet18", source="imagenet")
+
+
+def test_another_folder_and_another_server(
+    publish: Publish, checkpoint: bytes, hub: Path, server: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = publish(checkpoint)
+    with serving(**{file: checkpoint}) as mirror:
+        assert fetch_imagenet("resnet18", tmp_path / "stick", url=f"{mirror.url}/{file}")
+    assert not fetch_imagenet("resnet18", tmp_path / "stick")
+    assert server.requests == []
+    assert not hub.exists()
+    assert fetch_imagenet("resnet18", url=(tmp_path / "stick" / "hub" / "checkpoints" / file).as_uri())
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "stick"))
+    assert file in pretrained("resnet18").source
+
+
+# Damage
+
+
+def test_a_damaged_file_is_refused_and_fetched_again(
+    server: Served, publish: Publish, checkpoint: bytes, hub: Path
+) -> None:
+    file = hub / publish(checkpoint)
+    fetch_imagenet("resnet18")
+    content = bytearray(checkpoint)
+    content[len(content) // 2] ^= 1
+    for damaged in (bytes(content), checkpoint[:-1], b""):
+        file.write_bytes(damaged)
+        for source in ("auto", "imagenet"):
+            with pytest.raises(WrongCheckpoint, match=r"is damaged, .* was not read\. .* resnet-edu fetch resnet18$"):
+                pretrained("resnet18", source=source)  # type: ignore[arg-type]
+    assert len(server.requests) == 1
+    assert fetch_imagenet("resnet18")
+    assert file.read_bytes() == checkpoint
+
+
+def test_what_the_server_spoils_is_not_cached(publish: Publish, server: Served, hub: Path, checkpoint: bytes) -> None:
+    publish(checkpoint, prefix="01234567")
+    with pytest.raises(DatasetUnavailable, match="invalid hash value"):
+        pretrained("resnet18", source="imagenet")
+    publish(checkpoint)
+    server.cuts = [1000]
+    for words in ("could not be brought to", "Not Found"):
+        with pytest.raises(DatasetUnavailable, match=words):
+            pretrained("resnet18", source="imagenet")
+        server.files.clear()
+    assert [*hub.iterdir()] == []
+
+
+class Touch:
+    """Unpickled without limits, it makes a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize("how", ["pickle", "zip", "legacy"])
+def test_no_code_from_the_file_is_run_even_if_the_hash_is_right(publish: Publish, tmp_path: Path, how: str) -> None:
+    attack = {"conv1.weight": Touch(tmp_path / "owned")}
+    publish({"pickle": pickle.dumps(attack), "zip": saved(attack), "legacy": saved(attack, zipped=False)}[how])
+    with pytest.raises(WrongCheckpoint, match="holds something else than weights and was not read"):
+        pretrained("resnet18", source="imagenet")
+    assert not (tmp_path / "owned").exists()
+
+
+STARTS = (b"not a checkpoint", b"\x80\x02", b"\x80\x04\x95", b"\x80\x02}(", b"\x80\x02]j", b"PK\x03\x04", b"")
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("start", STARTS)
+def test_any_bytes_are_refused_in_the_same_words(publish: Publish, start: bytes, seed: int) -> None:
+    publish(start + random.Random(seed).randbytes(60 * seed))
+    fetch_imagenet("resnet18")
+    with pytest.raises(WrongCheckpoint, match="holds something else than weights and was not read"):
+        imagenet_state("resnet18")
+
+
+def test_a_cache_without_permission(publish: Publish, checkpoint: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    publish(checkpoint)
+    pretrained("resnet18", source="bundled")  # imports what nobody may not
+    for mode in (0o555, 0):
+        with folder_of_somebody_else(mode=mode) as folder:
+            monkeypatch.setenv("TORCH_HOME", str(folder))
+            with pytest.raises(DatasetUnavailable, match="Permission denied"):
+                pretrained("resnet18", source="imagenet")
+
+
+# The detector
+
+
+def detector(*, finds: bool) -> bytes:
+    """The real architecture with random weights, saved as torchvision does: without batch norm's counters.
+
+    Random scores of 91 classes are all low, so nothing is found; a bias for one class makes it find something.
+    """
+    torch.manual_seed(0)
+    state = theirs.detection.fasterrcnn_mobilenet_v3_large_320_fpn(weights=None, weights_backbone=None).state_dict()
+    if finds:
+        state["roi_heads.box_predictor.cls_score.bias"][17] = 8.0
+    return saved({key: value for key, value in state.items() if "num_batches_tracked" not in key})
+
+
+def test_it_finds_what_torchvisions_finds(publish: Publish, server: Served) -> None:
+    publish(detector(finds=True), DETECTOR)
+    fetch_imagenet(DETECTOR)
+    picture = read_photo(data.photo("cat"))
+    net = theirs.detection.fasterrcnn_mobilenet_v3_large_320_fpn(weights="COCO_V1").eval()
+    with torch.inference_mode():
+        (found,) = net([v2.functional.to_dtype(v2.functional.to_image(picture), torch.float32, scale=True)])
+    assert found["scores"][0] > SURE
+    assert detected_box(picture) == pytest.approx(found["boxes"][0].tolist(), abs=1e-2)
+    publish(detector(finds=False), DETECTOR)
+    fetch_imagenet(DETECTOR)
+    assert detected_box(picture) is None
+
+
+def test_without_its_weights_the_error_names_the_command(publish: Publish, server: Served) -> None:
+    publish(saved(theirs.squeezenet1_1().state_dict()), DETECTOR)
+    with pytest.raises(DatasetUnavailable, match=f"While online, run: resnet-edu fetch {DETECTOR}$"):
+        detected_box(Image.new("RGB", (64, 64)))
+    assert server.requests == []
+    fetch_imagenet(DETECTOR)
+    with pytest.raises(WrongCheckpoint, match=f"do not fit {DETECTOR}"):
+        detected_box(Image.new("RGB", (64, 64)))

@@ -1,4 +1,6 @@
-"""Loading weights: what fits goes in whole, what does not is named together with the net it would fit."""
+"""Loading weights: what fits goes in whole, what does not is named."""
+
+from itertools import permutations
 
 import pytest
 import torch
@@ -7,6 +9,7 @@ from torch import Tensor, nn
 
 from resnet_edu import models
 from resnet_edu.errors import WrongCheckpoint
+from resnet_edu.models.weights import PREFIXES
 
 
 def state_of(name: str, **options: object) -> dict[str, Tensor]:
@@ -21,62 +24,41 @@ def refusal(model: nn.Module, state: object, name: str) -> str:
     return str(error.value)
 
 
-def test_weights_that_fit_are_copied() -> None:
+def test_weights_that_fit_are_copied_and_step_counters_may_be_missing() -> None:
     model, state = models.build("resnet20", width=4), state_of("resnet20", width=4)
     models.load_state(model, state, name="resnet20")
     assert all(value.equal(state[key]) for key, value in model.state_dict().items())
     assert model.state_dict()["conv1.weight"].data_ptr() != state["conv1.weight"].data_ptr()
+    older = {key: value for key, value in state_of("resnet20", width=4).items() if "num_batches" not in key}
+    models.load_state(model, older, name="resnet20")
+    assert model.state_dict()["conv1.weight"].equal(older["conv1.weight"])
 
 
-def test_step_counters_may_be_missing() -> None:
-    model = models.build("resnet20", width=4)
-    state = {key: value for key, value in state_of("resnet20", width=4).items() if "num_batches" not in key}
-    models.load_state(model, state, name="resnet20")
-    assert model.state_dict()["conv1.weight"].equal(state["conv1.weight"])
+@pytest.mark.parametrize("prefix", [*PREFIXES, *map("".join, permutations(PREFIXES, 2)), "".join(PREFIXES)])
+def test_prefixes_of_other_programs_are_taken_off(prefix: str) -> None:
+    model, state = models.build("resnet20", width=2), state_of("resnet20", width=2)
+    models.load_state(model, {prefix + key: value for key, value in state.items()}, name="resnet20")
+    assert all(value.equal(state[key]) for key, value in model.state_dict().items())
 
 
-def test_missing_and_unexpected_names_are_listed() -> None:
+def test_a_prefix_that_is_the_networks_own_stays() -> None:
+    model = nn.Sequential()
+    model.add_module("model", nn.Linear(2, 2))
+    models.load_state(model, {"module.model.weight": torch.ones(2, 2), "module.model.bias": torch.ones(2)}, name="net")
+    assert model.state_dict()["model.bias"].tolist() == [1, 1]
+
+
+def test_faults_are_listed_and_nothing_is_half_loaded() -> None:
     model, state = models.build("resnet20", width=4), state_of("resnet20", width=4)
     state["fc.weight"] = state.pop("linear.weight")
     before = {key: value.clone() for key, value in model.state_dict().items()}
     message = refusal(model, state, "resnet20")
-    assert "do not fit resnet20: 1 missing (linear.weight), 1 unexpected (fc.weight). " in message
-    assert "They fit no other network of the course either." in message
-    assert all(value.equal(before[key]) for key, value in model.state_dict().items()), "nothing may be half loaded"
-
-
-def test_no_more_than_three_names_a_fault() -> None:
+    assert "do not fit resnet20: 1 missing (linear.weight), 1 unexpected (fc.weight). Build the network" in message
+    assert all(value.equal(before[key]) for key, value in model.state_dict().items())
     message = refusal(models.build("plain20"), {"conv1.weight": torch.zeros(16, 3, 3, 3)}, "plain20")
     assert "96 missing (bn1.weight; bn1.bias; bn1.running_mean; …)" in message
-
-
-@pytest.mark.parametrize(
-    ("made", "into", "expected"),
-    [
-        (("resnet18", {"num_classes": 10}), ("resnet18", {}), "fc.weight: got (10, 512), the net has (1000, 512)"),
-        (("resnet18", {"num_classes": 10}), ("resnet18", {}), "They fit build('resnet18', num_classes=10)."),
-        (("resnet20", {}), ("resnet32", {}), "They fit build('plain20') and build('resnet20')."),
-        (("resnet20", {"shortcut": "B"}), ("resnet20", {}), "They fit build('resnet20', shortcut='B')."),
-        (
-            ("plain20", {"width": 8}),
-            ("plain20", {}),
-            "They fit build('plain20', width=8) and build('resnet20', width=8).",
-        ),
-        (("lenet5", {"in_channels": 1}), ("lenet5", {}), "They fit build('lenet5', in_channels=1)."),
-        (("googlenet", {"aux_heads": True}), ("googlenet", {}), "They fit build('googlenet', aux_heads=True)."),
-        (("vgg11_bn", {"stem": "small"}), ("vgg11", {"width": 1}), "They fit build('vgg11_bn', stem='small')."),
-    ],
-)
-def test_weights_of_another_net_name_it(
-    made: tuple[str, dict[str, object]], into: tuple[str, dict[str, object]], expected: str
-) -> None:
-    state = dict(on_meta(made[0], **made[1]).state_dict())
-    assert expected in refusal(on_meta(into[0], **into[1]), state, into[0])
-
-
-def test_parallel_training_leaves_a_prefix() -> None:
-    state = {f"module.{key}": value for key, value in on_meta("resnet20").state_dict().items()}
-    assert "All names start with 'module.'" in refusal(on_meta("resnet20"), state, "resnet20")
+    message = refusal(on_meta("resnet18"), on_meta("resnet18", num_classes=10).state_dict(), "resnet18")
+    assert "2 of another shape (fc.weight: got (10, 512), the net has (1000, 512); fc.bias" in message
 
 
 @pytest.mark.parametrize(
@@ -85,10 +67,7 @@ def test_parallel_training_leaves_a_prefix() -> None:
         ({}, "Expected weights of resnet20 by parameter name, got dict ({})."),
         (None, "got NoneType (None)."),
         (torch.zeros(3), "got Tensor (tensor([0., 0., 0.]))."),
-        (
-            {"epoch": 3, "state_dict": {"conv1.weight": torch.zeros(1)}},
-            "'epoch' is of type int. Pass state['state_dict']",
-        ),
+        ({"epoch": 3, "state_dict": {"a": torch.zeros(1)}}, "'epoch' is of type int. Pass state['state_dict']"),
         ({"conv1.weight": [1.0]}, "'conv1.weight' is of type list."),
         ({3: torch.zeros(1)}, "3 is of type Tensor"),
     ],

@@ -10,9 +10,9 @@ from served import Served, serving
 from tiny_sets import fashion_archives, fashion_settings
 from torchvision.datasets import FashionMNIST
 
-from resnet_edu import data, files
+from resnet_edu import data
 from resnet_edu.data import fetch
-from resnet_edu.models.imagenet import imagenet_weights
+from resnet_edu.models.pretrained import imagenet_weights
 from resnet_edu.tools import cli
 
 WEIGHTS = b"weights" * 1000
@@ -84,34 +84,22 @@ def line(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 
 def test_no_network(server: Served, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "cannot be reached (Connection refused)" in line(capsys, "--mirror", "http://127.0.0.1:9")
+    assert "(Connection refused). Are you online?" in line(capsys, "--mirror", "http://127.0.0.1:9")
 
 
 def test_not_there(server: Served, capsys: pytest.CaptureFixture[str]) -> None:
     server.files.clear()
-    assert f"{FILE} answers 404 Not Found" in line(capsys)
-
-
-def test_cut_and_cut_again(server: Served, capsys: pytest.CaptureFixture[str]) -> None:
-    server.cuts = [5000, 0, 0, 0, 0]
-    assert line(capsys).endswith("The same command goes on from there.")
-    assert cli.run(["fetch", "resnet18"]) == 0
-    assert server.requests[-1] == (FILE, "bytes=5000-")
+    assert f"{FILE} could not be brought to" in line(capsys)
 
 
 def test_wrong_hash(server: Served, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     server.files[FILE] = b"<html>log in</html>"
-    assert "is another file than expected (19 bytes, " in line(capsys)
-    assert [path.name for path in (tmp_path / "torch" / "hub" / "checkpoints").iterdir()] == [".resnet18.lock"]
-
-
-def test_full_disk(server: Served, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 100}))
-    assert line(capsys).startswith("resnet18 cannot be stored: No space left on device, 0.0 MB are needed")
+    assert "invalid hash value" in line(capsys)
+    assert [*(tmp_path / "torch" / "hub" / "checkpoints").iterdir()] == []
 
 
 def test_read_only_cache(server: Served, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["fetch", "resnet18"]) == 0  # imports what nobody may not
     capsys.readouterr()
     with folder_of_somebody_else() as folder:
-        assert line(capsys, "--to", str(folder)).startswith("resnet18 cannot be stored: Permission denied (")
+        assert "Permission denied" in line(capsys, "--to", str(folder))
