@@ -59,7 +59,7 @@ def load(
         limit: keep only this many training images, an equal share of every class; all by default.
         seed: which images go to which part.
         crop: only for a folder: "none" squeezes a picture into the frame, "center" cuts it to the frame's proportions,
-            "objects" to the thing that a detector finds; fetch its weights first, see `models.detector`.
+            "objects" to the thing that a detector finds; fetch its weights first, see `models.detected_box`.
         strict: only for a folder: refuse it if a file cannot be used, in place of skipping the file.
         max_megabytes: only for a folder: skip larger files.
 

@@ -139,6 +139,12 @@ class PhotoTransforms:
         """N pictures of one size to a float tensor `(N, 3, size, size)`."""
         pixels = np.stack([np.asarray(picture.convert("RGB")) for picture in pictures])
         images = torch.from_numpy(pixels).permute(0, 3, 1, 2)  # (N, 3, H, W), uint8
+        height, width = images.shape[2:]
+        top, left = (
+            max(0, height - 32 * width) // 2,
+            max(0, width - 32 * height) // 2,
+        )  # 32 squares of a strip
+        images = images[:, :, top : height - top, left : width - left]
         sides = [self.size * side // min(images.shape[2:]) for side in images.shape[2:]]  # the shorter becomes size
         if sides != [*images.shape[2:]]:
             images = F.interpolate(images, sides, mode="bilinear", antialias=True)
@@ -216,9 +222,9 @@ def fetch_imagenet(name: str, folder: Path | None = None, *, url: str | None = N
         file.parent.mkdir(parents=True, exist_ok=True)
         torch.hub.download_url_to_file(url, str(file), digest.removeprefix("sha256:"), progress=show_progress())
     except (OSError, HTTPException, RuntimeError, ValueError) as error:  # RuntimeError: another hash
-        reason = getattr(error, "strerror", None) or getattr(error, "reason", None) or error
+        cause = getattr(error, "reason", error)
         raise DatasetUnavailable(
-            f"{url} could not be brought to {file} ({reason}). Are you online? "
+            f"{url} could not be brought to {file} ({getattr(cause, 'strerror', None) or cause}). Are you online? "
             "`resnet-edu fetch` takes another server or a folder with --mirror."
         ) from error
     return True

@@ -162,19 +162,19 @@ def test_what_is_close_is_told_by_the_largest_logit_so_far(
 def test_with_few_files_neither_bfloat16_nor_a_copy_is_worth_it(
     few: int, rounded: bool, network: Pretrained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    torn, copied = Torn(), list[torch.Size]()
+    torn, copied = Torn(), list[nn.Module]()
 
-    def copy(model: nn.Module, images: Tensor) -> nn.Module:
-        copied.append(images.shape)
+    def copy(model: nn.Module) -> nn.Module:
+        copied.append(model)
         return model
 
     monkeypatch.setattr(MODULE, "FEW", few)
-    monkeypatch.setattr(MODULE, "for_inference", copy)
+    monkeypatch.setattr(MODULE, "fold_batch_norms", copy)
     monkeypatch.setattr("resnet_edu.machine.precision", lambda _: torch.bfloat16)
     files = [photo(tmp_path, f"{value}.png", (value, 0, 0)) for value in (255, 250, 0)]
     predict(replace(network, model=torn), files, top=1, precision="auto")
     assert torn.seen == [(3, rounded)]
-    assert copied == ([(3, 3, 8, 8)] if rounded else [])
+    assert copied == ([torn] if rounded else [])
 
 
 def test_outputs_that_are_no_numbers_are_refused(network: Pretrained, tmp_path: Path) -> None:
