@@ -298,7 +298,7 @@ for mode in ("evaluation", "training"):
         shallow_logits, deep_logits = (net(images) for net in pair)
     difference = (deep_logits - shallow_logits).abs().max().item()
     print(f"{mode:>10} mode: largest difference of a logit {difference:.1e}")
-    assert difference < 1e-4, "the extended net is the shallow net, written with 56 layers"
+    assert difference < 1e-3, "the extended net is the shallow net, written with 56 layers"
 assert layers == 56
 
 # %% [markdown]
