@@ -26,14 +26,14 @@ from nbformat import v4
 from PIL import Image
 from safetensors.torch import save_file
 
-from resnet_edu import Recipe, checks, data, models, study
+from resnet_edu import Recipe, checks, data, files, models, study
 from resnet_edu.checkpoint import Checkpoint
 from resnet_edu.checks import progress as progress_table
 from resnet_edu.data.downloaded import cifar10_files
 from resnet_edu.data.pictures import read_photo
 from resnet_edu.errors import DatasetUnavailable, UnreadablePicture, WrongCheckpoint
 from resnet_edu.history import History
-from resnet_edu.models import imagenet
+from resnet_edu.models.pretrained import imagenet_file
 from resnet_edu.run import Run, evaluate_run, open_run
 from resnet_edu.tools import cli, lab
 from resnet_edu.widgets.upload import uploaded
@@ -199,12 +199,12 @@ def test_a_picture_does_not_go_off_however_it_comes(cat: Path, bomb: bytes, crat
 
 
 def test_weights_from_the_web_do_not_go_off(bomb: bytes, crater: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = imagenet.imagenet_file("resnet18")
+    file = imagenet_file("resnet18")
     file.parent.mkdir(parents=True)
     file.write_bytes(bomb)
     with pytest.raises(WrongCheckpoint, match="was not read"):
         models.pretrained("resnet18", source="imagenet")
-    monkeypatch.setattr(imagenet, "has_digest", lambda *_: True)  # as if it had the right hash
+    monkeypatch.setattr(files, "has_digest", lambda *_: True)  # as if it had the right hash
     with pytest.raises(WrongCheckpoint, match="something else than weights"):
         models.pretrained("resnet18", source="imagenet")
     assert not crater.exists()
