@@ -39,24 +39,32 @@ from .lesson_08 import ResNet34 as check_resnet34
 from .lesson_08_heads import check_multi_head_loss
 from .lesson_08_stage import check_stage
 from .lesson_08_weights import check_load_trunk
-from .lesson_09_bottleneck import check_bottleneck_parameters
-from .lesson_09_budget import check_choose_net
-from .lesson_09_keras import check_keras_count
-from .lesson_09_layers import check_count_layers
+from .lesson_09 import (
+    bottleneck_parameters as check_bottleneck_parameters,
+    choose_net as check_choose_net,
+    count_layers as check_count_layers,
+    keras_count as check_keras_count,
+)
 from .lesson_10 import freeze_backbone as check_freeze_backbone
 from .lesson_10_groups import check_parameter_groups
 from .lesson_10_head import check_new_head
 from .lesson_10_labels import check_labels_needed
-from .lesson_11_grad_cam import check_grad_cam
-from .lesson_11_integrated import check_integrated_gradients
-from .lesson_11_pick_layer import check_pick_layer
-from .lesson_11_rank import check_rank_correlation
-from .lesson_12_confusion import check_read_confusion
-from .lesson_12_sessions import check_split_sessions
-from .lesson_12_threshold import check_pick_threshold
-from .lesson_13_bottleneck import check_bottleneck_stage
-from .lesson_13_gradients import check_average_gradients
-from .lesson_13_rate import check_scaled_rate
+from .lesson_11 import (
+    grad_cam as check_grad_cam,
+    integrated_gradients as check_integrated_gradients,
+    pick_layer as check_pick_layer,
+    rank_correlation as check_rank_correlation,
+)
+from .lesson_12 import (
+    pick_threshold as check_pick_threshold,
+    read_confusion as check_read_confusion,
+    split_sessions as check_split_sessions,
+)
+from .lesson_13 import (
+    average_gradients as check_average_gradients,
+    find_bottleneck as check_bottleneck_stage,
+    scaled_rate as check_scaled_rate,
+)
 from .progress import Progress, collect
 from .result import CheckResult
 

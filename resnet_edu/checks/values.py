@@ -207,9 +207,9 @@ def identical(one: Any, other: Any) -> bool:
     """Whether an argument is still what it was: in values, order and, for a network, modes, frozen parts and hooks."""
     match one:
         case Tensor():
-            return (
-                isinstance(other, Tensor) and one.shape == other.shape and bool(((one == other) | (one != one)).all())
-            )
+            if not isinstance(other, Tensor) or one.shape != other.shape:
+                return False
+            return one.is_meta or bool(((one == other) | (one != one)).all())  # nan equals nan here
         case np.ndarray():
             return np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
         case nn.Module():

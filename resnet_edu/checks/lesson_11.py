@@ -1,0 +1,398 @@
+"""The checks of lesson 11: Grad-CAM, the layer to look at, Integrated Gradients, the agreement of two maps."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .. import probe
+from ..probe.attribution import ranks
+from .exercise import Call, exercise
+from .result import Wrong
+from .values import Returns, number, several, tensor, text
+
+# --- 11.1 Grad-CAM ----------------------------------------------------------------------------------------------
+
+Cam = Callable[[nn.Module, nn.Module, Tensor, int], Tensor]
+
+
+def cam(
+    combine: Callable[[Tensor, Tensor], Tensor],
+    *,
+    score: Callable[[Tensor, int], Tensor] = lambda logits, target: logits[0, target],
+    finish: Callable[[Tensor], Tensor] = lambda large: large,
+    **enlarging: Any,
+) -> Cam:
+    """Grad-CAM with one part exchanged: how maps `m` and gradient `g` make one map, of which number, how enlarged."""
+
+    def attribution(features: nn.Module, head: nn.Module, image: Tensor, target: int) -> Tensor:
+        maps = features(image).detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(score(head(maps), target), maps)
+        small = combine(maps.detach(), gradient)  # (1, 1, h, w)
+        return finish(F.interpolate(small, tuple(image.shape[2:]), **{"mode": "bilinear", **enlarging})[0, 0])
+
+    return attribution
+
+
+def mean(gradient: Tensor) -> Tensor:
+    """One weight for each channel."""
+    return gradient.mean(dim=(2, 3), keepdim=True)
+
+
+def total(maps: Tensor) -> Tensor:
+    return maps.sum(dim=1, keepdim=True)
+
+
+def right(m: Tensor, g: Tensor) -> Tensor:
+    return total(mean(g) * m).clamp(min=0)
+
+
+CAM_MISTAKES = {
+    "The last ReLU is missing: the map has negative values. What speaks against the class is cut off.":
+        cam(lambda m, g: total(mean(g) * m)),
+    "You take the absolute value, so that evidence against the class looks like evidence for it. Use a ReLU.":
+        cam(lambda m, g: total(mean(g) * m).abs()),
+    "The ReLU comes after the enlarging. Cut the small map first, then enlarge it: between a positive and a negative "
+    "cell the two differ.":
+        cam(lambda m, g: total(mean(g) * m), finish=lambda large: large.clamp(min=0)),
+    "You add up the gradient over the cells. A channel's weight is the *mean*: `gradient.mean(dim=(2, 3), …)`.":
+        cam(lambda m, g: total(g.sum(dim=(2, 3), keepdim=True) * m).clamp(min=0)),
+    "You average the weighted maps over the channels. They are added up: `sum(dim=1)`.":
+        cam(lambda m, g: right(m, g) / m.shape[1]),
+    "You multiply cell by cell. Grad-CAM first averages the gradient over the cells: one weight for each channel.":
+        cam(lambda m, g: total(g * m).clamp(min=0)),
+    "You cut each channel at zero before adding. Then no channel can speak against another: add first, cut after.":
+        cam(lambda m, g: total((mean(g) * m).clamp(min=0))),
+    "You drop the negative weights. They stay; only the finished sum is cut at zero.":
+        cam(lambda m, g: total(mean(g).clamp(min=0) * m).clamp(min=0)),
+    "The weights play no part: you add up the maps as they are, so every class gets the same map.":
+        cam(lambda m, g: total(m).clamp(min=0)),
+    "The weights play no part: you average the maps as they are, so all classes get the same map.":
+        cam(lambda m, g: m.mean(1, keepdim=True).clamp(min=0)),
+    "You differentiate the probability. Take the logit: the softmax mixes in what speaks for other classes.":
+        cam(right, score=lambda logits, target: logits.softmax(1)[0, target]),
+    "You differentiate the largest logit. Take that of the class asked about, `target`.":
+        cam(right, score=lambda logits, target: logits.max()),
+    "You differentiate the sum of all logits. Take that of `target` alone.":
+        cam(right, score=lambda logits, target: logits.sum()),
+    'The map is enlarged in blocks. Use `mode="bilinear"`.':
+        cam(right, mode="nearest"),
+    "You enlarge bicubically. Grad-CAM does it bilinearly.":
+        cam(right, mode="bicubic"),
+    "You enlarge with `align_corners=True`, which pulls the outer cells to the border. Leave it out.":
+        cam(right, align_corners=True),
+    "You divide by the largest value. Leave the map in its units; a figure can scale it.":
+        cam(right, finish=lambda large: large / large.max()),
+}  # fmt: skip
+
+
+def net_and_image(channels: int, cells: tuple[int, int], *, place: int) -> Call:
+    """An untrained net with cells of both signs, an image, and the class at this place from the smallest logit up."""
+    features = nn.Sequential(nn.Conv2d(3, channels, 3, stride=4, padding=1), nn.Tanh())
+    head = nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1), nn.Tanh(), nn.Flatten())
+    head.append(nn.Linear(channels * cells[0] * cells[1], 3))
+    for weight in (each for part in (features, head) for each in part.parameters() if each.ndim > 1):
+        nn.init.normal_(weight, std=0.5)
+    image = torch.randn(1, 3, 4 * cells[0], 4 * cells[1])
+    with torch.no_grad():
+        return Call(features, head, image, int(head(features(image))[0].argsort()[place]))
+
+
+NO_BACKWARD = (
+    "The result is right, but the network's parameters keep gradients, which the next training step would add to its "
+    "own. Use `torch.autograd.grad` in place of `backward()`."
+)
+
+
+def need_no_gradients(answer: Cam) -> None:
+    args, _ = net_and_image(4, (4, 4), place=0).copied()
+    answer(*args)
+    if any(parameter.grad is not None for part in args[:2] for parameter in part.parameters()):
+        raise Wrong(NO_BACKWARD)
+
+
+@exercise(
+    "11.1 Grad-CAM",
+    calls=lambda: [net_and_image(4, (4, 4), place=0), net_and_image(4, (4, 4), place=2),
+                   net_and_image(6, (3, 5), place=1)],
+    returns=tensor("one map (H, W) of the image's side"),
+    mistakes=CAM_MISTAKES,
+    finally_=need_no_gradients,
+)  # fmt: skip
+def grad_cam(features: nn.Module, head: nn.Module, image: Tensor, target: int) -> Tensor:
+    """Equal to captum's `LayerGradCam`, for several nets, classes and sides."""
+    return probe.grad_cam(nn.Sequential(features, head), image, target, layer="0")[0]
+
+
+# --- 11.2 pick the layer ----------------------------------------------------------------------------------------
+
+
+def shapes(model: nn.Module, layers: Sequence[str], image: Tensor) -> dict[str, torch.Size]:
+    """Channels, height and width of each layer's maps, in the order of `layers`."""
+    with probe.activations(model, layers) as seen, torch.no_grad():
+        model(image)
+    return {name: seen[name].shape[1:] for name in layers}
+
+
+def fitting(fits: Callable[[torch.Size, int], bool], which: int = -1) -> Callable[..., str]:
+    """The last of the layers that fit, or the first."""
+    return lambda model, layers, image, cells: [
+        name for name, shape in shapes(model, layers, image).items() if fits(shape, cells)
+    ][which]
+
+
+def nearest(model: nn.Module, layers: Sequence[str], image: Tensor, cells: int) -> str:
+    sides = {name: min(shape[1:]) for name, shape in shapes(model, layers, image).items()}
+    return min(layers, key=lambda name: abs(sides[name] - cells))
+
+
+deepest = fitting(lambda shape, cells: min(shape[1:]) >= cells)
+
+LAYER_MISTAKES = {
+    "You take the first layer that is fine enough. Take the last, which knows more than edges.":
+        fitting(lambda shape, cells: min(shape[1:]) >= cells, 0),
+    "You always take the deepest layer. Its map can be as coarse as one cell: ask for the number of cells first.":
+        lambda model, layers, image, cells: layers[-1],
+    "A map with exactly so many cells is fine enough: `>=`, not `>`.":
+        fitting(lambda shape, cells: min(shape[1:]) > cells),
+    "You count the cells on the longer side. The shorter one decides what the map can tell apart.":
+        fitting(lambda shape, cells: max(shape[1:]) >= cells),
+    "You count all the cells of the map. `cells` is their number on the shorter *side*.":
+        fitting(lambda shape, cells: shape[1] * shape[2] >= cells),
+    "You count channels. The side of a map stands in the last two places of its shape.":
+        fitting(lambda shape, cells: shape[0] >= cells),
+    "You take the first layer with *at most* so many cells. It should have at least as many.":
+        fitting(lambda shape, cells: min(shape[1:]) <= cells, 0),
+    "You take the layer whose side comes closest to `cells`. At least as many are asked for: one cell less is too "
+    "coarse.":
+        nearest,
+}  # fmt: skip
+
+
+def stages(strides: Sequence[int], channels: Sequence[int]) -> nn.Sequential:
+    """Convolutions one after another, `layer1`, `layer2`, …, each with a stride and a number of channels."""
+    net = nn.Sequential()
+    for index, (stride, before, after) in enumerate(zip(strides, (3, *channels), channels, strict=False), start=1):
+        net.add_module(f"layer{index}", nn.Conv2d(before, after, 3, stride, padding=1))
+    return net
+
+
+def layer_calls() -> list[Call]:
+    names = ["layer1", "layer2", "layer3", "layer4"]
+    net, other = stages((2, 2, 2, 2), (2, 3, 5, 4)), stages((1, 2, 1, 3), (9, 2, 8, 3))
+    questions = [
+        *((net, names, (64, 64), cells) for cells in (7, 8, 4)),  # sides 32, 16, 8, 4
+        (net, names, (32, 96), 8),  # shorter sides 16, 8, 4, 2
+        (net, names[:3], (96, 48), 7),  # 24, 12, 6
+        *((other, names, (24, 24), cells) for cells in (12, 20)),  # 24, 12, 12, 4
+        (other, names, (30, 18), 5),  # 18, 9, 9, 3
+    ]
+    return [Call(model, layers, torch.randn(1, 3, *side), cells) for model, layers, side, cells in questions]
+
+
+@exercise(
+    "11.2 pick the layer",
+    calls=layer_calls,
+    returns=text("one of the names in `layers`", among=["layer1", "layer2", "layer3", "layer4"]),
+    mistakes=LAYER_MISTAKES,
+)
+def pick_layer(model: nn.Module, layers: Sequence[str], image: Tensor, cells: int) -> str:
+    """As deep as the map allows, for square and oblong images."""
+    return deepest(model, layers, image, cells)
+
+
+# --- 11.3 Integrated Gradients ----------------------------------------------------------------------------------
+
+Score = Callable[[Tensor], Tensor]
+Attribution = Callable[[Score, Tensor, Tensor, int], Tensor]
+
+
+def slope(f: Score, point: Tensor) -> Tensor:
+    """∂f / ∂point for a batch of one."""
+    point = point.detach().requires_grad_()
+    return torch.autograd.grad(f(point).sum(), point)[0]
+
+
+def middles(steps: int) -> Tensor:
+    """The middles of equal pieces of 0 to 1."""
+    return (torch.arange(steps, dtype=torch.float64) + 0.5) / steps
+
+
+def along(places: Callable[[int], Tensor] = middles) -> Attribution:
+    """The mean gradient at some places of the way, times the way."""
+    return lambda f, x, b, n: (x - b) * torch.stack([slope(f, b + float(t) * (x - b)) for t in places(n)]).mean(0)
+
+
+def attributed(attribution: Attribution) -> Callable[..., tuple[Tensor, Tensor]]:
+    """An attribution with the error that belongs to it."""
+    return lambda f, x, b, n: ((a := attribution(f, x, b, n)), a.sum() - (f(x) - f(b)).sum())
+
+
+def erring(error: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Callable[..., tuple[Tensor, Tensor]]:
+    """The right attribution, with another error made of its sum and the scores of image and baseline."""
+    return lambda f, x, b, n: ((a := along()(f, x, b, n)), error(a.sum(), f(x).sum(), f(b).sum()))
+
+
+ERROR = "The attribution is right. The error is"
+INTEGRATED_MISTAKES = {
+    "The factor is missing: the mean gradient is multiplied by `x - baseline`, entry by entry.":
+        attributed(lambda f, x, b, n: along()(f, x, b, n) / (x - b)),
+    "You multiply by `x`. The way that was gone is `x - baseline`.":
+        attributed(lambda f, x, b, n: along()(f, x, b, n) / (x - b) * x),
+    "The sign is turned: the way leads from the baseline to the image, `x - baseline`.":
+        attributed(lambda f, x, b, n: -along()(f, x, b, n)),
+    "You add up the gradients. Divide by the number of steps: the mean is asked for.":
+        attributed(lambda f, x, b, n: n * along()(f, x, b, n)),
+    "You take the gradient at the image alone. That is gradient × input; an integral needs the whole way.":
+        attributed(along(lambda n: torch.ones(1))),
+    "You average the points and take one gradient there. Take a gradient at each point and average those.":
+        attributed(along(lambda n: torch.tensor([0.5]))),
+    "Each piece is represented by its beginning. Take its middle: (k + 0.5) / steps.":
+        attributed(along(lambda n: torch.arange(n) / n)),
+    "Each piece is represented by its end. Take the middle of it: (k + 0.5) / steps.":
+        attributed(along(lambda n: torch.arange(1, n + 1) / n)),
+    "You spread the points from 0 to 1, ends included. Take the middles of equal pieces: (k + 0.5) / steps.":
+        attributed(along(lambda n: torch.linspace(0, 1, n))),
+    "Your way begins at zero. It begins at `baseline`.":
+        attributed(lambda f, x, b, n: along()(f, x, torch.zeros_like(b), n)),
+    "The points lie between zero and the difference. Add the baseline: `baseline + t * (x - baseline)`.":
+        attributed(lambda f, x, b, n: along()(lambda point: f(point - b), x, b, n)),
+    "You drop the sign. With it goes completeness: evidence against the class must count as negative.":
+        attributed(lambda f, x, b, n: along()(f, x, b, n).abs()),
+    f"{ERROR} turned round: it is the sum of the attribution *minus* the difference.":
+        erring(lambda s, fx, fb: (fx - fb) - s),
+    f"{ERROR} without its sign. Too much and too little are two things.":
+        erring(lambda s, fx, fb: abs(s - (fx - fb))),
+    f"{ERROR} measured from f(x) alone. The sum accounts for f(x) − f(baseline).":
+        erring(lambda s, fx, fb: s - fx),
+    f"{ERROR} the sum itself. Take f(x) − f(baseline) off it.":
+        erring(lambda s, fx, fb: s),
+    f"{ERROR} the difference of the scores. Take it off the attribution's sum.":
+        erring(lambda s, fx, fb: fx - fb),
+    f"{ERROR} made with f(baseline) − f(x). It is f(x) − f(baseline).":
+        erring(lambda s, fx, fb: s + fx - fb),
+    f"{ERROR} a share of the difference. It is asked for in the score's units.":
+        erring(lambda s, fx, fb: s / (fx - fb) - 1),
+    f"{ERROR} squared. It is asked for as it is.":
+        erring(lambda s, fx, fb: (s - (fx - fb)) ** 2),
+}  # fmt: skip
+
+
+def curved(inputs: int) -> nn.Module:
+    """A small function with curves: a batch to one number for each of its items."""
+    last = nn.Linear(8, 1)
+    nn.init.normal_(last.weight)
+    return nn.Sequential(nn.Flatten(), nn.Linear(inputs, 8), nn.Tanh(), last, nn.Flatten(0))
+
+
+def integrated_calls() -> list[Call]:
+    cases = [(curved(24), *torch.randn(2, 1, 2, 3, 4), steps) for steps in (1, 2, 3, 8)]
+    cases += [(curved(6), *torch.randn(2, 1, 6), 5)]
+    cases += [(f, baseline, x, steps) for f, x, baseline, steps in cases[-2:]]  # the way back: the error's sign turns
+    return [Call(*case) for case in cases]
+
+
+def need_no_gradients_either(answer: Callable[..., Any]) -> None:
+    f = curved(6)
+    answer(f, *torch.randn(2, 1, 6), 2)
+    if any(parameter.grad is not None for parameter in f.parameters()):
+        raise Wrong(NO_BACKWARD)
+
+
+PAIR = "two things, `(attribution, error)`: a tensor of the image's shape and one number"
+
+
+def near_zero(error: Any) -> Tensor:
+    """A number as a tensor, since two errors near 0 differ by their rounding."""
+    return torch.tensor(number(PAIR).clean(error))
+
+
+@exercise(
+    "11.3 Integrated Gradients",
+    calls=integrated_calls,
+    returns=several(PAIR, tensor(PAIR), Returns(near_zero, 1e-3)),
+    mistakes=INTEGRATED_MISTAKES,
+    finally_=need_no_gradients_either,
+)
+def integrated_gradients(f: Score, x: Tensor, baseline: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+    """The attribution by the midpoint rule and its error, for 7 nets, baselines and numbers of steps."""
+    return attributed(along())(f, x, baseline, steps)
+
+
+# --- 11.4 rank correlation --------------------------------------------------------------------------------------
+
+
+def correlation(a: Tensor, b: Tensor) -> float:
+    """Pearson's."""
+    return float(torch.corrcoef(torch.stack([a.flatten().double(), b.flatten().double()]))[0, 1])
+
+
+def ranked(rank: Callable[[Tensor], Tensor]) -> Callable[[Tensor, Tensor], float]:
+    """The correlation of ranks made in another way."""
+    return lambda a, b: correlation(rank(a.flatten()), rank(b.flatten()))
+
+
+def by_differences(a: Tensor, b: Tensor) -> float:
+    n, difference = a.numel(), ranks(a) - ranks(b)
+    return float(1 - 6 * difference.square().sum() / (n * (n * n - 1)))
+
+
+def kendall(a: Tensor, b: Tensor) -> float:
+    pairs = [(values.flatten()[:, None] - values.flatten()).sign().flatten().double() for values in (a, b)]
+    return float(torch.cosine_similarity(*pairs, dim=0))
+
+
+RANK_MISTAKES = {
+    "You correlate the values themselves. Replace each value by its rank first: one bright spot must not decide.":
+        correlation,
+    "Equal values get different ranks, by the accident of their place. They share the mean of their ranks: a Grad-CAM "
+    "map is full of equal zeros.":
+        ranked(lambda v: v.argsort(stable=True).argsort()),
+    "Two times `argsort` breaks ties in whatever order the sort leaves them. Equal values share the mean of their "
+    "ranks: a Grad-CAM map is full of equal zeros.":
+        ranked(lambda v: v.argsort().argsort()),
+    "`argsort` gives the places of the sorted values, not the ranks. The ranks are the `argsort` of that.":
+        ranked(lambda v: v.argsort(stable=True)),
+    "`argsort` says where the smallest value stands, where the next, and so on. Asked is the rank of each value.":
+        ranked(lambda v: v.argsort()),
+    "You number the distinct values, so that a tie of a hundred counts as one rank.":
+        ranked(lambda v: v.unique(return_inverse=True)[1]),
+    "Equal values share their highest rank. They should share the mean of their ranks.":
+        ranked(lambda v: (v[:, None] >= v).sum(dim=1)),
+    "Equal values share their lowest rank. They should share their mean rank.":
+        ranked(lambda v: (v[:, None] > v).sum(dim=1)),
+    "The formula 1 − 6 Σd² / (n (n² − 1)) holds without ties only. Correlate the ranks instead.":
+        by_differences,
+    "Take the mean off the ranks before you multiply them: that is what makes it a correlation.":
+        lambda a, b: float(torch.cosine_similarity(ranks(a), ranks(b), dim=0)),
+    "You compare all pairs, which is Kendall's tau. Asked is the correlation of the ranks, Spearman's.":
+        kendall,
+    "The sign is turned: one of the two is ranked from the largest down.":
+        lambda a, b: -probe.rank_correlation(a, b),
+    "You drop the sign. A map that is reversed has the correlation −1.":
+        lambda a, b: abs(probe.rank_correlation(a, b)),
+    "You square the correlation, and with that lose its sign.":
+        lambda a, b: probe.rank_correlation(a, b) ** 2,
+    "You rank absolute values. Evidence for and against a class are two ends of the scale, not the same end.":
+        lambda a, b: probe.rank_correlation(a.abs(), b.abs()),
+}  # fmt: skip
+
+
+def rank_calls() -> list[Call]:
+    a, b = torch.randn(2, 6, 5)
+    smooth = [
+        Call(a, b),
+        Call(a, (a - 0.5) ** 3 - 0.3 * b),
+        Call(a, b - a),
+        Call(torch.randn(40), torch.randn(40).exp()),
+    ]
+    with_zeros = Call(a.clamp(min=0), (a + b).clamp(min=0))  # as a ReLU makes them
+    return [*smooth, with_zeros, *(Call((2 * u).round() / 2, -(2 * u + v).round()) for u, v in torch.randn(4, 2, 6, 5))]
+
+
+@exercise("11.4 rank correlation", calls=rank_calls, returns=number(tolerance=1e-4), mistakes=RANK_MISTAKES)
+def rank_correlation(a: Tensor, b: Tensor) -> float:
+    """Spearman's rank correlation, ties included: the same as scipy's `spearmanr`."""
+    return probe.rank_correlation(a, b)

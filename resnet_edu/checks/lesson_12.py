@@ -1,0 +1,305 @@
+"""The checks of lesson 12: photos divided by session, a confusion matrix read, a threshold for answering."""
+
+import math
+import random
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from .exercise import Call, exercise
+from .values import mapping, number, several, text
+
+# --- 12.1 prepare a folder --------------------------------------------------------------------------------------
+
+Plan = dict[str, str]
+Groups = Callable[[Sequence[str], str], list]
+
+
+def parts_of(name: str) -> tuple[str, int, int]:
+    """Class, session and number of a name like `cat-12-3.jpg`."""
+    kind, session, number = name.removesuffix(".jpg").split("-")
+    return kind, int(session), int(number)
+
+
+def sessions(names: Sequence[str], kind: str) -> list[int]:
+    """The sessions of one class, in the order of their numbers."""
+    return sorted({each[1] for each in map(parts_of, names) if each[0] == kind})
+
+
+def is_last(names: Sequence[str], name: str, every: int) -> bool:
+    """Whether a file's session is the last of `every` sessions of its class."""
+    kind, session, _ = parts_of(name)
+    return (sessions(names, kind).index(session) + 1) % every == 0
+
+
+def plan(
+    tested: Callable[[Sequence[str], str, int], bool] = is_last,
+    path: Callable[[str, str, str], str] = lambda part, kind, name: f"{part}/{kind}/{name}",
+) -> Callable[[Sequence[str], int], Plan]:
+    """A plan from the rule that sends a file to the test part, and from how its path is written."""
+    return lambda names, every: {
+        name: path("test" if tested(names, name, every) else "train", parts_of(name)[0], name) for name in names
+    }
+
+
+def counted(order: Groups, place: Callable[[str], object]) -> Callable[[Sequence[str], int], Plan]:
+    """The test part gets the last of each `every` places in another order."""
+    return plan(lambda names, name, every: (order(names, name).index(place(name)) + 1) % every == 0)
+
+
+def of_class(names: Sequence[str], name: str) -> list[str]:
+    return [other for other in names if parts_of(other)[0] == parts_of(name)[0]]
+
+
+SESSION_MISTAKES = {
+    "You deal out single files, so a session stands in both parts. Deal out whole sessions.":
+        counted(lambda names, name: sorted(of_class(names, name)), lambda name: name),
+    "You deal out files in the order they come, whatever their session. Deal out whole sessions.":
+        counted(lambda names, name: list(names), lambda name: name),
+    "You take the first of each `every` sessions for the test. Take the last.":
+        plan(lambda names, name, every: sessions(names, parts_of(name)[0]).index(parts_of(name)[1]) % every == 0),
+    "You divide the session's own number. Numbers can be missing: count the sessions that are there.":
+        plan(lambda names, name, every: parts_of(name)[1] % every == 0),
+    'You sort the sessions as text, where "10" comes before "9". Sort them as numbers.':
+        counted(lambda names, name: sorted({each.split("-")[1] for each in of_class(names, name)}),
+                lambda name: name.split("-")[1]),
+    "You number the sessions in the order in which the files come. Sort the sessions first.":
+        counted(lambda names, name: list(dict.fromkeys(parts_of(each)[1] for each in of_class(names, name))),
+                lambda name: parts_of(name)[1]),
+    "You count on from one class to the next. Begin anew in each class, or one may get no test photos.":
+        counted(lambda names, name: sorted({parts_of(each)[:2] for each in names}), lambda name: parts_of(name)[:2]),
+    "You put the sessions of all classes in one row. Session 3 of one class is not session 3 of another.":
+        counted(lambda names, name: sorted({parts_of(each)[1] for each in names}), lambda name: parts_of(name)[1]),
+    "You have exchanged train and test.":
+        plan(lambda names, name, every: not is_last(names, name, every)),
+    "The part comes first and then the class: `train/cat/…`, not `cat/train/…`.":
+        plan(path=lambda part, kind, name: f"{kind}/{part}/{name}"),
+    "The folder of the class is missing: `train/cat/cat-1-1.jpg`.":
+        plan(path=lambda part, kind, name: f"{part}/{name}"),
+    "You shorten the file's name. Two sessions would overwrite each other: keep the whole name.":
+        plan(path=lambda part, kind, name: f"{part}/{kind}/{name.rpartition('-')[2]}"),
+}  # fmt: skip
+
+
+def album(counts: dict[str, list[int]], files: int, every: int, *, in_order: bool = False) -> Call:
+    """File names of some sessions of each class, `files` of each, in random order."""
+    names = [
+        f"{kind}-{session}-{file}.jpg"
+        for kind, numbers in counts.items()
+        for session in numbers
+        for file in range(1, files + 1)
+    ]
+    return Call(sorted(names) if in_order else random.sample(names, len(names)), every)
+
+
+@exercise(
+    "12.1 prepare a folder",
+    calls=lambda: [
+        album({"cat": [1, 2, 3, 4, 5], "dog": [1, 2, 3, 4]}, 3, 2),
+        album({"cat": [8, 9, 10, 11, 12, 100], "owl": [3, 4, 7, 9, 20, 21]}, 4, 3),
+        album({"a": [2, 4, 6, 9, 30], "b": [1, 2, 5, 10, 11, 12, 13], "c": [7, 8]}, 2, 2, in_order=True),
+        album({"bus": [5, 12, 40, 7], "car": [1, 3, 2, 4, 11], "van": [6, 8, 9, 10]}, 3, 4),
+        album({"cat": [1, 2]}, 5, 5),
+    ],
+    returns=mapping("a dict from file name to path, both texts", text("a dict from file name to path, both texts")),
+    mistakes=SESSION_MISTAKES,
+)
+def split_sessions(names: Sequence[str], every: int) -> Plan:
+    """No session stands in two parts, and every class is divided for itself."""
+    return plan()(names, every)
+
+
+# --- 12.2 read the confusion matrix -----------------------------------------------------------------------------
+
+Reading = tuple[str, str, tuple[str, str]]
+
+
+def least(confusion: Tensor, dim: int, *, empty: float = 2.0) -> int:
+    """Row (dim 1) or column (dim 0) with the lowest share on the diagonal; `empty` where there is no image."""
+    total = confusion.sum(dim=dim)
+    return int(torch.where(total > 0, confusion.diagonal() / total.clamp(min=1), empty).argmin())
+
+
+def wrong(confusion: Tensor) -> Tensor:
+    """The matrix with 0 for what is right."""
+    return confusion - confusion.diagonal().diag()
+
+
+def place(values: Tensor) -> tuple[int, ...]:
+    """Row and column of the largest value."""
+    return divmod(int(values.argmax()), values.shape[1])
+
+
+def reading(
+    missed: Callable[[Tensor], int] = lambda c: least(c, 1),
+    doubtful: Callable[[Tensor], int] = lambda c: least(c, 0),
+    mixed: Callable[[Tensor], tuple[int, ...]] = lambda c: place(wrong(c)),
+) -> Callable[[Tensor, list[str]], Reading]:
+    """The oracle with some of its three parts exchanged."""
+    return lambda confusion, classes: (
+        classes[missed(confusion)],
+        classes[doubtful(confusion)],
+        (classes[mixed(confusion)[0]], classes[mixed(confusion)[1]]),
+    )
+
+
+CONFUSION_MISTAKES = {
+    "You have exchanged rows and columns: a row is what the photos show, a column what the net said.":
+        lambda confusion, classes: reading()(confusion.T, classes),
+    "Recall and precision are exchanged: recall divides by the row's sum, precision by the column's.":
+        reading(lambda c: least(c, 0), lambda c: least(c, 1)),
+    "For the class most often missed you look at the count on the diagonal. A small class has a small count: divide by "
+    "the sum of its row.":
+        reading(lambda c: int(c.diagonal().argmin())),
+    "You take the class with the most missed photos. A large class has many: take the share of its row.":
+        reading(lambda c: int(wrong(c).sum(dim=1).argmax())),
+    "You take the answer that was most often wrong in number. Take its share of all such answers: the column's.":
+        reading(doubtful=lambda c: int(wrong(c).sum(dim=0).argmax())),
+    "For the answer to believe least you look at the count on the diagonal. Divide by the sum of its column.":
+        reading(doubtful=lambda c: int(c.diagonal().argmin())),
+    "An answer that was never given is neither right nor wrong: leave out the columns that are all 0.":
+        reading(doubtful=lambda c: least(c, 0, empty=0.0)),
+    "A class without a photo cannot be missed: leave out the rows that are all 0.":
+        reading(lambda c: least(c, 1, empty=0.0)),
+    "The largest number stands on the diagonal, and that is no mistake. Leave the diagonal out of the search.":
+        reading(mixed=place),
+    "The pair is turned around: first what the photos show, then what the net said.":
+        reading(mixed=lambda c: place(wrong(c).T)),
+    "For the pair you compare shares of the row. Asked is for the mistake made on the most photos: compare counts.":
+        reading(mixed=lambda c: place(wrong(c) / c.sum(dim=1, keepdim=True).clamp(min=1))),
+    "You add up both ways of a pair. Cat called dog and dog called cat are two mistakes.":
+        reading(mixed=lambda c: place((wrong(c) + wrong(c).T).triu())),
+    "You return the class with the *highest* recall. It is the one that is missed least.":
+        reading(lambda c: int((c.diagonal() / c.sum(dim=1).clamp(min=1)).argmax())),
+}  # fmt: skip
+
+#: What the photos show, by row, and what the net said, by column. The third net never says bus; the fourth saw none.
+CONFUSIONS = (
+    [[30, 9, 1, 0], [2, 90, 10, 8], [0, 5, 4, 1], [0, 1, 7, 12]],
+    [[3, 1, 0, 4], [1, 20, 0, 4], [5, 11, 40, 12], [0, 2, 0, 6]],
+    [[8, 0, 2, 0], [3, 5, 0, 0], [1, 0, 9, 0], [6, 4, 2, 0]],
+    [[7, 3, 0, 0], [0, 9, 4, 0], [2, 8, 20, 1], [0, 0, 0, 0]],
+    [[9, 6, 0, 0, 1], [5, 30, 7, 0, 0], [0, 4, 11, 2, 0], [3, 0, 0, 50, 8], [0, 0, 1, 7, 2]],
+    [[2, 0, 0], [20, 30, 15], [1, 3, 8]],
+)
+READING = "two class names and a pair of names, `(missed, doubtful, (shown, said))`"
+
+
+@exercise(
+    "12.2 read the confusion matrix",
+    calls=lambda: [Call(torch.tensor(rows), ["cat", "dog", "owl", "bus", "eel"][: len(rows)]) for rows in CONFUSIONS],
+    returns=several(READING, text(READING), text(READING), several(READING, text(READING), text(READING))),
+    mistakes=CONFUSION_MISTAKES,
+)
+def read_confusion(confusion: Tensor, classes: list[str]) -> Reading:
+    """Rows, columns and single squares are read right, with empty ones among them."""
+    return reading()(confusion, classes)
+
+
+# --- 12.3 pick a threshold --------------------------------------------------------------------------------------
+
+Pick = Callable[[Tensor, Tensor, float], float]
+
+
+def precision_at(confidence: Tensor, right: Tensor, threshold: float) -> float:
+    """Percent right of the answers at or above the threshold."""
+    return 100 * float(right[confidence >= threshold].float().mean())
+
+
+def fine(
+    measure: Callable[[Tensor, Tensor, float], float] = precision_at,
+    pick: Callable[[list[float]], float] = lambda found: min(found, default=math.inf),
+    enough: Callable[[float, float], bool] = lambda got, asked: got >= asked - 1e-4,
+) -> Pick:
+    """The lowest of the confidences at which enough of what is answered is right, or infinity; or a variant of it."""
+    return lambda confidence, right, precision: pick(
+        [each for each in confidence.unique().tolist() if enough(measure(confidence, right, each), precision)]
+    )
+
+
+def from_above(confidence: Tensor, right: Tensor, precision: float) -> float:
+    found = math.inf
+    for threshold in confidence.unique().flip(0).tolist():
+        if precision_at(confidence, right, threshold) < precision:
+            break
+        found = threshold
+    return found
+
+
+def one_by_one(confidence: Tensor, right: Tensor, precision: float) -> float:
+    order = confidence.argsort(descending=True, stable=True)
+    running = 100 * right[order].float().cumsum(0) / torch.arange(1, len(order) + 1)
+    return min(confidence[order][running >= precision].tolist(), default=math.inf)
+
+
+def otherwise(value: Callable[[Tensor], float]) -> Pick:
+    """The oracle, with another value where there is no such threshold."""
+    return lambda c, right, precision: value(c) if (t := fine()(c, right, precision)) == math.inf else t
+
+
+THRESHOLD_MISTAKES = {
+    "You go down from the surest answers and stop at the first threshold that is not good enough. A lower one can be "
+    "good enough again: look at all of them.":
+        from_above,
+    "Exactly `precision` percent is enough: compare with `>=`.":
+        fine(enough=lambda got, asked: got > asked + 1e-4),
+    "A photo exactly at the threshold is answered too. Measure `confidence >= threshold`.":
+        fine(lambda c, right, t: 100 * float(right[c > t].float().mean())),
+    "You divide by the number of all photos. Divide by the number that get an answer.":
+        fine(lambda c, right, t: 100 * int(right[c >= t].sum()) / len(c)),
+    "You return the highest such threshold, which answers the fewest photos. Return the lowest.":
+        fine(pick=lambda found: max(found, default=math.inf)),
+    "You ask how many of the right answers are kept. Asked is how many of the answers given are right.":
+        fine(lambda c, right, t: 100 * int(right[c >= t].sum()) / max(1, int(right.sum())),
+             lambda found: max(found, default=math.inf)),
+    "You count answers one by one. Photos of equal confidence are all answered or none of them is.":
+        one_by_one,
+    "You return the precision itself. A net that is 90 % sure need not be right in 90 % of the cases: measure.":
+        lambda confidence, right, precision: precision / 100,
+    "You compare a share from 0 to 1 with a percentage, or the other way round. `precision` is in percent.":
+        lambda confidence, right, precision: fine()(confidence, right, precision / 100),
+    "No threshold seems good enough to you. Is your precision in percent, as the one asked for?":
+        lambda confidence, right, precision: fine()(confidence, right, 100 * precision),
+    "No threshold is good enough, and you return the highest confidence, which still gives an answer. Return infinity: "
+    "answer nothing.":
+        otherwise(lambda confidence: float(confidence.max())),
+    "No threshold is good enough, and you return 0, which answers all. Return infinity.":
+        otherwise(lambda confidence: 0.0),
+    "No threshold is good enough, and you return 1. A net can be 100 % sure and wrong: return infinity.":
+        otherwise(lambda confidence: 1.0),
+}  # fmt: skip
+
+SURE = torch.tensor([0.95, 0.9, 0.8, 0.7, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2])
+EQUAL = torch.tensor([0.9, 0.8, 0.8, 0.8, 0.5, 0.4])
+
+
+def answers(confidence: Tensor, right: str, precision: float) -> Call:
+    """Confidences, which of the answers are right, as in "110", and the percentage asked for."""
+    return Call(confidence, torch.tensor([each == "1" for each in right]), precision)
+
+
+def threshold_calls() -> list[Call]:
+    many = torch.rand(60).clamp(0.05, 0.95)
+    return [
+        answers(SURE, "1101111000", 80.0),
+        answers(SURE, "1110101000", 75.0),
+        answers(SURE[[3, 7, 0, 9, 2, 5, 1, 8, 4, 6]], "0011111001", 66.0),
+        answers(SURE, "1110111111", 95.0),  # 9 of 10, so a threshold with 90 % is just not good enough
+        answers(EQUAL, "110011", 70.0),
+        answers(EQUAL, "111000", 80.0),
+        answers(SURE, "0110110000", 90.0),  # the surest is wrong: no threshold
+        answers(SURE[:4], "1111", 100.0),
+        Call(many, torch.rand(60) < many, 85.0),
+    ]
+
+
+@exercise(
+    "12.3 pick a threshold",
+    calls=threshold_calls,
+    returns=number("a threshold, or `float('inf')`"),
+    mistakes=THRESHOLD_MISTAKES,
+)
+def pick_threshold(confidence: Tensor, right: Tensor, precision: float) -> float:
+    """As many photos as possible get an answer, and enough of the answers are right."""
+    return fine()(confidence, right, precision)
