@@ -22,10 +22,12 @@ from .lesson_04_head import check_average_head
 from .lesson_04_inception import check_inception
 from .lesson_04_loss import check_total_loss
 from .lesson_04_pixels import check_mix_pixels
-from .lesson_05 import he_std as check_he_std
-from .lesson_05_backprop import check_backprop
-from .lesson_05_clip import check_clip
-from .lesson_05_standstill import check_standstill
+from .lesson_05 import (
+    backward as check_backprop,
+    clip as check_clip,
+    he_std as check_he_std,
+    standstill_depth as check_standstill,
+)
 from .lesson_06_curves import check_read_curves, six_curves
 from .lesson_06_identity import check_identity_extension
 from .lesson_06_plain import check_plain_block

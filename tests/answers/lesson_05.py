@@ -5,6 +5,47 @@ import math
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
+
+# --- 05.1 backpropagation by hand -------------------------------------------------------------------------------
+
+
+def backward(x: Tensor, target: Tensor, w1: Tensor, w2: Tensor, w3: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    h1 = torch.sigmoid(x @ w1)
+    h2 = torch.sigmoid(h1 @ w2)
+    error = (h2 @ w3 - target) / len(x)
+    delta2 = (error @ w3.T) * h2 * (1 - h2)
+    delta1 = (delta2 @ w2.T) * h1 * (1 - h1)
+    return x.T @ delta1, h1.T @ delta2, h2.T @ error
+
+
+def sample_by_sample(x, target, w1, w2, w3):
+    """Right: one sample at a time, with outer products."""
+    sums = [torch.zeros_like(w) for w in (w1, w2, w3)]
+    for sample, wanted in zip(x, target, strict=True):
+        h1 = 1 / (1 + torch.exp(-(sample @ w1)))
+        h2 = 1 / (1 + torch.exp(-(h1 @ w2)))
+        d3 = h2 @ w3 - wanted
+        d2 = (w3 @ d3) * h2 * (1 - h2)
+        d1 = (w2 @ d2) * h1 * (1 - h1)
+        for total, left, right in zip(sums, (sample, h1, h2), (d1, d2, d3), strict=True):
+            total += torch.outer(left, right)
+    return [total / len(x) for total in sums]
+
+
+def by_autograd(x, target, w1, w2, w3):
+    weights = [w.clone().requires_grad_() for w in (w1, w2, w3)]
+    output = torch.sigmoid(torch.sigmoid(x @ weights[0]) @ weights[1]) @ weights[2]
+    (((output - target) ** 2).sum() / 2 / len(x)).backward()
+    return [w.grad for w in weights]
+
+
+def steps_in_place(x, target, w1, w2, w3):
+    gradients = backward(x, target, w1, w2, w3)
+    for w, gradient in zip((w1, w2, w3), gradients, strict=True):
+        w -= gradient
+    return gradients
+
 
 # --- 05.2 He's variance -----------------------------------------------------------------------------------------
 
@@ -27,13 +68,99 @@ def he_std_of_torch(shape: tuple[int, ...], negative_slope: float = 0.0) -> floa
     return nn.init.calculate_gain("leaky_relu", negative_slope) / math.prod(shape[1:]) ** 0.5
 
 
-RIGHT = {"05.2": [he_std, he_std_by_tensors, he_std_by_numpy, he_std_of_torch]}
+# --- 05.3 where the first layer stops ---------------------------------------------------------------------------
+
+
+def standstill_depth(build, images, labels, depths, lr=0.1):
+    for depth in sorted(depths):
+        net = build(depth)
+        weight = next(net.parameters())
+        before = weight.detach().clone()
+        F.cross_entropy(net(images), labels).backward()
+        torch.optim.SGD(net.parameters(), lr=lr).step()
+        if torch.equal(weight, before):
+            return depth
+    return None
+
+
+def standstill_by_hand(build, images, labels, depths, lr=0.1):
+    """Right: no optimizer, and every depth is looked at."""
+    found = []
+    for depth in depths:
+        net = build(depth)
+        weight = next(net.parameters())
+        (gradient,) = torch.autograd.grad(F.cross_entropy(net(images), labels), weight)
+        if bool((weight - lr * gradient == weight).all()):
+            found.append(depth)
+    return min(found, default=None)
+
+
+def absolute_threshold(build, images, labels, depths, lr=0.1):
+    for depth in sorted(depths):
+        net = build(depth)
+        weight = next(net.parameters())
+        (gradient,) = torch.autograd.grad(F.cross_entropy(net(images), labels), weight)
+        if lr * float(gradient.abs().max()) < 2**-24:
+            return depth
+    return None
+
+
+# --- 05.4 gradient clipping -------------------------------------------------------------------------------------
+
+
+def norm_of(gradients: list[Tensor]) -> Tensor:
+    return torch.cat([gradient.flatten() for gradient in gradients]).norm()
+
+
+def clip(gradients: list[Tensor], max_norm: float) -> list[Tensor]:
+    norm = norm_of(gradients)
+    return [gradient * min(1.0, max_norm / (float(norm) + 1e-12)) for gradient in gradients]
+
+
+def clip_with_if(gradients: list[Tensor], max_norm: float) -> list[Tensor]:
+    """Right, and free of a division by 0."""
+    norm = sum(float((gradient**2).sum()) for gradient in gradients) ** 0.5
+    return [gradient / norm * max_norm for gradient in gradients] if norm > max_norm else gradients
+
+
+def clip_in_place(gradients, max_norm):
+    factor = min(1.0, max_norm / float(norm_of(gradients) + 1e-12))
+    for gradient in gradients:
+        gradient *= factor
+    return gradients
+
+
+RIGHT = {
+    "05.1": [backward, sample_by_sample],
+    "05.2": [he_std, he_std_by_tensors, he_std_by_numpy, he_std_of_torch],
+    "05.3": [standstill_depth, standstill_by_hand],
+    "05.4": [clip, clip_with_if],
+}
 
 WRONG = {
+    "05.1": [
+        (by_autograd, "Autograd computes these gradients"),
+        (steps_in_place, "changes the tensor it is given as `w1`"),
+        (lambda x, target, w1, w2, w3: (w1.sum(1), w2, w3), "expected a tensor of shape"),
+        (lambda x, target, w1, w2, w3: backward(x, target, w1, w2, w3)[0], "Expected three gradients"),
+        (lambda x, target, w1, w2, w3: (1.0, 2.0, 3.0), "Expected a tensor for each of g1, g2, g3"),
+    ],
     "05.2": [
         (lambda shape, negative_slope=0.0: 0.01, "expected 0.125, got 0.01"),
         (lambda shape, negative_slope=0.0: 0.125004, "expected 0.125, got 0.125004"),
         (lambda shape, negative_slope=0.0: torch.randn(shape), "Expected one number"),
         (lambda shape, negative_slope=0.0: True, "Expected one number"),
+    ],
+    "05.3": [
+        (absolute_threshold, "expected "),
+        (lambda *args, lr=0.1: standstill_depth(*args, lr=lr) or 1000, "expected None, got 1000"),
+        (lambda *args, lr=0.1: (standstill_depth(*args, lr=lr) or 0) + 1, "expected "),
+        (lambda *args, lr=0.1: float(standstill_depth(*args, lr=lr) or 0), "Expected one of the depths"),
+    ],
+    "05.4": [
+        (clip_in_place, "changes the list it is given as `gradients`"),
+        (lambda gradients, max_norm: gradients[:1], "expected 3 entries"),
+        (lambda gradients, max_norm: norm_of(gradients).item(), "Expected a list of tensors"),
+        (lambda gradients, max_norm: [gradient * 0.5 for gradient in gradients], "the values are not"),
     ],
 }
