@@ -22,10 +22,9 @@ from .config import TrainConfig, is_whole
 from .data import Data, load, names
 from .data.batches import evaluation_batches, steps_per_epoch
 from .data.folder import is_folder
-from .data.listing import PARTS
 from .data.pictures import Crop, View
-from .data.sets import own_shape, require_known
-from .data.split import Split
+from .data.sets import holds_files, own_shape, require_known
+from .data.split import PARTS, Split
 from .errors import UnknownName
 from .models.pretrained import BUNDLED
 from .probe.isolation import eval_mode
@@ -114,6 +113,7 @@ class Recipe:
             raise ValueError("Pretrained weights are for the stem imagenet, got stem=small. Leave it out.")
         if not is_folder(self.data):
             require_known(self.data)
+        if not holds_files(self.data):
             if self.x != self.y and None not in (self.x, self.y):
                 raise ValueError(f"The images of {self.data} are square, got x={self.x} and y={self.y}.")
             if self.crop != "center":
@@ -136,7 +136,7 @@ class Recipe:
         """What every picture is made into, in training and in prediction."""
         crop: Any = self.crop
         width, height = self.x or self.y or SIDE, self.y or self.x or SIDE
-        return View(width, height, self.channels, crop, self.max_megabytes)
+        return View(width, height, self.channels, crop, self.max_megabytes, models.detected_box)
 
     def preparation(self) -> tuple[View, int | None]:
         """How one picture is prepared for prediction: its view, and the side to which it is resized after that.
@@ -144,15 +144,16 @@ class Recipe:
         The images of a data set with a name were resized from the set's own side, some with a border. None: not at all.
         """
         view = self.view()
-        if is_folder(self.data) or (own := own_shape(self.data)[0]) == self.x:
+        if holds_files(self.data) or (own := own_shape(self.data)[0]) == self.x:
             return view, None
         return replace(view, width=own, height=own), self.x
 
     def load(self) -> Data:
         """The data set. See `data.load` for what can go wrong."""
         view, more = self.view(), {}
-        if is_folder(self.data):
+        if holds_files(self.data):
             more = {"size": (view.width, view.height), "crop": view.crop, "max_megabytes": view.max_megabytes}
+            more["find"] = view.find
         return load(self.data, **{"size": view.width, "channels": view.channels, "seed": self.seed, **more})
 
     def network_options(self) -> dict[str, Any]:
@@ -273,7 +274,7 @@ def prepare(recipe: Recipe) -> Prepared:
     Raises:
         ValueError: there is one class only; or as for `data.load` and `models.pretrained`.
     """
-    photos, colour = is_folder(recipe.data), recipe.channels == 3 and recipe.stem != "small"
+    photos, colour = holds_files(recipe.data), recipe.channels == 3 and recipe.stem != "small"
     known = recipe.model in BUNDLED or recipe.frozen or recipe.head_first
     recipe = recipe.or_else(pretrained="auto" if photos and colour and known else "none")
     source: Any = recipe.pretrained

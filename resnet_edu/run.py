@@ -33,7 +33,7 @@ from .data.folder import is_folder, load_one_part
 from .data.pictures import View
 from .data.sets import resize
 from .errors import StopTraining, WrongCheckpoint, enough_memory
-from .files import quoted, write_atomically
+from .files import quoted, tilde, write_atomically
 from .history import Epoch, History
 from .metrics import Metrics, evaluate
 from .models import Pretrained
@@ -317,7 +317,10 @@ def open_run(folder: Path) -> Pretrained:
         raise ValueError(f"{folder} holds no finished run. {again if started else 'It has no config.toml.'}")
     facts = read_object(folder / "network.json")
     try:
-        view, side = View(**facts["view"], max_megabytes=facts["max_megabytes"]), facts.get("side")
+        view, side = (
+            View(**facts["view"], max_megabytes=facts["max_megabytes"], find=models.detected_box),
+            facts.get("side"),
+        )
         if side is not None:
             replace(view, width=side)  # which says what is wrong with it
         for key in ("mean", "std"):
@@ -407,11 +410,11 @@ def evaluate_run(
         say(f"{folder} was trained on pictures in {other}: measured are those that were kept for the test.")
         other = None
     if other and is_folder(other):
-        found = load_one_part(Path(os.path.expanduser(other)), preprocessing.view)
-        name, split, classes = found.name, found.split, found.classes
+        place = Path(os.path.expanduser(other))
+        name, (split, classes, notes) = tilde(place), load_one_part(place, preprocessing.view)
         if preprocessing.side:
             split = replace(split, images=resize(split.images, preprocessing.side))
-        for note in found.notes:
+        for note in notes:
             say(note)
     else:
         data = (replace(recipe, data=other, crop="center") if other else recipe).load()

@@ -83,7 +83,9 @@ def fit(
         for epoch in progress(range(len(history) + 1, config.epochs + 1), f"train on {data.name}"):
             training_mode(model)  # all but what is frozen
             loss_sum, wrong, seen, rate, started = 0.0, 0, 0, 0.0, time.perf_counter()
-            batches = training_batches(train, config.batch_size, augment=config.augment, generator=generator)
+            batches = training_batches(
+                train, config.batch_size, augment=config.augment, generator=generator, share=distributed.share
+            )
             for step, (images, labels) in enumerate(batches):
                 rate = rate_at((epoch - 1) * steps + step)
                 set_learning_rate(optimizer, rate)

@@ -1,15 +1,22 @@
-"""CIFAR-10 and Fashion-MNIST with a few images, byte for byte in the formats of the real ones."""
+"""The data sets that are downloaded, with a few images, byte for byte in the formats of the real ones."""
 
 import gzip
 import hashlib
 import io
 import struct
 import tarfile
+import zipfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
-from torchvision.datasets import CIFAR10, FashionMNIST
+from PIL import Image
+from served import Served
+from torchvision.datasets import CIFAR10
+
+from resnet_edu.data import sets
 
 Images = NDArray[np.uint8]
 
@@ -83,21 +90,6 @@ def tar_gz(files: Mapping[str, bytes]) -> bytes:
     return packed.getvalue()
 
 
-def cifar_archive() -> bytes:
-    return tar_gz({f"{CIFAR10.base_folder}/{name}": content for name, content in cifar_files().items()})
-
-
-def cifar_settings(url: str, archive: bytes, files: Mapping[str, bytes]) -> dict[str, object]:
-    """What torchvision would know of CIFAR-10, had it these files: attributes of its class."""
-    return {
-        "url": f"{url}/{CIFAR10.filename}",
-        "tgz_md5": md5(archive),
-        "train_list": [[f"data_batch_{batch}", md5(files[f"data_batch_{batch}"])] for batch in range(1, 6)],
-        "test_list": [["test_batch", md5(files["test_batch"])]],
-        "meta": {"filename": "batches.meta", "key": "label_names", "md5": md5(files["batches.meta"])},
-    }
-
-
 # Fashion-MNIST: idx files, each in a gz
 
 
@@ -119,7 +111,50 @@ def fashion_archives() -> dict[str, bytes]:
     return {f"{name}.gz": gzip.compress(content, mtime=0) for name, content in fashion_files().items()}
 
 
-def fashion_settings(url: str, archives: Mapping[str, bytes]) -> dict[str, object]:
-    """Likewise for Fashion-MNIST."""
-    names = [name for name, _ in FashionMNIST.resources]
-    return {"mirrors": [f"{url}/"], "resources": [(name, md5(archives[name])) for name in names]}
+# Photos: a zip with one folder, as GitHub and PyTorch pack them
+
+
+def photo_archive(top: str, counts: Mapping[str, int], *extra: str) -> bytes:
+    """JPEG files `top/PART/CLASS/NUMBER.jpg`, as many as said for each `PART/CLASS`, and other files."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as file:
+        file.writestr(f"{top}/", b"")
+        for seed, (place, count) in enumerate(counts.items()):
+            file.writestr(f"{top}/{place}/", b"")
+            for index, pixels in enumerate(some_images(count, 40, 60, 3, seed=100 + seed)[0]):
+                picture = io.BytesIO()
+                Image.fromarray(pixels).save(picture, "JPEG")
+                file.writestr(f"{top}/{place}/{index}.jpg", picture.getvalue())
+        for name in extra:
+            file.writestr(f"{top}/{name}", b"GIF89a" if name.endswith(".gif") else b"text")
+    return packed.getvalue()
+
+
+def photo_archives() -> dict[str, bytes]:
+    clothes = {f"{part}/{name}": 3 for part in ("train", "validation", "test") for name in ("dress", "t-shirt")}
+    insects = {"train/ants": 6, "train/bees": 6, "val/ants": 2, "val/bees": 2}
+    return {
+        "clothing.zip": photo_archive("clothing-dataset-small-master", clothes, "README.md"),
+        "hymenoptera_data.zip": photo_archive("hymenoptera_data", insects, "train/ants/imageNotFound.gif"),
+    }
+
+
+# What the course and torchvision know of them
+
+
+def publish(server: Served, patch: pytest.MonkeyPatch) -> None:
+    """Put all sets on a server, and make their hashes in the tables of the course and of torchvision fit."""
+    files = {f"cifar-10-batches-py/{name}": content for name, content in cifar_files().items()}
+    server.files |= {"cifar-10-python.tar.gz": tar_gz(files), **fashion_archives(), **photo_archives()}
+    for name, known in sets.SETS.items():
+        tiny = tuple(
+            replace(
+                file, urls=(f"{server.url}/{file.name}",), digest=file.digest and f"md5:{md5(server.files[file.name])}"
+            )
+            for file in known.files
+        )
+        patch.setitem(sets.SETS, name, replace(known, files=tiny))
+    listed = {name.rpartition("/")[2]: md5(content) for name, content in files.items()}
+    patch.setattr(CIFAR10, "train_list", [[name, listed[name]] for name in listed if name.startswith("data_batch")])
+    patch.setattr(CIFAR10, "test_list", [["test_batch", listed["test_batch"]]])
+    patch.setattr(CIFAR10, "meta", {**CIFAR10.meta, "md5": listed["batches.meta"]})

@@ -104,14 +104,14 @@ files = sorted(album.glob("*/*.jpg"))
 # ## The data set-up
 #
 # `edu.data.load` makes every photo into the same frame. You choose the frame's width `x` and height `y`, grey or colour, and what
-# happens to photos of another shape: `crop="none"` squeezes them, `"center"` cuts out the middle, and `"objects"` cuts out what a
-# detector finds. The detector has weights of its own, so it only runs when you have fetched them. A *view* is one such choice:
+# happens to photos of another shape: `crop="center"`, the default, cuts out the middle, `"none"` squeezes them, and `"objects"` cuts
+# out what a detector finds. The detector has weights of its own, so it only runs when you have fetched them. A *view* is one such choice:
 
 # %%
 views = {
-    "64×64": View(64, 64),
-    "center": View(64, 64, crop="center"),
-    "objects": View(64, 64, crop="objects"),
+    "center": View(64, 64),
+    "none": View(64, 64, crop="none"),
+    "objects": View(64, 64, crop="objects", find=edu.models.detected_box),
     "grey": View(64, 64, channels=1),
     "32×32": View(32, 32),
     "16×16": View(16, 16),
@@ -222,9 +222,9 @@ print(recipe_for("./album").to_toml())
 
 # %% [markdown]
 # This is a file in the format TOML, one option a line, and behind it what the option means. The command line has the same
-# options by the same names. `augment` takes any of crop, flip, rotation and colour; `model` takes the name of a net, or the
-# depth of a ResNet. An option that does not exist, or a value that makes no sense, is refused at once and not after an hour
-# of training:
+# options by the same names. `augment` takes any of crop, resized_crop, flip, rotation and colour; `model` takes the name of a
+# net, or the depth of a ResNet. An option that does not exist, or a value that makes no sense, is refused at once and not after
+# an hour of training:
 
 # %%
 wrong = (

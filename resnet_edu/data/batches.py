@@ -6,17 +6,17 @@ instead of workers, and runs on the GPU unchanged.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .. import distributed
 from ..errors import UnknownName
 from .split import Split, normalise
 
-AUGMENTATIONS = ("crop", "flip", "rotation", "colour")
+AUGMENTATIONS = ("crop", "resized_crop", "flip", "rotation", "colour")
+SMALLEST_CROP = 0.35  # of the image's area; a tenth, as for ImageNet, is for training of many epochs
 
 
 def check_augment(augment: Sequence[str]) -> None:
@@ -39,25 +39,30 @@ def steps_per_epoch(images: int, batch_size: int) -> int:
 
 
 def training_batches(
-    split: Split, batch_size: int, *, augment: Sequence[str] = (), generator: torch.Generator
+    split: Split,
+    batch_size: int,
+    *,
+    augment: Sequence[str] = (),
+    generator: torch.Generator,
+    share: Callable[[Tensor], Tensor] = lambda batch: batch,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """One pass in random order: pairs of images `(N, C, H, W)`, normalised, and labels `(N,)`.
 
     Args:
         split: the images; batches come out on its device.
-        batch_size: N, or fewer where the split is smaller; several processes share the N images.
+        batch_size: N, or fewer where the split is smaller.
         augment: any of `AUGMENTATIONS`.
         generator: source of the order and of the augmentation; a CPU generator, so that every device
             draws the same numbers.
+        share: takes this process's rows out of a batch, where several train together: `distributed.share`.
     """
     check_augment(augment)
     order = torch.randperm(len(split), generator=generator)
     for step in range(steps_per_epoch(len(split), batch_size)):
         indices = order[step * batch_size : (step + 1) * batch_size].to(split.labels.device)
-        images = augmented(split.images[indices], augment, generator)  # each process draws for the whole batch,
-        images, labels = distributed.share(images), distributed.share(split.labels[indices])  # then takes its share
-        images = normalise(images, split.mean, split.std)
-        yield images.contiguous(), labels  # a network in channels_last converts them itself
+        images = augmented(split.images[indices], augment, generator)  # the same numbers are drawn in each process
+        images = normalise(share(images), split.mean, split.std)
+        yield images.contiguous(), share(split.labels[indices])  # a network in channels_last converts them itself
 
 
 def evaluation_batches(split: Split, batch_size: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
@@ -78,6 +83,8 @@ def augmented(images: Tensor, augment: Sequence[str], generator: torch.Generator
     """Apply the named augmentations to uint8 images `(N, C, H, W)`; the result is uint8 again."""
     if "crop" in augment:
         images = random_crop(images, images.shape[-1] // 8, generator)
+    if "resized_crop" in augment:
+        images = random_resized_crop(images, SMALLEST_CROP, generator)
     if "flip" in augment:
         images = random_flip(images, generator)
     if "rotation" in augment:
@@ -98,6 +105,36 @@ def random_crop(images: Tensor, padding: int, generator: torch.Generator) -> Ten
     windows = padded.unfold(2, height, 1).unfold(3, width, 1)  # (N, C, 2p + 1, 2p + 1, H, W): every crop, as a view
     top, left = torch.randint(2 * padding + 1, (2, count), generator=generator).to(images.device)
     return windows[torch.arange(count, device=images.device), :, top, left]  # (N, C, H, W)
+
+
+def random_resized_crop(images: Tensor, smallest: float, generator: torch.Generator) -> Tensor:
+    """Enlarge a part of each image, of its own place, size and proportions, to the whole: no black border.
+
+    `(N, C, H, W)` to `(N, C, H, W)`. The part has between `smallest` and all of the image's area, and is up to 4/3
+    wider or narrower than the image, as GoogLeNet was trained (Szegedy et al. 2014, section 6).
+    """
+    area, stretch, x, y = torch.rand(4, len(images), generator=generator)
+    area = smallest + (1 - smallest) * area
+    stretch = (4 / 3) ** (stretch - 0.5)  # square root of the proportions
+    width, height = (area.sqrt() * stretch).clamp_(max=1), (area.sqrt() / stretch).clamp_(max=1)
+    return resampled(images, width, height, (2 * x - 1) * (1 - width), (2 * y - 1) * (1 - height))
+
+
+def resampled(images: Tensor, width: Tensor, height: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """The part of each image around (`x`, `y`), enlarged to the whole.
+
+    Args:
+        images: uint8 `(N, C, H, W)`.
+        width: of the parts, `(N,)`, as a share of the image's.
+        height: likewise.
+        x: of the parts' middles, `(N,)`: -1 is the image's left edge, 1 the right one.
+        y: likewise, from top to bottom.
+    """
+    zero = torch.zeros_like(x)
+    theta = torch.stack([width, zero, x, zero, height, y], dim=1).view(-1, 2, 3)
+    grid = F.affine_grid(theta.to(images.device), list(images.shape), align_corners=False)  # (N, H, W, 2)
+    sampled = F.grid_sample(images.float(), grid, padding_mode="border", align_corners=False)
+    return sampled.round_().to(torch.uint8)
 
 
 def random_flip(images: Tensor, generator: torch.Generator) -> Tensor:

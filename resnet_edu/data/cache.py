@@ -6,12 +6,10 @@ folder of the cache can be deleted at any time; those whose pictures are gone ar
 
 import json
 import math
-import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import asdict
+from contextlib import closing, suppress
 from hashlib import sha256
 from pathlib import Path
 from secrets import token_hex
@@ -19,19 +17,38 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 
 from .. import machine
 from ..errors import DatasetUnavailable, UnreadablePicture
-from ..files import data_folder, locked, printable, require_room
-from ..machine import cores
-from .duplicates import across_parts
-from .listing import PARTS, Picture
-from .pictures import View
-from .split import channel_statistics
+from ..files import data_folder, locked, printable, require_room, write_atomically
+from .pictures import View, without_warnings
+from .split import PARTS, channel_counts, statistics_of
 
-FORMAT = 2  # raise it when what stands in the cache is made in another way
+FORMAT = 3  # raise it when what stands in the cache is made in another way
 ADVICE = "Make room there, or set RESNET_EDU_DATA to a folder you may write."
+AT_ONCE = 1024  # pictures that are read together, to bound the memory
+LEVELS = 16  # of 256 grey levels: a picture that uses fewer is blank
+SIDE = 8  # of the miniatures by which pictures are compared
+ALIKE = 0.998  # correlation of two miniatures that are taken for one picture
+
+
+class Picture(NamedTuple):
+    """A file, before it is read.
+
+    Args:
+        name: its path from the folder on.
+        part: "train", "val" or "test".
+        label: number of its class.
+        identity: what changes when it is replaced or edited: its number on the disk, size and times.
+    """
+
+    name: str
+    part: str
+    label: int
+    identity: tuple[int, ...]
 
 
 class Decoded(NamedTuple):
@@ -41,11 +58,11 @@ class Decoded(NamedTuple):
         images: uint8, `(N, C, H, W)`; a file mapped into memory, which does not notice when they are changed.
         labels: int64, `(N,)`.
         counts: how many are in each part; those of `train` come first, then `val`, then `test`.
-        mean: of each channel over the training images, or over all if there are none; on a scale of 0 to 1.
+        mean: of each channel over the images of the first part, on a scale of 0 to 1.
         std: standard deviation of each channel, likewise.
         skipped: name of each picture that cannot be used, and why.
-        refused: names of those that the system did not hand out; it may another time.
-        twice: pairs of names that seem to be one picture, in two parts.
+        twice: pairs of names that seem to be one picture, in two parts or two classes.
+        blank: names of pictures that show nothing.
     """
 
     images: Tensor
@@ -54,11 +71,11 @@ class Decoded(NamedTuple):
     mean: tuple[float, ...]
     std: tuple[float, ...]
     skipped: list[tuple[str, str]]
-    refused: list[str]
     twice: list[tuple[str, str]]
+    blank: list[str]
 
 
-def decoded(folder: Path, listed: list[Picture], classes: list[str], view: View, *, training: bool) -> Decoded:
+def decoded(folder: Path, listed: list[Picture], classes: list[str], view: View) -> Decoded:
     """The pictures of a folder, from the cache, or read and kept there.
 
     Args:
@@ -66,39 +83,43 @@ def decoded(folder: Path, listed: list[Picture], classes: list[str], view: View,
         listed: sorted by part.
         classes: names of the labels.
         view: size, channels and crop.
-        training: each class needs a picture in the part `train`.
 
     Raises:
         DatasetUnavailable: none of them can be used, or there is no room for the cache.
-        ValueError: a class has nothing to train on.
+        ValueError: the list begins with the part `train`, and a class has nothing to train on.
     """
-    wanted = [FORMAT, asdict(view), classes, [(*each,) for each in listed]]
-    key = sha256(json.dumps(wanted).encode()).hexdigest()[:16]
+    options = view.width, view.height, view.channels, view.crop, view.max_megabytes
+    key = sha256(json.dumps([FORMAT, options, classes, listed]).encode()).hexdigest()[:16]
     place = data_folder() / "folders" / f"{folder.name}-{view.width}x{view.height}-{key}"
-    found = kept(place, view, len(listed), len(classes))
-    if found is None or any(handed_out(folder / name, view) for name in found.refused):
-        with locked(place, "pictures", advice=ADVICE):
-            found = kept(place, view, len(listed), len(classes))  # perhaps another process has just written it
-            if found is None or any(handed_out(folder / name, view) for name in found.refused):
-                try:
-                    facts = write(folder, listed, classes, view, place, training=training)
-                except BaseException:
-                    delete_but(place, named(place))
-                    raise
-                found = mapped(place, view, len(listed), len(classes), facts)
-    return found
+    if found := from_cache(place, view, len(classes)):
+        return found
+    with locked(place, "pictures", advice=ADVICE):
+        if found := from_cache(place, view, len(classes)):  # another process has just written it
+            return found
+        target = place / f"images-{token_hex(4)}.bin"  # somebody may have mapped an earlier one
+        try:
+            facts, refused = write(folder, listed, classes, view, target)
+        except BaseException:
+            target.unlink(missing_ok=True)
+            raise
+        if not refused:  # what the system does not hand out now, it may another time
+            write_atomically(place / "about.json", json.dumps(facts).encode())
+        for file in {*place.glob("images-*.bin")} - {target}:
+            with suppress(OSError):  # Windows keeps one that is mapped
+                file.unlink()
+        drop_orphans(place.parent)
+        return mapped(place, view, len(classes), facts)
 
 
-def kept(place: Path, view: View, listed: int, classes: int) -> Decoded | None:
+def from_cache(place: Path, view: View, classes: int) -> Decoded | None:
     """What the cache holds; None if that is nothing, or damaged."""
     try:
-        facts = json.loads((place / "about.json").read_text(encoding="utf-8"))
-        return mapped(place, view, listed, classes, facts)
+        return mapped(place, view, classes, json.loads((place / "about.json").read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return None
 
 
-def mapped(place: Path, view: View, listed: int, classes: int, facts: dict[str, Any]) -> Decoded:
+def mapped(place: Path, view: View, classes: int, facts: dict[str, Any]) -> Decoded:
     """The images of a file and what is known about them.
 
     Raises:
@@ -109,113 +130,101 @@ def mapped(place: Path, view: View, listed: int, classes: int, facts: dict[str, 
     labels = torch.tensor(facts["labels"], dtype=torch.int64)
     counts = {part: int(facts["counts"][part]) for part in PARTS}
     shape = (len(labels), view.channels, view.height, view.width)
-    size = file.stat().st_size
-    if size not in (math.prod(shape), listed * math.prod(shape[1:])):  # the second where it could not be cut
-        raise ValueError(f"{file.name} has {size} bytes in place of {math.prod(shape)}.")
-    if (
-        not ((labels >= 0) & (labels < classes)).all()
-        or sum(counts.values()) != len(labels)
-        or not len(facts["mean"]) == len(facts["std"]) == view.channels
-    ):
-        raise ValueError("about.json contradicts itself.")
-    images = torch.from_numpy(np.memmap(file, dtype=np.uint8, mode="c", shape=shape))
     mean, std = (tuple(map(float, facts[key])) for key in ("mean", "std"))
+    if (
+        file.stat().st_size != math.prod(shape)
+        or not ((labels >= 0) & (labels < classes)).all()
+        or sum(counts.values()) != len(labels)
+        or not len(mean) == len(std) == view.channels
+    ):
+        raise ValueError(f"{file.name} and about.json contradict each other.")
+    images = torch.from_numpy(np.memmap(file, dtype=np.uint8, mode="c", shape=shape))
     skipped, twice = ([(str(one), str(other)) for one, other in facts[key]] for key in ("skipped", "twice"))
-    return Decoded(images, labels, counts, mean, std, skipped, [*map(str, facts["refused"])], twice)
+    return Decoded(images, labels, counts, mean, std, skipped, twice, [str(name) for name in facts["blank"]])
 
 
 def write(
-    folder: Path, listed: list[Picture], classes: list[str], view: View, place: Path, *, training: bool
-) -> dict[str, Any]:
-    """Write all pictures that can be used, in the order of the list, and `about.json`; what that says.
+    folder: Path, listed: list[Picture], classes: list[str], view: View, target: Path
+) -> tuple[dict[str, Any], bool]:
+    """Write all pictures that can be used to a file, in the order of the list.
 
-    The file of images has a name of its own, for somebody may read or have mapped an earlier one. What `about.json`
-    does not name is deleted, also what an interrupt left.
+    Returns:
+        What is known about them, and whether the system did not hand out some of the files.
     """
-    shape = (len(listed), view.channels, view.height, view.width)
-    about, target = place / "about.json", place / f"images-{token_hex(4)}.bin"
-    delete_but(place, named(place))
-    require_room(target, math.prod(shape))  # a disk that fills up under a mapped file ends the process
-    images = np.memmap(target, dtype=np.uint8, mode="w+", shape=shape)
-    refused: set[str] = set()
-
-    def read(index: int) -> str:
-        try:
-            images[index] = view.of(folder / listed[index].name).transpose(2, 0, 1)
-        except UnreadablePicture as error:
-            if is_refusal(error):
-                refused.add(listed[index].name)
-            return error.reason
-        return ""
-
-    with ThreadPoolExecutor(cores()) as pool:
-        reasons = list(watched(pool.map(read, range(len(listed))), len(listed), folder.name))
-    usable = [index for index, reason in enumerate(reasons) if not reason]
-    for row, index in enumerate(usable):  # close the gaps, from the front
-        if row != index:
-            images[row] = images[index]
-    images.flush()
-    with suppress(OSError):  # Windows cuts no file while it is mapped; what lies behind the last picture is not read
-        os.truncate(target, len(usable) * math.prod(shape[1:]))
-    used = [listed[index] for index in usable]
-    counts = {part: sum(picture.part == part for picture in used) for part in PARTS}
-    missing = {*range(len(classes))} - {picture.label for picture in used if picture.part == "train"}
-    if training and missing:
-        names = ", ".join(classes[label] for label in sorted(missing))
-        raise ValueError(f"{folder} has no picture to train on of {names}: add some, or remove the class.")
+    require_room(target, len(listed) * view.channels * view.height * view.width)
+    used: list[Picture] = []
+    blank: list[str] = []
+    faults: list[tuple[str, UnreadablePicture]] = []
+    small: list[Tensor] = []
+    values = torch.zeros(view.channels, 256, dtype=torch.int64)
+    with open(target, "wb") as file, closing(read(folder, listed, view, faults)) as blocks:
+        for pictures, images in blocks:
+            file.write(images.numpy())
+            used += pictures
+            small.append(miniatures(images))
+            values += channel_counts(images[: sum(picture.part == listed[0].part for picture in pictures)])
+            levels = images.flatten(1).amax(dim=1).int() - images.flatten(1).amin(dim=1)
+            blank += [picture.name for picture, dark in zip(pictures, levels < LEVELS, strict=True) if dark]
+    skipped = [(name, error.reason) for name, error in faults]
+    why = "".join(f" {name}: {reason}." for name, reason in skipped[:1])
     if not used:
-        raise DatasetUnavailable(f"{folder} holds no picture that can be used. {listed[0].name}: {reasons[0]}.")
-    pixels = torch.from_numpy(images[: len(usable)])
-    mean, std = channel_statistics(pixels[: counts["train"] or len(usable)])
-    twice = across_parts(pixels, [picture.part for picture in used])
+        raise DatasetUnavailable(f"{folder} holds no picture that can be used.{why}")
+    missing = {*range(len(classes))} - {picture.label for picture in used if picture.part == "train"}
+    if listed[0].part == "train" and missing:
+        names = ", ".join(classes[label] for label in sorted(missing))
+        raise ValueError(f"{folder} has no picture to train on of {names}: add some, or remove the class.{why}")
+    mean, std = statistics_of(values)
+    twice = duplicates(torch.cat(small), [picture.part for picture in used], [picture.label for picture in used])
     facts = {
         "file": target.name,
         "folder": str(folder.absolute()),
         "labels": [picture.label for picture in used],
-        "counts": counts,
+        "counts": {part: sum(picture.part == part for picture in used) for part in PARTS},
         "mean": mean,
         "std": std,
-        "skipped": [(listed[index].name, reason) for index, reason in enumerate(reasons) if reason],
-        "refused": sorted(refused),
+        "skipped": skipped,
         "twice": [[f"{used[index].name} ({used[index].part})" for index in pair] for pair in twice],
+        "blank": blank,
     }
-    part = place / "about.json.part"
-    part.write_text(json.dumps(facts), encoding="utf-8")
-    os.replace(part, about)  # last: where it is, the rest is whole
-    delete_but(place, target.name)
-    drop_orphans(place.parent)
-    return facts
+    return facts, any(is_refusal(error) for _, error in faults)
 
 
-def named(place: Path) -> str | None:
-    """The file of images that `about.json` speaks of; None if it is damaged, or missing."""
-    try:
-        return str(json.loads((place / "about.json").read_text(encoding="utf-8"))["file"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+def read(
+    folder: Path, listed: list[Picture], view: View, faults: list[tuple[str, UnreadablePicture]]
+) -> Generator[tuple[list[Picture], Tensor]]:
+    """The pictures that can be used, many at a time: uint8 `(N, C, H, W)`. The errors of the others go to `faults`."""
+    from tqdm.auto import tqdm  # imported here: it looks for a notebook, and loads the widgets in one
 
+    def pixels(picture: Picture) -> NDArray[np.uint8] | UnreadablePicture:
+        try:
+            return view.of(folder / picture.name)
+        except UnreadablePicture as error:
+            return error
 
-def delete_but(place: Path, name: str | None) -> None:
-    """Delete the files of images that are not called so."""
-    for file in place.glob("images*.bin"):
-        if file.name != name:
-            with suppress(OSError):  # Windows keeps one that is mapped
-                file.unlink()
+    shown, title = len(listed) > 500 and machine.show_progress(), f"read {printable(folder.name)}"
+    with (
+        ThreadPoolExecutor(machine.cores()) as pool,
+        tqdm(total=len(listed), desc=title, unit="pictures", disable=not shown, leave=False) as bar,
+        without_warnings(),
+    ):
+        for start in range(0, len(listed), AT_ONCE):
+            block = listed[start : start + AT_ONCE]
+            pictures, images = [], []
+            for picture, result in zip(block, pool.map(pixels, block), strict=True):
+                if isinstance(result, UnreadablePicture):
+                    faults.append((picture.name, result))
+                else:
+                    pictures.append(picture)
+                    images.append(result)
+            if images:
+                yield pictures, torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous()
+            bar.update(len(block))
 
 
 def is_refusal(error: UnreadablePicture) -> bool:
     """Whether the system did not hand out a file, for want of rights or memory: that says nothing about the picture."""
     cause = error.__cause__
     return isinstance(cause, MemoryError) or (isinstance(cause, OSError) and cause.errno is not None)  # Pillow's: None
-
-
-def handed_out(path: Path, view: View) -> bool:
-    """Whether the system hands out a file now that it refused before, whatever is in it."""
-    try:
-        view.read(path)
-    except UnreadablePicture as error:
-        return not is_refusal(error)
-    return True
 
 
 def drop_orphans(cache: Path) -> None:
@@ -230,10 +239,42 @@ def drop_orphans(cache: Path) -> None:
             continue  # damaged, or in use by another process
 
 
-def watched(results: Iterator[str], total: int, name: str) -> Iterator[str]:
-    """The results as they come, with a progress bar where somebody is looking."""
-    from tqdm.auto import tqdm  # imported here: it looks for a notebook, and loads the widgets in one
+# Pictures that are there twice: a test error measured on those says nothing
 
-    shown = total > 500 and machine.show_progress()
-    title = f"read {printable(name)}"
-    return iter(tqdm(results, total=total, desc=title, unit="pictures", disable=not shown, leave=False))
+
+def duplicates(small: Tensor, parts: Sequence[str], labels: Sequence[int]) -> list[tuple[int, int]]:
+    """Pairs of indices of images that seem to be one picture, in two parts or in two classes.
+
+    Between parts, two are taken for one if their miniatures correlate, whatever their size, brightness, contrast or
+    JPEG quality: of each image its best twin in an earlier part. Within a part, only if the miniatures are equal.
+
+    Args:
+        small: the images' miniatures, sorted by part.
+        parts: the part of each image.
+        labels: the class of each image.
+    """
+    pairs: dict[int, int] = {}
+    for part in [*dict.fromkeys(parts)][1:]:
+        start = parts.index(part)
+        for first in range(start, start + parts.count(part), 256):  # rows at a time, to bound the memory
+            rows = slice(first, min(first + 256, start + parts.count(part)))
+            alike, twins = (small[rows] @ small[:start].T).max(dim=1)
+            pairs |= {first + row: int(twins[row]) for row in (alike > ALIKE).nonzero().flatten().tolist()}
+    seen: dict[bytes, int] = {}
+    for index, row in enumerate((small * 1000).round().to(torch.int16).numpy()):
+        earlier = seen.setdefault(row.tobytes(), index)
+        if labels[earlier] != labels[index] and row.any():  # blank pictures are equal, and that is no news
+            pairs.setdefault(index, earlier)
+    return [(earlier, index) for index, earlier in sorted(pairs.items())]
+
+
+def miniatures(images: Tensor) -> Tensor:
+    """Grey miniatures of uint8 `(N, C, H, W)` with mean 0 and length 1, float32 `(N, 64)`; blank ones stay 0."""
+    grey = torch.cat(
+        [
+            F.interpolate(part.float(), size=(SIDE, SIDE), mode="area").mean(dim=1).flatten(1)
+            for part in images.split(256)
+        ]
+    )
+    grey = grey - grey.mean(dim=1, keepdim=True)
+    return F.normalize(torch.where(grey.std(dim=1, keepdim=True) > 2, grey, 0))

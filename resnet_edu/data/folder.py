@@ -1,22 +1,48 @@
-"""Images of your own: a folder with one folder a class, or with `train`, `val` and `test` of them.
+"""Pictures of your own: a folder that holds one folder per class, or parts that hold such folders.
 
-`listing` says what lies there, `cache` reads the pictures once and keeps them in the cache.
+pets/cat/1.jpg          all parts are cut from these
+pets/train/cat/1.jpg    with pets/val/cat/2.jpg, pets/test/cat/3.jpg or both; what is missing is cut from train
 """
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
+from typing import NamedTuple
+from unicodedata import normalize
 
-from ..errors import UnreadablePicture
+import torch
+
+from ..errors import DatasetUnavailable, UnreadablePicture
 from ..files import printable, tilde
-from .cache import decoded
-from .listing import PARTS, in_parts, list_folder, list_test, unused_folders
-from .pictures import View
-from .split import Data, Split
+from .cache import Picture, decoded
+from .pictures import View, suffixes
+from .split import PARTS, SHARES, Data, Split, channel_statistics, described, equal_shares, split_indices
 
+SPELLINGS = {
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation", "dev", "development"),
+    "test": ("test", "testing"),
+}
 NOTES = 20  # skipped files and duplicates named one by one; the rest are counted
+REASONS = 3  # why files were skipped, where none was found that could be taken
+
+
+class Listing(NamedTuple):
+    """What lies in a folder, before any picture is read.
+
+    Args:
+        pictures: sorted by part, class and name.
+        classes: names of the labels.
+        skipped: files that are left out, each with the reason.
+        notes: what else to know, a line each.
+    """
+
+    pictures: list[Picture]
+    classes: list[str]
+    skipped: list[tuple[str, str]]
+    notes: list[str]
 
 
 def is_folder(name: object) -> bool:
@@ -26,30 +52,43 @@ def is_folder(name: object) -> bool:
     return name.startswith((".", "~")) or "/" in name or os.sep in name
 
 
-def load_folder(folder: Path, view: View, *, seed: int = 0, strict: bool = False) -> Data:
+def load_folder(
+    folder: Path,
+    view: View,
+    *,
+    seed: int = 0,
+    limit: int | None = None,
+    strict: bool = False,
+    name: str = "",
+    title: str = "your own pictures",
+) -> Data:
     """Load the pictures of a folder, to train on.
 
     Args:
-        folder: holds `CLASS/FILE.jpg`, which are then cut into parts of 70, 10 and 20 % of each class, or
-            `train/CLASS/FILE.jpg` with `test` and perhaps `val` or `validation` beside it; without these it is a
-            tenth of `train`.
+        folder: holds `CLASS/FILE.jpg`, which are cut into 70, 10 and 20 % of each class to train, validate and test
+            on; or parts, `train/CLASS/FILE.jpg` with `val` or `test` or both beside it, in any of `SPELLINGS`. A
+            part that is missing is cut from `train`, in the same shares.
         view: side, channels and crop.
         seed: which images go to which part.
+        limit: keep only this many training images, of every class as many.
         strict: refuse a folder with a file that cannot be used, in place of skipping it.
+        name: of the data set; by default the folder's.
+        title: what the pictures are.
 
     Returns:
-        The data set. Its images lie in a file of the cache, mapped into memory. `notes` says what was skipped and
-        which pictures seem to stand in two parts.
+        The data set. Its images lie in a file of the cache, mapped into memory. `notes` says what was skipped, which
+        pictures seem to be there twice, and which part was cut from `train`.
 
     Raises:
         DatasetUnavailable: no such folder, no pictures in it, or no room for the cache.
         UnreadablePicture: a file cannot be used, with `strict`.
-        ValueError: a class is missing in one part, or a part is empty.
+        ValueError: a class is missing in one part, a part is empty, or the limit is out of range.
     """
-    listed, classes, ignored = list_folder(folder)
-    refuse(folder, ignored if strict else [])
-    found = decoded(folder, in_parts(listed, seed), classes, view, training=True)
+    listing = list_folder(folder)
+    refuse(folder, listing.skipped if strict else [])
+    found = decoded(folder, in_parts(listing.pictures, seed), listing.classes, view)
     refuse(folder, found.skipped if strict else [])
+    skipped, classes = listing.skipped + found.skipped, tuple(listing.classes)
     parts, start = {}, 0
     for part in PARTS:
         stop = start + found.counts[part]
@@ -57,52 +96,215 @@ def load_folder(folder: Path, view: View, *, seed: int = 0, strict: bool = False
             raise ValueError(f"{folder} has too few pictures: none is left for {part}. Three of each class will do.")
         parts[part] = Split(found.images[start:stop], found.labels[start:stop], found.mean, found.std)
         start = stop
-    skipped = ignored + found.skipped
-    lines = [*notes(skipped, found.twice), *lacking(parts, classes), *beside(unused_folders(folder))]
-    source = described(folder, parts, view) + f", seed {seed}" + left_out(skipped)
-    return Data(tilde(folder), parts["train"], parts["val"], parts["test"], tuple(classes), source, tuple(lines))
+    if limit is not None:
+        train = parts["train"]
+        train = train.subset(equal_shares(train.labels, limit, classes=len(classes), name=name or str(folder)))
+        mean, std = channel_statistics(train.images)
+        parts = {part: replace(split, mean=mean, std=std) for part, split in (parts | {"train": train}).items()}
+    notes = (*report(skipped, found.twice, found.blank), *lacking(parts, classes), *listing.notes)
+    left_out = f"; {counted(len(skipped), 'file', 'files')} skipped" if skipped else ""
+    where = f"{name}: {title}, from {tilde(folder)}" if name else f"{tilde(folder)}: {title}"
+    source = f"{where}; {described(parts)}, crop {view.crop}, seed {seed}{left_out}"
+    return Data(name or tilde(folder), **parts, classes=classes, source=source, notes=notes)
 
 
-@dataclass(frozen=True, eq=False)
-class OnePart:
-    """Pictures of a folder in one part, to measure a network on.
-
-    Args:
-        name: the folder.
-        split: the images; normalised by their own mean and standard deviation, unless you replace these.
-        classes: the label's names, in the order of the labels.
-        source: one line that says what was really loaded, and from where.
-        notes: which files were skipped, a line each.
-    """
-
-    name: str
-    split: Split
-    classes: tuple[str, ...]
-    source: str
-    notes: tuple[str, ...]
-
-
-def load_one_part(folder: Path, view: View, *, strict: bool = False) -> OnePart:
+def load_one_part(folder: Path, view: View) -> tuple[Split, tuple[str, ...], tuple[str, ...]]:
     """Load the pictures of a folder that are to be named: there may be few of them, and of some classes only.
 
     Args:
         folder: holds `CLASS/FILE.jpg`, of which all are taken, or `test/CLASS/FILE.jpg`, of which those are.
         view: side, channels and crop.
-        strict: refuse a folder with a file that cannot be used, in place of skipping it.
+
+    Returns:
+        The images, normalised by their own mean and standard deviation; the classes; and notes, a line each.
 
     Raises:
         DatasetUnavailable: no such folder, no pictures in it that can be used, or no room for the cache.
-        UnreadablePicture: a file cannot be used, with `strict`.
         ValueError: there is a folder `train`, but none called `test`.
     """
-    listed, classes, ignored = list_test(folder)
-    refuse(folder, ignored if strict else [])
-    found = decoded(folder, listed, classes, view, training=False)
-    refuse(folder, found.skipped if strict else [])
-    split = Split(found.images, found.labels, found.mean, found.std)
-    skipped = ignored + found.skipped
-    source = described(folder, {"test": split}, view) + left_out(skipped)
-    return OnePart(tilde(folder), split, tuple(classes), source, tuple(notes(skipped, [])))
+    listing = list_folder(folder, only_test=True)
+    found = decoded(folder, listing.pictures, listing.classes, view)
+    notes = tuple(report(listing.skipped + found.skipped, [], found.blank))
+    return Split(found.images, found.labels, found.mean, found.std), tuple(listing.classes), notes
+
+
+# Which files there are
+
+
+def list_folder(folder: Path, *, only_test: bool = False) -> Listing:
+    """What lies in a folder of pictures.
+
+    Args:
+        folder: divided into parts, or not.
+        only_test: leave out all parts but `test`; a folder that is not divided counts as such.
+
+    Raises:
+        DatasetUnavailable: there is no such folder, or it holds no pictures in folders of classes.
+        ValueError: a class of one part is missing in another, is a link to another place, or there is no `train`.
+    """
+    parts, notes = find_parts(folder)
+    needed = "test" if only_test else "train"
+    if parts and needed not in parts:
+        given = next(iter(parts.values()))
+        raise ValueError(f"{folder} has a folder {given} but none called {needed}: add {needed}/CLASS/FILE.jpg.")
+    if parts and not only_test and (missing := [part for part in SHARES if part not in parts]):
+        shares = " and ".join(f"{SHARES[part]:.0%}".replace("%", " %") for part in missing)
+        notes.insert(
+            0, f"There is no {' and no '.join(missing)}: {shares} of each class in {parts['train']} took its place."
+        )
+    top = os.path.realpath(folder)
+    chosen = {needed: parts.get(needed, "")} if only_test or not parts else parts
+    folders = {part: class_folders(folder / place, top) for part, place in chosen.items()}
+    first = next(iter(folders.values()))
+    for part, found in folders.items():
+        if different := {*found} ^ {*first}:
+            one, other = folder / chosen[part], folder / next(iter(chosen.values()))
+            raise ValueError(f"{one} and {other} differ in their classes: {', '.join(sorted(different))}.")
+    classes = sorted(first)
+    pictures: list[Picture] = []
+    skipped = [(name, "beside the folders of classes") for name in loose_pictures(folder, {"", *chosen.values()})]
+    for part, found in folders.items():
+        for label, each in enumerate(classes):
+            for place in found[each]:
+                list_class(Path(chosen[part], place).as_posix(), folder, part, label, pictures, skipped)
+    if not pictures:
+        raise DatasetUnavailable(no_pictures(folder, skipped))
+    return Listing(pictures, classes, skipped, notes)
+
+
+def find_parts(folder: Path) -> tuple[dict[str, str], list[str]]:
+    """The folder of each part, none where the folder is not divided; and notes about folders that are not used.
+
+    A folder called `train` is a part if it holds folders; if it holds pictures, it is a class of that name.
+
+    Raises:
+        DatasetUnavailable: there is no such folder.
+        ValueError: there are parts that hold pictures without classes, and nothing else.
+    """
+    if not folder.is_dir():
+        raise DatasetUnavailable(f"There is no folder {folder}. Expected one with a folder of pictures for each class.")
+    names = subfolders(folder)
+    shortest_first = sorted(names, key=lambda name: (len(name), name.swapcase()))  # and train before Train
+    named = [name for name in shortest_first if part_of(name)]
+    inside = {name: (len(subfolders(folder / name)), len(loose_pictures(folder, [name]))) for name in named}
+    parts = {}
+    for name in named:
+        inner, pictures = inside[name]
+        if inner > pictures:  # a picture may have got beside the folders of classes
+            parts.setdefault(part_of(name), name)
+    parts = {part: parts[part] for part in PARTS if part in parts}
+    unlabelled = [name for name in named if name not in parts.values() and inside[name][1]]
+    train = next((name for name in unlabelled if part_of(name) == "train"), "")
+    if not parts and train and len(unlabelled) == len(names):
+        raise ValueError(f"{folder / train} holds pictures without classes. Expected train/CLASS/FILE.jpg.")
+    notes = [f"Not used: {name}, which holds {inside[name][1]:,} pictures without classes." for name in unlabelled]
+    if unused := [name for name in names if name not in (*parts.values(), *unlabelled)]:
+        notes.append(f"Not used: {', '.join(unused)}. Parts are called train, val and test.")
+    return parts, [printable(note) for note in notes] if parts else []
+
+
+def part_of(name: str) -> str:
+    """The part that a folder's name means, empty if it means none: `Training_set` is `train`."""
+    short = name.lower().removesuffix("set").rstrip("_- ")
+    return next((part for part, spellings in SPELLINGS.items() if short in spellings), "")
+
+
+def subfolders(folder: Path) -> list[str]:
+    """Names of the folders inside a folder, without hidden ones."""
+    with os.scandir(folder) as entries:
+        return sorted(entry.name for entry in entries if entry.name[0] != "." and os.path.isdir(entry.path))
+
+
+def loose_pictures(folder: Path, places: Sequence[str] | set[str]) -> list[str]:
+    """The pictures that lie in these places of a folder themselves, and not in a folder there."""
+    found = []
+    for place in sorted(places):
+        with os.scandir(folder / place) as entries:
+            names = [entry.name for entry in entries if suffix(entry.name) in suffixes() and not entry.is_dir()]
+        found += [Path(place, name).as_posix() for name in sorted(names) if name[0] != "."]
+    return found
+
+
+def class_folders(root: Path, top: str) -> dict[str, list[str]]:
+    """The folders of each class; several where their names differ only in how an accent is stored, as on a Mac.
+
+    Raises:
+        ValueError: one of them is a link that leads out of `top`; a data set is whole in its folder.
+    """
+    folders: dict[str, list[str]] = {}
+    for name in subfolders(root):
+        if (root / name).is_symlink() and leads_out(root / name, top):
+            raise ValueError(f"{root / name} is a link that leads out of the folder. Put its pictures there.")
+        folders.setdefault(normalize("NFC", name), []).append(name)
+    return folders
+
+
+def list_class(
+    place: str, folder: Path, part: str, label: int, pictures: list[Picture], skipped: list[tuple[str, str]]
+) -> None:
+    """Add the files of a class to the pictures or to what is skipped."""
+    top = os.path.realpath(folder)
+    with os.scandir(folder / place) as entries:
+        files = sorted((entry for entry in entries if entry.name[0] != "."), key=lambda entry: entry.name)
+    for entry in files:
+        name = f"{place}/{entry.name}"
+        if reason := why_not(entry, top):
+            skipped.append((name, reason))
+        else:
+            status = os.stat(entry.path)
+            identity = status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+            pictures.append(Picture(name, part, label, identity))
+
+
+def why_not(entry: "os.DirEntry[str]", top: str) -> str:
+    """Why a file in a class's folder is left out before it is read; empty if it is not."""
+    if entry.is_symlink():
+        if not os.path.exists(entry.path):
+            return "a link that leads nowhere"
+        if leads_out(entry.path, top):
+            return "a link that leads out of the folder"
+    if entry.is_dir():
+        return "a folder inside a class"
+    if suffix(entry.name) not in suffixes():
+        return "not a picture, by its ending"
+    return "" if entry.is_file() else "no regular file"  # a pipe would be waited for
+
+
+def suffix(name: str) -> str:
+    """Of a file's name, in small letters, with its dot."""
+    return os.path.splitext(name)[1].lower()
+
+
+def leads_out(link: Path | str, top: str) -> bool:
+    """Whether a link ends outside of `top`, a path without links."""
+    end = os.path.realpath(link)
+    return end != top and not end.startswith(top.rstrip(os.sep) + os.sep)
+
+
+def in_parts(pictures: list[Picture], seed: int) -> list[Picture]:
+    """The pictures with their final part: all of `train`, then `val`, then `test`; what is cut in random order."""
+    by_part = {part: [picture for picture in pictures if picture.part == part] for part in PARTS}
+    missing = [part for part in SHARES if not by_part[part]]
+    if missing:
+        train = by_part["train"]
+        cut = split_indices(torch.tensor([picture.label for picture in train]), seed, missing=missing)
+        for part, order in cut.items():
+            chosen = [train[index] for index in order.tolist()]
+            by_part[part] = [Picture(each.name, part, each.label, each.identity) for each in chosen]
+    return [picture for part in PARTS for picture in by_part[part]]
+
+
+# What is said about them
+
+
+def no_pictures(folder: Path, skipped: Sequence[tuple[str, str]]) -> str:
+    """What to say of a folder in which nothing was found: what was expected, and what is there."""
+    message = f"{folder} holds no pictures. Expected {folder.name}/CLASS/FILE.jpg for each class."
+    if skipped:
+        listed = ", ".join(f"{name} ({reason})" for name, reason in skipped[:REASONS])
+        more = f", and {len(skipped) - REASONS} more" if len(skipped) > REASONS else ""
+        message += f" Skipped: {listed}{more}."
+    return printable(message)
 
 
 def refuse(folder: Path, skipped: Sequence[tuple[str, str]]) -> None:
@@ -111,29 +313,19 @@ def refuse(folder: Path, skipped: Sequence[tuple[str, str]]) -> None:
         raise UnreadablePicture(folder / name, reason)
 
 
-def described(folder: Path, parts: Mapping[str, Split], view: View) -> str:
-    """What was loaded, and from where."""
-    numbers = " · ".join(f"{len(split):,} {part}" for part, split in parts.items())
-    colour = "grey" if view.channels == 1 else "colour"
-    return f"{tilde(folder)}: your own pictures; {numbers}, {view.width}×{view.height}, {colour}, crop {view.crop}"
-
-
-def left_out(skipped: Sequence[tuple[str, str]]) -> str:
-    """How many files were skipped, empty if none was."""
-    return f"; {counted(len(skipped), 'file', 'files')} skipped" if skipped else ""
-
-
-def notes(skipped: Sequence[tuple[str, str]], twice: Sequence[tuple[str, str]]) -> Iterator[str]:
+def report(skipped: Sequence[tuple[str, str]], twice: Sequence[tuple[str, str]], blank: Sequence[str]) -> Iterator[str]:
     """What to know before trusting a result, a line each; long lists are cut."""
-    left_out = counted(len(skipped), "file was", "files were")
-    alike = counted(len(twice), "picture seems", "pictures seem")
     for heading, lines in (
-        (f"{left_out} skipped:", [f"  {name}: {reason}" for name, reason in skipped]),
-        (f"{alike} to stand in two parts:", [f"  {one} and {other}" for one, other in twice]),
+        (f"{counted(len(skipped), 'file was', 'files were')} skipped:", [f"{file}: {why}" for file, why in skipped]),
+        (f"{counted(len(blank), 'picture is', 'pictures are')} blank, or nearly so:", blank),
+        (
+            f"{counted(len(twice), 'picture seems', 'pictures seem')} to be in two parts or two classes:",
+            [f"{one} and {other}" for one, other in twice],
+        ),
     ):
         if lines:
             yield heading
-            yield from map(printable, lines[:NOTES])
+            yield from (printable(f"  {line}") for line in lines[:NOTES])
         if len(lines) > NOTES:
             yield f"  … and {len(lines) - NOTES} more"
 
@@ -146,12 +338,6 @@ def lacking(parts: Mapping[str, Split], classes: Sequence[str]) -> Iterator[str]
         if missing:
             names = printable(", ".join(missing))
             yield f"No picture is left for {part} of {names}: its error says nothing about them."
-
-
-def beside(unused: Sequence[str]) -> Iterator[str]:
-    """A line about folders that stand beside the parts, if there are any."""
-    if unused:
-        yield f"Not used: {printable(', '.join(unused))}. Only train, val (or validation) and test are parts."
 
 
 def counted(number: int, one: str, several: str) -> str:

@@ -3,28 +3,33 @@
 import math
 import stat
 import warnings
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.util import find_spec
+from io import BytesIO
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, JpegImagePlugin, UnidentifiedImageError
 
 from ..errors import DatasetUnavailable, UnreadablePicture, WrongCheckpoint
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 Crop = Literal["none", "center", "objects"]
 
-ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 SMALLEST = 8  # pixels on the shorter side; below, there is nothing to see
-# What Pillow warns of, read_photo says in its errors, or it concerns metadata only. Not by `catch_warnings`, which
-# does not work in threads.
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
-warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+REDUCED = 1024  # pixels: a JPEG that is too large to be decoded whole is decoded down to about this
+HEIC = frozenset({".heic", ".heif", ".hif"})
+HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"mif1", b"msf1")
+NEEDS_HEIF = "a HEIC photo needs one more package: pip install pillow-heif. Or export it as JPEG"
 
-SIXTEEN_BITS = ("I", "I;16", "I;16B", "I;16L", "I;16N")
+# Tags of a TIFF file (https://www.loc.gov/preservation/digital/formats/content/tiff_tags.shtml).
+BITS, PHOTOMETRIC, LEAST, MOST, SAMPLE_FORMAT, LONG_LEAST, LONG_MOST = 258, 262, 280, 281, 339, 340, 341
+WHITE_IS_ZERO, UNSIGNED, SIGNED = 0, 1, 2  # values of PHOTOMETRIC and SAMPLE_FORMAT
 
 
 @dataclass(frozen=True)
@@ -35,29 +40,33 @@ class View:
         width: in pixels.
         height: in pixels.
         channels: 1 for grey, 3 for colour.
-        crop: "none" squeezes the whole picture into the frame, "center" first cuts out the largest centred part
-            that has the frame's proportions, "objects" the part around the thing that a detector is surest of, or the
+        crop: "center" cuts out the largest centred part that has the frame's proportions, "none" squeezes the whole
+            picture into the frame, "objects" cuts out the part around the thing that `find` is surest of, or the
             centred one where it finds nothing.
         max_megabytes: of the file; larger ones are refused before they are read.
+        find: for the crop "objects": from a picture in RGB to the box around a thing, or None; `models.detected_box`.
 
     Raises:
-        ValueError: a size, number of channels or crop that cannot be had.
+        ValueError: a size, number of channels or crop that cannot be had, or "objects" without `find`.
     """
 
     width: int
     height: int
     channels: int = 3
-    crop: Crop = "none"
+    crop: Crop = "center"
     max_megabytes: float = 50.0
+    find: Callable[[Image.Image], Box | None] | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        for side, pixels in (("width", self.width), ("height", self.height)):
-            if not isinstance(pixels, int) or not SMALLEST <= pixels <= 512:
-                raise ValueError(f"{side} must be a whole number from {SMALLEST} to 512 pixels, got {pixels!r}.")
+        for side in (self.width, self.height):
+            if not isinstance(side, int) or not SMALLEST <= side <= 512:
+                raise ValueError(f"size must be a whole number from {SMALLEST} to 512 pixels, got {side!r}.")
         if type(self.channels) is not int or self.channels not in (1, 3):  # True and 3.0 are equal to these
             raise ValueError(f"channels must be 1 (grey) or 3 (colour), got {self.channels!r}.")
         if self.crop not in get_args(Crop):
             raise ValueError(f"crop must be one of {', '.join(get_args(Crop))}, got {self.crop!r}.")
+        if self.crop == "objects" and self.find is None:
+            raise ValueError('crop="objects" needs something that finds them: find=edu.models.detected_box.')
         if type(self.max_megabytes) not in (int, float) or not 0 < self.max_megabytes < math.inf:
             raise ValueError(f"max_megabytes must be a finite number above 0, got {self.max_megabytes!r}.")
 
@@ -66,7 +75,7 @@ class View:
 
         Raises:
             UnreadablePicture: see `read_photo`; or it cannot be cut.
-            DatasetUnavailable, WrongCheckpoint: of the detector's weights, where the crop is "objects".
+            DatasetUnavailable, WrongCheckpoint: of `find`.
         """
         picture = self.read(path)
         try:
@@ -86,95 +95,210 @@ class View:
 
     def fit(self, picture: Image.Image) -> NDArray[np.uint8]:
         """A picture in RGB as uint8 `(height, width, channels)`."""
+        frame = self.width, self.height
         box = self.box(picture)
         picture = picture.convert("L") if self.channels == 1 else picture
-        if picture.size != (self.width, self.height):
+        if picture.size != frame:
             # Antialiased: Pillow averages over all pixels that fall into one, torchvision's Resize does the same.
-            picture = picture.resize((self.width, self.height), Image.Resampling.BILINEAR, box=box)
+            picture = picture.resize(frame, Image.Resampling.BILINEAR, box=box)
         return np.asarray(picture).reshape(self.height, self.width, self.channels)
 
     def box(self, picture: Image.Image) -> Box | None:
         """Left, top, right and bottom of the part to be shown, in pixels; None for the whole picture."""
+        frame = self.width, self.height
         if self.crop == "none":
             return None
-        frame = self.width, self.height
-        if self.crop == "objects":
-            from ..models import detected_box  # takes a second to import
-
-            found = detected_box(picture.convert("RGB"))
-            if found:
-                return box_around(found, picture.size, frame)
+        if self.crop == "objects" and self.find and (thing := self.find(picture.convert("RGB"))):
+            return box_around(thing, picture.size, frame)
         return centre_box(picture.size, frame)
 
 
 def read_photo(path: Path, *, max_megabytes: float = 50.0, roughly: int | None = None) -> Image.Image:
     """A picture in RGB, the way up its camera noted; of an animation the first frame, transparent parts white.
 
+    Numbers of more than 8 bits are scaled by the range that their file declares.
+
     Args:
-        path: JPEG, PNG, BMP, WebP, TIFF or whatever else Pillow reads.
+        path: JPEG, PNG, BMP, WebP, TIFF or whatever else Pillow reads; HEIC with the package pillow-heif.
         max_megabytes: larger files are refused before they are read.
         roughly: a JPEG whose sides are at least twice this many pixels may be decoded at half its size or less,
-            which is several times as fast.
+            which is several times as fast. One too large for Pillow's limit is decoded so in any case.
 
     Raises:
         UnreadablePicture: no such file, no picture, not whole, too large, or too small to show anything.
     """
     try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):  # a pipe would be waited for
-            raise UnreadablePicture(path, "no regular file")
-        megabytes = status.st_size / 1e6
-        if megabytes > max_megabytes:
-            raise UnreadablePicture(path, f"{megabytes:.1f} MB, at most {max_megabytes:g} are allowed")
-        with Image.open(path) as image:
-            check_pixels(path, image.size)
-            if min(image.size) < SMALLEST:
-                size = "×".join(map(str, image.size))
-                raise UnreadablePicture(path, f"{size} pixels, at least {SMALLEST}×{SMALLEST} are needed")
-            if roughly is not None:
-                image.draft("RGB", (roughly, roughly))
-            image.load()
-            with suppress(Exception):  # from notes of the camera that are damaged; the pixels are whole
-                ImageOps.exif_transpose(image, in_place=True)
-            return in_rgb(image)
-    except FileNotFoundError as error:
-        raise UnreadablePicture(path, "there is no such file") from error
-    except UnidentifiedImageError as error:
-        raise UnreadablePicture(path, "no picture in a format that Pillow knows") from error
-    except Image.DecompressionBombWarning as error:  # where warnings are errors
-        raise UnreadablePicture(path, f"more than {(Image.MAX_IMAGE_PIXELS or 0) // 10**6} million pixels") from error
-    except Image.DecompressionBombError as error:
-        raise UnreadablePicture(
-            path, f"more than {2 * (Image.MAX_IMAGE_PIXELS or 0) // 10**6} million pixels"
-        ) from error
+        check_file(path, max_megabytes)
+        try:
+            return loaded(opened(path), path, roughly)
+        except UnreadablePicture:
+            raise
+        except ValueError:
+            if not first_bytes(path).startswith(b"\x89PNG"):
+                raise
+            # Perhaps Pillow stops at notes that unpack to more than a megabyte, as programs that draw leave them.
+            return loaded(Image.open(BytesIO(without_notes(path.read_bytes()))), path, roughly)
     except UnreadablePicture:
         raise
     except Exception as error:  # a damaged file makes Pillow's readers raise anything, struct.error for one
-        words = (getattr(error, "strerror", None) or str(error)).split()  # of the system, without its number
-        raise UnreadablePicture(path, " ".join(words) or type(error).__name__) from error
+        raise UnreadablePicture(path, reason_of(error)) from error
 
 
-def check_pixels(path: Path, size: tuple[int, int]) -> None:
-    """Refuse what would fill the memory. Pillow only warns of it; it raises an error of its own at twice as many.
+def loaded(image: Image.Image, path: Path, roughly: int | None) -> Image.Image:
+    """The pixels of an opened picture, as `read_photo` returns them.
 
     Raises:
-        UnreadablePicture: more pixels than Pillow's limit.
+        UnreadablePicture: it is too large, or too small to show anything.
     """
-    if size[0] * size[1] > (Image.MAX_IMAGE_PIXELS or 0) > 0:
-        width, height, limit = *size, (Image.MAX_IMAGE_PIXELS or 0) // 10**6
-        raise UnreadablePicture(path, f"{width}×{height} pixels, more than {limit} million pixels are not opened")
+    with image:
+        if min(image.size) < SMALLEST:
+            size = "×".join(map(str, image.size))
+            raise UnreadablePicture(path, f"{size} pixels, at least {SMALLEST}×{SMALLEST} are needed")
+        if roughly is not None or too_many_pixels(image):
+            image.draft("RGB", (roughly or REDUCED, roughly or REDUCED))
+        if too_many_pixels(image):
+            raise UnreadablePicture(path, too_many())
+        image.load()
+        with suppress(Exception):  # from notes of the camera that are damaged; the pixels are whole
+            ImageOps.exif_transpose(image, in_place=True)
+        return in_rgb(image)
+
+
+def check_file(path: Path, max_megabytes: float) -> None:
+    """Refuse what would be waited for, or fill the memory.
+
+    Raises:
+        UnreadablePicture: a folder, a pipe or another device, or a file that is too large.
+        OSError: no such file, or one that may not be looked at.
+    """
+    status = path.stat()
+    if stat.S_ISDIR(status.st_mode):
+        raise UnreadablePicture(path, "it is a folder. Name the pictures in it")
+    if not stat.S_ISREG(status.st_mode):
+        raise UnreadablePicture(path, "no regular file")
+    if status.st_size > max_megabytes * 1e6:
+        raise UnreadablePicture(path, f"{status.st_size / 1e6:.1f} MB, at most {max_megabytes:g} are allowed")
+
+
+def opened(path: Path) -> Image.Image:
+    """A picture of which only the header is read, also where Pillow's limits stop at something harmless."""
+    try:
+        return Image.open(path)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):  # the second where warnings are errors
+        if not first_bytes(path).startswith(b"\xff\xd8\xff"):
+            raise
+        return JpegImagePlugin.JpegImageFile(path)  # `draft` will make it small
+    except UnidentifiedImageError:
+        if first_bytes(path)[4:12] in {b"ftyp" + brand for brand in HEIC_BRANDS}:
+            if not find_spec("pillow_heif"):
+                raise UnreadablePicture(path, NEEDS_HEIF) from None
+            register_heif()
+            return Image.open(path)
+        raise
+
+
+def first_bytes(path: Path) -> bytes:
+    """Enough of a file to know its format."""
+    with open(path, "rb") as file:
+        return file.read(12)
+
+
+@cache
+def register_heif() -> None:
+    """Let Pillow open HEIC, through the package pillow-heif."""
+    import pillow_heif  # type: ignore[import-not-found]
+
+    pillow_heif.register_heif_opener()
+
+
+def without_notes(png: bytes) -> bytes:
+    """The bytes of a PNG file without its chunks of text: each is a length, a name of four letters, content, a sum."""
+    kept, start = [png[:8]], 8
+    while start < len(png):
+        end = start + 12 + int.from_bytes(png[start : start + 4])
+        if png[start + 4 : start + 8] not in (b"tEXt", b"zTXt", b"iTXt"):
+            kept.append(png[start:end])
+        start = end
+    return b"".join(kept)
+
+
+def too_many_pixels(image: Image.Image) -> bool:
+    """Whether a picture would fill the memory. Pillow only warns of it, and raises an error at twice as many."""
+    return image.width * image.height > (Image.MAX_IMAGE_PIXELS or math.inf)
+
+
+def too_many() -> str:
+    """The reason to give then."""
+    return f"more than {(Image.MAX_IMAGE_PIXELS or 0) // 10**6} million pixels are not opened"
+
+
+def reason_of(error: Exception) -> str:
+    """Why a picture cannot be read, in one line."""
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file"
+    if isinstance(error, UnidentifiedImageError):
+        return "no picture in a format that Pillow knows"
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+        return too_many()
+    words = (getattr(error, "strerror", None) or str(error)).split()  # of the system, without its number
+    return " ".join(words) or type(error).__name__
+
+
+@contextmanager
+def without_warnings() -> Iterator[None]:
+    """Silence Pillow while many pictures are read: it warns of metadata, or of what `read_photo` says in its errors.
+
+    Enter it around the threads and not in them: Python keeps one list of warnings for all.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+        warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+        yield
+
+
+@cache
+def suffixes() -> frozenset[str]:
+    """Endings of files that are taken for pictures, in small letters with their dot: what Pillow opens, and HEIC."""
+    readable = {ending for ending, format in Image.registered_extensions().items() if format in Image.OPEN}
+    return frozenset(readable) | HEIC
 
 
 def in_rgb(image: Image.Image) -> Image.Image:
     """8 bits a channel, three channels, nothing transparent."""
-    if image.mode in SIXTEEN_BITS:
-        return Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype(np.uint8)).convert("RGB")
-    if image.mode == "F":
-        raise ValueError("pixels are floating-point numbers, whose white is not known")
+    tags: Any = getattr(image, "tag_v2", {})  # of a TIFF file
+    signed = tags.get(SAMPLE_FORMAT, (UNSIGNED,))[0] == SIGNED
+    if image.mode in ("I", "F") or image.mode.startswith("I;") or (image.mode == "L" and signed):
+        image = in_eight_bits(image, tags)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
     return image.convert("RGB")
+
+
+def in_eight_bits(image: Image.Image, tags: Any) -> Image.Image:
+    """Other numbers than 0 … 255, scaled from the range that the file declares.
+
+    A TIFF file may say which numbers stand for black and white; if it does not, and in other formats, 16 bits or fewer
+    are used from end to end.
+
+    Raises:
+        ValueError: there are more bits, or fractions, and the file does not say which number is white.
+    """
+    bits, kind = tags.get(BITS, (16,))[0], tags.get(SAMPLE_FORMAT, (UNSIGNED,))[0]
+    values = np.asarray(image)
+    values = (values.view(np.int8) if image.mode == "L" else values).astype(np.float64)
+    if kind == UNSIGNED and bits == 32:
+        values %= 2.0**32  # Pillow reads them as if they had a sign
+    black, white = (tags.get(long, tags.get(short)) for long, short in ((LONG_LEAST, LEAST), (LONG_MOST, MOST)))
+    black, white = (value[0] if isinstance(value, tuple) else value for value in (black, white))
+    if white is None and (image.mode == "F" or bits > 16):
+        numbers = "floating-point numbers" if image.mode == "F" else f"numbers of {bits} bits"
+        raise ValueError(f"pixels are {numbers}, whose white is not known. Save it with 8 bits")
+    if white is None:
+        black, white = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if kind == SIGNED else (0, 2**bits - 1)
+    black = black or 0
+    grey = (values.clip(black, white) - black) * 255 // max(white - black, 1)
+    return Image.fromarray((255 - grey if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO else grey).astype(np.uint8))
 
 
 def centre_box(size: tuple[int, int], frame: tuple[int, int]) -> Box:

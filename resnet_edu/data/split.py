@@ -3,13 +3,14 @@
 60,000 images of 32×32 in colour take 184 MB; there is no need for files, workers or a Dataset class.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-SHARES = {"train": 0.7, "val": 0.1, "test": 0.2}  # of each class; 3,500, 500 and 1,000 of 5,000
+PARTS = ("train", "val", "test")
+SHARES = {"val": 0.1, "test": 0.2}  # of each class, the rest is to train on: 3,500, 500 and 1,000 of 5,000
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +33,9 @@ class Split:
     std: tuple[float, ...]
 
     def __post_init__(self) -> None:
+        for name, value in (("images", self.images), ("labels", self.labels)):
+            if not isinstance(value, Tensor):
+                raise ValueError(f"{name} must be a tensor, got {type(value).__name__}: torch.as_tensor makes one.")
         if self.images.dtype != torch.uint8 or self.images.ndim != 4:
             got = f"{self.images.dtype} {tuple(self.images.shape)}"
             raise ValueError(f"images must be uint8 of shape (N, C, H, W), got {got}.")
@@ -88,8 +92,10 @@ class Data:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for part in ("train", "val", "test"):
-            labels = getattr(self, part).labels
+        for part in PARTS:
+            if not isinstance(split := getattr(self, part), Split):
+                raise ValueError(f"{part} must be a Split, got {type(split).__name__}.")
+            labels = split.labels
             if int(labels.max()) >= len(self.classes):
                 raise ValueError(
                     f"{self.name}: the {part} labels run from {int(labels.min())} to {int(labels.max())}, but there "
@@ -105,26 +111,50 @@ def normalise(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -
 
 
 def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each channel of uint8 images `(N, C, H, W)`, on a scale of 0 to 1.
+    """Mean and standard deviation of each channel of uint8 images `(N, C, H, W)`, on a scale of 0 to 1."""
+    return statistics_of(channel_counts(images))
 
-    Counts the 256 possible values instead of making a float copy four times the size.
+
+def channel_counts(images: Tensor) -> Tensor:
+    """How often each of the 256 values stands in each channel of uint8 images: int64, `(C, 256)`.
+
+    Statistics follow from it without a float copy of the images, which would be four times their size.
     """
+    counts = torch.zeros(images.shape[1], 256, dtype=torch.int64)
+    for part in images.split(1024):
+        counts += torch.stack([torch.bincount(channel.flatten(), minlength=256) for channel in part.unbind(dim=1)])
+    return counts
+
+
+def statistics_of(counts: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each channel, by `channel_counts`, on a scale of 0 to 1."""
     values = torch.arange(256, dtype=torch.float64) / 255
-    means, stds = [], []
-    for channel in images.unbind(dim=1):
-        counts = sum(torch.bincount(some.flatten(), minlength=256) for some in channel.split(1024))  # bounded memory
-        shares = torch.as_tensor(counts).double() / channel.numel()
-        mean = (shares * values).sum()
-        means.append(float(mean))
-        stds.append(max(float((shares * (values - mean) ** 2).sum().sqrt()), 1e-3))  # a blank channel has none
-    return tuple(means), tuple(stds)
+    shares = counts.double() / counts.sum(dim=1, keepdim=True)
+    mean = (shares * values).sum(dim=1)
+    std = (shares * (values - mean[:, None]) ** 2).sum(dim=1).sqrt().clamp(min=1e-3)  # a blank channel has none
+    return tuple(mean.tolist()), tuple(std.tolist())
 
 
-def split_indices(labels: Tensor, seed: int, *, shares: Mapping[str, float] = SHARES) -> dict[str, Tensor]:
-    """Shuffled, stratified indices of each part: `{"train": (N₁,), "val": (N₂,), "test": (N₃,)}`.
+def shares_of_train(missing: Collection[str]) -> dict[str, float]:
+    """How images that were all meant for training are shared out, where these parts are missing."""
+    own = {part: share for part, share in SHARES.items() if part in missing}
+    return {"train": round(1 - sum(own.values()), 6), **own}
+
+
+def split_indices(labels: Tensor, seed: int, *, missing: Collection[str] = tuple(SHARES)) -> dict[str, Tensor]:
+    """Shuffled, stratified indices of the training images and of the parts cut from them.
 
     A class with as many members as there are parts has at least one in each.
+
+    Args:
+        labels: int64, `(N,)`, of all images.
+        seed: which image goes where.
+        missing: the parts to cut.
+
+    Returns:
+        `{"train": (N₁,), "val": (N₂,), "test": (N₃,)}`, or fewer parts.
     """
+    shares = shares_of_train(missing)
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(labels), generator=generator)
     parts: dict[str, list[Tensor]] = {part: [] for part in shares}
@@ -146,19 +176,26 @@ def order_of(indices: Tensor, generator: torch.Generator) -> Tensor:
     return indices[torch.randperm(len(indices), generator=generator)]
 
 
-def stratified(labels: Tensor, count: int) -> Tensor:
-    """Indices of `count` labels in their order, of every class as many (one more of some if it does not divide)."""
+def equal_shares(labels: Tensor, limit: int, *, classes: int, name: str) -> Tensor:
+    """Indices of `limit` images in their order, of every class as many (one more of some if it does not divide).
+
+    Raises:
+        ValueError: not one image a class, or more than there are.
+    """
+    if not isinstance(limit, int) or not classes <= limit <= len(labels):
+        raise ValueError(
+            f"limit must be a whole number from {classes}, one image a class, to {len(labels)}, "
+            f"all training images of {name}, got {limit!r}."
+        )
     rank = torch.empty_like(labels)  # 0 for the first of its class, 1 for the second, …
     for label in labels.unique():
         members = labels == label
         rank[members] = torch.arange(int(members.sum()))
-    return rank.argsort(stable=True)[:count].sort().values
+    return rank.argsort(stable=True)[:limit].sort().values
 
 
-def recolour(images: Tensor, channels: int) -> Tensor:
-    """Uint8 images `(N, 1 or 3, H, W)` with 1 or 3 channels: grey is the luma of ITU-R BT.601, as in Pillow."""
-    if channels == images.shape[1] or channels == 3:
-        return images.expand(-1, channels, -1, -1)
-    weights = torch.tensor([19595, 38470, 7471]).view(3, 1, 1)  # 0.299, 0.587, 0.114 of 2¹⁶
-    grey = [((part.int() * weights).sum(dim=1, keepdim=True) + 2**15) // 2**16 for part in images.split(4096)]
-    return torch.cat([part.byte() for part in grey])
+def described(parts: Mapping[str, Split]) -> str:
+    """Number, size and colour of the images in each part: "90 train · 10 val · 20 test, 32×32, colour"."""
+    numbers = " · ".join(f"{len(split):,} {part}" for part, split in parts.items())
+    _, channels, height, width = parts["train"].images.shape
+    return f"{numbers}, {width}×{height}, {'grey' if channels == 1 else 'colour'}"

@@ -9,7 +9,6 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from http.client import HTTPException
 from pathlib import Path
 from threading import Lock
 from typing import Any, Literal
@@ -23,9 +22,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .. import files
+from ..data.download import File, fetch_file, is_there
 from ..data.pictures import read_photo
 from ..errors import DatasetUnavailable, UnknownName, WrongCheckpoint
-from ..machine import download_allowed, show_progress
+from ..machine import download_allowed
 from .registry import available, build
 from .weights import load_state
 
@@ -196,38 +196,28 @@ def imagenet_file(name: str, folder: Path | None = None) -> Path:
     return hub / "checkpoints" / imagenet_weights(name).url.rpartition("/")[2]
 
 
-def imagenet_digest(name: str) -> str:
-    """The beginning of the file's sha256, which torchvision writes into its name: `resnet18-f37072fd.pth`."""
-    return "sha256:" + Path(imagenet_weights(name).url).stem.rpartition("-")[2]
+def imagenet_download(name: str) -> File:
+    """The file of weights, with the beginning of its sha256, which torchvision writes into its name."""
+    url = imagenet_weights(name).url  # …/resnet18-f37072fd.pth
+    return File(url.rpartition("/")[2], (url,), "sha256:" + Path(url).stem.rpartition("-")[2])
 
 
-def fetch_imagenet(name: str, folder: Path | None = None, *, url: str | None = None) -> bool:
-    """Download torchvision's weights of a network with torch.hub, unless they are cached already.
+def fetch_imagenet(name: str, folder: Path | None = None, *, mirror: str | None = None) -> bool:
+    """Download torchvision's weights of a network, unless they are cached already.
 
     Args:
         name: one of `imagenet_names()`, or `DETECTOR`.
         folder: a folder laid out like TORCH_HOME; torch.hub's own by default.
-        url: another address for the file than torchvision's.
+        mirror: another address for the file, or a folder that holds it.
 
     Returns:
         Whether anything had to be downloaded.
 
     Raises:
         DatasetUnavailable: no network, a wrong hash, a full disk, a cache that cannot be written.
+        ValueError: the mirror is neither an address nor a folder.
     """
-    file, digest, url = imagenet_file(name, folder), imagenet_digest(name), url or imagenet_weights(name).url
-    try:
-        if files.has_digest(file, digest):
-            return False
-        file.parent.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(url, str(file), digest.removeprefix("sha256:"), progress=show_progress())
-    except (OSError, HTTPException, RuntimeError, ValueError) as error:  # RuntimeError: another hash
-        cause = getattr(error, "reason", error)
-        raise DatasetUnavailable(
-            f"{url} could not be brought to {file} ({getattr(cause, 'strerror', None) or cause}). Are you online? "
-            "`resnet-edu fetch` takes another server or a folder with --mirror."
-        ) from error
-    return True
+    return fetch_file(imagenet_download(name), imagenet_file(name, folder).parent, mirror=mirror)
 
 
 def imagenet_state(name: str) -> dict[str, Tensor]:
@@ -243,7 +233,7 @@ def imagenet_state(name: str) -> dict[str, Tensor]:
     if not os.path.isfile(file):
         raise DatasetUnavailable(f"There is no {file}. While online, run: resnet-edu fetch {name}")
     try:
-        whole = files.has_digest(file, imagenet_digest(name))
+        whole = is_there(file, imagenet_download(name).digest)
         state = torch.load(file, map_location="cpu", weights_only=True) if whole else {}
     except OSError as error:
         raise DatasetUnavailable(f"{name}'s weights cannot be read: {error.strerror} ({error.filename}).") from error

@@ -123,13 +123,13 @@ def doctor(as_json: AsJson = False) -> None:
     raise typer.Exit(1 if failed else 0)
 
 
-@app.command(epilog=examples("fetch cifar10 fashion_mnist", "fetch resnet18 --to /media/stick", "fetch reveal.js"))
+@app.command(epilog=examples("fetch cifar10 clothing", "fetch resnet18 --to /media/stick", "fetch reveal.js"))
 def fetch(
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="cifar10, fashion_mnist, resnet18, vgg16, …")],
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="cifar10, clothing, resnet18, vgg16, …")],
     mirror: Annotated[str | None, typer.Option(metavar="URL", help="Get the files there; a folder will do.")] = None,
     to: Annotated[Path | None, typer.Option(metavar="DIR", help="Put them there and not into the caches.")] = None,
 ) -> None:
-    """Download data sets and ImageNet weights, to use them offline. After a cut it goes on where it stopped."""
+    """Download data sets and ImageNet weights, to use them offline."""
     from . import downloads
 
     downloads.require_known(names)
@@ -137,6 +137,8 @@ def fetch(
     for name in names:
         place, new = downloads.fetch(name, to, mirror=mirror)
         print(f"{name}: {'now' if new else 'already'} in {place}", flush=True)
+        if new and (terms := downloads.terms(name)):
+            print(f"  Terms: {terms}")
     if to:
         print(f"To use them there, set RESNET_EDU_DATA={to} and TORCH_HOME={to}.")
 

@@ -4,20 +4,11 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from torchvision.datasets import CIFAR10, FashionMNIST
-
-from ..data.downloaded import SOURCES, fetch_downloaded
-from ..data.fetch import download, mirrored
+from ..data import sets
+from ..data.download import File, fetch_file
 from ..errors import UnknownName
-from ..files import data_folder, locked
-from ..models.pretrained import (
-    DETECTOR,
-    fetch_imagenet,
-    imagenet_digest,
-    imagenet_file,
-    imagenet_names,
-    imagenet_weights,
-)
+from ..files import data_folder
+from ..models.pretrained import DETECTOR, fetch_imagenet, imagenet_download, imagenet_file, imagenet_names
 from . import reveal
 
 
@@ -27,7 +18,8 @@ def require_known(names: Iterable[str], *, slides: bool = True) -> None:
     Raises:
         UnknownName: says the nearest one.
     """
-    known = [*SOURCES, *imagenet_names(), DETECTOR, *([reveal.NAME] if slides else [])]
+    data = [name for name, known in sets.SETS.items() if known.files]
+    known = [*data, *imagenet_names(), DETECTOR, *([reveal.NAME] if slides else [])]
     for name in names:
         if name not in known:
             raise UnknownName("download", name, known)
@@ -45,10 +37,15 @@ def fetch(name: str, to: Path | None = None, *, mirror: str | None = None) -> tu
     """
     if name == reveal.NAME:
         return reveal.reveal_folder(to), reveal.fetch_reveal(to, mirror=mirror)
-    if name in SOURCES:
-        place = to or data_folder()
-        return place, fetch_downloaded(name, place, mirror=mirror)
-    return imagenet_file(name, to), fetch_imagenet(name, to, url=mirrored(imagenet_weights(name).url, mirror))
+    if name in sets.SETS:
+        folder = to or data_folder()
+        return folder, sets.fetch(name, folder, mirror=mirror)
+    return imagenet_file(name, to), fetch_imagenet(name, to, mirror=mirror)
+
+
+def terms(name: str) -> str:
+    """Under which a data set may be used; empty for what is no data set."""
+    return sets.SETS[name].terms if name in sets.SETS else ""
 
 
 def fetch_packed(name: str, folder: Path, *, mirror: str | None = None) -> list[Path]:
@@ -60,20 +57,15 @@ def fetch_packed(name: str, folder: Path, *, mirror: str | None = None) -> list[
         DatasetUnavailable: no network, a wrong hash, a full disk, a folder that cannot be written.
         ValueError: the mirror is neither an address nor a folder.
     """
-    wanted = packed_files(name)
-    with locked(folder, name):
-        for url, digest in wanted.items():
-            path = folder / url.rpartition("/")[2]
-            if name not in SOURCES and not path.exists() and imagenet_file(name).is_file():
-                shutil.copyfile(imagenet_file(name), path)  # `download` checks it
-            download(mirrored(url, mirror), path, digest=digest)
-    return [folder / url.rpartition("/")[2] for url in wanted]
+    files = packed_files(name)
+    if name not in sets.SETS and imagenet_file(name).is_file() and not (folder / files[0].name).exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(imagenet_file(name), folder / files[0].name)  # it is checked below
+    for file in files:
+        fetch_file(file, folder, mirror=mirror)
+    return [folder / file.name for file in files]
 
 
-def packed_files(name: str) -> dict[str, str]:
-    """The addresses of a data set's archives, or of a network's weights, each with its digest."""
-    if name == "cifar10":
-        return {CIFAR10.url: f"md5:{CIFAR10.tgz_md5}"}
-    if name == "fashion_mnist":
-        return {FashionMNIST.mirrors[0] + file: f"md5:{md5}" for file, md5 in FashionMNIST.resources}
-    return {imagenet_weights(name).url: imagenet_digest(name)}
+def packed_files(name: str) -> tuple[File, ...]:
+    """The archives of a data set, or the weights of a network."""
+    return sets.SETS[name].files if name in sets.SETS else (imagenet_download(name),)

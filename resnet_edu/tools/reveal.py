@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from .. import files
-from ..data.fetch import download, mirrored
+from ..data.download import File, fetch_file
 from ..errors import DatasetUnavailable
 from ..files import data_folder, locked, place
 
@@ -69,9 +69,9 @@ def fetch_reveal(to: Path | None = None, *, mirror: str | None = None) -> bool:
         if mirror is None:
             npm_pack(Path(scratch))
             mirror = scratch
-        archive = Path(scratch) / "checked" / package
-        download(mirrored(package, mirror), archive, digest=DIGEST)
-        with tarfile.open(archive) as tar:
+        checked = Path(scratch) / "checked"
+        fetch_file(File(package, (), DIGEST), checked, mirror=mirror)
+        with tarfile.open(checked / package) as tar:
             for member, name in FILES.items():
                 file = tar.extractfile(member)
                 assert file is not None, "the digest says so"

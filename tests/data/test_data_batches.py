@@ -9,7 +9,15 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as V
 
 from resnet_edu.data import AUGMENTATIONS, Split, augmented, evaluation_batches, steps_per_epoch, training_batches
-from resnet_edu.data.batches import check_augment, random_colour, random_crop, random_flip, random_rotation
+from resnet_edu.data.batches import (
+    check_augment,
+    random_colour,
+    random_crop,
+    random_flip,
+    random_resized_crop,
+    random_rotation,
+    resampled,
+)
 from resnet_edu.errors import UnknownName
 
 
@@ -53,6 +61,18 @@ def test_flip_is_a_loop_of_flips(shape: tuple[int, int, int, int], seed: int) ->
 
 
 # Oracle: torchvision, one image at a time
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_resampled_part_is_torchvisions_resized_crop(channels: int) -> None:
+    images = v2.functional.gaussian_blur(pixels(6, channels, 24, 32), [5, 5])
+    boxes = [(0, 0, 24, 32), (2, 4, 12, 16), (0, 5, 20, 16), (6, 0, 18, 32), (12, 16, 12, 16), (3, 3, 9, 21)]
+    top, left, height, width = torch.tensor(boxes).float().T
+    got = resampled(images, width / 32, height / 24, (2 * left + width) / 32 - 1, (2 * top + height) / 24 - 1)
+    for image, box, ours in zip(images, boxes, got, strict=True):
+        theirs = V.resized_crop(image.float(), *box, [24, 32], antialias=False)
+        assert (ours - theirs)[:, 2:-2, 2:-2].abs().max() <= 0.51  # at the edge, ours sees the pixels outside
+    assert torch.equal(got[0], images[0])
 
 
 @pytest.mark.parametrize("shape", [(8, 1, 16, 16), (8, 3, 12, 20), (8, 1, 21, 9)])
@@ -127,6 +147,18 @@ def test_another_seed_gives_other_images(name: str) -> None:
 def test_the_order_in_which_augmentations_are_named_does_not_matter() -> None:
     images = pixels(8, 3, 16, 16)
     assert torch.equal(augmented(images, AUGMENTATIONS, seeded()), augmented(images, AUGMENTATIONS[::-1], seeded()))
+
+
+def test_resized_crop_shows_a_part_of_every_size_without_a_border() -> None:
+    ramp = torch.arange(64, dtype=torch.uint8).expand(2000, 1, 64, 64) * 4
+    got = random_resized_crop(ramp, 0.25, seeded())[:, 0].float()
+    width = (got[:, 32, -1] - got[:, 32, 0]) / 252  # of the part, as a share of the image's
+    assert 0.42 < width.min() < 0.46  # a quarter of the area, at proportions of 3/4
+    assert width.max() > 0.98
+    assert (got[:, 0] == got[:, -1]).all()
+    assert torch.equal(random_resized_crop(ramp, 1, seeded()).amax(), ramp.amax())
+    assert got[:, 32, 0].min() == 0
+    assert got[:, 32, -1].max() == 252  # the parts reach both sides
 
 
 def test_crop_shifts_evenly_by_up_to_an_eighth() -> None:
@@ -206,6 +238,18 @@ def test_evaluation_batches_show_each_image_once_in_order(count: int, size: int)
 @pytest.mark.parametrize(("images", "size", "steps"), [(100, 32, 3), (96, 32, 3), (31, 32, 1), (1, 1, 1), (33, 32, 1)])
 def test_steps_leave_out_an_incomplete_last_batch(images: int, size: int, steps: int) -> None:
     assert steps_per_epoch(images, size) == steps
+
+
+def test_several_processes_share_what_all_of_them_draw() -> None:
+    split = numbered(12)
+    ((whole, labels),) = training_batches(split, 12, augment=("flip",), generator=seeded())
+    halves = [
+        next(training_batches(split, 12, augment=("flip",), generator=seeded(), share=lambda batch: batch[rank::2]))  # noqa: B023
+        for rank in range(2)
+    ]
+    for rank, (images, own) in enumerate(halves):
+        assert torch.equal(images, whole[rank::2])
+        assert torch.equal(own, labels[rank::2])
 
 
 # Bad input

@@ -2,21 +2,26 @@
 
 import os
 import struct
+import sys
+import warnings
 import zlib
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
-import torch
+import tifffile
 from hypothesis import example, given, strategies as st
-from PIL import Image
+from PIL import Image, PngImagePlugin
 from torchvision.transforms import InterpolationMode, functional as T
 
-from resnet_edu.data import photos
+from resnet_edu.data import photos, pictures
 from resnet_edu.data.pictures import View, box_around, centre_box, read_photo
 from resnet_edu.errors import DatasetUnavailable, UnreadablePicture
 
 BILINEAR = InterpolationMode.BILINEAR
+Make = Callable[[Path], object]
 
 
 def save(path: Path, image: Image.Image, **options: object) -> Path:
@@ -66,7 +71,48 @@ def test_any_mode_becomes_rgb(mode: str, tmp_path: Path) -> None:
     assert (np.asarray(read_photo(path)) == np.full((8, 10, 3), 255)).all()
 
 
-def test_sixteen_bits_become_eight(tmp_path: Path) -> None:
+STEPS = np.arange(256).reshape(16, 16)
+RAMP = STEPS.astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "tags", "expected"),
+    [
+        (STEPS.astype(np.uint16) * 257, {}, RAMP),
+        ((STEPS - 128).astype(np.int8), {}, RAMP),
+        (((STEPS - 128) * 256).astype(np.int16), {}, RAMP),
+        (STEPS.astype(np.uint16) * 257, {"photometric": "miniswhite"}, 255 - RAMP),
+        ((STEPS * 16).astype(np.uint16), {281: 4095}, RAMP),  # 12 bits, and the file says so
+        (STEPS.astype(np.int32), {281: 255}, RAMP),
+        ((STEPS * 2**24).astype(np.uint32), {341: 255 * 2.0**24}, RAMP),
+        (STEPS.astype(np.float32) / 255, {341: 1.0}, RAMP),
+        (STEPS.astype(np.float32) / 255 - 1, {340: -1.0, 341: 0.0}, RAMP),
+    ],
+    ids=lambda value: str(getattr(value, "dtype", value))[:24],
+)
+def test_other_numbers_are_scaled_by_what_their_file_declares(
+    numbers: np.ndarray, tags: dict, expected: np.ndarray, tmp_path: Path
+) -> None:
+    extra = [
+        (tag, "H" if isinstance(value, int) else "f", 1, value, False)
+        for tag, value in tags.items()
+        if tag != "photometric"
+    ]
+    tifffile.imwrite(tmp_path / "deep.tif", numbers, photometric=tags.get("photometric", "minisblack"), extratags=extra)
+    pixels = np.asarray(read_photo(tmp_path / "deep.tif"))[:, :, 0].astype(int)
+    assert abs(pixels - expected).max() <= 1
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.uint32, np.float32])
+def test_numbers_whose_white_nobody_knows_are_refused(kind: type, tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "deep.tif", STEPS.astype(kind), photometric="minisblack")
+    with pytest.raises(
+        UnreadablePicture, match=r"pixels are .*numbers.*, whose white is not known\. Save it with 8 bits"
+    ):
+        read_photo(tmp_path / "deep.tif")
+
+
+def test_sixteen_bits_of_a_png_become_eight(tmp_path: Path) -> None:
     deep = np.linspace(0, 65535, 256).astype(np.uint16).reshape(16, 16)
     path = save(tmp_path / "deep.png", Image.fromarray(deep))
     assert (np.asarray(read_photo(path))[:, :, 0] == deep // 257).all()
@@ -106,6 +152,79 @@ def test_damaged_notes_of_the_camera_are_no_obstacle(ending: str, damaged: bytes
     path = tmp_path / f"photo.{ending}"
     save(path, gradient(), exif=damaged, **({"lossless": True} if ending == "webp" else {}))
     assert (np.asarray(read_photo(path)) == np.asarray(gradient())).all()
+
+
+def test_a_jpeg_too_large_to_decode_whole_is_decoded_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = Image.open(photos()["coffee"]).convert("RGB").resize((1600, 1200))
+    path, twin = save(tmp_path / "phone.jpg", picture), save(tmp_path / "phone.png", picture)
+    expected = View(64, 48).of(path)
+    monkeypatch.setattr(pictures, "REDUCED", 256)
+    for limit in (1_200_000, 800_000):  # Pillow warns, Pillow refuses
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error" if limit < 1_000_000 else "ignore")
+            assert (View(64, 48).of(path) == expected).all()
+            assert max(read_photo(path).size) == 400
+            with pytest.raises(UnreadablePicture, match=r"more than \d+ million"):
+                read_photo(twin)
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_a_png_with_long_notes_is_read(after: bool, tmp_path: Path) -> None:
+    notes = PngImagePlugin.PngInfo()
+    notes.add_text("prompt", "word " * 500_000, zip=True)
+    path = save(tmp_path / "generated.png", gradient(), pnginfo=notes)
+    if after:  # behind the pixels
+        content = path.read_bytes()
+        start, end = content.index(b"zTXt") - 4, content.index(b"IDAT") - 4
+        last = content.index(b"IEND") - 4
+        path.write_bytes(content[:start] + content[end:last] + content[start:end] + content[last:])
+    assert (np.asarray(read_photo(path)) == np.asarray(gradient())).all()
+
+
+def heic(path: Path) -> None:
+    path.write_bytes(b"\0\0\0\x18ftypheic" + bytes(100))
+
+
+def test_heic_is_read_with_the_package_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    heic(tmp_path / "photo.heic")
+    monkeypatch.setattr(pictures, "find_spec", lambda _: None)
+    with pytest.raises(UnreadablePicture, match=r"pip install pillow-heif\. Or export it as JPEG"):
+        read_photo(tmp_path / "photo.heic")
+
+    class Plugin(ModuleType):
+        @staticmethod
+        def register_heif_opener() -> None:
+            def opened(file: object, name: str) -> Image.Image:
+                raise SyntaxError("reached")
+
+            Image.register_open("HEIF", opened, lambda start: start[4:8] == b"ftyp")  # type: ignore[arg-type]
+
+    monkeypatch.setitem(sys.modules, "pillow_heif", Plugin("pillow_heif"))
+    monkeypatch.setattr(pictures, "find_spec", lambda _: True)
+    monkeypatch.setattr(Image, "ID", [*Image.ID])
+    monkeypatch.setattr(Image, "OPEN", {**Image.OPEN})
+    with pytest.raises(UnreadablePicture, match="no picture in a format that Pillow knows"):
+        read_photo(tmp_path / "photo.heic")
+    assert "HEIF" in Image.OPEN
+    pictures.register_heif.cache_clear()
+
+
+def test_what_pillow_opens_is_taken_for_a_picture() -> None:
+    assert {
+        ".jpg",
+        ".jpeg",
+        ".jfif",
+        ".png",
+        ".gif",
+        ".bmp",
+        ".webp",
+        ".tif",
+        ".ppm",
+        ".avif",
+        ".heic",
+    } <= pictures.suffixes()
+    assert not {".txt", ".csv", ".py", ".zip", ".mp4", ".pdf", ""} & pictures.suffixes()
 
 
 ORDINARY = [
@@ -157,43 +276,81 @@ def png_header(width: int, height: int) -> bytes:
     return head + struct.pack(">I", 100) + b"IDAT" + bytes(100)
 
 
-def test_files_that_cannot_be_used_are_named_with_the_reason(tmp_path: Path) -> None:
-    whole = save(tmp_path / "whole.png", Image.effect_noise((64, 64), 50)).read_bytes()
-    contents = {
-        "text.jpg": (b"not a picture", "no picture in a format that Pillow knows"),
-        "empty.png": (b"", "no picture in a format"),
-        "cut.png": (whole[: len(whole) // 2], "truncated"),
-        "huge.png": (png_header(30_000, 30_000), "more than 178 million pixels"),
-        "broken.png": (whole[:40] + bytes(100) + whole[140:], "cannot be read"),
-    }
-    for name, (content, reason) in contents.items():
-        path = tmp_path / name
-        path.write_bytes(content)
-        with pytest.raises(
-            UnreadablePicture, match=rf"{name} cannot be read: .*{reason}" if reason != "cannot be read" else reason
-        ):
-            read_photo(path)
-    save(tmp_path / "dot.png", Image.new("RGB", (1, 1)))
-    save(tmp_path / "numbers.tiff", Image.fromarray(torch.rand(20, 20).numpy()))
-    for name, reason in {
-        "dot.png": "1×1 pixels, at least 8×8",
-        "numbers.tiff": "floating-point",
-        "missing.png": "there is no such file",
-        ".": "directory",
-    }.items():
-        with pytest.raises(UnreadablePicture, match=reason):
-            read_photo(tmp_path / name)
-    with pytest.raises(UnreadablePicture, match=r"0\.0 MB, at most 0\.001 are allowed"):
-        read_photo(tmp_path / "whole.png", max_megabytes=0.001)
+def holding(content: bytes) -> Make:
+    return lambda path: path.write_bytes(content)
 
 
-@pytest.mark.skipif(os.name != "posix", reason="Windows has no such files")
+def half_of(kind: str) -> Make:
+    def make(path: Path) -> None:
+        whole = save(path.with_suffix(".whole"), Image.effect_noise((64, 64), 50), format=kind).read_bytes()
+        path.write_bytes(whole[: len(whole) // 2])
+
+    return make
+
+
+def too_long(path: Path) -> None:
+    with open(path, "wb") as file:
+        file.truncate(51_000_000)  # without content, it takes no room
+
+
+def blank(*size: int) -> Make:
+    return lambda path: save(path, Image.new("RGB", size))
+
+
+BAD_FILES: list[tuple[str, Make | None, str]] = [
+    ("missing.png", None, "there is no such file"),
+    ("folder.png", Path.mkdir, "it is a folder. Name the pictures in it"),
+    ("empty.jpg", Path.touch, "no picture in a format that Pillow knows"),
+    ("text.jpg", holding(b"not a picture"), "no picture in a format that Pillow knows"),
+    ("zeros.png", holding(bytes(500)), "no picture in a format that Pillow knows"),
+    ("cut.jpg", half_of("JPEG"), "image file is truncated"),
+    ("cut.png", half_of("PNG"), "image file is truncated"),
+    ("cut.webp", half_of("WEBP"), ""),
+    ("cut.tiff", half_of("TIFF"), ""),
+    ("notes.png", holding(png_header(20, 20)[:40] + bytes(100)), ""),
+    ("bomb.png", holding(png_header(30_000, 30_000)), "more than 89 million pixels are not opened"),
+    ("large.png", holding(png_header(10_000, 10_000)), "more than 89 million pixels are not opened"),
+    ("dot.png", blank(4, 3), "4×3 pixels, at least 8×8 are needed"),
+    ("strip.png", blank(2, 900), "2×900 pixels, at least 8×8 are needed"),
+    ("long.jpg", too_long, "51.0 MB, at most 50 are allowed"),
+    ("two\nlines.jpg", Path.touch, "no picture"),
+    ("고양이 🐈.jpg", Path.touch, "no picture"),
+]
+if os.name == "posix":
+    BAD_FILES += [
+        ("pipe.jpg", os.mkfifo, "no regular file"),
+        ("loop.jpg", lambda path: path.symlink_to(path.name), "Too many levels of symbolic links"),
+        ("nowhere.jpg", lambda path: path.symlink_to("gone"), "there is no such file"),
+    ]
+
+
 @pytest.mark.timeout(30)  # nobody writes into the pipe
-def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe.jpg")
-    for path in (tmp_path / "pipe.jpg", Path("/dev/null")):
-        with pytest.raises(UnreadablePicture, match=rf"{path} cannot be read: no regular file\."):
-            read_photo(path)
+@pytest.mark.parametrize(("name", "make", "reason"), BAD_FILES, ids=[repr(name) for name, _, _ in BAD_FILES])
+def test_a_file_that_cannot_be_used_is_named_with_the_reason(
+    name: str, make: Make | None, reason: str, tmp_path: Path
+) -> None:
+    if make:
+        make(tmp_path / name)
+    with pytest.raises(UnreadablePicture) as caught:
+        read_photo(tmp_path / name)
+    assert str(caught.value).startswith(f"{tmp_path / name} cannot be read: {reason}")
+    assert caught.value.reason.count("\n") == 0
+
+
+def test_an_odd_file_is_read_like_any_other(tmp_path: Path) -> None:
+    for name in (
+        "mislabelled.jpg",
+        "no ending",
+        "a 'quoted' \"name\".png",
+        "two\nlines.png",
+        ".hidden.png",
+        "-dash.png",
+    ):
+        if os.name == "posix" or name.isprintable():
+            path = save(tmp_path / name, gradient(), format="PNG")
+            assert (np.asarray(read_photo(path)) == np.asarray(gradient())).all()
+    with pytest.raises(UnreadablePicture, match=r"0\.0 MB, at most 1e-05 are allowed"):
+        read_photo(path, max_megabytes=1e-5)
 
 
 def test_what_goes_wrong_with_a_picture_names_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,10 +365,11 @@ def test_what_goes_wrong_with_a_picture_names_its_file(tmp_path: Path, monkeypat
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"width": 7}, "width must be a whole number from 8 to 512 pixels, got 7"),
-        ({"height": 2.5}, r"height .* got 2\.5"),
+        ({"width": 7}, "size must be a whole number from 8 to 512 pixels, got 7"),
+        ({"height": 2.5}, r"got 2\.5"),
         ({"channels": 2}, "1 .grey. or 3 .colour., got 2"),
         ({"crop": "middle"}, "crop must be one of none, center, objects, got 'middle'"),
+        ({"crop": "objects"}, r'crop="objects" needs something that finds them: find=edu\.models\.detected_box'),
         ({"channels": 3.0}, r"1 .grey. or 3 .colour., got 3\.0"),
         ({"channels": True}, "1 .grey. or 3 .colour., got True"),
         ({"max_megabytes": 0}, "max_megabytes must be a finite number above 0, got 0"),

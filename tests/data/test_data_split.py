@@ -1,17 +1,19 @@
 """A data set in memory: what it refuses, and its normalisation against NumPy and torchvision."""
 
-from collections.abc import Mapping
+from collections import Counter
 from dataclasses import FrozenInstanceError
 from itertools import accumulate, pairwise
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, strategies as st
+from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
-from resnet_edu.data import Data, Split, listing, normalise, sets
-from resnet_edu.data.split import SHARES, channel_statistics, split_indices
+from resnet_edu.data import Data, Split, normalise
+from resnet_edu.data.split import channel_statistics, equal_shares, split_indices
 
 
 def pixels(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -88,29 +90,38 @@ def test_a_split_is_frozen() -> None:
 
 # Cutting
 
-EVERY_SHARE = [SHARES, *listing.SHARES.values(), sets.SHARES_OF_TRAIN]
-every_share = pytest.mark.parametrize("shares", EVERY_SHARE, ids=[str(number) for number in range(len(EVERY_SHARE))])
+SHARES = {("val", "test"): (0.7, 0.1, 0.2), ("val",): (0.9, 0.1), ("test",): (0.8, 0.2), (): (1.0,)}
+every_share = pytest.mark.parametrize(("missing", "shares"), SHARES.items(), ids=map(str, SHARES))
 
 
-def rounded(size: int, shares: Mapping[str, float]) -> list[int]:
+def rounded(size: int, shares: tuple[float, ...]) -> list[int]:
     """Members of each part by rounding alone."""
-    stops = [0, *(round(share * size) for share in accumulate(shares.values()))]
+    stops = [0, *(round(share * size) for share in accumulate(shares))]
     return [stop - start for start, stop in pairwise(stops)]
 
 
 @every_share
-def test_each_part_has_a_member_of_each_class_that_is_large_enough(shares: Mapping[str, float]) -> None:
-    moved = []
+def test_each_part_has_a_member_of_each_class_that_is_large_enough(
+    missing: tuple[str, ...], shares: tuple[float, ...]
+) -> None:
     for size in range(1, 1500):
-        parts = split_indices(torch.zeros(size, dtype=torch.int64), seed=size, shares=shares)
-        counts = [len(parts[part]) for part in shares]
-        assert sum(counts) == size
+        parts = split_indices(torch.zeros(size, dtype=torch.int64), seed=size, missing=missing)
+        assert [*parts] == ["train", *missing]
         assert torch.cat([*parts.values()]).sort().values.tolist() == [*range(size)]
-        assert size < len(shares) or min(counts) >= 1
-        moved += [size] if counts != rounded(size, shares) else []
-    # Recorded studies depend on all other sizes, which are cut by rounding alone.
-    assert moved == [size for size in range(len(shares), 1500) if 0 in rounded(size, shares)]
-    assert moved == ([3, 4, 5, 8] if len(shares) == 3 else [2, 3, 4])
+        counts, expected = [len(part) for part in parts.values()], rounded(size, shares)
+        # Recorded studies depend on it that all other sizes are cut by rounding alone.
+        assert counts == expected or (0 in expected and (size < len(shares) or min(counts) >= 1))
+
+
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=80), st.integers(0, 99))
+def test_any_labels_are_split_in_shares(values: list[int], seed: int) -> None:
+    labels = torch.tensor(values)
+    parts = split_indices(labels, seed)
+    assert sorted(torch.cat([*parts.values()]).tolist()) == list(range(len(values)))
+    for label, count in Counter(values).items():
+        for indices, share in zip(parts.values(), (0.7, 0.1, 0.2), strict=True):
+            # 1.1: of three members, one is for training and not 2.1, so that each part has one
+            assert abs(int((labels[indices] == label).sum()) - share * count) <= 1.1 + 1e-9
 
 
 def test_the_digits_are_cut_as_ever() -> None:
@@ -123,6 +134,14 @@ def test_the_digits_are_cut_as_ever() -> None:
         "val": [2642, 2397, 1533, 4523, 1368],
         "test": [378, 3853, 3292, 2816, 4980],
     }
+
+
+def test_a_smaller_limit_is_a_part_of_a_larger_one() -> None:
+    labels = torch.randint(5, (300,), generator=torch.Generator().manual_seed(0))
+    small, large = (equal_shares(labels, limit, classes=5, name="") for limit in (23, 120))
+    assert {*small.tolist()} < {*large.tolist()}
+    assert sorted(labels[small].bincount().tolist()) == [4, 4, 5, 5, 5]
+    assert labels[large].bincount().tolist() == [24] * 5
 
 
 # Edges and bad input
@@ -149,12 +168,12 @@ IMAGES = torch.zeros(2, 1, 4, 4, dtype=torch.uint8)
         (IMAGES, LABELS[:1], (0.5,), r"labels must be .*, got torch.int64 \(1,\)"),
         (IMAGES, LABELS[:, None], (0.5,), r"labels must be .*, got torch.int64 \(2, 1\)"),
         (IMAGES, LABELS - 1, (0.5,), "labels count from 0, got -1"),
+        (IMAGES, [0, 0], (0.5,), r"labels must be a tensor, got list: torch\.as_tensor makes one"),
+        (IMAGES.numpy(), LABELS, (0.5,), "images must be a tensor, got ndarray"),
         (IMAGES, LABELS, (0.5, 0.5), "mean and std need one value for each of the 1 channels"),
     ],
 )  # fmt: skip
-def test_a_malformed_split_is_refused(
-    images: torch.Tensor, labels: torch.Tensor, mean: tuple[float, ...], message: str
-) -> None:
+def test_a_malformed_split_is_refused(images: Any, labels: Any, mean: tuple[float, ...], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Split(images, labels, mean, (0.5,))
 
@@ -171,3 +190,5 @@ def test_labels_outside_the_classes_are_refused(part: str) -> None:
     parts[part] = split_of([1, 2])
     with pytest.raises(ValueError, match=f"pets: the {part} labels run from 1 to 2, .* 2 classes.* between 0 and 1"):
         Data("pets", parts["train"], parts["val"], parts["test"], classes=("cat", "dog"), source="")
+    with pytest.raises(ValueError, match=f"{part} must be a Split, got DataLoader"):
+        Data("pets", **(parts | {part: DataLoader(parts["train"])}), classes=("cat", "dog"), source="")

@@ -167,7 +167,7 @@ def test_imagenets_googlenet_is_built_as_it_was_pretrained() -> None:
         ({"data": "mnist5k", "crop": "centre"}, "Did you mean 'center'"),
         ({"data": "mnist5k", "epochs": "3"}, "epochs must be a whole number from 1 to 1000000, got '3'"),
         ({"data": "mnist5k", "lr": -1}, "lr must be a number above 0, got -1"),
-        ({"data": "mnist5k", "x": 7, "y": 7}, "width must be a whole number from 8"),
+        ({"data": "mnist5k", "x": 7, "y": 7}, "size must be a whole number from 8"),
         ({"data": "mnist5k", "patience": 1.5}, "patience must be a whole number"),
         ({"data": "mnist5k", "top": 0}, "top must be"),
         ({"data": "mnist5k", "frozen": "yes"}, "frozen must be true or false"),

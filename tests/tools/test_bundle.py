@@ -13,8 +13,7 @@ from pathlib import Path
 
 import pytest
 from served import serving
-from tiny_sets import fashion_archives, fashion_settings
-from torchvision.datasets import FashionMNIST
+from tiny_sets import publish
 
 from resnet_edu import files
 from resnet_edu.tools import bundle, cli, downloads
@@ -140,9 +139,8 @@ def test_a_second_run_brings_it_up_to_date_and_takes_old_wheels_away(own: Path, 
 def test_data_is_packed_as_a_mirror_and_the_installer_hands_it_on(
     own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with serving(**fashion_archives()) as served:
-        for attribute, value in fashion_settings(served.url, fashion_archives()).items():
-            monkeypatch.setattr(FashionMNIST, attribute, value)
+    with serving() as served:
+        publish(served, monkeypatch)
         packed = "stick", "--wheel", str(own), "--with", "fashion_mnist"
         assert cli.run(["bundle", *packed, "--mirror", "http://127.0.0.1:9"]) == 2
         assert "cannot be reached (Connection refused)" in capsys.readouterr().err

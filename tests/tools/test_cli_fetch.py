@@ -7,11 +7,9 @@ from pathlib import Path
 import pytest
 from rights import folder_of_somebody_else
 from served import Served, serving
-from tiny_sets import fashion_archives, fashion_settings
-from torchvision.datasets import FashionMNIST
+from tiny_sets import publish
 
 from resnet_edu import data
-from resnet_edu.data import fetch
 from resnet_edu.models.pretrained import imagenet_weights
 from resnet_edu.tools import cli
 
@@ -21,13 +19,11 @@ FILE = f"resnet18-{hashlib.sha256(WEIGHTS).hexdigest()[:8]}.pth"
 
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
-    """The home of a tiny Fashion-MNIST and of some weights; both caches are empty."""
+    """The home of tiny data sets and of some weights; both caches are empty."""
     monkeypatch.setenv("RESNET_EDU_DATA", str(tmp_path / "sets"))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    monkeypatch.setattr(fetch, "WAITS", (0.0,) * 4)
-    with serving(**fashion_archives(), **{FILE: WEIGHTS}) as served:
-        for attribute, value in fashion_settings(served.url, fashion_archives()).items():
-            monkeypatch.setattr(FashionMNIST, attribute, value)
+    with serving(**{FILE: WEIGHTS}) as served:
+        publish(served, monkeypatch)
         monkeypatch.setattr(imagenet_weights("resnet18").value, "url", f"{served.url}/{FILE}")
         yield served
 
@@ -36,10 +32,10 @@ def test_sets_and_weights_each_go_to_their_cache(
     server: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "torch" / "hub" / "checkpoints" / FILE
-    for state in ("now", "already"):
+    for state, terms in (("now", "  Terms: MIT licence, Zalando SE\n"), ("already", "")):
         assert cli.run(["fetch", "fashion_mnist", "resnet18"]) == 0
         out, err = capsys.readouterr()
-        assert out == f"fashion_mnist: {state} in {tmp_path / 'sets'}\nresnet18: {state} in {file}\n"
+        assert out == f"fashion_mnist: {state} in {tmp_path / 'sets'}\n{terms}resnet18: {state} in {file}\n"
         assert err == ""
     assert file.read_bytes() == WEIGHTS
     assert len(data.load("fashion_mnist").test) == 20
@@ -51,24 +47,24 @@ def test_to_another_folder_it_says_how_to_use_it(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     stick = tmp_path / "a stick"
-    assert cli.run(["fetch", "fashion_mnist", "resnet18", "--to", "a stick"]) == 0
+    assert cli.run(["fetch", "clothing", "resnet18", "--to", "a stick"]) == 0
     last = capsys.readouterr().out.splitlines()[-1]
     assert last == f"To use them there, set RESNET_EDU_DATA={stick} and TORCH_HOME={stick}."
     monkeypatch.setenv("RESNET_EDU_DATA", str(stick))
-    assert len(data.load("fashion_mnist").test) == 20
+    assert len(data.load("clothing").test) == 6
     assert (stick / "hub" / "checkpoints" / FILE).is_file()
     assert not (tmp_path / "sets").exists()
 
 
-def test_the_command_in_the_message_of_load_mends_it(server: Served, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_in_the_message_of_load_is_the_right_one(server: Served) -> None:
     with pytest.raises(ValueError, match="resnet-edu fetch") as caught:
-        data.load("fashion_mnist")
+        data.load("hymenoptera")
     command = str(caught.value).rpartition("run: resnet-edu ")[2]
     assert cli.run(command.split()) == 0
-    assert len(data.load("fashion_mnist").train) == 90
+    assert len(data.load("hymenoptera").train) == 10
 
 
-def test_a_mirror_for_all(server: Served, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_mirror_for_all(server: Served) -> None:
     with serving(**server.files) as mirror:
         assert cli.run(["fetch", "resnet18", "fashion_mnist", "--mirror", f"{mirror.url}/x/"]) == 0
         assert len(mirror.requests) == 5
@@ -84,22 +80,23 @@ def line(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 
 def test_no_network(server: Served, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "(Connection refused). Are you online?" in line(capsys, "--mirror", "http://127.0.0.1:9")
+    assert "cannot be reached (Connection refused)" in line(capsys, "--mirror", "http://127.0.0.1:9")
 
 
 def test_not_there(server: Served, capsys: pytest.CaptureFixture[str]) -> None:
     server.files.clear()
-    assert f"{FILE} could not be brought to" in line(capsys)
+    assert f"{FILE} answers 404 Not Found" in line(capsys)
 
 
 def test_wrong_hash(server: Served, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     server.files[FILE] = b"<html>log in</html>"
-    assert "invalid hash value" in line(capsys)
-    assert [*(tmp_path / "torch" / "hub" / "checkpoints").iterdir()] == []
+    assert "is another file than expected (19 bytes, " in line(capsys)
+    assert [path.name for path in (tmp_path / "torch" / "hub" / "checkpoints").iterdir()] == [f".{FILE}.lock"]
 
 
 def test_read_only_cache(server: Served, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["fetch", "resnet18"]) == 0  # imports what nobody may not
     capsys.readouterr()
     with folder_of_somebody_else() as folder:
-        assert "Permission denied" in line(capsys, "--to", str(folder))
+        assert "resnet18" in (said := line(capsys, "--to", str(folder)))
+        assert "cannot be stored: Permission denied (" in said

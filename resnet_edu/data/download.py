@@ -1,0 +1,153 @@
+"""Files from the internet: by name, from several sources, checked, and there whole or not at all.
+
+torch.hub does the downloading. It is part of torch, so it is there already, and torchvision gets its weights with it:
+it writes beside the target, shows one line of progress, and reads a folder's files as it reads a server's. pooch would
+be one more package for a time limit and a second try, which stand here in few lines; neither of the two goes on after
+a cut. What helps against a slow or dead server is a second one, so a `File` names as many as there are.
+"""
+
+import os
+import socket
+import ssl
+import tarfile
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+from typing import IO
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlsplit
+
+from torch.hub import download_url_to_file
+
+from .. import machine
+from ..errors import DatasetUnavailable
+from ..files import has_digest, hash_of, locked
+
+SILENCE = 30.0  # seconds without a byte after which a source is given up; torch.hub itself would wait for ever
+NETWORK = (URLError, HTTPException, ConnectionError, TimeoutError, ssl.SSLError)  # not the disk's errors
+
+
+@dataclass(frozen=True)
+class File:
+    """A file on the internet.
+
+    Args:
+        name: its name in the cache.
+        urls: its addresses; the next one is asked if one fails.
+        digest: "md5:…" or "sha256:…", in hexadecimal; the first few digits are enough. None where the file is packed
+            anew at each request, so that no hash of it is known.
+    """
+
+    name: str
+    urls: tuple[str, ...]
+    digest: str | None
+
+
+def fetch_file(file: File, folder: Path, *, mirror: str | None = None) -> bool:
+    """Get a file into a folder, unless it is there already.
+
+    Args:
+        file: what to get.
+        folder: where it goes; made if missing.
+        mirror: http(s) address of a folder, or the path of one on this machine, that holds a file of this name.
+
+    Returns:
+        Whether it had to be downloaded.
+
+    Raises:
+        DatasetUnavailable: no source has it, or another file than expected; or the folder cannot be written.
+        ValueError: the mirror is neither an address nor a folder.
+    """
+    path, urls = folder / file.name, mirrored(file, mirror)
+    if is_there(path, file.digest):
+        return False
+    with locked(folder, file.name):
+        if is_there(path, file.digest):  # another process was faster
+            return False
+        faults = []
+        for url in urls:
+            fault = attempt(url, path, file.digest)
+            if fault is None:
+                return True
+            faults.append(f"{url} {fault}")
+    raise DatasetUnavailable(
+        f"{file.name} cannot be had: {'; '.join(faults)}. Are you online? Another server or a folder can be named "
+        "with: resnet-edu fetch --mirror"
+    )
+
+
+def is_there(path: Path, digest: str | None) -> bool:
+    """Whether a file has been downloaded, and is undamaged as far as that is known."""
+    return os.path.isfile(path) and (digest is None or has_digest(path, digest))
+
+
+def mirrored(file: File, mirror: str | None) -> tuple[str, ...]:
+    """The addresses to ask: the file's own, or the one on a mirror.
+
+    Raises:
+        ValueError: the mirror is neither an address nor a folder.
+    """
+    if mirror is None:
+        return file.urls
+    if urlsplit(mirror).scheme in ("http", "https"):
+        return (f"{mirror.rstrip('/')}/{file.name}",)
+    if mirror and os.path.isdir(folder := os.path.expanduser(mirror)):
+        return ((Path(folder).absolute() / file.name).as_uri(),)
+    raise ValueError(f"mirror must begin with http:// or https://, or be a folder that exists, got {mirror!r}.")
+
+
+def attempt(url: str, path: Path, digest: str | None) -> str | None:
+    """Download from one address; None if that worked, or else what went wrong.
+
+    Raises:
+        OSError: the disk is full, or the folder cannot be written.
+    """
+    part = path.with_name(f"{path.name}.part")
+    for left in path.parent.glob(f"{part.name}*"):  # by a process that was killed
+        left.unlink()
+    try:
+        with silence_limited():
+            download_url_to_file(url, str(part), progress=machine.show_progress())
+    except HTTPError as error:
+        error.close()
+        return f"answers {error.code} {error.reason}"
+    except NETWORK as error:
+        reason = getattr(error, "reason", error)
+        return f"cannot be reached ({getattr(reason, 'strerror', None) or reason})"
+    if digest is not None and not has_digest(part, digest):
+        found = f"{part.stat().st_size:,} bytes, {hash_of(part, digest)[: len(digest)]}"
+        part.unlink()
+        return f"is another file than expected ({found}, not {digest}): it was cut, or a login page answered"
+    os.replace(part, path)
+    return None
+
+
+@contextmanager
+def silence_limited() -> Iterator[None]:
+    """Inside, a server that sends nothing for a while counts as out of reach."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(SILENCE)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def unpacked(archive: Path) -> Iterator[tuple[str, Callable[[int], bytes]]]:
+    """The files in a .zip or .tar.gz, each with its name in there and what reads it."""
+
+    def entries() -> Iterator[tuple[str, IO[bytes] | None]]:
+        if archive.suffix == ".zip":
+            with zipfile.ZipFile(archive) as packed:
+                yield from ((entry.filename, packed.open(entry)) for entry in packed.infolist() if not entry.is_dir())
+        else:
+            with tarfile.open(archive) as packed:
+                yield from ((member.name, packed.extractfile(member)) for member in packed if member.isreg())
+
+    for name, file in entries():
+        if file is not None:
+            with file:
+                yield name, file.read
