@@ -11,7 +11,7 @@ import os
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stderr
-from dataclasses import KW_ONLY, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -109,37 +109,95 @@ class Call:
         return f"`{name}({', '.join(words)})`"
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, kw_only=True)
 class Exercise(Check):
-    """The check of a function: its results, and where wanted the gradients through it, equal the oracle's.
+    """A check that knows the right answer and, by message, wrong ones.
 
     Attributes:
         exercise: its id and title, "LL.E title".
-        oracle: the right answer. Parameters that begin with an underscore make wrong variants and are not asked for.
+        oracle: the right answer, a function or a class. Parameters that begin with an underscore make wrong variants
+            and are not asked for.
         calls: makes the calls to try, fixed ones first; drawn anew for every answer.
-        returns: what an answer may return, see `values`.
         mistakes: wrong variants by message, the likeliest first; a list where several deserve the same message.
+    """
+
+    exercise: str
+    oracle: Callable[..., Any]
+    calls: Callable[[], Sequence[Call]]
+    mistakes: Mapping[str, Variant | list[Variant]]
+
+    def __post_init__(self) -> None:
+        super().__init__(self.exercise, self.judge_answer)
+        asked = [p for p in inspect.signature(self.oracle).parameters.values() if not p.name.startswith("_")]
+        self.signature = inspect.Signature([parameter.replace(annotation=parameter.empty) for parameter in asked])
+        self.name, self.praise = self.oracle.__name__, " ".join((self.oracle.__doc__ or "Right.").split())
+
+    def judge_answer(self, answer: Any) -> str:
+        """The praise; raises `Wrong` or `NotYet`."""
+        raise NotImplementedError
+
+    def as_answer(self, variant: Variant) -> Callable[..., Any]:
+        """A variant with the signature that is asked for."""
+        raise NotImplementedError
+
+    def wrong_answers(self) -> list[tuple[str, Callable[..., Any]]]:
+        """Every message with an answer that a learner could hand in and that deserves it."""
+        pairs = ((m, each if isinstance(each, list) else [each]) for m, each in self.mistakes.items())
+        return [(message, self.as_answer(variant)) for message, variants in pairs for variant in variants]
+
+    def values(self, *args: Any, **options: Any) -> dict[str, Any]:
+        """The values of all parameters in one call, by name and in the oracle's order."""
+        bound = self.signature.bind(*args, **options)
+        bound.apply_defaults()
+        return bound.arguments
+
+    def need_kind(self, answer: Any, calls: Sequence[Call]) -> str:
+        """Make sure that the answer is a function, or a class of modules, that takes the calls' arguments; its name.
+
+        Raises:
+            Wrong: it is something else.
+        """
+        if isinstance(self.oracle, type):
+            expected = f"Expected a class `{self.name}{self.signature}` derived from `nn.Module`"
+            if isinstance(answer, nn.Module):
+                raise Wrong(f"{expected}, got a module built from it. Hand over the class itself, without calling it.")
+            fits = isinstance(answer, type) and issubclass(answer, nn.Module)
+        else:
+            expected = f"Expected a function `{self.name}{self.signature}`"
+            fits = callable(answer) and not isinstance(answer, type | nn.Module)
+        if not fits:
+            raise Wrong(f"{expected}, got {kind_of(answer)}.")
+        name = getattr(answer, "__name__", "your function")
+        try:
+            parameters = inspect.signature(answer)
+        except (TypeError, ValueError):  # written in C, it does not tell
+            return name
+        for call in calls:
+            try:
+                parameters.bind(*call.args, **call.options)
+            except TypeError as error:
+                yours = f"Yours is `{name}{parameters}` and cannot be called that way: {error}."
+                raise Wrong(f"{expected}. {yours}") from None
+        return name
+
+
+@dataclass(eq=False, kw_only=True)
+class FunctionExercise(Exercise):
+    """The check of a function: its results, and where wanted the gradients through it, equal the oracle's.
+
+    Attributes:
+        returns: what an answer may return, see `values`.
         gradients: compare the gradients of all tensors as well.
         forbids: part of the name of a PyTorch function, like "conv", and what to say to someone who uses it.
         may_change: parameters whose values the answer is meant to change.
         finally_: one more question for an answer that is right so far; raises `Wrong`.
     """
 
-    exercise: str
-    oracle: Callable[..., Any]
-    _: KW_ONLY
-    calls: Callable[[], Sequence[Call]]
     returns: Returns
-    mistakes: Mapping[str, Variant | list[Variant]]
     gradients: bool = False
     forbids: Mapping[str, str] = field(default_factory=dict)
     may_change: Sequence[str] = ()
     finally_: Callable[[Any], None] = lambda answer: None
-
-    def __post_init__(self) -> None:
-        super().__init__(self.exercise, self.judge_answer)
-        self.name, self.signature = self.oracle.__name__, signature_of(self.oracle)
-        self.praise = " ".join((self.oracle.__doc__ or "Right.").split())
 
     def judge_answer(self, answer: Any) -> str:
         """The oracle's praise.
@@ -148,10 +206,8 @@ class Exercise(Check):
             NotYet: the answer returns nothing.
             Wrong: it is no such function, differs from the oracle, or changes its arguments.
         """
-        if not callable(answer) or isinstance(answer, type | nn.Module):
-            raise Wrong(f"Expected a function `{self.name}{self.signature}`, got {kind_of(answer)}.")
-        name, calls = getattr(answer, "__name__", "your function"), self.calls()
-        need_signature(answer, f"Expected a function `{self.name}{self.signature}`.", name, calls)
+        calls = self.calls()
+        name = self.need_kind(answer, calls)
         seed = random.getrandbits(32)
         with Watch() if self.forbids else ExitStack() as watch:
             raw = [self.attempt(answer, call, name, seed) for call in calls]
@@ -187,9 +243,7 @@ class Exercise(Check):
                 raise
             error.add_note(f"It was called as {call.says(name)}.")
             return error
-        before, after = (
-            self.signature.bind(*a, **o).arguments for a, o in ((call.args, call.options), (args, options))
-        )
+        before, after = self.values(*call.args, **call.options), self.values(*args, **options)
         for key in before:
             if key not in self.may_change and not identical(before[key], after[key]):
                 kind = next((word for cls, word in KINDS.items() if isinstance(before[key], cls)), "value")
@@ -228,19 +282,13 @@ class Exercise(Check):
             if all(not difference(a, b, self.returns.tolerance) for a, b in zip(got, theirs, strict=True)):
                 raise Wrong(message)
 
-    def wrong_answers(self) -> list[tuple[str, Callable[..., Any]]]:
-        """Every message with a function that a learner could hand in and that deserves it."""
-        return [(message, self.as_answer(variant)) for message, variant in each(self.mistakes)]
-
     def as_answer(self, variant: Variant) -> Callable[..., Any]:
         """A variant with the signature that is asked for."""
 
         def answer(*args: Any, **options: Any) -> Any:
-            bound = self.signature.bind(*args, **options)
             if isinstance(variant, dict):
-                return self.oracle(**(bound.arguments | variant))
-            bound.apply_defaults()
-            return variant(*bound.arguments.values())
+                return self.oracle(**(self.values(*args, **options) | variant))
+            return variant(*self.values(*args, **options).values())
 
         answer.__name__ = self.name
         return answer
@@ -254,7 +302,7 @@ class Exercise(Check):
         sides = []
         for function in (self.oracle, answer):
             args, options = call.copied()
-            leaves = tensors_in(self.signature.bind(*args, **options).arguments)
+            leaves = tensors_in(self.values(*args, **options))
             for leaf in leaves.values():
                 leaf.requires_grad_()
             seed_all(seed)
@@ -278,39 +326,9 @@ class Exercise(Check):
 KINDS = {Tensor: "tensor", list: "list", dict: "dictionary", nn.Module: "network", np.ndarray: "array"}
 
 
-def exercise(title: str, **specification: Any) -> Callable[[Callable[..., Any]], Exercise]:
-    """Turn a function, the oracle, into the check of its exercise; see the attributes of `Exercise`."""
-    return lambda oracle: Exercise(title, oracle, **specification)
-
-
-def each(mistakes: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Messages and wrong variants, one by one."""
-    for message, variants in mistakes.items():
-        yield from ((message, variant) for variant in (variants if isinstance(variants, list) else [variants]))
-
-
-def signature_of(oracle: Callable[..., Any]) -> inspect.Signature:
-    """The parameters asked for, without types: those that do not begin with an underscore."""
-    asked = inspect.signature(oracle).parameters.values()
-    shown_ = [p.replace(annotation=p.empty) for p in asked if not p.name.startswith("_")]
-    return inspect.Signature(shown_)
-
-
-def need_signature(answer: Callable[..., Any], expected: str, name: str, calls: Sequence[Call]) -> None:
-    """Make sure that the arguments of all calls fit the answer's parameters.
-
-    Raises:
-        Wrong: they do not.
-    """
-    try:
-        parameters = inspect.signature(answer)
-    except (TypeError, ValueError):  # written in C, it does not tell
-        return
-    for call in calls:
-        try:
-            parameters.bind(*call.args, **call.options)
-        except TypeError as error:
-            raise Wrong(f"{expected} Yours is `{name}{parameters}` and cannot be called that way: {error}.") from None
+def exercise(title: str, **specification: Any) -> Callable[[Callable[..., Any]], FunctionExercise]:
+    """Turn a function, the oracle, into the check of its exercise; see the attributes of `FunctionExercise`."""
+    return lambda oracle: FunctionExercise(exercise=title, oracle=oracle, **specification)
 
 
 class Watch(TorchFunctionMode):

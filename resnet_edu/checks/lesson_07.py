@@ -16,7 +16,7 @@ BASIC_MISTAKES = {
     "You added x after the ReLU. In the paper the ReLU comes after the addition.":
         lambda m, x: R(m.branch(x)) + x,
     "You add x before the second batch norm, which then rescales the identity. Add it after.":
-        lambda m, x: R(m.bn2(m.conv2(m.half(x)) + x)),
+        lambda m, x: R(m.bn2(m.conv2(m.first(x)) + x)),
     "The last ReLU is missing: it comes after the addition.":
         lambda m, x: m.branch(x) + x,
     "You subtract x. The block is F(x) + x.":
@@ -30,11 +30,11 @@ BASIC_MISTAKES = {
     "You add ReLU(x). The identity passes as it is.":
         lambda m, x: R(m.branch(x) + R(x)),
     "You add the output of the first half. What is added is the block's input, x.":
-        lambda m, x: R(m.bn2(m.conv2(h := m.half(x))) + h),
+        lambda m, x: R(m.bn2(m.conv2(h := m.first(x))) + h),
     "You add x in the middle, before the first ReLU. The shortcut goes around both convolutions.":
         lambda m, x: R(m.bn2(m.conv2(R(m.bn1(m.conv1(x)) + x)))),
     "You add x in the middle, after the first ReLU. The shortcut goes around both convolutions.":
-        lambda m, x: R(m.bn2(m.conv2(m.half(x) + x))),
+        lambda m, x: R(m.bn2(m.conv2(m.first(x) + x))),
     "x is added twice. Once is enough.":
         lambda m, x: R(m.branch(x) + 2 * x),
     "The ReLU comes before the batch norm. The paper's order is convolution, batch norm, ReLU.":
@@ -63,11 +63,11 @@ class BasicBlock(nn.Module):
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
         self.bn2, self.relu2 = nn.BatchNorm2d(channels), nn.ReLU()
 
-    def half(self, x: Tensor) -> Tensor:
+    def first(self, x: Tensor) -> Tensor:
         return self.relu1(self.bn1(self.conv1(x)))
 
     def branch(self, x: Tensor) -> Tensor:
-        return self.bn2(self.conv2(self.half(x)))
+        return self.bn2(self.conv2(self.first(x)))
 
     def forward(self, x: Tensor) -> Tensor:
         """F(x) + x, then the ReLU."""

@@ -7,9 +7,9 @@ that the input is left alone. What has no weights may be written in any style: `
 
 import itertools
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import dataclass
 from types import UnionType
 from typing import Any
 
@@ -18,13 +18,9 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.overrides import TorchFunctionMode
 
-from .exercise import Call, Check, each, need_signature, seed_all, signature_of
+from .exercise import Call, Exercise, Variant, seed_all
 from .result import NotYet, Wrong, is_not_yet, kind_of
 from .values import difference
-
-#: A wrong variant: arguments of the reference that are fixed, private ones too (a dict); another class; or a way
-#: through the reference's parts, called with the module and x. Over a function: a dict or another function.
-Variant = Callable[..., Any] | dict[str, Any]
 
 #: Takes the constructor's arguments and gives inputs: tensors, or shapes of random ones.
 Inputs = Callable[..., Sequence[Tensor | tuple[int, ...]]]
@@ -75,6 +71,10 @@ class Side:
                     raise
                 # any other error comes again when the module is run
         return used
+
+    def keys_of(self, layer: str) -> list[str]:
+        """The names of a layer's parameters and statistics in the whole module."""
+        return [f"{layer}.{key}".lstrip(".") for key in self.module.get_submodule(layer).state_dict()]
 
     def runs(self) -> Iterator[Outcome]:
         """All inputs and one image alone, in eval and in train mode; eval mode again, which shows the statistics.
@@ -155,46 +155,36 @@ class Trial:
             yield outcome
 
 
-@dataclass(eq=False)
-class ModuleExercise(Check):
-    """The check of a module class, or of a function that builds a module.
+@dataclass(eq=False, kw_only=True)
+class ModuleExercise(Exercise):
+    """The check of a module class, or of a function that builds a module; `calls` makes the constructor's arguments.
 
     Attributes:
-        exercise: its id and title, "LL.E title".
-        reference: the right class or function.
-        calls: makes the constructor's arguments to try.
         inputs: takes them and gives inputs; have odd and even sides among them, not square. With none, only layers are
             compared.
-        mistakes: wrong variants by message, the likeliest first; a list where several deserve the same message.
-        names: parameters and buffers carry the reference's names, so that stored weights load.
+        names: parameters and buffers carry the oracle's names, so that stored weights load.
         own_relus: the text asks for one `nn.ReLU()` for each use, not in place.
     """
 
-    exercise: str
-    reference: Callable[..., nn.Module]
-    _: KW_ONLY
-    calls: Callable[[], Sequence[Call]]
     inputs: Inputs
-    mistakes: Mapping[str, Variant | list[Variant]]
     names: bool = False
     own_relus: bool = False
 
-    def __post_init__(self) -> None:
-        super().__init__(self.exercise, self.judge_answer)
-        self.name, self.signature = self.reference.__name__, signature_of(self.reference)
-        self.praise = " ".join((self.reference.__doc__ or "Right.").split())
-
     def judge_answer(self, answer: Any) -> str:
-        """The reference's praise.
+        """The oracle's praise.
 
         Raises:
             NotYet: the module returns nothing.
-            Wrong: it is no such class, or differs from the reference.
+            Wrong: it is no such class, or differs from the oracle.
         """
         calls, seed = self.calls(), random.getrandbits(32)
-        self.need_builder(answer, calls)
-        trials = [Trial(answer, call, self.inputs_for(call), seed) for call in calls]
-        fault = self.fault(trials, self.reference)
+        self.need_kind(answer, calls)
+        trials = []
+        for call in calls:
+            shapes = self.inputs(*self.values(*call.args, **call.options).values())
+            inputs = [x if isinstance(x, Tensor) else torch.randn(x) for x in shapes]
+            trials.append(Trial(answer, call, inputs, seed))
+        fault = self.fault(trials, self.oracle)
         if fault is None:
             return self.praise
         for message, variant in self.wrong_answers():
@@ -205,31 +195,6 @@ class ModuleExercise(Check):
         if error and (fault is ERROR or not isinstance(error, RuntimeError)):
             raise error
         raise Wrong(fault)
-
-    def need_builder(self, answer: Any, calls: Sequence[Call]) -> None:
-        """Make sure that the answer is a class, or a function, that takes the arguments of all calls.
-
-        Raises:
-            Wrong: it is something else.
-        """
-        if isinstance(self.reference, type):
-            expected = f"Expected a class `{self.name}{self.signature}` derived from `nn.Module`"
-            if isinstance(answer, nn.Module):
-                raise Wrong(f"{expected}, got a module built from it. Hand over the class itself, without calling it.")
-            if not isinstance(answer, type) or not issubclass(answer, nn.Module):
-                raise Wrong(f"{expected}, got {kind_of(answer)}.")
-        else:
-            expected = f"Expected a function `{self.name}{self.signature}`"
-            if not callable(answer) or isinstance(answer, type | nn.Module):
-                raise Wrong(f"{expected}, got {kind_of(answer)}.")
-        need_signature(answer, f"{expected}.", answer.__name__, calls)
-
-    def inputs_for(self, call: Call) -> list[Tensor]:
-        """Inputs for a module that is built by this call."""
-        args, options = call.copied()
-        bound = self.signature.bind(*args, **options)
-        bound.apply_defaults()
-        return [x if isinstance(x, Tensor) else torch.randn(x) for x in self.inputs(*bound.arguments.values())]
 
     def fault(self, trials: Sequence[Trial], variant: Callable[..., nn.Module]) -> str | None:
         """How the learner's modules differ from those of the reference, or of a variant; None where they do not."""
@@ -264,33 +229,25 @@ class ModuleExercise(Check):
             pairs.append((fitting, right))
         return (f"`{left[0]}` is one layer too many." if left else None), pairs
 
-    def wrong_answers(self) -> list[tuple[str, Callable[..., nn.Module]]]:
-        """Every message with a class or function that a learner could hand in and that deserves it."""
-        return [(message, self.as_answer(variant)) for message, variant in each(self.mistakes)]
-
-    def as_answer(self, variant: Variant) -> Callable[..., nn.Module]:
-        """A variant that is built like the reference."""
-        reference, signature = self.reference, self.signature
+    def as_answer(self, variant: Variant) -> Callable[..., Any]:
+        """A variant that is built like the oracle."""
+        oracle: Any = self.oracle
+        if isinstance(variant, dict) and not isinstance(oracle, type):
+            return lambda *args, **options: oracle(**(self.values(*args, **options) | variant))
         if isinstance(variant, dict):
 
-            def arguments(*args: Any, **options: Any) -> dict[str, Any]:
-                return signature.bind(*args, **options).arguments | variant
+            def init(module: nn.Module, *args: Any, **options: Any) -> None:
+                oracle.__init__(module, **(self.values(*args, **options) | variant))
 
-            if not isinstance(reference, type):
-                return lambda *args, **options: reference(**arguments(*args, **options))
-
-            def init(self: Any, *args: Any, **options: Any) -> None:
-                reference.__init__(self, **arguments(*args, **options))
-
-            return type(self.name, (reference,), {"__init__": init})
-        if isinstance(variant, type) or not isinstance(reference, type):
+            return type(self.name, (oracle,), {"__init__": init})
+        if isinstance(variant, type) or not isinstance(oracle, type):
             return variant
-        return type(self.name, (reference,), {"forward": lambda self, x: variant(self, x)})
+        return type(self.name, (oracle,), {"forward": lambda module, x: variant(module, x)})
 
 
 def module_exercise(title: str, **specification: Any) -> Callable[[Callable[..., nn.Module]], ModuleExercise]:
     """Turn a class, or a function that builds a module, into its check; see the attributes of `ModuleExercise`."""
-    return lambda reference: ModuleExercise(title, reference, **specification)
+    return lambda oracle: ModuleExercise(exercise=title, oracle=oracle, **specification)
 
 
 class WithoutValues(TorchFunctionMode):
@@ -310,11 +267,6 @@ def leaves(module: nn.Module) -> list[tuple[str, nn.Module]]:
 def holds_weights(part: nn.Module) -> bool:
     """Whether a part has parameters or statistics of its own."""
     return any(True for _ in (*part.parameters(), *part.buffers())) or isinstance(part, _BatchNorm)
-
-
-def keys_of(name: str, part: nn.Module) -> list[str]:
-    """The names of a part's parameters and buffers in the whole module."""
-    return [f"{name}.{key}".lstrip(".") for key in part.state_dict()]
 
 
 @torch.no_grad()
@@ -353,7 +305,7 @@ def sharing_fault(mine: Side, theirs: Side) -> str | None:
                 f"`{name}` is used {mine.used.count(name)} times. Each step needs a layer of its own: convolutions "
                 "would share their weights, batch norms their statistics."
             )
-    inside = {key for name in mine.layers for key in keys_of(name, mine.module.get_submodule(name))}
+    inside = {key for name in mine.layers for key in mine.keys_of(name)}
     outside = [name for name, _ in mine.module.named_parameters() if name not in inside]
     return f"`{outside[0]}` is a parameter outside of any layer. None is needed." if outside else None
 
@@ -398,7 +350,8 @@ def settings_faults(mine: nn.Module, wanted: nn.Module) -> list[str]:
 def settings(layer: nn.Module) -> dict[str, Any]:
     """Whatever a layer was built with: sizes, stride, padding, groups, eps, momentum and so on."""
     plain = (bool, int, float, str, tuple, type(None))
-    found = {k: v for k, v in vars(layer).items() if isinstance(v, plain) and not k.startswith("_") and k != "training"}
+    found: dict[str, Any] = {k: v for k, v in vars(layer).items() if isinstance(v, plain) and not k.startswith("_")}
+    found.pop("training")
     if found.get("padding") == "same":
         found["padding"] = tuple(d * (k - 1) // 2 for d, k in zip(found["dilation"], found["kernel_size"], strict=True))
     return found | {"bias": getattr(layer, "bias", None) is not None}
@@ -415,13 +368,9 @@ def outcome_fault(trial: Trial, theirs: Side, layers: Sequence[tuple[str, str]])
     `ERROR` where one of them raises and the other does not, or raises something else.
     """
     keys = [
-        pair
+        (key, other)
         for mine, right in layers
-        for pair in zip(
-            keys_of(mine, trial.side.module.get_submodule(mine)),
-            keys_of(right, theirs.module.get_submodule(right)),
-            strict=True,
-        )
+        for key, other in zip(trial.side.keys_of(mine), theirs.keys_of(right), strict=True)
     ]
     state = theirs.module.state_dict()
     for mine, right in keys if trial.weights else []:
@@ -441,8 +390,10 @@ def outcome_fault(trial: Trial, theirs: Side, layers: Sequence[tuple[str, str]])
         for mine, right in [*keys, ("", "")]:
             gradient, expected = got.gradients.get(mine), wanted.gradients.get(right)
             at = f"`{mine}`" if mine else "the input"
-            if expected is not None and gradient is None:
+            if expected is None:
+                continue
+            if gradient is None:
                 return f"The output is right, but no gradient reaches {at}. {CUT_OFF}"
-            if expected is not None and difference(gradient.reshape(expected.shape), expected, 1e-2):
+            if difference(gradient.reshape(expected.shape), expected, 1e-2):
                 return f"The output is right, the gradient that reaches {at} is not. {CUT_OFF}"
     return None

@@ -178,11 +178,8 @@ def tensor_difference(got: Any, wanted: Tensor, tolerance: float) -> str | None:
 
 def digits(*values: float) -> list[str]:
     """Numbers with as many digits as tell them apart, four at least."""
-    for precision in range(4, 18):
-        words = [f"{value:.{precision}g}" for value in values]
-        if len(set(words)) == len(words):
-            break
-    return words
+    words = ([f"{value:.{precision}g}" for value in values] for precision in range(4, 18))
+    return next((each for each in words if len(set(each)) == len(each)), [repr(value) for value in values])
 
 
 def shown(value: Any) -> str:

@@ -13,13 +13,12 @@ import torch
 from torch import nn
 
 from resnet_edu.checks.exercise import REGISTRY, Exercise
-from resnet_edu.checks.module import ModuleExercise
 
 ANSWERS = Path(__file__).resolve().parents[1] / "answers"
 MODULES = [importlib.import_module(f"answers.{path.stem}") for path in sorted(ANSWERS.glob("lesson_*.py"))]
 RIGHT: dict[str, list[Any]] = {number: answers for m in MODULES for number, answers in m.RIGHT.items()}
 WRONG: dict[str, list[tuple[Any, str]]] = {number: answers for m in MODULES for number, answers in m.WRONG.items()}
-CHECKS = {title[:4]: check for title, check in sorted(REGISTRY.items()) if isinstance(check, Exercise | ModuleExercise)}
+CHECKS = {title[:4]: check for title, check in sorted(REGISTRY.items()) if isinstance(check, Exercise)}
 
 every_exercise = pytest.mark.parametrize("number", CHECKS)
 every_mistake = pytest.mark.parametrize(
@@ -78,8 +77,7 @@ WRONG_KINDS = [3, 2.5, "text", [1, 2], {}, object(), int, nn.Linear(2, 2), Other
 
 
 def wants_class(number: str) -> bool:
-    check = CHECKS[number]
-    return isinstance(check, ModuleExercise) and isinstance(check.reference, type)
+    return isinstance(CHECKS[number].oracle, type)
 
 
 @every_exercise

@@ -5,6 +5,7 @@ import random
 import subprocess
 import sys
 import threading
+from typing import Any
 
 import numpy as np
 import pytest
@@ -134,7 +135,8 @@ def test_a_stub_in_one_line_is_not_yet(trial):
 
 def test_a_missing_attribute_of_a_module_is_told_from_one_of_anything_else(trial):
     hint = "Is the name spelled the same"
-    for thing, told in ((nn.Linear(1, 1), True), ([], False)):
+    things: list[tuple[Any, bool]] = [(nn.Linear(1, 1), True), ([], False)]
+    for thing, told in things:
         assert (hint in trial(lambda thing=thing: thing.wieght).message) is told
 
 
@@ -268,6 +270,10 @@ def test_what_is_no_number_is_refused(value):
             returns.clean(value)
 
 
+def factor(extra: Any) -> Any:
+    return extra["factor"]
+
+
 @pytest.fixture
 def double(monkeypatch):
     """The exercise to double a list of tensors, in a new list."""
@@ -279,7 +285,7 @@ def double(monkeypatch):
         returns=Returns(list),
         mistakes={"That is the list itself.": lambda xs, extra: xs, "No factor": lambda xs, extra: [extra["factor"]]},
     )
-    def double(xs, extra=None):
+    def double(xs, extra: Any = None):
         """Every one doubled."""
         return [2 * x for x in xs]
 
@@ -294,8 +300,8 @@ def test_a_mistake_is_named_only_if_it_explains_every_answer(double):
 
 
 def test_an_error_that_a_mistake_explains_is_not_only_reported(double):
-    assert double(lambda xs, extra=None: [extra["factor"]]).message == "No factor"
-    assert "raised TypeError" in double(lambda xs, extra=None: 2 * extra["factor"] * xs + 1).message
+    assert double(lambda xs, extra=None: [factor(extra)]).message == "No factor"
+    assert "raised TypeError" in double(lambda xs, extra=None: 2 * factor(extra) * xs + 1).message
 
 
 @pytest.mark.parametrize(
