@@ -17,11 +17,13 @@ from .lesson_03_block import check_vgg_block
 from .lesson_03_head import check_cheap_head
 from .lesson_03_memory import check_activation_bytes
 from .lesson_03_receptive import check_receptive_field
-from .lesson_04 import branch_cost as check_branch_cost
-from .lesson_04_head import check_average_head
-from .lesson_04_inception import check_inception
-from .lesson_04_loss import check_total_loss
-from .lesson_04_pixels import check_mix_pixels
+from .lesson_04 import (
+    AverageHead as check_average_head,
+    Inception as check_inception,
+    branch_cost as check_branch_cost,
+    mix_pixels as check_mix_pixels,
+    total_loss as check_total_loss,
+)
 from .lesson_05 import (
     backward as check_backprop,
     clip as check_clip,
