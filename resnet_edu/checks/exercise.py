@@ -119,12 +119,14 @@ class Exercise(Check):
             and are not asked for.
         calls: makes the calls to try, fixed ones first; drawn anew for every answer.
         mistakes: wrong variants by message, the likeliest first; a list where several deserve the same message.
+        finally_: one more question for an answer that is right so far; raises `Wrong`.
     """
 
     exercise: str
     oracle: Callable[..., Any]
     calls: Callable[[], Sequence[Call]]
     mistakes: Mapping[str, Variant | list[Variant]]
+    finally_: Callable[[Any], None] = lambda answer: None
 
     def __post_init__(self) -> None:
         super().__init__(self.exercise, self.judge_answer)
@@ -190,14 +192,12 @@ class FunctionExercise(Exercise):
         gradients: compare the gradients of all tensors as well.
         forbids: part of the name of a PyTorch function, like "conv", and what to say to someone who uses it.
         may_change: parameters whose values the answer is meant to change.
-        finally_: one more question for an answer that is right so far; raises `Wrong`.
     """
 
     returns: Returns
     gradients: bool = False
     forbids: Mapping[str, str] = field(default_factory=dict)
     may_change: Sequence[str] = ()
-    finally_: Callable[[Any], None] = lambda answer: None
 
     def judge_answer(self, answer: Any) -> str:
         """The oracle's praise.
