@@ -30,7 +30,7 @@ test-all: test ## the same, and the learner's edition whole
 	@OMP_NUM_THREADS=1 RESNET_EDU_ALL=1 $(NBVAL) $(SHARED) notebooks --ignore=notebooks/solutions
 
 test-oldest: ## the tests with the oldest torch and torchvision allowed, in .venv-oldest
-	@VENV=.venv-oldest PIP_CONSTRAINT=.ci/oldest.txt .ci/install ".[test,dev,docs,workshop]"
+	@VENV=.venv-oldest PIP_CONSTRAINT=.ci/oldest.txt .ci/install ".[lab,test,dev,docs,workshop]"
 	@OMP_NUM_THREADS=1 .venv-oldest/bin/python -m pytest tests $(SHARED)
 
 lint: .venv/.test ## ruff, codespell and pyright
@@ -50,15 +50,13 @@ site: .venv/.test ## build the site, build/site: worked lessons, reference, resu
 	@$(PY) docs/site/build.py
 
 wheel: .venv/.lab ## build the wheel to hand out, in dist: course, weights and the script that shows slides
-	@.venv/bin/resnet-edu fetch reveal.js
+	@.ci/reveal || .venv/bin/resnet-edu fetch reveal.js
 	@$(PY) -m pip wheel --disable-pip-version-check --quiet --no-deps --wheel-dir dist .
 	@ls dist/resnet_edu-*.whl
 
 class: .venv/.test ## try a class's JupyterHub on this machine: http://127.0.0.1:8000
 	@.ci/proxy
 	@mkdir -p build/class
-	@printf 'ada\nbob\nteacher\n' >build/class/names.txt
-	@cd build/class && "$(CURDIR)/$(PY)" ../../deploy/slips.py names.txt slips.json | tee -a slips.txt >/dev/null && cat slips.txt
 	@cd build/class && PATH="$(CURDIR)/build/proxy/node_modules/.bin:$$PATH" "$(CURDIR)/.venv/bin/jupyterhub" -f "$(CURDIR)/deploy/demo_config.py"
 
 study: .venv/.lab ## train the recorded studies again (long) and write assets/runs
@@ -71,10 +69,10 @@ clean: ## remove .venv and everything built, but not the notebooks
 
 # Each stamp says that .venv holds what pyproject.toml asks for; the larger one stands for both.
 .venv/.lab: pyproject.toml
-	@.ci/install .
+	@.ci/install ".[lab]"
 	@touch $@
 
 .venv/.test: pyproject.toml
-	@.ci/install ".[test,dev,docs,workshop]"
-	@.venv/bin/resnet-edu fetch reveal.js || echo "Slides will not be tested in a browser."
+	@.ci/install ".[lab,test,dev,docs,workshop]"
+	@.ci/reveal || echo "Slides will not be tested in a browser."
 	@touch .venv/.lab $@

@@ -6,6 +6,7 @@ To change something, write a file of your own that begins with `load_subconfig("
 anew. `docker_config.py` and `demo_config.py` do so.
 """
 
+import os
 import sys
 
 import psutil
@@ -24,7 +25,7 @@ c.JupyterHub.bind_url = "http://127.0.0.1:8000"
 # A seat: the learner's copy of the lessons, JupyterLab on lesson 00. What a learner installs or sets in their home
 # cannot change how their server guards itself.
 c.JupyterHub.spawner_class = "localprocess"
-c.Spawner.cmd = [sys.executable, "-m", "resnet_edu.tools.seat"]
+c.Spawner.cmd = [os.path.join(os.path.dirname(os.path.abspath(__file__)), "seat.sh")]
 c.Spawner.notebook_dir = "~"
 c.Spawner.default_url = "/lab/tree/my-course/00_start_here.ipynb"
 c.Spawner.disable_user_config = True
@@ -33,11 +34,14 @@ c.Spawner.http_timeout = 120
 
 # What a seat gets. Measured: docs/jupyterhub.md. A process of a seat that asks for more memory is refused it.
 c.Spawner.mem_limit = "3G"
-c.Spawner.cpu_limit = 1  # threads of a kernel; a second brings little, and those of a whole class wait for each other
+c.Spawner.environment = {
+    "OMP_NUM_THREADS": "1",  # of a kernel: a second brings little, and those of a whole class wait for each other
+    "PATH": os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]]),
+}
 SEAT = 2e9  # bytes that a seat in use takes; the plan
 RESERVE = 1.5e9  # for the system and the hub
 
-# The hub turns away whom the memory cannot serve, with a page that says so, and leaves the others in peace.
+# The hub turns away those whom the memory cannot serve, with a page that says so, and leaves the others in peace.
 c.JupyterHub.active_server_limit = max(1, int((psutil.virtual_memory().total - RESERVE) / SEAT))
 
 # A kernel that has done nothing for an hour ends, even if its page is still open; a seat without kernels ends too.

@@ -19,7 +19,7 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from nbformat import NotebookNode
 
 from notebooks.editions import BuildError, clean, code_cells, complaint, learners_edition, read_source
-from resnet_edu.tools.rehearse import PatientClient
+from resnet_edu.tools.rehearse import PollingClient
 
 HERE = Path(__file__).resolve().parent
 CELL_TIMEOUT = 600  # seconds; a cell of a quick lesson takes a few, but machines are shared
@@ -53,7 +53,7 @@ def execute(notebook: NotebookNode, folder: Path) -> None:
         env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(HERE.parent), env.get("PYTHONPATH")]))
         env["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"
         env.pop("MPLBACKEND", None)  # the kernel draws inline
-        client = PatientClient(
+        client = PollingClient(
             notebook, timeout=CELL_TIMEOUT, kernel_name="python3", record_timing=False, skip_cells_with_tag="gpu",
             resources={"metadata": {"path": str(folder)}}, extra_arguments=["--IPKernelApp.log_level=ERROR"],
         )  # fmt: skip

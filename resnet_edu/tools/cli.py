@@ -3,82 +3,87 @@
 What goes wrong is told in one line on stderr, with exit code 2; an interrupt ends with 130.
 """
 
-import codecs
 import json
 import os
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
-from glob import glob
+from importlib.util import find_spec
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from statistics import median
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
 
 from .. import __version__, files
 from ..errors import DatasetUnavailable
-from ..files import printable
-from . import cli_course, cli_runs, cli_speed, tables
-from .cli_options import AsJson, examples, with_home
+from ..files import printable, quoted
+from . import cli_runs, course
+from .cli_runs import AsJson, command, examples, flag, with_home
 
 if TYPE_CHECKING:
     from ..history import History
+    from ..study import Recorded
+    from .rehearse import Rehearsal
 
+Lessons = Annotated[list[str] | None, typer.Argument(metavar="LESSON", help="6, 06_degradation; default all.")]
+Mirror = Annotated[
+    str | None, typer.Option(metavar="URL", help="Get the files there instead; a folder will do.", show_default=False)
+]
+COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
+LAB = (
+    "IPython",
+    "ipykernel",
+    "jinja2",
+    "jupyter_client",
+    "jupyterlab",
+    "latex2mathml",
+    "nbclient",
+    "nbconvert",
+    "nbformat",
+)
 
 app = typer.Typer(
     help="Learn deep convolutional networks by building them: LeNet to ResNet.",
     epilog=examples("doctor", "lab", "lab --help"),
-    add_completion=False,
-    rich_markup_mode=None,
+    rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-# typer brings its own copy of click, or uses an installed one; this is the base class of usage errors in either.
-ClickException: Any = typer.BadParameter.__mro__[2]
+app.add_typer(cli_runs.app)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """The entry point of `resnet-edu` and `python -m resnet_edu`."""
     if isinstance(sys.stdout, TextIOWrapper):  # it is None, or of another class, where nobody reads it
-        codecs.register_error("as in JSON", as_in_json)
-        sys.stdout.reconfigure(errors="as in JSON")
-    arguments = sys.argv[1:]
-    sys.exit(run(expanded(arguments) if os.name == "nt" else arguments))
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name need not fit the terminal's encoding
+    sys.exit(run(arguments))
 
 
-def as_in_json(error: UnicodeError) -> tuple[str, int]:
-    r"""What an encoding cannot write, such as a file name that is not UTF-8, as JSON writes it: `\udce9`.
-
-    Python's own `backslashreplace` writes `\xe9` and `\U0001f408` as well, which no reader of JSON takes.
-    """
-    assert isinstance(error, UnicodeEncodeError)
-    return json.dumps(error.object[error.start : error.end])[1:-1], error.end
-
-
-def expanded(arguments: Sequence[str]) -> list[str]:
-    """Arguments with the files that match in place of each pattern of `*` and `?`: the shells of Windows leave it.
-
-    A pattern that matches nothing stays as it is, and so does a bracket, which is part of many a file's name.
-    """
-    return [name for each in arguments for name in sorted(glob(each.replace("[", "[[]"))) or [each]]
-
-
-def run(arguments: Sequence[str]) -> int:
-    """Run one command; its exit code. No traceback unless it is a bug."""
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run one command, of the process by default; its exit code. No traceback unless it is a bug."""
+    words = [*(sys.argv if arguments is None else arguments), *os.environ.get("_TYPER_COMPLETE_ARGS", "").split()]
+    if "train" in words:
+        cli_runs.add_recipe_options()
     try:
-        result = app(args=list(arguments), prog_name="resnet-edu", standalone_mode=False)
+        result = app(args=arguments, prog_name="resnet-edu", standalone_mode=False)
         code = result if isinstance(result, int) else 0
         return complain("interrupted.", code=130) if code == 130 else code
     except (KeyboardInterrupt, typer.Abort):
         return complain("interrupted.", code=130)
-    except ClickException as error:
+    except typer.TyperException as error:
         context = getattr(error, "ctx", None)
-        message = error.format_message().rstrip(".")
-        return complain(f"{message}. See: {context.command_path if context else 'resnet-edu'} --help")
+        where = context.command_path if context else "resnet-edu"
+        return complain(f"{error.format_message().rstrip('.')}. See: {where} --help")
     except ModuleNotFoundError as error:
-        return complain(f"{error}. See what is missing: resnet-edu doctor")
+        advice = "Get it with: pip install 'resnet-edu[lab]'" if error.name in LAB else "See: resnet-edu doctor"
+        return complain(f"{error}. {advice}")
     except OSError as error:
         return complain(f"{error.strerror}: {error.filename}" if error.strerror and error.filename else str(error))
     except ValueError as error:
@@ -101,16 +106,63 @@ def show_version(wanted: bool) -> None:
 @app.callback(invoke_without_command=True)
 def start(
     context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", callback=show_version, is_eager=True, help="Print it.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", metavar="", callback=show_version, is_eager=True, help="Print it.")
+    ] = False,
 ) -> None:
     """Learn deep convolutional networks by building them: LeNet to ResNet."""
     if context.invoked_subcommand is None:
         print(context.get_help())
 
 
-@app.command(epilog=examples("doctor", "doctor --json"))
+@command(app, "Learn", "lab", "lab ~/resnets", "lab --lesson 6 --no-browser")
+def lab(
+    folder: Annotated[Path | None, typer.Argument(metavar="DIR", help="Your folder; default my-course.")] = None,
+    lesson: Annotated[str | None, typer.Option(metavar="LESSON", help="Open on this one: 6, 06_degradation.")] = None,
+    port: Annotated[int, typer.Option(metavar="PORT", min=0, max=65535, help="First port to try.")] = 8888,
+    browser: Annotated[
+        bool | None, typer.Option("--browser/--no-browser", metavar="", help="Default: if there is a display.")
+    ] = None,
+    force: Annotated[
+        bool, flag("--force", "Replace yours where the course has a newer one; yours is kept, dated.")
+    ] = False,
+    copy_only: Annotated[bool, flag("--copy-only", "Bring the lessons into DIR, and start nothing.")] = False,
+) -> None:
+    """Open your copy of the lessons in JupyterLab.
+
+    Lessons are copied to DIR, the worked ones to DIR/solutions. What you have changed is never overwritten.
+    """
+    from .lab import default_folder, has_display, lab_command, serve
+
+    if not copy_only and not find_spec("jupyterlab"):
+        raise ModuleNotFoundError("JupyterLab is not installed", name="jupyterlab")
+    folder = folder or default_folder(Path.cwd())
+    found = course.find_lesson(lesson) if lesson else course.require_lessons()[0]
+    report = course.copy_lessons(folder, force=force)
+    news = str(course.CopyReport(folder, added=report.added, updated=report.updated, kept=report.kept))
+    print(f"Your lessons are in {folder}{f' ({news})' if news else ''}.")
+    for name, aside in report.replaced.items():
+        print(f"{name} is the course's again; yours is kept as {aside}.")
+    again = f"To get the course's, with yours kept beside: resnet-edu lab {quoted(folder)} --force"
+    damaged = course.unreadable(folder, report.kept)
+    for name in damaged:
+        print(f"{name} is not a readable notebook; it is left as it is. {again}")
+    if outdated := [name for name in report.outdated if name not in damaged]:
+        print(f"The course has newer editions; yours are kept: {', '.join(outdated)}. {again}")
+    if copy_only:
+        return
+    shown = has_display() if browser is None else browser
+    command = lab_command(folder, lesson=found.name, port=port, browser=shown)
+    where = "" if shown else " Open the http address below in a browser."
+    print(f"JupyterLab is starting. Ctrl-C here ends it.{where}")
+    if os.environ.get("SSH_CONNECTION"):
+        print("On your own machine first run: ssh -N -L PORT:127.0.0.1:PORT HOST, with the PORT of that address.")
+    raise typer.Exit(serve(command))
+
+
+@command(app, "Learn", "doctor", "doctor --json")
 def doctor(as_json: AsJson = False) -> None:
-    """Say whether this machine can run the course, and what mends it. Exit code 1 if it cannot."""
+    """Say whether this machine can run the course, and what fixes it. Exit code 1 if it cannot."""
     from .doctor import diagnose
 
     found = diagnose()
@@ -118,48 +170,205 @@ def doctor(as_json: AsJson = False) -> None:
     if as_json:
         print(json.dumps([asdict(finding) for finding in found], indent=1))
     else:
-        Console().print(tables.findings(found))
+        table = Table("check", "", "found", "what to do")
+        for each in found:
+            mark = f"[{COLOURS[each.status]}]{each.status}[/]"
+            table.add_row(each.name, mark, escape(each.found), escape(each.advice))
+        Console().print(table)
         print(f"The course cannot run here: see {', '.join(failed)}." if failed else "The course can run here.")
     raise typer.Exit(1 if failed else 0)
 
 
-@app.command(epilog=examples("fetch cifar10 clothing", "fetch resnet18 --to /media/stick", "fetch reveal.js"))
+@command(app, "Learn", "fetch cifar10 clothing", "fetch resnet18 --to /media/stick", "fetch reveal.js")
 def fetch(
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="cifar10, clothing, resnet18, vgg16, …")],
-    mirror: Annotated[str | None, typer.Option(metavar="URL", help="Get the files there; a folder will do.")] = None,
+    names: Annotated[list[str], typer.Argument(metavar="NAME", help="cifar10, clothing, resnet18, vgg16, …")],
+    mirror: Mirror = None,
     to: Annotated[Path | None, typer.Option(metavar="DIR", help="Put them there and not into the caches.")] = None,
 ) -> None:
     """Download data sets and ImageNet weights, to use them offline."""
-    from . import downloads
+    from .fetch import fetch as fetch_one, require_known, terms
 
-    downloads.require_known(names)
+    require_known(names)
     to = with_home(to).absolute() if to else None
     for name in names:
-        place, new = downloads.fetch(name, to, mirror=mirror)
+        place, new = fetch_one(name, to, mirror=mirror)
         print(f"{name}: {'now' if new else 'already'} in {place}", flush=True)
-        if new and (terms := downloads.terms(name)):
-            print(f"  Terms: {terms}")
+        if new and terms(name):
+            print(f"  Terms: {terms(name)}")
     if to:
         print(f"To use them there, set RESNET_EDU_DATA={to} and TORCH_HOME={to}.")
 
 
-@app.command(epilog=examples("study --list", "study mnist5k-degradation --seeds 2 --out runs"))
+@command(app, "Teach", "rehearse", "rehearse 1 6 --cells 5", "rehearse --json")
+def rehearse(
+    names: Lessons = None,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the HTML pages go.")] = Path("build/rehearsal"),
+    edition: Annotated[Literal["worked", "learner"], typer.Option(help="Which notebooks to run.")] = "worked",
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=1, help="So many lessons at a time; default 1 for those you name, 2 for all of them."
+        ),
+    ] = None,
+    cells: Annotated[int, typer.Option(metavar="N", min=0, help="List so many cells, the slowest of all.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Run lessons on this machine and measure them. Exit code 1 if a cell fails."""
+    from .. import machine
+
+    chosen = [course.find_lesson(name, edition) for name in names or []] or course.require_lessons(edition)
+    jobs = jobs or (1 if names else min(2, machine.cores()))
+    runs = rehearse_all(chosen, out, jobs)
+    if as_json:
+        print(json.dumps([asdict(each) for each in runs], indent=1))
+    else:
+        print_rehearsals(runs, cells)
+        here, rates = machine.description(), [each.gflops for each in runs]
+        print(
+            f"Measured on {here['cpu']}, {here['cores']} cores, device {here['device']}, profile "
+            f"{machine.profile().name}; float32 matrix products at {min(rates):.0f} to {max(rates):.0f} GFLOP/s "
+            f"meanwhile, {jobs} at a time. The pages are in {out}."
+        )
+    for each in runs:
+        if each.failure:
+            complain(f"{each.lesson}, cell {each.failure.number}, {each.failure.first_line!r}: {each.failure.error}")
+    raise typer.Exit(1 if any(each.failure for each in runs) else 0)
+
+
+def rehearse_all(lessons: Sequence[course.Lesson], out: Path, jobs: int) -> list["Rehearsal"]:
+    """Run the lessons, so many at a time, with a bar for each on stderr; they share the cores."""
+    from ..machine import cores
+    from .rehearse import rehearse as rehearse_lesson
+
+    if jobs > 1:
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // jobs)))  # of each kernel
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=Console(stderr=True)) as progress, ThreadPoolExecutor(jobs) as pool:
+
+        def run_one(lesson: course.Lesson) -> "Rehearsal":
+            task = progress.add_task(lesson.name, total=None)
+            found = rehearse_lesson(
+                lesson, out, on_cell=lambda done, total: progress.update(task, completed=done, total=total)
+            )
+            progress.stop_task(task)
+            return found
+
+        try:
+            return list(pool.map(run_one, lessons) if jobs > 1 else map(run_one, lessons))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)  # after Ctrl-C no further lesson begins
+            raise
+
+
+def print_rehearsals(runs: Sequence["Rehearsal"], cells: int) -> None:
+    """Minutes, cells run, peak memory and outcome of each lesson, and the slowest cells of all."""
+    table = Table("lesson", "minutes", "cells", "peak, GB", "slowest, s", "result")
+    for each in runs:
+        slowest = max((cell.seconds for cell in each.cells), default=0.0)
+        result = f"[red]cell {each.failure.number} failed[/]" if each.failure else "[green]ok[/]"
+        numbers = f"{each.seconds / 60:.2f}", str(len(each.cells)), f"{each.peak_memory_gb:.2f}", f"{slowest:.1f}"
+        table.add_row(each.lesson, *numbers, result)
+    table.add_row("total", f"{sum(each.seconds for each in runs) / 60:.2f}")
+    Console().print(table)
+    if cells:
+        table = Table("lesson", "cell", "seconds", "first line")
+        found = sorted(((cell.seconds, each.lesson, cell) for each in runs for cell in each.cells), reverse=True)
+        for seconds, lesson, cell in found[:cells]:
+            table.add_row(lesson, str(cell.number), f"{seconds:.2f}", escape(cell.first_line[:80]))
+        Console().print(table)
+
+
+@command(app, "Teach", "export handout", "export --edition slides slides 6 7", "export pages")
+def export(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the files go; made if missing.")],
+    lessons: Lessons = None,
+    edition: Annotated[
+        Literal["learner", "worked", "slides", "html", "script"], typer.Option(help="In which form.")
+    ] = "learner",
+    force: Annotated[bool, flag("--force", "Replace changed files; yours are kept beside them, dated.")] = False,
+) -> None:
+    """Write the lessons for a class: notebooks without solutions, worked ones, slides, web pages or plain Python."""
+    from .export import INDEXED, export as export_lessons
+
+    report = export_lessons(folder, edition, lessons or [], force=force)
+    for name, aside in report.replaced.items():
+        print(f"{name} is replaced; yours is kept as {aside}.")
+    first = f" Begin with {folder / INDEXED[edition]}." if edition in INDEXED else ""
+    print(f"The {edition} edition is in {folder} ({report}).{first}")
+
+
+@command(app, "Teach", "bundle stick --torch cpu", "bundle stick --with cifar10,resnet18 --torch none")
+def bundle(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder, or a bundle to bring up to date.")],
+    extras: Annotated[
+        str, typer.Option("--with", metavar="NAMES", help="Data and weights: cifar10,clothing,resnet18,…")
+    ] = "",
+    torch: Annotated[
+        Literal["default", "cpu", "none"],
+        typer.Option(help="As pip chooses; smaller, from PyTorch's index; or left out."),
+    ] = "default",
+    wheel: Annotated[Path | None, typer.Option(metavar="FILE", help="The course's wheel; a clone builds it.")] = None,
+    mirror: Mirror = None,
+) -> None:
+    """Pack the course for machines of this kind without a network: all wheels, data and weights, an installer."""
+    from .bundle import make_bundle
+
+    names = [name.strip() for name in extras.split(",") if name.strip()]
+    with Console(stderr=True).status("asking pip what to pack") as status:
+        made = make_bundle(folder, names, torch=torch, wheel=wheel, mirror=mirror, say=status.update)
+    gigabytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e9
+    print(f"The bundle is in {folder}: {len(made['wheels'])} wheels, {gigabytes:.2f} GB. There: python install.py")
+
+
+@command(app, "Teach", "bench", "bench training --repeats 9", "bench --quick --json")
+def bench(
+    parts: Annotated[
+        list[str] | None, typer.Argument(metavar="PART", help="limits, training, verdict, prediction; default all.")
+    ] = None,
+    repeats: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Measurements of each number; default 5, with --quick 3.")
+    ] = None,
+    quick: Annotated[bool, flag("--quick", "Shorter slices and fewer: about two minutes.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Measure this machine: its limits, training beside PyTorch's tutorial loop, prediction beside a plain script."""
+    os.environ["RESNET_EDU_QUIET"] = "1"  # no bars of the runs themselves
+    from .bench import measure, screen
+
+    with Console(stderr=True).status("") as status:
+        record = measure(parts or (), rounds=repeats or (3 if quick else 5), quick=quick, say=status.update)
+    if as_json:
+        print(json.dumps(record, indent=1))
+    else:
+        Console().print(screen(record))
+
+
+@command(app, "Teach", "study --list", "study mnist5k-degradation --seeds 2 --out runs")
 def study(
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="One study; default all.")] = None,
-    listed: Annotated[bool, typer.Option("--list", help="List the studies and what is recorded of them.")] = False,
-    out: Annotated[Path | None, typer.Option(help="Where NAME.csv and NAME.json go; default assets/runs.")] = None,
-    seeds: Annotated[int | None, typer.Option(min=1, help="Run seeds 0 to N − 1 instead of the study's own.")] = None,
+    listed: Annotated[bool, flag("--list", "List the studies and what is recorded of them.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where NAME.csv and NAME.json go; default assets/runs.")
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Run seeds 0 to N − 1 instead of the study's own.")
+    ] = None,
 ) -> None:
     """Run a study (networks × seeds) and record it. What is recorded already is not run again."""
     from ..studies import STUDIES, find_study
-    from ..study import run_study
+    from ..study import load_study, run_study
 
     folder = out or files.assets() / "runs"
     chosen = [find_study(name)] if name else list(STUDIES.values())
     if seeds is not None:
         chosen = [replace(each, seeds=range(seeds)) for each in chosen]
     if listed:
-        Console().print(tables.studies(chosen, folder))
+        table = Table("study", "what", "runs", "recorded")
+        for each in chosen:
+            wanted, file = set(each.runs()), folder / f"{each.name}.json"
+            done = wanted & set(load_study(each.name, folder).epochs) if file.is_file() else ()
+            table.add_row(each.name, each.title, str(len(wanted)), str(len(done)))
+        Console().print(table)
         return
     missing: list[DatasetUnavailable] = []
     for each in chosen:
@@ -171,7 +380,7 @@ def study(
             continue
         if not set(each.runs()) <= set(recorded.epochs):
             raise KeyboardInterrupt  # `fit` returns what it has; the same command goes on from there
-        Console().print(tables.recorded(recorded))
+        print_study(recorded)
     if missing:
         raise missing[0]
 
@@ -184,6 +393,12 @@ def print_run(label: str, seed: int, history: "History | None") -> None:
         print(f"  {label}, seed {seed}: {errors}, {history.seconds:.1f} s", flush=True)
 
 
-cli_speed.add_to(app)
-cli_course.add_to(app)
-cli_runs.add_to(app)
+def print_study(recorded: "Recorded") -> None:
+    """Errors after each setting's last epoch: the median over its seeds, and their range."""
+    table = Table("setting", "seeds", "training error, %", "validation error, %", title=recorded.name)
+    for label in recorded.settings:
+        last = [epochs[-1] for (setting, _), epochs in recorded.epochs.items() if setting == label]
+        errors = ([epoch.train_error for epoch in last], [epoch.val_error for epoch in last])
+        ranges = (f"{median(each):.1f} ({min(each):.1f} to {max(each):.1f})" for each in errors if each)
+        table.add_row(label, str(len(last)), *ranges)
+    Console().print(table)

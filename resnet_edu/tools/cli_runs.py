@@ -6,64 +6,80 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import torch
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from tqdm import tqdm
+from typer.core import TyperArgument, TyperCommand
 
 from ..files import FULL, printable, quoted, write_atomically
-from ..recipe import HELP, Prepared, Recipe, read_toml
-from .cli_options import AsJson, examples, with_home
 
 if TYPE_CHECKING:
     from torch import nn
 
     from ..history import Epoch
     from ..predict import Prediction
+    from ..recipe import Prepared
     from ..run import Run
 
 
-def add_to(app: typer.Typer) -> None:
-    """Register the three commands."""
-    trains = "train --data ./pets --model 18 --pretrained auto --out runs/pets", "train --resume runs/pets"
-    app.command(epilog=examples(*trains, "train --config pets.toml --lr 0.01 --out runs/second"))(with_options(train))
-    app.command(epilog=examples("evaluate runs/pets", "evaluate runs/pets --data ./other-pets --json"))(evaluate)
-    app.command(epilog=examples("predict bundled cat.jpg", "predict runs/pets *.jpg --top 2 --csv"))(predict)
+app = typer.Typer()
+AsJson = Annotated[bool, typer.Option("--json", metavar="", help="Print JSON for a script.")]
+PHOTOS = "Your photos"
+METAVARS = {bool: "", int: "N", float: "X", str: "TEXT"}
 
 
-def with_options(command: Callable[..., None]) -> Callable[..., None]:
-    """The command with one more option for each of `HELP`, of the type that `Recipe` gives it."""
-    parameters = [each for each in inspect.signature(command).parameters.values() if each.name != "options"]
-    for each in fields(Recipe):
-        name, kind = each.name, each.type
-        shown = next((plain for plain in (bool, int, float) if kind in (plain, plain | None)), str)
-        flag = f"--{name.replace('_', '-')}"
-        option = typer.Option(f"{flag}/--no-{flag[2:]}" if shown is bool else flag, help=HELP[name], show_default=False)
-        annotation = Annotated[shown | None, option]
-        keyword = inspect.Parameter.KEYWORD_ONLY
-        parameters.append(inspect.Parameter(name, keyword, default=None, annotation=annotation))
+class Command(TyperCommand):
+    """A command whose help shows no Python types beside an argument's name, which says enough, and beside --help."""
 
-    def called(**given: Any) -> None:
-        command(**given)
-
-    called.__name__, called.__doc__ = command.__name__, command.__doc__
-    called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # typer reads both
-    called.__annotations__ = {each.name: each.annotation for each in parameters}
-    return called
+    def get_params(self, ctx: typer.Context) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """The parameters, as they are asked for by the help."""
+        params = super().get_params(ctx)
+        for each in params:
+            if isinstance(each, TyperArgument) or "--help" in each.opts:
+                each.display_type_rich = lambda ctx: ""
+        return params
 
 
+def flag(name: str, text: str) -> Any:
+    """An option without a value."""
+    return typer.Option(name, metavar="", help=text)
+
+
+def with_home(path: str | Path) -> Path:
+    """With the home folder in place of ~, which a shell leaves in --out=~/run; as it is where there is no home."""
+    return Path(os.path.expanduser(path))
+
+
+def examples(*lines: str) -> str:
+    """The last lines of a command's help; the first character keeps typer from joining them."""
+    return "\b\nExamples:\n" + "\n".join(f"  resnet-edu {line}" for line in lines)
+
+
+def command(app: typer.Typer, group: str, *lines: str) -> Any:
+    """Registers a function as a command, in a group of the help, with examples."""
+    return app.command(cls=Command, rich_help_panel=group, epilog=examples(*lines))
+
+
+@command(
+    app,
+    PHOTOS,
+    "train --data ./pets --model 18 --pretrained auto --out runs/pets",
+    "train --resume runs/pets",
+    "train --config pets.toml --lr 0.01 --out runs/second",
+)
 def train(
     *,
     out: Annotated[Path | None, typer.Option(metavar="RUN", help="Folder for the run; made if missing.")] = None,
     config: Annotated[Path | None, typer.Option(metavar="FILE", help="TOML file with any of the options.")] = None,
     resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with a run that was stopped.")] = None,
-    size: Annotated[int | None, typer.Option(help="Width and height of the images at once.")] = None,
+    size: Annotated[int | None, typer.Option(metavar="N", help="Width and height of the images at once.")] = None,
     **options: Any,
 ) -> None:
     """Train a network on a folder of pictures, with progress; a run that is stopped can be resumed.
@@ -90,8 +106,38 @@ def train(
             print_report(run)
 
 
+def add_recipe_options() -> None:
+    """Give `train` an option for each of a recipe's fields.
+
+    They come with torch, which takes seconds to load: only those who train, or ask how, wait for it.
+    """
+    from ..recipe import HELP, Recipe
+
+    parameters = list(STATIC_OPTIONS)
+    for each in fields(Recipe):
+        name, kind = each.name, each.type
+        shown = next((plain for plain in (bool, int, float) if kind in (plain, plain | None)), str)
+        words = f"--{name.replace('_', '-')}"
+        text: dict[str, Any] = {"help": HELP[name], "show_default": False, "metavar": METAVARS[shown]}
+        option = typer.Option(f"{words}/--no-{words[2:]}" if shown is bool else words, **text)
+        keyword = inspect.Parameter.KEYWORD_ONLY
+        parameters.append(inspect.Parameter(name, keyword, default=None, annotation=Annotated[shown | None, option]))
+    show_options(parameters)
+
+
+def show_options(parameters: Sequence[inspect.Parameter]) -> None:
+    """Tell typer, which reads both, which options `train` has."""
+    train.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    train.__annotations__ = {each.name: each.annotation for each in parameters}
+
+
+STATIC_OPTIONS = [each for each in inspect.signature(train).parameters.values() if each.name != "options"]
+show_options(STATIC_OPTIONS)
+
+
 def asked_for(given: Mapping[str, Any], *, out: Path | None, config: Path | None, resume: Path | None) -> "Run":
     """The run to go on with, or a new one."""
+    from ..recipe import Recipe, read_toml
     from ..run import Run
 
     if resume:
@@ -102,23 +148,27 @@ def asked_for(given: Mapping[str, Any], *, out: Path | None, config: Path | None
     return Run.start(Recipe.from_dict({**written, **given}), with_home(out))
 
 
+def say(line: str) -> None:
+    """One line on the screen, coloured on a terminal, above a progress bar that is shown meanwhile."""
+    with tqdm.external_write_mode():
+        Console().print(printable(line), markup=False, emoji=False, soft_wrap=True)
+
+
 def go(run: "Run", *, new: bool) -> None:
     """Train until the end or an interrupt, a line an epoch. A new run that cannot begin leaves no folder behind."""
     from .. import distributed
 
+    said = say if distributed.first() else lambda line: None
+
     def show(epoch: "Epoch", _: "nn.Module") -> None:
-        say(
+        said(
             f"epoch {epoch.epoch:3}  training error {epoch.train_error:5.1f} %  validation error "
             f"{epoch.val_error:5.1f} %  {epoch.images_per_second:,.0f} images/s"
         )
 
-    def tell(begin: Prepared) -> None:
+    def tell(begin: "Prepared") -> None:
         if distributed.first():
             print_plan(begin)
-
-    def say(line: str) -> None:
-        if distributed.first():
-            print(printable(line), flush=True)
 
     def again() -> str:
         kept = (run.folder / "config.toml").exists()
@@ -140,7 +190,7 @@ def go(run: "Run", *, new: bool) -> None:
         if new and distributed.first():  # one to resume may be another process's, or lack its pictures for a day
             run.discard()
         if isinstance(error, KeyboardInterrupt):
-            say(again())
+            said(again())
         if isinstance(error, OSError) and error.errno in FULL:
             raise ValueError(
                 f"The disk is full ({error.filename or run.folder}). Make room there. {again()}"
@@ -149,33 +199,34 @@ def go(run: "Run", *, new: bool) -> None:
     finally:
         signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
     if history.interrupted:
-        say(f"Stopped after epoch {len(history)}. {again()}")
+        said(f"Stopped after epoch {len(history)}. {again()}")
         raise KeyboardInterrupt
 
 
-def print_plan(begin: Prepared) -> None:
+def print_plan(begin: "Prepared") -> None:
     """What was found in the data, and what will be done with it."""
     from .. import distributed
 
     plan = begin.plan()
     for line in filter(None, (plan["data"], *plan["notes"], plan["weights"])):
-        print(printable(line))
+        say(line)
     table = Table("class", "train", "val", "test")
     for name, counts in plan["classes"].items():
         table.add_row(escape(printable(name)), *map(str, counts.values()))
     Console().print(table)
     width, height = plan["size"]
     about = f", about {begin.minutes():.1f} minutes" if distributed.size() == 1 else ""
-    print(
+    say(
         f"{plan['epochs']} epochs of {plan['images']:,} images, {width}×{height}, in batches of {plan['batch_size']}: "
-        f"{plan['updates']:,} updates{about}",
-        flush=True,
+        f"{plan['updates']:,} updates{about}"
     )
 
 
 def draw(run: "Run") -> None:
     """`curves.png` and `confusion.png`, beside the tables that they show."""
     os.environ["MPLBACKEND"] = "Agg"  # nothing is shown here, so whatever is set need not exist
+    import torch
+
     from .. import plots  # matplotlib takes a second, and prediction does without
     from ..history import History
 
@@ -189,7 +240,7 @@ def draw(run: "Run") -> None:
     message = f"{report['test_error']:.1f} % of {int(confusion.sum()):,} test images named wrongly"
     matrix = plots.confusion_matrix(confusion, shown, title=message)
     if boxes := plots.without_glyph("".join(shown)):
-        print(printable(f"confusion.png shows boxes for {boxes}: no font here has them. Noto Sans CJK may."))
+        say(f"confusion.png shows boxes for {boxes}: no font here has them. Noto Sans CJK may.")
     for name, figure in (("curves", curves), ("confusion", matrix)):
         write_atomically(run.folder / f"{name}.png", figure._repr_png_())  # type: ignore[attr-defined]
 
@@ -197,10 +248,10 @@ def draw(run: "Run") -> None:
 def print_report(run: "Run") -> None:
     """What a finished run found, and what to do with it."""
     report = run.report() or {}
-    print(f"{report['epochs']} epochs; {report['test_error']:.1f} % of the test images are named wrongly.")
+    say(f"{report['epochs']} epochs; {report['test_error']:.1f} % of the test images are named wrongly.")
     print_classes(report["right_by_class"])
     use = f"resnet-edu predict {quoted(run.folder)} FILE…"
-    print(f"Curves, confusion and weights are in {run.folder}. Use it: {use}")
+    say(f"Curves, confusion and weights are in {run.folder}. Use it: {use}")
 
 
 def print_classes(right: Mapping[str, float]) -> None:
@@ -208,9 +259,10 @@ def print_classes(right: Mapping[str, float]) -> None:
     names = [printable(name) for name in right]
     width = max(map(len, names), default=0)
     for name, percent in zip(names, right.values(), strict=True):
-        print(f"  {name:{width}}  {percent:5.1f} % right")
+        say(f"  {name:{width}}  {percent:5.1f} % right")
 
 
+@command(app, PHOTOS, "evaluate runs/pets", "evaluate runs/pets --data ./other --json")
 def evaluate(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
     data: Annotated[str | None, typer.Option(metavar="DIR", help="Other pictures; default its test images.")] = None,
@@ -221,7 +273,7 @@ def evaluate(
 
     run = with_home(run)
     network = open_run(run)
-    metrics, images = evaluate_run(run, data, network=network, say=lambda line: None if as_json else print(line))
+    metrics, images = evaluate_run(run, data, network=network, say=lambda line: None if as_json else say(line))
     classes = network.categories
     right = right_by_class(metrics.confusion, classes)
     if as_json:
@@ -231,19 +283,24 @@ def evaluate(
             "top5_error": metrics.top5_error,
         }
         values |= {"loss": metrics.loss, "right_by_class": right, "confusion": metrics.confusion.tolist()}
-        print(json.dumps({**values, "classes": list(classes)}, indent=1, ensure_ascii=False))
+        print(json.dumps({**values, "classes": list(classes)}, indent=1))
         return
-    print(f"{images}: {metrics.top1_error:.1f} % are named wrongly.")
+    say(f"{images}: {metrics.top1_error:.1f} % are named wrongly.")
     print_classes(right)
 
 
+@command(app, PHOTOS, "predict bundled cat.jpg", "predict runs/pets *.jpg --top 2 --csv")
 def predict(
     run: Annotated[str, typer.Argument(metavar="RUN|bundled", help="Folder of a finished run, or bundled.")],
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Pictures.", readable=False)],
-    top: Annotated[int | None, typer.Option(help="Labels for each file; default as the run says, or 3.")] = None,
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Pictures.", readable=False)],
+    top: Annotated[
+        int | None, typer.Option(metavar="N", help="Labels for each file; default as the run says, or 3.")
+    ] = None,
     as_json: AsJson = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print a table: file, label, percent.")] = False,
-    precision: Annotated[str, typer.Option(help="float32; or auto, faster with many files, less exact.")] = "float32",
+    as_csv: Annotated[bool, flag("--csv", "Print a table: file, label, percent.")] = False,
+    precision: Annotated[
+        Literal["float32", "auto", "bfloat16"], typer.Option(help="auto: faster with many files, less exact.")
+    ] = "float32",
 ) -> None:
     """Name pictures: for each file the best labels with percentages. Exit code 2 if a file cannot be used."""
     from ..predict import open_network, predict as name_pictures
@@ -269,7 +326,7 @@ def write_predictions(predictions: list["Prediction"], *, as_json: bool, as_csv:
             {"file": str(each.file), "top": [{"label": label, "percent": percent} for label, percent in each.top]}
             for each in predictions
         ]
-        print(json.dumps(rows, indent=1, ensure_ascii=False))
+        print(json.dumps(rows, indent=1))
     elif as_csv:
         table = csv.writer(sys.stdout, lineterminator="\n")
         table.writerow(["file", "label", "percent"])
@@ -277,8 +334,8 @@ def write_predictions(predictions: list["Prediction"], *, as_json: bool, as_csv:
             table.writerows([each.file, label, f"{percent:.4f}"] for label, percent in each.top)
     else:
         for each in predictions:
-            print(printable(str(each.file)))
+            say(str(each.file))
             labels = [(printable(label), percent) for label, percent in each.top]
             width = max(len(label) for label, _ in labels)
             for label, percent in labels:
-                print(f"  {label:{width}}  {percent:5.1f} %")
+                say(f"  {label:{width}}  {percent:5.1f} %")

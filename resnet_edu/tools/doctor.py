@@ -1,4 +1,4 @@
-"""Can this machine run the course? Every fact that decides it, and the command that mends what is missing."""
+"""Can this machine run the course? Every fact that decides it, and the command that fixes what is missing."""
 
 import platform
 import shutil
@@ -10,15 +10,15 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
+from packaging.requirements import Requirement
+
 from .. import files
-from . import course
-from .requirements import requirements, unmet
+from . import course, lab
 
 OLDEST_PYTHON = (3, 11)
 LESSON_MEMORY_GB = 1.5  # the most that a lesson may take in the quick profile
 SMALLEST_MEMORY_GB = 0.8  # torch alone takes 0.5
 ROOM_GB = 1.0  # runs, pages and a few downloads
-BUNDLED_WEIGHTS = "resnet18_cifar10.safetensors"
 
 
 @dataclass(frozen=True)
@@ -37,25 +37,20 @@ def diagnose(folder: Path | None = None) -> list[Finding]:
     Args:
         folder: where the lessons are to be worked on; the default of `resnet-edu lab` if none is given.
     """
-    from .lab import default_folder
-
-    folder = folder or default_folder(Path.cwd())
+    folder = folder or lab.default_folder(Path.cwd())
     checks: dict[str, Callable[[], Finding]] = {
         "Python": check_python,
         "packages": check_packages,
         "torch": check_torch,
-        "torchvision": check_torchvision,
         "device": check_device,
-        "precision": check_precision,
         "profile": check_profile,
         "cores": check_cores,
         "memory": check_memory,
-        "disk": lambda: check_disk(folder),
         "folder": lambda: check_folder(folder),
         "lessons": check_lessons,
+        "JupyterLab": check_lab,
         "data": check_data,
-        "bundled weights": check_bundled_weights,
-        "recorded runs": check_runs,
+        "weights and runs": check_assets,
         "downloads": check_downloads,
     }
     return [guarded(name, check) for name, check in checks.items()]
@@ -71,9 +66,25 @@ def guarded(name: str, check: Callable[[], Finding]) -> Finding:
         return Finding(name, "fail", f"{type(error).__name__}: {' '.join(str(error).split())}", reinstall())
 
 
-def reinstall() -> str:
+def reinstall(extra: str = "") -> str:
     """The command that installs everything anew."""
-    return f"{sys.executable} -m pip install --upgrade {'-e .' if files.checkout() else 'resnet_edu-*.whl'}"
+    what = f"-e '.{extra}'" if files.checkout() else f"'resnet-edu{extra}'"
+    return f"{sys.executable} -m pip install --upgrade {what}"
+
+
+def unmet(package: str, extra: str = "") -> list[str]:
+    """What an installed package requires and this environment lacks, each with the version that is here."""
+    missing = []
+    for requirement in map(Requirement, metadata.requires(package) or []):
+        if requirement.marker and not requirement.marker.evaluate({"extra": extra}):
+            continue
+        try:
+            version = metadata.version(requirement.name)
+        except metadata.PackageNotFoundError:
+            version = "none"
+        if version == "none" or not requirement.specifier.contains(version, prereleases=True):
+            missing.append(f"{requirement.name}{requirement.specifier} (have {version})")
+    return missing
 
 
 def check_python(version: tuple[int, ...] = sys.version_info[:3]) -> Finding:
@@ -86,54 +97,41 @@ def check_python(version: tuple[int, ...] = sys.version_info[:3]) -> Finding:
 
 def check_packages() -> Finding:
     """Everything that the package depends on is installed, in a version that it allows."""
-    lines = requirements()
-    if missing := unmet(lines):
-        return Finding("packages", "fail", f"{len(missing)} of {len(lines)} unmet: {', '.join(missing)}", reinstall())
-    return Finding("packages", "ok", f"all {len(lines)}")
+    try:
+        missing = unmet("resnet-edu")
+    except metadata.PackageNotFoundError:
+        return Finding("packages", "warn", "resnet-edu is here but not installed", reinstall())
+    if missing:
+        return Finding("packages", "fail", f"unmet: {', '.join(missing)}", reinstall())
+    return Finding("packages", "ok", "all that are needed")
 
 
 def check_torch() -> Finding:
-    """Torch loads and computes."""
-    import torch
-
-    torch.ones(2, 2).mm(torch.ones(2, 2))
-    return Finding("torch", "ok", torch.__version__)
-
-
-def check_torchvision() -> Finding:
-    """Torchvision loads, its compiled operators do too, and it was built for this torch."""
+    """Torch computes, torchvision's compiled operators load, and the two were built for each other."""
     import torch
     import torchvision
 
     torchvision.ops.nms(torch.tensor([[0.0, 0.0, 1.0, 1.0]]), torch.ones(1), 0.5)
-    wanted = [line for line in metadata.requires("torchvision") or [] if line.startswith("torch=")]
-    if mismatch := unmet(wanted):
+    found = f"{torch.__version__} with torchvision {torchvision.__version__}"
+    if mismatch := [line for line in unmet("torchvision") if line.startswith("torch=")]:
         advice = f"{sys.executable} -m pip install --upgrade torch torchvision"
-        return Finding("torchvision", "fail", f"{torchvision.__version__} wants {mismatch[0]}", advice)
-    return Finding("torchvision", "ok", f"{torchvision.__version__}, fits torch {torch.__version__}")
+        return Finding("torch", "fail", f"{found}, which wants {mismatch[0]}", advice)
+    return Finding("torch", "ok", found)
 
 
 def check_device() -> Finding:
-    """Where the networks compute."""
+    """Where the networks compute, and in which number format."""
     import torch
 
     from .. import machine
 
     device = machine.device()
-    if device.type == "cuda":
-        return Finding("device", "ok", f"cuda: {torch.cuda.get_device_name()}")
+    precision = str(machine.precision(device)).removeprefix("torch.")
+    name = torch.cuda.get_device_name() if device.type == "cuda" else machine.cpu_name()
     if device.type == "cpu" and shutil.which("nvidia-smi"):
         advice = "Install a torch build for your driver: https://pytorch.org/get-started/locally"
         return Finding("device", "warn", "cpu, though an NVIDIA driver is installed", advice)
-    return Finding("device", "ok", f"{device.type}: {machine.cpu_name()}")
-
-
-def check_precision() -> Finding:
-    """The number format of matrix products."""
-    from .. import machine
-
-    precision = str(machine.precision(machine.device())).removeprefix("torch.")
-    return Finding("precision", "ok", f"{precision}{'' if precision == 'bfloat16' else ', no bfloat16 units'}")
+    return Finding("device", "ok", f"{device.type}: {name}, {precision}")
 
 
 def check_profile() -> Finding:
@@ -145,9 +143,9 @@ def check_profile() -> Finding:
 
 def check_cores() -> Finding:
     """The CPU cores this process may use."""
-    from ..machine import cores
+    from .. import machine
 
-    count = cores()
+    count = machine.cores()
     if count < 2:
         return Finding("cores", "warn", "1", "Expect twice the minutes that README states for two cores.")
     return Finding("cores", "ok", f"{count} ({platform.machine()})")
@@ -173,31 +171,24 @@ def container_limit(file: Path = Path("/sys/fs/cgroup/memory.max")) -> float:
         return float("inf")
 
 
-def check_disk(folder: Path) -> Finding:
-    """There is room for runs and pages."""
-    existing = nearest(folder)
-    free_gb = shutil.disk_usage(existing).free / 1e9
-    if free_gb < ROOM_GB:
-        return Finding(
-            "disk", "warn", f"{free_gb:.1f} GB free at {existing}", f"Make room: {ROOM_GB:.0f} GB is enough."
-        )
-    return Finding("disk", "ok", f"{free_gb:.0f} GB free")
-
-
 def nearest(path: Path) -> Path:
     """The path itself, or its first parent that exists."""
     return next(each for each in (path, *path.resolve().parents) if each.exists())
 
 
 def check_folder(folder: Path) -> Finding:
-    """The learner's folder, or the one it will be made in, can be written."""
+    """The learner's folder, or the one it will be made in, can be written and has room for runs and pages."""
     existing = nearest(folder)
     try:
         with tempfile.NamedTemporaryFile(dir=existing):
             pass
     except OSError as error:
         return Finding("folder", "fail", f"{existing}: {error.strerror}", "resnet-edu lab DIR, with a DIR of your own")
-    return Finding("folder", "ok", f"{folder}{'' if folder.exists() else ' (made by resnet-edu lab)'}")
+    free_gb = shutil.disk_usage(existing).free / 1e9
+    found = f"{folder}{'' if folder.exists() else ' (made by resnet-edu lab)'}, {free_gb:.0f} GB free"
+    if free_gb < ROOM_GB:
+        return Finding("folder", "warn", found, f"Make room: {ROOM_GB:.0f} GB is enough.")
+    return Finding("folder", "ok", found)
 
 
 def check_lessons() -> Finding:
@@ -209,6 +200,16 @@ def check_lessons() -> Finding:
     return Finding("lessons", "warn" if learner else "fail", found, course.how_to_get_lessons())
 
 
+def check_lab() -> Finding:
+    """What `resnet-edu lab` and the commands for teachers need: the extra `lab`."""
+    try:
+        if missing := unmet("resnet-edu", "lab"):
+            return Finding("JupyterLab", "warn", f"unmet: {', '.join(missing)}", reinstall("[lab]"))
+        return Finding("JupyterLab", "ok", metadata.version("jupyterlab"))
+    except metadata.PackageNotFoundError:
+        return Finding("JupyterLab", "warn", "none", reinstall("[lab]"))
+
+
 def check_data() -> Finding:
     """The data set that comes with the installation can be read."""
     from .. import data
@@ -216,23 +217,18 @@ def check_data() -> Finding:
     return Finding("data", "ok", data.load("mnist5k").source.partition(";")[0])
 
 
-def check_bundled_weights() -> Finding:
-    """The weights that come with the course are there and whole."""
-    path = files.assets() / "weights" / BUNDLED_WEIGHTS
-    if not path.is_file():
-        return Finding("bundled weights", "warn", "none", "git pull" if files.checkout() else reinstall())
+def check_assets() -> Finding:
+    """The weights and the recorded studies that come with the course are there and whole."""
     from safetensors import safe_open
 
-    with safe_open(path, framework="pt") as weights:
-        return Finding("bundled weights", "ok", f"{BUNDLED_WEIGHTS}, {len(weights.keys())} tensors")
-
-
-def check_runs() -> Finding:
-    """The recorded studies that lessons show beside the live ones."""
-    names = sorted(path.stem for path in (files.assets() / "runs").glob("*.csv"))
-    if not names:
-        return Finding("recorded runs", "warn", "none", "resnet-edu study")
-    return Finding("recorded runs", "ok", ", ".join(names))
+    weights, runs = sorted(files.assets().glob("weights/*.safetensors")), sorted(files.assets().glob("runs/*.csv"))
+    if not weights or not runs:
+        advice = "git pull" if files.checkout() else reinstall()
+        return Finding("weights and runs", "warn", f"{len(weights)} and {len(runs)}", advice)
+    for path in weights:
+        with safe_open(path, framework="pt") as content:
+            content.keys()
+    return Finding("weights and runs", "ok", ", ".join(path.stem for path in (*weights, *runs)))
 
 
 def check_downloads() -> Finding:

@@ -1,18 +1,37 @@
-"""The course in other forms: a class's notebooks, worked notebooks, slides, web pages, plain Python."""
+"""The course in other forms: a class's notebooks, worked notebooks, slides, web pages, plain Python.
 
-from collections.abc import Callable, Sequence
+A page is one HTML file that needs nothing else: nbconvert's, with pictures inside, formulas as MathML, and none of the
+scripts that nbconvert would fetch. Slides are shown by reveal.js, see `fetch.py`.
+"""
+
+import re
+from collections.abc import Callable, Generator, Sequence
+from copy import deepcopy
 from html import escape
 from pathlib import Path
+from typing import Any, Literal
 
 import nbformat
-from jinja2 import DictLoader
-from nbconvert import PythonExporter
+from jinja2 import ChoiceLoader, DictLoader, FileSystemLoader, pass_context
+from jinja2.runtime import Context
+from latex2mathml.converter import convert
+from nbconvert import HTMLExporter, PythonExporter, SlidesExporter
+from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+from nbformat import NotebookNode, v4
 
 from ..errors import UnknownName
-from . import copies, course, page, reveal, slides
-from .copies import CopyReport
-from .course import Lesson
+from . import course
+from .course import CopyReport, Lesson
+from .fetch import find_reveal
 
+NEEDS_SCRIPTS = {"application/vnd.jupyter.widget-view+json", "application/javascript"}
+PAGE = """
+{%- extends 'lab/index.html.j2' -%}
+{%- block html_head_js -%}{%- endblock -%}
+{%- block html_head_js_mathjax -%}{%- endblock -%}
+{%- block html_head_js_mermaidjs -%}{%- endblock -%}
+{%- block notebook_css -%}{{ super() }}<style>main { max-width: 62rem; margin: auto }</style>{%- endblock -%}
+"""
 # Cells of a script are marked as editors know them; its text is comments.
 SCRIPT = """
 {%- extends 'null.j2' -%}
@@ -33,45 +52,155 @@ INDEX = """<!DOCTYPE html>
 {items}
 </ol></main></body></html>
 """
+TEMPLATES = ChoiceLoader(
+    [DictLoader({"page.html.j2": PAGE, "script.py.j2": SCRIPT}), FileSystemLoader(Path(__file__).parent)]
+)
 
 
-def to_learner(lesson: Lesson) -> bytes:
-    """The learner's notebook: stubs, no outputs, none of the solutions."""
+class PageRenderer(IPythonRenderer):
+    """Markdown to HTML with formulas as MathML, which browsers draw by themselves."""
+
+    def _html_embed_images(self, html: str) -> str:
+        """As in nbconvert, which parses and so closes every tag at once: `<details>` would hide nothing."""
+        return super()._html_embed_images(html) if "<img" in html else html
+
+    def inline_math(self, body: str) -> str:
+        """A formula within a line."""
+        return formula(body, "inline")
+
+    def block_math(self, body: str) -> str:
+        """A formula on lines of its own."""
+        return formula(body, "block")
+
+
+def formula(body: str, display: Literal["inline", "block"]) -> str:
+    """LaTeX as MathML, or as it was written where it is no LaTeX that can be read."""
+    try:
+        return convert(body, display=display)
+    except Exception:  # the converter has twelve kinds of error without a common base, and StopIteration
+        return f"<code>{escape(body)}</code>"
+
+
+class PageExporter(HTMLExporter):
+    """nbconvert's exporter with `PageRenderer` in place of its own renderer."""
+
+    @pass_context
+    def to_markup(self, context: Context, source: str) -> str:
+        """The Markdown of one cell as HTML."""
+        path = context.get("resources", {}).get("metadata", {}).get("path", "")
+        attachments = context.get("cell", {}).get("attachments", {})
+        renderer = PageRenderer(
+            escape=False, attachments=attachments, embed_images=True, path=path, exclude_anchor_links=True
+        )
+        return MarkdownWithMath(renderer=renderer).render(source)
+
+    def default_filters(self) -> Generator[tuple[str, Any], None, None]:
+        """The usual filters, the one for Markdown replaced."""
+        yield from super().default_filters()
+        yield "markdown2html", self.to_markup
+
+
+class LessonSlides(PageExporter, SlidesExporter):
+    """nbconvert's slides, with formulas as MathML."""
+
+
+def to_html(notebook: NotebookNode, *, name: str, folder: Path) -> str:
+    """An executed notebook as one HTML page.
+
+    A widget's view is left out, since it is dead without a kernel; its static twin is beside it.
+
+    Args:
+        notebook: executed or not; it is not changed.
+        name: the page's title.
+        folder: where relative paths of pictures start.
+    """
+    exporter = PageExporter(template_file="page.html.j2", extra_loaders=[TEMPLATES], embed_images=True)
+    resources = {"metadata": {"name": name, "path": str(folder)}}
+    html, _ = exporter.from_notebook_node(shown(notebook), resources=resources)
+    return html
+
+
+def to_slides(worked: NotebookNode, learner: NotebookNode, *, name: str, folder: Path) -> str:
+    """A lesson's slides as one page.
+
+    A heading of level 1 or 2 begins a column of slides, any other text or code the next slide in the column. An
+    exercise shows what the learner sees, and on the next slide one answer. Checks are left out.
+
+    Args:
+        worked: the executed notebook; it is not changed.
+        learner: the same lesson with stubs in place of solutions; cells are matched by id.
+        name: the page's title.
+        folder: where relative paths of pictures start.
+
+    Raises:
+        DatasetUnavailable: reveal.js is not on this machine.
+    """
+    reveal = find_reveal()
+    stubs = {cell["id"]: cell.source for cell in learner.cells if "exercise" in _tags(cell)}
+    cells: list[NotebookNode] = []
+    for cell in shown(worked).cells:
+        if "check" in _tags(cell) or not cell.source.strip():
+            continue
+        if cell["id"] in stubs:
+            cells += [v4.new_code_cell(stubs[cell["id"]]), v4.new_markdown_cell("### One answer")]
+        cells.append(cell)
+    for number, (before, cell) in enumerate(zip([None, *cells], cells, strict=False)):
+        cell["id"] = f"slide-{number}"  # not nbformat's random ones: two exports are alike
+        heading_alone = before is not None and re.fullmatch(r"#+ .*", before.source.strip())
+        kind = "slide" if re.match(r"##? ", cell.source) else "-" if heading_alone else "subslide"
+        cell.metadata["slideshow"] = {"slide_type": kind if number else "slide"}
+    exporter = LessonSlides(template_file="slides.html.j2", extra_loaders=[TEMPLATES], embed_images=True)
+    resources: dict[str, Any] = {"metadata": {"name": name, "path": str(folder)}}
+    for part, file in (("script", "reveal.js"), ("style", "reveal.css")):
+        resources[f"reveal_{part}"] = (reveal / file).read_text(encoding="utf-8")
+    html, _ = exporter.from_notebook_node(NotebookNode(worked, cells=cells), resources=resources)
+    return html
+
+
+def _tags(cell: NotebookNode) -> list[str]:
+    return cell.metadata.get("tags", [])
+
+
+def shown(notebook: NotebookNode) -> NotebookNode:
+    """A copy without the outputs that only a script could show, and without the marks around a solution."""
+    cells = deepcopy(notebook.cells)
+    for cell in cells:
+        if cell.cell_type == "code":
+            cell.outputs = [each for each in cell.outputs if not NEEDS_SCRIPTS & set(each.get("data", {}))]
+            cell.source = re.sub(r"^ *### (BEGIN|END) SOLUTION\n?", "", cell.source, flags=re.MULTILINE)
+    return NotebookNode(notebook, cells=cells)
+
+
+def _learners(lesson: Lesson) -> bytes:
     return course.find_lesson(lesson.name, "learner").path.read_bytes()
 
 
-def to_worked(lesson: Lesson) -> bytes:
-    """The worked notebook with its outputs."""
-    return lesson.path.read_bytes()
+def _slides(lesson: Lesson) -> bytes:
+    learner = nbformat.reads(_learners(lesson).decode(), as_version=4)
+    return to_slides(_read(lesson), learner, name=lesson.title, folder=lesson.path.parent).encode()
 
 
-def to_slides(lesson: Lesson) -> bytes:
-    """Slides of the worked notebook, as one page."""
-    worked, learner = (nbformat.reads(read(lesson).decode(), as_version=4) for read in (to_worked, to_learner))
-    name, folder = lesson.title, lesson.path.parent
-    return slides.to_slides(worked, learner, name=name, folder=folder, reveal=reveal.find_reveal()).encode()
+def _page(lesson: Lesson) -> bytes:
+    return to_html(_read(lesson), name=lesson.title, folder=lesson.path.parent).encode()
 
 
-def to_page(lesson: Lesson) -> bytes:
-    """The worked notebook as one HTML page with its figures inside."""
-    notebook = nbformat.reads(to_worked(lesson).decode(), as_version=4)
-    return page.to_html(notebook, name=lesson.title, folder=lesson.path.parent).encode()
-
-
-def to_script(lesson: Lesson) -> bytes:
-    """The worked notebook as plain Python."""
-    exporter = PythonExporter(template_file="script.py.j2", extra_loaders=[DictLoader({"script.py.j2": SCRIPT})])
-    text, _ = exporter.from_notebook_node(nbformat.reads(to_worked(lesson).decode(), as_version=4))
+def _script(lesson: Lesson) -> bytes:
+    exporter = PythonExporter(template_file="script.py.j2", extra_loaders=[TEMPLATES])
+    text, _ = exporter.from_notebook_node(shown(_read(lesson)))
     return (text.strip() + "\n").encode()
+
+
+def _read(lesson: Lesson) -> NotebookNode:
+    return nbformat.read(lesson.path, as_version=4)
 
 
 # The ending of each edition's files, and what makes one.
 EDITIONS: dict[str, tuple[str, Callable[[Lesson], bytes]]] = {
-    "learner": (".ipynb", to_learner),
-    "worked": (".ipynb", to_worked),
-    "slides": (".slides.html", to_slides),
-    "html": (".html", to_page),
-    "script": (".py", to_script),
+    "learner": (".ipynb", _learners),
+    "worked": (".ipynb", lambda lesson: lesson.path.read_bytes()),
+    "slides": (".slides.html", _slides),
+    "html": (".html", _page),
+    "script": (".py", _script),
 }
 INDEXED = {"slides": "slides.html", "html": "index.html"}  # editions that bring a page with links to the others
 
@@ -98,30 +227,26 @@ def export(folder: Path, edition: str, names: Sequence[str] = (), *, force: bool
         raise UnknownName("edition", edition, EDITIONS)
     source = "learner" if edition == "learner" else "worked"
     lessons = [course.find_lesson(name, source) for name in names] or course.require_lessons(source)
-    ending, convert = EDITIONS[edition]
-    files = {f"{lesson.name}{ending}": convert(lesson) for lesson in lessons}
+    ending, converted = EDITIONS[edition]
+    contents = {f"{lesson.name}{ending}": converted(lesson) for lesson in lessons}
     if edition in INDEXED:
-        files[INDEXED[edition]] = index(lessons, ending)
-    manifest = copies.MANIFEST if edition == "learner" else f".resnet_edu_{edition}.json"
-    report = copies.compare(folder, files, manifest=manifest)
+        contents[INDEXED[edition]] = index(lessons, ending)
+    manifest = course.MANIFEST if edition == "learner" else f".resnet_edu_{edition}.json"
+    report = course.compare(folder, contents, manifest=manifest)
     if report.kept and not force:
         listed = ", ".join(sorted(report.kept))
         raise ValueError(
             f"Nothing was written: {folder} has other files of these names: {listed}. Name another folder, or add "
             "--force: yours are then kept beside them, dated."
         )
-    return copies.put(files, report, replace=report.kept, manifest=manifest)
+    return course.put(contents, report, replace=report.kept, manifest=manifest)
 
 
 def index(lessons: Sequence[Lesson], ending: str) -> bytes:
     """A page with a link to each lesson's."""
     items = [
-        f'<li value="{lesson.number}"><a href="{lesson.name}{ending}">{escape(bare(lesson.title))}</a></li>'
+        f'<li value="{lesson.number}"><a href="{lesson.name}{ending}">'
+        f"{escape(lesson.title.partition(' · ')[2] or lesson.title)}</a></li>"
         for lesson in lessons
     ]
     return INDEX.format(title="The lessons", items="\n".join(items)).encode()
-
-
-def bare(title: str) -> str:
-    """A title without its number."""
-    return title.partition(" · ")[2] or title

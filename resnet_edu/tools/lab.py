@@ -1,9 +1,9 @@
 """JupyterLab on a learner's own copy of the lessons.
 
-Without a folder the lessons are copied to `my-course/` beside the checkout's `notebooks/`, a folder that git
-ignores, and not opened in `notebooks/` itself. Answers written into files that git tracks would make the next
-`git pull` refuse or merge into a notebook's JSON, and opening a worked lesson would already count as a change.
-In a copy the answers survive every update, and lessons not yet begun are brought up to date at each start.
+Without a folder the lessons are copied to `my-course/`, which git ignores, and not opened in the checkout's own
+`notebooks/`: answers written into files that git tracks would make the next `git pull` refuse or merge into a
+notebook's JSON. In a copy the answers survive every update, and lessons not yet begun are brought up to date at each
+start.
 """
 
 import os
@@ -14,46 +14,27 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from .. import files
-from . import copies, course
+from .course import MANIFEST
 
 SETTINGS = Path(__file__).with_name("lab_settings")  # overrides.json: JupyterLab's defaults for this course
 LOOPBACK = "127.0.0.1"
+# JupyterLab as the course wants it, here and in a class's JupyterHub: it looks for neither updates nor news.
+LAB_OPTIONS = (
+    f"--LabApp.app_settings_dir={SETTINGS}",  # or the page asks the learner whether it may fetch news
+    "--LabApp.news_url=None",
+    "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+    "--LabApp.extension_manager=readonly",  # the default one asks PyPI
+)
 
 
 def default_folder(here: Path) -> Path:
     """The learner's folder where none is named: `here` if it is one already, else `my-course`.
 
-    `my-course` stands in the checkout's root, or in `here` where the package is installed from a wheel.
+    `my-course` is in the checkout's root, or in `here` where the package is installed from a wheel.
     """
-    if (here / copies.MANIFEST).is_file():
+    if (here / MANIFEST).is_file():
         return here
     return (files.checkout() or here) / "my-course"
-
-
-def prepare(folder: Path, *, force: bool = False) -> copies.CopyReport:
-    """Bring the lessons into a folder. The course's own `notebooks/` is left as it is, for those who edit lessons.
-
-    Raises:
-        ValueError: the folder is a file, or the course has no lessons.
-        OSError: the folder cannot be written.
-    """
-    if folder.resolve() == course.notebooks().resolve():
-        return copies.CopyReport(folder)
-    return copies.copy_lessons(folder, force=force)
-
-
-def unreadable_progress(folder: Path, environment: Mapping[str, str] = os.environ) -> Path | None:
-    """The file that keeps the progress of a learner's folder, if it is there and damaged. It is not touched here."""
-    from ..checks.progress import FILE, parse
-
-    path = Path(os.path.expanduser(environment.get("RESNET_EDU_PROGRESS") or folder / FILE))
-    try:
-        parse(path.read_bytes())
-    except OSError:
-        return None
-    except (ValueError, RecursionError):
-        return path
-    return None
 
 
 def has_display(environment: Mapping[str, str] = os.environ, platform: str = sys.platform) -> bool:
@@ -69,32 +50,21 @@ def has_display(environment: Mapping[str, str] = os.environ, platform: str = sys
     return True
 
 
-def require_port(port: int) -> None:
-    """Refuse a port that does not exist.
-
-    Raises:
-        ValueError: it does not.
-    """
-    if not 0 <= port <= 65535:
-        raise ValueError(f"port must be 0 to 65535, got {port}. Leave the option out for 8888 or the next free one.")
-
-
 def lab_command(folder: Path, *, lesson: str = "00_start_here", port: int = 8888, browser: bool = False) -> list[str]:
     """The command that serves a folder in JupyterLab, opened on one lesson.
 
-    It listens on the loopback address only, makes a token of its own, takes the next port where one is in use,
-    asks nothing when interrupted, and looks for neither updates nor news.
+    It listens on the loopback address only, makes a token of its own, takes the next port where one is in use, and
+    asks nothing when interrupted.
 
     Args:
         folder: the root of what the browser sees.
         lesson: the stem of the notebook to open on.
-        port: the first port to try, 1 to 65535; 0 lets the system choose.
-        browser: open a browser; else the address is printed alone.
+        port: the first port to try; 0 lets the system choose.
+        browser: open a browser; else the address is only printed.
 
     Raises:
-        ValueError: the port does not exist, or the folder has no such lesson.
+        ValueError: the folder has no such lesson.
     """
-    require_port(port)
     if not (folder / f"{lesson}.ipynb").is_file():
         raise ValueError(f"{folder} has no {lesson}.ipynb.")
     command = [
@@ -106,10 +76,7 @@ def lab_command(folder: Path, *, lesson: str = "00_start_here", port: int = 8888
         f"--ServerApp.open_browser={browser}",
         "--ServerApp.answer_yes=True",  # Ctrl-C ends it without a question
         f"--LabApp.default_url=/lab/tree/{lesson}.ipynb",
-        f"--LabApp.app_settings_dir={SETTINGS}",  # or the page asks the learner whether it may fetch news
-        "--LabApp.news_url=None",
-        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
-        "--LabApp.extension_manager=readonly",  # the default one asks PyPI
+        *LAB_OPTIONS,
         "--ServerApp.log_level=WARN",  # the address and nothing else
         "--LabApp.log_level=WARN",
     ]
@@ -130,8 +97,8 @@ def lab_environment(environment: Mapping[str, str] = os.environ) -> dict[str, st
 def serve(command: list[str]) -> int:
     """Run the server until it is interrupted; its exit code.
 
-    Where the system can, this process becomes the server: it gives back the memory that torch took, and every signal
-    arrives where it belongs. In that case the call does not return.
+    Where the system can, this process becomes the server, so that every signal arrives where it belongs. In that case
+    the call does not return.
     """
     sys.stdout.flush()
     sys.stderr.flush()
@@ -142,3 +109,7 @@ def serve(command: list[str]) -> int:
         return process.wait()
     except KeyboardInterrupt:  # the console sent it to the server too
         return process.wait()
+
+
+if __name__ == "__main__":  # for deploy/seat.sh
+    print(*LAB_OPTIONS)

@@ -1,15 +1,14 @@
 """Run lessons on this machine as a learner would, and measure them: seconds, memory, slowest cells, one page each."""
 
-import json
 import os
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty
-from types import TracebackType
 from typing import Any, Self
 
 import nbformat
@@ -23,15 +22,15 @@ from nbformat import NotebookNode
 
 from .. import machine
 from ..files import write_atomically
-from .bench.limits import matrix_product_rate
+from .bench import matrix_product_rate
 from .course import Lesson
+from .export import to_html
 from .lab import lab_environment
-from .page import to_html
 
 OnCell = Callable[[int, int], None]  # code cells done, code cells in all
 
 
-class PatientClient(NotebookClient):
+class PollingClient(NotebookClient):
     """Looks for a cell's reply every second.
 
     For an explorer nbclient writes to the socket from which it reads the reply. With pyzmq this can swallow the signal
@@ -86,34 +85,8 @@ class Rehearsal:
     peak_memory_gb: float  # the kernel with its children, shared pages counted once, 10⁹ bytes
     gflops: float  # rate of float32 matrix products just before: how busy the machine was
     cells: tuple[CellTime, ...]
-    page: Path
+    page: str  # the HTML file
     failure: Failure | None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, fit for JSON."""
-        return {**asdict(self), "page": str(self.page)}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The inverse of `to_dict`."""
-        cells = tuple(CellTime(**cell) for cell in values["cells"])
-        failure = Failure(**values["failure"]) if values["failure"] else None
-        return cls(**{**values, "cells": cells, "page": Path(values["page"]), "failure": failure})
-
-
-def read_rehearsals(file: Path) -> list[Rehearsal]:
-    """What `resnet-edu rehearse --json` printed into a file.
-
-    Raises:
-        ValueError: the file holds something else.
-        OSError: it cannot be read.
-    """
-    content = file.read_bytes()
-    try:
-        return [Rehearsal.from_dict(values) for values in json.loads(content)[:]]
-    except (ValueError, TypeError, KeyError) as error:
-        advice = "make one with resnet-edu rehearse --jobs 1 --json."
-        raise ValueError(f"{file} is no record of a rehearsal: {advice}") from error
 
 
 class CurrentPython(KernelSpecManager):
@@ -125,45 +98,32 @@ class CurrentPython(KernelSpecManager):
 
 
 class PeakMemory:
-    """Samples a process with its children in the background: `with PeakMemory(pid) as memory: …; memory.bytes`."""
+    """Samples a process with its children in the background: `with PeakMemory(pid) as memory: …; memory.bytes`.
+
+    What processes share is above all the code of torch's libraries. It is in memory once, however many use it, so the
+    largest part that one of them shares counts once.
+    """
 
     def __init__(self, pid: int, *, interval: float = 0.1) -> None:
         self.bytes = 0
         self.process, self.interval, self.ended = psutil.Process(pid), interval, threading.Event()
-        self.thread = threading.Thread(target=self.sample, daemon=True)
+        self.thread = threading.Thread(target=self._sample, daemon=True)
 
-    def sample(self) -> None:
-        """Read the memory until told to end. Processes that end meanwhile no longer count."""
-        while True:
-            try:
+    def _sample(self) -> None:
+        while not self.ended.wait(self.interval):
+            with suppress(psutil.Error):  # a process that ends meanwhile no longer counts
                 family = [self.process, *self.process.children(recursive=True)]
-                self.bytes = max(self.bytes, memory_of(family))
-            except psutil.Error:
-                pass
-            if self.ended.wait(self.interval):
-                return
+                found = [each.memory_full_info() for each in family]
+                shared = max(each.rss - each.uss for each in found)
+                self.bytes = max(self.bytes, sum(each.uss for each in found) + shared)
 
     def __enter__(self) -> Self:
         self.thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, *error: object) -> None:
         self.ended.set()
         self.thread.join()
-
-
-def memory_of(family: Sequence[psutil.Process]) -> int:
-    """Bytes in memory: what each process has for itself, and the largest part that one of them shares, once.
-
-    What processes share is above all the code of torch's libraries. It lies in memory once, however many use it, so a
-    sum of their resident memory would count it several times. Where the system does not tell the two parts apart,
-    that sum is returned.
-    """
-    try:
-        found = [each.memory_full_info() for each in family]
-        return sum(each.uss for each in found) + max(each.rss - each.uss for each in found)
-    except psutil.AccessDenied:
-        return sum(each.memory_info().rss for each in family)
 
 
 def rehearse(lesson: Lesson, folder: Path, *, on_cell: OnCell = lambda done, total: None) -> Rehearsal:
@@ -185,7 +145,7 @@ def rehearse(lesson: Lesson, folder: Path, *, on_cell: OnCell = lambda done, tot
     gflops = matrix_product_rate()
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as scratch:
-        client = PatientClient(
+        client = PollingClient(
             notebook,
             resources={"metadata": {"path": scratch}},
             record_timing=False,
@@ -199,7 +159,7 @@ def rehearse(lesson: Lesson, folder: Path, *, on_cell: OnCell = lambda done, tot
             seconds = time.perf_counter() - start
     page = folder / f"{lesson.name}.html"
     write_atomically(page, to_html(notebook, name=lesson.title, folder=lesson.path.parent).encode())
-    return Rehearsal(lesson.name, lesson.title, seconds, memory.bytes / 1e9, gflops, tuple(cells), page, failure)
+    return Rehearsal(lesson.name, lesson.title, seconds, memory.bytes / 1e9, gflops, tuple(cells), str(page), failure)
 
 
 def run_cells(client: NotebookClient, notebook: NotebookNode, on_cell: OnCell) -> tuple[list[CellTime], Failure | None]:

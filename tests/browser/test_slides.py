@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from resnet_edu.errors import DatasetUnavailable
-from resnet_edu.tools import export, reveal
+from resnet_edu.tools import export, fetch
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, ConsoleMessage
@@ -28,7 +28,7 @@ LOOK = """() => {
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Lesson 07's slides."""
     try:
-        reveal.find_reveal()
+        fetch.find_reveal()
     except DatasetUnavailable as error:
         pytest.skip(str(error))
     folder = tmp_path_factory.mktemp("slides")

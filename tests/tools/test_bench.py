@@ -1,225 +1,182 @@
-"""The bench's bookkeeping: numbers with their spread, turns, parts, and what it shows. Nothing here is timed."""
+"""The bench: both sides of a comparison do the same work, what is measured is told, and the command prints it."""
 
 import json
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from bench_record import measured, record, training
-from hypothesis import given, strategies as st
-from rich.console import Console
+from torchvision.transforms.v2 import functional as F
 
-from resnet_edu import machine
-from resnet_edu.errors import DatasetUnavailable, UnknownName
-from resnet_edu.tools.bench import parts
-from resnet_edu.tools.bench.limits import copy_rate, matrix_product_rate, measure_limits, threads
-from resnet_edu.tools.bench.measured import Measured, digits, ratio, take_turns, turns
-from resnet_edu.tools.bench.screen import advice, screen
-from resnet_edu.tools.bench.workloads import WORKLOADS, Workload
+from resnet_edu import data, models
+from resnet_edu.errors import UnknownName
+from resnet_edu.tools import bench, cli
 
-numbers = st.lists(st.floats(1e-3, 1e6), min_size=1, max_size=9)
+SMALL = bench.Workload("small", "lenet5", channels=1, batch=32)
 
 
-@given(values=numbers)
-def test_a_number_comes_with_its_spread_and_survives_json(values: list[float]) -> None:
-    number = Measured("s", tuple(values))
-    plain = json.loads(json.dumps(number.to_dict()))
-    assert plain["low"] <= plain["median"] <= plain["high"]
-    assert Measured.from_dict(plain) == number
-
-
-def test_three_digits_are_enough() -> None:
-    assert [digits(value) for value in (12345.6, 123.4, 56.78, 1.234, 0.1234)] == [
-        "12,346",
-        "123",
-        "56.8",
-        "1.23",
-        "0.123",
-    ]
-    assert str(Measured("s", (2.0, 1.0, 4.0))) == "2.00 (1.00–4.00)"
-    assert Measured("s", (2.0, 1.9, 2.3)).short() == "2.00 ±15 %"
-
-
-def test_quotients_are_those_of_a_round() -> None:
-    assert ratio("", (2.0, 9.0), (1.0, 3.0)).values == (2.0, 3.0)
-    with pytest.raises(ValueError, match="zip"):
-        ratio("", (1.0,), (1.0, 2.0))
-
-
-def test_sides_take_turns_and_nobody_is_always_first() -> None:
-    assert list(turns("abc", 3)) == [*"abc", *"cba", *"abc"]
-    calls: list[str] = []
-
-    def side(name: str) -> Any:
-        return lambda: calls.append(name) or float(len(calls))
-
-    values = take_turns({"a": side("a"), "b": side("b")}, 4)
-    assert "".join(calls) == "abbaabba"
-    assert values == {"a": (1.0, 4.0, 5.0, 8.0), "b": (2.0, 3.0, 6.0, 7.0)}
+def test_each_side_is_as_often_first_as_last() -> None:
+    asked: list[str] = []
+    sides = {name: lambda name=name: asked.append(name) or float(len(asked)) for name in "abc"}
+    assert bench.take_turns(sides, 3) == {"a": [1, 6, 7], "b": [2, 5, 8], "c": [3, 4, 9]}
+    assert "".join(asked) == "abccbaabc"
 
 
 @pytest.mark.parametrize(
-    ("workload", "megamacs"),
+    ("values", "text"),
     [
-        (WORKLOADS[0], 0.416520),  # LeNet-5: 117,600 + 240,000 + 48,000 + 10,080 + 840
-        (WORKLOADS[1], 40.55),  # He et al. 2015, section 4.2, counted by many: 40.6 M and 125.5 M
-        (WORKLOADS[2], 125.49),
-        (Workload("", "resnet18", side=224), 1814 - 0.51),  # torchvision's meta says 1.814 G, with 1,000 classes
+        ((1234.5, 1000.2, 1300.0), "1,234 (1,000–1,300)"),
+        ((61.34,), "61.3 (61.3–61.3)"),
+        ((2.5, 0.25), "1.38 (0.250–2.50)"),
     ],
 )
-def test_operations_of_a_step_are_six_for_each_multiply_add(workload: Workload, megamacs: float) -> None:
-    assert workload.operations() == pytest.approx(6 * megamacs * 1e6, rel=1e-3)
+def test_a_number_is_quoted_with_its_range(values: tuple[float, ...], text: str) -> None:
+    assert bench.shown(bench.measured("images/s", values)) == text
 
 
-def test_a_workload_begins_with_the_same_weights_each_time() -> None:
-    first, second = (WORKLOADS[0].build().state_dict() for _ in range(2))
-    assert all(torch.equal(first[name], second[name]) for name in first)
+def test_quotients_are_of_the_same_round() -> None:
+    assert bench.ratio([2.0, 30.0], [1.0, 10.0]) == {"unit": "times", "median": 2.5, "low": 2.0, "high": 3.0}
 
 
-def test_limits_are_rates() -> None:
-    assert 0.01 < matrix_product_rate(side=64, repeats=1, dtype=torch.bfloat16) < 1e5
-    assert 0.01 < copy_rate(megabytes=1, repeats=1) < 1e5
+def test_matrix_products_and_copies_have_plausible_rates() -> None:
+    assert 0.05 < bench.matrix_product_rate(side=256, repeats=3) < 1e5
+    assert 0.05 < bench.copy_rate(megabytes=8) < 1e5
 
 
-def test_limits_are_measured_in_every_round(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[tuple[str, int]] = []
+def test_a_step_costs_three_times_the_forward_pass() -> None:
+    # LeNet-5: 6·28²·25 + 16·10²·150 + 400·120 + 120·84 + 84·10 multiply-adds (LeCun et al. 1998)
+    assert SMALL.operations() == 6 * (6 * 784 * 25 + 16 * 100 * 150 + 400 * 120 + 120 * 84 + 84 * 10)
 
-    def pretend(*, dtype: torch.dtype = torch.float32, **_: object) -> float:
-        asked.append((str(dtype), torch.get_num_threads()))
-        return float(len(asked))
 
-    monkeypatch.setattr("resnet_edu.tools.bench.limits.matrix_product_rate", pretend)
-    monkeypatch.setattr("resnet_edu.tools.bench.limits.copy_rate", lambda: 1.0)
-    before = torch.get_num_threads()
-    with threads(3):
-        found = measure_limits(2)
-    assert torch.get_num_threads() == before
-    assert asked == [
-        *(("torch.float32", 3), ("torch.bfloat16", 3), ("torch.float32", 1)),
-        *(("torch.float32", 1), ("torch.bfloat16", 3), ("torch.float32", 3)),
-    ]
-    assert {name: (each["unit"], len(each["values"])) for name, each in found.items()} == {
-        **dict.fromkeys(("float32", "bfloat16", "one_thread"), ("GFLOP/s", 2)),
-        "copy": ("GB/s", 2),
-    }
+def test_the_plain_loop_sees_the_pictures_that_fit_sees() -> None:
+    images = data.load("mnist5k", size=16, channels=3).train
+    pictures = bench.Pictures(images, ())
+    picture, label = pictures[7]
+    wanted = F.normalize(images.images[7] / 255, images.mean, images.std)
+    assert (label, len(pictures)) == (int(images.labels[7]), len(images))
+    torch.testing.assert_close(picture, wanted, atol=1e-5, rtol=0)
+
+
+def test_both_loops_train_the_same_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[torch.nn.Module] = []
+    build_one = models.build
+
+    def build(*arguments: Any, **options: Any) -> torch.nn.Module:
+        built.append(build_one(*arguments, **options))
+        return built[-1]
+
+    monkeypatch.setattr(bench.models, "build", build)
+    loops = bench.plain_loop(SMALL, workers=0), bench.fit_loop(SMALL)
+    first, second = (dict(net.named_parameters()) for net in built)
+    assert all(torch.equal(first[name], second[name]) for name in first), "the same first weights"
+    before = {name: value.clone() for name, value in first.items()}
+    for train in loops:
+        assert train(64) > 0
+    assert not any(torch.equal(first[name], before[name]) or torch.equal(second[name], before[name]) for name in first)
+    with torch.no_grad():
+        apart = sum(float((first[name] - second[name]).norm()) for name in first)
+        moved = sum(float((first[name] - before[name]).norm()) for name in first)
+    assert apart < 2 * moved, "steps of the same size"
+
+
+def test_a_slice_takes_about_so_long_in_whole_batches() -> None:
+    asked: list[int] = []
+
+    def train(images: int) -> float:
+        asked.append(images)
+        return 320.0  # images a second
+
+    bench.slice_of(train, batch=32, seconds=0.5)()
+    assert asked == [32, 32, 160, 160]
+
+
+@pytest.mark.slow
+def test_training_is_measured_beside_the_plain_loop() -> None:
+    said: list[str] = []
+    [found] = bench.measure_training(1, seconds=0.01, workloads=(SMALL,), say=said.append)
+    assert found["ratio"]["median"] == pytest.approx(found["fit"]["median"] / found["plain"]["median"])
+    assert 0 < found["share"]["median"] < 200
+    assert said == ["training small: fit and the plain loop"]
+
+
+@pytest.mark.slow
+def test_the_verdict_counts_both_nets_and_all_epochs() -> None:
+    start = time.perf_counter()
+    found = bench.measure_verdict(1)
+    taken = time.perf_counter() - start
+    assert found["nets"] == ["plain20", "plain56"]
+    assert found["epochs"] > 1
+    assert found["seconds"]["median"] < found["epochs"] * taken
+
+
+@pytest.mark.slow
+def test_prediction_gives_the_labels_of_the_plain_script() -> None:
+    found = bench.measure_prediction(1, pictures=40)
+    assert [row["what"].split()[0] for row in found["rows"]] == ["plain,", "predict", "predict"]
+    assert [row["other_labels"] for row in found["rows"]][:2] == [0, 0]
+    assert found["rows"][0]["ratio"]["median"] == 1
+
+
+def test_crops_are_so_many_and_always_the_same(tmp_path: Path) -> None:
+    one, other = (bench.write_crops(tmp_path / name, 12) for name in ("a", "b") if (tmp_path / name).mkdir() is None)
+    assert len(one) == 12
+    assert [file.read_bytes() for file in one] == [file.read_bytes() for file in other]
+
+
+def number(value: float) -> dict[str, Any]:
+    return bench.measured("", (value, 0.9 * value))
+
+
+HERE = {"cpu": "A processor", "cores": 2, "memory_gb": 24, "torch": "2.9", "device": "cpu", "threads": 2}
+ROW = {"what": "predict", "rate": number(9), "ratio": number(2), "other_labels": 0}
+RECORD: dict[str, Any] = {
+    "machine": {**HERE, "precision": "bfloat16"},
+    "settings": {"parts": [], "repeats": 3, "quick": False},
+    "limits": {"float32": number(180), "bfloat16": number(600), "copy": number(20)},
+    "training": [dict.fromkeys(("plain", "fit", "ratio", "share"), number(2)) | {"title": "ResNet-20", "batch": 128}],
+    "verdict": {"nets": ["plain20", "plain56"], "epochs": 6, "seconds": number(9.5)},
+    "prediction": {"pictures": 1000, "rows": [ROW]},
+}
 
 
 @pytest.fixture
-def pretended(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The parts that were measured; nothing is."""
-    known, called = record(), []
-    functions = {
-        "measure_limits": "limits",
-        "measure_training": "training",
-        "measure_verdict": "verdict",
-        "measure_prediction": "prediction",
-        "measure_imports": "imports",
-        "estimate_lessons": "lessons",
-        "measure_folder_prediction": "naming",
-        "measure_accuracy": "accuracy",
-        "measure_growth": "growth",
-    }
-    for function, name in functions.items():
-        monkeypatch.setattr(parts, function, lambda *_, _name=name, **__: called.append(_name) or known[_name])
-    monkeypatch.setattr(parts.machine, "use_own_cores", lambda: 1)
-    return called
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What the bench was asked to measure; nothing is."""
+    calls: list[dict[str, Any]] = []
+
+    def pretend(parts: Any, *, say: Any, **options: Any) -> dict[str, Any]:
+        calls.append({"parts": list(parts), **options})
+        return RECORD
+
+    monkeypatch.setattr(bench, "measure", pretend)
+    monkeypatch.setenv("RESNET_EDU_QUIET", "")  # the command sets it
+    return calls
 
 
-def test_all_parts_but_the_long_ones_run_in_their_order(pretended: list[str]) -> None:
+def test_the_command_shows_one_screen(asked: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["bench"]) == 0
+    assert asked == [{"parts": [], "rounds": 5, "quick": False}]
+    out, _ = capsys.readouterr()
+    assert all(word in out for word in ("A processor", "570 (540", "ResNet-20", "verdict", "predict"))
+    assert out.count("\n") <= 40
+
+
+def test_the_command_prints_json_alone(asked: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["bench", "limits", "--quick", "--repeats", "7", "--json"]) == 0
+    assert asked == [{"parts": ["limits"], "rounds": 7, "quick": True}]
+    assert json.loads(capsys.readouterr().out) == RECORD
+
+
+def test_a_part_that_does_not_exist_is_refused_before_anything_is_measured() -> None:
+    with pytest.raises(UnknownName, match="Did you mean 'training'"):
+        bench.measure(["limits", "trainning"])
+
+
+def test_parts_are_measured_in_their_order_with_machine_and_settings() -> None:
     said: list[str] = []
-    found = parts.measure(rounds=3, quick=True, say=said.append)
-    assert pretended == [name for name in parts.PARTS if name not in ("naming", "accuracy", "growth")]
-    assert [text.partition(":")[0] for text in said] == pretended
-    assert found["settings"] == {"parts": pretended, "repeats": 3, "quick": True}
-    assert set(found) == {"date", "machine", "settings", *pretended}
-    assert {"cpu", "cores", "memory_gb", "torch", "threads", "precision"} <= set(found["machine"])
-    assert json.loads(json.dumps(found)) == found
-
-
-@pytest.mark.parametrize(
-    ("asked", "run"),
-    [
-        (["imports"], ["imports"]),
-        (["growth"], ["growth"]),
-        (["growth", "accuracy"], ["accuracy", "growth"]),
-        (["verdict", "limits"], ["limits", "verdict"]),
-        (["lessons"], ["limits", "training", "verdict", "lessons"]),
-        (["training", "training"], ["limits", "training"]),
-    ],
-)
-def test_a_part_brings_what_it_needs(pretended: list[str], asked: list[str], run: list[str]) -> None:
-    parts.measure(asked)
-    assert pretended == run
-
-
-def test_what_cannot_be_measured_is_refused_at_once(pretended: list[str], tmp_path: Any) -> None:
-    with pytest.raises(UnknownName, match=r"part of the bench 'trainings'\. Did you mean 'training'"):
-        parts.measure(["limits", "trainings"])
-    with pytest.raises(ValueError, match="at least 1, got 0"):
-        parts.measure(rounds=0)
-    with pytest.raises(ValueError, match="resnet-edu bench growth --folder DIR"):
-        parts.measure(["limits"], folder=tmp_path)
-    with pytest.raises(ValueError, match="at least 2, got 1"):
-        parts.measure(["imports", "accuracy"], rounds=1)
-    with pytest.raises(DatasetUnavailable, match="does not hold train/CLASS/FILE"):
-        parts.measure(["imports", "growth"], folder=tmp_path)
-    assert pretended == []
-
-
-def printed(found: dict[str, Any]) -> str:
-    console = Console(width=100, color_system=None)
-    with console.capture() as capture:
-        console.print(screen(found))
-    return capture.get()
-
-
-def test_everything_fits_on_one_screen() -> None:
-    text = printed(record())
-    lines = text.splitlines()
-    assert len(lines) <= 40
-    assert max(map(len, lines)) <= 100
-    for title in ("LeNet-5", "ResNet-20", "ResNet-56", "ResNet-18 at 64"):
-        assert title in text
-    assert "1,234 ±10 %" in text  # plain loop, images a second
-    assert "3.00 (2.70–3.30)" in text  # times as fast
-    assert " 36.6 %" in text  # share of the limit
-    assert "1.25  1.10" in text  # GB
-    assert "9.50 (8.55–10.5) s" in text  # verdict
-    assert " 172" in text  # minutes of all lessons in full
-    assert "…" not in text  # nothing was cut
-
-
-@pytest.mark.parametrize("name", list(parts.PARTS))
-def test_a_part_is_shown_alone(name: str) -> None:
-    whole = record()
-    needed = {key: whole[key] for key in ("machine", "settings", *parts.with_needs([name]))}
-    assert len(printed(needed).splitlines()) > 2
-
-
-def test_advice_follows_from_the_numbers() -> None:
-    found = record()
-    text = advice(found)
-    assert text.startswith("Advice: ")
-    assert text.endswith(".")
-    assert ". " not in text  # one sentence
-    assert "leave the threads at 2 (2.0 times as fast as one)" in text
-    assert "precision auto takes bfloat16, whose products run 3.3 times as fast as float32's" in text
-    assert "with 1.1 GB for the largest of these runs, memory holds 21 at a time" in text
-    found["machine"] |= {"threads": 1, "cores": 8, "precision": "float32", "omp_num_threads": "1"}
-    found["limits"]["bfloat16"] = measured("GFLOP/s", 90.0)
-    found["training"] = [training("LeNet-5", "lenet5", faster=0.9)]
-    text = advice(found)
-    assert "torch uses 1 of 8 cores: unset OMP_NUM_THREADS" in text
-    assert "precision auto takes float32, since bfloat16 has 0.50 times its rate here" in text
-    assert "fit is slower than the plain loop for LeNet-5" in text
-    found["machine"] |= {"threads": 4, "omp_num_threads": None}  # torch counts physical cores: nobody has set it
-    assert "4 threads are only 2.0 times as fast as one" in advice(found)
-    found["machine"] |= {"threads": 8, "precision": "float32"}
-    found["limits"]["bfloat16"] = measured("GFLOP/s", 360.0)
-    text = advice(found)
-    assert "8 threads are only 2.0 times as fast as one" in text
-    assert "try precision bfloat16, whose products run 2.0 times" in text
-
-
-def test_the_machine_is_the_one_that_records_name() -> None:
-    assert set(machine.description()) <= set(record()["machine"])
+    record = bench.measure(["limits"], rounds=1, quick=True, say=said.append)
+    assert said == [f"limits: {bench.PARTS['limits']}"]
+    assert set(record) == {"date", "machine", "settings", "limits"}
+    assert set(record["limits"]) == {"float32", "bfloat16", "copy"}
+    json.dumps(record)

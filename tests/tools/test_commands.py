@@ -12,6 +12,7 @@ from page_texts import PAGES, ROOT, commands
 
 from resnet_edu.tools import cli
 
+cli.cli_runs.add_recipe_options()
 GROUP = typer.main.get_command(cli.app)
 KNOWN: dict[str, Any] = GROUP.commands  # pyright: ignore[reportAttributeAccessIssue]
 BEFORE = r"^(?:\$ |!|sudo (?:-u \S+ )?)?"
@@ -41,7 +42,7 @@ def fault(call: list[str]) -> str:
     if len(call) > 1:  # alone it is only named
         try:
             KNOWN[call[0]].make_context(call[0], call[1:])
-        except cli.ClickException as error:
+        except typer.TyperException as error:
             return error.format_message()
         except typer.Exit:  # --help
             pass

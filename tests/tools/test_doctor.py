@@ -26,12 +26,11 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_this_machine_is_fit_to_run_the_tests(tmp_path: Path) -> None:
     findings = {finding.name: finding for finding in doctor.diagnose(tmp_path)}
-    assert len(findings) == 16
-    for name in ("Python", "torch", "torchvision", "device", "precision", "profile", "folder", "data"):
+    for name in ("Python", "torch", "device", "profile", "folder", "data", "weights and runs"):
         assert findings[name].status == "ok", findings[name]
-    assert findings["torch"].found == torch.__version__
+    assert findings["torch"].found.startswith(f"{torch.__version__} with torchvision")
     assert findings["data"].found.startswith("mnist5k: 5,000 real MNIST digits")
-    assert findings["folder"].found == str(tmp_path)
+    assert findings["folder"].found.startswith(f"{tmp_path}, ")
     assert all(bool(finding.advice) == (finding.status != "ok") for finding in findings.values())
 
 
@@ -58,15 +57,27 @@ def test_an_old_python_cannot_run_the_course() -> None:
 
 def test_missing_packages_are_named_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     version = metadata.version("rich")
-    monkeypatch.setattr(doctor, "requirements", lambda: ["rich>=999"])
+    needed = ["rich>=999", "numpy", "jupyterlab>=999 ; extra == 'lab'", "nowhere; python_version < '3'"]
+    monkeypatch.setattr(metadata, "requires", lambda name: needed)
     finding = doctor.check_packages()
-    assert (finding.status, finding.found) == ("fail", f"1 of 1 unmet: rich>=999 (have {version})")
+    assert (finding.status, finding.found) == ("fail", f"unmet: rich>=999 (have {version})")
     assert finding.advice.startswith(f"{sys.executable} -m pip install")
+    finding = doctor.check_lab()
+    assert (finding.status, finding.advice[-7:]) == ("warn", ".[lab]'")
+    assert "jupyterlab>=999" in finding.found
+
+
+def test_a_package_that_is_only_found_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(name: str) -> list[str]:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "requires", absent)
+    assert (doctor.check_packages().status, doctor.check_lab().status) == ("warn", "warn")
 
 
 def test_a_torchvision_built_for_another_torch_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metadata, "requires", lambda name: ["numpy", "torch==1.0", "gdown; extra == 'gdown'"])
-    finding = doctor.check_torchvision()
+    finding = doctor.check_torch()
     assert finding.status == "fail"
     assert "wants torch==1.0 (have 2." in finding.found
 
@@ -112,15 +123,15 @@ def test_a_full_disk_is_a_warning_even_for_a_folder_yet_to_be_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=0.2e9))
-    finding = doctor.check_disk(tmp_path / "deep" / "mine")
-    assert (finding.status, finding.found) == ("warn", f"0.2 GB free at {tmp_path}")
+    finding = doctor.check_folder(tmp_path / "deep" / "mine")
+    assert (finding.status, finding.advice) == ("warn", "Make room: 1 GB is enough.")
 
 
 def test_a_folder_that_cannot_be_written_stops_the_course(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     finding = doctor.check_folder(tmp_path / "file" / "mine")
     assert (finding.status, finding.advice) == ("fail", "resnet-edu lab DIR, with a DIR of your own")
-    assert doctor.check_folder(tmp_path / "mine").found == f"{tmp_path / 'mine'} (made by resnet-edu lab)"
+    assert doctor.check_folder(tmp_path / "mine").found.startswith(f"{tmp_path / 'mine'} (made by resnet-edu lab), ")
     assert not list(tmp_path.glob("tmp*"))
 
 
@@ -133,21 +144,16 @@ def test_without_lessons_the_course_cannot_run(home: Path) -> None:
     assert doctor.check_lessons() == Finding("lessons", "ok", "1 for you, 1 worked")
 
 
-def test_bundled_weights_are_opened_not_only_seen(home: Path) -> None:
-    assert doctor.check_bundled_weights().status == "warn"
-    path = home / "assets" / "weights" / doctor.BUNDLED_WEIGHTS
-    path.parent.mkdir(parents=True)
+def test_weights_are_opened_not_only_seen_and_runs_are_listed(home: Path) -> None:
+    assert doctor.check_assets() == Finding("weights and runs", "warn", "0 and 0", "git pull")
+    path = home / "assets" / "weights" / "tiny.safetensors"
+    for folder in ("weights", "runs"):
+        (home / "assets" / folder).mkdir(parents=True)
     save_file({"fc.weight": torch.ones(2, 2)}, path)
-    assert doctor.check_bundled_weights().found == f"{doctor.BUNDLED_WEIGHTS}, 1 tensors"
-    path.write_bytes(path.read_bytes()[:20])
-    assert doctor.guarded("bundled weights", doctor.check_bundled_weights).status == "fail"
-
-
-def test_recorded_runs_are_listed(home: Path) -> None:
-    assert doctor.check_runs() == Finding("recorded runs", "warn", "none", "resnet-edu study")
-    (home / "assets" / "runs").mkdir(parents=True)
     (home / "assets" / "runs" / "mnist5k-degradation.csv").write_text("")
-    assert doctor.check_runs().found == "mnist5k-degradation"
+    assert doctor.check_assets().found == "tiny, mnist5k-degradation"
+    path.write_bytes(path.read_bytes()[:20])
+    assert doctor.guarded("weights", doctor.check_assets).status == "fail"
 
 
 def test_downloaded_weights_are_listed_but_never_missed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

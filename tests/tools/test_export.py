@@ -1,18 +1,39 @@
 """The course in other forms: each edition whole and readable, a class's free of solutions, nothing overwritten."""
 
+import base64
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
+from typing import Literal
 
 import nbformat
 import pytest
+from bs4 import BeautifulSoup
+from hypothesis import given, settings, strategies as st
 from nbformat import NotebookNode, v4
-from test_page import remote_resources
 
 from resnet_edu import files
-from resnet_edu.tools import cli, copies, course, export, reveal
+from resnet_edu.tools import cli, course, export, fetch
+
+PIXEL = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+
+
+def notebook(*cells: NotebookNode) -> NotebookNode:
+    return v4.new_notebook(cells=list(cells), metadata={"language_info": {"name": "python"}})
+
+
+def remote_resources(html: str) -> list[str]:
+    """Whatever a browser would fetch by itself. A link to be clicked is none."""
+    page = BeautifulSoup(html, "html.parser")
+    found = [tag.get("src") or tag.get("href") for tag in page.select("script, link, img, iframe, source, video")]
+    found += re.findall(r"""(?:@import\s+|url\(|import\()\s*["']?(?!data:)([^"')\s]+)""", html)
+    return [str(each) for each in found if each and not str(each).startswith(("data:", "#"))]
+
 
 TODAY = date.today().isoformat()
 SOURCES = course.notebooks() / "source"
@@ -51,7 +72,7 @@ def test_a_class_gets_none_of_the_solutions(tmp_path: Path) -> None:
     report = export.export(tmp_path / "class", "learner")
     lessons = [lesson.path.name for lesson in course.lessons()]
     assert report.added == lessons
-    assert sorted(path.name for path in (tmp_path / "class").iterdir()) == sorted([*lessons, copies.MANIFEST])
+    assert sorted(path.name for path in (tmp_path / "class").iterdir()) == sorted([*lessons, course.MANIFEST])
     assert given_away(tmp_path / "class") == []
     for name in lessons:
         cells = nbformat.read(tmp_path / "class" / name, as_version=4).cells
@@ -78,7 +99,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         save(home / "notebooks" / "solutions" / f"{name}.ipynb", title, answer, printed)
     for file in ("reveal.js", "reveal.css", "LICENSE", "VERSION"):
         (home / "assets" / "reveal.js").mkdir(parents=True, exist_ok=True)
-        (home / "assets" / "reveal.js" / file).write_text(reveal.VERSION if file == "VERSION" else "/* tiny */")
+        (home / "assets" / "reveal.js" / file).write_text(fetch.REVEAL_VERSION if file == "VERSION" else "/* tiny */")
     monkeypatch.setattr(files, "course_folder", lambda: home)
     monkeypatch.setenv("RESNET_EDU_DATA", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
@@ -171,7 +192,7 @@ def test_every_lesson_becomes_a_script_that_compiles_and_a_page(tmp_path: Path) 
 
 
 def test_unknown_names(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert refused(capsys, "out", "--edition", "slide").startswith("Unknown edition 'slide'. Did you mean 'slides'?")
+    assert refused(capsys, "out", "--edition", "slide").startswith("Invalid value for '--edition'")
     assert refused(capsys, "out", "7") == "Unknown lesson '7'. Known: 01_lenet, 06_degradation."
     Path("file").write_text("")
     assert refused(capsys, "file") == "file is a file. Name a folder; it is made if missing."
@@ -204,21 +225,6 @@ def test_half_edited_notebooks_in_the_folder(home: Path, capsys: pytest.CaptureF
     assert Path("out/01_lenet.ipynb").read_bytes() == (home / "notebooks" / "01_lenet.ipynb").read_bytes()
 
 
-def test_an_older_edition_that_nobody_touched_is_brought_up_to_date(
-    home: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    run(capsys, "out")
-    save(home / "notebooks" / "01_lenet.ipynb", v4.new_markdown_cell("# A newer edition"))
-    assert run(capsys, "out") == "The learner edition is in out (1 updated, 1 unchanged).\n"
-
-
-def test_an_older_edition_of_unknown_origin_is_not(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run(capsys, "out")
-    Path("out", copies.MANIFEST).unlink()
-    save(home / "notebooks" / "01_lenet.ipynb", v4.new_markdown_cell("# A newer edition"))
-    assert "other files of these names: 01_lenet.ipynb." in refused(capsys, "out")
-
-
 def test_another_edition_is_never_taken_for_an_older_one(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run(capsys, "out")
     handed_out = Path("out/01_lenet.ipynb").read_bytes()
@@ -226,15 +232,115 @@ def test_another_edition_is_never_taken_for_an_older_one(home: Path, capsys: pyt
     assert Path("out/01_lenet.ipynb").read_bytes() == handed_out
 
 
-def test_progress_and_other_files_in_the_folder_are_left_alone(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    Path("out").mkdir()
-    for name in (".resnet_edu_progress.json", "notes.ipynb"):
-        Path("out", name).write_text("{half")
-    run(capsys, "out", "--force")
-    assert Path("out/.resnet_edu_progress.json").read_text() == Path("out/notes.ipynb").read_text() == "{half"
-
-
 def test_lab_keeps_an_exported_folder_free_of_solutions(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run(capsys, "out")
-    copies.copy_lessons(Path("out"))
+    course.copy_lessons(Path("out"))
     assert list(Path("out").rglob("solutions")) == []
+
+
+# One page of a notebook
+
+
+@pytest.fixture
+def html(tmp_path: Path) -> str:
+    (tmp_path / "dot.png").write_bytes(PIXEL)
+    widget = {"application/vnd.jupyter.widget-view+json": {"model_id": "1"}, "text/plain": "Slider()"}
+    picture = {"image/png": base64.b64encode(PIXEL).decode(), "text/plain": "<Figure>"}
+    return export.to_html(
+        notebook(
+            v4.new_markdown_cell(
+                "# Blocks\n\n$H(x) = F(x) + x$, [a link](https://arxiv.org/abs/1512.03385)\n\n![dot](dot.png)\n\n"
+                "$$\\frac{\\partial L}{\\partial x_l}$$\n\n<details><summary>Hint 1</summary>\n\nAdd.\n\n</details>"
+            ),
+            v4.new_code_cell("1 < 2", outputs=[v4.new_output("display_data", data=widget)]),
+            v4.new_code_cell("plot()", outputs=[v4.new_output("display_data", data=picture)]),
+            v4.new_code_cell("print()", outputs=[v4.new_output("stream", text="sixty-two\n")]),
+        ),
+        name="Residual blocks",
+        folder=tmp_path,
+    )
+
+
+def test_a_page_fetches_nothing(html: str) -> None:
+    assert remote_resources(html) == []
+    assert "cdnjs" not in html
+    assert "unpkg" not in html
+
+
+def test_a_page_shows_text_code_outputs_and_pictures(html: str) -> None:
+    page = BeautifulSoup(html, "html.parser")
+    assert page.title is not None
+    assert page.title.get_text() == "Residual blocks"
+    assert [heading.get_text() for heading in page.select("h1")] == ["Blocks"]
+    assert len(page.select('img[src^="data:image/png;base64,"]')) == 2
+    assert [link["href"] for link in page.select("a")] == ["https://arxiv.org/abs/1512.03385"]
+    assert "sixty-two" in page.get_text()
+    assert [hint.get_text(" ", strip=True) for hint in page.select("details")] == ["Hint 1 Add."]
+
+
+def test_formulas_are_mathml(html: str) -> None:
+    page = BeautifulSoup(html, "html.parser")
+    inline, block = page.select("math")
+    assert inline.get_text() == "H(x)=F(x)+x"
+    assert (inline["display"], block["display"]) == ("inline", "block")
+    assert block.select("mfrac msub")
+    assert "$" not in page.select("body")[0].get_text()
+
+
+def test_a_widget_is_left_to_its_static_twin(html: str) -> None:
+    assert "Slider()" not in html
+    assert "widget-view" not in html
+
+
+def test_the_notebook_is_not_changed(tmp_path: Path) -> None:
+    widget = v4.new_output("display_data", data={"application/vnd.jupyter.widget-view+json": {"model_id": "1"}})
+    original = notebook(v4.new_code_cell("1", outputs=[widget]))
+    export.to_html(original, name="x", folder=tmp_path)
+    assert original.cells[0].outputs == [widget]
+
+
+TOKENS = [r"\frac", r"\left", r"\right", r"\mathbb", r"\limits", r"\begin{aligned}", r"\text{", *"{}_^\\ab1&<> "]
+
+
+@settings(max_examples=300, deadline=None)
+@given(tokens=st.lists(st.sampled_from(TOKENS), max_size=8), display=st.sampled_from(["inline", "block"]))
+def test_no_formula_breaks_a_page(tokens: list[str], display: Literal["inline", "block"]) -> None:
+    shown = BeautifulSoup(export.formula("".join(tokens), display), "html.parser")
+    assert len(shown.find_all(["math", "code"], recursive=False)) == 1
+
+
+def test_what_is_no_formula_stays_as_it_was_written() -> None:
+    assert export.formula(r"\left< 3", "inline") == r"<code>\left&lt; 3</code>"
+
+
+# Slides
+
+
+def slides_of(*cells: NotebookNode) -> list[tuple[str, str]]:
+    """Each cell's kind and source, in the order of the slides."""
+    found: list[tuple[str, str]] = []
+
+    class Seen(export.LessonSlides):
+        def from_notebook_node(self, nb: NotebookNode, resources: object = None, **kw: object) -> tuple[str, dict]:
+            found.extend((cell.metadata["slideshow"]["slide_type"], cell.source) for cell in nb.cells)
+            return "", {}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(export, "LessonSlides", Seen)
+        stub = notebook(v4.new_code_cell("stub", id="a", metadata={"tags": ["exercise"]}))
+        export.to_slides(notebook(*cells), stub, name="x", folder=Path())
+    return found
+
+
+@pytest.mark.usefixtures("home")
+def test_headings_begin_columns_and_everything_else_goes_below() -> None:
+    text, code = v4.new_markdown_cell, v4.new_code_cell
+    answer = code("### BEGIN SOLUTION\nanswer\n### END SOLUTION", id="a")
+    assert slides_of(
+        text("# Title\n\nWhy."), code("plot()"), text("## Idea"), text("First."), text("### Part\n\nSecond."),
+        answer, code("check()", metadata={"tags": ["check"]}), code("after()"),
+    ) == [
+        ("slide", "# Title\n\nWhy."), ("subslide", "plot()"), ("slide", "## Idea"), ("-", "First."),
+        ("subslide", "### Part\n\nSecond."), ("subslide", "stub"), ("subslide", "### One answer"), ("-", "answer\n"),
+        ("subslide", "after()"),
+    ]  # fmt: skip

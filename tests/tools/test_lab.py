@@ -1,3 +1,5 @@
+"""`resnet-edu lab`: what a learner's folder gets, what stays theirs, and a server for this machine alone."""
+
 import json
 import os
 import re
@@ -9,23 +11,182 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
+import nbformat
+import psutil
 import pytest
-from tiny_course import lesson
+from nbformat import v4
 
 from resnet_edu import files
-from resnet_edu.tools import copies, lab
+from resnet_edu.tools import cli, course, lab
 
-ADDRESS = r"http://127\.0\.0\.1:(\d+)(/lab/tree/00_start_here\.ipynb)\?token=(\w{20,})"
+TODAY = date.today().isoformat()
+AGAIN = "To get the course's, with yours kept beside: resnet-edu lab mine --force"
+
+
+def save(path: Path, source: str = "1 + 1") -> bytes:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(v4.new_notebook(cells=[v4.new_markdown_cell("# Title"), v4.new_code_cell(source)]), path)
+    return path.read_bytes()
 
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A course of one lesson, in place of the real one."""
-    lesson(tmp_path / "home" / "notebooks")
+    """A course of two lessons, in place of the real one; the current folder is beside it."""
+    for name in ("01_lenet", "06_degradation"):
+        save(tmp_path / "home" / "notebooks" / f"{name}.ipynb", "raise NotImplementedError")
+        save(tmp_path / "home" / "notebooks" / "solutions" / f"{name}.ipynb")
     monkeypatch.setattr(files, "course_folder", lambda: tmp_path / "home")
+    monkeypatch.chdir(tmp_path)
     return tmp_path / "home"
+
+
+@pytest.fixture
+def served(home: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The commands that `lab` would have started."""
+    commands: list[list[str]] = []
+    monkeypatch.setattr(lab, "serve", lambda command: commands.append(command) or 0)
+    monkeypatch.setattr(lab, "has_display", lambda: False)
+    monkeypatch.delenv("SSH_CONNECTION", raising=False)
+    return commands
+
+
+def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[str]:
+    """The lines that `lab mine` prints before the server's."""
+    assert cli.run(["lab", "mine", *arguments]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    return out.partition("JupyterLab is starting.")[0].splitlines()
+
+
+def test_it_copies_both_editions_and_opens_the_first_lesson(
+    home: Path, served: list[list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert said(capsys) == ["Your lessons are in mine (4 added)."]
+    for name in ("01_lenet.ipynb", "solutions/01_lenet.ipynb", "solutions/06_degradation.ipynb"):
+        assert Path("mine", name).read_bytes() == (home / "notebooks" / name).read_bytes()
+    [command] = served
+    assert command[:3] == [sys.executable, "-m", "jupyterlab"]
+    options = dict(option.removeprefix("--").split("=", 1) for option in command[3:])
+    assert options["ServerApp.ip"] == "127.0.0.1"
+    assert options["ServerApp.open_browser"] == "False"
+    assert options["LabApp.default_url"] == "/lab/tree/01_lenet.ipynb"
+    assert options["LabApp.news_url"] == "None"
+    overrides = json.loads((Path(options["LabApp.app_settings_dir"]) / "overrides.json").read_text())
+    assert overrides["@jupyterlab/apputils-extension:notification"]["fetchNews"] == "false"
+    assert not [name for name in options if "token" in name.lower() or "password" in name.lower()]
+
+
+def test_it_opens_the_lesson_asked_for(served: list[list[str]], capsys: pytest.CaptureFixture[str]) -> None:
+    said(capsys, "--lesson", "6", "--browser", "--port", "9000")
+    assert {"--LabApp.default_url=/lab/tree/06_degradation.ipynb", "--ServerApp.port=9000"} <= set(served[0])
+    assert "--ServerApp.open_browser=True" in served[0]
+
+
+def test_it_can_bring_the_lessons_and_start_nothing(
+    served: list[list[str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli, "find_spec", lambda _: None)  # as in a seat's home, or on Binder
+    assert said(capsys, "--copy-only") == ["Your lessons are in mine (4 added)."]
+    assert served == []
+    assert cli.run(["lab", "other"]) == 2
+    assert "pip install 'resnet-edu[lab]'" in capsys.readouterr().err
+    assert not Path("other").exists()
+
+
+@pytest.mark.usefixtures("served")
+def test_answers_are_kept_and_a_newer_edition_is_told(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said(capsys)
+    answers = save(Path("mine/01_lenet.ipynb"), "my answers")
+    assert said(capsys) == ["Your lessons are in mine (1 kept as you changed them)."]
+    save(home / "notebooks" / "06_degradation.ipynb", "a newer edition")
+    newer = save(home / "notebooks" / "01_lenet.ipynb", "a newer edition")
+    assert said(capsys) == [
+        "Your lessons are in mine (1 updated, 1 kept as you changed them).",
+        f"The course has newer editions; yours are kept: 01_lenet.ipynb. {AGAIN}",
+    ]
+    assert Path("mine/01_lenet.ipynb").read_bytes() == answers
+    assert said(capsys, "--force") == [
+        "Your lessons are in mine.",
+        f"01_lenet.ipynb is the course's again; yours is kept as 01_lenet.{TODAY}.ipynb.",
+    ]
+    assert Path(f"mine/01_lenet.{TODAY}.ipynb").read_bytes() == answers
+    assert Path("mine/01_lenet.ipynb").read_bytes() == newer
+
+
+@pytest.mark.usefixtures("served")
+@pytest.mark.parametrize("damage", ['{"cells": [', "<<<<<<< HEAD\n{}", ""])
+def test_a_half_edited_notebook_is_told_and_kept(capsys: pytest.CaptureFixture[str], damage: str) -> None:
+    said(capsys)
+    Path("mine/01_lenet.ipynb").write_text(damage)
+    assert said(capsys) == [
+        "Your lessons are in mine (1 kept as you changed them).",
+        f"01_lenet.ipynb is not a readable notebook; it is left as it is. {AGAIN}",
+    ]
+    assert Path("mine/01_lenet.ipynb").read_text() == damage
+    said(capsys, "--force")
+    assert Path(f"mine/01_lenet.{TODAY}.ipynb").read_text() == damage
+
+
+@pytest.mark.usefixtures("served")
+def test_it_tells_how_to_come_in_over_ssh(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("SSH_CONNECTION", "10.0.0.1 1 10.0.0.2 22")
+    cli.run(["lab", "mine"])
+    assert "ssh -N -L PORT:127.0.0.1:PORT HOST" in capsys.readouterr().out
+
+
+def test_the_default_folder_is_ignored_by_git_and_a_course_folder_is_its_own(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = files.checkout()
+    assert root is not None
+    assert lab.default_folder(root) == root / "my-course"
+    assert "my-course/" in (root / ".gitignore").read_text().splitlines()
+    course.copy_lessons(tmp_path / "mine")
+    assert lab.default_folder(tmp_path / "mine") == tmp_path / "mine"
+    monkeypatch.setattr(files, "checkout", lambda: None)  # from a wheel: beside you
+    assert lab.default_folder(tmp_path) == tmp_path / "my-course"
+
+
+def test_the_courses_own_notebooks_are_left_as_they_are(home: Path) -> None:
+    assert course.copy_lessons(home / "notebooks") == course.CopyReport(home / "notebooks")
+    assert not list((home / "notebooks").glob(".*"))
+
+
+@pytest.mark.parametrize(
+    ("environment", "platform", "expected"),
+    [
+        ({"DISPLAY": ":0"}, "linux", True),
+        ({"WAYLAND_DISPLAY": "wayland-0"}, "linux", True),
+        ({}, "linux", False),
+        ({"DISPLAY": "localhost:10", "SSH_CONNECTION": "10.0.0.1 1 10.0.0.2 22"}, "linux", False),
+        ({}, "darwin", True),
+        ({"CI": "true"}, "darwin", False),
+    ],
+)
+def test_a_browser_opens_only_where_it_is_seen(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], platform: str, expected: bool
+) -> None:
+    monkeypatch.setattr("webbrowser.get", lambda: object())
+    assert lab.has_display(environment, platform) is expected
+
+
+def test_the_server_finds_the_package_in_a_checkout(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(files, "checkout", lambda: tmp_path)
+    assert lab.lab_environment({"PYTHONPATH": "mine"})["PYTHONPATH"] == f"{tmp_path}{os.pathsep}mine"
+    monkeypatch.setattr(files, "checkout", lambda: None)
+    assert "PYTHONPATH" not in lab.lab_environment({})
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """A port that is in use."""
+    with socket.socket() as taken:
+        taken.bind((lab.LOOPBACK, 0))
+        taken.listen()
+        yield taken.getsockname()[1]
 
 
 def status(address: str, token: str | None) -> int:
@@ -38,33 +199,17 @@ def status(address: str, token: str | None) -> int:
         return error.code
 
 
-@pytest.fixture
-def taken() -> Iterator[int]:
-    """A port that is in use."""
-    with socket.socket() as taken:
-        taken.bind((lab.LOOPBACK, 0))
-        taken.listen()
-        yield taken.getsockname()[1]
-
-
 @pytest.mark.slow
 def test_a_real_server_wants_its_token_moves_to_a_free_port_and_ends_on_interrupt(tmp_path: Path, taken: int) -> None:
-    lesson(tmp_path)
+    save(tmp_path / "00_start_here.ipynb")
     environment = lab.lab_environment() | {"JUPYTER_RUNTIME_DIR": str(tmp_path / "runtime")}
     environment.pop("JUPYTER_TOKEN", None)
     command = lab.lab_command(tmp_path, port=taken)
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as server:
         try:
             assert server.stderr is not None
-            printed = ""
-            for line in server.stderr:
-                printed += line
-                if found := re.search(
-                    r"http://127\.0\.0\.1:(\d+)(/lab/tree/00_start_here\.ipynb)\?token=(\w{20,})", line
-                ):
-                    break
-            else:
-                pytest.fail(f"no address in:\n{printed}")
+            address = r"http://127\.0\.0\.1:(\d+)(/lab/tree/00_start_here\.ipynb)\?token=(\w{20,})"
+            found = next(filter(None, (re.search(address, line) for line in server.stderr)))
             port, page, token = found.groups()
             assert int(port) != taken
             base = f"http://{lab.LOOPBACK}:{port}"
@@ -75,12 +220,10 @@ def test_a_real_server_wants_its_token_moves_to_a_free_port_and_ends_on_interrup
                 config = re.search(r'id="jupyter-config-data"[^>]*>(.*?)</script>', answer.read().decode(), re.DOTALL)
             assert config is not None
             assert json.loads(config[1])["news"] == {"disabled": True}
-            listening = [each for each in connections(server.pid) if each.status == "LISTEN"]
-            assert {each.laddr.ip for each in listening} == {lab.LOOPBACK}
+            connections = psutil.Process(server.pid).net_connections("tcp")
+            assert {each.laddr.ip for each in connections if each.status == "LISTEN"} == {lab.LOOPBACK}
             server.send_signal(signal.SIGINT)
             assert server.wait(timeout=60) == 0
-            # nbgrader, which a learner does not have, says where it found no configuration.
-            assert len([line for line in printed.splitlines() if "nbgrader" not in line]) <= 8
         finally:
             server.kill()
 
@@ -95,108 +238,10 @@ def wait_until_it_listens(port: int) -> None:
     pytest.fail(f"nothing listens on port {port}")
 
 
-def connections(pid: int) -> list:
-    import psutil
-
-    return psutil.Process(pid).net_connections("tcp")
-
-
-@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="elsewhere the server is a child process")
-def test_serve_becomes_the_server(tmp_path: Path) -> None:
-    code = f"from resnet_edu import lab; lab.serve([{sys.executable!r}, '-c', 'import os; print(os.getpid())'])"
+def test_serve_becomes_the_server() -> None:
+    code = f"from resnet_edu.tools import lab; lab.serve([{sys.executable!r}, '-c', 'import os; print(os.getpid())'])"
     with subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=lab.lab_environment()
     ) as process:
         assert int(process.communicate()[0]) == process.pid
-
-
-def test_the_command_is_loopback_only_silent_and_never_without_a_token(tmp_path: Path) -> None:
-    lesson(tmp_path, "06_degradation")
-    command = lab.lab_command(tmp_path, lesson="06_degradation", port=9000, browser=True)
-    assert command[:3] == [sys.executable, "-m", "jupyterlab"]
-    options = dict(option.removeprefix("--").split("=", 1) for option in command[3:])
-    assert options["ServerApp.ip"] == "127.0.0.1"
-    assert options["ServerApp.port"] == "9000"
-    assert options["ServerApp.open_browser"] == "True"
-    assert options["LabApp.default_url"] == "/lab/tree/06_degradation.ipynb"
-    assert options["LabApp.news_url"] == "None"
-    overrides = json.loads((Path(options["LabApp.app_settings_dir"]) / "overrides.json").read_text())
-    assert overrides["@jupyterlab/apputils-extension:notification"]["fetchNews"] == "false"
-    assert not [name for name in options if "token" in name.lower() or "password" in name.lower()]
-
-
-def test_a_lesson_that_the_folder_lacks_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"has no 00_start_here\.ipynb"):
-        lab.lab_command(tmp_path)
-
-
-@pytest.mark.parametrize("port", [-1, 65536])
-def test_a_port_that_does_not_exist_is_refused(tmp_path: Path, port: int) -> None:
-    lesson(tmp_path)
-    with pytest.raises(ValueError, match=rf"port must be 0 to 65535, got {port}"):
-        lab.lab_command(tmp_path, port=port)
-
-
-def test_the_default_folder_is_ignored_by_git() -> None:
-    root = files.checkout()
-    assert root is not None
-    folder = lab.default_folder(root)
-    assert folder == root / "my-course"
-    assert f"{folder.name}/" in (root / ".gitignore").read_text().splitlines()
-
-
-def test_in_a_course_folder_that_folder_is_the_default(home: Path, tmp_path: Path) -> None:
-    lab.prepare(tmp_path / "mine")
-    assert lab.default_folder(tmp_path / "mine") == tmp_path / "mine"
-
-
-def test_from_a_wheel_the_default_is_beside_you(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "checkout", lambda: None)
-    assert lab.default_folder(tmp_path) == tmp_path / "my-course"
-
-
-def test_the_courses_own_notebooks_are_left_as_they_are(home: Path) -> None:
-    report = lab.prepare(home / "notebooks")
-    assert report == copies.CopyReport(home / "notebooks")
-    assert [path.name for path in (home / "notebooks").iterdir()] == ["00_start_here.ipynb"]
-
-
-@pytest.mark.parametrize(
-    ("environment", "platform", "expected"),
-    [
-        ({"DISPLAY": ":0"}, "linux", True),
-        ({"WAYLAND_DISPLAY": "wayland-0"}, "linux", True),
-        ({}, "linux", False),
-        ({"DISPLAY": ""}, "linux", False),
-        ({"DISPLAY": "localhost:10", "SSH_CONNECTION": "10.0.0.1 1 10.0.0.2 22"}, "linux", False),
-        ({}, "darwin", True),
-        ({}, "win32", True),
-        ({"CI": "true"}, "darwin", False),
-    ],
-)
-def test_a_browser_opens_only_where_it_is_seen(
-    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], platform: str, expected: bool
-) -> None:
-    monkeypatch.setattr("webbrowser.get", lambda: object())
-    assert lab.has_display(environment, platform) is expected
-
-
-def test_the_server_finds_the_package_in_a_checkout(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(files, "checkout", lambda: tmp_path)
-    assert lab.lab_environment({"PYTHONPATH": "mine"})["PYTHONPATH"] == f"{tmp_path}{os.pathsep}mine"
-    assert lab.lab_environment({})["PYTHONPATH"] == str(tmp_path)
-    monkeypatch.setattr(files, "checkout", lambda: None)
-    assert "PYTHONPATH" not in lab.lab_environment({})
-
-
-@pytest.mark.parametrize("damage", [b"", b"{", b"[1]", b'{"format": 1, "exercises": {"1.1": 3}}', b"\xff"])
-def test_a_damaged_progress_file_is_found_and_left_alone(tmp_path: Path, damage: bytes) -> None:
-    path = tmp_path / ".resnet_edu_progress.json"
-    assert lab.unreadable_progress(tmp_path, {}) is None
-    path.write_bytes(damage)
-    assert lab.unreadable_progress(tmp_path, {}) == path
-    assert lab.unreadable_progress(tmp_path / "other", {"RESNET_EDU_PROGRESS": str(path)}) == path
-    assert path.read_bytes() == damage
-    path.write_text('{"format": 1, "exercises": {}}')
-    assert lab.unreadable_progress(tmp_path, {}) is None

@@ -1,9 +1,9 @@
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import nbformat
@@ -14,7 +14,7 @@ from nbformat import v4
 
 from resnet_edu.tools import rehearse as module
 from resnet_edu.tools.course import Lesson
-from resnet_edu.tools.rehearse import CellTime, PeakMemory, kernel_environment, matrix_product_rate, one_line, rehearse
+from resnet_edu.tools.rehearse import PeakMemory, kernel_environment, one_line, rehearse
 
 
 def lesson(folder: Path, *cells: str, name: str = "06_degradation", tags: dict[int, str] | None = None) -> Lesson:
@@ -59,10 +59,10 @@ def test_a_lesson_runs_to_its_end_and_is_measured(tmp_path: Path) -> None:
     assert run.gflops > 0
     assert toy.path.read_bytes() == before
     html = (tmp_path / "out" / "06_degradation.html").read_text()
-    assert run.page == tmp_path / "out" / "06_degradation.html"
+    assert run.page == str(tmp_path / "out" / "06_degradation.html")
     assert f"{sys.executable} 1 True\n[] True" in html
     assert not list(tmp_path.rglob("left-behind"))
-    assert json.loads(json.dumps(run.to_dict()))["cells"][1]["number"] == 2
+    assert json.loads(json.dumps(asdict(run)))["cells"][1]["number"] == 2
 
 
 @pytest.mark.slow
@@ -73,7 +73,7 @@ def test_a_failing_lesson_names_its_cell_and_keeps_its_page(tmp_path: Path) -> N
     assert (run.failure.number, run.failure.first_line) == (2, "assert a == 2, 'first\\nsecond'")
     assert run.failure.error == "AssertionError: first"
     assert len(run.cells) == 1
-    assert "AssertionError" in run.page.read_text()
+    assert "AssertionError" in Path(run.page).read_text()
 
 
 @pytest.mark.slow
@@ -138,32 +138,6 @@ def test_what_several_processes_share_counts_once() -> None:
     assert 80_000_000 < memory.bytes < 150_000_000
 
 
-def test_a_process_that_ended_has_no_peak() -> None:
-    with psutil.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
-        peak = PeakMemory(process.pid, interval=0.02)
-        process.kill()
-        process.wait()
-    with peak as memory:
-        pass
-    assert memory.bytes == 0
-
-
-def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
-    cells = (CellTime(1, 0.5, "import os"), CellTime(2, 3.0, "1 / 0"))
-    failure = module.Failure(3, "1 / 0", "ZeroDivisionError: division by zero")
-    runs = [module.Rehearsal(name, "X", 6.0, 0.5, 100.0, cells, tmp_path, failure) for name in "ab"]
-    file = tmp_path / "record.json"
-    file.write_text(json.dumps([run.to_dict() for run in runs]))
-    assert module.read_rehearsals(file) == runs
-
-
-@pytest.mark.parametrize("text", ["", "{}", "3", '["a"]', '[{"lesson": "01_lenet"}]'])
-def test_another_file_is_no_record(tmp_path: Path, text: str) -> None:
-    (tmp_path / "other.json").write_text(text)
-    with pytest.raises(ValueError, match="no record of a rehearsal: make one with resnet-edu rehearse --jobs 1 --json"):
-        module.read_rehearsals(tmp_path / "other.json")
-
-
 def test_the_learners_progress_is_out_of_reach(tmp_path: Path) -> None:
     seen = kernel_environment(tmp_path, {"RESNET_EDU_PROGRESS": "/mine", "MPLBACKEND": "agg", "HOME": "/home/me"})
     assert seen["RESNET_EDU_PROGRESS"] == str(tmp_path / "progress.json")
@@ -174,7 +148,3 @@ def test_the_learners_progress_is_out_of_reach(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("text", "line"), [("\n\n a \nb", "a"), ("", ""), ("x" * 300, "x" * 199 + "…")])
 def test_an_error_is_told_in_one_line(text: str, line: str) -> None:
     assert one_line(text) == line
-
-
-def test_the_rate_of_matrix_products_is_plausible() -> None:
-    assert 0.05 < matrix_product_rate(side=256, repeats=3) < 1e5

@@ -1,7 +1,10 @@
 """`resnet-edu fetch`: what it gets, what it says, and one line for whatever goes wrong."""
 
 import hashlib
+import io
+import tarfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,9 +12,9 @@ from rights import folder_of_somebody_else
 from served import Served, serving
 from tiny_sets import publish
 
-from resnet_edu import data
+from resnet_edu import data, files
 from resnet_edu.models.pretrained import imagenet_weights
-from resnet_edu.tools import cli
+from resnet_edu.tools import cli, fetch
 
 WEIGHTS = b"weights" * 1000
 FILE = f"resnet18-{hashlib.sha256(WEIGHTS).hexdigest()[:8]}.pth"
@@ -100,3 +103,35 @@ def test_read_only_cache(server: Served, capsys: pytest.CaptureFixture[str]) -> 
     with folder_of_somebody_else() as folder:
         assert "resnet18" in (said := line(capsys, "--to", str(folder)))
         assert "cannot be stored: Permission denied (" in said
+
+
+def test_reveal_js_goes_where_export_finds_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        for name in fetch.REVEAL_FILES:
+            entry = tarfile.TarInfo(f"package/{name}")
+            entry.size = len(name)
+            tar.addfile(entry, io.BytesIO(name.encode()))
+    digest = f"sha256:{hashlib.sha256(buffer.getvalue()).hexdigest()}"
+    monkeypatch.setattr(fetch, "REVEAL_PACKAGE", replace(fetch.REVEAL_PACKAGE, digest=digest))
+    monkeypatch.setattr(files, "course_folder", lambda: tmp_path / "home")
+    monkeypatch.setenv("RESNET_EDU_DATA", str(tmp_path / "cache"))
+    place, package = tmp_path / "home" / "assets" / "reveal.js", tmp_path / fetch.REVEAL_PACKAGE.name
+    package.write_bytes(b"<html>log in</html>")
+    assert cli.run(["fetch", "reveal.js", "--mirror", str(tmp_path)]) == 2
+    assert "is another file than expected" in capsys.readouterr().err
+    assert not place.exists()
+    with pytest.raises(ValueError, match=r"not on this machine\. While online, run: resnet-edu fetch reveal\.js$"):
+        fetch.find_reveal()
+    package.write_bytes(buffer.getvalue())
+    for state in ("now", "already"):
+        assert cli.run(["fetch", "reveal.js", "--mirror", str(tmp_path)]) == 0
+        assert capsys.readouterr().out == f"reveal.js: {state} in {place}\n"
+    assert fetch.find_reveal() == place
+    assert (place / "reveal.js").read_bytes() == b"dist/reveal.js"
+    (place / "VERSION").write_text("5.0.0")
+    assert fetch.fetch_reveal(mirror=str(tmp_path)) == (place, True), "another version is fetched anew"
+    monkeypatch.setattr(files, "checkout", lambda: None)  # an installed course keeps it in the cache
+    assert fetch.fetch_reveal(mirror=str(tmp_path))[0] == tmp_path / "cache" / "reveal.js"

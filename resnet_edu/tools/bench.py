@@ -1,0 +1,423 @@
+"""How fast this machine trains and predicts, beside what everybody writes: `resnet-edu bench`.
+
+What is compared takes turns, in each round in the other order, so that a slow moment of the machine meets all sides.
+Every number is the median of several rounds, quoted with the lowest and the highest.
+
+The other side of `fit` is the loop of https://docs.pytorch.org/tutorials/beginner/blitz/cifar10_tutorial.html, written
+with care: the images are in memory, and two workers prepare the batches and live on between epochs. The other side of
+`predict` is an `ImageFolder` with a `DataLoader`, the better of no workers and two.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cache, partial
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from PIL import Image
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+from torch import Tensor, nn, optim
+from torch.utils.data import DataLoader, Dataset, Subset
+from torchvision import transforms
+from torchvision.datasets import ImageFolder
+
+from .. import data, machine, models
+from ..config import TrainConfig
+from ..data.pictures import read_photo
+from ..data.split import Split
+from ..errors import StopTraining, UnknownName
+from ..history import Epoch
+from ..models.pretrained import Pretrained, pretrained
+from ..predict import predict
+from ..probe.summary import summary
+from ..studies import STUDIES
+from ..study import Setting
+from ..train import fit
+
+#: What each part measures, in the order in which they run.
+PARTS = {
+    "limits": "matrix products and memory copies",
+    "training": "fit beside the plain loop: images a second, share of the limit",
+    "verdict": "seconds until plain-56 is found worse than plain-20",
+    "prediction": "predict beside a plain script: pictures a second",
+}
+SIDE = 2048  # of the matrices: large enough for the full rate; three of them fit a cache of 32 MB in bfloat16
+WORKERS = 2  # of the plain side, as in the tutorial
+CROP = 32  # pixels, of the pictures that are predicted
+
+Measured = dict[str, Any]  # unit, median, low, high
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A network, its images and a batch: CIFAR's sizes, or what `resnet-edu train` begins with."""
+
+    title: str
+    model: str
+    side: int = 32
+    channels: int = 3
+    batch: int = 128
+
+    def build(self) -> nn.Module:
+        """The network, with the same first weights each time."""
+        torch.manual_seed(0)
+        return models.build(self.model, num_classes=10, in_channels=self.channels)
+
+    def images(self) -> data.Data:
+        """The digits of mnist5k at this size. What they show does not matter here."""
+        return data.load("mnist5k", size=self.side, channels=self.channels)
+
+    def config(self) -> TrainConfig:
+        """One epoch of SGD with momentum, crops and flips; the learning rate stays the same."""
+        return TrainConfig(epochs=1, batch_size=self.batch, lr=0.01, schedule="constant", augment=("crop", "flip"))
+
+    def operations(self) -> float:
+        """Floating-point operations of a training step, for one image.
+
+        A multiply-add is two operations, and the backward pass costs twice the forward pass: one product for the
+        gradient of the input, one for that of the weights.
+        """
+        return 3 * 2 * summary(self.build(), (self.channels, self.side, self.side)).macs
+
+
+WORKLOADS = (
+    Workload("LeNet-5", "lenet5", channels=1),
+    Workload("ResNet-20", "resnet20"),
+    Workload("ResNet-56", "resnet56"),
+    Workload("ResNet-18 at 64", "resnet18", side=64, batch=64),
+)
+
+
+def measure(
+    parts: Sequence[str] = (), *, rounds: int = 5, quick: bool = False, say: Callable[[str], None] = lambda text: None
+) -> dict[str, Any]:
+    """Measure some of `PARTS`, all by default; `quick` takes shorter slices and fewer pictures.
+
+    Returns:
+        Plain values, fit for JSON: the machine, the settings and what each part found.
+
+    Raises:
+        UnknownName: a part that does not exist.
+    """
+    for name in parts:
+        if name not in PARTS:
+            raise UnknownName("part of the bench", name, PARTS)
+    chosen = [name for name in PARTS if name in parts or not parts]
+    threads = machine.use_own_cores()
+    precision = str(machine.precision(machine.device())).removeprefix("torch.")
+    record: dict[str, Any] = {
+        "date": datetime.now(UTC).date().isoformat(),
+        "machine": {**machine.description(), "threads": threads, "precision": precision},
+        "settings": {"parts": chosen, "repeats": rounds, "quick": quick},
+    }
+    measurements: dict[str, Callable[[], Any]] = {
+        "limits": lambda: measure_limits(rounds),
+        "training": lambda: measure_training(rounds, seconds=0.25 if quick else 1.0, say=say),
+        "verdict": lambda: measure_verdict(rounds),
+        "prediction": lambda: measure_prediction(rounds, pictures=1_000 if quick else 10_000),
+    }
+    for name in chosen:
+        say(f"{name}: {PARTS[name]}")
+        record[name] = measurements[name]()
+    return record
+
+
+def measured(unit: str, values: Sequence[float]) -> Measured:
+    """A number with its spread."""
+    return {"unit": unit, "median": median(values), "low": min(values), "high": max(values)}
+
+
+def shown(number: Measured) -> str:
+    """For example `613 (598–640)`; three digits count."""
+    return f"{digits(number['median'])} ({digits(number['low'])}–{digits(number['high'])})"
+
+
+def digits(value: float) -> str:
+    """Three digits, without an exponent: 1,234, 56.7, 0.123."""
+    decimals = next((count for count, least in ((0, 100), (1, 10), (2, 1)) if abs(value) >= least), 3)
+    return f"{value:,.{decimals}f}"
+
+
+def ratio(above: Sequence[float], below: Sequence[float]) -> Measured:
+    """The quotients of values that were measured in the same rounds."""
+    return measured("times", [one / other for one, other in zip(above, below, strict=True)])
+
+
+def take_turns(sides: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
+    """Let each side measure itself once a round, every other round in reverse; the values of each."""
+    values: dict[str, list[float]] = {name: [] for name in sides}
+    for number in range(rounds):
+        for name in list(sides)[:: 1 if number % 2 == 0 else -1]:
+            values[name].append(sides[name]())
+    return values
+
+
+def measure_limits(rounds: int) -> dict[str, Measured]:
+    """Matrix products in float32 and bfloat16 (GFLOP/s); copies (GB/s read and written)."""
+    here = machine.device()
+    sides: dict[str, Callable[[], float]] = {
+        "float32": lambda: matrix_product_rate(side=SIDE, repeats=3, device=here),
+        "bfloat16": lambda: matrix_product_rate(side=SIDE, repeats=3, dtype=torch.bfloat16, device=here),
+        "copy": copy_rate,
+    }
+    values = take_turns(sides, rounds)
+    return {name: measured("GB/s" if name == "copy" else "GFLOP/s", values[name]) for name in sides}
+
+
+def matrix_product_rate(
+    *, side: int = 1024, repeats: int = 7, dtype: torch.dtype = torch.float32, device: str | torch.device = "cpu"
+) -> float:
+    """Products of two square matrices, in 10⁹ operations a second: the median of `repeats`.
+
+    Minutes depend on how busy the machine is; quoted beside them this says how busy it was.
+    """
+    left, right = (torch.rand(side, side, device=device).to(dtype) for _ in range(2))
+    return 2 * side**3 / seconds_of(lambda: torch.mm(left, right), repeats, left.device) / 1e9
+
+
+def copy_rate(*, megabytes: int = 128, repeats: int = 3) -> float:
+    """Copies from one place in memory to another, in 10⁹ bytes a second, counted both when read and when written."""
+    here = machine.device()
+    source = torch.ones(megabytes * 250_000, device=here)
+    target = torch.empty_like(source)
+    return 2 * megabytes * 1e6 / seconds_of(lambda: target.copy_(source), repeats, here) / 1e9
+
+
+def seconds_of(work: Callable[[], object], repeats: int, device: torch.device) -> float:
+    """How long the work takes: the median of `repeats`, after one that does not count."""
+    times = []
+    for _ in range(repeats + 1):
+        start = time.perf_counter()
+        work()
+        if device.type != "cpu":
+            torch.accelerator.synchronize()
+        times.append(time.perf_counter() - start)
+    return median(times[1:])
+
+
+def measure_training(
+    rounds: int, *, seconds: float, workloads: Sequence[Workload] = WORKLOADS, say: Callable[[str], None]
+) -> list[dict[str, Any]]:
+    """Every workload, one after the other; within each the plain loop, `fit` and matrix products take turns.
+
+    A slice of each takes about so many `seconds`, and never less than a step.
+    """
+    here = machine.device()
+    kind = machine.precision(here)
+    found = []
+    for workload in workloads:
+        say(f"training {workload.title}: fit and the plain loop")
+        sides: dict[str, Callable[[], float]] = {
+            "plain": slice_of(plain_loop(workload), workload.batch, seconds),
+            "matrix": lambda: matrix_product_rate(side=SIDE, repeats=3, dtype=kind, device=here),
+            "fit": slice_of(fit_loop(workload), workload.batch, seconds),
+        }
+        rates = take_turns(sides, rounds)
+        gigaflops = workload.operations() / 1e9
+        share = [100 * gigaflops * own / most for own, most in zip(rates["fit"], rates["matrix"], strict=True)]
+        found.append(
+            {
+                "title": workload.title,
+                "batch": workload.batch,
+                "gflop_per_image": gigaflops,
+                "plain": measured("images/s", rates["plain"]),
+                "fit": measured("images/s", rates["fit"]),
+                "ratio": ratio(rates["fit"], rates["plain"]),
+                "share": measured("% of the matrix products", share),
+            }
+        )
+    return found
+
+
+def slice_of(train: Callable[[int], float], batch: int, seconds: float) -> Callable[[], float]:
+    """Trains for about so many seconds, in whole batches, and returns images a second; it is warm by then."""
+    train(batch)
+    images = batch * max(1, round(train(batch) * seconds / batch))
+    train(images)
+    return lambda: train(images)
+
+
+def fit_loop(workload: Workload) -> Callable[[int], float]:
+    """Trains on so many images by `fit`, from the start again where there are fewer; returns images a second."""
+    model, images, config = workload.build(), workload.images(), workload.config()
+    few = images.val.subset(torch.arange(2))
+
+    def train(count: int) -> float:
+        part = images.train.subset(torch.arange(count) % len(images.train))
+        return fit(model, replace(images, train=part, val=few), config).last.images_per_second
+
+    return train
+
+
+class Pictures(Dataset[tuple[Tensor, int]]):
+    """Images in memory; each is a PIL image until it is asked for."""
+
+    def __init__(self, split: Split, augment: Sequence[str]) -> None:
+        self.images = split.images.permute(0, 2, 3, 1).squeeze(-1).numpy()  # (N, H, W, C), or (N, H, W) for grey
+        self.labels = split.labels.tolist()
+        side = split.images.shape[-1]
+        moves = {"crop": transforms.RandomCrop(side, padding=side // 8), "flip": transforms.RandomHorizontalFlip()}
+        normalise = transforms.Normalize(split.mean, split.std)
+        self.transform = transforms.Compose([*(moves[name] for name in augment), transforms.ToTensor(), normalise])
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return self.transform(Image.fromarray(self.images[index])), self.labels[index]
+
+
+def plain_loop(workload: Workload, *, workers: int = WORKERS) -> Callable[[int], float]:
+    """The same as the tutorials teach it: Dataset, transforms, DataLoader, float32, one loop."""
+    config, device = workload.config(), machine.device()
+    model = workload.build().to(device)
+    pictures = Pictures(workload.images().train, config.augment)
+    criterion = nn.CrossEntropyLoss()
+    optimizer = optim.SGD(model.parameters(), lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
+
+    @cache
+    def batches(count: int) -> DataLoader[tuple[Tensor, int]]:
+        indices = [index % len(pictures) for index in range(count)]
+        return DataLoader(
+            Subset(pictures, indices),
+            batch_size=workload.batch,
+            shuffle=True,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+        )
+
+    def train(count: int) -> float:
+        model.train()
+        loader, start = batches(count), time.perf_counter()
+        for inputs, labels in loader:
+            inputs, labels = inputs.to(device), labels.to(device)
+            optimizer.zero_grad()
+            loss = criterion(model(inputs), labels)
+            loss.backward()
+            optimizer.step()
+            loss.item()  # the tutorial adds it to its running loss
+        return count / (time.perf_counter() - start)
+
+    return train
+
+
+def measure_verdict(rounds: int) -> dict[str, Any]:
+    """Seconds of lesson 06's experiment, plain-20 and plain-56, from the first epochs of each."""
+    nets = [STUDIES["mnist5k-degradation"].settings[name] for name in ("plain20", "plain56")]
+    epochs = nets[0].config.epochs
+    times = [epoch_seconds(net, min(rounds, epochs)) for net in nets]
+    together = [sum(pair) * epochs for pair in zip(*times, strict=True)]
+    return {"nets": ["plain20", "plain56"], "epochs": epochs, "seconds": measured("s", together)}
+
+
+def epoch_seconds(setting: Setting, epochs: int) -> list[float]:
+    """How long the first so many epochs take, each with its evaluation."""
+    model, images = models.build(setting.model, **setting.options), data.load(**setting.data)
+    moments = [time.perf_counter()]
+
+    def note(_: Epoch, __: nn.Module) -> None:
+        moments.append(time.perf_counter())
+        if len(moments) > epochs:
+            raise StopTraining
+
+    fit(model, images, setting.config, callbacks=[note])
+    return [after - before for before, after in pairwise(moments)]
+
+
+def measure_prediction(rounds: int, *, pictures: int) -> dict[str, Any]:
+    """Pictures a second from files to labels, with the bundled ResNet-18, and how many labels differ."""
+    network = pretrained(source="bundled")
+    with TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
+        files = write_crops(Path(temporary), pictures)
+        labels: dict[str, list[str]] = {}
+
+        def timed(name: str, label_all: Callable[[], list[str]]) -> float:
+            start = time.perf_counter()
+            labels[name] = label_all()
+            return pictures / (time.perf_counter() - start)
+
+        def ours(precision: str) -> list[str]:
+            return [each.top[0][0] for each in predict(network, files, top=1, precision=precision)]
+
+        plain = {f"plain, {n} workers": partial(plain_script, network, temporary, n) for n in (0, WORKERS)}
+        own = {f"predict in {name}": partial(ours, name) for name in ("float32", "auto")}
+        sides = {name: partial(timed, name, label_all) for name, label_all in (plain | own).items()}
+        rates = take_turns(sides, rounds)
+    best = max(plain, key=lambda name: median(rates[name]))
+    rows = [
+        {
+            "what": name,
+            "rate": measured("pictures/s", rates[name]),
+            "ratio": ratio(rates[name], rates[best]),
+            "other_labels": sum(one != other for one, other in zip(labels[name], labels[best], strict=True)),
+        }
+        for name in (best, *own)
+    ]
+    return {"network": "bundled ResNet-18", "pictures": pictures, "rows": rows}
+
+
+def plain_script(network: Pretrained, folder: str, workers: int) -> list[str]:
+    """The best label of each file, as everybody writes it."""
+    device = machine.device()
+    model = network.model.to(device).eval()
+    loader = DataLoader(ImageFolder(folder, network.transforms), batch_size=64, num_workers=workers)
+    with torch.inference_mode():
+        best = torch.cat([model(images.to(device)).argmax(dim=1).cpu() for images, _ in loader])
+    return [network.categories[index] for index in best.tolist()]
+
+
+def write_crops(folder: Path, pictures: int) -> list[Path]:
+    """`PHOTO/NNNNN.jpg`: as many crops as asked for, from the photos of the course in turn; sorted."""
+    generator = torch.Generator().manual_seed(0)
+    photos = [(name, read_photo(path)) for name, path in data.photos().items()]
+    for number in range(pictures):
+        name, photo = photos[number % len(photos)]
+        (folder / name).mkdir(exist_ok=True)
+        x, y = (int(torch.randint(side - 2 * CROP, (), generator=generator)) for side in photo.size)
+        crop = photo.resize((CROP, CROP), Image.Resampling.BILINEAR, box=(x, y, x + 2 * CROP, y + 2 * CROP))
+        crop.save(folder / name / f"{number:05}.jpg", quality=90)
+    return sorted(folder.rglob("*.jpg"))
+
+
+def screen(record: Mapping[str, Any]) -> Group:
+    """The whole record on one screen."""
+    here = record["machine"]
+    lines: list[Any] = [
+        f"{here['cpu']}, {here['cores']} cores, {here['memory_gb']} GB; torch {here['torch']} on {here['device']}, "
+        f"{here['threads']} threads, {here['precision']}",
+        f"median (lowest–highest) of {record['settings']['repeats']}",
+    ]
+    if limits := record.get("limits"):
+        rates = (f"{name} {shown(limits[name])} {limits[name]['unit']}" for name in limits)
+        lines += ["", f"limits   {', '.join(rates)}"]
+    if training := record.get("training"):
+        table = columns("training", "batch", "plain loop, images/s", "fit, images/s", "fit / plain", "% of matrix rate")
+        for each in training:
+            numbers = (shown(each[name]) for name in ("plain", "fit", "ratio", "share"))
+            table.add_row(each["title"], str(each["batch"]), *numbers)
+        lines += ["", table]
+    if verdict := record.get("verdict"):
+        told = f"{verdict['epochs']} epochs each: {shown(verdict['seconds'])} s"
+        lines += ["", f"verdict   plain-56 worse than plain-20, {told}"]
+    if prediction := record.get("prediction"):
+        table = columns(f"{prediction['pictures']:,} pictures", "pictures/s", "times as fast", "other labels")
+        for each in prediction["rows"]:
+            table.add_row(each["what"], shown(each["rate"]), shown(each["ratio"]), str(each["other_labels"]))
+        lines += ["", table]
+    return Group(*(Text(each) if isinstance(each, str) else each for each in lines))
+
+
+def columns(first: str, *titles: str) -> Table:
+    """A table without lines; all columns but the first are numbers."""
+    table = Table(first, box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for title in titles:
+        table.add_column(title, justify="right")
+    return table

@@ -1,1 +1,0 @@
-"""How fast this machine trains, predicts and imports, measured side by side: `resnet-edu bench`, see `parts.py`."""
