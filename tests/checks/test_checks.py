@@ -349,13 +349,13 @@ def test_the_recorded_curves_show_what_the_check_says_of_them():
         return np.array([getattr(epoch, f"{part}_error") for epoch in panels[letter][net].epochs])
 
     assert errors("overfitting", "train")[-1] < 5
-    assert 20 < errors("overfitting", "test")[-1] < 75
+    assert 20 < errors("overfitting", "val")[-1] < 75
     assert errors("healthy", "train")[-1] < 10
-    assert errors("healthy", "test")[-1] < 10
+    assert errors("healthy", "val")[-1] < 10
     shallow, deep = (errors("degradation", "train", net)[-1] for net in ("plain20", "plain56"))
     assert deep > shallow + 20
     assert errors("labels shuffled", "train")[-1] < 75
-    assert errors("labels shuffled", "test").min() > 80
+    assert errors("labels shuffled", "val").min() > 80
     assert errors("learning rate too high", "train").min() > 50
     slow = errors("learning rate too low", "train")
     assert slow[-1] > 40
