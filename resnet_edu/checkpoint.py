@@ -6,6 +6,7 @@ a run that is killed at any moment finds the last finished epoch.
 """
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn, optim
 
+from . import distributed
 from .config import TrainConfig
 from .errors import WrongCheckpoint
 from .files import write_atomically
-from .history import History
+from .history import History, epoch_from
 from .models.weights import load_state
 
 HEADER = "resnet_edu"
@@ -60,19 +62,17 @@ class Checkpoint:
         if not self.path.exists():
             return History()
         history, tensors = self.read()
-        load_state(model, {name[6:]: each for name, each in tensors.items() if name[:6] == "model."}, name="checkpoint")
+        weights = {name[6:]: value for name, value in tensors.items() if name.startswith("model.")}
+        load_state(model, weights, name="checkpoint")
         parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-        fused = optimizer.defaults.get("fused")
+        saved = optimizer.state_dict()
         for name, value in tensors.items():
-            kind, _, place = name.partition(".")
-            if kind == "optimizer":
-                number, _, key = place.partition(".")
-                parameter = parameters[int(number)]
-                if key == "step":  # a single number, which Adam keeps on the CPU unless it is fused
-                    like = torch.empty_like(value, device=parameter.device if fused else value.device)
-                else:
-                    like = torch.empty_like(parameter)  # of its device and in its memory format
-                optimizer.state[parameter][key] = like.copy_(value)
+            if name.startswith("optimizer."):
+                _, number, key = name.split(".")
+                if value.ndim:  # in the layout of the parameter, which torch would not see to
+                    value = torch.empty_like(parameters[int(number)]).copy_(value)
+                saved["state"].setdefault(int(number), {})[key] = value
+        optimizer.load_state_dict(saved)
         generator.set_state(tensors["random.batches"])
         torch.set_rng_state(tensors["random.cpu"])
         if torch.cuda.is_available() and "random.cuda" in tensors:
@@ -80,21 +80,20 @@ class Checkpoint:
         return history
 
     def save(self, model: nn.Module, optimizer: optim.Optimizer, generator: torch.Generator, history: History) -> None:
-        """Replace the file by the present state.
+        """Replace the file by the present state; of several processes only the first one writes.
 
         Raises:
             OSError: the disk is full, or the folder cannot be written; the file of the epoch before is still there.
         """
+        if not distributed.first():
+            return
         tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
-        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-        for number, parameter in enumerate(parameters):
-            for key, value in optimizer.state.get(parameter, {}).items():
-                if isinstance(value, Tensor):
-                    tensors[f"optimizer.{number}.{key}"] = value
+        for number, memory in optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{number}.{key}": value for key, value in memory.items() if value is not None}
         tensors |= {"random.batches": generator.get_state(), "random.cpu": torch.get_rng_state()}
         if torch.cuda.is_available():
             tensors["random.cuda"] = torch.cuda.get_rng_state()
-        header = json.dumps({"config": self.config.to_dict(), "history": history.to_json()})
+        header = json.dumps({"config": self.config.to_dict(), "epochs": [asdict(epoch) for epoch in history.epochs]})
         plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
         write_atomically(self.path, save(plain, metadata={HEADER: header}))
 
@@ -108,7 +107,8 @@ class Checkpoint:
             with safe_open(self.path, "pt") as file:
                 header: dict[str, Any] = json.loads(file.metadata()[HEADER])
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
-            config, history = TrainConfig.from_dict(header["config"]), History.from_json(header["history"])
+            config = TrainConfig.from_dict(header["config"])
+            history = History([epoch_from(row, str(self.path)) for row in header["epochs"]])
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
             raise WrongCheckpoint(f"{self.path} is no checkpoint of a run, or damaged ({error}).") from error
         if config != self.config:

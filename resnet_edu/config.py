@@ -124,7 +124,7 @@ def schedule(config: TrainConfig, steps: int) -> Callable[[int], float]:
         if step < warmup:
             return 0.1 + 0.9 * step / warmup
         done = (step - warmup) / max(1, total - warmup)  # share of the run, 0 ≤ done < 1
-        if config.schedule == "one_cycle":
+        if config.schedule == "one_cycle" and total - warmup > 1:  # a single step is no cycle
             peak, last = 0.3 * (total - warmup) - 1, total - warmup - 1
             if step - warmup <= peak:
                 return cosine(1 / 25, 1, (step - warmup) / peak)

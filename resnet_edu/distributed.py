@@ -66,17 +66,18 @@ def joined() -> Iterator[None]:
 
 
 def share(batch: Tensor) -> Tensor:
-    """This process's part of a batch `(N, …)`: every `size()`-th row.
+    """This process's part of a batch `(N, …)`: every `size()`-th row, as many for each process.
+
+    What cannot be shared out evenly is left out: the mean of the processes' means would not be the batch's.
 
     Raises:
-        ValueError: the batch cannot be divided evenly; the mean of the processes' means would not be the batch's.
+        ValueError: there are fewer rows than processes.
     """
-    if len(batch) % size():
+    if len(batch) < size():
         raise ValueError(
-            f"A batch of {len(batch)} images cannot be divided evenly among {size()} processes: "
-            f"choose a batch size that is a multiple of {size()}."
+            f"A batch of {len(batch)} images is too small for {size()} processes: choose a larger batch_size."
         )
-    return batch[rank() :: size()] if size() > 1 else batch
+    return batch[: len(batch) // size() * size()][rank() :: size()]
 
 
 def together(model: nn.Module) -> nn.Module:
@@ -97,10 +98,10 @@ def total(*numbers: float) -> list[float]:
     return sums.tolist()
 
 
-def from_first(function: Callable[..., Result], *arguments: Any, **options: Any) -> Result:
+def from_first(function: Callable[[], Result]) -> Result:
     """What the first process gets from the call; the others wait for it, and do not call."""
     if size() == 1:
-        return function(*arguments, **options)
-    answer: list[Any] = [function(*arguments, **options) if first() else None]
+        return function()
+    answer: list[Any] = [function() if first() else None]
     distributed.broadcast_object_list(answer, src=0)
     return answer[0]

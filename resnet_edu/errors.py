@@ -32,7 +32,7 @@ class WrongCheckpoint(ValueError):
 
 
 class LossNotFinite(ValueError):
-    """Training stopped because the loss became infinite or not a number."""
+    """A loss, or what it is computed from, that is infinite or not a number."""
 
 
 class UnreadablePicture(ValueError):

@@ -2,16 +2,11 @@
 
 import csv
 import io
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from .files import write_atomically
-
-if TYPE_CHECKING:
-    import pandas
 
 
 @dataclass(frozen=True)
@@ -75,12 +70,6 @@ class History:
         head = "epoch   train loss    error    val loss    error        lr   images/s"
         return "\n".join([head, *rows])
 
-    def frame(self) -> "pandas.DataFrame":
-        """A pandas table, one row an epoch."""
-        import pandas
-
-        return pandas.DataFrame([asdict(epoch) for epoch in self.epochs], columns=[f.name for f in fields(Epoch)])
-
     def to_csv(self, path: Path | str) -> None:
         """Write one row an epoch, all of them or none; every number keeps all its digits.
 
@@ -104,22 +93,6 @@ class History:
             if reader.fieldnames is None:
                 raise ValueError(f"{path} is empty: not even the names of the columns are there.")
             return cls([epoch_from(row, str(path)) for row in reader])
-
-    def to_json(self) -> str:
-        """The history as a JSON text."""
-        return json.dumps({"epochs": [asdict(epoch) for epoch in self.epochs], "interrupted": self.interrupted})
-
-    @classmethod
-    def from_json(cls, text: str) -> "History":
-        """Read what `to_json` wrote.
-
-        Raises:
-            ValueError: the text is no JSON, or no history.
-        """
-        values = json.loads(text)
-        if not isinstance(values, dict) or sorted(values) != ["epochs", "interrupted"]:
-            raise ValueError('The JSON text holds no history: expected an object with "epochs" and "interrupted".')
-        return cls([epoch_from(row, "The JSON text") for row in values["epochs"]], values["interrupted"])
 
 
 def epoch_from(row: Mapping[str, str | float], origin: str) -> Epoch:

@@ -1,7 +1,5 @@
 """The machine under the course: what it is, and what of it is used: device, precision, threads, seeds, profile."""
 
-import ctypes
-import gc
 import math
 import os
 import platform
@@ -110,35 +108,6 @@ def seed_everything(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
-
-
-@cache
-def keep_freed_memory() -> bool:
-    """Tell the C library to keep large freed blocks, so that each step does not ask the system again.
-
-    Activations are allocated and freed at every training step. By default glibc hands blocks above a
-    threshold back to the kernel, which then zeroes every page anew. Set the environment variable
-    RESNET_EDU_ALLOCATOR to `default` to leave the C library as it is.
-
-    Returns:
-        Whether the setting took effect; False on systems other than Linux with glibc.
-    """
-    if sys.platform != "linux" or platform.libc_ver()[0] != "glibc":
-        return False
-    if os.environ.get("RESNET_EDU_ALLOCATOR") == "default":
-        return False
-    m_trim_threshold, m_mmap_threshold, largest = -1, -3, 2**31 - 1  # malloc.h
-    mallopt = ctypes.CDLL(None).mallopt
-    # Some versions of glibc refuse a threshold above half a heap, 32 MB.
-    kept = mallopt(m_mmap_threshold, largest) or mallopt(m_mmap_threshold, 2**25)
-    return bool(kept and mallopt(m_trim_threshold, largest))
-
-
-def give_back_memory() -> None:
-    """Hand freed blocks back to the system all the same: after a training, before other processes need the memory."""
-    gc.collect()
-    if keep_freed_memory():
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 @cache
@@ -263,7 +232,7 @@ class Setup:
 
 
 def setup(*, seed: int = 0) -> Setup:
-    """Prepare a lesson: seed everything, set threads and allocator, and say what the machine offers.
+    """Prepare a lesson: seed everything, set threads, and say what the machine offers.
 
     Args:
         seed: for Python, NumPy and torch.
@@ -273,7 +242,6 @@ def setup(*, seed: int = 0) -> Setup:
     """
     seed_everything(seed)
     use_own_cores()
-    keep_freed_memory()
     versions = f"Python {platform.python_version()}, torch {torch.__version__}, torchvision {version('torchvision')}"
     here = device()
     return Setup(str(here), str(precision(here)).removeprefix("torch."), seed, profile().name, versions)

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from . import machine
 from .data.batches import evaluation_batches
-from .data.split import Split
-from .errors import UnknownName
-from .models.modes import eval_mode
+from .data.split import Data, Split
+from .errors import LossNotFinite, UnknownName
+from .models.modes import eval_mode, training_mode
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,8 +44,12 @@ def evaluate(model: nn.Module, split: Split, *, head: str | None = None, precisi
 
     Raises:
         UnknownName: a precision or a head that does not exist.
-        ValueError: the model returns no logits, or a label lies outside its classes.
+        ValueError: this is no split, the model returns no logits, or a label lies outside its classes.
+        LossNotFinite: the logits are infinite or not a number.
     """
+    if not isinstance(split, Split):
+        advice = "Choose a part of it: evaluate(model, data.test)." if isinstance(split, Data) else "See edu.data.load."
+        raise ValueError(f"evaluate takes one part of a data set, a Split, got a {type(split).__name__}. {advice}")
     device = machine.device()
     model.to(device)
     split = split.to(device)
@@ -57,6 +62,13 @@ def evaluate(model: nn.Module, split: Split, *, head: str | None = None, precisi
             f"The labels go up to {highest}, but the model tells {classes} classes apart: "
             f"build it with num_classes={highest + 1} or more."
         )
+    if not logits.isfinite().all():
+        spoiled = [name for name, value in model.state_dict().items() if not value.isfinite().all()]
+        where = f"{spoiled[0]} has numbers that are not finite" if spoiled else "all weights are finite"
+        raise LossNotFinite(
+            f"For {int((~logits.isfinite()).any(dim=1).sum())} of {len(split)} images the logits are infinite or not a "
+            f"number ({where}): such a network names nothing. Train it again, at a learning rate ten times lower."
+        )
     order = logits.topk(min(5, classes), dim=1).indices  # (N, 5), best first
     hits = order == split.labels[:, None]
     confusion = torch.bincount(split.labels * classes + order[:, 0], minlength=classes**2).view(classes, classes)
@@ -66,6 +78,40 @@ def evaluate(model: nn.Module, split: Split, *, head: str | None = None, precisi
         loss=F.cross_entropy(logits, split.labels).item(),
         confusion=confusion.cpu(),
     )
+
+
+def recompute_batch_norm(model: nn.Module, split: Split, *, precision: str = "auto") -> None:
+    """Measure anew what batch norm uses in evaluation: mean and variance of each channel over all images of a split.
+
+    In training every step moves the running statistics a tenth of the way to those of its batch. After few steps they
+    still hold much of their first values, 0 and 1, and a net that knows its training images by heart may take all of
+    them for one class. What is frozen stays as it is.
+
+    Args:
+        model: ends on `machine.device()`, in the mode it had.
+        split: the training images.
+        precision: as in `TrainConfig`.
+    """
+    device = machine.device()
+    model.to(device)
+    with eval_mode(model), torch.no_grad(), machine.autocast(device, precision):
+        training_mode(model)
+        norms = [module for module in model.modules() if isinstance(module, _BatchNorm) and module.training]
+        model.eval()  # no dropout
+        momenta, seen = [norm.momentum for norm in norms], 0
+        try:
+            for norm in norms:
+                norm.train()
+            for images, _ in evaluation_batches(split.to(device)):
+                if len(images) == 1:
+                    continue  # it has no variance
+                seen += len(images)
+                for norm in norms:
+                    norm.momentum = len(images) / seen  # so that in the end every image has counted once
+                model(images)
+        finally:
+            for norm, momentum in zip(norms, momenta, strict=True):
+                norm.momentum = momentum
 
 
 def logits_of(outputs: object, count: int, head: str | None = None) -> Tensor:

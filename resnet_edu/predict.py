@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from .errors import UnreadablePicture
-from .machine import autocast, cores, device, keep_freed_memory, use_own_cores
+from .machine import autocast, cores, device, use_own_cores
 from .models import fold_batch_norms
 from .models.pretrained import Pretrained, pretrained
 from .run import open_run
@@ -85,7 +85,6 @@ def predict(
     files, here = [Path(path) for path in paths], device()
     precision = "float32" if precision == "auto" and len(files) <= FEW else precision
     use_own_cores()
-    keep_freed_memory()
     model = network.model.to(here).eval()
     if len(files) > FEW:
         model = fold_batch_norms(model)

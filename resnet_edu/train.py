@@ -1,35 +1,42 @@
 """The training loop: `fit` reads like the textbook, in one screen.
 
-What makes it fast sits elsewhere: batches out of memory (`data/batches.py`), number format, memory layout and an
-allocator that keeps its memory (`machine.py`).
+What it stands on is around it: checks, optimizer, loss and totals below, batches out of memory in `data/batches.py`,
+number format and threads in `machine.py`, several processes in `distributed.py`, going on after a stop in
+`checkpoint.py`.
 """
 
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn, optim
 from torch.nn import functional as F
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from . import distributed, machine
 from .checkpoint import Checkpoint
 from .config import TrainConfig, schedule
 from .data.batches import steps_per_epoch, training_batches
-from .data.split import Data
+from .data.split import Data, Split
 from .errors import LossNotFinite, StopTraining
 from .history import Epoch, History
-from .metrics import evaluate, logits_of, the_logits
-from .models.heads import head_of
+from .metrics import Metrics, evaluate, logits_of, recompute_batch_norm, the_logits
+from .models.heads import AUXILIARY, head_of
 from .models.modes import eval_mode, training_mode
+from .progress import ProgressLine
 
 #: Called after every epoch with its record and the model: to save, to plot, to stop (raise KeyboardInterrupt).
 Callback = Callable[[Epoch, nn.Module], None]
 
 #: From what the model returns in training mode, and the labels `(N,)`, to the one number to bring down.
 Loss = Callable[[Any, Tensor], Tensor]
+
+#: Shorter runs measure batch norm's statistics anew. After 100 steps, 0.9¹⁰⁰ = 0.003 % of their first values are left.
+FEW_STEPS = 100
 
 
 def fit(
@@ -43,8 +50,8 @@ def fit(
 ) -> History:
     """Train a network on `data.train` and measure it on `data.val` after every epoch.
 
-    The model is trained in place and ends on `machine.device()`, in evaluation mode. Same seed, same
-    machine, same initial weights: the same history to the last digit.
+    The model is trained in place and ends on `machine.device()`, in evaluation mode. Same seed, same machine, same
+    initial weights: the same history to the last digit. The test images are yours: `evaluate(model, data.test)`.
 
     Args:
         model: maps images `(N, C, H, W)` to logits `(N, classes)`; with a `loss` of your own also to a dict of
@@ -60,78 +67,155 @@ def fit(
         The history; after an interrupt (Ctrl-C, the stop button) the epochs that were finished.
 
     Raises:
-        ValueError: the model does not take these images, or has fewer outputs than there are classes; the loss
-            is no scalar that depends on the weights, or comes with label smoothing.
+        ValueError: the data are none or have one class only; the model does not take these images, or has fewer
+            outputs than there are classes; the loss is no scalar that depends on the weights, or comes with label
+            smoothing.
         LossNotFinite: the loss became infinite or not a number.
     """
-    config = config or TrainConfig()
-    device = machine.device()
-    machine.use_own_cores()
-    machine.keep_freed_memory()
-    machine.seed_everything(config.seed)
-    generator = torch.Generator().manual_seed(config.seed)
-    check_fits(model.to(device), data, several=loss is not None)
+    config, device = config or TrainConfig(), machine.device()
     loss_of = loss_for(config, loss)
-    model.to(memory_format=torch.channels_last if config.channels_last else torch.contiguous_format)
-    train, val = data.train.to(device), data.val.to(device)
+    train, val = prepare(model, data, config, several=loss is not None)
     optimizer = make_optimizer(model, config)
     steps = steps_per_epoch(len(train), config.batch_size)
     rate_at = schedule(config, steps)
+    generator = torch.Generator().manual_seed(config.seed)
+    batches = partial(training_batches, train, config.batch_size, augment=config.augment, generator=generator)
     history = checkpoint.restore(model, optimizer, generator) if checkpoint else History()
     network = distributed.together(model)  # the model itself, unless torchrun has started several processes
-    try:
-        for epoch in progress(range(len(history) + 1, config.epochs + 1), f"train on {data.name}"):
+    with until_stopped(model, history), ProgressLine(type(model).__name__, shown=distributed.first()) as line:
+        for epoch in range(len(history) + 1, config.epochs + 1):
             training_mode(model)  # all but what is frozen
-            loss_sum, wrong, seen, rate, started = 0.0, 0, 0, 0.0, time.perf_counter()
-            batches = training_batches(
-                train, config.batch_size, augment=config.augment, generator=generator, share=distributed.share
-            )
-            for step, (images, labels) in enumerate(batches):
-                rate = rate_at((epoch - 1) * steps + step)
+            totals = Totals(epoch, config.epochs, line)
+            for images, labels in batches(share=distributed.share):
+                rate = rate_at((epoch - 1) * steps + totals.steps)
                 set_learning_rate(optimizer, rate)
+                optimizer.zero_grad()
                 with machine.autocast(device, config.precision):
                     outputs = network(images)  # (N, classes), or several of them
                     value = loss_of(outputs, labels)
-                check_loss(value, epoch, step, rate)  # before the step, which would spoil the weights
-                optimizer.zero_grad()
+                totals.add(value, outputs, labels, rate)  # stops before a step that would spoil the weights
                 value.backward()
                 optimizer.step()
-                loss_sum += value.item() * len(labels)
-                wrong += int((logits_of(outputs, len(labels)).argmax(dim=1) != labels).sum())
-                seen += len(labels)
-            loss_sum, wrong, seen = distributed.total(loss_sum, wrong, seen)
-            seconds = time.perf_counter() - started
-            result = distributed.from_first(evaluate, model, val, precision=config.precision)
-            check_finite(result.loss, epoch, steps - 1, rate, which="validation loss")
-            record = Epoch(
-                epoch=epoch,
-                train_loss=loss_sum / seen,
-                train_error=100 * wrong / seen,
-                val_loss=result.loss,
-                val_error=result.top1_error,
-                lr=rate,
-                seconds=seconds,
-                images_per_second=seen / seconds,
-            )
-            if checkpoint and distributed.first():  # an epoch counts once it is kept, so that an interrupt says which
+            record = totals.record(partial(measured, model, train, val, config))
+            if checkpoint:
                 checkpoint.save(model, optimizer, generator, History([*history.epochs, record]))
             history.epochs.append(record)
             for callback in callbacks:
                 callback(record, model)
+    return history
+
+
+@contextmanager
+def until_stopped(model: nn.Module, history: History) -> Iterator[None]:
+    """End the run quietly where somebody stops it or a callback has seen enough; the model ends in evaluation mode."""
+    try:
+        yield
     except KeyboardInterrupt:
         history.interrupted = True
     except StopTraining:
-        pass  # a callback has seen enough
-    except ValueError as error:
-        if "more than 1 value per channel" not in str(error):
-            raise
-        raise ValueError(
-            "Batch norm has one number a channel only, and nothing to compare it with: take a batch_size of at least "
-            f"{2 * distributed.size()}, or larger images."
-        ) from error
+        pass
     finally:
         model.eval()
-    return history
+
+
+class Totals:
+    """Loss and errors of one pass over the training images, added up step by step.
+
+    The device is waited for once a step, for the loss; the number of errors stays there until the end of the pass.
+
+    Args:
+        epoch: number of the pass, from 1.
+        epochs: how many there will be.
+        line: shows how far it is.
+    """
+
+    def __init__(self, epoch: int, epochs: int, line: ProgressLine) -> None:
+        self.epoch, self.epochs, self.line = epoch, epochs, line
+        self.steps, self.seen, self.rate, self.loss_sum = 0, 0, 0.0, 0.0
+        self.wrong: Tensor | int = 0
+        self.started = time.perf_counter()
+
+    def add(self, loss: Tensor, outputs: object, labels: Tensor, rate: float) -> None:
+        """Count one batch.
+
+        Args:
+            loss: what the loss function returned.
+            outputs: what the model returned.
+            labels: `(N,)`.
+            rate: learning rate of the step to come.
+
+        Raises:
+            ValueError: the loss is no scalar tensor, or no weight has a part in it.
+            LossNotFinite: it is infinite or not a number.
+        """
+        check_scalar(loss)
+        value = loss.item()
+        self.steps, self.seen, self.rate = self.steps + 1, self.seen + len(labels), rate
+        if not math.isfinite(value):
+            raise LossNotFinite(
+                f"The loss became {value} in epoch {self.epoch}, step {self.steps}, at learning rate {rate:.3g}. "
+                "Try a learning rate ten times lower, or warmup_epochs=1."
+            )
+        self.loss_sum += value * len(labels)
+        self.wrong = (logits_of(outputs, len(labels)).argmax(dim=1) != labels).sum() + self.wrong
+        self.line.show(f"epoch {self.epoch} of {self.epochs}, loss {self.loss_sum / self.seen:.3f}")
+
+    def record(self, measure: Callable[[], Metrics]) -> Epoch:
+        """The finished pass of all processes together; the first one calls `measure` for the validation images."""
+        loss_sum, wrong, seen = distributed.total(self.loss_sum, int(self.wrong), self.seen)
+        seconds = time.perf_counter() - self.started
+        result = distributed.from_first(measure)
+        train_error = 100 * wrong / seen
+        self.line.done(
+            f"{self.epoch} of {self.epochs} epochs, training error {train_error:.1f} %, "
+            f"validation error {result.top1_error:.1f} %"
+        )
+        return Epoch(
+            epoch=self.epoch,
+            train_loss=loss_sum / seen,
+            train_error=train_error,
+            val_loss=result.loss,
+            val_error=result.top1_error,
+            lr=self.rate,
+            seconds=seconds,
+            images_per_second=seen / seconds,
+        )
+
+
+def measured(model: nn.Module, train: Split, val: Split, config: TrainConfig) -> Metrics:
+    """What `evaluate` says of the validation images, in short runs with batch norm's statistics measured anew."""
+    if config.epochs * steps_per_epoch(len(train), config.batch_size) < FEW_STEPS:
+        recompute_batch_norm(model, train, precision=config.precision)
+    return evaluate(model, val, precision=config.precision)
+
+
+def prepare(model: nn.Module, data: Data, config: TrainConfig, *, several: bool) -> tuple[Split, Split]:
+    """Set threads and seeds, check that model and data go together, and put both where the network computes.
+
+    Args:
+        model: is moved, and stored in the layout of the config.
+        data: what `fit` was given.
+        config: likewise.
+        several: whether the model may return several logits.
+
+    Returns:
+        Training and validation images on the device.
+
+    Raises:
+        ValueError: these are no data, or have one class only; or as for `check_fits`.
+    """
+    if not isinstance(data, Data):
+        raise ValueError(
+            f"fit takes a data set in parts, such as edu.data.load(…) returns, got a {type(data).__name__}."
+        )
+    if len(data.train.labels.unique()) < 2:
+        raise ValueError(f"All training images of {data.name} are of one class: there is nothing to tell apart.")
+    machine.use_own_cores()
+    machine.seed_everything(config.seed)
+    device = machine.device()
+    check_fits(model.to(device), data, config, several=several)
+    model.to(memory_format=torch.channels_last if config.channels_last else torch.contiguous_format)
+    return data.train.to(device), data.val.to(device)
 
 
 def make_optimizer(model: nn.Module, config: TrainConfig) -> optim.Optimizer:
@@ -149,13 +233,14 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> optim.Optimizer:
 
 
 def parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
-    """One group, or head and backbone where these have different rates; `share` is a group's share of the rate."""
+    """One group, or heads and backbone where these have different rates; `share` is a group's share of the rate."""
     weights = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if not weights:
         raise ValueError("The model has no trainable parameters: every one has requires_grad=False.")
     if config.backbone_lr is None:
         return [{"params": weights, "share": 1.0}]
-    last = {id(parameter) for parameter in head_of(model)[1].parameters()}
+    heads = [head_of(model)[1], *(module for name, module in model.named_modules() if name in AUXILIARY)]
+    last = {id(parameter) for head in heads for parameter in head.parameters()}
     head, backbone = ([w for w in weights if (id(w) in last) is within] for within in (True, False))
     groups = [{"params": head, "share": 1.0}, {"params": backbone, "share": config.backbone_lr / config.lr}]
     return [group for group in groups if group["params"]]
@@ -188,15 +273,26 @@ def cross_entropy(outputs: object, labels: Tensor, *, label_smoothing: float) ->
     return F.cross_entropy(the_logits(outputs, len(labels)), labels, label_smoothing=label_smoothing)
 
 
-def check_fits(model: nn.Module, data: Data, *, several: bool = False) -> None:
+def check_fits(model: nn.Module, data: Data, config: TrainConfig, *, several: bool = False) -> None:
     """A dry run of two images, so that a mismatch is found before any training.
 
-    With `several` the model may return several logits.
+    Args:
+        model: on the device already.
+        data: what it is to learn.
+        config: says how many images are in a batch.
+        several: whether the model may return several logits.
 
     Raises:
-        ValueError: the model refuses the images, or has fewer outputs than there are classes.
+        ValueError: the model refuses the images, has fewer outputs than there are classes, or has batch norm that
+            would see a single number per channel.
     """
     images = data.train.inputs(slice(2)).to(machine.device())
+    numbers: list[int] = []  # that a batch norm sees of one image, per channel
+    hooks = [
+        module.register_forward_pre_hook(lambda _, inputs: numbers.append(inputs[0][0, 0].numel()))
+        for module in model.modules()
+        if isinstance(module, _BatchNorm)
+    ]
     try:
         with eval_mode(model), torch.no_grad():
             logits = (logits_of if several else the_logits)(model(images), len(images))
@@ -204,19 +300,27 @@ def check_fits(model: nn.Module, data: Data, *, several: bool = False) -> None:
         raise ValueError(
             f"The model does not take the images of {data.name}, {tuple(images.shape[1:])} each: {error}"
         ) from error
+    finally:
+        for hook in hooks:
+            hook.remove()
     if logits.shape[1] < len(data.classes):
         raise ValueError(
             f"The model tells {logits.shape[1]} classes apart, but {data.name} has {len(data.classes)}: "
             f"build it with num_classes={len(data.classes)}."
         )
+    smallest = len(data.train) // steps_per_epoch(len(data.train), config.batch_size) // distributed.size()
+    if min(numbers, default=2) * smallest < 2:
+        raise ValueError(
+            "Batch norm would see one number per channel only, and nothing to compare it with: take a batch_size of at "
+            f"least {3 * distributed.size()}, or larger images."
+        )
 
 
-def check_loss(loss: object, epoch: int, step: int, rate: float) -> None:
-    """Stop before the step on a loss that cannot be brought down.
+def check_scalar(loss: object) -> None:
+    """Refuse a loss that cannot be brought down.
 
     Raises:
         ValueError: it is no scalar tensor, or no weight has a part in it.
-        LossNotFinite: as `check_finite`.
     """
     if not isinstance(loss, Tensor) or loss.ndim != 0:
         got = f"a tensor of shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else f"a {type(loss).__name__}"
@@ -228,24 +332,3 @@ def check_loss(loss: object, epoch: int, step: int, rate: float) -> None:
             "loss(outputs, labels) returned a tensor without gradient: compute it from the outputs, with torch's "
             "own functions and without detach(), item() or argmax()."
         )
-    check_finite(loss.item(), epoch, step, rate)
-
-
-def check_finite(loss: float, epoch: int, step: int, rate: float, *, which: str = "loss") -> None:
-    """Stop a run that has blown up.
-
-    Raises:
-        LossNotFinite: with the epoch and step, both counted from 1, and the learning rate at which it happened.
-    """
-    if not math.isfinite(loss):
-        raise LossNotFinite(
-            f"The {which} became {loss} in epoch {epoch}, step {step + 1}, at learning rate {rate:.3g}. "
-            "Try a learning rate ten times lower, or warmup_epochs=1."
-        )
-
-
-def progress(epochs: Iterable[int], description: str) -> Iterable[int]:
-    """The epochs, with a progress bar where somebody is looking."""
-    from tqdm.auto import tqdm  # imported here: it looks for a notebook, and loads the widgets in one
-
-    return tqdm(epochs, desc=description, unit="epoch", disable=not machine.show_progress(), leave=False)

@@ -473,7 +473,7 @@ for version in ("1998", "modern"):
     torch.manual_seed(0)
     models[version] = edu.models.LeNet5(version=version)
     histories[version] = edu.fit(models[version], data, config)
-steps = len(data.train) // config.batch_size  # training steps in an epoch
+steps = edu.data.steps_per_epoch(len(data.train), config.batch_size)
 edu.plots.loss_race(("1998", histories["1998"]), ("today", histories["modern"]), steps_per_epoch=steps)
 
 # %%

@@ -317,7 +317,7 @@ exists = edu.evaluate(extended, data.train).top1_error
 print(f"plain-20 as SGD found it:       {shallow_error:5.1f} % training error")
 print(f"plain-56 as SGD found it:       {found:5.1f} % training error")
 print(f"plain-56 as we wrote it down:   {exists:5.1f} % training error")
-steps = config.epochs * (len(data.train) // config.batch_size)
+steps = config.epochs * edu.data.steps_per_epoch(len(data.train), config.batch_size)
 print(f"trained for {steps} steps; He et al. on CIFAR-10: {edu.facts.HE_CIFAR10_STEPS}")
 assert exists < found - 10, "a better 56-layer net exists than the one that SGD found"
 

@@ -553,7 +553,7 @@ edu.plots.learning_curves(
 
 # %%
 error = {name: mean(run.last.val_error for run in runs) for name, runs in short.items()}
-steps_taken = 6 * (len(data.train) // 64)
+steps_taken = 6 * edu.data.steps_per_epoch(len(data.train), 64)
 for name, value in error.items():
     print(f"{name:>9}: {value:4.1f} % test error after {steps_taken} steps")
 assert error["ResNet-50"] > error["VGG-11"] + 30, "the small VGG wins by a wide margin"

@@ -415,7 +415,6 @@ import sys
 
 (work / "album.toml").write_text(recipe_for(honest).to_toml(), encoding="utf-8")
 quiet = {**os.environ, "RESNET_EDU_QUIET": "1"}
-edu.machine.give_back_memory()  # the command runs in a process of its own
 train = [sys.executable, "-m", "resnet_edu", "train", "--config", "album.toml", "--out", "run-3"]
 done = subprocess.run(train, cwd=work, env=quiet, capture_output=True, encoding="utf-8", check=True)
 print(done.stdout.replace(f"{work}/", ""))

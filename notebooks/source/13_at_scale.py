@@ -211,7 +211,6 @@ print(" ".join(Path(word).name for word in command(folder.name, config, "both", 
 # %%
 import subprocess
 
-edu.machine.give_back_memory()  # of this kernel, for the processes that start now
 gloo = torch.distributed.is_available() and torch.distributed.is_gloo_available()
 if gloo:
     line = command(folder.name, config, "both", processes=2)
@@ -295,7 +294,7 @@ settings = {
     "batch 256, rate 0.08, warm-up": (32 * K, BASE * K, 2),
 }
 for name, (batch, _, _) in settings.items():
-    print(f"{name:>30}: {len(data.train) // batch:3} steps an epoch")
+    print(f"{name:>30}: {edu.data.steps_per_epoch(len(data.train), batch):3} steps an epoch")
 
 # %%
 losses, rates = {}, {}
@@ -305,7 +304,7 @@ for name, (batch, rate, warmup) in settings.items():
     torch.manual_seed(0)
     history = edu.fit(edu.models.build("lenet5", in_channels=1), data, config_k)
     losses[name] = [epoch.train_loss for epoch in history.epochs]
-    steps = len(data.train) // batch
+    steps = edu.data.steps_per_epoch(len(data.train), batch)
     rates[name] = [edu.config.schedule(config_k, steps)(step) for step in range(6 * steps)]
 
 # %%
@@ -377,7 +376,6 @@ edu.checks.check_scaled_rate(scaled_rate)
 import random
 
 killed = Checkpoint(Path(folder.name, "killed.safetensors"), config)
-edu.machine.give_back_memory()
 process = subprocess.Popen(command(folder.name, config, "killed", pause=0.3), env=surroundings)
 while process.poll() is None and len(killed.history()) < 4:
     time.sleep(0.02)
@@ -500,7 +498,6 @@ for (precision, last), times in variants.items():
     )
 print(f"precision='auto' takes {str(edu.machine.precision(device))[6:]} here.")
 nets.clear()  # four networks with gradients and momentum: make room
-edu.machine.give_back_memory()
 
 # %% [markdown]
 # These ratios hold for your machine and for this net, and for nothing else. Without units for bfloat16 the first switch can

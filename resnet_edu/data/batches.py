@@ -31,11 +31,8 @@ def check_augment(augment: Sequence[str]) -> None:
 
 
 def steps_per_epoch(images: int, batch_size: int) -> int:
-    """Training steps in one pass: an incomplete last batch is left out, unless it is the only one.
-
-    Batch norm has nothing to normalise by in a last batch of one image.
-    """
-    return max(1, images // batch_size)
+    """Training steps in one pass: as few as take every image once, with at most `batch_size` images in each."""
+    return math.ceil(images / batch_size)
 
 
 def training_batches(
@@ -50,16 +47,16 @@ def training_batches(
 
     Args:
         split: the images; batches come out on its device.
-        batch_size: N, or fewer where the split is smaller.
+        batch_size: the most images in a batch. If it does not divide the number of images, all batches are a little
+            smaller, rather than the last one much: batch norm has little to go by in a few images.
         augment: any of `AUGMENTATIONS`.
         generator: source of the order and of the augmentation; a CPU generator, so that every device
             draws the same numbers.
         share: takes this process's rows out of a batch, where several train together: `distributed.share`.
     """
     check_augment(augment)
-    order = torch.randperm(len(split), generator=generator)
-    for step in range(steps_per_epoch(len(split), batch_size)):
-        indices = order[step * batch_size : (step + 1) * batch_size].to(split.labels.device)
+    order = torch.randperm(len(split), generator=generator).to(split.labels.device)
+    for indices in order.tensor_split(steps_per_epoch(len(split), batch_size)):
         images = augmented(split.images[indices], augment, generator)  # the same numbers are drawn in each process
         images = normalise(share(images), split.mean, split.std)
         yield images.contiguous(), share(split.labels[indices])  # a network in channels_last converts them itself

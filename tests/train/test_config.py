@@ -74,6 +74,11 @@ def test_constant_is_torchs() -> None:
     assert ours(config, 4) == rates_of(ConstantLR(sgd(0.3), factor=1), 8)
 
 
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_a_single_step_is_taken_at_the_full_rate(name: str) -> None:
+    assert ours(TrainConfig(lr=0.3, epochs=1, schedule=name), 1) == [0.3]
+
+
 # Properties
 
 valid = st.fixed_dictionaries(

@@ -1,0 +1,144 @@
+"""`evaluate` against definitions and scikit-learn, and batch norm measured anew against the formula."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+from sklearn.metrics import confusion_matrix
+from torch import Tensor, nn
+from torch.nn import functional as F
+from training import noise, small_net, tiny_data
+
+from resnet_edu import evaluate, models
+from resnet_edu.data import Split
+from resnet_edu.errors import LossNotFinite, UnknownName
+from resnet_edu.metrics import recompute_batch_norm
+
+# evaluate: definitions
+
+
+@pytest.mark.parametrize("classes", [2, 5, 7, 12])
+def test_evaluate_follows_the_definitions(classes: int) -> None:
+    split = noise(1203, classes=classes)  # three batches, the last one incomplete
+    net = nn.Sequential(nn.Flatten(), nn.Linear(64, classes))
+    metrics = evaluate(net, split, precision="float32")
+    with torch.no_grad():
+        logits = net(split.inputs())  # (N, classes)
+    own = logits.gather(1, split.labels[:, None])  # the label's logit
+    rank = (logits > own).sum(dim=1)  # how many classes are ahead of the label
+    assert metrics.top1_error == 100 * int((rank >= 1).sum()) / 1203
+    assert metrics.top5_error == 100 * int((rank >= 5).sum()) / 1203
+    assert metrics.loss == pytest.approx(F.cross_entropy(logits.double(), split.labels).item(), rel=1e-5)
+    theirs = confusion_matrix(split.labels, logits.argmax(dim=1), labels=range(classes))
+    assert metrics.confusion.tolist() == theirs.tolist()
+    assert metrics.confusion.dtype == torch.int64
+
+
+def test_an_error_is_a_whole_number_of_images() -> None:
+    class Says(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return F.one_hot((x[:, 0, 0, 0] > 0).long(), 2).float()
+
+    images = torch.zeros(1000, 1, 1, 1, dtype=torch.uint8)
+    labels = torch.zeros(1000, dtype=torch.int64)
+    labels[17] = 1
+    metrics = evaluate(Says(), Split(images, labels, (0.0,), (1.0,)))
+    assert (metrics.top1_error, metrics.top5_error) == (0.1, 0.0)
+    assert metrics.confusion.tolist() == [[999, 0], [1, 0]]
+
+
+def test_the_batches_of_an_evaluation_do_not_matter() -> None:
+    split, net = noise(30), small_net()
+    parts = [evaluate(net, split.subset(torch.arange(start, start + 10)), precision="float32") for start in (0, 10, 20)]
+    whole = evaluate(net, split, precision="float32")
+    assert whole.loss == pytest.approx(sum(part.loss for part in parts) / 3, rel=1e-5)
+    assert torch.equal(whole.confusion, sum((part.confusion for part in parts), torch.zeros_like(whole.confusion)))
+
+
+def test_evaluate_measures_the_head_asked_for() -> None:
+    split, net = noise(30), small_net(heads={"digit": 10, "parity": 2})
+    odd = replace(split, labels=split.labels % 2)
+    with torch.no_grad():
+        outputs = net.eval()(split.inputs())
+    for head, labelled in (("digit", split), ("parity", odd)):
+        metrics = evaluate(net, labelled, head=head, precision="float32")
+        assert metrics.loss == pytest.approx(F.cross_entropy(outputs[head], labelled.labels).item(), rel=1e-5)
+        assert metrics.top1_error == 100 * int((outputs[head].argmax(dim=1) != labelled.labels).sum()) / 30
+    assert evaluate(net, split).loss == evaluate(net, split, head="digit").loss
+    with pytest.raises(UnknownName, match=r"Unknown head 'parties'. Did you mean 'parity'\?"):
+        evaluate(net, split, head="parties")
+    with pytest.raises(ValueError, match=r"has no heads, so none named 'digit'"):
+        evaluate(small_net(), split, head="digit")
+
+
+def test_evaluate_leaves_the_model_as_it_was() -> None:
+    net = small_net().train()
+    net.bn1.eval()  # frozen by hand
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    modes = {name: module.training for name, module in net.named_modules()}
+    first, again = evaluate(net, noise(20)), evaluate(net, noise(20))
+    assert first.loss == again.loss
+    assert {name: module.training for name, module in net.named_modules()} == modes
+    assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())
+    assert all(parameter.grad is None for parameter in net.parameters())
+    net(noise(20).inputs()).sum().backward()  # no trace of inference mode
+
+
+# evaluate: bad input
+
+
+def test_a_network_that_returns_no_finite_logits_is_said_to() -> None:
+    net = small_net()
+    net.conv1.weight.data[0, 0, 0, 0] = float("nan")
+    with pytest.raises(LossNotFinite, match=r"For 20 of 20 images .*\(conv1.weight has numbers that are not finite\)"):
+        evaluate(net, noise(20))
+    inside = nn.Sequential(nn.Flatten(), nn.Linear(64, 10), nn.Threshold(0.0, float("inf")))
+    with pytest.raises(LossNotFinite, match="all weights are finite"):
+        evaluate(inside, noise(20))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (lambda: tiny_data(), r"got a Data\. Choose a part of it: evaluate\(model, data\.test\)"),
+        (lambda: torch.utils.data.DataLoader([1]), r"got a DataLoader\. See edu\.data\.load"),  # pyright: ignore
+        (lambda: torch.rand(2, 1, 8, 8), r"got a Tensor"),
+    ],
+)
+def test_what_is_no_split_is_refused(given: Callable[[], Split], message: str) -> None:
+    with pytest.raises(ValueError, match="evaluate takes one part of a data set, a Split, " + message):
+        evaluate(small_net(), given())
+
+
+def test_labels_beyond_the_classes_and_unknown_precisions_are_refused() -> None:
+    split = replace(noise(20), labels=torch.full((20,), 7))
+    with pytest.raises(ValueError, match=r"labels go up to 7, but the model tells 3 classes apart.*num_classes=8"):
+        evaluate(small_net(num_classes=3), split)
+    assert evaluate(small_net(num_classes=12), split).confusion.shape == (12, 12)
+    with pytest.raises(UnknownName, match=r"precision 'bf16'.*bfloat16"):
+        evaluate(small_net(), split, precision="bf16")
+
+
+# Batch norm measured anew
+
+
+@pytest.mark.parametrize("count", [20, 501, 700])  # one batch; a second one of a single image; of 200
+def test_statistics_are_those_of_all_images(count: int) -> None:
+    net, split = nn.Sequential(nn.Dropout(0.5), nn.BatchNorm2d(1), nn.Flatten(), nn.Linear(64, 10)), noise(count)
+    recompute_batch_norm(net.train(), split, precision="float32")
+    norm, values = net[1], split.inputs(slice(count - 1 if count == 501 else count))
+    torch.testing.assert_close(norm.running_mean[0], values.mean())
+    parts = [part.var() * len(part) for part in values.split(500)]
+    torch.testing.assert_close(norm.running_var[0], sum(parts, torch.tensor(0.0)) / len(values))
+    assert (norm.momentum, norm.training, net[0].training) == (0.1, True, True)
+
+
+def test_what_is_frozen_keeps_its_statistics() -> None:
+    net = small_net()
+    models.freeze(net.bn1)
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    recompute_batch_norm(net, noise(20))
+    changed = {name for name, value in net.state_dict().items() if not torch.equal(before[name], value)}
+    assert "layer1.0.bn1.running_var" in changed
+    assert not any(name.startswith("bn1.") or name.endswith(("weight", "bias")) for name in changed)

@@ -1,0 +1,94 @@
+"""The line that says how far a training is: in a terminal, in a notebook, and nowhere else."""
+
+from collections.abc import Callable
+
+import IPython.display
+import pytest
+from training import small_net, tiny_data
+
+from resnet_edu import TrainConfig, fit, machine, progress
+from resnet_edu.progress import ProgressLine
+
+CONFIG = TrainConfig(epochs=2, batch_size=20, augment=())
+
+
+@pytest.fixture
+def watched(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
+    """Make somebody look at a notebook, or at a terminal."""
+
+    def watch(notebook: bool) -> None:
+        monkeypatch.setattr(machine, "show_progress", lambda: True)
+        monkeypatch.setattr(machine, "in_notebook", lambda: notebook)
+        monkeypatch.setattr(progress, "INTERVAL", 0)
+
+    return watch
+
+
+def test_a_terminal_shows_one_line_that_is_clear_after_every_epoch(
+    watched: Callable[[bool], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    watched(False)
+    fit(small_net(), tiny_data(), CONFIG, callbacks=[lambda *_: print("epoch")])
+    out, err = capsys.readouterr()
+    assert out == "epoch\nepoch\n"
+    *steps, last = err.split("\r")[1:]
+    shown = [text.removesuffix("\x1b[K") for text in steps]
+    assert [text[:25] for text in shown] == [
+        *["CifarNet: epoch 1 of 2, l"] * 2,
+        "",
+        *["CifarNet: epoch 2 of 2, l"] * 2,
+        "",
+    ]
+    assert "loss 2." in shown[0]
+    assert shown[0].endswith(", 0 s")
+    assert last == "\x1b[K"
+    assert "\n" not in err
+
+
+def test_a_notebook_keeps_one_line_of_plain_html(
+    watched: Callable[[bool], None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    watched(True)
+    shown: list[str] = []
+
+    class Handle:
+        def update(self, content: IPython.display.HTML) -> None:
+            shown.append(content.data)  # type: ignore[arg-type]
+
+    def display(content: IPython.display.HTML, *, display_id: bool) -> Handle:
+        assert not shown, "one output, which is updated"
+        assert display_id
+        Handle().update(content)
+        return Handle()
+
+    monkeypatch.setattr(IPython.display, "display", display)
+    history = fit(small_net(), tiny_data(), CONFIG)
+    assert len(shown) == 6  # two steps and the end, twice
+    errors = f"training error {history.last.train_error:.1f} %, validation error {history.last.val_error:.1f} %"
+    assert shown[-1].startswith(f"<small>CifarNet: 2 of 2 epochs, {errors}")
+    shown.clear()
+    ProgressLine("<net>").show("step 1")
+    assert shown == ["<small>&lt;net&gt;: step 1, 0 s</small>"]
+    assert capsys.readouterr() == ("", "")
+
+
+def test_texts_that_follow_at_once_are_left_out(
+    watched: Callable[[bool], None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    watched(False)
+    monkeypatch.setattr(progress, "INTERVAL", 1000)
+    with ProgressLine("net") as line:
+        for step in range(100):
+            line.show(f"step {step}")
+    assert capsys.readouterr().err == "\rnet: step 0, 0 s\x1b[K\r\x1b[K"
+    ProgressLine("net", shown=False).show("nobody")
+
+
+@pytest.mark.parametrize("variable", ["CI", "RESNET_EDU_QUIET"])
+def test_fit_is_silent_where_nobody_looks(
+    variable: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(variable, "1")
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    fit(small_net(), tiny_data(), CONFIG)
+    assert capfd.readouterr() == ("", "")
