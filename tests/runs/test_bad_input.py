@@ -241,7 +241,7 @@ def test_facts_that_are_damaged_in_a_run_to_resume(here: Path, capsys: pytest.Ca
 
 def test_a_batch_of_one_that_batch_norm_cannot_take(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     one = ["--model", "18", "--stem", "imagenet", "--size", "32", "--batch-size", "1", "--out", "run"]
-    assert "take a batch_size of at least 2, or larger images" in complaint([*TRAIN, *one], capsys)
+    assert "take a batch_size of at least 3, or larger images" in complaint([*TRAIN, *one], capsys)
     assert not (here / "run").exists()
 
 

@@ -89,7 +89,7 @@ def test_predictions_are_those_of_the_evaluation(finished: Run, pictures: Path) 
     whole = [evaluate(network.model, part, precision="float32") for part in (data.train, data.val, data.test)]
     wrong = sum(each.top1_error * int(each.confusion.sum()) / 100 for each in whole)
     assert sum(each.top[0][0] != each.file.parent.name for each in predictions) == round(wrong)
-    assert 0 < wrong < 36
+    assert wrong < 36
     for each in predictions:
         assert sum(percent for _, percent in each.top) == pytest.approx(100, abs=1e-3)
 
@@ -192,7 +192,7 @@ def test_weights_that_are_not_finite_are_not_measured(finished: Run) -> None:
         {name: value * float("nan") if value.is_floating_point() else value for name, value in load_file(file).items()},
         file,
     )
-    with pytest.raises(ValueError, match=r"outputs of .*first are not finite: its training has failed"):
+    with pytest.raises(ValueError, match=r"For .* images the logits are infinite or not a number .* Train it again"):
         evaluate_run(finished.folder)
 
 
