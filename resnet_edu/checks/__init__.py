@@ -30,15 +30,20 @@ from .lesson_05 import (
     he_std as check_he_std,
     standstill_depth as check_standstill,
 )
-from .lesson_06_curves import check_read_curves, six_curves
-from .lesson_06_identity import check_identity_extension
-from .lesson_06_plain import check_plain_block
-from .lesson_06_repair import check_repair
-from .lesson_07 import BasicBlock as check_basic_block
-from .lesson_07_basic import check_projection_block
-from .lesson_07_bottleneck import check_bottleneck
-from .lesson_07_option_a import check_option_a
-from .lesson_07_preactivation import check_preactivation
+from .lesson_06 import (
+    PlainBlock as check_plain_block,
+    RepairedBlock as check_repair,
+    extend_with_identity as check_identity_extension,
+    read_curves as check_read_curves,
+    six_curves,
+)
+from .lesson_07 import (
+    BasicBlock as check_basic_block,
+    Bottleneck as check_bottleneck,
+    PreActBlock as check_preactivation,
+    ProjectionBlock as check_projection_block,
+    option_a as check_option_a,
+)
 from .lesson_08 import ResNet34 as check_resnet34
 from .lesson_08_heads import check_multi_head_loss
 from .lesson_08_stage import check_stage

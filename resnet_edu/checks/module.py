@@ -72,6 +72,10 @@ class Side:
                 # any other error comes again when the module is run
         return used
 
+    def before(self, layer: str) -> str | None:
+        """The layer that is used before this one."""
+        return dict(itertools.pairwise([None, *self.layers][::-1])).get(layer)
+
     def keys_of(self, layer: str) -> list[str]:
         """The names of a layer's parameters and statistics in the whole module."""
         return [f"{layer}.{key}".lstrip(".") for key in self.module.get_submodule(layer).state_dict()]
@@ -221,7 +225,10 @@ class ModuleExercise(Exercise):
             layer = theirs.module.get_submodule(right)
             beside = [right] if self.names else left
             faults = {name: settings_faults(mine.module.get_submodule(name), layer) for name in beside}
-            fitting = right if self.names else next((name for name in faults if not faults[name]), None)
+            fits = [right] if self.names else [name for name in left if not faults[name]]
+            # of several the one behind the same layer: a batch norm belongs to its convolution
+            behind = (name for name in fits if (mine.before(name), theirs.before(right)) in pairs)
+            fitting = next(behind, fits[0] if fits else None)
             if fitting is None or faults[fitting]:
                 same = [n for n in beside if isinstance(mine.module.get_submodule(n), type(layer))] or beside
                 nearest = fitting or min(same, key=lambda name: len(faults[name]))

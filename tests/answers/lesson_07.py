@@ -4,6 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from resnet_edu import models
+
 
 def conv(in_channels: int, out_channels: int, kernel: int = 3, stride: int = 1, **options) -> nn.Conv2d:
     options = {"padding": kernel // 2, "bias": False} | options
@@ -145,7 +147,125 @@ class ReturnsTuple(Basic):
         return super().forward(x), x
 
 
-RIGHT = {"07.1": [Basic, BasicAsSequential, BasicLazy]}
+# --- 07.2 projection block --------------------------------------------------------------------------------------
+
+
+class Projection(nn.Module):
+    biased = False
+
+    def __init__(self, in_channels: int, channels: int, stride: int = 2) -> None:
+        super().__init__()
+        self.conv1, self.bn1, self.relu1 = conv(in_channels, channels, 3, stride), nn.BatchNorm2d(channels), nn.ReLU()
+        self.conv2, self.bn2, self.relu2 = conv(channels, channels), nn.BatchNorm2d(channels), nn.ReLU()
+        around = conv(in_channels, channels, 1, stride, bias=self.biased)
+        self.downsample = nn.Sequential(around, nn.BatchNorm2d(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        identity = self.downsample(x)
+        out = self.bn2(self.conv2(self.relu1(self.bn1(self.conv1(x)))))
+        return self.relu2(identity + out)
+
+
+class ProjectionBiased(Projection):
+    biased = True
+
+
+class ProjectionThatCuts(Projection):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.detach())
+
+
+# --- 07.3 bottleneck --------------------------------------------------------------------------------------------
+
+
+class BottleneckBiased(models.Bottleneck):
+    def __init__(self, in_channels: int, channels: int, stride: int = 1) -> None:
+        super().__init__(in_channels, channels, stride)
+        self.conv3 = conv(channels, 4 * channels, 1, bias=True)
+
+
+class BottleneckOneRelu(models.Bottleneck):
+    def __init__(self, in_channels: int, channels: int, stride: int = 1) -> None:
+        super().__init__(in_channels, channels, stride)
+        self.relu2 = self.relu3 = self.relu1
+
+
+class BottleneckFunctional(models.Bottleneck):
+    def __init__(self, in_channels: int, channels: int, stride: int = 1) -> None:
+        super().__init__(in_channels, channels, stride)
+        self.relu1 = self.relu2 = self.relu3 = nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        identity = x if self.downsample is None else self.downsample(x)
+        out = F.relu(self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x))))))
+        return F.relu(self.bn3(self.conv3(out)) + identity)
+
+
+class OwnBottleneck(nn.Module):
+    """Right, with the shortcut always called."""
+
+    def __init__(self, in_channels: int, channels: int, stride: int = 1) -> None:
+        super().__init__()
+        out = 4 * channels
+        squeeze = (conv(in_channels, channels, 1), nn.BatchNorm2d(channels), nn.ReLU())
+        look = (conv(channels, channels, 3, stride), nn.BatchNorm2d(channels), nn.ReLU())
+        self.f = nn.Sequential(*squeeze, *look, conv(channels, out, 1), nn.BatchNorm2d(out))
+        same = stride == 1 and in_channels == out
+        self.around = nn.Sequential() if same else nn.Sequential(conv(in_channels, out, 1, stride), nn.BatchNorm2d(out))
+        self.relu = nn.ReLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.relu(self.f(x) + self.around(x))
+
+
+# --- 07.4 option A ----------------------------------------------------------------------------------------------
+
+
+def option_a(x: Tensor, out_channels: int) -> Tensor:
+    extra = out_channels - x.shape[1]
+    return F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, extra // 2, extra - extra // 2))
+
+
+def option_a_filled(x: Tensor, out_channels: int) -> Tensor:
+    """Right, into a tensor of zeros."""
+    thinned, before = x[:, :, ::2, ::2], (out_channels - x.shape[1]) // 2
+    out = x.new_zeros(len(x), out_channels, *thinned.shape[2:])
+    out[:, before : before + x.shape[1]] = thinned
+    return out
+
+
+def random_padding(x: Tensor, out_channels: int) -> Tensor:
+    out = option_a(x, out_channels)
+    return torch.where(out == 0, torch.rand_like(out), out)
+
+
+# --- 07.5 pre-activation ----------------------------------------------------------------------------------------
+
+
+class PreAct(nn.Module):
+    """Right, with names of its own."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        first = [nn.BatchNorm2d(channels), nn.ReLU(), conv(channels, channels)]
+        self.f = nn.Sequential(*first, nn.BatchNorm2d(channels), nn.ReLU(), conv(channels, channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.f(x)
+
+
+class PreActCutOff(PreAct):
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.f(x.detach())
+
+
+RIGHT = {
+    "07.1": [Basic, BasicAsSequential, BasicLazy],
+    "07.2": [Projection],
+    "07.3": [models.Bottleneck, OwnBottleneck],
+    "07.4": [option_a, option_a_filled],
+    "07.5": [PreAct],
+}
 
 WRONG = {
     "07.1": [
@@ -166,4 +286,18 @@ WRONG = {
         (OwnParameter, "`scale` is a parameter outside of any layer"),
         (ReturnsTuple, "Expected a tensor from `ReturnsTuple`, got the tuple"),
     ],
+    "07.2": [
+        (ProjectionBiased, "takes off again"),
+        (ProjectionThatCuts, "gradient reaches the input"),
+    ],
+    "07.3": [
+        (BottleneckBiased, "takes off again"),
+        (BottleneckOneRelu, "an `nn.ReLU()` for each use"),
+        (BottleneckFunctional, "defines 0 × ReLU"),
+    ],
+    "07.4": [
+        (lambda x, out_channels: option_a(x.detach(), out_channels), "cuts the result off from autograd"),
+        (random_padding, "the values are not"),
+    ],
+    "07.5": [(PreActCutOff, "gradient that reaches the input")],
 }

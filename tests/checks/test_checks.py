@@ -14,7 +14,7 @@ from torch import nn
 
 from resnet_edu import checks, files
 from resnet_edu.checks.exercise import REGISTRY, Call, Check, exercise
-from resnet_edu.checks.lesson_06_curves import KEY
+from resnet_edu.checks.lesson_06 import KEY
 from resnet_edu.checks.progress import Entry, Progress, progress_file as where_progress_is, read, record
 from resnet_edu.checks.result import MARKS, CheckResult, Status, Wrong
 from resnet_edu.checks.values import Returns, difference, number, whole
