@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from .data.pictures import without_warnings
 from .errors import UnreadablePicture
 from .machine import autocast, cores, device, use_own_cores
 from .models import fold_batch_norms
@@ -166,7 +167,7 @@ def loaded(
     network's threads lose more by waiting for one that reads than the reading takes.
     """
     batches = [paths[start : start + BATCH] for start in range(0, len(paths), BATCH)]
-    with ThreadPoolExecutor(cores()) as pool:
+    with ThreadPoolExecutor(cores()) as pool, without_warnings():
 
         def read(files: Sequence[Path]) -> list[Tensor | UnreadablePicture]:
             if are_small(files):

@@ -118,19 +118,18 @@ def random_resized_crop(images: Tensor, smallest: float, generator: torch.Genera
 
 
 def resampled(images: Tensor, width: Tensor, height: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """The part of each image around (`x`, `y`), enlarged to the whole.
+    """The part of each image around (`x`, `y`), enlarged to the whole: uint8 `(N, C, H, W)`.
 
-    Args:
-        images: uint8 `(N, C, H, W)`.
-        width: of the parts, `(N,)`, as a share of the image's.
-        height: likewise.
-        x: of the parts' middles, `(N,)`: -1 is the image's left edge, 1 the right one.
-        y: likewise, from top to bottom.
+    `width` and `height` are shares of the image's; `x` and `y` run from -1, left and top, to 1. All are `(N,)`.
     """
     zero = torch.zeros_like(x)
-    theta = torch.stack([width, zero, x, zero, height, y], dim=1).view(-1, 2, 3)
-    grid = F.affine_grid(theta.to(images.device), list(images.shape), align_corners=False)  # (N, H, W, 2)
-    sampled = F.grid_sample(images.float(), grid, padding_mode="border", align_corners=False)
+    return moved(images, torch.stack([width, zero, x, zero, height, y], dim=1).view(-1, 2, 3), outside="border")
+
+
+def moved(images: Tensor, where: Tensor, *, outside: str) -> Tensor:
+    """Images `(N, C, H, W)` whose pixels come from other places: `where`, `(N, 2, 3)`, maps new places to old ones."""
+    grid = F.affine_grid(where.to(images.device), list(images.shape), align_corners=False)  # (N, H, W, 2)
+    sampled = F.grid_sample(images.float(), grid, padding_mode=outside, align_corners=False)
     return sampled.round_().to(torch.uint8)
 
 
@@ -148,8 +147,7 @@ def random_rotation(images: Tensor, degrees: float, generator: torch.Generator) 
     turn[:, 0, 0] = turn[:, 1, 1] = angle.cos()
     turn[:, 0, 1] = -angle.sin() / ratio
     turn[:, 1, 0] = angle.sin() * ratio
-    grid = F.affine_grid(turn.to(images.device), list(images.shape), align_corners=False)  # (N, H, W, 2)
-    return F.grid_sample(images.float(), grid, align_corners=False).round_().to(torch.uint8)
+    return moved(images, turn, outside="zeros")
 
 
 def random_colour(images: Tensor, strength: float, generator: torch.Generator) -> Tensor:

@@ -36,53 +36,29 @@ ALIKE = 0.998  # correlation of two miniatures that are taken for one picture
 
 
 class Picture(NamedTuple):
-    """A file, before it is read.
+    """A file, before it is read."""
 
-    Args:
-        name: its path from the folder on.
-        part: "train", "val" or "test".
-        label: number of its class.
-        identity: what changes when it is replaced or edited: its number on the disk, size and times.
-    """
-
-    name: str
-    part: str
+    name: str  # its path from the folder on
+    part: str  # "train", "val" or "test"
     label: int
-    identity: tuple[int, ...]
+    identity: tuple[int, ...]  # what changes when it is replaced or edited: its number on the disk, size and times
 
 
 class Decoded(NamedTuple):
-    """All pictures of a folder that can be used, in the order of their list.
+    """All pictures of a folder that can be used, in the order of their list."""
 
-    Args:
-        images: uint8, `(N, C, H, W)`; a file mapped into memory, which does not notice when they are changed.
-        labels: int64, `(N,)`.
-        counts: how many are in each part; those of `train` come first, then `val`, then `test`.
-        mean: of each channel over the images of the first part, on a scale of 0 to 1.
-        std: standard deviation of each channel, likewise.
-        skipped: name of each picture that cannot be used, and why.
-        twice: pairs of names that seem to be one picture, in two parts or two classes.
-        blank: names of pictures that show nothing.
-    """
-
-    images: Tensor
-    labels: Tensor
-    counts: dict[str, int]
-    mean: tuple[float, ...]
+    images: Tensor  # uint8, (N, C, H, W): a file mapped into memory, which does not notice when they are changed
+    labels: Tensor  # int64, (N,)
+    counts: dict[str, int]  # how many are in each part; those of `train` come first, then `val`, then `test`
+    mean: tuple[float, ...]  # of each channel over the first part, on a scale of 0 to 1
     std: tuple[float, ...]
-    skipped: list[tuple[str, str]]
-    twice: list[tuple[str, str]]
-    blank: list[str]
+    skipped: list[tuple[str, str]]  # name of each picture that cannot be used, and why
+    twice: list[tuple[str, str]]  # names of what seems to be one picture in two parts or two classes
+    blank: list[str]  # names of pictures that show nothing
 
 
 def decoded(folder: Path, listed: list[Picture], classes: list[str], view: View) -> Decoded:
-    """The pictures of a folder, from the cache, or read and kept there.
-
-    Args:
-        folder: where they are.
-        listed: sorted by part.
-        classes: names of the labels.
-        view: size, channels and crop.
+    """The pictures of a folder, listed by part, from the cache, or read and kept there.
 
     Raises:
         DatasetUnavailable: none of them can be used, or there is no room for the cache.
@@ -91,10 +67,10 @@ def decoded(folder: Path, listed: list[Picture], classes: list[str], view: View)
     options = view.width, view.height, view.channels, view.crop, view.max_megabytes
     key = sha256(json.dumps([FORMAT, options, classes, listed]).encode()).hexdigest()[:16]
     place = data_folder() / "folders" / f"{folder.name}-{view.width}x{view.height}-{key}"
-    if found := from_cache(place, view, len(classes)):
+    if found := from_cache(place, view):
         return found
     with locked(place, "pictures", advice=ADVICE):
-        if found := from_cache(place, view, len(classes)):  # another process has just written it
+        if found := from_cache(place, view):  # another process has just written it
             return found
         target = place / f"images-{token_hex(4)}.bin"  # somebody may have mapped an earlier one
         try:
@@ -108,49 +84,33 @@ def decoded(folder: Path, listed: list[Picture], classes: list[str], view: View)
             with suppress(OSError):  # Windows keeps one that is mapped
                 file.unlink()
         drop_orphans(place.parent)
-        return mapped(place, view, len(classes), facts)
+        return mapped(place, view, facts)
 
 
-def from_cache(place: Path, view: View, classes: int) -> Decoded | None:
+def from_cache(place: Path, view: View) -> Decoded | None:
     """What the cache holds; None if that is nothing, or damaged."""
     try:
-        return mapped(place, view, classes, json.loads((place / "about.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
+        return mapped(place, view, json.loads((place / "about.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def mapped(place: Path, view: View, classes: int, facts: dict[str, Any]) -> Decoded:
-    """The images of a file and what is known about them.
-
-    Raises:
-        OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError: the file is missing, or does not fit
-            the facts.
-    """
-    file = place / Path(facts["file"]).name
-    labels = torch.tensor(facts["labels"], dtype=torch.int64)
-    counts = {part: int(facts["counts"][part]) for part in PARTS}
+def mapped(place: Path, view: View, facts: dict[str, Any]) -> Decoded:
+    """The images of a file and what is known about them; raises anything if these do not fit each other."""
+    file, labels = place / facts["file"], torch.tensor(facts["labels"], dtype=torch.int64)
     shape = (len(labels), view.channels, view.height, view.width)
-    mean, std = (tuple(map(float, facts[key])) for key in ("mean", "std"))
-    if (
-        file.stat().st_size != math.prod(shape)
-        or not ((labels >= 0) & (labels < classes)).all()
-        or sum(counts.values()) != len(labels)
-        or not len(mean) == len(std) == view.channels
-    ):
-        raise ValueError(f"{file.name} and about.json contradict each other.")
+    if file.stat().st_size != math.prod(shape):
+        raise ValueError(f"{file} has another size than {shape}")
     images = torch.from_numpy(np.memmap(file, dtype=np.uint8, mode="c", shape=shape))
-    skipped, twice = ([(str(one), str(other)) for one, other in facts[key]] for key in ("skipped", "twice"))
-    return Decoded(images, labels, counts, mean, std, skipped, twice, [str(name) for name in facts["blank"]])
+    pairs = ([(one, other) for one, other in facts[key]] for key in ("skipped", "twice"))
+    mean, std = tuple(facts["mean"]), tuple(facts["std"])
+    return Decoded(images, labels, facts["counts"], mean, std, *pairs, facts["blank"])
 
 
 def write(
     folder: Path, listed: list[Picture], classes: list[str], view: View, target: Path
 ) -> tuple[dict[str, Any], bool]:
-    """Write all pictures that can be used to a file, in the order of the list.
-
-    Returns:
-        What is known about them, and whether the system did not hand out some of the files.
-    """
+    """Write all pictures that can be used to a file. What is known of them, and whether some were not handed out."""
     require_room(target, len(listed) * view.channels * view.height * view.width)
     used: list[Picture] = []
     blank: list[str] = []
@@ -247,11 +207,6 @@ def duplicates(small: Tensor, parts: Sequence[str], labels: Sequence[int]) -> li
 
     Between parts, two are taken for one if their miniatures correlate, whatever their size, brightness, contrast or
     JPEG quality: of each image its best twin in an earlier part. Within a part, only if the miniatures are equal.
-
-    Args:
-        small: the images' miniatures, sorted by part.
-        parts: the part of each image.
-        labels: the class of each image.
     """
     pairs: dict[int, int] = {}
     for part in [*dict.fromkeys(parts)][1:]:

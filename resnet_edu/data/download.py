@@ -9,14 +9,11 @@ a cut. What helps against a slow or dead server is a second one, so a `File` nam
 import os
 import socket
 import ssl
-import tarfile
-import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
-from typing import IO
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 
@@ -32,18 +29,16 @@ NETWORK = (URLError, HTTPException, ConnectionError, TimeoutError, ssl.SSLError)
 
 @dataclass(frozen=True)
 class File:
-    """A file on the internet.
+    """A file on the internet."""
 
-    Args:
-        name: its name in the cache.
-        urls: its addresses; the next one is asked if one fails.
-        digest: "md5:…" or "sha256:…", in hexadecimal; the first few digits are enough. None where the file is packed
-            anew at each request, so that no hash of it is known.
-    """
+    name: str  # in the cache
+    urls: tuple[str, ...]  # the next one is asked if one fails
+    digest: str | None  # the beginning of "md5:…" or "sha256:…"; None for what is packed anew at each request
 
-    name: str
-    urls: tuple[str, ...]
-    digest: str | None
+
+def files_from(*bases: str, digests: Mapping[str, str]) -> tuple[File, ...]:
+    """Files that lie under the same names on several servers."""
+    return tuple(File(name, tuple(base + name for base in bases), digest) for name, digest in digests.items())
 
 
 def fetch_file(file: File, folder: Path, *, mirror: str | None = None) -> bool:
@@ -85,11 +80,7 @@ def is_there(path: Path, digest: str | None) -> bool:
 
 
 def mirrored(file: File, mirror: str | None) -> tuple[str, ...]:
-    """The addresses to ask: the file's own, or the one on a mirror.
-
-    Raises:
-        ValueError: the mirror is neither an address nor a folder.
-    """
+    """The addresses to ask: the file's own, or the one on a mirror."""
     if mirror is None:
         return file.urls
     if urlsplit(mirror).scheme in ("http", "https"):
@@ -134,20 +125,3 @@ def silence_limited() -> Iterator[None]:
         yield
     finally:
         socket.setdefaulttimeout(before)
-
-
-def unpacked(archive: Path) -> Iterator[tuple[str, Callable[[int], bytes]]]:
-    """The files in a .zip or .tar.gz, each with its name in there and what reads it."""
-
-    def entries() -> Iterator[tuple[str, IO[bytes] | None]]:
-        if archive.suffix == ".zip":
-            with zipfile.ZipFile(archive) as packed:
-                yield from ((entry.filename, packed.open(entry)) for entry in packed.infolist() if not entry.is_dir())
-        else:
-            with tarfile.open(archive) as packed:
-                yield from ((member.name, packed.extractfile(member)) for member in packed if member.isreg())
-
-    for name, file in entries():
-        if file is not None:
-            with file:
-                yield name, file.read

@@ -5,7 +5,7 @@ pets/train/cat/1.jpg    with pets/val/cat/2.jpg, pets/test/cat/3.jpg or both; wh
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -26,23 +26,15 @@ SPELLINGS = {
     "test": ("test", "testing"),
 }
 NOTES = 20  # skipped files and duplicates named one by one; the rest are counted
-REASONS = 3  # why files were skipped, where none was found that could be taken
 
 
 class Listing(NamedTuple):
-    """What lies in a folder, before any picture is read.
+    """What lies in a folder, before any picture is read."""
 
-    Args:
-        pictures: sorted by part, class and name.
-        classes: names of the labels.
-        skipped: files that are left out, each with the reason.
-        notes: what else to know, a line each.
-    """
-
-    pictures: list[Picture]
-    classes: list[str]
-    skipped: list[tuple[str, str]]
-    notes: list[str]
+    pictures: list[Picture]  # sorted by part, class and name
+    classes: list[str]  # names of the labels
+    skipped: list[tuple[str, str]]  # files that are left out, and why
+    notes: list[str]  # what else to know, a line each
 
 
 def is_folder(name: object) -> bool:
@@ -88,7 +80,6 @@ def load_folder(
     refuse(folder, listing.skipped if strict else [])
     found = decoded(folder, in_parts(listing.pictures, seed), listing.classes, view)
     refuse(folder, found.skipped if strict else [])
-    skipped, classes = listing.skipped + found.skipped, tuple(listing.classes)
     parts, start = {}, 0
     for part in PARTS:
         stop = start + found.counts[part]
@@ -96,16 +87,17 @@ def load_folder(
             raise ValueError(f"{folder} has too few pictures: none is left for {part}. Three of each class will do.")
         parts[part] = Split(found.images[start:stop], found.labels[start:stop], found.mean, found.std)
         start = stop
+    classes, skipped = tuple(listing.classes), listing.skipped + found.skipped
     if limit is not None:
         train = parts["train"]
         train = train.subset(equal_shares(train.labels, limit, classes=len(classes), name=name or str(folder)))
         mean, std = channel_statistics(train.images)
         parts = {part: replace(split, mean=mean, std=std) for part, split in (parts | {"train": train}).items()}
-    notes = (*report(skipped, found.twice, found.blank), *lacking(parts, classes), *listing.notes)
-    left_out = f"; {counted(len(skipped), 'file', 'files')} skipped" if skipped else ""
+    notes = [*report(skipped, found.twice, found.blank), *lacking(parts, classes), *listing.notes]
     where = f"{name}: {title}, from {tilde(folder)}" if name else f"{tilde(folder)}: {title}"
+    left_out = f"; {counted(len(skipped), 'file')} skipped" if skipped else ""
     source = f"{where}; {described(parts)}, crop {view.crop}, seed {seed}{left_out}"
-    return Data(name or tilde(folder), **parts, classes=classes, source=source, notes=notes)
+    return Data(name or tilde(folder), **parts, classes=classes, source=source, notes=tuple(notes))
 
 
 def load_one_part(folder: Path, view: View) -> tuple[Split, tuple[str, ...], tuple[str, ...]]:
@@ -132,11 +124,7 @@ def load_one_part(folder: Path, view: View) -> tuple[Split, tuple[str, ...], tup
 
 
 def list_folder(folder: Path, *, only_test: bool = False) -> Listing:
-    """What lies in a folder of pictures.
-
-    Args:
-        folder: divided into parts, or not.
-        only_test: leave out all parts but `test`; a folder that is not divided counts as such.
+    """What lies in a folder of pictures, or in its part `test` alone; a folder without parts counts as that.
 
     Raises:
         DatasetUnavailable: there is no such folder, or it holds no pictures in folders of classes.
@@ -147,60 +135,54 @@ def list_folder(folder: Path, *, only_test: bool = False) -> Listing:
     if parts and needed not in parts:
         given = next(iter(parts.values()))
         raise ValueError(f"{folder} has a folder {given} but none called {needed}: add {needed}/CLASS/FILE.jpg.")
-    if parts and not only_test and (missing := [part for part in SHARES if part not in parts]):
-        shares = " and ".join(f"{SHARES[part]:.0%}".replace("%", " %") for part in missing)
-        notes.insert(
-            0, f"There is no {' and no '.join(missing)}: {shares} of each class in {parts['train']} took its place."
-        )
-    top = os.path.realpath(folder)
+    missing = [part for part in SHARES if part not in parts]
+    if parts and missing and not only_test:
+        shares = " and ".join(f"{100 * SHARES[part]:.0f} %" for part in missing)
+        none = " and no ".join(missing)
+        notes.insert(0, f"There is no {none}: {shares} of each class in {parts['train']} took its place.")
     chosen = {needed: parts.get(needed, "")} if only_test or not parts else parts
-    folders = {part: class_folders(folder / place, top) for part, place in chosen.items()}
+    folders = {part: class_folders(folder, place) for part, place in chosen.items()}
     first = next(iter(folders.values()))
     for part, found in folders.items():
         if different := {*found} ^ {*first}:
             one, other = folder / chosen[part], folder / next(iter(chosen.values()))
             raise ValueError(f"{one} and {other} differ in their classes: {', '.join(sorted(different))}.")
-    classes = sorted(first)
-    pictures: list[Picture] = []
     skipped = [(name, "beside the folders of classes") for name in loose_pictures(folder, {"", *chosen.values()})]
+    pictures: list[Picture] = []
     for part, found in folders.items():
-        for label, each in enumerate(classes):
+        for label, each in enumerate(sorted(first)):
             for place in found[each]:
-                list_class(Path(chosen[part], place).as_posix(), folder, part, label, pictures, skipped)
+                list_class(folder, place, part, label, pictures, skipped)
     if not pictures:
-        raise DatasetUnavailable(no_pictures(folder, skipped))
-    return Listing(pictures, classes, skipped, notes)
+        some = ", ".join(f"{name} ({reason})" for name, reason in skipped[:3])
+        why = f" Skipped: {some}{f', and {len(skipped) - 3} more' if len(skipped) > 3 else ''}." if skipped else ""
+        message = f"{folder} holds no pictures. Expected {folder.name}/CLASS/FILE.jpg for each class.{why}"
+        raise DatasetUnavailable(printable(message))
+    return Listing(pictures, sorted(first), skipped, notes)
 
 
 def find_parts(folder: Path) -> tuple[dict[str, str], list[str]]:
     """The folder of each part, none where the folder is not divided; and notes about folders that are not used.
 
     A folder called `train` is a part if it holds folders; if it holds pictures, it is a class of that name.
-
-    Raises:
-        DatasetUnavailable: there is no such folder.
-        ValueError: there are parts that hold pictures without classes, and nothing else.
     """
     if not folder.is_dir():
         raise DatasetUnavailable(f"There is no folder {folder}. Expected one with a folder of pictures for each class.")
     names = subfolders(folder)
-    shortest_first = sorted(names, key=lambda name: (len(name), name.swapcase()))  # and train before Train
-    named = [name for name in shortest_first if part_of(name)]
-    inside = {name: (len(subfolders(folder / name)), len(loose_pictures(folder, [name]))) for name in named}
-    parts = {}
-    for name in named:
-        inner, pictures = inside[name]
-        if inner > pictures:  # a picture may have got beside the folders of classes
+    loose = {name: len(loose_pictures(folder, [name])) for name in names if part_of(name)}
+    parts: dict[str, str] = {}
+    for name in sorted(loose, key=lambda name: (len(name), name.swapcase())):  # val before validation before Validation
+        if len(subfolders(folder / name)) > loose[name]:  # a few pictures may have got beside the folders of classes
             parts.setdefault(part_of(name), name)
     parts = {part: parts[part] for part in PARTS if part in parts}
-    unlabelled = [name for name in named if name not in parts.values() and inside[name][1]]
+    unlabelled = [name for name in names if loose.get(name) and name not in parts.values()]
     train = next((name for name in unlabelled if part_of(name) == "train"), "")
-    if not parts and train and len(unlabelled) == len(names):
+    if not parts and train and unlabelled == names:
         raise ValueError(f"{folder / train} holds pictures without classes. Expected train/CLASS/FILE.jpg.")
-    notes = [f"Not used: {name}, which holds {inside[name][1]:,} pictures without classes." for name in unlabelled]
+    notes = [f"Not used: {name}, which holds {loose[name]:,} pictures without classes." for name in unlabelled]
     if unused := [name for name in names if name not in (*parts.values(), *unlabelled)]:
         notes.append(f"Not used: {', '.join(unused)}. Parts are called train, val and test.")
-    return parts, [printable(note) for note in notes] if parts else []
+    return parts, [printable(note) for note in notes if parts]
 
 
 def part_of(name: str) -> str:
@@ -215,40 +197,35 @@ def subfolders(folder: Path) -> list[str]:
         return sorted(entry.name for entry in entries if entry.name[0] != "." and os.path.isdir(entry.path))
 
 
-def loose_pictures(folder: Path, places: Sequence[str] | set[str]) -> list[str]:
+def loose_pictures(folder: Path, places: Iterable[str]) -> list[str]:
     """The pictures that lie in these places of a folder themselves, and not in a folder there."""
     found = []
-    for place in sorted(places):
+    for place in places:
         with os.scandir(folder / place) as entries:
-            names = [entry.name for entry in entries if suffix(entry.name) in suffixes() and not entry.is_dir()]
-        found += [Path(place, name).as_posix() for name in sorted(names) if name[0] != "."]
-    return found
+            names = [entry.name for entry in entries if is_picture(entry.name) and not entry.is_dir()]
+        found += [Path(place, name).as_posix() for name in names if name[0] != "."]
+    return sorted(found)
 
 
-def class_folders(root: Path, top: str) -> dict[str, list[str]]:
-    """The folders of each class; several where their names differ only in how an accent is stored, as on a Mac.
-
-    Raises:
-        ValueError: one of them is a link that leads out of `top`; a data set is whole in its folder.
-    """
+def class_folders(folder: Path, place: str) -> dict[str, list[str]]:
+    """The folders of each class; several where their names differ only in how an accent is stored, as on a Mac."""
     folders: dict[str, list[str]] = {}
-    for name in subfolders(root):
-        if (root / name).is_symlink() and leads_out(root / name, top):
-            raise ValueError(f"{root / name} is a link that leads out of the folder. Put its pictures there.")
-        folders.setdefault(normalize("NFC", name), []).append(name)
+    for name in subfolders(folder / place):
+        if leads_out(path := folder / place / name, folder):
+            raise ValueError(f"{path} is a link that leads out of the folder. Put its pictures there.")
+        folders.setdefault(normalize("NFC", name), []).append(Path(place, name).as_posix())
     return folders
 
 
 def list_class(
-    place: str, folder: Path, part: str, label: int, pictures: list[Picture], skipped: list[tuple[str, str]]
+    folder: Path, place: str, part: str, label: int, pictures: list[Picture], skipped: list[tuple[str, str]]
 ) -> None:
-    """Add the files of a class to the pictures or to what is skipped."""
-    top = os.path.realpath(folder)
+    """Add the files of a class to the pictures, or to what is skipped."""
     with os.scandir(folder / place) as entries:
         files = sorted((entry for entry in entries if entry.name[0] != "."), key=lambda entry: entry.name)
     for entry in files:
         name = f"{place}/{entry.name}"
-        if reason := why_not(entry, top):
+        if reason := why_not(entry, folder):
             skipped.append((name, reason))
         else:
             status = os.stat(entry.path)
@@ -256,36 +233,33 @@ def list_class(
             pictures.append(Picture(name, part, label, identity))
 
 
-def why_not(entry: "os.DirEntry[str]", top: str) -> str:
+def why_not(entry: "os.DirEntry[str]", folder: Path) -> str:
     """Why a file in a class's folder is left out before it is read; empty if it is not."""
-    if entry.is_symlink():
-        if not os.path.exists(entry.path):
-            return "a link that leads nowhere"
-        if leads_out(entry.path, top):
-            return "a link that leads out of the folder"
+    if entry.is_symlink() and not os.path.exists(entry.path):
+        return "a link that leads nowhere"
+    if entry.is_symlink() and leads_out(entry.path, folder):
+        return "a link that leads out of the folder"
     if entry.is_dir():
         return "a folder inside a class"
-    if suffix(entry.name) not in suffixes():
+    if not is_picture(entry.name):
         return "not a picture, by its ending"
     return "" if entry.is_file() else "no regular file"  # a pipe would be waited for
 
 
-def suffix(name: str) -> str:
-    """Of a file's name, in small letters, with its dot."""
-    return os.path.splitext(name)[1].lower()
+def is_picture(name: str) -> bool:
+    """Whether a file is one by its ending."""
+    return os.path.splitext(name)[1].lower() in suffixes()
 
 
-def leads_out(link: Path | str, top: str) -> bool:
-    """Whether a link ends outside of `top`, a path without links."""
-    end = os.path.realpath(link)
-    return end != top and not end.startswith(top.rstrip(os.sep) + os.sep)
+def leads_out(path: Path | str, folder: Path) -> bool:
+    """Whether a path is a link that ends outside of the folder."""
+    return os.path.islink(path) and not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 
 def in_parts(pictures: list[Picture], seed: int) -> list[Picture]:
     """The pictures with their final part: all of `train`, then `val`, then `test`; what is cut in random order."""
     by_part = {part: [picture for picture in pictures if picture.part == part] for part in PARTS}
-    missing = [part for part in SHARES if not by_part[part]]
-    if missing:
+    if missing := [part for part in SHARES if not by_part[part]]:
         train = by_part["train"]
         cut = split_indices(torch.tensor([picture.label for picture in train]), seed, missing=missing)
         for part, order in cut.items():
@@ -297,16 +271,6 @@ def in_parts(pictures: list[Picture], seed: int) -> list[Picture]:
 # What is said about them
 
 
-def no_pictures(folder: Path, skipped: Sequence[tuple[str, str]]) -> str:
-    """What to say of a folder in which nothing was found: what was expected, and what is there."""
-    message = f"{folder} holds no pictures. Expected {folder.name}/CLASS/FILE.jpg for each class."
-    if skipped:
-        listed = ", ".join(f"{name} ({reason})" for name, reason in skipped[:REASONS])
-        more = f", and {len(skipped) - REASONS} more" if len(skipped) > REASONS else ""
-        message += f" Skipped: {listed}{more}."
-    return printable(message)
-
-
 def refuse(folder: Path, skipped: Sequence[tuple[str, str]]) -> None:
     """Raise `UnreadablePicture` for the first of these files, if there is one."""
     for name, reason in skipped:
@@ -316,10 +280,10 @@ def refuse(folder: Path, skipped: Sequence[tuple[str, str]]) -> None:
 def report(skipped: Sequence[tuple[str, str]], twice: Sequence[tuple[str, str]], blank: Sequence[str]) -> Iterator[str]:
     """What to know before trusting a result, a line each; long lists are cut."""
     for heading, lines in (
-        (f"{counted(len(skipped), 'file was', 'files were')} skipped:", [f"{file}: {why}" for file, why in skipped]),
-        (f"{counted(len(blank), 'picture is', 'pictures are')} blank, or nearly so:", blank),
+        (f"{counted(len(skipped), 'file')} skipped:", [f"{name}: {reason}" for name, reason in skipped]),
+        (f"{counted(len(blank), 'picture')} blank, or nearly so:", blank),
         (
-            f"{counted(len(twice), 'picture seems', 'pictures seem')} to be in two parts or two classes:",
+            f"{counted(len(twice), 'picture')} apparently in two parts or classes:",
             [f"{one} and {other}" for one, other in twice],
         ),
     ):
@@ -330,16 +294,15 @@ def report(skipped: Sequence[tuple[str, str]], twice: Sequence[tuple[str, str]],
             yield f"  … and {len(lines) - NOTES} more"
 
 
-def lacking(parts: Mapping[str, Split], classes: Sequence[str]) -> Iterator[str]:
+def lacking(parts: dict[str, Split], classes: Sequence[str]) -> Iterator[str]:
     """A line for each part that has no picture of some classes."""
     for part, split in parts.items():
         present = {*split.labels.tolist()}
-        missing = [name for label, name in enumerate(classes) if label not in present]
-        if missing:
+        if missing := [name for label, name in enumerate(classes) if label not in present]:
             names = printable(", ".join(missing))
             yield f"No picture is left for {part} of {names}: its error says nothing about them."
 
 
-def counted(number: int, one: str, several: str) -> str:
+def counted(number: int, what: str) -> str:
     """1 file, 2 files."""
-    return f"{number} {one if number == 1 else several}"
+    return f"{number} {what}{'s' * (number != 1)}"

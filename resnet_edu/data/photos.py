@@ -27,25 +27,16 @@ def install(package: str) -> str:
     return f"pip install --force-reinstall {DISTRIBUTIONS.get(package, package)}"
 
 
-def package_folder(package: str) -> Path:
-    """Where a package is installed, found without importing it (scikit-learn alone takes a second).
-
-    Raises:
-        DatasetUnavailable: the package is not installed.
-    """
-    spec = find_spec(package)
-    if spec is None or not spec.submodule_search_locations:
-        raise DatasetUnavailable(f"The package {package}, which ships the data, is missing: {install(package)}")
-    return Path(spec.submodule_search_locations[0])
-
-
 def package_file(package: str, place: str) -> Path:
-    """A file that a package ships.
+    """A file that a package ships, found without importing the package (scikit-learn alone takes a second).
 
     Raises:
         DatasetUnavailable: the package is not installed, or this version of it ships no such file.
     """
-    path = package_folder(package) / place
+    spec = find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise DatasetUnavailable(f"The package {package}, which ships the data, is missing: {install(package)}")
+    path = Path(spec.submodule_search_locations[0]) / place
     if not path.is_file():
         raise DatasetUnavailable(f"{path} is missing: {install(package)}")
     return path

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, JpegImagePlugin, UnidentifiedImageError
 
-from ..errors import DatasetUnavailable, UnreadablePicture, WrongCheckpoint
+from ..errors import UnreadablePicture
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 Crop = Literal["none", "center", "objects"]
@@ -24,8 +24,7 @@ Crop = Literal["none", "center", "objects"]
 SMALLEST = 8  # pixels on the shorter side; below, there is nothing to see
 REDUCED = 1024  # pixels: a JPEG that is too large to be decoded whole is decoded down to about this
 HEIC = frozenset({".heic", ".heif", ".hif"})
-HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"mif1", b"msf1")
-NEEDS_HEIF = "a HEIC photo needs one more package: pip install pillow-heif. Or export it as JPEG"
+HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"mif1", b"msf1")  # at byte 8
 
 # Tags of a TIFF file (https://www.loc.gov/preservation/digital/formats/content/tiff_tags.shtml).
 BITS, PHOTOMETRIC, LEAST, MOST, SAMPLE_FORMAT, LONG_LEAST, LONG_MOST = 258, 262, 280, 281, 339, 340, 341
@@ -34,17 +33,16 @@ WHITE_IS_ZERO, UNSIGNED, SIGNED = 0, 1, 2  # values of PHOTOMETRIC and SAMPLE_FO
 
 @dataclass(frozen=True)
 class View:
-    """What a picture is made into.
+    """What a picture is made into, `width` × `height` pixels.
 
     Args:
         width: in pixels.
         height: in pixels.
         channels: 1 for grey, 3 for colour.
         crop: "center" cuts out the largest centred part that has the frame's proportions, "none" squeezes the whole
-            picture into the frame, "objects" cuts out the part around the thing that `find` is surest of, or the
-            centred one where it finds nothing.
+            picture into the frame, "objects" cuts out the part around what `find` finds, or else the centred one.
         max_megabytes: of the file; larger ones are refused before they are read.
-        find: for the crop "objects": from a picture in RGB to the box around a thing, or None; `models.detected_box`.
+        find: from a picture in RGB to the box around a thing, or None; `models.detected_box`.
 
     Raises:
         ValueError: a size, number of channels or crop that cannot be had, or "objects" without `find`.
@@ -71,32 +69,16 @@ class View:
             raise ValueError(f"max_megabytes must be a finite number above 0, got {self.max_megabytes!r}.")
 
     def of(self, path: Path) -> NDArray[np.uint8]:
-        """The picture in a file as uint8 `(height, width, channels)`.
-
-        Raises:
-            UnreadablePicture: see `read_photo`; or it cannot be cut.
-            DatasetUnavailable, WrongCheckpoint: of `find`.
-        """
-        picture = self.read(path)
-        try:
-            return self.fit(picture)
-        except (DatasetUnavailable, WrongCheckpoint):
-            raise  # the picture is not to blame
-        except ValueError as error:
-            raise UnreadablePicture(path, str(error).rstrip(".")) from error
+        """The picture in a file as uint8 `(height, width, channels)`; raises as `read_photo` and `find` do."""
+        return self.fit(self.read(path))
 
     def read(self, path: Path) -> Image.Image:
-        """The picture in a file in RGB, decoded no finer than this view needs.
-
-        Raises:
-            UnreadablePicture: see `read_photo`.
-        """
+        """The picture in a file in RGB, decoded no finer than this view needs; raises as `read_photo` does."""
         return read_photo(path, max_megabytes=self.max_megabytes, roughly=2 * max(self.width, self.height))
 
     def fit(self, picture: Image.Image) -> NDArray[np.uint8]:
         """A picture in RGB as uint8 `(height, width, channels)`."""
-        frame = self.width, self.height
-        box = self.box(picture)
+        frame, box = (self.width, self.height), self.box(picture)
         picture = picture.convert("L") if self.channels == 1 else picture
         if picture.size != frame:
             # Antialiased: Pillow averages over all pixels that fall into one, torchvision's Resize does the same.
@@ -105,12 +87,10 @@ class View:
 
     def box(self, picture: Image.Image) -> Box | None:
         """Left, top, right and bottom of the part to be shown, in pixels; None for the whole picture."""
-        frame = self.width, self.height
         if self.crop == "none":
             return None
-        if self.crop == "objects" and self.find and (thing := self.find(picture.convert("RGB"))):
-            return box_around(thing, picture.size, frame)
-        return centre_box(picture.size, frame)
+        thing = self.find(picture.convert("RGB")) if self.crop == "objects" and self.find else None
+        return box_around(thing or (0, 0, *picture.size), picture.size, (self.width, self.height))
 
 
 def read_photo(path: Path, *, max_megabytes: float = 50.0, roughly: int | None = None) -> Image.Image:
@@ -130,54 +110,25 @@ def read_photo(path: Path, *, max_megabytes: float = 50.0, roughly: int | None =
     try:
         check_file(path, max_megabytes)
         try:
-            return loaded(opened(path), path, roughly)
-        except UnreadablePicture:
-            raise
+            return loaded(opened(path), roughly)
         except ValueError:
-            if not first_bytes(path).startswith(b"\x89PNG"):
+            if not starts(path, b"\x89PNG"):
                 raise
             # Perhaps Pillow stops at notes that unpack to more than a megabyte, as programs that draw leave them.
-            return loaded(Image.open(BytesIO(without_notes(path.read_bytes()))), path, roughly)
-    except UnreadablePicture:
-        raise
+            return loaded(Image.open(BytesIO(without_notes(path.read_bytes()))), roughly)
     except Exception as error:  # a damaged file makes Pillow's readers raise anything, struct.error for one
         raise UnreadablePicture(path, reason_of(error)) from error
 
 
-def loaded(image: Image.Image, path: Path, roughly: int | None) -> Image.Image:
-    """The pixels of an opened picture, as `read_photo` returns them.
-
-    Raises:
-        UnreadablePicture: it is too large, or too small to show anything.
-    """
-    with image:
-        if min(image.size) < SMALLEST:
-            size = "×".join(map(str, image.size))
-            raise UnreadablePicture(path, f"{size} pixels, at least {SMALLEST}×{SMALLEST} are needed")
-        if roughly is not None or too_many_pixels(image):
-            image.draft("RGB", (roughly or REDUCED, roughly or REDUCED))
-        if too_many_pixels(image):
-            raise UnreadablePicture(path, too_many())
-        image.load()
-        with suppress(Exception):  # from notes of the camera that are damaged; the pixels are whole
-            ImageOps.exif_transpose(image, in_place=True)
-        return in_rgb(image)
-
-
 def check_file(path: Path, max_megabytes: float) -> None:
-    """Refuse what would be waited for, or fill the memory.
-
-    Raises:
-        UnreadablePicture: a folder, a pipe or another device, or a file that is too large.
-        OSError: no such file, or one that may not be looked at.
-    """
+    """Raise `ValueError` for what would be waited for, or fill the memory."""
     status = path.stat()
     if stat.S_ISDIR(status.st_mode):
-        raise UnreadablePicture(path, "it is a folder. Name the pictures in it")
+        raise ValueError("it is a folder. Name the pictures in it")
     if not stat.S_ISREG(status.st_mode):
-        raise UnreadablePicture(path, "no regular file")
+        raise ValueError("no regular file")
     if status.st_size > max_megabytes * 1e6:
-        raise UnreadablePicture(path, f"{status.st_size / 1e6:.1f} MB, at most {max_megabytes:g} are allowed")
+        raise ValueError(f"{status.st_size / 1e6:.1f} MB, at most {max_megabytes:g} are allowed")
 
 
 def opened(path: Path) -> Image.Image:
@@ -185,27 +136,27 @@ def opened(path: Path) -> Image.Image:
     try:
         return Image.open(path)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):  # the second where warnings are errors
-        if not first_bytes(path).startswith(b"\xff\xd8\xff"):
+        if not starts(path, b"\xff\xd8\xff"):
             raise
         return JpegImagePlugin.JpegImageFile(path)  # `draft` will make it small
     except UnidentifiedImageError:
-        if first_bytes(path)[4:12] in {b"ftyp" + brand for brand in HEIC_BRANDS}:
-            if not find_spec("pillow_heif"):
-                raise UnreadablePicture(path, NEEDS_HEIF) from None
-            register_heif()
-            return Image.open(path)
-        raise
+        if not starts(path, *HEIC_BRANDS, at=8):
+            raise
+        register_heif()
+        return Image.open(path)
 
 
-def first_bytes(path: Path) -> bytes:
-    """Enough of a file to know its format."""
+def starts(path: Path, *beginnings: bytes, at: int = 0) -> bool:
+    """Whether a file holds one of these at its start, or a few bytes behind it: extensions may be wrong."""
     with open(path, "rb") as file:
-        return file.read(12)
+        return file.read(16)[at:].startswith(beginnings)
 
 
 @cache
 def register_heif() -> None:
-    """Let Pillow open HEIC, through the package pillow-heif."""
+    """Let Pillow open HEIC; raises `ValueError` without the package for it."""
+    if not find_spec("pillow_heif"):
+        raise ValueError("a HEIC photo needs one more package: pip install pillow-heif. Or export it as JPEG")
     import pillow_heif  # type: ignore[import-not-found]
 
     pillow_heif.register_heif_opener()
@@ -213,23 +164,34 @@ def register_heif() -> None:
 
 def without_notes(png: bytes) -> bytes:
     """The bytes of a PNG file without its chunks of text: each is a length, a name of four letters, content, a sum."""
-    kept, start = [png[:8]], 8
+    chunks, start = [png[:8]], 8
     while start < len(png):
         end = start + 12 + int.from_bytes(png[start : start + 4])
         if png[start + 4 : start + 8] not in (b"tEXt", b"zTXt", b"iTXt"):
-            kept.append(png[start:end])
+            chunks.append(png[start:end])
         start = end
-    return b"".join(kept)
+    return b"".join(chunks)
 
 
-def too_many_pixels(image: Image.Image) -> bool:
-    """Whether a picture would fill the memory. Pillow only warns of it, and raises an error at twice as many."""
+def loaded(image: Image.Image, roughly: int | None) -> Image.Image:
+    """The pixels of an opened picture, as `read_photo` returns them; raises `ValueError` if they are too few."""
+    with image:
+        if min(image.size) < SMALLEST:
+            size = "×".join(map(str, image.size))
+            raise ValueError(f"{size} pixels, at least {SMALLEST}×{SMALLEST} are needed")
+        if roughly is not None or too_large(image):
+            image.draft("RGB", (roughly or REDUCED, roughly or REDUCED))
+        if too_large(image):  # Pillow only warns of it, and raises this at twice as many
+            raise Image.DecompressionBombError
+        image.load()
+        with suppress(Exception):  # from notes of the camera that are damaged; the pixels are whole
+            ImageOps.exif_transpose(image, in_place=True)
+        return in_rgb(image)
+
+
+def too_large(image: Image.Image) -> bool:
+    """Whether a picture would fill the memory."""
     return image.width * image.height > (Image.MAX_IMAGE_PIXELS or math.inf)
-
-
-def too_many() -> str:
-    """The reason to give then."""
-    return f"more than {(Image.MAX_IMAGE_PIXELS or 0) // 10**6} million pixels are not opened"
 
 
 def reason_of(error: Exception) -> str:
@@ -239,7 +201,7 @@ def reason_of(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "no picture in a format that Pillow knows"
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
-        return too_many()
+        return f"more than {(Image.MAX_IMAGE_PIXELS or 0) // 10**6} million pixels are not opened"
     words = (getattr(error, "strerror", None) or str(error)).split()  # of the system, without its number
     return " ".join(words) or type(error).__name__
 
@@ -278,11 +240,7 @@ def in_rgb(image: Image.Image) -> Image.Image:
 def in_eight_bits(image: Image.Image, tags: Any) -> Image.Image:
     """Other numbers than 0 … 255, scaled from the range that the file declares.
 
-    A TIFF file may say which numbers stand for black and white; if it does not, and in other formats, 16 bits or fewer
-    are used from end to end.
-
-    Raises:
-        ValueError: there are more bits, or fractions, and the file does not say which number is white.
+    Without one, 16 bits or fewer are used from end to end. More bits, or fractions, raise `ValueError`.
     """
     bits, kind = tags.get(BITS, (16,))[0], tags.get(SAMPLE_FORMAT, (UNSIGNED,))[0]
     values = np.asarray(image)
@@ -299,11 +257,6 @@ def in_eight_bits(image: Image.Image, tags: Any) -> Image.Image:
     black = black or 0
     grey = (values.clip(black, white) - black) * 255 // max(white - black, 1)
     return Image.fromarray((255 - grey if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO else grey).astype(np.uint8))
-
-
-def centre_box(size: tuple[int, int], frame: tuple[int, int]) -> Box:
-    """Left, top, right and bottom of the largest centred part of a picture with the frame's proportions, in pixels."""
-    return box_around((0, 0, *size), size, frame)
 
 
 def box_around(thing: Box, size: tuple[int, int], frame: tuple[int, int]) -> Box:

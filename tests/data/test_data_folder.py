@@ -138,7 +138,7 @@ def test_a_class_may_be_called_like_a_part(tmp_path: Path) -> None:
     (tmp_path / "vehicles" / "val" / "more").mkdir()
     loaded = data.load(tmp_path / "vehicles", size=16)
     assert loaded.classes == ("car", "train", "val")
-    assert loaded.notes == ("1 file was skipped:", "  val/more: a folder inside a class")
+    assert loaded.notes == ("1 file skipped:", "  val/more: a folder inside a class")
 
 
 def test_pictures_beside_the_classes_are_told_of(tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_pictures_beside_the_classes_are_told_of(tmp_path: Path) -> None:
     noise(2).save(root.parent / "cover.PNG")
     (root.parent / "readme.txt").touch()
     notes = data.load(root.parent, size=16).notes
-    assert notes[0] == "2 files were skipped:"
+    assert notes[0] == "2 files skipped:"
     assert {*notes[1:3]} == {f"  {name}: beside the folders of classes" for name in ("cover.PNG", "train/lost.png")}
     with pytest.raises(UnreadablePicture, match="beside the folders of classes"):
         data.load(root.parent, size=16, strict=True)
@@ -234,7 +234,7 @@ def test_what_is_no_picture_is_skipped_and_named(pictures: Path) -> None:
     loaded = data.load(pictures, size=16, max_megabytes=0.2)
     assert sum(sizes(loaded)) == 30 + (os.name == "posix")
     assert loaded.source.endswith(f"; {len(reasons)} files skipped")
-    assert loaded.notes[0] == f"{len(reasons)} files were skipped:"
+    assert loaded.notes[0] == f"{len(reasons)} files skipped:"
     assert {f"  {name}: {reason}" for name, reason in reasons.items()} == {*loaded.notes[1 : len(reasons) + 1]}
     with pytest.raises(UnreadablePicture, match=r"cannot be read: (not a picture|a folder|no picture)"):
         data.load(pictures, size=16, strict=True)
@@ -263,8 +263,8 @@ def test_a_picture_in_two_parts_or_two_classes_is_told_of(tmp_path: Path) -> Non
     for name in ("cat", "dog"):
         Image.new("RGB", (20, 20), "white").save(root / "train" / name / "blank.png")
     notes = data.load(root, size=32, crop="none").notes
-    assert notes[:3] == ("2 pictures are blank, or nearly so:", "  train/cat/blank.png", "  train/dog/blank.png")
-    assert notes[3] == "2 pictures seem to be in two parts or two classes:"
+    assert notes[:3] == ("2 pictures blank, or nearly so:", "  train/cat/blank.png", "  train/dog/blank.png")
+    assert notes[3] == "2 pictures apparently in two parts or classes:"
     assert {*notes[4:]} == {
         "  train/cat/original.png (train) and test/cat/smaller.jpg (test)",
         "  train/cat/004.png (train) and train/dog/copied.png (train)",
@@ -383,10 +383,6 @@ def cut(file: Path) -> None:
     file.write_bytes(file.read_bytes()[:-1])
 
 
-def rewritten(old: str, new: str) -> Callable[[Path], object]:
-    return lambda file: file.write_text(file.read_text().replace(old, new))
-
-
 @pytest.mark.parametrize(
     ("name", "spoil"),
     [
@@ -396,10 +392,6 @@ def rewritten(old: str, new: str) -> Callable[[Path], object]:
         ("about.json", Path.unlink),
         ("about.json", cut),
         *(("about.json", partial(Path.write_text, data=text)) for text in ("", "{}", "[]", "null", '{"labels": [0]}')),
-        ("about.json", rewritten('"mean": [', '"mean": [0.5, ')),
-        ("about.json", rewritten('"counts": {"train": 2', '"counts": {"train": 3')),
-        ("about.json", rewritten('{"train": 2', '{"train": 2e400, "t": 2')),
-        ("about.json", rewritten('"labels": [', '"labels": [7, ')),
     ],
 )
 def test_a_damaged_cache_is_made_anew(pictures: Path, cache: Path, name: str, spoil: Callable[[Path], object]) -> None:

@@ -41,7 +41,7 @@ def test_a_package_is_found_without_importing_it(tmp_path: Path, monkeypatch: py
     package.mkdir()
     (package / "__init__.py").write_text("raise RuntimeError('imported')")
     monkeypatch.syspath_prepend(tmp_path)
-    assert module.package_folder("slow_to_import") == package
+    assert module.package_file("slow_to_import", "__init__.py") == package / "__init__.py"
 
 
 def test_a_missing_package_costs_its_own_photos_only(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,4 +63,4 @@ def test_a_photo_that_a_package_no_longer_ships_is_left_out(monkeypatch: pytest.
 
 def test_a_module_is_no_package() -> None:
     with pytest.raises(DatasetUnavailable, match="csv"):
-        module.package_folder("csv")
+        module.package_file("csv", "")

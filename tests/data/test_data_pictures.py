@@ -17,8 +17,8 @@ from PIL import Image, PngImagePlugin
 from torchvision.transforms import InterpolationMode, functional as T
 
 from resnet_edu.data import photos, pictures
-from resnet_edu.data.pictures import View, box_around, centre_box, read_photo
-from resnet_edu.errors import DatasetUnavailable, UnreadablePicture
+from resnet_edu.data.pictures import View, box_around, read_photo
+from resnet_edu.errors import UnreadablePicture
 
 BILINEAR = InterpolationMode.BILINEAR
 Make = Callable[[Path], object]
@@ -42,7 +42,7 @@ def gradient(width: int = 30, height: int = 20) -> Image.Image:
 def test_a_view_is_torchvisions_crop_and_resize(crop: str) -> None:
     picture = Image.open(photos()["cat"]).convert("RGB")
     ours = View(40, 32, crop=crop).fit(picture)  # type: ignore[arg-type]
-    box = centre_box(picture.size, (40, 32)) if crop == "center" else (0, 0, *picture.size)
+    box = View(40, 32, crop=crop).box(picture) or (0, 0, *picture.size)  # type: ignore[arg-type]
     left, top, right, bottom = map(round, box)
     theirs = T.resized_crop(picture, top, left, bottom - top, right - left, [32, 40], BILINEAR)  # type: ignore[arg-type]
     difference = np.abs(ours.astype(int) - np.asarray(theirs).astype(int))
@@ -251,7 +251,7 @@ SIZES, FRAMES = st.tuples(*[st.integers(8, 6000)] * 2), st.tuples(*[st.integers(
 def test_a_box_is_inside_the_picture(size: tuple[int, int], frame: tuple[int, int], place: tuple[float, ...]) -> None:
     (left, right), (top, bottom) = sorted(place[:2]), sorted(place[2:])
     thing = left * size[0], top * size[1], right * size[0], bottom * size[1]
-    for box in (centre_box(size, frame), box_around(thing, size, frame)):
+    for box in (box_around((0, 0, *size), size, frame), box_around(thing, size, frame)):
         assert 0 <= box[0] <= box[2] <= size[0]
         assert 0 <= box[1] <= box[3] <= size[1]
 
@@ -260,7 +260,7 @@ def test_a_box_is_inside_the_picture(size: tuple[int, int], frame: tuple[int, in
 def test_the_centre_box_is_centred_inside_and_has_the_frames_proportions(
     size: tuple[int, int], frame: tuple[int, int]
 ) -> None:
-    left, top, right, bottom = centre_box(size, frame)
+    left, top, right, bottom = box_around((0, 0, *size), size, frame)
     assert (right - left) * frame[1] == pytest.approx((bottom - top) * frame[0])
     assert left == pytest.approx(size[0] - right, abs=1e-6)
     assert min(left, top) == pytest.approx(0, abs=1e-6)  # it could not be larger
@@ -351,15 +351,6 @@ def test_an_odd_file_is_read_like_any_other(tmp_path: Path) -> None:
             assert (np.asarray(read_photo(path)) == np.asarray(gradient())).all()
     with pytest.raises(UnreadablePicture, match=r"0\.0 MB, at most 1e-05 are allowed"):
         read_photo(path, max_megabytes=1e-5)
-
-
-def test_what_goes_wrong_with_a_picture_names_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path, faults = save(tmp_path / "photo.png", gradient()), [ValueError("it fails."), DatasetUnavailable("no weights")]
-    monkeypatch.setattr(View, "fit", lambda *_: (_ for _ in ()).throw(faults.pop(0)))
-    with pytest.raises(UnreadablePicture, match=r"photo\.png cannot be read: it fails\.$"):
-        View(16, 16).of(path)
-    with pytest.raises(DatasetUnavailable, match=r"^no weights$"):  # that is no picture's fault
-        View(16, 16).of(path)
 
 
 @pytest.mark.parametrize(

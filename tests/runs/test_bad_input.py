@@ -126,7 +126,7 @@ def test_what_a_folder_holds_besides_pictures_is_said(here: Path, capsys: pytest
     save(here / "sky" / "dusk" / "only.png", noise(99))
     assert cli.run([*TRAIN, "--out", "run"]) == 0
     printed = capsys.readouterr().out
-    assert "1 file was skipped:\n  day/notes.txt: not a picture, by its ending\n" in printed
+    assert "1 file skipped:\n  day/notes.txt: not a picture, by its ending\n" in printed
     assert "No picture is left for test of dusk: its error says nothing about them." in printed
 
 
