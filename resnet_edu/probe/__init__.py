@@ -9,18 +9,18 @@ puts out, `gradient_norms` what it learns from, `layer_signals` both along a dee
 from .activations import LayerStatistics, activations, forward_statistics
 from .attribution import Integrated, grad_cam, guided_backprop, integrated_gradients, occlusion, rank_correlation
 from .gradients import LayerGradient, autocorrelation, gradient_norms, input_output_gradients
-from .landscape import Slice, Surface, loss_slice, loss_surface, random_direction
+from .landscape import Surface, loss_surface, random_direction
 from .linear import layer_features, linear_head
-from .receptive import MeasuredField, ReceptiveField, measured_receptive_field, receptive_field
+from .receptive import ReceptiveField, receptive_field
 from .removal import block_removal, removable_blocks, without_blocks
 from .signals import Flow, LayerSignals, factor_per_layer, layer_signals, residual_flow
 from .summary import LayerSummary, Summary, summary
 
 __all__ = [
-    "Flow", "Integrated", "LayerGradient", "LayerSignals", "LayerStatistics", "LayerSummary", "MeasuredField",
-    "ReceptiveField", "Slice", "Summary", "Surface", "activations", "autocorrelation", "block_removal",
+    "Flow", "Integrated", "LayerGradient", "LayerSignals", "LayerStatistics", "LayerSummary",
+    "ReceptiveField", "Summary", "Surface", "activations", "autocorrelation", "block_removal",
     "factor_per_layer", "forward_statistics", "grad_cam", "gradient_norms", "guided_backprop",
-    "input_output_gradients", "integrated_gradients", "layer_features", "layer_signals", "linear_head", "loss_slice",
-    "loss_surface", "measured_receptive_field", "occlusion", "random_direction", "rank_correlation", "receptive_field",
+    "input_output_gradients", "integrated_gradients", "layer_features", "layer_signals", "linear_head",
+    "loss_surface", "occlusion", "random_direction", "rank_correlation", "receptive_field",
     "removable_blocks", "residual_flow", "summary", "without_blocks",
 ]  # fmt: skip

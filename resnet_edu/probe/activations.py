@@ -40,15 +40,8 @@ def watch(
 ) -> Iterator[None]:
     """Call `record(name, module, output)` after each layer; what it returns, if not None, replaces the output.
 
-    A layer that runs twice in one forward pass is reported as `name`, then `name#2`, and so on.
-
-    Args:
-        model: the network to watch.
-        layers: names as in `model.named_modules()`, or None for every module without children.
-        record: the callback.
-
-    Raises:
-        UnknownName: a layer the model does not have.
+    A layer that runs twice in one forward pass is reported as `name`, then `name#2`, and so on. Layers are named as for
+    `activations`.
     """
     known = {**leaf_layers(model), **{name: module for name, module in model.named_modules() if name}}
     if isinstance(layers, str):
@@ -143,11 +136,7 @@ def forward_statistics(
 
 
 def one_tensor(name: str, module: nn.Module, output: Any) -> Tensor:
-    """The output as it is, if it is a tensor.
-
-    Raises:
-        ValueError: it is a tuple, a dict or something else.
-    """
+    """The output as it is if it is a tensor; a `ValueError` if it is a tuple, a dict or something else."""
     if isinstance(output, Tensor):
         return output
     children = [child for child, _ in module.named_children()]

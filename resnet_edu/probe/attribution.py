@@ -1,7 +1,10 @@
-"""Where in the picture is the evidence? Three answers, each captum's behind a function that leaves the model alone.
+"""Where in the picture is the evidence? Four answers, each captum's behind a function that leaves the model alone.
 
 Grad-CAM: Selvaraju et al. 2016, https://arxiv.org/abs/1610.02391. Integrated Gradients: Sundararajan et al. 2017,
-https://arxiv.org/abs/1703.01365. Occlusion: Zeiler, Fergus 2013, https://arxiv.org/abs/1311.2901, section 4.2.
+https://arxiv.org/abs/1703.01365. Occlusion: Zeiler, Fergus 2013, https://arxiv.org/abs/1311.2901, section 4.2. Guided
+Backpropagation: Springenberg et al. 2014, https://arxiv.org/abs/1412.6806.
+
+All raise `ValueError` for images that are no batch, and for targets that are no class numbers of the model's.
 """
 
 import warnings
@@ -12,10 +15,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..errors import UnknownName
 from ..models.modes import eval_mode
-from .activations import one_tensor
+from .activations import activations, leaf_layers, one_tensor
 from .isolation import preserved_rng
+
+Target = int | Sequence[int] | Tensor
 
 #: Images that go through the network at once; more only cost memory.
 BATCH = 32
@@ -32,9 +36,7 @@ class Integrated(NamedTuple):
     error: Tensor
 
 
-def grad_cam(
-    model: nn.Module, images: Tensor, target: int | Sequence[int], *, layer: str = "layer4", relu: bool = True
-) -> Tensor:
+def grad_cam(model: nn.Module, images: Tensor, target: Target, *, layer: str = "layer4", relu: bool = True) -> Tensor:
     """Grad-CAM: a layer's maps, weighted by their mean gradient, summed, cut at zero, enlarged to the image's side.
 
     The enlarging is bilinear and adds nothing: the map is as fine as the layer's, for example 2×2 in the last stage of
@@ -44,7 +46,7 @@ def grad_cam(
     Args:
         model: returns logits `(N, classes)`. Runs in eval mode and is left as it was.
         images: normalised, `(N, C, H, W)`.
-        target: the class asked about, one for all images or one each.
+        target: the class asked about, one number for all images or one each.
         layer: name as in `model.named_modules()`; puts out `(N, channels, h, w)`.
         relu: keep only what speaks for the class.
 
@@ -57,23 +59,19 @@ def grad_cam(
     """
     from captum.attr import LayerAttribution, LayerGradCam
 
-    known = {name: module for name, module in model.named_modules() if name}
-    if layer not in known:
-        raise UnknownName("layer", layer, known)
     with undisturbed(model, images, target) as (x, classes):
-        needs_maps(model, x, layer, known[layer])
-        small: Any = LayerGradCam(model, known[layer]).attribute(x, target=classes, relu_attributions=relu)
+        maps = outputs_of(model, x, [layer]).get(layer)
+        if maps is None or maps.ndim != 4:
+            got = "does not run" if maps is None else f"puts out the shape {tuple(maps.shape)}"
+            raise ValueError(f"Layer {layer!r} {got}; Grad-CAM needs maps (N, channels, h, w), as of layer4.")
+        found = LayerGradCam(model, model.get_submodule(layer))
+        small: Any = found.attribute(x, target=classes, relu_attributions=relu)
         large = LayerAttribution.interpolate(small, tuple(x.shape[2:]), interpolate_mode="bilinear")
     return large.detach()[:, 0]  # (N, H, W)
 
 
 def integrated_gradients(
-    model: nn.Module,
-    images: Tensor,
-    target: int | Sequence[int],
-    *,
-    baseline: Tensor | float = 0.0,
-    steps: int = 50,
+    model: nn.Module, images: Tensor, target: Target, *, baseline: Tensor | float = 0.0, steps: int = 50
 ) -> Integrated:
     """Integrated Gradients: the mean gradient on the way from a baseline to the image, times that way.
 
@@ -82,23 +80,19 @@ def integrated_gradients(
     Args:
         model: returns logits `(N, classes)`. Runs in eval mode and is left as it was.
         images: normalised, `(N, C, H, W)`.
-        target: the class asked about, one for all images or one each.
+        target: the class asked about, one number for all images or one each.
         baseline: where the way begins, a number or a tensor that can be spread to the shape of `images`. In normalised
             images 0 is the mean colour of the training set.
-        steps: pieces of the way; each costs a pass forward and back.
-
-    Raises:
-        ValueError: images or targets of another kind, a baseline of another shape, fewer than two steps.
+        steps: pieces of the way, at least 2; each costs a pass forward and back.
     """
     from captum.attr import IntegratedGradients
 
     if steps < 2:
         raise ValueError(f"steps must be 2 or more, got {steps}.")
     with undisturbed(model, images, target) as (x, classes):
-        start = spread(baseline, x)
         attribution, error = IntegratedGradients(model).attribute(
-            x, start, target=classes, n_steps=steps, method="riemann_middle", internal_batch_size=max(BATCH, len(x)),
-            return_convergence_delta=True,
+            x, spread(baseline, x), target=classes, n_steps=steps, method="riemann_middle",
+            internal_batch_size=max(BATCH, len(x)), return_convergence_delta=True,
         )  # fmt: skip
     return Integrated(attribution.detach(), error.detach().to(attribution.dtype))
 
@@ -106,7 +100,7 @@ def integrated_gradients(
 def occlusion(
     model: nn.Module,
     images: Tensor,
-    target: int | Sequence[int],
+    target: Target,
     *,
     window: int = 16,
     stride: int = 8,
@@ -119,16 +113,13 @@ def occlusion(
     Args:
         model: returns logits `(N, classes)`. Runs in eval mode and is left as it was.
         images: normalised, `(N, C, H, W)`.
-        target: the class asked about, one for all images or one each.
-        window: side of the square, in pixels.
+        target: the class asked about, one number for all images or one each.
+        window: side of the square, in pixels; at most that of the image.
         stride: from one square to the next, in pixels; at most `window`, or pixels are left out.
         baseline: what covers, as for `integrated_gradients`.
 
     Returns:
         `(N, H, W)`, in units of the logit. Positive: covering this place costs the class evidence.
-
-    Raises:
-        ValueError: images or targets of another kind, a window that does not fit.
     """
     from captum.attr import Occlusion
 
@@ -143,37 +134,31 @@ def occlusion(
     return found.detach()[:, 0]  # equal in all channels, which are covered together
 
 
-def guided_backprop(model: nn.Module, images: Tensor, target: int | Sequence[int]) -> Tensor:
+def guided_backprop(model: nn.Module, images: Tensor, target: Target) -> Tensor:
     """Guided Backpropagation: the gradient, with every ReLU letting only positive gradients pass back.
 
-    Springenberg et al. 2014, https://arxiv.org/abs/1412.6806. Sharp, and hardly dependent on what the network has
-    learned (Adebayo et al. 2018): it is here to be found out, in lesson 11.
-
-    Args:
-        model: returns logits `(N, classes)`, with ReLUs that are modules. Runs in eval mode and is left as it was.
-        images: normalised, `(N, C, H, W)`.
-        target: the class asked about, one for all images or one each.
+    Sharp, and hardly dependent on what the network has learned (Adebayo et al. 2018): it is here to be found out, in
+    lesson 11. The network's ReLUs must be modules: how a function goes backwards cannot be changed.
 
     Returns:
         `(N, C, H, W)`.
-
-    Raises:
-        ValueError: images or targets of another kind.
     """
     from captum.attr import GuidedBackprop
 
     with undisturbed(model, images, target) as (x, classes):
+        if not outputs_of(model, x, [name for name, each in leaf_layers(model).items() if isinstance(each, nn.ReLU)]):
+            raise ValueError(
+                f"No nn.ReLU runs in this {type(model).__name__}, so this would be the plain gradient. Guided "
+                "Backpropagation cannot change the function F.relu: use nn.ReLU() modules in its place."
+            )
         return GuidedBackprop(model).attribute(x, target=classes).detach()
 
 
 @contextmanager
-def undisturbed(model: nn.Module, images: Tensor, target: int | Sequence[int]) -> Iterator[tuple[Tensor, int | Tensor]]:
-    """A copy of the images that takes gradients, and the targets; the model in eval mode, as before afterwards.
+def undisturbed(model: nn.Module, images: Tensor, target: Target) -> Iterator[tuple[Tensor, Tensor]]:
+    """A copy of the images that takes gradients, and a target for each; the model in eval mode, as before afterwards.
 
     Weights keep their `.grad`, since captum asks for the gradients of inputs and layers only.
-
-    Raises:
-        ValueError: images that are no batch, or targets that do not fit the images or the logits.
     """
     if images.ndim != 4 or len(images) == 0 or not images.is_floating_point():
         raise ValueError(
@@ -182,54 +167,45 @@ def undisturbed(model: nn.Module, images: Tensor, target: int | Sequence[int]) -
         )
     with torch.inference_mode(False), torch.enable_grad(), eval_mode(model), preserved_rng(images.device):
         x = images.detach().clone().requires_grad_()
-        classes = fitting(target, model, x)
+        classes = class_numbers(target, model, x)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*(did not already require gradients|backward hooks on ReLU)")
             yield x, classes
 
 
-def fitting(target: int | Sequence[int], model: nn.Module, x: Tensor) -> int | Tensor:
-    """The targets as captum takes them.
-
-    Raises:
-        ValueError: the model puts out no logits `(N, classes)`, or the targets are not class numbers of its.
-    """
+def class_numbers(target: Target, model: nn.Module, x: Tensor) -> Tensor:
+    """The targets as captum takes them: int64 `(N,)`, after a look at the logits."""
     with torch.no_grad():
         logits = one_tensor("the model", model, model(x))
-    wanted = [target] if isinstance(target, int) else [int(number) for number in target]
-    if logits.ndim != 2 or any(not 0 <= number < logits.shape[1] for number in wanted):
-        raise ValueError(f"Got target={target!r}; the logits have the shape {tuple(logits.shape)}, (N, classes).")
-    if isinstance(target, int):
-        return target
-    if len(wanted) != len(x):
-        raise ValueError(f"Got {len(wanted)} targets for {len(x)} images; expected one for all or one each.")
-    return torch.tensor(wanted, device=x.device)
-
-
-def needs_maps(model: nn.Module, x: Tensor, name: str, layer: nn.Module) -> None:
-    """Make sure that a layer puts out maps.
-
-    Raises:
-        ValueError: it puts out something else than `(N, channels, h, w)`.
-    """
-    shapes: list[tuple[int, ...]] = []
-    handle = layer.register_forward_hook(lambda module, _, out: shapes.append(one_tensor(name, module, out).shape))
     try:
-        with torch.no_grad():
-            model(x[:1])
-    finally:
-        handle.remove()
-    if not shapes or len(shapes[0]) != 4:
-        got = f"puts out the shape {tuple(shapes[0])}" if shapes else "does not run"
-        raise ValueError(f"Layer {name!r} {got}; Grad-CAM needs maps (N, channels, h, w), for example those of layer4.")
+        wanted = torch.as_tensor(target, device=x.device)
+    except (TypeError, ValueError, RuntimeError):
+        wanted = torch.tensor(float("nan"))
+    if (
+        logits.ndim != 2
+        or wanted.ndim > 1
+        or wanted.is_floating_point()
+        or wanted.dtype == torch.bool
+        or not ((wanted >= 0) & (wanted < logits.shape[1])).all()
+    ):
+        raise ValueError(
+            f"Got target={target!r}; expected class numbers below {logits.shape[-1]}. The logits have the shape "
+            f"{tuple(logits.shape)}, (N, classes)."
+        )
+    if wanted.ndim == 1 and len(wanted) != len(x):
+        raise ValueError(f"Got {len(wanted)} targets for {len(x)} images; expected one for all or one each.")
+    return wanted.long().expand(len(x))
+
+
+def outputs_of(model: nn.Module, x: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
+    """What those of the layers that run put out for the first image, by name."""
+    with torch.no_grad(), activations(model, layers) as seen:
+        model(x[:1])
+    return seen
 
 
 def spread(baseline: Tensor | float, x: Tensor) -> Tensor:
-    """The baseline in the shape of the images.
-
-    Raises:
-        ValueError: it cannot be spread to that shape.
-    """
+    """The baseline in the shape of the images, or a `ValueError`."""
     start = torch.as_tensor(baseline, dtype=x.dtype, device=x.device).detach()
     try:
         return start.expand(x.shape).clone()
@@ -248,7 +224,9 @@ def ranks(values: Tensor) -> Tensor:
 
 
 def rank_correlation(a: Tensor, b: Tensor) -> float:
-    """Spearman's rank correlation of two tensors of one shape.
+    """How alike two maps of one shape are, whatever their scale: the correlation of their ranks (Spearman 1904).
+
+    Adebayo et al. 2018 (https://arxiv.org/abs/1810.03292) compare maps of trained and of randomised networks by it.
 
     Returns:
         1 where both order their entries alike, −1 where one reverses the other, about 0 where they have nothing to do

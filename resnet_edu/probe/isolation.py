@@ -16,15 +16,12 @@ from ..models.modes import eval_mode
 
 
 def isolated_forward(model: nn.Module, inputs: Tensor, *, parameters: Mapping[str, Tensor] | None = None) -> Any:
-    """`model(inputs)`, in the mode the model is in, without side effects.
+    """`model(inputs)`, in the mode the model is in, without side effects; hooks of the model run as usual.
 
     Args:
         model: any module that takes one tensor.
         inputs: its input, `(N, …)`.
         parameters: tensors to use in place of the model's own, by name; names left out keep theirs.
-
-    Returns:
-        What the model returns. Hooks of the model run as usual.
     """
     buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
     with preserved_rng(inputs.device):
@@ -32,14 +29,10 @@ def isolated_forward(model: nn.Module, inputs: Tensor, *, parameters: Mapping[st
 
 
 def forward_on_meta(model: nn.Module, inputs: Tensor) -> None:
-    """Send a tensor without memory through the model, in eval mode, for what its hooks make of the shapes.
+    """Send what `meta_input` returns through the model, in eval mode, for what its hooks make of the shapes.
 
     On torch's "meta" device a tensor has a shape and a type but no values, so the pass costs next to nothing, whatever
     the size of the model. The model itself stays where it is.
-
-    Args:
-        model: any module that takes one tensor.
-        inputs: what `meta_input` returns.
     """
     tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     on_meta = {name: tensor.detach().to("meta") for name, tensor in tensors.items()}
@@ -48,29 +41,23 @@ def forward_on_meta(model: nn.Module, inputs: Tensor) -> None:
 
 
 def meta_input(model: nn.Module, input_shape: Sequence[int]) -> Tensor:
-    """A tensor on the "meta" device that the model takes: of shape `batch_shape(input_shape)` and the model's type."""
-    dtype = next((tensor.dtype for tensor in model.parameters() if tensor.is_floating_point()), torch.float32)
-    return torch.empty(batch_shape(input_shape), dtype=dtype, device="meta")
-
-
-def batch_shape(input_shape: Sequence[int]) -> tuple[int, ...]:
-    """`(C, H, W)` and `(D,)` with a batch of one in front; `(N, C, H, W)` and `(N, D)` as they are.
+    """A tensor on the "meta" device, of the model's type: `(C, H, W)` and `(D,)` get a batch of one in front.
 
     Raises:
         ValueError: no numbers, more than four, or one below 1.
     """
     shape = tuple(input_shape)
     if not 1 <= len(shape) <= 4 or any(not isinstance(size, int) or size < 1 for size in shape):
-        raise ValueError(
-            f"Got input_shape={input_shape!r}, expected whole numbers (C, H, W), for example (3, 224, 224)."
-        )
-    return (1, *shape) if len(shape) in (1, 3) else shape
+        raise ValueError(f"Got input_shape={input_shape!r}, expected whole numbers (C, H, W), such as (3, 224, 224).")
+    shape = (1, *shape) if len(shape) in (1, 3) else shape
+    dtype = next((tensor.dtype for tensor in model.parameters() if tensor.is_floating_point()), torch.float32)
+    return torch.empty(shape, dtype=dtype, device="meta")
 
 
 def preserved_rng(device: torch.device) -> Any:
     """Context manager: the random numbers drawn inside are not missed outside.
 
-    Deviation: on Apple's mps only the CPU's generator is kept, since torch cannot fork the other.
+    Deviation: on Apple's mps only the CPU's generator is preserved, since torch cannot fork the other.
     """
     if device.type == "meta":
         return nullcontext()
@@ -78,11 +65,7 @@ def preserved_rng(device: torch.device) -> Any:
 
 
 def check_batch(images: Tensor, labels: Tensor) -> None:
-    """Refuse a batch whose labels do not belong to its images.
-
-    Raises:
-        ValueError: empty batch, or labels that are not int64 of shape `(N,)`.
-    """
+    """Raise `ValueError` for an empty batch, or labels that are not int64 of shape `(N,)`."""
     if len(images) == 0:
         raise ValueError("Got an empty batch of images. Hand over at least one image and its label.")
     if labels.dtype != torch.int64 or labels.shape != images.shape[:1]:
@@ -93,21 +76,10 @@ def check_batch(images: Tensor, labels: Tensor) -> None:
 
 
 def check_logits(output: object, labels: Tensor) -> None:
-    """Refuse a model output that cross-entropy cannot take with these labels.
-
-    Raises:
-        ValueError: the output is not one tensor `(N, classes)`, or a label lies outside the classes.
-    """
-    if not isinstance(output, Tensor):
-        raise ValueError(
-            f"The model returned a {type(output).__name__}, expected logits as one tensor (N, classes). "
-            "Pass loss=…, a function of (output, labels), for a model with several outputs."
-        )
-    if output.ndim != 2 or len(output) != len(labels):
-        raise ValueError(
-            f"The model returned shape {tuple(output.shape)}, expected logits ({len(labels)}, classes). "
-            "Is the last layer a linear one?"
-        )
+    """Raise `ValueError` for what is not one tensor `(N, classes)`, or a label outside the classes."""
+    if not isinstance(output, Tensor) or output.ndim != 2 or len(output) != len(labels):
+        got = f"shape {tuple(output.shape)}" if isinstance(output, Tensor) else f"a {type(output).__name__}"
+        raise ValueError(f"The model returned {got}, expected logits as one tensor ({len(labels)}, classes).")
     lowest, highest = int(labels.min()), int(labels.max())
     if lowest < 0 or highest >= output.shape[1]:
         raise ValueError(

@@ -40,9 +40,6 @@ def without_blocks(model: nn.Module, *names: str) -> Iterator[nn.Module]:
         model: with blocks as `removable_blocks` lists them.
         names: for example "layer2.1".
 
-    Yields:
-        The model itself.
-
     Raises:
         UnknownName: it has no such block.
     """

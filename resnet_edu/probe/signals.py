@@ -1,8 +1,4 @@
-"""Signal and gradient at every layer of a stack: how far do they get, and by which factor do they change?
-
-In float32 a gradient below 1e-45 is 0, and a deep sigmoid net gets there within 40 layers. In float64 the limit is
-1e-323, so that the law that the gradients follow stays visible.
-"""
+"""Signal and gradient at every layer of a stack: how far do they get, and by which factor do they change?"""
 
 import math
 from collections.abc import Sequence
@@ -11,6 +7,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from .activations import activations
 from .gradients import gradient_norms, is_weighted
@@ -22,15 +19,18 @@ class LayerSignals(NamedTuple):
 
     `signal` is the standard deviation of what the layer hands on, over the batch and all units. `gradient` is the
     Euclidean norm of the loss's gradient with respect to the same numbers, `weight` that with respect to the weights.
+    `likeness` is the mean cosine between what two different images become: 1 if the layer cannot tell them apart
+    (Poole et al. 2016, https://arxiv.org/abs/1606.05340; Schoenholz et al. 2017, https://arxiv.org/abs/1611.01232).
     """
 
     signal: list[float]
     gradient: list[float]
     weight: list[float]
+    likeness: Sequence[float] = ()
 
     @property
     def gradient_factor(self) -> float:
-        """Factor of the gradient a layer, on its way from the last hidden layer back to the first.
+        """Factor of the gradient per layer, on its way from the last hidden layer back to the first.
 
         The classifier is left out, since its shape is another one. Raises `ValueError` as `factor_per_layer` does.
         """
@@ -40,9 +40,12 @@ class LayerSignals(NamedTuple):
 def layer_signals(net: nn.Sequential, images: Tensor, labels: Tensor) -> LayerSignals:
     """One pass forwards and back through a copy of the net in float64; the net itself is not touched.
 
+    In float32 a gradient below 1e-45 is 0, and a deep sigmoid net gets there within 40 layers. In float64 the limit is
+    1e-323, so that the law that the gradients follow stays visible.
+
     Args:
-        net: a sequence whose children have one layer with weights each, or none, such as `models.deep_net`. A child may
-            add its input to what its layer puts out, and do nothing else behind the layer.
+        net: a sequence whose children have one layer with weights each, or none, such as `models.deep_net`. A child
+            may add its input to what its layer puts out, and do nothing else behind the layer.
         images: one batch, `(N, C, H, W)`.
         labels: class numbers, int64 `(N,)`.
 
@@ -61,7 +64,14 @@ def layer_signals(net: nn.Sequential, images: Tensor, labels: Tensor) -> LayerSi
         [output.std(correction=0).item() for output in seen.values()],
         [row.activation for row in rows],
         [row.weight for row in rows],
+        [mean_cosine(output) for output in seen.values()],
     )
+
+
+def mean_cosine(outputs: Tensor) -> float:
+    """Mean cosine of the angles between the rows of `(N, …)`, each with each other; not a number for a single row."""
+    rows = F.normalize(outputs.flatten(1), dim=1)
+    return float((rows @ rows.T).fill_diagonal_(0).sum() / (len(rows) * (len(rows) - 1)))
 
 
 def factor_per_layer(values: Sequence[float]) -> float:
@@ -83,8 +93,8 @@ def factor_per_layer(values: Sequence[float]) -> float:
 class Flow(NamedTuple):
     """Size of signal and gradient, from the stack's input to its output: one value more than there are blocks.
 
-    `signal` is the root mean square of the numbers that flow forward, `gradient` that of the numbers that flow back, in
-    multiples of what enters at the output.
+    `signal` is the root mean square of the numbers that flow forward, `gradient` that of the numbers that flow back,
+    in multiples of what enters at the output.
     """
 
     signal: tuple[float, ...]
@@ -101,19 +111,19 @@ def residual_flow(
     samples: int = 128,
     seed: int = 0,
 ) -> Flow:
-    """Send random numbers through an untrained stack of blocks, forward and back.
+    """Send random numbers through an untrained stack of blocks, forward and back: the residual idea at its smallest.
+
+    Each block is F(x) = W₂ · ReLU(W₁ · x), two square matrices with He's initial values, and ReLU(F(x) + x) or
+    ReLU(F(x)).
 
     Args:
-        depth: number of blocks.
+        depth: number of blocks, at least 1.
         residual: add x before each block's last ReLU.
         batch_norm: normalise F(x) over the batch.
         gain: factor of F(x), as the weight of a last batch norm is; 0 switches the branch off.
         width: numbers per sample.
         samples: size of the batch.
         seed: of input, matrices and the gradient that enters at the output.
-
-    Raises:
-        ValueError: depth is below 1.
     """
     if depth < 1:
         raise ValueError(f"depth must be at least 1, got {depth}.")
@@ -122,19 +132,22 @@ def residual_flow(
     def normal(*shape: int) -> Tensor:
         return torch.randn(*shape, generator=generator)
 
-    places = [normal(samples, width).relu().requires_grad_()]
+    values = [normal(samples, width).relu().requires_grad_()]
     with torch.enable_grad():
         for _ in range(depth):
-            x = places[-1]
+            x = values[-1]
             branch = (x @ normal(width, width) * (2 / width) ** 0.5).relu() @ normal(width, width) * (2 / width) ** 0.5
             if batch_norm:
                 branch = (branch - branch.mean(dim=0)) / (branch.var(dim=0, correction=0) + 1e-5).sqrt()
-            places.append((gain * branch + x if residual else gain * branch).relu())
+            values.append((gain * branch + x if residual else gain * branch).relu())
         entering = normal(samples, width)
-        gradients = torch.autograd.grad(places[-1], places, entering)
-    return Flow(tuple(map(size, places)), tuple(size(gradient) / size(entering) for gradient in gradients))
+        gradients = torch.autograd.grad(values[-1], values, entering)
+    return Flow(
+        tuple(map(root_mean_square, values)),
+        tuple(root_mean_square(gradient) / root_mean_square(entering) for gradient in gradients),
+    )
 
 
-def size(values: Tensor) -> float:
-    """Root mean square."""
+def root_mean_square(values: Tensor) -> float:
+    """The square root of the mean square."""
     return values.detach().double().square().mean().sqrt().item()

@@ -7,16 +7,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
 from .activations import watch
 from .isolation import forward_on_meta, meta_input
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 class LayerSummary(NamedTuple):
@@ -55,12 +52,6 @@ class Summary:
     def activation_bytes(self) -> int:
         """Bytes of all layers' outputs: about what training keeps for the backward pass."""
         return sum(row.activation_bytes for row in self.rows)
-
-    def frame(self) -> "pd.DataFrame":
-        """The rows as a pandas table, without the totals."""
-        import pandas as pd
-
-        return pd.DataFrame(list(self.rows), columns=pd.Index(LayerSummary._fields))
 
     def lines(self) -> list[tuple[str, ...]]:
         """Heading, rows and total as text cells."""

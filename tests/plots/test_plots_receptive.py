@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.patches import Polygon, Rectangle
+from oracle import measured_receptive_field
 from torch import nn
 
 from resnet_edu import plots, probe
@@ -22,7 +23,7 @@ def test_rows_count_what_the_gradient_finds(setting: dict[str, int]) -> None:
     needed = rows[0].needed
     assert needed == rows[-1].field.size
     assert rows[-1].needed == 1
-    measured = probe.measured_receptive_field(net, (1, needed + 2, needed + 2), position=(0, 0))
+    measured = measured_receptive_field(net, (1, needed + 2, needed + 2), position=(0, 0))
     assert measured.rows == (0, needed - 1)
     assert [row.field for row in rows[1:]] == probe.receptive_field(net, (1, needed, needed))
 

@@ -1,31 +1,28 @@
-"""Attribution: captum's own answers, formulas by hand, torchvision's net, and a model that is left as it was."""
+"""Attribution: captum's own answers, formulas by hand, torchvision's net, and targets of every kind."""
 
-import copy
+import math
 from collections.abc import Callable
 from typing import Any
 
 import captum.attr
+import numpy as np
 import pytest
 import torch
+from hypothesis import given, strategies
 from oracle import images, randomised
+from scipy.stats import rankdata, spearmanr
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models import resnet18
 
 from resnet_edu import models, probe
 from resnet_edu.errors import UnknownName
+from resnet_edu.probe.attribution import ranks
 
 
 def net() -> nn.Module:
     """A small ResNet with random weights and statistics."""
     return randomised(models.build("resnet20", width=4, num_classes=5)).eval()
-
-
-def linear(weights: Tensor) -> nn.Module:
-    """A net that is a plain sum of weighted pixels."""
-    model = nn.Sequential(nn.Flatten(), nn.Linear(weights[0].numel(), len(weights)))
-    model.load_state_dict({"1.weight": weights.flatten(1), "1.bias": torch.zeros(len(weights))})
-    return model
 
 
 METHODS: dict[str, Callable[..., Tensor]] = {
@@ -44,11 +41,11 @@ def test_grad_cam_is_captums_and_the_papers(layer: str, relu: bool) -> None:
     of_captum = captum.attr.LayerGradCam(model, model.get_submodule(layer))
     small: Any = of_captum.attribute(x, torch.tensor(target), relu_attributions=relu)
     large = captum.attr.LayerAttribution.interpolate(small, (16, 12), "bilinear")[:, 0]
-    kept: list[Any] = []
-    handle = model.get_submodule(layer).register_forward_hook(lambda module, args, out: kept.append(out))
-    (gradient,) = torch.autograd.grad(model(x).gather(1, torch.tensor(target)[:, None]).sum(), kept)
+    maps: list[Any] = []
+    handle = model.get_submodule(layer).register_forward_hook(lambda module, args, out: maps.append(out))
+    (gradient,) = torch.autograd.grad(model(x).gather(1, torch.tensor(target)[:, None]).sum(), maps)
     handle.remove()
-    by_hand = (gradient.mean((2, 3), keepdim=True) * kept[0]).sum(1, keepdim=True)
+    by_hand = (gradient.mean((2, 3), keepdim=True) * maps[0]).sum(1, keepdim=True)
     by_hand = F.interpolate(by_hand.relu() if relu else by_hand, (16, 12), mode="bilinear")[:, 0]
     found = probe.grad_cam(model, x, target, layer=layer, relu=relu)
     assert found.shape == (3, 16, 12)
@@ -77,7 +74,8 @@ def test_more_steps_than_a_batch_make_the_error_vanish() -> None:
 
 def test_of_a_linear_net_all_is_known() -> None:
     weights, x = images(2, 3, 8, 8, seed=2), images(2, 3, 8, 8)
-    model = linear(weights)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(weights[0].numel(), 2))  # a plain sum of weighted pixels
+    model.load_state_dict({"1.weight": weights.flatten(1), "1.bias": torch.zeros(2)})
     found = probe.integrated_gradients(model, x, 1, baseline=0.5, steps=2)
     torch.testing.assert_close(found.attribution, weights[1] * (x - 0.5))
     torch.testing.assert_close(found.error, torch.zeros(2), rtol=0, atol=1e-4)
@@ -93,12 +91,23 @@ def test_occlusion_is_captums() -> None:
     torch.testing.assert_close(found, wanted[:, 0].float(), rtol=1e-4, atol=1e-5)
 
 
-def test_guided_backprop_by_hand() -> None:
+def test_guided_backprop_by_hand_and_not_without_its_modules() -> None:
     first, second = nn.Linear(6, 5), nn.Linear(5, 3)
     model, x = nn.Sequential(nn.Flatten(), first, nn.ReLU(), second), images(1, 1, 2, 3)
     hidden = first(x.flatten(1))
     passed = second.weight[1] * (hidden > 0) * (second.weight[1] > 0)
     torch.testing.assert_close(probe.guided_backprop(model, x, 1).flatten(1), (passed @ first.weight).detach())
+
+    class Functional(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second, self.idle = first, second, nn.ReLU()
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.second(F.relu(self.first(x.flatten(1))))
+
+    with pytest.raises(ValueError, match=r"No nn\.ReLU runs in this Functional.*use nn\.ReLU\(\) modules"):
+        probe.guided_backprop(Functional(), x, 1)
 
 
 @pytest.mark.parametrize("layer", ["layer1", "layer2.0", "layer4"])
@@ -114,63 +123,20 @@ def test_torchvisions_net_gives_the_same(layer: str) -> None:
 
 
 @every_method
-@pytest.mark.parametrize("training", [True, False])
-def test_the_model_is_left_as_it_was(method: Callable[..., Tensor], training: bool) -> None:
-    model, x = net().train(training), images(2, 3, 12, 12)
-    model.get_submodule("layer2").eval()  # a mode of its own
-    for parameter in model.get_submodule("layer1").parameters():
-        parameter.requires_grad_(False)
-    weight = model.get_parameter("linear.weight")
-    weight.grad = torch.ones_like(weight)
-    before, grads = copy.deepcopy(model.state_dict()), [p.grad for p in model.parameters()]
-    modes, needs = [m.training for m in model.modules()], [p.requires_grad for p in model.parameters()]
-    torch.manual_seed(3)
-    state, mine = torch.get_rng_state(), x.clone()
-    method(model, mine, 1)
-    assert torch.equal(mine, x)
-    assert not mine.requires_grad
-    assert torch.equal(torch.get_rng_state(), state)
-    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
-    assert all(now is then for now, then in zip([p.grad for p in model.parameters()], grads, strict=True))
-    assert [m.training for m in model.modules()] == modes
-    assert [p.requires_grad for p in model.parameters()] == needs
-    assert not any(m._forward_hooks or m._forward_pre_hooks or m._backward_hooks for m in model.modules())
-
-
-@every_method
-def test_frozen_weights_and_inference_mode_are_no_obstacle(method: Callable[..., Tensor]) -> None:
-    model, x = net(), images(1, 3, 12, 12)
+def test_targets_of_every_kind_and_no_obstacles(method: Callable[..., Tensor]) -> None:
+    model, x = net(), images(2, 3, 12, 12)
     wanted = method(model, x, 1)
     assert not wanted.requires_grad
+    for target in (torch.tensor(1), np.int64(1), [1, 1], (np.int64(1), 1), torch.tensor([1, 1]), np.array([1, 1])):
+        torch.testing.assert_close(method(model, x, target), wanted)
+    torch.testing.assert_close(
+        method(model, x, model(x).argmax(dim=1)), method(model, x, model(x).argmax(dim=1).tolist())
+    )
     model.requires_grad_(False)
     with torch.no_grad():
         torch.testing.assert_close(method(model, x, 1), wanted)
     with torch.inference_mode():
-        torch.testing.assert_close(method(model, images(1, 3, 12, 12), 1), wanted)
-
-
-class Fails(nn.Module):
-    """Breaks down when it is run for the third time."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layer2, self.runs = nn.Conv2d(3, 4, 3), 0
-
-    def forward(self, x: Tensor) -> Tensor:
-        self.runs += 1
-        if self.runs > 2:
-            raise ZeroDivisionError
-        return self.layer2(x).mean((2, 3))
-
-
-@every_method
-def test_after_a_failure_too(method: Callable[..., Tensor]) -> None:
-    model = Fails()
-    model.runs = 1  # the second run asks for the logits, the third is captum's
-    with pytest.raises(ZeroDivisionError):
-        method(model, images(1, 3, 12, 12), 1)
-    assert model.training
-    assert not any(m._forward_hooks or m._backward_hooks or m._forward_pre_hooks for m in model.modules())
+        torch.testing.assert_close(method(model, images(2, 3, 12, 12), 1), wanted)
 
 
 @every_method
@@ -179,27 +145,21 @@ def test_bad_images_and_targets(method: Callable[..., Tensor]) -> None:
     for bad in (x[0], x[:0], x.to(torch.uint8)):
         with pytest.raises(ValueError, match=r"expected a batch of normalised images \(N, C, H, W\)"):
             method(model, bad, 1)
-    for target in (5, -1, [0, 5]):
-        with pytest.raises(ValueError, match=r"Got target=.*the logits have the shape \(2, 5\)"):
+    for target in (5, -1, [0, 5], True, [True, False], 1.0, None, "cat", [[1], [2]], torch.tensor([0.0, 1.0])):
+        with pytest.raises(ValueError, match=r"Got target=[\s\S]*expected class numbers below 5.*the shape \(2, 5\)"):
             method(model, x, target)
     with pytest.raises(ValueError, match="Got 3 targets for 2 images"):
         method(model, x, [1, 2, 3])
 
 
-def test_layers_that_have_no_maps() -> None:
+def test_layers_steps_windows_and_baselines_that_do_not_fit() -> None:
     model, x = net(), images(1, 3, 12, 12)
+    model.add_module("spare", nn.Conv2d(1, 1, 1))
     with pytest.raises(UnknownName, match="layer9"):
         probe.grad_cam(model, x, 1, layer="layer9")
-    last = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)][-1]
-    with pytest.raises(ValueError, match=rf"{last}' puts out the shape \(1, 5\)"):
-        probe.grad_cam(model, x, 1, layer=last)
-    model.add_module("spare", nn.Conv2d(1, 1, 1))
-    with pytest.raises(ValueError, match="'spare' does not run"):
-        probe.grad_cam(model, x, 1, layer="spare")
-
-
-def test_steps_windows_and_baselines_out_of_range() -> None:
-    model, x = net(), images(1, 3, 12, 12)
+    for layer, words in (("linear", r"linear' puts out the shape \(1, 5\)"), ("spare", "'spare' does not run")):
+        with pytest.raises(ValueError, match=words):
+            probe.grad_cam(model, x, 1, layer=layer)
     with pytest.raises(ValueError, match="steps must be 2 or more, got 1"):
         probe.integrated_gradients(model, x, 1, steps=1)
     for window, stride in ((13, 1), (4, 5), (4, 0)):
@@ -207,6 +167,21 @@ def test_steps_windows_and_baselines_out_of_range() -> None:
             probe.occlusion(model, x, 1, window=window, stride=stride)
     with pytest.raises(ValueError, match=r"a baseline of shape \(2, 3\)"):
         probe.integrated_gradients(model, x, 1, baseline=torch.zeros(2, 3), steps=2)
-    heads = models.build("resnet18", heads={"a": 2, "b": 3})
     with pytest.raises(ValueError, match="puts out a dict"):
-        probe.occlusion(heads, images(1, 3, 32, 32), 1)
+        probe.occlusion(models.build("resnet18", heads={"a": 2, "b": 3}), images(1, 3, 32, 32), 1)
+
+
+# Rank correlation
+
+
+@given(strategies.lists(strategies.integers(-3, 3), min_size=3, max_size=30), strategies.randoms())
+def test_rank_correlation_is_scipys_ties_included(numbers: list[int], random: Any) -> None:
+    a = torch.tensor(numbers, dtype=torch.float32)
+    b = torch.tensor(random.sample(numbers, len(numbers)), dtype=torch.float32)
+    assert ranks(a).tolist() == rankdata(a.numpy()).tolist()
+    if len(set(numbers)) == 1:
+        assert math.isnan(probe.rank_correlation(a, b))
+    else:
+        assert probe.rank_correlation(a, b) == pytest.approx(spearmanr(a.numpy(), b.numpy())[0], abs=1e-6)
+    with pytest.raises(ValueError, match="expected one shape with two entries or more"):
+        probe.rank_correlation(a, b[:1])

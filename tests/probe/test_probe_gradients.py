@@ -1,7 +1,6 @@
 """Gradient norms and shattered gradients, held to plain autograd and to nets whose gradient is known."""
 
 import copy
-import itertools
 import math
 
 import pytest
@@ -88,49 +87,11 @@ def test_torchvision_and_frozen_weights_work() -> None:
     assert len(expected) == 21  # 17 convolutions, 3 projections, 1 linear layer
 
 
-def test_nothing_in_the_model_changes() -> None:
-    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Dropout(), nn.Flatten(), nn.Linear(72, 3)).train()
-    model[0].weight.grad = torch.ones_like(model[0].weight)  # type: ignore[arg-type]
-    before, randomness = copy.deepcopy(model.state_dict()), torch.get_rng_state()
-    gradient_norms(model, *batch())
-    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
-    assert torch.equal(torch.get_rng_state(), randomness)
-    assert torch.equal(model[0].weight.grad, torch.ones_like(model[0].weight))  # type: ignore[arg-type]
-    assert all(p.grad is None for name, p in model.named_parameters() if name != "0.weight")
-    assert not any(module._forward_hooks for module in model.modules())
-    assert model.training
-
-
-def test_hooks_go_even_when_the_loss_fails() -> None:
-    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
-
-    def fails(output: Tensor, labels: Tensor) -> Tensor:
-        raise RuntimeError("on purpose")
-
-    with pytest.raises(RuntimeError, match="on purpose"):
-        gradient_norms(model, *batch(), loss=fails)
-    assert not any(module._forward_hooks for module in model.modules())
-
-
 def test_it_works_inside_no_grad_and_for_a_lone_layer() -> None:
     with torch.no_grad():
         rows = gradient_norms(nn.Linear(5, 3), torch.randn(4, 5), torch.arange(4) % 3)
     assert [row.name for row in rows] == ["Linear"]
     assert rows[0].weight > 0
-
-
-@settings(max_examples=15, deadline=None)
-@given(widths=st.lists(st.integers(1, 5), min_size=1, max_size=4), n=st.integers(1, 5), scale=st.floats(0.1, 10))
-def test_scaling_the_loss_scales_every_norm(widths: list[int], n: int, scale: float) -> None:
-    sizes = [4, *widths, 3]
-    model = nn.Sequential(*(nn.Linear(a, b) for a, b in itertools.pairwise(sizes)))
-    x, labels = torch.randn(n, 4), torch.arange(n) % 3
-    once = gradient_norms(model, x, labels)
-    scaled = gradient_norms(model, x, labels, loss=lambda out, y: scale * F.cross_entropy(out, y))
-    assert [row.name for row in once] == [str(i) for i in range(len(sizes) - 1)]
-    for a, b in zip(once, scaled, strict=True):
-        assert b.weight == pytest.approx(scale * a.weight, rel=1e-4, abs=1e-7)
-        assert b.activation == pytest.approx(scale * a.activation, rel=1e-4, abs=1e-7)
 
 
 @pytest.mark.parametrize(
@@ -183,19 +144,11 @@ def test_autocorrelation_equals_the_loop(n: int, seed: int) -> None:
     mean = sum(series.tolist()) / n
     total = sum((v - mean) ** 2 for v in series.tolist())
     lags = [0, 1, n - 1]
+    with pytest.raises(ValueError, match=f"lag {n} for a series of {n}"):
+        autocorrelation(series, [1, n])
     loop = [sum((series[i] - mean) * (series[i + lag] - mean) for i in range(n - lag)) / total for lag in lags]
     assert torch.allclose(autocorrelation(series, lags), torch.stack(loop))  # type: ignore[arg-type]
     assert torch.allclose(autocorrelation(torch.stack([series, -series], 1), lags)[:, 1], torch.stack(loop))  # type: ignore[arg-type]
-
-
-def test_autocorrelation_at_the_ends() -> None:
-    ramp = torch.linspace(-1, 1, 200)
-    noise = torch.randn(5000, generator=torch.Generator().manual_seed(0))
-    assert autocorrelation(ramp, [0, 1])[0] == 1
-    assert autocorrelation(ramp, [1])[0] > 0.95
-    assert autocorrelation(noise, [1])[0].abs() < 0.05
-    with pytest.raises(ValueError, match="lag 200 for a series of 200"):
-        autocorrelation(ramp, [1, 200])
 
 
 class DeepNet(nn.Module):

@@ -1,4 +1,4 @@
-"""Loss surfaces: equal to a model moved by hand, filter-normalised, and the model as it was."""
+"""Loss surfaces: equal to a model moved by hand, and filter-normalised."""
 
 import copy
 import math
@@ -9,8 +9,9 @@ from hypothesis import given, settings, strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from resnet_edu.models.cifar import CifarNet
-from resnet_edu.probe import Surface, loss_slice, loss_surface, random_direction
+from resnet_edu.errors import UnknownName
+from resnet_edu.models import CifarNet
+from resnet_edu.probe import Surface, loss_surface, random_direction
 
 
 def batch(n: int = 6, side: int = 8) -> tuple[Tensor, Tensor]:
@@ -27,49 +28,26 @@ def directions(model: nn.Module, seed: int) -> list[dict[str, Tensor]]:
     return [random_direction(model, generator=generator) for _ in range(2)]
 
 
-@pytest.mark.parametrize("batch_norm", ["batch", "running"])
-def test_each_point_equals_a_model_moved_by_hand(batch_norm: str) -> None:
+def test_each_point_equals_a_model_moved_by_hand() -> None:
     model, (images, labels) = small_net(), batch()
-    surface = loss_surface(
-        model, images, labels, steps=3, span=0.5, seed=7, batch_norm=batch_norm, precision="float32"  # type: ignore[arg-type]
-    )  # fmt: skip
+    surface = loss_surface(model, images, labels, steps=3, span=0.5, seed=7, precision="float32")
     first, second = directions(model, 7)
     for i, alpha in enumerate((-0.5, 0.0, 0.5)):
         for j, beta in enumerate((-0.5, 0.0, 0.5)):
-            moved = copy.deepcopy(model).train(batch_norm == "batch")
+            moved = copy.deepcopy(model).train()
             with torch.no_grad():
                 for name, value in moved.named_parameters():
                     value += alpha * first[name] + beta * second[name]
                 loss = F.cross_entropy(moved(images), labels)
             assert surface.losses[i, j].item() == pytest.approx(loss.item(), rel=1e-4)
     assert surface.alphas.tolist() == surface.betas.tolist() == [-0.5, 0.0, 0.5]
-
-
-def test_a_quadratic_loss_gives_the_parabola() -> None:
-    # One weight w = 3 and a direction of the same length: w + αd = 3(1 ± α), and the loss is its square.
-    model = nn.Linear(1, 1, bias=False)
-    nn.init.constant_(model.weight, 3.0)
-    line = loss_slice(
-        model, torch.ones(1, 1), torch.zeros(1, dtype=torch.int64), steps=5, precision="float32",
-        loss=lambda out, _: out.square().sum(),
-    )  # fmt: skip
-    sign = math.copysign(1, line.losses[-1].item() - line.losses[0].item())
-    assert line.losses.tolist() == pytest.approx([(3 * (1 + sign * a)) ** 2 for a in (-1, -0.5, 0, 0.5, 1)])
-    assert line.centre == pytest.approx(9)
-
-
-def test_the_slice_is_the_surface_at_beta_zero() -> None:
-    model, data = small_net(), batch()
-    surface = loss_surface(model, *data, steps=5, seed=3, precision="float32")
-    line = loss_slice(model, *data, steps=5, seed=3, precision="float32")
-    assert torch.allclose(surface.losses[:, 2], line.losses)
-    assert surface.centre == line.centre == pytest.approx(F.cross_entropy(model(data[0]), data[1]).item(), rel=1e-5)
+    assert surface.centre == pytest.approx(F.cross_entropy(model(images), labels).item(), rel=1e-5)
 
 
 def test_bfloat16_is_close_enough_to_draw() -> None:
-    model, data = small_net(), batch()
-    exact = loss_slice(model, *data, steps=5, precision="float32")
-    rough = loss_slice(model, *data, steps=5, precision="bfloat16")
+    exact, rough = (
+        loss_surface(small_net(), *batch(), steps=3, precision=precision) for precision in ("float32", "bfloat16")
+    )
     assert torch.allclose(rough.losses, exact.losses, rtol=0.05)
     assert not torch.equal(rough.losses, exact.losses)
 
@@ -96,45 +74,22 @@ def test_plain_and_residual_nets_get_equal_noise() -> None:
     assert not torch.equal(directions(one, 0)[0]["conv1.weight"], directions(one, 1)[0]["conv1.weight"])
 
 
-def test_batch_statistics_make_the_loss_blind_to_a_filters_length() -> None:
+def test_batch_statistics_make_the_loss_blind_to_a_filters_length_and_dropout_is_off() -> None:
     model, data = small_net(), batch()
-    line = loss_slice(model, *data, steps=3, precision="float32")
+    surface = loss_surface(model, *data, steps=3, precision="float32")
     with torch.no_grad():
         model.layer2[0].conv1.weight.mul_(1000)  # type: ignore[union-attr, operator]
-    assert torch.allclose(loss_slice(model, *data, steps=3, precision="float32").losses, line.losses, rtol=1e-3)
-    stale = loss_slice(model, *data, steps=3, precision="float32", batch_norm="running")
-    assert not torch.allclose(stale.losses, line.losses, rtol=0.1)
+    model.layer2.append(nn.Dropout(0.9))
+    again = loss_surface(model.train(), *data, steps=3, precision="float32")
+    assert torch.allclose(again.losses, surface.losses, rtol=1e-3)
 
 
-def test_nothing_in_the_model_changes() -> None:
-    model = small_net().train()
-    model.layer1.eval()
-    before, modes = copy.deepcopy(model.state_dict()), [module.training for module in model.modules()]
-    randomness = torch.get_rng_state()
-    loss_surface(model, *batch(), steps=3)
-    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
-    assert [module.training for module in model.modules()] == modes
-    assert torch.equal(torch.get_rng_state(), randomness)
-    assert all(p.grad is None for p in model.parameters())
-
-
-def test_dropout_is_off() -> None:
-    model = nn.Sequential(nn.Flatten(), nn.Dropout(0.9), nn.Linear(64, 3)).train()
-    images, labels = batch()
-    line = loss_slice(model, images, labels, steps=3, precision="float32")
-    assert line.centre == pytest.approx(F.cross_entropy(model.eval()(images), labels).item(), rel=1e-5)
-
-
-def test_losses_that_are_not_finite_are_counted_and_capped() -> None:
+def test_losses_that_are_not_finite_are_capped() -> None:
     axis = torch.tensor([-1.0, 0.0, 1.0])
     losses = torch.tensor([[math.inf, 1.0, 9.0], [2.0, 0.5, math.nan], [3.0, 4.0, -math.inf]])
     surface = Surface(axis, axis, losses)
-    assert surface.not_finite == 3
     assert surface.centre == 0.5
     assert surface.capped(5.0).tolist() == [[5.0, 1.0, 5.0], [2.0, 0.5, 5.0], [3.0, 4.0, 5.0]]
-    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
-    nn.init.constant_(model[1].bias, math.nan)  # type: ignore[arg-type]
-    assert loss_slice(model, *batch(), steps=3).not_finite == 3
 
 
 @pytest.mark.parametrize(
@@ -144,18 +99,18 @@ def test_losses_that_are_not_finite_are_counted_and_capped() -> None:
         ({"steps": 1}, "got 1"),
         ({"span": 0.0}, "positive number, got 0"),
         ({"span": math.inf}, "got inf"),
-        ({"batch_norm": "train"}, "'batch' or 'running', got 'train'"),
-        ({"precision": "float16"}, "got 'float16'"),
     ],
 )
-def test_options_that_do_not_exist_are_refused(options: dict, message: str) -> None:
+def test_options_that_are_out_of_range(options: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         loss_surface(small_net(), *batch(), **options)
 
 
-def test_labels_that_do_not_fit_are_refused() -> None:
+def test_labels_and_precisions_that_do_not_fit() -> None:
     images, labels = batch()
     with pytest.raises(ValueError, match="for 6 images"):
-        loss_slice(small_net(), images, labels[:5])
+        loss_surface(small_net(), images, labels[:5])
     with pytest.raises(ValueError, match="0 to 9, but the model has 3 classes"):
-        loss_slice(small_net(), images, torch.tensor([0, 1, 2, 0, 1, 9]))
+        loss_surface(small_net(), images, torch.tensor([0, 1, 2, 0, 1, 9]))
+    with pytest.raises(UnknownName, match="precision 'float16'"):
+        loss_surface(small_net(), images, labels, precision="float16")

@@ -7,7 +7,7 @@ import pytest
 import torch
 import torchvision
 from hypothesis import given, settings, strategies as st
-from oracle import on_meta, theirs_on_meta
+from oracle import on_meta
 from torch import nn
 
 from resnet_edu.models.cifar import CifarNet
@@ -23,12 +23,6 @@ def test_totals_equal_torchvisions(name: str) -> None:
     ours = summary(on_meta(name), (3, 224, 224))
     assert ours.parameters == meta["num_params"]
     assert ours.macs / 1e9 == pytest.approx(meta["_ops"], rel=0.005)
-
-
-def test_torchvisions_nets_are_read_alike() -> None:
-    ours, theirs = (summary(make("resnet18"), (3, 64, 64)) for make in (on_meta, theirs_on_meta))
-    assert (ours.parameters, ours.macs) == (theirs.parameters, theirs.macs)
-    assert next(row for row in theirs.rows if row.name == "layer1.0.relu#2").output_shape == (1, 64, 16, 16)
 
 
 def test_lenets_numbers() -> None:
@@ -97,22 +91,8 @@ def test_auxiliary_heads_cost_parameters_but_no_work() -> None:
     assert heads.macs == plain.macs
 
 
-def test_the_model_is_left_as_it_was() -> None:
-    model = CifarNet(8, width=4).train()
-    model.layer1.eval()
-    modes = [module.training for module in model.modules()]
-    values = {key: value.clone() for key, value in model.state_dict().items()}
-    summary(model, (3, 32, 32))
-    assert [module.training for module in model.modules()] == modes
-    assert all(torch.equal(value, values[key]) for key, value in model.state_dict().items())
-    assert not any(module._forward_hooks for module in model.modules())
-
-
-def test_text_html_and_frame_hold_the_same_rows() -> None:
+def test_text_and_html_hold_the_same_rows() -> None:
     result = summary(CifarNet(8, width=4), (3, 32, 32))
-    frame = result.frame()
-    assert list(frame.columns) == ["name", "kind", "output_shape", "parameters", "macs", "activation_bytes"]
-    assert sum(frame["parameters"]) == result.parameters
     text, page = str(result), result._repr_html_()
     assert len(text.splitlines()) == len(result.rows) + 4
     assert f"{result.parameters:,}" in text.splitlines()[-1]
