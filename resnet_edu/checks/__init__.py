@@ -6,10 +6,13 @@ leaves a trace in the notebook's random state. `progress()` is the table of all 
 """
 
 from .exercise import REGISTRY
-from .lesson_00 import check_first_answer
-from .lesson_01 import conv2d as check_conv2d
-from .lesson_01_lenet import check_lenet5
-from .lesson_01_sizes import check_output_size, check_shape_walk
+from .lesson_00 import first_answer as check_first_answer
+from .lesson_01 import (
+    LeNet5 as check_lenet5,
+    conv2d as check_conv2d,
+    output_size as check_output_size,
+    shape_walk as check_shape_walk,
+)
 from .lesson_02_alexnet import check_alexnet
 from .lesson_02_augment import check_crop, check_flip
 from .lesson_02_counts import check_linear_parameters, check_top_k_error

@@ -1,9 +1,13 @@
 """Answers to the exercises of lesson 01."""
 
+from typing import Any
+
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
+
+from resnet_edu.models.lenet import LeNet5 as PackageLeNet5
 
 # --- 01.2 conv2d ------------------------------------------------------------------------------------------------
 
@@ -81,9 +85,171 @@ def as_array(x, weight, bias, *, stride=1, padding=0):
     return np.asarray(conv2d(x, weight, bias, stride=stride, padding=padding))
 
 
-RIGHT = {"01.2": [conv2d, conv2d_loops, conv2d_patches]}
+# --- 01.1 output size -------------------------------------------------------------------------------------------
+
+
+def output_size(size, kernel, padding=0, stride=1):
+    return (size + 2 * padding - kernel) // stride + 1
+
+
+def output_size_by_counting(size: int, kernel: int, padding: int = 0, stride: int = 1) -> int:
+    return len(range(0, size + 2 * padding - kernel + 1, stride))
+
+
+def output_size_by_numpy(size, kernel, padding=0, stride=1):
+    return np.floor_divide(size + 2 * padding - kernel, stride) + 1
+
+
+# --- 01.3 LeNet-5 -----------------------------------------------------------------------------------------------
+
+
+class LeNet5(nn.Module):
+    """Right, as most would write it. What the wrong ones change is in class attributes."""
+
+    first: dict[str, Any] = {}
+    act = staticmethod(torch.tanh)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(**({"in_channels": 1, "out_channels": 6, "kernel_size": 5} | self.first))
+        self.conv2 = nn.Conv2d(6, 16, 5)
+        self.fc1 = nn.Linear(16 * 5 * 5, 120)
+        self.fc2 = nn.Linear(120, 84)
+        self.fc3 = nn.Linear(84, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.avg_pool2d(self.act(self.conv1(x)), 2)
+        x = F.avg_pool2d(self.act(self.conv2(x)), 2).flatten(1)
+        return self.fc3(self.act(self.fc2(self.act(self.fc1(x)))))
+
+
+class AsSequential(nn.Module):
+    """Right, with one tanh used four times and C5 as a convolution."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        tanh = nn.Tanh()
+        start = [nn.Conv2d(1, 6, 5), tanh, nn.AvgPool2d(2), nn.Conv2d(6, 16, 5), tanh, nn.AvgPool2d(2)]
+        end = [nn.Conv2d(16, 120, 5), tanh, nn.Flatten(), nn.Linear(120, 84), tanh, nn.Linear(84, 10)]
+        self.net = nn.Sequential(*start, *end)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net(x)
+
+
+class HardTanh(LeNet5):
+    act = staticmethod(F.hardtanh)
+
+
+class WithoutBias(LeNet5):
+    first = {"bias": False}
+
+
+class MoreFilters(LeNet5):
+    first = {"out_channels": 8}
+
+
+class SmallKernels(LeNet5):
+    first = {"kernel_size": 3}
+
+
+class Padded(LeNet5):
+    first = {"padding": 2}
+
+
+class Colour(LeNet5):
+    first = {"in_channels": 3}
+
+
+class ExtraLayer(LeNet5):
+    def __init__(self) -> None:
+        super().__init__()
+        self.extra = nn.Linear(10, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.extra(super().forward(x))
+
+
+class BatchNormed(LeNet5):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Sequential(nn.Conv2d(1, 6, 5), nn.BatchNorm2d(6))  # type: ignore[assignment]
+
+
+class Features(LeNet5):
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc3 = nn.Identity()  # type: ignore[assignment]
+
+
+class Shifted(LeNet5):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) + (len(x) - 3)
+
+
+class SoftmaxInEvalMode(LeNet5):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) if self.training else super().forward(x).softmax(1)
+
+
+class Squeezed(LeNet5):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).squeeze()
+
+
+class Frozen(LeNet5):
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.no_grad():
+            x = F.avg_pool2d(torch.tanh(self.conv1(x)), 2)
+        x = F.avg_pool2d(torch.tanh(self.conv2(x)), 2).flatten(1)
+        return self.fc3(torch.tanh(self.fc2(torch.tanh(self.fc1(x)))))
+
+
+class NoSuper(nn.Module):
+    def __init__(self) -> None:
+        self.conv1 = nn.Conv2d(1, 6, 5)
+
+
+class InDict(LeNet5):
+    def forward(self, x: Tensor):  # type: ignore[override]
+        return {"digit": super().forward(x)}
+
+
+# --- 01.4 predict a shape ---------------------------------------------------------------------------------------
+
+
+def shape_walk(side: int) -> list[tuple[int, int, int]]:
+    c1 = side - 4
+    s2 = c1 // 2
+    c3 = s2 - 4
+    s4 = c3 // 2
+    return [(6, c1, c1), (6, s2, s2), (16, c3, c3), (16, s4, s4)]
+
+
+def shape_walk_by_loop(side, pool=lambda n: n // 2, channels=(6, 16)):
+    shapes = []
+    for number in channels:
+        side = side - 4
+        shapes.append([number, side, side])
+        side = pool(side)
+        shapes.append([number, side, side])
+    return shapes
+
+
+RIGHT = {
+    "01.1": [output_size, output_size_by_counting, output_size_by_numpy],
+    "01.2": [conv2d, conv2d_loops, conv2d_patches],
+    "01.3": [LeNet5, AsSequential, PackageLeNet5],
+    "01.4": [shape_walk, shape_walk_by_loop],
+}
 
 WRONG = {
+    "01.1": [
+        (lambda *args, **options: output_size(*args, **options) / 1, "the float"),
+        (lambda size, kernel, padding=0, stride=1: (size + 2 * padding + kernel) // stride + 1, "expected 28, got 38"),
+        (lambda size, kernel, padding=0, stride=1: torch.ones(size), "got a tensor"),
+        (lambda size, kernel, padding=0, stride=1: 1 // 0, "ZeroDivisionError"),
+    ],
     "01.2": [
         (by_torch, "PyTorch's own convolution"),
         (without_gradient, "cuts the result off from autograd"),
@@ -92,5 +258,29 @@ WRONG = {
         (batch_summed, "got shape (1, 3, 3)"),
         (with_noise, "largest difference"),
         (as_array, "got a NumPy array"),
+    ],
+    "01.3": [
+        (HardTanh, "what happens between them"),
+        (WithoutBias, "has no bias"),
+        (MoreFilters, "out_channels=8"),
+        (SmallKernels, "kernel_size=3"),
+        (Padded, "padding=2"),
+        (Colour, "in_channels=3"),
+        (ExtraLayer, "linear layer"),
+        (BatchNormed, "batch norm"),
+        (Features, "linear layer"),
+        (Shifted, "the values are not"),
+        (SoftmaxInEvalMode, "In eval mode"),
+        (Squeezed, "got shape (10,)"),
+        (Frozen, "no gradient reaches"),
+        (NoSuper, "super().__init__()"),
+        (InDict, "got the dict"),
+    ],
+    "01.4": [
+        (lambda side: shape_walk_by_loop(side, pool=lambda n: n / 2), "Expected whole numbers in a shape"),
+        (lambda side: [(c, h) for c, h, _ in shape_walk(side)], "got the tuple"),
+        (lambda side: shape_walk(side)[-1], "got the int"),
+        (lambda side: shape_walk_by_loop(side, channels=(3, 16)), "expected "),
+        (lambda side: {"C1": side}, "got the dict"),
     ],
 }
