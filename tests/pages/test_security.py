@@ -28,7 +28,7 @@ from safetensors.torch import save_file
 
 from resnet_edu import Recipe, checks, data, files, models, study
 from resnet_edu.checkpoint import Checkpoint
-from resnet_edu.checks import progress as progress_table
+from resnet_edu.checks.progress import collect
 from resnet_edu.data.pictures import read_photo
 from resnet_edu.errors import DatasetUnavailable, UnreadablePicture, WrongCheckpoint
 from resnet_edu.history import History
@@ -230,7 +230,7 @@ def test_records_and_progress_do_not_go_off(tmp_path: Path, own_progress: Path, 
     with pytest.raises(ValueError, match="are damaged"):
         study.read_recorded("study", tmp_path)
     own_progress.write_bytes(bomb)
-    assert "could not be read" in progress_table.collect(["01.1 output size"]).note
+    assert "could not be read" in collect(["01.1 output size"]).note
     assert not crater.exists()
 
 
