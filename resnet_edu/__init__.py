@@ -15,6 +15,7 @@ from .metrics import Metrics, evaluate
 from .predict import Prediction, predict
 from .recipe import Recipe
 from .run import Run
+from .table import table
 from .train import fit
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Epoch", "History", "Metrics", "Prediction", "Recipe", "Run", "TrainConfig", "checks", "data", "errors", "evaluate",
-    "facts", "fit", "machine", "models", "plots", "predict", "probe", "profile", "setup", "study", "widgets",
+    "facts", "fit", "machine", "models", "plots", "predict", "probe", "profile", "setup", "study", "table", "widgets",
 ]  # fmt: skip
 
 

@@ -609,7 +609,13 @@ errors = {
     for name, net in models.items()
 }
 named = {"1998": errors["1998"], "today": errors["modern"], "today, trained on moved digits": errors["crop"]}
-edu.plots.error_by_shift(named, title="Pooling does not make it invariant: four pixels are too many", ceiling=70)
+edu.plots.lines(
+    named,
+    title="Pooling does not make it invariant: four pixels are too many",
+    x="shift to the right (pixels)",
+    y="test error (%)",
+    limits=(0, 70),
+)
 
 # %%
 for name, values in named.items():

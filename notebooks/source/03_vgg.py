@@ -316,7 +316,7 @@ costs = edu.probe.summary(vgg16, (3, 224, 224))
 edu.plots.layer_costs(costs, title="Parameters sit at the end, activations at the start, work in between")
 
 # %%
-layers = {layer.name: layer.row for layer in edu.plots.named_layers(costs)}
+layers = edu.plots.named_layers(costs)
 linear = [row for row in layers.values() if row.kind == "Linear"]
 print(f"fc6 alone: {layers['fc6'].parameters:,} parameters = 7 · 7 · 512 · 4,096 + 4,096")
 print(f"linear layers: {sum(row.parameters for row in linear):,} of {costs.parameters:,} parameters, "

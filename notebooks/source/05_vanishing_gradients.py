@@ -581,7 +581,8 @@ assert not math.isfinite(runs["large"][-1]), "without clipping the loss soon sto
 assert all(map(math.isfinite, runs["large, clipped"])), "with clipping the run survives"
 assert runs["large, clipped"][-1] < runs["large, clipped"][0] / 10, "and its loss falls"
 assert sum(runs["He"][-20:]) < sum(runs["large, clipped"][-20:]) / 2, "the right initial weights are better still"
-edu.plots.losses_by_step(runs, title="Clipping saves the run; the right weights make it unnecessary")
+title = "Clipping saves the run; the right weights make it unnecessary"
+edu.plots.lines(runs, title=title, x="step", y="training loss", first=1, log=True)
 
 # %% [markdown]
 # Without clipping the steps are so long that the third loss is no longer a number (the cross marks the last one that was). With clipping the run

@@ -453,7 +453,13 @@ def carried(bias: float, layers: int = 30, width: int = 64) -> list[float]:
 
 with torch.no_grad():
     shares = {f"highway, bias {bias}": carried(bias) for bias in (0.0, -1.0, -3.0)} | {"residual": [1.0] * 31}
-edu.plots.carry_by_depth(shares, title="A half-open gate forgets x within a few layers; the sum keeps it")
+edu.plots.lines(
+    shares,
+    title="A half-open gate forgets x within a few layers; the sum keeps it",
+    x="layer",
+    y="share of x carried on",
+    log=True,
+)
 
 # %%
 for name, values in shares.items():

@@ -363,7 +363,11 @@ for name, (pattern, make) in faults.items():
         "strict load": f"refused, names: {refused}" if refused else "",
         "logits": None if refused else f"{apart:.0f} % off" if apart > 0.01 else "",
     }
-edu.plots.faults_by_instrument(found, title="Half of the faults pass a strict load; the logits find these too")
+said = {None: "–", "": "sees nothing"}
+edu.table(
+    [[fault, *(said.get(text, text) for text in seen.values())] for fault, seen in found.items()],
+    ["fault", "sides", "parameters", "strict load", "logits"],
+)
 
 # %%
 assert complaints(right, theirs.state_dict()) == 0, "no complaint about the right net"
@@ -516,7 +520,8 @@ history = edu.fit(
     loss=partial(sum_of_losses, tables=tables),
     callbacks=[partial(measure, asked=asked, errors=errors)],
 )
-edu.plots.errors_by_head(errors, guessing, title="One trunk, three answers")
+levels = {f"{head}, guessed": error for head, error in guessing.items()}
+edu.plots.lines(errors, title="One trunk, three answers", x="epoch", y="test error (%)", first=1, levels=levels)
 
 # %%
 for head, values in errors.items():

@@ -305,7 +305,14 @@ for steps in profile.choose(quick=(4, 8, 16, 32, 64), full=(4, 8, 16, 32, 64, 12
     for name, error in zip(names, found.error.tolist(), strict=True):
         errors[name][steps] = error
 pixels = found.attribution.sum(dim=1)  # (N, 64, 64), over the three colours
-edu.plots.completeness(errors, title="More steps, smaller error, though not at every step")
+edu.plots.lines(
+    {name: [abs(error) for error in by_steps.values()] for name, by_steps in errors.items()},
+    title="More steps, smaller error, though not at every step",
+    x="steps",
+    y="size of the error (logit)",
+    ticks=[str(steps) for steps in errors[names[0]]],
+    log=True,
+)
 
 # %%
 nothing = answers(model, torch.zeros_like(photos[:1]))[0][0]

@@ -148,7 +148,14 @@ errors = {
     "ResNet-20": [error_when_split(resnet.train(), small, labels, n) for n in counts],
     "ResNet-20, fixed statistics": [error_when_split(resnet.eval(), small, labels, n) for n in counts],
 }
-edu.plots.gradient_error([64 // n for n in counts], errors, title="With batch norm, the split changes the gradient")
+edu.plots.lines(
+    errors,
+    title="With batch norm, the split changes the gradient",
+    x="images a process",
+    y="error of the gradient (1 = its length)",
+    ticks=[str(64 // n) for n in counts],
+    log=True,
+)
 
 # %%
 for name, values in errors.items():

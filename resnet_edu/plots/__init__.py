@@ -1,140 +1,43 @@
-"""One function per figure. Each returns a matplotlib `Figure` and never shows it; a notebook shows the last value."""
+"""One function per figure. Each returns a matplotlib `Figure` and never shows it; a notebook shows the last value.
 
+An argument called `title` is the figure's message, in one sentence.
+"""
+
+# isort: skip_file
 from .architecture import architecture
-from .curves import errors_by_epoch, gradients_by_layer, learning_curves, signals_by_layer
+from .curves import errors_by_epoch, gradients_by_layer, learning_curves, lines, signals_by_layer
 from .images import feature_maps, image_grid
 from .lesson_00 import photo_predictions
 from .lesson_01 import (
-    KERNELS,
-    Stage,
-    convolution_step,
-    error_by_shift,
-    kernel_effect,
-    kernel_gallery,
-    kernel_positions,
-    loss_race,
-    network_walk,
-    pooling,
+    Stage, convolution_step, kernel_effect, kernel_gallery, kernel_positions, loss_race, network_walk, pooling,
     steps_to_reach,
-)
+)  # fmt: skip
 from .lesson_02 import augmentation_grid, augmented_views, response_normalisation, train_and_test
 from .lesson_03 import layer_costs, named_layers, receptive_growth, receptive_growth_grid, seen_pixels
 from .lesson_04 import channel_budget, channel_budget_grid, gradient_with_and_without, inception_diagrams, votes
-from .lesson_05 import (
-    activation_slopes,
-    autocorrelations,
-    gradient_flow,
-    gradient_flow_grid,
-    gradient_series,
-    losses_by_step,
-)
+from .lesson_05 import activation_slopes, autocorrelations, gradient_flow, gradient_flow_grid, gradient_series
 from .lesson_06 import degradation, depth_and_skip, depth_and_skip_grid, depth_sweep, loss_surfaces, six_curves
-from .lesson_07 import block_diagrams, carry_by_depth, errors_without, signal_and_gradient, signal_and_gradient_grid
-from .lesson_08 import errors_by_head, faults_by_instrument, stage_table, stage_table_grid
+from .lesson_07 import block_diagrams, errors_without, signal_and_gradient, signal_and_gradient_grid
+from .lesson_08 import stage_table, stage_table_grid
 from .lesson_09 import (
-    NetCost,
-    challenge_history,
-    error_against_cost,
-    model_picker,
-    model_picker_grid,
-    published_nets,
-    stage_costs,
-    within_budget,
-)
+    challenge_history, error_against_cost, model_picker, model_picker_grid, published_nets, stage_costs,
+)  # fmt: skip
 from .lesson_10 import errors_by_layer, transfer_curves, transfer_grid, transfer_view
-from .lesson_11 import (
-    ATTRIBUTIONS,
-    attribution_grid,
-    completeness,
-    maps_over_photos,
-    photo_attribution,
-    rank_correlations,
-)
-from .lesson_12 import confusion_matrix, deepest_layer, named_photos, precision_and_coverage
-from .lesson_13 import gradient_error, losses_together, rates_and_losses, step_times
-from .style import course_style, without_glyph
+from .lesson_11 import attribution_grid, maps_over_photos, photo_attribution, rank_correlations
+from .lesson_12 import confusion_matrix, named_photos, precision_and_coverage
+from .lesson_13 import losses_together, rates_and_losses, step_times
 
 __all__ = [
-    "ATTRIBUTIONS",
-    "KERNELS",
-    "NetCost",
-    "Stage",
-    "activation_slopes",
-    "architecture",
-    "attribution_grid",
-    "augmentation_grid",
-    "augmented_views",
-    "autocorrelations",
-    "block_diagrams",
-    "carry_by_depth",
-    "challenge_history",
-    "channel_budget",
-    "channel_budget_grid",
-    "completeness",
-    "confusion_matrix",
-    "convolution_step",
-    "course_style",
-    "deepest_layer",
-    "degradation",
-    "depth_and_skip",
-    "depth_and_skip_grid",
-    "depth_sweep",
-    "error_against_cost",
-    "error_by_shift",
-    "errors_by_epoch",
-    "errors_by_head",
-    "errors_by_layer",
-    "errors_without",
-    "faults_by_instrument",
-    "feature_maps",
-    "gradient_error",
-    "gradient_flow",
-    "gradient_flow_grid",
-    "gradient_series",
-    "gradient_with_and_without",
-    "gradients_by_layer",
-    "image_grid",
-    "inception_diagrams",
-    "kernel_effect",
-    "kernel_gallery",
-    "kernel_positions",
-    "layer_costs",
-    "learning_curves",
-    "loss_race",
-    "loss_surfaces",
-    "losses_by_step",
-    "losses_together",
-    "maps_over_photos",
-    "model_picker",
-    "model_picker_grid",
-    "named_layers",
-    "named_photos",
-    "network_walk",
-    "photo_attribution",
-    "photo_predictions",
-    "pooling",
-    "precision_and_coverage",
-    "published_nets",
-    "rank_correlations",
-    "rates_and_losses",
-    "receptive_growth",
-    "receptive_growth_grid",
-    "response_normalisation",
-    "seen_pixels",
-    "signal_and_gradient",
-    "signal_and_gradient_grid",
-    "signals_by_layer",
-    "six_curves",
-    "stage_costs",
-    "stage_table",
-    "stage_table_grid",
-    "step_times",
-    "steps_to_reach",
-    "train_and_test",
-    "transfer_curves",
-    "transfer_grid",
-    "transfer_view",
-    "votes",
-    "within_budget",
-    "without_glyph",
-]
+    "Stage", "activation_slopes", "architecture", "attribution_grid", "augmentation_grid", "augmented_views",
+    "autocorrelations", "block_diagrams", "challenge_history", "channel_budget", "channel_budget_grid",
+    "confusion_matrix", "convolution_step", "degradation", "depth_and_skip", "depth_and_skip_grid", "depth_sweep",
+    "error_against_cost", "errors_by_epoch", "errors_by_layer", "errors_without", "feature_maps", "gradient_flow",
+    "gradient_flow_grid", "gradient_series", "gradient_with_and_without", "gradients_by_layer", "image_grid",
+    "inception_diagrams", "kernel_effect", "kernel_gallery", "kernel_positions", "layer_costs", "learning_curves",
+    "lines", "loss_race", "loss_surfaces", "losses_together", "maps_over_photos", "model_picker", "model_picker_grid",
+    "named_layers", "named_photos", "network_walk", "photo_attribution", "photo_predictions", "pooling",
+    "precision_and_coverage", "published_nets", "rank_correlations", "rates_and_losses", "receptive_growth",
+    "receptive_growth_grid", "response_normalisation", "seen_pixels", "signal_and_gradient", "signal_and_gradient_grid",
+    "signals_by_layer", "six_curves", "stage_costs", "stage_table", "stage_table_grid", "step_times", "steps_to_reach",
+    "train_and_test", "transfer_curves", "transfer_grid", "transfer_view", "votes",
+]  # fmt: skip

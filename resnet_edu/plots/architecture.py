@@ -6,20 +6,25 @@ The manner is that of figure 3 of He et al. 2015, https://arxiv.org/abs/1512.033
 import math
 from collections.abc import Mapping, Sequence
 from itertools import groupby
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import FancyArrowPatch, Patch, Rectangle
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Patch, Rectangle
 from torch import nn
 
 from ..probe.summary import summary
-from .style import BLUE, GREY, ORANGE, SKY, course_style, new_figure
+from .style import BLUE, GREY, ORANGE, SKY, Figure, course_style, new_chart
 
-AROUND = ("downsample", "shortcut")  # what the blocks of the package, and torchvision's, call their shortcut
+SHORTCUTS = ("downsample", "shortcut")  # what the blocks of the package, and torchvision's, call their shortcut
 DASHES = {"identity": "-", "changes shape": "--"}  # as in the paper, whose lines are dotted
-COLOURS = {"convolution": SKY, "pooling": "#D0D0D0", "linear": ORANGE}
+FILL = {"convolution": SKY, "pooling": "#D0D0D0", "linear": ORANGE}
+#: Parts of a ResNet by the first word of a layer's name.
+RESNET_PARTS = {
+    "conv1": "stem", "bn1": "stem", "relu": "stem", "maxpool": "stem", "layer1": "stage 1", "layer2": "stage 2",
+    "layer3": "stage 3", "layer4": "stage 4", "avgpool": "head", "fc": "head",
+}  # fmt: skip
 MOST_NAMED = 48  # layers whose size is written into their box; in a deeper net it could not be read
 GAP = 0.35  # between two units, in widths of a layer
 
@@ -33,22 +38,16 @@ class Layer(NamedTuple):
 
     @property
     def height(self) -> float:
-        """Grows with the logarithm of the maps' side; a vector is as high as its number is long."""
+        """Grows with the logarithm of the maps' side; all vectors are as high as each other."""
         return 2.2 + (0.8 * math.log2(self.shape[1]) if len(self.shape) == 3 else 0.0)
 
 
 class Unit(NamedTuple):
-    """One layer, or one block of layers.
-
-    Args:
-        branches: for each way through the unit its layers, in order; a residual block has one besides its shortcut.
-        shape: of the output for one image.
-        shortcut: "identity", "changes shape", or "" for none.
-    """
+    """One layer, or one block of layers: the layers of each branch, the shape of the output, the kind of shortcut."""
 
     branches: list[list[Layer]]
     shape: tuple[int, ...]
-    shortcut: str = ""
+    shortcut: str = ""  # "identity", "changes shape", or "" for none
 
     @property
     def width(self) -> int:
@@ -61,13 +60,13 @@ class Unit(NamedTuple):
         return max(layer.height for branch in self.branches for layer in branch)
 
 
+@course_style()
 def architecture(model: nn.Module, shape: Sequence[int], *, title: str) -> Figure:
     """Every weight layer and pooling of a network as a box, as high as the logarithm of its maps' side.
 
     Args:
         model: a network of the course, or one with torchvision's names.
         shape: of one image, `(C, H, W)`.
-        title: the figure's message.
 
     Raises:
         ValueError: the network does not take images of this shape.
@@ -75,23 +74,24 @@ def architecture(model: nn.Module, shape: Sequence[int], *, title: str) -> Figur
     units = units_of(model, shape)
     layers = sum(unit.width for unit in units)
     highest = max(unit.height for unit in units)
-    with course_style():
-        figure = new_figure(width=min(11.0, 3.5 + 0.3 * layers), height=2.9)
-        (axes,) = figure.axes
-        axes.set_axis_off()
-        right = 0.0
-        for side, members in groupby(units, key=lambda unit: unit.shape[1:]):
-            left, group = right, list(members)
-            for unit in group:
-                draw_unit(axes, unit, right, named=layers <= MOST_NAMED)
-                right += unit.width + GAP
-            name_stage(axes, group, side, (left + right - GAP) / 2)
-            right += max(1.3, layers / 25)  # room for the next stage's name
-        axes.set_xlim(-1, right)
-        axes.set_ylim(-highest / 2 - 2.4, highest / 2 + 1.2)
-        axes.set_title(title)
-        figure.legend(handles=legend_of(units), loc="outside lower center", ncols=5, fontsize=8)
-        return figure
+    figure, axes = new_chart(width=min(11.0, 3.5 + 0.3 * layers), height=2.9, title=title)
+    axes.set_axis_off()
+    right = 0.0
+    for side, members in groupby(units, key=lambda unit: unit.shape[1:]):
+        left, group = right, list(members)
+        for unit in group:
+            draw_unit(axes, unit, right, named=layers <= MOST_NAMED)
+            right += unit.width + GAP
+        sizes = sorted(unit.shape[0] for unit in group)
+        channels = f"{sizes[0]:,}" if sizes[0] == sizes[-1] else f"{sizes[0]:,}–{sizes[-1]:,}"
+        text = f"{side[0]}×{side[1]}\n{channels} ch." if side else "vector"
+        place = (left + right - GAP) / 2, -max(unit.height for unit in group) / 2 - 0.3
+        axes.text(*place, text, ha="center", va="top", fontsize=8)
+        right += max(1.3, layers / 25)  # room for the next stage's name
+    axes.set_xlim(-1, right)
+    axes.set_ylim(-highest / 2 - 2.4, highest / 2 + 1.2)
+    figure.legend(handles=legend_of(units), loc="outside lower center", ncols=5, fontsize=8)
+    return figure
 
 
 def units_of(model: nn.Module, shape: Sequence[int]) -> list[Unit]:
@@ -100,9 +100,8 @@ def units_of(model: nn.Module, shape: Sequence[int]) -> list[Unit]:
     rows = []
     for row in summary(model, shape).rows:
         name = row.name.partition("#")[0]
-        if row.output_shape and kind_of(modules[name]):
-            module = modules[name]
-            rows.append((name, Layer(kind_of(module), words(module, row.output_shape[1]), row.output_shape[1:])))
+        if row.output_shape and (layer := layer_of(modules[name], row.output_shape[1:])):
+            rows.append((name, layer))
     units: list[Unit] = []
     before = tuple(shape)
     for block, members in groupby(rows, key=lambda row: block_of(row[0], modules)):
@@ -113,7 +112,7 @@ def units_of(model: nn.Module, shape: Sequence[int]) -> list[Unit]:
             lanes = [[layer for _, layer in lane] for _, lane in groupby(inside, key=lambda pair: pair[0])]
             units.append(Unit(lanes, (sum(lane[-1].shape[0] for lane in lanes), *lanes[0][-1].shape[1:])))
         else:
-            branch = [layer for part, layer in inside if part not in AROUND]
+            branch = [layer for part, layer in inside if part not in SHORTCUTS]
             after = branch[-1].shape
             units.append(Unit([branch], after, "identity" if after == before else "changes shape"))
         before = units[-1].shape
@@ -125,23 +124,18 @@ def block_of(layer: str, modules: Mapping[str, nn.Module]) -> str:
     parts = layer.split(".")
     for length in range(len(parts) - 1, 0, -1):
         name = ".".join(parts[:length])
-        if any(hasattr(modules[name], part) for part in (*AROUND, "branch1")):
+        if any(hasattr(modules[name], part) for part in (*SHORTCUTS, "branch1")):
             return name
     return ""
 
 
-def kind_of(module: nn.Module) -> str:
-    """What a layer is drawn as; "" for those that are left out (batch norm, ReLU, dropout …)."""
-    if isinstance(module, nn.Conv2d | nn.Linear):
-        return "convolution" if isinstance(module, nn.Conv2d) else "linear"
-    return "pooling" if "Pool" in type(module).__name__ else ""
-
-
-def words(module: nn.Module, size: int) -> str:
-    """What is written into a layer's box: its kernel, and its channels or features."""
+def layer_of(module: nn.Module, shape: tuple[int, ...]) -> Layer | None:
+    """The box of a layer that puts out this shape; None for what is left out (batch norm, ReLU, dropout …)."""
     if isinstance(module, nn.Conv2d):
-        return f"{module.kernel_size[0]}×{module.kernel_size[1]}, {size}"
-    return f"{size:,}" if isinstance(module, nn.Linear) else "pool"
+        return Layer("convolution", f"{module.kernel_size[0]}×{module.kernel_size[1]}, {shape[0]}", shape)
+    if isinstance(module, nn.Linear):
+        return Layer("linear", f"{shape[0]:,}", shape)
+    return Layer("pooling", "pool", shape) if "Pool" in type(module).__name__ else None
 
 
 def draw_unit(axes: Axes, unit: Unit, left: float, *, named: bool) -> None:
@@ -149,33 +143,23 @@ def draw_unit(axes: Axes, unit: Unit, left: float, *, named: bool) -> None:
     lanes = len(unit.branches)
     for lane, branch in enumerate(unit.branches):
         width = unit.width / len(branch)
-        for place, layer in enumerate(branch):
+        for index, layer in enumerate(branch):
             high = layer.height if lanes == 1 else unit.height / lanes
             bottom = -high / 2 if lanes == 1 else unit.height * (0.5 - (lane + 1) / lanes)
-            x = left + place * width
-            axes.add_patch(Rectangle((x, bottom), width, high, fc=COLOURS[layer.kind], ec="black", lw=0.6))
+            x = left + index * width
+            axes.add_patch(Rectangle((x, bottom), width, high, fc=FILL[layer.kind], ec="black", lw=0.6))
             if named and lanes == 1:
                 axes.text(x + 0.5, 0, layer.text, rotation=90, ha="center", va="center", fontsize=7)
     if unit.shortcut:
-        start, end = left - GAP / 2, left + unit.width + GAP / 2
-        places = [index / 20 for index in range(21)]
-        xs = [start + (end - start) * place for place in places]
-        ys = [unit.height / 2 + 0.1 + 3.6 * place * (1 - place) for place in places]
-        axes.plot(xs, ys, color=BLUE, lw=1.4, ls=DASHES[unit.shortcut])
-
-
-def name_stage(axes: Axes, group: list[Unit], side: tuple[int, ...], middle: float) -> None:
-    """Below the units of one side: that side, and the channels."""
-    sizes = {unit.shape[0] for unit in group}
-    channels = f"{min(sizes):,}" if len(sizes) == 1 else f"{min(sizes):,}–{max(sizes):,}"
-    text = f"{side[0]}×{side[1]}\n{channels} ch." if side else "vector"
-    axes.text(middle, -max(unit.height for unit in group) / 2 - 0.3, text, ha="center", va="top", fontsize=8)
+        way = np.linspace(0, 1, 21)
+        xs = left - GAP / 2 + (unit.width + GAP) * way
+        axes.plot(xs, unit.height / 2 + 0.1 + 3.6 * way * (1 - way), color=BLUE, lw=1.4, ls=DASHES[unit.shortcut])
 
 
 def legend_of(units: list[Unit]) -> list[Patch | Line2D]:
     """One entry for each thing that is drawn."""
     kinds = {layer.kind for unit in units for branch in unit.branches for layer in branch}
-    boxes: list[Patch | Line2D] = [Patch(fc=COLOURS[kind], ec="black", label=kind) for kind in COLOURS if kind in kinds]
+    boxes = [Patch(fc=colour, ec="black", label=kind) for kind, colour in FILL.items() if kind in kinds]
     drawn = {unit.shortcut for unit in units}
     texts = {"identity": "shortcut", "changes shape": "shortcut that changes the shape"}
     return boxes + [Line2D([], [], color=BLUE, ls=DASHES[way], label=texts[way]) for way in texts if way in drawn]
@@ -184,3 +168,10 @@ def legend_of(units: list[Unit]) -> list[Patch | Line2D]:
 def arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float], *, colour: str = GREY) -> None:
     """A small arrow."""
     axes.add_patch(FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=9, color=colour, shrinkA=0, shrinkB=0))
+
+
+def text_box(axes: Axes, x: float, y: float, text: str, *, size: tuple[float, float], colour: str, **look: Any) -> None:
+    """A rounded box around a point, `size` wide and high, with a text in its middle."""
+    corner = (x - size[0] / 2, y - size[1] / 2)
+    axes.add_patch(FancyBboxPatch(corner, *size, boxstyle="round,pad=0.03", fc=colour, ec=GREY))
+    axes.text(x, y, text, ha="center", va="center", **look)

@@ -1,22 +1,22 @@
-"""Pictures of pictures: digits, photos, filters, feature maps, and maps of evidence over a photo."""
+"""Pictures of pictures: digits, photos, filters, feature maps, maps of evidence, and bars of what a network says."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
-from .style import CourseFigure, course_style, new_figure
+from .style import Figure, bare, course_style, headline, new_figure
 
 
+@course_style()
 def image_grid(
     images: Tensor,
     titles: Sequence[str] | None = None,
     *,
     columns: int = 8,
-    title: str | None = None,
+    title: str = "",
     diverging: bool = False,
     side: float = 1.0,
 ) -> Figure:
@@ -27,7 +27,6 @@ def image_grid(
             stretched to the range of the whole batch.
         titles: one line above each image.
         columns: images a row.
-        title: the figure's message.
         diverging: blue below zero, white at zero, red above; for filters and differences.
         side: of one image, in inches.
     """
@@ -40,51 +39,46 @@ def image_grid(
     low = -high if diverging else min(0.0, float(images.min()))
     if images.dtype.is_floating_point and images.ndim == 4:
         images = (images - low) / max(high - low, 1e-9)  # matplotlib takes colours from 0 to 1
-    with course_style():
-        height = side * rows * (1.25 if titles else 1.0) + (0.45 if title else 0.1)
-        figure = new_figure(rows, columns, width=side * columns + 0.1, height=height)
-        for axes in figure.axes:
-            axes.set_axis_off()
-        for index, (axes, image) in enumerate(zip(figure.axes, images.numpy(), strict=False)):
-            axes.imshow(image, cmap="RdBu_r" if diverging else "gray", vmin=low, vmax=high, interpolation="nearest")
-            if titles:
-                axes.set_title(titles[index], fontsize=9, weight="normal", loc="center")
-        if title:
-            figure.suptitle(title, x=0.01, ha="left", weight="bold", fontsize=12)
-        return figure
+    height = side * rows * (1.25 if titles else 1.0) + (0.45 if title else 0.1)
+    figure, panels = new_figure(rows, columns, width=side * columns + 0.1, height=height, title=title)
+    for axes in panels:
+        axes.set_axis_off()
+    for index, (axes, image) in enumerate(zip(panels, images.numpy(), strict=False)):
+        axes.imshow(image, cmap="RdBu_r" if diverging else "gray", vmin=low, vmax=high, interpolation="nearest")
+        if titles:
+            axes.set_title(titles[index], fontsize=9, weight="normal", loc="center")
+    return figure
 
 
-def feature_maps(maps: Mapping[str, Tensor], *, columns: int = 8, title: str | None = None) -> Figure:
-    """The maps of several layers, one layer below the other, each map beside the next.
+@course_style()
+def feature_maps(maps: Mapping[str, Tensor], *, title: str) -> Figure:
+    """The maps of several layers, eight a row, one layer below the other.
 
     Every layer is drawn with a grey scale of its own, from its smallest value (black) to its largest (white).
 
     Args:
         maps: layer's name to `(C, H, W)`.
-        columns: maps a row.
-        title: the figure's message.
     """
+    columns = 8
     rows = {name: -(-len(stack) // columns) for name, stack in maps.items()}
-    total = sum(rows.values())
-    with course_style():
-        figure = CourseFigure(figsize=(1.05 * columns, 1.12 * total + 0.28 * len(maps) + 0.4), layout="constrained")
-        parts = figure.subfigures(len(maps), 1, height_ratios=[count + 0.25 for count in rows.values()], squeeze=False)
-        for part, (name, stack) in zip(parts[:, 0], maps.items(), strict=True):
-            stack = stack.detach().float().cpu()
-            low, high = float(stack.min()), float(stack.max())
-            grid = part.subplots(rows[name], columns, squeeze=False).flatten()
-            for axes in grid:
-                axes.set_axis_off()
-            for axes, values in zip(grid, stack, strict=False):
-                axes.imshow(values.numpy(), cmap="gray", vmin=low, vmax=max(high, low + 1e-9), interpolation="nearest")
-            count, height, width = stack.shape
-            part.suptitle(f"{name}: {count} @ {height}×{width}", x=0.01, ha="left", fontsize=10, weight="normal")
-        if title:
-            figure.suptitle(title, x=0.01, ha="left", weight="bold")
-        return figure
+    height = 1.12 * sum(rows.values()) + 0.28 * len(maps) + 0.4
+    figure = Figure(figsize=(1.05 * columns, height), layout="constrained")
+    parts = figure.subfigures(len(maps), 1, height_ratios=[count + 0.25 for count in rows.values()], squeeze=False)
+    for part, (name, stack) in zip(parts[:, 0], maps.items(), strict=True):
+        stack = stack.detach().float().cpu()
+        low, high = float(stack.min()), float(stack.max())
+        panels = part.subplots(rows[name], columns, squeeze=False).flatten()
+        for axes in panels:
+            axes.set_axis_off()
+        for axes, values in zip(panels, stack, strict=False):
+            axes.imshow(values.numpy(), cmap="gray", vmin=low, vmax=max(high, low + 1e-9), interpolation="nearest")
+        count, height, width = stack.shape
+        part.suptitle(f"{name}: {count} @ {height}×{width}", x=0.01, ha="left", fontsize=10, weight="normal")
+    headline(figure, title)
+    return figure
 
 
-def visible(image: Tensor) -> np.ndarray:
+def stretched(image: Tensor) -> np.ndarray:
     """A normalised image `(3, H, W)` stretched to colours from 0 to 1, `(H, W, 3)`."""
     pixels = image.detach().float().cpu().permute(1, 2, 0).numpy()
     return (pixels - pixels.min()) / max(float(pixels.max() - pixels.min()), 1e-9)
@@ -97,18 +91,24 @@ def draw_map(axes: Axes, image: Tensor, values: Tensor, *, signed: bool) -> None
         bound = max(float(np.quantile(np.abs(found), 0.995)), 1e-9)
         axes.imshow(found, cmap="RdBu_r", vmin=-bound, vmax=bound, interpolation="nearest")
     else:
-        axes.imshow(visible(image).mean(axis=2), cmap="gray", vmin=0, vmax=1)
+        axes.imshow(stretched(image).mean(axis=2), cmap="gray", vmin=0, vmax=1)
         axes.imshow(found, cmap="viridis", vmin=0, vmax=max(float(found.max()), 1e-9), alpha=0.6)
     bare(axes)
 
 
-def bare(axes: Axes, *, edge: str | None = None) -> None:
-    """No ticks, no grid; a thin frame of colour `edge`, or none."""
-    axes.set_xticks([])
-    axes.set_yticks([])
+def draw_answers(
+    axes: Axes, labels: Sequence[str], percents: Sequence[float], colours: Sequence[str], *, digits: int = 0
+) -> None:
+    """A network's best labels as bars from the top, each with its percentage behind it."""
+    axes.barh(range(len(labels)), percents, color=colours)
+    room = {"facecolor": "white", "edgecolor": "none", "pad": 1}  # a line that is drawn later stays behind the number
+    for row, percent in enumerate(percents):
+        axes.text(percent + 2, row, f"{percent:.{digits}f} %", va="center", fontsize=10, bbox=room, zorder=3)
+    axes.set_yticks(range(len(labels)), labels)
+    axes.invert_yaxis()
+    axes.set_xlim(0, 125)
+    axes.set_xticks([0, 50, 100], ["0 %", "50 %", "100 %"])
     axes.grid(visible=False)
-    for spine in axes.spines.values():
-        spine.set(visible=edge is not None, color=edge or "none", linewidth=0.8)
 
 
 def frame(axes: Axes, row: float, column: float, side: float, colour: str) -> None:

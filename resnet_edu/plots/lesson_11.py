@@ -3,29 +3,30 @@
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor, inference_mode, stack
 
 from .. import probe
 from ..models.pretrained import Pretrained
-from .images import bare, draw_map, visible
-from .style import BLUE, GREY, SKY, course_style, label, new_figure
+from .images import draw_answers, draw_map, stretched
+from .style import BLUE, COLOURS, GREY, SKY, Figure, bare, course_style, look_of, new_chart, new_figure
 
 Attribution = Callable[..., Tensor]
+
 #: What the explorer can draw, by name: a function of model, images and target that returns `(N, H, W)`.
 ATTRIBUTIONS: dict[str, Attribution] = {
     "Grad-CAM, layer 4": lambda model, images, target: probe.grad_cam(model, images, target, layer="layer4"),
     "Grad-CAM, layer 2": lambda model, images, target: probe.grad_cam(model, images, target, layer="layer2"),
-    "Integrated Gradients": lambda model, images, target: (
-        probe.integrated_gradients(model, images, target, steps=32).attribution.sum(dim=1)
+    "Integrated Gradients": lambda model, images, target: probe.integrated_gradients(
+        model, images, target, steps=16
+    ).attribution.sum(dim=1),
+    "Occlusion": lambda model, images, target: probe.occlusion(
+        model, images, target, window=images.shape[2] // 4, stride=images.shape[2] // 8
     ),
-    "Occlusion": lambda model, images, target: probe.occlusion(model, images, target, window=images.shape[2] // 4,
-                                                               stride=images.shape[2] // 8),
-}  # fmt: skip
-MARKERS = "osD^vP"
+}
 
 
+@course_style()
 def maps_over_photos(
     images: Tensor, maps: Mapping[str, Tensor], *, titles: Sequence[str] | None = None, title: str
 ) -> Figure:
@@ -35,46 +36,24 @@ def maps_over_photos(
         images: normalised, `(N, 3, H, W)`.
         maps: `(N, H, W)` by the name that stands above the column.
         titles: one line below each photo.
-        title: the figure's message.
     """
     rows, columns = len(images), len(maps) + 1
-    with course_style():
-        figure = new_figure(rows, columns, width=1.75 * columns, height=1.62 * rows + 0.75 + 0.22 * bool(titles) * rows)
-        grid = np.array(figure.axes).reshape(rows, columns)
-        for row, image in enumerate(images):
-            grid[row, 0].imshow(visible(image))
-            bare(grid[row, 0])
-            if titles:
-                grid[row, 0].set_xlabel(titles[row], fontsize=10)
-            for axes, found in zip(grid[row, 1:], maps.values(), strict=True):
-                draw_map(axes, image, found[row], signed=bool(found.min() < 0))
-        for axes, name in zip(grid[0], ["photo", *maps], strict=True):
-            axes.set_title(name, fontsize=10.5, weight="normal", loc="center")
-        figure.suptitle(title, x=0.01, ha="left", weight="bold", fontsize=12)
-        return figure
+    height = 1.62 * rows + 0.75 + 0.22 * bool(titles) * rows
+    figure, panels = new_figure(rows, columns, width=1.75 * columns, height=height, title=title)
+    for row, image in enumerate(images):
+        photo, *others = panels[row * columns : (row + 1) * columns]
+        photo.imshow(stretched(image))
+        bare(photo)
+        if titles:
+            photo.set_xlabel(titles[row], fontsize=10)
+        for axes, found in zip(others, maps.values(), strict=True):
+            draw_map(axes, image, found[row], signed=bool(found.min() < 0))
+    for axes, name in zip(panels, ["photo", *maps], strict=False):
+        axes.set_title(name, fontsize=10.5, weight="normal", loc="center")
+    return figure
 
 
-def completeness(errors: Mapping[str, Mapping[int, float]], *, title: str) -> Figure:
-    """How far the sum of an attribution misses the difference of the logits, by the number of steps.
-
-    Args:
-        errors: by photo, the error by number of steps, in units of the logit; its size is drawn.
-        title: the figure's message.
-    """
-    with course_style():
-        figure = new_figure(width=6.4, height=3.6)
-        (axes,) = figure.axes
-        for marker, (name, by_steps) in zip(MARKERS, errors.items(), strict=False):
-            axes.plot(list(by_steps), [abs(error) for error in by_steps.values()], marker=marker, label=name)
-        axes.set_xscale("log", base=2)
-        axes.set_yscale("log")
-        steps = list(next(iter(errors.values())))
-        axes.set_xticks(steps, [str(number) for number in steps])
-        axes.legend()
-        label(axes, title=title, x="steps", y="size of the error (logit)")
-        return figure
-
-
+@course_style()
 def rank_correlations(found: Mapping[str, Mapping[str, Sequence[float]]], *, threshold: float, title: str) -> Figure:
     """How much of a map is left when more and more of the network is replaced by random weights.
 
@@ -82,27 +61,23 @@ def rank_correlations(found: Mapping[str, Mapping[str, Sequence[float]]], *, thr
         found: by method, the rank correlations with the map of the trained network by what was replaced, one value
             a seed. The line is their mean, the band goes from the smallest to the largest.
         threshold: drawn as a dashed line.
-        title: the figure's message.
     """
-    with course_style():
-        figure = new_figure(width=7.6, height=3.9)
-        (axes,) = figure.axes
-        stages = list(next(iter(found.values())))
-        for marker, (name, by_stage) in zip(MARKERS, found.items(), strict=False):
-            values = np.array([by_stage[stage] for stage in stages])  # (stages, seeds)
-            (line,) = axes.plot(values.mean(axis=1), marker=marker, label=name)
-            axes.fill_between(
-                range(len(stages)), values.min(axis=1), values.max(axis=1), color=line.get_color(), alpha=0.2
-            )
-        axes.axhline(threshold, color=GREY, linestyle="--", linewidth=1.2)
-        axes.text(len(stages) / 2 - 1, threshold, "threshold", color=GREY, va="bottom", ha="center", fontsize=10)
-        axes.set_xticks(range(len(stages)), stages)
-        axes.set_ylim(-0.6, 1.08)
-        axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
-        label(axes, title=title, x="replaced by random weights", y="rank correlation")
-        return figure
+    x, y = "replaced by random weights", "rank correlation"
+    figure, axes = new_chart(width=7.6, height=3.9, title=title, x=x, y=y)
+    stages = list(next(iter(found.values())))
+    for (name, by_stage), colour in zip(found.items(), COLOURS, strict=False):
+        values = np.array([by_stage[stage] for stage in stages])  # (stages, seeds)
+        axes.plot(values.mean(axis=1), **look_of(colour, ls="-"), label=name)
+        axes.fill_between(range(len(stages)), values.min(axis=1), values.max(axis=1), color=colour, alpha=0.2)
+    axes.axhline(threshold, color=GREY, linestyle="--", linewidth=1.2)
+    axes.text(len(stages) / 2 - 1, threshold, "threshold", color=GREY, va="bottom", ha="center", fontsize=10)
+    axes.set_xticks(range(len(stages)), stages)
+    axes.set_ylim(-0.6, 1.08)
+    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return figure
 
 
+@course_style()
 def photo_attribution(network: Pretrained, picture: Image.Image, *, method: str, place: int = 1) -> Figure:
     """A photo, its best answers, and where the evidence for one of them is.
 
@@ -119,24 +94,15 @@ def photo_attribution(network: Pretrained, picture: Image.Image, *, method: str,
     best = percents.topk(3)
     labels = [network.categories[index] for index in best.indices.tolist()]
     found = ATTRIBUTIONS[method](network.model, image, int(best.indices[place - 1]))
-    with course_style():
-        figure = new_figure(1, 3, width=9.0, height=3.2, width_ratios=[1, 1.1, 1])
-        left, middle, right = figure.axes
-        left.imshow(visible(image[0]))
-        left.set_title("what the network sees", fontsize=11)
-        bare(left)
-        colours = [BLUE if number == place else SKY for number in (1, 2, 3)]
-        middle.barh(range(3), best.values.tolist(), color=colours)
-        for number, percent in enumerate(best.values.tolist()):
-            middle.text(percent + 2, number, f"{percent:.0f} %", va="center", fontsize=10)
-        middle.set_yticks(range(3), labels)
-        middle.invert_yaxis()
-        middle.set_xlim(0, 125)
-        middle.set_xticks([0, 50, 100], ["0 %", "50 %", "100 %"])
-        middle.set_title("what it says", fontsize=11)
-        draw_map(right, image[0], found[0], signed=not method.startswith("Grad-CAM"))
-        right.set_title(f"{method}: {labels[place - 1]}", fontsize=11)
-        return figure
+    figure, (left, middle, right) = new_figure(1, 3, width=9.0, height=3.2, width_ratios=[1, 1.1, 1])
+    left.imshow(stretched(image[0]))
+    left.set_title("what the network sees", fontsize=11)
+    bare(left)
+    draw_answers(middle, labels, best.values.tolist(), [BLUE if number == place else SKY for number in (1, 2, 3)])
+    middle.set_title("what it says", fontsize=11)
+    draw_map(right, image[0], found[0], signed=not method.startswith("Grad-CAM"))
+    right.set_title(f"{method}: {labels[place - 1]}", fontsize=11)
+    return figure
 
 
 def attribution_grid(network: Pretrained, pictures: Mapping[str, Image.Image]) -> Figure:

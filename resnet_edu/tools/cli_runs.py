@@ -229,20 +229,21 @@ def draw(run: "Run") -> None:
 
     from .. import plots  # matplotlib takes a second, and prediction does without
     from ..history import History
+    from ..plots.style import without_glyph
 
     report = run.report() or {}
     history = History.from_csv(run.folder / "history.csv")
     title = f"{report['model']}, {report['epochs']} epochs"
-    curves = plots.learning_curves({report["model"]: history}, title=title, measured="validation")
+    curves = plots.learning_curves({report["model"]: history}, title=title)
     confusion = torch.tensor(report["confusion"])
     names = json.loads((run.folder / "network.json").read_bytes())["classes"]
     shown = [name.encode(errors="backslashreplace").decode() for name in names]  # a figure takes UTF-8
     message = f"{report['test_error']:.1f} % of {int(confusion.sum()):,} test images named wrongly"
     matrix = plots.confusion_matrix(confusion, shown, title=message)
-    if boxes := plots.without_glyph("".join(shown)):
+    if boxes := without_glyph("".join(shown)):
         say(f"confusion.png shows boxes for {boxes}: no font here has them. Noto Sans CJK may.")
     for name, figure in (("curves", curves), ("confusion", matrix)):
-        write_atomically(run.folder / f"{name}.png", figure._repr_png_())  # type: ignore[attr-defined]
+        write_atomically(run.folder / f"{name}.png", figure.png())
 
 
 def print_report(run: "Run") -> None:

@@ -26,7 +26,7 @@ SECTIONS = sections()
 
 
 def test_no_explorer_is_missed() -> None:
-    assert sorted(section.widget for section in SECTIONS) == sorted(set(edu.widgets.__all__) - {"explorer"})
+    assert sorted(section.widget for section in SECTIONS) == sorted(set(edu.widgets.__all__) - {"Explorer"})
     without = {path.stem for path in SOURCES} - {section.lesson for section in SECTIONS}
     assert without == {"00_start_here", "13_at_scale"}, "these two have nothing to move"
 

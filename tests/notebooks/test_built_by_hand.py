@@ -9,11 +9,12 @@ import torchvision
 from torch import nn
 
 from notebooks import build
-from resnet_edu import TrainConfig, facts, models, plots, probe
+from resnet_edu import TrainConfig, facts, models, probe
 from resnet_edu.data import load
 from resnet_edu.data.batches import random_crop, random_flip
 from resnet_edu.models.googlenet import INCEPTIONS, ConvBlock
 from resnet_edu.models.resnet import DEPTHS, make_stage
+from resnet_edu.plots import lesson_09
 from resnet_edu.train import evaluate, parameter_groups as package_groups
 
 
@@ -206,8 +207,8 @@ def test_counts_of_lesson_09() -> None:
 @pytest.mark.parametrize("million", [5.0, 30.0, 150.0])
 def test_choice_of_lesson_09(gmacs: float, million: float) -> None:
     (choose_net,) = built_in("09", "choose_net")
-    nets = plots.published_nets()
-    fitting = plots.within_budget(nets, gmacs=gmacs, million=million)
+    nets = lesson_09.published_nets()
+    fitting = lesson_09.within_budget(nets, gmacs=gmacs, million=million)
     assert choose_net(nets, gmacs, million) == (fitting[0] if fitting else None)
 
 

@@ -35,7 +35,7 @@ from resnet_edu.history import History
 from resnet_edu.models.pretrained import imagenet_file
 from resnet_edu.run import Run, evaluate_run, open_run
 from resnet_edu.tools import cli, lab
-from resnet_edu.widgets.upload import uploaded
+from resnet_edu.widgets import uploaded
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = sorted((ROOT / "resnet_edu").rglob("*.py"))

@@ -35,10 +35,10 @@ def part(monkeypatch: pytest.MonkeyPatch) -> Iterator[Part]:
 
 def test_a_figure_is_told_by_its_title_and_by_what_is_drawn(part: Part) -> None:
     tell = part("figures").alt_text
-    sweep = "Error after the last epoch against depth, one dot a run, a line through the means."
+    sweep = "Training error after the last epoch against depth, one dot a run, a line through the means."
     assert tell("study = 1\nedu.plots.depth_sweep(study)") == sweep
     assert tell('edu.plots.depth_sweep(study, title="Depth hurts")') == f"Depth hurts. {sweep}"
-    assert tell('edu.plots.depth_sweep(study, title=f"At {depth} layers?")').startswith("At … layers? Error")
+    assert tell('edu.plots.depth_sweep(study, title=f"At {depth} layers?")').startswith("At … layers? Training error")
     assert tell("edu.plots.depth_sweep(study, title=title)") == sweep
     assert tell("edu.plots.kernel_positions(8, 3, stride=2)").endswith("Drawn by kernel_positions(8, 3, stride=2).")
     assert tell('def shoot(x):\n    """One shot, `small`."""\n    return x\n\nshoot(1)').startswith("One shot, small.")

@@ -1,80 +1,121 @@
 """The picture of a network has what the network has: layers, blocks, sides, shortcuts."""
 
 import pytest
-import torch
 import torchvision
-from matplotlib.patches import Rectangle
+from drawn import bars, texts, title
+from matplotlib.patches import FancyBboxPatch
+from oracle import on_meta, theirs_on_meta
 from torch import nn
 
 from resnet_edu import models, plots
-from resnet_edu.plots.architecture import units_of
+from resnet_edu.models import BasicBlock, Bottleneck, Inception, PlainBlock, PreActBlock, ResidualBlock
+from resnet_edu.models.googlenet import INCEPTIONS
+from resnet_edu.plots.architecture import SHORTCUTS, units_of
+from resnet_edu.plots.lesson_07 import block_parts
 
 SMALL = ("lenet5", "plain", "resnet20", "resnet32", "resnet44", "resnet56", "resnet110", "resnet1202")
 
 
-def shape_for(name: str) -> tuple[int, int, int]:
-    return (1, 32, 32) if name == "lenet5" else (3, 32, 32) if name.startswith(SMALL) else (3, 224, 224)
-
-
-def build(name: str) -> nn.Module:
-    with torch.device("meta"):
-        return models.build(name, in_channels=1 if name == "lenet5" else 3)
-
-
-def boxes(model: nn.Module, shape: tuple[int, ...]) -> list[Rectangle]:
-    (axes,) = plots.architecture(model, shape, title="").axes
-    return [patch for patch in axes.patches if isinstance(patch, Rectangle)]
-
-
 @pytest.mark.parametrize("name", [name for name in models.available() if name != "resnet1202"])
 def test_every_network_of_the_course_is_drawn_whole(name: str) -> None:
-    model, shape = build(name), shape_for(name)
-    units = units_of(model, shape)
+    channels = 1 if name == "lenet5" else 3
+    model, side = on_meta(name, in_channels=channels), 32 if name.startswith(SMALL) else 224
+    units = units_of(model, (channels, side, side))
     drawn = [layer.kind for unit in units for branch in unit.branches for layer in branch]
-    around = ("downsample", "shortcut", "aux")
-    layers = [(part, module) for part, module in model.named_modules() if not any(word in part for word in around)]
-    assert drawn.count("convolution") == sum(isinstance(module, nn.Conv2d) for _, module in layers)
-    assert drawn.count("linear") == sum(isinstance(module, nn.Linear) for _, module in layers)
-    blocks = [module for _, module in layers if hasattr(module, "downsample") or hasattr(module, "shortcut")]
+    layers = [each for part, each in model.named_modules() if not any(w in part for w in (*SHORTCUTS, "aux"))]
+    assert drawn.count("convolution") == sum(isinstance(module, nn.Conv2d) for module in layers)
+    assert drawn.count("linear") == sum(isinstance(module, nn.Linear) for module in layers)
+    blocks = [module for module in layers if any(hasattr(module, shortcut) for shortcut in SHORTCUTS)]
     assert sum(bool(unit.shortcut) for unit in units) == len(blocks)
 
 
-@pytest.mark.parametrize("depth", [18, 34, 50, 101])
-def test_a_resnet_has_as_many_boxes_with_weights_as_its_name_says(depth: int) -> None:
-    model = build(f"resnet{depth}")
-    colours = [box.get_facecolor() for box in boxes(model, (3, 224, 224))]
+@pytest.mark.parametrize(("depth", "blocks", "dashed"), [(18, 8, 3), (34, 16, 3), (50, 16, 4), (101, 33, 4)])
+def test_a_resnet_has_as_many_boxes_with_weights_as_its_name_says(depth: int, blocks: int, dashed: int) -> None:
+    (axes,) = plots.architecture(on_meta(f"resnet{depth}"), (3, 224, 224), title="").axes
+    colours = [box.get_facecolor() for box in bars(axes)]
     assert len(colours) == depth + 2  # and two poolings
     assert len(set(colours)) == 3
-    (axes,) = plots.architecture(model, (3, 224, 224), title="").axes
-    dashed = [line.get_linestyle() for line in axes.lines]
-    assert dashed.count("--") == (3 if depth < 50 else 4)
-    assert len(dashed) == {18: 8, 34: 16, 50: 16, 101: 33}[depth]
+    assert [line.get_linestyle() for line in axes.lines].count("--") == dashed
+    assert len(axes.lines) == blocks
 
 
-def test_torchvisions_networks_are_drawn_like_ours() -> None:
-    with torch.device("meta"):
-        theirs = {"resnet18": torchvision.models.resnet18(), "vgg11": torchvision.models.vgg11()}
-    for name, model in theirs.items():
-        assert units_of(model, (3, 224, 224)) == units_of(build(name), (3, 224, 224))
+@pytest.mark.parametrize("name", ["resnet18", "vgg11"])
+def test_torchvisions_networks_are_drawn_like_ours(name: str) -> None:
+    assert hasattr(torchvision.models, name)
+    assert units_of(theirs_on_meta(name), (3, 64, 64)) == units_of(on_meta(name), (3, 64, 64))
 
 
 def test_the_stages_carry_their_side_and_channels() -> None:
-    (axes,) = plots.architecture(build("googlenet"), (3, 224, 224), title="Nine blocks").axes
-    texts = [text.get_text() for text in axes.texts]
-    assert axes.get_title(loc="left") == "Nine blocks" or axes.get_title() == "Nine blocks"
-    for text in ("112×112\n64 ch.", "28×28\n192–480 ch.", "14×14\n480–832 ch.", "7×7\n832–1,024 ch.", "vector"):
-        assert text in texts
-    inception = [unit for unit in units_of(build("googlenet"), (3, 224, 224)) if len(unit.branches) == 4]
-    assert len(inception) == 9
+    googlenet = on_meta("googlenet")
+    (axes,) = plots.architecture(googlenet, (3, 224, 224), title="Nine blocks").axes
+    assert title(axes) == "Nine blocks"
+    stages = {"112×112\n64 ch.", "28×28\n192–480 ch.", "14×14\n480–832 ch.", "7×7\n832–1,024 ch.", "vector"}
+    assert stages <= set(texts(axes))
+    inception = [unit for unit in units_of(googlenet, (3, 224, 224)) if len(unit.branches) == 4]
     assert [len(branch) for branch in inception[0].branches] == [1, 2, 2, 2]
-    assert inception[0].shape == (256, 28, 28)
+    assert (len(inception), inception[0].shape) == (9, (256, 28, 28))
 
 
 def test_higher_maps_are_higher_boxes() -> None:
-    tops = [box.get_height() for box in boxes(build("vgg11"), (3, 224, 224))]
+    tops = [box.get_height() for box in bars(plots.architecture(on_meta("vgg11"), (3, 224, 224), title="").axes[0])]
     assert tops == sorted(tops, reverse=True)
 
 
 def test_a_wrong_shape_is_refused() -> None:
     with pytest.raises(ValueError, match="channel"):
-        plots.architecture(build("resnet18"), (1, 224, 224), title="")
+        plots.architecture(on_meta("resnet18"), (1, 224, 224), title="")
+
+
+def kinds(modules: list[nn.Module] | None) -> str:
+    return "".join(type(module).__name__[0] for module in modules or [])
+
+
+@pytest.mark.parametrize(
+    ("block", "branch", "around"),
+    [
+        (PlainBlock(4, 4), "CBRCBR", None),
+        (BasicBlock(4, 8, 2), "CBRCBR", "CB"),
+        (ResidualBlock(4, 4), "CBRCBR", ""),
+        (ResidualBlock(4, 8, 2), "CBRCBR", "P"),
+        (PreActBlock(4, 4), "BRCBRC", ""),
+    ],
+)
+def test_parts_of_a_block_are_told_apart_by_running_it(block: nn.Module, branch: str, around: str | None) -> None:
+    found = block_parts(block)
+    assert (kinds(found[0]), found[1] is None) == (branch, around is None)
+    assert kinds(found[1]) == (around or "")
+
+
+def test_a_block_has_a_box_for_each_module_and_an_addition_for_its_shortcut() -> None:
+    blocks = {"plain": PlainBlock(4, 4), "neck": Bottleneck(8, 4, 2), "pre": PreActBlock(4, 4)}
+    figure = plots.block_diagrams(blocks, title="Blocks")
+    assert [sum(isinstance(patch, FancyBboxPatch) for patch in axes.patches) for axes in figure.axes] == [6, 9, 6]
+    plain, neck, pre = map(texts, figure.axes)
+    assert ["+" in words for words in (plain, neck, pre)] == [False, True, True]
+    assert {"3×3, 4, /2", "1×1, 16, /2\nbatch norm"} <= set(neck)
+    assert "identity" in pre
+    assert figure.get_suptitle() == "Blocks"
+
+
+def test_the_addition_stands_before_a_last_relu_and_last_of_all_without() -> None:
+    post, pre = plots.block_diagrams({"2015": BasicBlock(4, 4), "2016": PreActBlock(4, 4)}, title="").axes
+    rows = [next(-text.get_position()[1] for text in axes.texts if text.get_text() == "+") for axes in (post, pre)]
+    assert rows == [6, 7]
+
+
+def test_an_inception_block_is_drawn_with_its_kernels_channels_and_cost() -> None:
+    figure = plots.inception_diagrams({"3a": Inception(*INCEPTIONS["3a"])}, in_channels=192, side=28, title="Block")
+    written = texts(figure.axes[0])
+    assert written.count("max pool\n3×3") == 1
+    assert {"3×3, 128\n86.7 M", "1×1, 96\n14.5 M"} <= set(written)
+    assert (written[0], written[-1]) == ("x: 192 channels, 28×28", "stacked: 256 channels")
+    boxes = [patch for patch in figure.axes[0].patches if isinstance(patch, FancyBboxPatch)]
+    assert len(boxes) == 6 + 1 + 1  # convolutions, pooling, stack
+
+
+def test_a_block_without_reductions_is_drawn_as_it_is() -> None:
+    naive = nn.Module()
+    naive.branch1, naive.branch2 = nn.Conv2d(8, 3, 1), nn.MaxPool2d(3, 1, 1)
+    written = texts(plots.inception_diagrams({"naive": naive}, in_channels=8, side=10, title="").axes[0])
+    assert written[-1] == "stacked: 11 channels"
+    assert "3×3, 3" not in "".join(written)

@@ -80,8 +80,8 @@ def test_a_failing_lesson_names_its_cell_and_keeps_its_page(tmp_path: Path) -> N
 def test_an_explorer_is_run_like_any_other_cell(tmp_path: Path) -> None:
     toy = lesson(
         tmp_path,
-        "import ipywidgets\nfrom resnet_edu.widgets import explorer",
-        "explorer(lambda k: k, k=ipywidgets.IntSlider())",  # its first figure arrives inside an Output widget
+        "from resnet_edu import widgets",
+        "widgets.residual_explorer()",  # its first figure arrives inside a widget
         "print('after')",
     )
     run = rehearse(toy, tmp_path / "out")

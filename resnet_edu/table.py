@@ -1,0 +1,99 @@
+"""A table: a real one in a notebook, aligned text in a terminal."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+
+class Table:
+    """What `table` makes: HTML where a page can show it, else lines of text.
+
+    Args:
+        rows: the cells of each row, as text.
+        columns: their headings.
+    """
+
+    def __init__(self, rows: Sequence[Sequence[str]], columns: Sequence[str]) -> None:
+        self.rows, self.columns = rows, columns
+        cells = [[row[place] for row in rows] for place in range(len(columns))]
+        self.numeric = [any(map(is_number, column)) and all(is_number(cell) or is_empty(cell) for cell in column)
+                        for column in cells]  # fmt: skip
+
+    def _repr_html_(self) -> str:
+        head = "".join(self._cell("th scope='col'", name, place) for place, name in enumerate(self.columns))
+        body = [[self._cell("td", cell, place) for place, cell in enumerate(row)] for row in self.rows]
+        lines = "".join(f"<tr>{''.join(cells)}</tr>" for cells in body)
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table>"
+
+    def _cell(self, tag: str, text: str, place: int) -> str:
+        """One cell; colours are left to the page, which may be light or dark."""
+        numeric = "text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums"
+        style = numeric if self.numeric[place] else "text-align: left"
+        return f"<{tag} style='{style}'>{escape(text)}</{tag.split()[0]}>"
+
+    def __str__(self) -> str:
+        lines = [self.columns, *self.rows]
+        widths = [max(len(line[place]) for line in lines) for place in range(len(self.columns))]
+        texts = []
+        for line in lines:
+            cells = [
+                cell.rjust(width) if numeric else cell.ljust(width)
+                for cell, width, numeric in zip(line, widths, self.numeric, strict=True)
+            ]
+            texts.append("  ".join(cells).rstrip())
+        return "\n".join(texts)
+
+    __repr__ = __str__
+
+
+def table(rows: Sequence[Sequence[Any] | Mapping[str, Any]], columns: Sequence[str] | None = None) -> Table:
+    """Rows under named columns; columns of numbers stand on the right.
+
+    Whole numbers get commas between thousands, other numbers three digits; a cell of None stays empty. Pass text for
+    any other form: "12.30 %" counts as a number too.
+
+    Args:
+        rows: the cells of each row in order, or by column.
+        columns: headings; by default the keys of the first row, which must be a mapping then.
+
+    Raises:
+        ValueError: a row has more or fewer cells than there are columns, or the columns have no names.
+    """
+    if columns is None:
+        if not rows or not isinstance(rows[0], Mapping):
+            raise ValueError(
+                "Name the columns: table(rows, columns). Only rows that are dicts bring names of their own."
+            )
+        columns = list(rows[0])
+    lines = []
+    for row in rows:
+        cells = [row.get(name) for name in columns] if isinstance(row, Mapping) else list(row)
+        if len(cells) != len(columns):
+            raise ValueError(f"There are {len(columns)} columns, but {len(cells)} cells in the row {cells}.")
+        lines.append([shown(cell) for cell in cells])
+    return Table(lines, [str(name) for name in columns])
+
+
+def shown(value: Any) -> str:
+    """A cell as text."""
+    if value is None:
+        return ""
+    if hasattr(value, "item"):
+        value = value.item()  # a number of NumPy or torch
+    if isinstance(value, float):
+        return f"{value:,.0f}" if 1000 <= abs(value) < 1e15 else f"{value:.3g}"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def is_number(text: str) -> bool:
+    """Whether a cell begins with a number: "1,024", "−3 %" and "21.8 M" do."""
+    try:
+        float(text.replace(",", "").replace("−", "-").replace("%", " ").split()[0])
+    except (ValueError, IndexError):
+        return False
+    return True
+
+
+def is_empty(text: str) -> bool:
+    """Whether a cell says that there is nothing to say."""
+    return text.strip() in ("", "–", "-")

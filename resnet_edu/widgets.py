@@ -1,0 +1,319 @@
+"""The explorers: a few lines each around a figure of `plots`, redrawn while a control is moved.
+
+Each takes what its figure takes. Beside each stands its static twin, a figure that shows its settings at a glance, for
+pages without a kernel. They work with ipywidgets 7.7, which Colab has, and with 8.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from html import escape
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import ipywidgets
+import torch
+from ipywidgets import Checkbox, Dropdown, FloatSlider, IntSlider, SelectionSlider, ToggleButtons, ValueWidget
+from PIL import Image
+from torch import Tensor
+
+from . import plots
+from .data.pictures import read_photo
+from .errors import UnreadablePicture
+from .models import Pretrained
+from .models.deep import INIT_STD
+from .models.googlenet import INCEPTIONS
+from .plots.lesson_01 import KERNELS
+from .plots.lesson_06 import DEPTHS
+from .plots.lesson_10 import LABELS, METHODS
+from .plots.lesson_11 import ATTRIBUTIONS
+from .plots.style import Figure
+from .study import Recorded
+
+__all__ = [
+    "Explorer", "attribution_explorer", "augmentation_explorer", "channel_budget", "depth_and_skip", "gradient_flow",
+    "kernel_explorer", "model_picker", "naming_explorer", "receptive_explorer", "residual_explorer", "stage_explorer",
+    "transfer_explorer",
+]  # fmt: skip
+
+PLACES = [f"{row} {column}" for row in ("top", "middle", "bottom") for column in ("left", "centre", "right")]
+
+
+class Explorer(ipywidgets.VBox):
+    """Controls in a grid, and below them the figure that they choose.
+
+    A dragged slider sends its next value when the last one is drawn, so that moves never queue up.
+
+    Args:
+        draw: a plain function of the controls' values, called with one keyword for each control.
+        controls: by keyword, in the order in which they stand in the grid.
+        columns: of the grid; by default as many as fit.
+        above: stands above the grid.
+        slow: say "working…" while the figure is drawn.
+    """
+
+    def __init__(
+        self,
+        draw: Callable[..., Figure],
+        controls: Mapping[str, Any],
+        *,
+        columns: str = "auto-fill",
+        above: Sequence[ipywidgets.Widget] = (),
+        slow: bool = False,
+    ) -> None:
+        self.draw, self.controls, self.slow = draw, controls, slow
+        self.waiting, self.drawn = False, {}
+        self.said = ipywidgets.HTML()
+        self.image = ipywidgets.Image(format="png")
+        self.failure = ipywidgets.Output()  # a traceback is shown here
+        layout = {"grid_template_columns": f"repeat({columns}, minmax(18em, 1fr))", "grid_gap": "0 1em"}
+        grid = ipywidgets.GridBox(list(controls.values()), layout=layout)
+        super().__init__([ipywidgets.HBox([*above, self.said]), grid, self.image, self.failure])
+        for each in controls.values():
+            each.observe(self.redraw, "value")
+        self.redraw()
+
+    def redraw(self, _: object = None) -> None:
+        """Draw what the controls choose, unless it is drawn already."""
+        state = {name: each.value for name, each in self.controls.items()}
+        if self.waiting or state == self.drawn:
+            return
+        self.say("working…" if self.slow else "")
+        with self.failure:
+            figure = self.draw(**state)
+            self.image.value, self.image.width = figure.png(), f"{figure.page_width}"
+            describe(self.image, figure.get_suptitle())
+            self.drawn = state
+        self.say("")
+
+    @contextmanager
+    def one_drawing(self) -> Iterator[None]:
+        """Change several controls, and draw once, when all are changed."""
+        self.waiting = True
+        yield
+        self.waiting, self.drawn = False, {}
+        self.redraw()
+
+    def say(self, text: str) -> None:
+        """Show one line above the controls."""
+        self.said.value = escape(text)
+
+
+def describe(widget: ipywidgets.Widget, text: str) -> None:
+    """Say what a widget is, in a tooltip and for screen readers; ipywidgets 7 has another name for it."""
+    for trait in ("tooltip", "description_tooltip"):
+        if widget.has_trait(trait):
+            widget.set_trait(trait, text)
+            return
+
+
+def control(kind: type[ValueWidget], name: str, tip: str, options: Any = None, **settings: Any) -> Any:
+    """A control with its name beside it, and a tooltip that says what it changes."""
+    if options is not None:
+        settings["options"] = options
+    made = kind(description=name, style={"description_width": "7em"}, layout={"width": "auto"}, **settings)
+    describe(made, tip)
+    return made
+
+
+def kernel_explorer(image: Tensor) -> Explorer:
+    """Lesson 01: nine sliders, a menu that sets them, and what they make of a photo; twin: `plots.kernel_gallery`."""
+    start = "vertical edges"
+    menu = control(Dropdown, "start from", "sets all nine weights", list(KERNELS), value=start)
+    sliders = {
+        place: control(IntSlider, place, f"weight at the {place}", value=weight, min=-8, max=8)
+        for place, weight in zip(PLACES, KERNELS[start], strict=True)
+    }
+
+    def draw(**weights: int) -> Figure:
+        return plots.kernel_effect(image, torch.tensor(list(weights.values())).view(3, 3))
+
+    explorer = Explorer(draw, sliders, columns="3", above=[menu])
+
+    def take_preset(_: object) -> None:
+        with explorer.one_drawing():
+            for slider, weight in zip(sliders.values(), KERNELS[menu.value], strict=True):
+                slider.value = weight
+
+    menu.observe(take_preset, "value")
+    return explorer
+
+
+def augmentation_explorer(images: Mapping[str, Tensor]) -> Explorer:
+    """Lesson 02: seven views of an image, shifted and mirrored; twin: `plots.augmentation_grid`."""
+
+    def draw(name: str, padding: int, flip: bool, seed: int) -> Figure:
+        pixels = round(padding * images[name].shape[-1] / 100)
+        return plots.augmented_views(images[name], padding=pixels, flip=flip, seed=seed)
+
+    controls = {
+        "name": control(Dropdown, "image", "which image is augmented", list(images)),
+        "padding": control(IntSlider, "padding %", "black border, in percent of the side", value=10, max=30),
+        "flip": control(Checkbox, "flip", "mirror every other view", value=True),
+        "seed": control(IntSlider, "seed", "seed of the random numbers", value=0, max=20),
+    }
+    return Explorer(draw, controls)
+
+
+def receptive_explorer(image: Tensor) -> Explorer:
+    """Lesson 03: the window of one number, layer by layer; twin: `plots.receptive_growth_grid`."""
+    pooling = [("never", 0), ("after every one", 1), ("after every two", 2), ("after every three", 3)]
+    controls = {
+        "kernel": control(SelectionSlider, "kernel", "side of every kernel, in pixels", [1, 3, 5, 7, 11], value=3),
+        "layers": control(IntSlider, "layers", "number of convolutions", value=3, min=1, max=8),
+        "first_stride": control(ToggleButtons, "first stride", "stride of the first convolution", [1, 2, 4]),
+        "pool_every": control(Dropdown, "pooling", "where a 2×2 pooling stands", pooling),
+    }
+    return Explorer(partial(plots.receptive_growth, image), controls)
+
+
+def channel_budget() -> Explorer:
+    """Lesson 04: what an inception block costs, with 3a to begin with; twin: `plots.channel_budget_grid`."""
+    in_channels, *start = INCEPTIONS["3a"]
+    names = ("1×1", "3×3 reduce", "3×3", "5×5 reduce", "5×5", "pool proj")
+    controls = {
+        name: control(IntSlider, name, f"channels of {name}", value=value, min=8, max=most, step=8)
+        for name, value, most in zip(names, start, (384, 192, 384, 192, 128, 192), strict=True)
+    }
+    third = [("5×5, paper", 5), ("3×3, torchvision", 3)]
+    controls["kernel"] = control(ToggleButtons, "third", "kernel of the third branch", third)
+
+    def draw(kernel: int, **sizes: int) -> Figure:
+        return plots.channel_budget((in_channels, *sizes.values()), kernel=kernel)
+
+    return Explorer(draw, controls)
+
+
+def gradient_flow(images: Tensor, labels: Tensor) -> Explorer:
+    """Lesson 05: signal and gradient of an untrained net of 64 units a layer; twin: `plots.gradient_flow_grid`."""
+    functions = [("sigmoid", "sigmoid"), ("tanh", "tanh"), ("ReLU", "relu")]
+    starts = [(name.capitalize(), name) for name in INIT_STD]
+    switch = [("without", False), ("with", True)]
+    controls = {
+        "activation": control(ToggleButtons, "activation", "the function behind every layer", functions),
+        "init": control(ToggleButtons, "init", "spread of the initial weights", starts, value="xavier"),
+        "batch_norm": control(ToggleButtons, "batch norm", "in front of every activation", switch),
+        "skip": control(ToggleButtons, "skip", "add the input of every layer to its output", switch),
+        "depth": control(IntSlider, "depth", "layers with weights", value=30, min=5, max=50, step=5),
+    }
+    return Explorer(partial(plots.gradient_flow, images[:64], labels[:64], width=64), controls)
+
+
+def depth_and_skip(study: Recorded) -> Explorer:
+    """Lesson 06: the recorded degradation study, one net at a time; twin: `plots.depth_and_skip_grid`."""
+    kinds = [("plain", False), ("residual", True)]
+    controls = {
+        "depth": control(SelectionSlider, "depth", "layers with weights", DEPTHS, value=56),
+        "skip": control(ToggleButtons, "block", "with or without the addition", kinds),
+    }
+    return Explorer(partial(plots.depth_and_skip, study), controls)
+
+
+def residual_explorer() -> Explorer:
+    """Lesson 07: an untrained stack of blocks, with and without addition; twin: `plots.signal_and_gradient_grid`."""
+    kinds = [("plain", False), ("residual", True)]
+    controls = {
+        "depth": control(SelectionSlider, "blocks", "number of blocks", [5, 10, 20, 50], value=20),
+        "residual": control(ToggleButtons, "addition", "add x in every block", kinds, value=True),
+        "batch_norm": control(Checkbox, "batch norm on F", "normalise F(x)", value=False),
+        "gain": control(FloatSlider, "gain of F", "factor of F(x); 0 switches it off", value=1.0, max=2, step=0.25),
+    }
+    return Explorer(plots.signal_and_gradient, controls)
+
+
+def stage_explorer() -> Explorer:
+    """Lesson 08: where a ResNet's parameters and multiply-adds sit; twin: `plots.stage_table_grid`."""
+    sides = [32, 64, 96, 128, 224, 320, 448]
+    controls = {
+        "depth": control(SelectionSlider, "depth", "layers with weights", [18, 34, 50, 101, 152], value=34),
+        "width": control(SelectionSlider, "width", "filters of the stem", [8, 16, 32, 64, 128], value=64),
+        "side": control(SelectionSlider, "side", "side of the image, in pixels", sides, value=224),
+    }
+    return Explorer(plots.stage_table, controls)
+
+
+def model_picker() -> Explorer:
+    """Lesson 09: the best net within a budget, on ImageNet; twin: `plots.model_picker_grid`."""
+    controls = {
+        "gmacs": control(FloatSlider, "GMACs ≤", "most billion multiply-adds", value=5.0, min=0.5, max=20, step=0.5),
+        "million": control(FloatSlider, "million ≤", "most million parameters", value=60.0, min=5, max=150, step=5),
+    }
+    return Explorer(partial(plots.model_picker, plots.published_nets()), controls)
+
+
+def transfer_explorer(study: Recorded) -> Explorer:
+    """Lesson 10: the recorded study of transfer, one method at a time; twin: `plots.transfer_grid`."""
+    controls = {
+        "labels": control(SelectionSlider, "labels", "labelled images a class", LABELS, value=10),
+        "method": control(ToggleButtons, "method", "how the net is trained", list(METHODS), value="fine-tuned"),
+    }
+    return Explorer(partial(plots.transfer_view, study), controls)
+
+
+def attribution_explorer(network: Pretrained, photos: Mapping[str, Path]) -> Explorer:
+    """Lesson 11: where a network finds its evidence in a photo, also your own; twin: `plots.attribution_grid`."""
+    answers = [("first", 1), ("second", 2), ("third", 3)]
+    controls = {
+        "method": control(Dropdown, "method", "how the evidence is looked for", list(ATTRIBUTIONS)),
+        "place": control(ToggleButtons, "answer", "which answer is asked about", answers),
+    }
+    return photo_explorer(lambda _, photo, **state: plots.photo_attribution(network, photo, **state), photos, controls)
+
+
+def naming_explorer(network: Pretrained, photos: Mapping[str, Path]) -> Explorer:
+    """Lesson 12: a network's answer to a photo, how sure it is, and where it looked; twin: `plots.named_photos`."""
+    most = min(5, len(network.categories))
+    controls = {
+        "top": control(IntSlider, "labels", "how many answers are shown", value=min(3, most), min=1, max=most),
+        "threshold": control(IntSlider, "threshold %", "a lower best answer is not sure", value=50, max=100, step=5),
+    }
+    return photo_explorer(
+        lambda name, photo, **state: plots.named_photos(network, {name: photo}, **state), photos, controls
+    )
+
+
+def photo_explorer(
+    draw: Callable[..., Figure], photos: Mapping[str, Path], controls: Mapping[str, ValueWidget]
+) -> Explorer:
+    """An explorer of a list of photos, which uploaded ones join; a file that cannot be read is answered by one line.
+
+    The function that draws is called with a photo's name and the photo, and with the values of the controls.
+    """
+    pictures = {name: read_photo(path) for name, path in photos.items()}
+    upload = ipywidgets.FileUpload(accept="image/*", description="your photo")
+    which = control(Dropdown, "photo", "which photo is looked at", list(pictures))
+    shown = {"which": which, **controls}
+    explorer = Explorer(lambda which, **state: draw(which, pictures[which], **state), shown, above=[upload], slow=True)
+
+    def take(_: object) -> None:
+        explorer.say("working…")
+        try:
+            name, picture = uploaded(upload.value)
+        except UnreadablePicture as error:
+            explorer.say(str(error))
+            return
+        pictures[name] = picture
+        with explorer.one_drawing():
+            which.options = list(pictures)
+            which.value = name
+
+    upload.observe(take, "value")
+    return explorer
+
+
+def uploaded(files: Mapping[str, Mapping[str, Any]] | Sequence[Mapping[str, Any]]) -> tuple[str, Image.Image]:
+    """Name and picture of the last file that a `FileUpload` brought: by name in ipywidgets 7, in a row in 8.
+
+    Raises:
+        UnreadablePicture: it is no picture that can be used.
+    """
+    rows = [{"name": name, **file} for name, file in files.items()] if isinstance(files, Mapping) else files
+    name = Path(str(rows[-1]["name"])).name or "upload"
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "upload"
+        path.write_bytes(bytes(rows[-1]["content"]))
+        try:
+            return name, read_photo(path)
+        except UnreadablePicture as error:
+            raise UnreadablePicture(name, error.reason) from error

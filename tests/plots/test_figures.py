@@ -1,0 +1,177 @@
+"""Every figure of the package: it is drawn without a warning, says what it shows, and can be read."""
+
+import inspect
+import io
+from collections.abc import Callable
+
+import matplotlib as mpl
+import pytest
+import torch
+from drawn import history
+from matplotlib.text import Text
+from oracle import on_meta
+from PIL import Image
+
+from resnet_edu import data, facts, models, plots, probe
+from resnet_edu.models import Pretrained
+from resnet_edu.models.pretrained import PhotoTransforms
+from resnet_edu.plots.lesson_10 import LABELS, METHODS
+from resnet_edu.plots.style import Figure, course_style, new_figure, without_glyph
+from resnet_edu.predict import Prediction
+from resnet_edu.study import Recorded
+
+NOT_FIGURES = {"Stage", "named_layers", "published_nets", "steps_to_reach"}
+#: Figures whose panels have titles, and no message of their own.
+WITHOUT_MESSAGE = {"kernel_effect", "photo_attribution", "six_curves"}
+ERRORS = {"plain": [9.0, 5.0, 4.0], "residual": [8.0, 3.0, 1.0]}
+RUNS = {"plain20": history(80, 40, 9), "plain56": history(90, 80, 70), "resnet56": history(70, 20, 2)}
+PANELS = {letter: {"plain20": history(50, 5), "plain56": history(80, 70)} for letter in "ABCDEF"}
+PHOTO = torch.randint(0, 256, (3, 24, 24), dtype=torch.uint8)
+PICTURE = Image.new("RGB", (40, 30), "red")
+SIGNALS = probe.LayerSignals([1.0, 0.1, 0.01], [3.0, 0.3, 0.03], [5.0, 0.5, 0.05])
+STAGES = [plots.Stage("input", "", (1, 32, 32), 0), plots.Stage("C1", "convolution", (6, 28, 28), 156)]
+SURFACE = probe.Surface(torch.linspace(-1, 1, 5), torch.linspace(-1, 1, 5), torch.rand(5, 5) + 0.1)
+TWO = {"one": ([1e-3, 2e-3], [1e-1, 2e-1]), "two": ([1.0, 2.0], [3.0, 4.0])}
+LAYERS = [probe.LayerGradient(f"layer{i}", 10.0**i, 1.0) for i in range(3)]
+RANKS = {"a": {"fc": [0.2, 0.4], "all": [0.0, 0.1]}}
+SURE = {"some": (torch.tensor([90.0, 20.0]), torch.tensor([True, False]))}
+
+
+def batch() -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.randn(8, 1, 4, 4), torch.arange(8)
+
+
+def network() -> Pretrained:
+    model = models.build("resnet18", num_classes=3).eval()
+    return Pretrained(model, ("a", "b", "c"), PhotoTransforms(32, (0.5,) * 3, (0.2,) * 3), "a test")
+
+
+def recorded(*settings: str) -> Recorded:
+    """A study with two seeds of each setting."""
+    runs = {(name, seed): history(60 + seed, 30 + seed).epochs for name in settings for seed in (0, 1)}
+    return Recorded("toy", {name: {} for name in settings}, [], runs)
+
+
+def depths() -> Recorded:
+    return recorded(*(f"{kind}{depth}" for kind in ("plain", "resnet") for depth in (20, 32, 44, 56)))
+
+
+def transfer() -> Recorded:
+    return recorded(*(f"{method}, {labels} labels" for method in METHODS for labels in LABELS))
+
+
+def summaries() -> dict[str, probe.Summary]:
+    return {name: probe.summary(on_meta(name), (3, 64, 64)) for name in ("resnet18", "resnet50")}
+
+
+def inception() -> Figure:
+    block = models.Inception(192, 64, 96, 128, 16, 32, 32)
+    return plots.inception_diagrams({"3a": block}, in_channels=192, side=8, title="A block")
+
+
+def photo_predictions() -> Figure:
+    return plots.photo_predictions([Prediction(data.photo("cat"), [("cat", 81.0), ("dog", 12.0)])], title="A cat")
+
+
+#: Every figure of the room with something to draw.
+SAMPLES: dict[str, Callable[[], Figure]] = {
+    "activation_slopes": plots.activation_slopes,
+    "architecture": lambda: plots.architecture(on_meta("resnet18"), (3, 64, 64), title="A net"),
+    "attribution_grid": lambda: plots.attribution_grid(network(), {"red": PICTURE}),
+    "augmentation_grid": lambda: plots.augmentation_grid({"photo": PHOTO, "digit": PHOTO[:1]}),
+    "augmented_views": lambda: plots.augmented_views(PHOTO),
+    "autocorrelations": lambda: plots.autocorrelations({"plain, 24": torch.rand(3, 4)}, [0, 1, 2], title="Alike"),
+    "block_diagrams": lambda: plots.block_diagrams({"basic": models.BasicBlock(4, 8, 2)}, title="A block"),
+    "challenge_history": lambda: plots.challenge_history({k: f.value for k, f in facts.ILSVRC_TOP5.items()}, human=5.1),
+    "channel_budget": plots.channel_budget,
+    "channel_budget_grid": plots.channel_budget_grid,
+    "confusion_matrix": lambda: plots.confusion_matrix(torch.eye(3).long(), ("a", "b", "$c^"), title="All right"),
+    "convolution_step": lambda: plots.convolution_step(torch.ones(5, 6), torch.ones(3, 3), 1, 2),
+    "degradation": lambda: plots.degradation(RUNS, title="Deeper and worse"),
+    "depth_and_skip": lambda: plots.depth_and_skip(depths()),
+    "depth_and_skip_grid": lambda: plots.depth_and_skip_grid(depths()),
+    "depth_sweep": lambda: plots.depth_sweep(depths()),
+    "error_against_cost": lambda: plots.error_against_cost(plots.published_nets(), title="Cost"),
+    "errors_by_epoch": lambda: plots.errors_by_epoch(RUNS, title="Three runs"),
+    "errors_by_layer": lambda: plots.errors_by_layer({"net": {"relu": [9.0, 8.0], "layer1": [7.0]}}, title="Layers"),
+    "errors_without": lambda: plots.errors_without({"plain": {"layer1.0": 80.0}}, {"plain": 6.0}, title="Loss"),
+    "feature_maps": lambda: plots.feature_maps({"C1": torch.randn(6, 5, 4), "dead": torch.zeros(2, 3, 3)}, title="M"),
+    "gradient_flow": lambda: plots.gradient_flow(*batch(), depth=5, activation="relu", init="large"),
+    "gradient_flow_grid": lambda: plots.gradient_flow_grid(*batch()),
+    "gradient_series": lambda: plots.gradient_series(torch.rand(5), {"plain": torch.rand(5)}, title="Series"),
+    "gradient_with_and_without": lambda: plots.gradient_with_and_without(TWO, title="Heads"),
+    "gradients_by_layer": lambda: plots.gradients_by_layer({"net": LAYERS}, title="Gradients"),
+    "image_grid": lambda: plots.image_grid(PHOTO[None], ["one"], title="A photo"),
+    "inception_diagrams": inception,
+    "kernel_effect": lambda: plots.kernel_effect(PHOTO[0], torch.ones(3, 3)),
+    "kernel_gallery": lambda: plots.kernel_gallery(PHOTO[0]),
+    "kernel_positions": lambda: plots.kernel_positions(8, 3, padding=1, stride=2),
+    "layer_costs": lambda: plots.layer_costs(probe.summary(on_meta("vgg11"), (3, 64, 64)), title="Costs"),
+    "learning_curves": lambda: plots.learning_curves(RUNS, title="Curves"),
+    "lines": lambda: plots.lines(ERRORS, title="Lines", x="epoch", y="error (%)", levels={"a": 9.0, "b": 9.1}),
+    "loss_race": lambda: plots.loss_race(("old", RUNS["plain20"]), ("new", RUNS["resnet56"]), steps_per_epoch=10),
+    "loss_surfaces": lambda: plots.loss_surfaces({"net": SURFACE}, title="A valley"),
+    "losses_together": lambda: plots.losses_together(ERRORS, title="Together"),
+    "maps_over_photos": lambda: plots.maps_over_photos(torch.rand(1, 3, 6, 5), {"m": torch.randn(1, 6, 5)}, title="M"),
+    "model_picker": lambda: plots.model_picker(plots.published_nets()),
+    "model_picker_grid": lambda: plots.model_picker_grid(plots.published_nets()),
+    "named_photos": lambda: plots.named_photos(network(), {"red": PICTURE}, top=2, threshold=90),
+    "network_walk": lambda: plots.network_walk(STAGES, title="A walk"),
+    "photo_attribution": lambda: plots.photo_attribution(network(), PICTURE, method="Occlusion", place=2),
+    "photo_predictions": photo_predictions,
+    "pooling": lambda: plots.pooling(torch.arange(16).view(4, 4)),
+    "precision_and_coverage": lambda: plots.precision_and_coverage(SURE, threshold=50, title="Fewer, better"),
+    "rank_correlations": lambda: plots.rank_correlations(RANKS, threshold=0.5, title="Ranks"),
+    "rates_and_losses": lambda: plots.rates_and_losses({"a": [0.1] * 6}, {"a": [3.0, 2.0, 1.0]}, title="Rates"),
+    "receptive_growth": lambda: plots.receptive_growth(PHOTO, layers=2),
+    "receptive_growth_grid": plots.receptive_growth_grid,
+    "response_normalisation": lambda: plots.response_normalisation([0.1, 1.0], {"small": [2.0, 4.0]}, title="LRN"),
+    "seen_pixels": lambda: plots.seen_pixels({"net": torch.eye(9)}, title="Seen"),
+    "signal_and_gradient": lambda: plots.signal_and_gradient(depth=50, residual=False, gain=2.0),
+    "signal_and_gradient_grid": plots.signal_and_gradient_grid,
+    "signals_by_layer": lambda: plots.signals_by_layer({"net": SIGNALS}, quantities=["weight"], title="A net"),
+    "six_curves": lambda: plots.six_curves(PANELS),
+    "stage_costs": lambda: plots.stage_costs(summaries(), title="Costs"),
+    "stage_table": lambda: plots.stage_table(side=64, depth=18, width=16),
+    "stage_table_grid": plots.stage_table_grid,
+    "step_times": lambda: plots.step_times({"memory": {"forward": 2.0, "update": 0.5}}, title="Times"),
+    "train_and_test": lambda: plots.train_and_test({"bare": (1.0, 11.5)}, title="A gap", quantity="error (%)"),
+    "transfer_curves": lambda: plots.transfer_curves(transfer()),
+    "transfer_grid": lambda: plots.transfer_grid(transfer()),
+    "transfer_view": lambda: plots.transfer_view(transfer()),
+    "votes": lambda: plots.votes(torch.zeros(4, 8), {"3": torch.tensor([[1.0, -4.0]])}, title="Votes"),
+}
+
+
+def test_no_figure_is_left_out() -> None:
+    assert SAMPLES.keys() == set(plots.__all__) - NOT_FIGURES
+    assert [name for name in plots.__all__ if not inspect.getdoc(getattr(plots, name))] == []
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_a_figure_says_what_it_shows_and_can_be_read(name: str) -> None:
+    before = dict(mpl.rcParams)
+    figure = SAMPLES[name]()
+    assert dict(mpl.rcParams) == before, "the learner's settings are left alone"
+    assert isinstance(figure, Figure)
+    message = figure.get_suptitle() or figure.axes[0].get_title(loc="left")
+    assert bool(message.strip()) or name in WITHOUT_MESSAGE
+
+    png, size = figure._repr_png_()
+    assert Image.open(io.BytesIO(png)).width == pytest.approx(2 * size["width"], abs=2), "sharp on any screen"
+    assert size["width"] <= 1250
+
+    for way, common in (("x", figure.get_supxlabel()), ("y", figure.get_supylabel())):
+        charts = [axes for axes in figure.axes if axes.axison and (axes.lines or axes.containers)]
+        ticks = [tick.get_text() for axes in charts for tick in getattr(axes, f"get_{way}ticklabels")()]
+        named = any(letter.isalpha() or letter == "%" for text in ticks for letter in text)
+        assert common or named or not ticks or any(getattr(axes, f"get_{way}label")() for axes in charts), way
+    texts = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]  # type: ignore[attr-defined]
+    assert min(text.get_fontsize() for text in texts) >= 7  # type: ignore[attr-defined]
+
+
+def test_a_letter_that_no_font_has_is_named_and_drawn_without_a_warning() -> None:
+    assert without_glyph("a\U00012345b") == "\U00012345"
+    with course_style():
+        figure, _ = new_figure(1, 2, title="\U00012345")
+    assert figure.png().startswith(b"\x89PNG")

@@ -1,0 +1,294 @@
+"""Figures of lessons 01 to 04: the numbers on them are those that PyTorch and the probes compute."""
+
+import numpy as np
+import pytest
+import torch
+from drawn import bars, heights, history, legend, lines, pixels, places, texts, title, titles
+from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
+from matplotlib.patches import Polygon
+from oracle import on_meta
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from resnet_edu import plots, probe
+from resnet_edu.models import Inception
+from resnet_edu.models.googlenet import INCEPTIONS
+from resnet_edu.plots.lesson_01 import KERNELS
+from resnet_edu.plots.lesson_02 import augmented
+from resnet_edu.plots.lesson_03 import SETTINGS, rows_of
+from resnet_edu.plots.lesson_04 import branches_of
+
+EDGES = torch.tensor([[-1.0, 0.0, 1.0]] * 3)
+IMAGE = torch.randint(1, 256, (3, 20, 20), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+WALK = [
+    plots.Stage("input", "", (1, 32, 32), 0),
+    plots.Stage("C1", "convolution", (6, 28, 28), 156),
+    plots.Stage("S2", "pooling", (6, 14, 14), 0),
+    plots.Stage("F", "linear", (10,), 11_770),
+]
+
+
+def frames(axes: Axes) -> list[tuple[float, float, float]]:
+    """Left, top and side of each frame."""
+    return [(box.get_x(), box.get_y(), box.get_width()) for box in bars(axes)]
+
+
+def test_one_step_of_a_convolution_is_torchs_and_marks_where_it_comes_from() -> None:
+    image = torch.arange(30.0).view(5, 6) % 7
+    figure = plots.convolution_step(image, EDGES, 2, 1)
+    left, middle, right = figure.axes
+    np.testing.assert_allclose(pixels(right), F.conv2d(image[None, None], EDGES[None, None])[0, 0])
+    assert (texts(left)[:3], texts(middle)) == (["0", "1", "2"], ["−1", "0", "1"] * 3)
+    assert (frames(left), frames(right)) == ([(0.5, 1.5, 3)], [(0.5, 1.5, 1)])
+    image = torch.zeros(4, 4)
+    image[1, 2] = 5
+    said = plots.convolution_step(image, EDGES, 0, 0).get_supxlabel()
+    assert said.startswith("0·(−1) + 0·1 + 0·(−1) + 5·1 + 0·(−1) + 0·1 = 5")
+    assert plots.convolution_step(image, -EDGES, 0, 0).get_supxlabel().partition(" = ")[2].startswith("(−5)")
+
+
+@pytest.mark.parametrize(
+    ("size", "kernel", "padding", "stride"), [(7, 3, 0, 1), (7, 3, 1, 2), (8, 3, 0, 2), (5, 5, 0, 3)]
+)
+def test_a_kernel_stands_in_as_many_places_as_torch_has_outputs(
+    size: int, kernel: int, padding: int, stride: int
+) -> None:
+    count = F.conv1d(torch.zeros(1, 1, size), torch.zeros(1, 1, kernel), padding=padding, stride=stride).shape[2]
+    (axes,) = plots.kernel_positions(size, kernel, padding=padding, stride=stride).axes
+    side, windows = size + 2 * padding, [c for c in frames(axes) if c[2] == kernel and c[1] > 0]
+    assert [left for left, _, _ in windows] == [place * stride for place in range(count)]
+    assert len(frames(axes)) == side + count
+    assert title(axes).startswith(f"{count} place")
+    assert texts(axes).count("0") == 2 * padding
+    assert texts(axes).count("not reached") == side - (windows[-1][0] + kernel)
+
+
+def test_a_kernel_that_does_not_fit_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"9 pixels does not fit on 5 \+ 2·1"):
+        plots.kernel_positions(5, 9, padding=1)
+
+
+def test_a_kernels_effect_is_shown_on_the_scale_that_fits() -> None:
+    photo = torch.randint(0, 256, (9, 8), dtype=torch.uint8)
+    left, _, right = plots.kernel_effect(photo, torch.ones(3, 3)).axes
+    np.testing.assert_array_equal(pixels(left), photo)
+    np.testing.assert_allclose(pixels(right), F.avg_pool2d(photo[None].float(), 3, stride=1)[0], rtol=1e-5)
+    assert right.get_images()[0].get_clim() == (0, 255)
+    balanced = plots.kernel_effect(photo, EDGES).axes[2]
+    low, high = balanced.get_images()[0].get_clim()
+    assert low == -high < 0
+    assert "negative" in balanced.get_xlabel()
+    negative = plots.kernel_effect(photo, -F.pad(torch.ones(1, 1), (1, 1, 1, 1))).axes[2]
+    np.testing.assert_allclose(pixels(negative), 255.0 - photo[1:-1, 1:-1])
+
+
+def test_the_gallery_stands_each_result_below_its_kernel() -> None:
+    photo = torch.randint(0, 256, (7, 7), dtype=torch.uint8)
+    figure = plots.kernel_gallery(photo)
+    for index, (name, weights) in enumerate(KERNELS.items()):
+        above = 8 * (index // 4) + index % 4
+        assert title(figure.axes[above]) == name
+        alone = plots.kernel_effect(photo, torch.tensor(weights).view(3, 3)).axes[2]
+        np.testing.assert_allclose(pixels(figure.axes[above + 4]), pixels(alone))
+
+
+def test_pooling_shows_average_and_maximum_on_one_scale() -> None:
+    values = torch.tensor([[1, 3, 0, 0], [2, 8, 1, 1], [0, 0, 4, 5], [0, 2, 6, 9]])
+    left, average, maximum = plots.pooling(values).axes
+    assert (texts(average), texts(maximum)) == (["3.5", "0.5", "0.5", "6"], ["8", "1", "2", "9"])
+    assert len(frames(left)) == 4
+    assert len({axes.get_images()[0].get_clim() for axes in (left, average, maximum)}) == 1
+
+
+def test_the_walk_draws_each_map_to_scale_from_left_to_right() -> None:
+    assert [(stage.size, stage.text) for stage in WALK] == [
+        (1024, "32×32"), (4704, "6@28×28"), (1176, "6@14×14"), (10, "10")
+    ]  # fmt: skip
+    (axes,) = plots.network_walk(WALK, title="A walk").axes
+    assert [box.get_width() for box in bars(axes)] == [32] + [28] * 6 + [14] * 6 + [3]
+    assert {"156", "11,770", "C1\n6@28×28\n4,704 numbers"} <= set(texts(axes))
+    assert "0" not in texts(axes), "pooling has no parameters, so nothing is written"
+    spans: dict[float, list[float]] = {}
+    for box in bars(axes):
+        spans.setdefault(box.get_width(), []).extend([box.get_x(), box.get_x() + box.get_width()])
+    edges = [edge for span in spans.values() for edge in (min(span), max(span))]
+    assert edges == sorted(edges), "no stage overlaps the next"
+
+
+@pytest.mark.parametrize(("losses", "steps"), [((20, 4, 1), 20), ((5, 5, 5), 10), ((20, 6, 5.1), None)])
+def test_steps_to_reach_is_the_end_of_the_first_epoch_below(losses: tuple[float, ...], steps: int | None) -> None:
+    assert plots.steps_to_reach(history(*losses), 0.5, steps_per_epoch=10) == steps
+
+
+def test_the_race_draws_both_runs_the_mark_and_the_crossing() -> None:
+    (axes,) = plots.loss_race(("old", history(20, 10, 5)), ("new", history(15, 4, 2)), steps_per_epoch=10).axes
+    old, new, mark, crossing = axes.lines
+    assert places(old) == [10, 20, 30]
+    assert (heights(old), heights(new)) == ([2, 1, 0.5], [1.5, 0.4, 0.2])
+    assert (set(heights(mark)), set(places(crossing))) == ({0.5}, {20})
+    assert title(axes) == "new needs 20 steps where old needs 30"
+    (axes,) = plots.loss_race(("old", history(10, 1)), ("new", history(20, 10)), steps_per_epoch=10).axes
+    assert len(axes.lines) == 3
+    assert "does not reach" in title(axes)
+
+
+def test_a_flip_alone_shows_the_image_or_its_mirror() -> None:
+    views = augmented(IMAGE, padding=0, flip=True, seed=0, count=20)
+    assert {torch.equal(view, IMAGE) for view in views} == {True, False}
+    assert all(torch.equal(view, IMAGE) or torch.equal(view, IMAGE.flip(2)) for view in views)
+
+
+def test_a_crop_moves_the_image_and_lets_black_in() -> None:
+    views = augmented(IMAGE, padding=4, flip=False, seed=0, count=20)
+    assert 0 < (views == 0).float().mean() < 1 - (16 / 20) ** 2
+    assert len({tuple(view.flatten().tolist()) for view in views}) > 15
+
+
+def test_one_control_changes_one_thing() -> None:
+    plain, flipped = (augmented(IMAGE, padding=4, flip=flip, seed=5) for flip in (False, True))
+    assert all(torch.equal(a, b) or torch.equal(a.flip(2), b) for a, b in zip(plain, flipped, strict=True))
+    assert not torch.equal(augmented(IMAGE, padding=4, flip=False, seed=6), plain)
+
+
+@pytest.mark.parametrize(("padding", "flip", "count"), [(16, True, "2,178"), (1, False, "9"), (0, True, "2")])
+def test_the_title_counts_the_images_one_stands_for(padding: int, flip: bool, count: str) -> None:
+    figure = plots.augmented_views(IMAGE, padding=padding, flip=flip)
+    assert figure.get_suptitle() == f"One image stands for {count}"
+    same = plots.augmented_views(IMAGE, padding=0, flip=False)
+    assert "Nothing changes" in same.get_suptitle()
+    assert all((pixels(axes) == IMAGE.permute(1, 2, 0).numpy()).all() for axes in same.axes)
+
+
+def test_the_twin_of_augmentation_begins_each_row_with_the_image() -> None:
+    figure = plots.augmentation_grid({"photo": IMAGE, "digit": IMAGE[:1]})
+    rows = [figure.axes[6 * row].get_ylabel() for row in range(6)]
+    assert rows == [f"{name}\n{kind}" for name in ("photo", "digit") for kind in ("crop", "flip", "crop and flip")]
+    for row in range(3):
+        np.testing.assert_array_equal(pixels(figure.axes[6 * row]), IMAGE.permute(1, 2, 0))
+
+
+def test_train_and_test_draws_two_dots_and_the_gap_between_them() -> None:
+    runs = {"bare": (1.0, 11.5), "crop": (4.0, 7.0)}
+    figure = plots.train_and_test(runs, title="A gap", quantity="error (%)")
+    (axes,) = figure.axes
+    dots = [np.asarray(each.get_offsets()).tolist() for each in axes.collections if isinstance(each, PathCollection)]
+    assert dots == [[[1.0, 0.0], [4.0, 1.0]], [[11.5, 0.0], [7.0, 1.0]]]
+    assert texts(axes) == ["gap 10.50", "gap 3.00"]
+    assert legend(figure) == ["training images", "test images"]
+
+
+def test_response_normalisation_draws_the_activations_and_every_divisor() -> None:
+    figure = plots.response_normalisation([0.1, 1, 0.5], {"small": [2, 2, 2], "large": [2, 4, 3]}, title="LRN")
+    assert [[bar.get_height() for bar in bars(axes)] for axes in figure.axes] == [[0.1, 1, 0.5], [2, 2, 2], [2, 4, 3]]
+    assert figure.axes[1].get_ylim() == figure.axes[2].get_ylim(), "comparable"
+
+
+def stack(*, kernel: int = 3, layers: int = 3, first_stride: int = 1, pool_every: int = 0) -> nn.Sequential:
+    net = nn.Sequential()
+    for index in range(1, layers + 1):
+        net.append(nn.Conv2d(1, 1, kernel, stride=first_stride if index == 1 else 1))
+        if pool_every and index % pool_every == 0:
+            net.append(nn.MaxPool2d(2))
+    return net
+
+
+@pytest.mark.parametrize("setting", [*SETTINGS.values(), {"kernel": 5, "layers": 2, "first_stride": 2}, {"kernel": 1}])
+def test_windows_grow_as_the_probe_says_and_as_the_gradient_finds(setting: dict[str, int]) -> None:
+    net, rows = stack(**setting), rows_of(**setting)
+    pixels = rows[-1].size
+    fields = probe.receptive_field(net, (1, pixels, pixels))
+    assert [(row.size, row.jump) for row in rows[1:]] == [(field.size, field.jump) for field in fields]
+    measured = probe.measured_receptive_field(net, (1, pixels + 2, pixels + 2), position=(0, 0))
+    assert measured.rows == (0, pixels - 1)
+
+
+def test_growth_draws_a_row_of_dots_and_a_window_for_each_layer() -> None:
+    photo = torch.full((3, 64, 64), 128, dtype=torch.uint8)
+    figure = plots.receptive_growth(photo, kernel=3, layers=3)
+    left, right = figure.axes
+    assert [len(places(line)) for line in left.lines] == [7, 5, 3, 1]
+    assert len([patch for patch in left.patches if isinstance(patch, Polygon)]) == 3
+    assert texts(left) == ["sees 3, jump 1", "sees 5, jump 1", "sees 7, jump 1"]
+    assert [text.get_text() for text in left.get_yticklabels()] == ["image", "conv 3×3", "conv 3×3", "conv 3×3"]
+    assert [box.get_width() for box in bars(right)] == [3, 5, 7]
+    assert figure.get_suptitle() == "One number sees 7×7 pixels; its neighbour's window lies 1 pixel on"
+    left, _ = plots.receptive_growth(photo[0], kernel=3, layers=2, pool_every=1).axes
+    by_row = [places(line) for line in left.lines]
+    assert by_row[-2:] == [[-1, 1], [0]], "two numbers of jump 2 go into the last pooling"
+    assert by_row[0] == [x - 4.5 for x in range(10)]
+    left, right = plots.receptive_growth(photo, kernel=11, layers=8, first_stride=4, pool_every=1).axes
+    assert len(places(left.lines[0])) == 2, "too many for dots"
+    assert title(right) == "larger than a photo of 64×64"
+
+
+def test_seen_pixels_frames_what_is_not_zero() -> None:
+    seen = torch.zeros(9, 9)
+    seen[2:7, 3:8] = 0.5
+    first, second, _ = plots.seen_pixels({"net": seen, "other": torch.eye(9)}, title="Seen").axes
+    assert (title(first), title(second)) == ("net\n5×5 pixels", "other\n9×9 pixels")
+    assert frames(first) == [(2.5, 1.5, 5)]
+    assert pixels(first).max() == 1
+
+
+def test_bars_are_the_layers_parameters_numbers_and_multiply_adds() -> None:
+    costs = probe.summary(on_meta("vgg16"), (3, 224, 224))
+    names = list(plots.named_layers(costs))
+    assert names[:5] == ["conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1"]
+    assert (names[-4:], len(names)) == (["conv5_3", "fc6", "fc7", "fc8"], 16)
+    figure = plots.layer_costs(costs, title="Costs")
+    widths = [[bar.get_width() for bar in bars(axes)] for axes in figure.axes]
+    np.testing.assert_allclose([sum(values) for values in widths], [138.357544, 13.556_712, 15.47026432], rtol=1e-6)
+    assert widths[0][13] == pytest.approx(102.764544)
+    assert titles(figure) == [f"linear layers: {share} %" for share in ("89", "0.07", "0.8")]
+    bottom, top = figure.axes[0].get_ylim()
+    assert top < bottom, "the first layer stands at the top"
+
+
+@pytest.mark.parametrize("name", INCEPTIONS)
+def test_the_channel_budget_is_that_of_the_real_block(name: str) -> None:
+    sizes = INCEPTIONS[name]
+    branches, block = branches_of(sizes, kernel=3), Inception(*sizes)  # 3×3, as in the package
+    counted = probe.summary(block, (sizes[0], 14, 14))
+    assert 1e3 * branches.weights == pytest.approx(counted.macs / 14**2)
+    assert sum(branches.channels) == block(torch.zeros(1, sizes[0], 3, 3)).shape[1]
+
+
+def test_the_channel_budget_draws_its_state() -> None:
+    figure = plots.channel_budget((192, 64, 8, 128, 16, 32, 32), kernel=5)
+    costs, channels = figure.axes
+    naive, reducing, large = ([bar.get_width() for bar in container] for container in costs.containers)
+    np.testing.assert_allclose(reducing, [0, 192 * 8 / 1e3, 192 * 16 / 1e3, 0])
+    np.testing.assert_allclose(large, [192 * 64 / 1e3, 9 * 8 * 128 / 1e3, 25 * 16 * 32 / 1e3, 192 * 32 / 1e3])
+    np.testing.assert_allclose(naive, [192 * 64 / 1e3, 9 * 192 * 128 / 1e3, 25 * 192 * 32 / 1e3, 0])
+    assert [bar.get_height() for bar in bars(channels)] == [64, 128, 32, 32, 64, 128, 32, 192]
+    weights = round(1e3 * (sum(reducing) + sum(large)))
+    work = f"{weights * 784 / 1e6:.0f} M multiply-adds"
+    assert figure.get_suptitle() == f"{weights:,} weights, {work}, 192 → 256 channels"
+    third = plots.channel_budget(kernel=3).axes[0].get_yticklabels()[2]
+    assert third.get_text() == "3×3 (third)"
+
+
+def test_the_twin_of_the_budget_holds_the_nine_blocks() -> None:
+    figure = plots.channel_budget_grid()
+    assert [name.split(" · ")[0] for name in titles(figure)] == list(INCEPTIONS)
+    assert titles(figure)[0] == "3a · 28×28 · 128 M"
+    ends = [bar.get_x() + bar.get_width() for bar in figure.axes[-1].containers[1]]
+    assert max(ends) * 1e3 == pytest.approx(832 * 192 + 9 * 192 * 384)
+
+
+def test_the_gradient_has_a_pair_of_points_for_each_seed() -> None:
+    norms = {"one": ([1e-3, 2e-3], [1e-1, 2e-1]), "two": ([1.0, 2.0], [3.0, 4.0])}
+    (axes,) = plots.gradient_with_and_without(norms, title="Heads").axes
+    assert lines(axes) == [[1e-3, 2e-3], [1e-1, 2e-1], [1.0, 2.0], [3.0, 4.0]]
+    assert [line.get_marker() for line in axes.lines] == ["s", "o", "s", "o"]
+    assert legend(axes) == ["without heads", "with heads"]
+
+
+def test_votes_share_one_scale_around_zero() -> None:
+    maps: dict[str, Tensor] = {"3": torch.tensor([[1.0, -4.0]]), "7": torch.tensor([[2.0, 0.0]])}
+    figure = plots.votes(torch.zeros(4, 8), maps, title="Votes")
+    assert titles(figure)[:3] == ["image", "votes for 3", "votes for 7"]
+    for axes, values in zip(figure.axes[1:3], maps.values(), strict=True):
+        assert axes.images[0].get_clim() == (-4, 4)
+        np.testing.assert_allclose(pixels(axes), values.numpy())

@@ -1,0 +1,231 @@
+"""Curves, and figures of lessons 05 to 07: every line is what was measured."""
+
+import math
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from drawn import heights, history, legend, lines, places, texts, title, titles
+from matplotlib.colors import same_color
+from test_figures import depths
+
+from resnet_edu import plots, probe
+from resnet_edu.models import deep_net
+from resnet_edu.plots.lesson_05 import measured
+from resnet_edu.plots.lesson_07 import CEILING, FLOOR, GAINS
+from resnet_edu.plots.style import GREY, PLAIN, RESIDUAL
+from resnet_edu.probe import LayerGradient, LayerSignals, Surface
+
+
+def batch(n: int = 8) -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.randn(n, 1, 4, 4, generator=torch.Generator().manual_seed(0)), torch.arange(n) % 10
+
+
+def test_lines_have_ticks_levels_and_limits() -> None:
+    levels = {"a, guessed": 50.2, "b, guessed": 49.9, "c, guessed": 90.0}
+    (axes,) = plots.lines({"a": [3, 4], "b": [5, 6]}, title="", x="x", y="y", ticks=["4", "8"], levels=levels).axes
+    assert lines(axes)[:2] == [[3, 4], [5, 6]]
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["4", "8"]
+    assert {line[0] for line in lines(axes)[2:]} == {50.2, 49.9, 90.0}
+    assert set(texts(axes)) == {"a, guessed\nb, guessed", "c, guessed"}, "levels that coincide have one text"
+    (axes,) = plots.lines({"a": [1.0, 100.0]}, title="T", x="x", y="y", first=1, log=True, limits=(0.1, 1000)).axes
+    assert (places(axes.lines[0]), axes.get_yscale(), axes.get_ylim()) == ([1, 2], "log", (0.1, 1000))
+
+
+def test_a_line_that_stops_being_a_number_ends_in_a_cross() -> None:
+    losses = {"fine": [3.0, 2.0, 1.0], "broken": [3.0, 1e9, math.inf], "no number": [2.0, math.nan]}
+    (axes,) = plots.lines(losses, title="", x="step", y="loss", log=True).axes
+    fine, broken, cross, _, second_cross = axes.lines
+    assert (heights(fine), heights(broken)[:2]) == ([3, 2, 1], [3, 1e9])
+    assert (cross.get_marker(), places(cross), heights(cross)) == ("x", [1], [1e9])
+    assert heights(second_cross) == [2]
+    assert legend(axes) == list(losses)
+
+
+def test_learning_curves_draw_every_run_twice() -> None:
+    training, test = plots.learning_curves({"a": history(50, 20), "b": history(60, 30)}, title="Two runs").axes
+    assert lines(training) == [[50, 20], [60, 30]]
+    assert lines(test) == [[55, 25], [65, 35]]
+    assert (training.get_ylabel(), legend(training)) == ("training error (%)", ["a", "b"])
+
+
+def test_errors_by_epoch_lists_the_worst_run_first() -> None:
+    figure = plots.errors_by_epoch({"good": history(50, 5), "bad": history(90, 89)}, title="Two runs")
+    assert lines(figure.axes[0]) == [[50, 5], [90, 89]]
+    assert legend(figure) == ["bad", "good"]
+    assert same_color(figure.legends[0].get_lines()[0].get_color(), figure.axes[0].lines[1].get_color())
+
+
+def test_gradients_by_layer_run_from_the_first_to_the_last() -> None:
+    layers = [LayerGradient(f"layer{i}", 10.0**i, 1.0) for i in range(3)]
+    (axes,) = plots.gradients_by_layer({"net": layers}, title="").axes
+    assert (axes.get_yscale(), places(axes.lines[0]), lines(axes)) == ("log", [0, 0.5, 1], [[1, 10, 100]])
+
+
+def test_signals_by_layer_has_a_panel_a_quantity_and_a_line_a_net() -> None:
+    nets = {"a": LayerSignals([1, 2], [3, 4], [5, 6]), "b": LayerSignals([1, 1, 1], [2, 2, 2], [3, 3, 3])}
+    figure = plots.signals_by_layer(nets, quantities=("weight", "signal"), title="Two nets")
+    weight, signal = figure.axes
+    assert (lines(weight), lines(signal)) == ([[5, 6], [3, 3, 3]], [[1, 2], [1, 1, 1]])
+    assert places(signal.lines[1]) == [1, 2, 3]
+    assert weight.get_yscale() == signal.get_yscale() == "log"
+    assert legend(figure) == ["a", "b"]
+    low, high = signal.get_ylim()
+    assert low <= 1e-2 < 1e2 <= high, "a small change does not fill the panel"
+    assert plots.signals_by_layer(nets, quantities=["signal"], title="One panel").get_suptitle() == "One panel"
+
+
+def test_slopes_are_the_derivatives_of_the_activations() -> None:
+    left, right = plots.activation_slopes().axes
+    assert legend(left) == ["sigmoid", "tanh", "ReLU"]
+    x = np.asarray(places(left.lines[0]))
+    assert np.allclose(heights(left.lines[0]), 1 / (1 + np.exp(-x)), atol=1e-6)
+    assert [max(line) for line in lines(right)] == pytest.approx([0.25, 1, 1])
+
+
+def test_gradient_flow_shows_the_chosen_net_beside_the_reference() -> None:
+    images, labels = batch()
+    options = {"activation": "tanh", "init": "small", "skip": True}
+    figure = plots.gradient_flow(images, labels, depth=6, **options)  # type: ignore[arg-type]
+    torch.manual_seed(0)
+    chosen = probe.layer_signals(deep_net(6, inputs=16, **options), images, labels)  # type: ignore[arg-type]
+    torch.manual_seed(0)
+    reference = probe.layer_signals(deep_net(6, inputs=16), images, labels)
+    for axes, quantity in zip(figure.axes, ("signal", "gradient", "weight"), strict=True):
+        assert heights(axes.lines[0]) == pytest.approx(getattr(reference, quantity))
+        assert heights(axes.lines[1]) == pytest.approx(getattr(chosen, quantity))
+        assert same_color(axes.lines[0].get_color(), GREY)
+        assert same_color(axes.lines[1].get_color(), RESIDUAL)
+    assert f"changes by × {chosen.gradient_factor:.2f} a layer" in figure.get_suptitle()
+    assert same_color(plots.gradient_flow(images, labels, depth=4).axes[0].lines[1].get_color(), PLAIN)
+    before = torch.get_rng_state()
+    measured(images, labels, 4)
+    assert torch.equal(torch.get_rng_state(), before), "the notebook's random numbers are left alone"
+
+
+@pytest.mark.parametrize(
+    ("word", "options"),
+    [
+        ("Vanishes", {"activation": "sigmoid"}),
+        ("Arrives", {"activation": "relu", "init": "he"}),
+        ("Explodes", {"activation": "relu", "init": "large"}),
+    ],
+)
+def test_the_verdict_is_said(word: str, options: dict[str, Any]) -> None:
+    assert plots.gradient_flow(*batch(), depth=20, **options).get_suptitle().startswith(f"{word}: ")
+
+
+def test_the_twin_of_gradient_flow_is_relative_to_the_last_hidden_layer() -> None:
+    figure = plots.gradient_flow_grid(*batch())
+    assert [titles(figure)[place] for place in (5, 11)] == ["tanh, Xavier", "ReLU, large"]
+    for axes in figure.axes:
+        nets = lines(axes)[:4]
+        assert [len(net) for net in nets] == [29] * 4
+        assert all(net[-1] == pytest.approx(1) for net in nets)
+    neither, norm, skip, both = (net[0] for net in lines(figure.axes[8])[:4])  # ReLU, small
+    assert neither < 1e-3 < min(norm, skip, both)
+    assert legend(figure) == ["neither", "batch norm", "skip", "batch norm and skip"]
+
+
+def test_gradient_series_are_centred_and_scaled() -> None:
+    series = {"plain, 2": torch.tensor([1.0, 2, 3, 4, 5]), "residual, 2": torch.randn(5), "other": torch.randn(5)}
+    figure = plots.gradient_series(torch.linspace(-1, 1, 5), series, title="Three")
+    assert titles(figure)[:3] == list(series)
+    for axes in figure.axes[:3]:
+        values = np.asarray(lines(axes)[0])
+        assert (values.mean(), values.std(ddof=1)) == pytest.approx((0, 1), abs=1e-5)
+    assert same_color(figure.axes[0].lines[0].get_color(), PLAIN)
+    assert same_color(figure.axes[1].lines[0].get_color(), RESIDUAL)
+    assert not figure.axes[3].axison
+
+
+def test_autocorrelations_draw_means_with_their_standard_errors() -> None:
+    lags, names = [0, 1, 2], ("plain, 24", "plain, 50", "white noise")
+    curves = {name: probe.autocorrelation(torch.randn(30, 9), lags) for name in names}
+    (axes,) = plots.autocorrelations(curves, lags, title="").axes
+    for line, values in zip(lines(axes), curves.values(), strict=False):
+        assert line == pytest.approx(values.mean(dim=1).tolist())
+    widest = curves["plain, 50"].mean(dim=1) + curves["plain, 50"].std(dim=1) / 3
+    band = np.asarray(axes.collections[1].get_paths()[0].vertices)
+    assert band[:, 1].max() == pytest.approx(widest.max().item())
+    assert [line.get_linestyle() for line in axes.lines[:2]] == ["-", "--"]
+
+
+def test_degradation_puts_plain_left_and_residual_right() -> None:
+    runs = {"plain20": history(9), "plain56": history(60), "resnet56": history(2)}
+    figure = plots.degradation(runs, title="Deeper")
+    plain, residual = figure.axes
+    assert titles(figure) == ["Plain nets", "Residual nets"]
+    assert (lines(plain), lines(residual)) == ([[9], [14], [60], [65]], [[2], [7]])
+    assert plain.lines[0].get_linewidth() < plain.lines[2].get_linewidth()
+
+
+def test_the_recorded_study_is_drawn_run_by_run_and_as_means() -> None:
+    (axes,) = plots.depth_sweep(depths()).axes
+    assert lines(axes)[:2] == [[30, 31], [30, 31]]
+    assert [lines(axes)[place] for place in (4, 9)] == [[30.5] * 4] * 2
+    assert "2 seeds" in title(axes)
+    figure = plots.depth_and_skip(depths(), depth=44, skip=True)
+    assert "Residual, 44 layers: training error 30.5 %" in figure.get_suptitle()
+    assert legend(figure.axes[0]) == ["plain20", "resnet44"]
+    twin = plots.depth_and_skip_grid(depths())
+    assert titles(twin) == [f"{kind} {depth}" for kind in ("plain", "residual") for depth in (20, 32, 44, 56)]
+    assert all(lines(axes) == [[60, 30], [61, 31], [60.5, 30.5]] for axes in twin.axes)
+
+
+def test_six_curves_do_not_tell_the_kind_of_net() -> None:
+    panels = {letter: {"resnet20": history(50, 10)} for letter in "ABCDE"}
+    figure = plots.six_curves({**panels, "F": {"plain20": history(50, 5), "resnet56": history(80, 70)}})
+    assert titles(figure) == list("ABCDEF")
+    assert [len(axes.lines) for axes in figure.axes] == [3, 3, 3, 3, 3, 5]  # the faint one is chance
+    assert legend(figure.axes[5]) == [
+        "training, 20 layers",
+        "test, 20 layers",
+        "training, 56 layers",
+        "test, 56 layers",
+    ]
+
+
+def test_loss_surfaces_draw_what_is_not_finite_as_the_limit() -> None:
+    axis = torch.linspace(-1, 1, 3)
+    losses = torch.full((3, 3), 2.0)
+    losses[0, 0] = float("nan")
+    figure = plots.loss_surfaces({"a": Surface(axis, axis, losses), "b": Surface(axis, axis, losses + 1)}, title="")
+    assert titles(figure)[:2] == ["a: 2.00 at the star", "b: 3.00 at the star"]
+    assert np.isfinite(np.asarray(figure.axes[0].collections[0].get_array())).all()
+
+
+def test_errors_without_a_block_are_drawn_by_network_with_the_whole_net_broken() -> None:
+    removed = {"plain": {"layer1.0": 80.0, "layer1.1": 90.0}, "residual": {"layer1.0": 20.0, "layer1.1": 5.0}}
+    (axes,) = plots.errors_without(removed, {"plain": 6.0, "residual": 4.0}, title="Loss").axes
+    plain, plain_whole, residual, residual_whole, guessing = axes.lines
+    assert (heights(plain), heights(residual)) == ([80, 90], [20, 5])
+    assert (plain.get_color(), residual.get_color()) == (PLAIN, RESIDUAL)
+    assert [heights(line)[0] for line in (plain_whole, residual_whole, guessing)] == [6, 4, 90]
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["1.0", "1.1"]
+
+
+def test_signal_and_gradient_are_those_of_the_probe() -> None:
+    figure = plots.signal_and_gradient(depth=5, residual=True, batch_norm=True, gain=0.5)
+    flow = probe.residual_flow(5, residual=True, batch_norm=True, gain=0.5)
+    for axes, values in zip(figure.axes, flow, strict=True):
+        np.testing.assert_allclose(heights(axes.lines[0]), values)
+    assert figure.get_suptitle() == "5 blocks ReLU(F(x) + x), gain 0.5, with batch norm"
+    assert titles(figure) == [f"Signal: {flow.signal[-1]:.2g}", f"Gradient: {flow.gradient[0]:.2g}"]
+
+
+@pytest.mark.parametrize(("gain", "border"), [(0.0, FLOOR), (2.0, CEILING)])
+def test_what_lies_beyond_the_panel_is_drawn_on_its_border(gain: float, border: float) -> None:
+    figure = plots.signal_and_gradient(depth=50, residual=gain > 0, gain=gain)
+    assert heights(figure.axes[0].lines[0])[-1] == border
+
+
+def test_the_twin_holds_every_kind_of_block_at_every_gain() -> None:
+    figure = plots.signal_and_gradient_grid()
+    assert titles(figure)[:4] == ["plain", "residual", "plain, batch norm", "residual, batch norm"]
+    assert all(len(axes.lines) == 2 * len(GAINS) for axes in figure.axes)
+    flow = probe.residual_flow(20, residual=True, batch_norm=True, gain=1.0)
+    np.testing.assert_allclose(heights(figure.axes[3].lines[4]), flow.signal)
+    np.testing.assert_allclose(heights(figure.axes[7].lines[4]), flow.gradient)
