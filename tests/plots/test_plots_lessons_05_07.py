@@ -1,7 +1,6 @@
 """Curves, and figures of lessons 05 to 07: every line is what was measured."""
 
 import math
-
 from typing import Any
 
 import numpy as np
