@@ -13,9 +13,13 @@ from .lesson_01 import (
     output_size as check_output_size,
     shape_walk as check_shape_walk,
 )
-from .lesson_02_alexnet import check_alexnet
-from .lesson_02_augment import check_crop, check_flip
-from .lesson_02_counts import check_linear_parameters, check_top_k_error
+from .lesson_02 import (
+    AlexNet as check_alexnet,
+    crop_each as check_crop,
+    flip_chosen as check_flip,
+    linear_parameters as check_linear_parameters,
+    top_k_error as check_top_k_error,
+)
 from .lesson_03_block import check_vgg_block
 from .lesson_03_head import check_cheap_head
 from .lesson_03_memory import check_activation_bytes
