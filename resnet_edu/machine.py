@@ -39,11 +39,9 @@ def profile() -> Profile:
         UnknownName: the variable names neither `quick` nor `full`.
     """
     name = os.environ.get("RESNET_EDU_PROFILE") or "quick"
-    if name == "quick":
-        return Profile("quick")
-    if name == "full":
-        return Profile("full")
-    raise UnknownName("profile in RESNET_EDU_PROFILE", name, ("quick", "full"))
+    if name not in ("quick", "full"):
+        raise UnknownName("profile in RESNET_EDU_PROFILE", name, ("quick", "full"))
+    return Profile(name)
 
 
 def device() -> torch.device:
@@ -209,39 +207,21 @@ def cpu_has_bfloat16() -> bool:
     return any(query() for query in queries if query is not None)
 
 
-@dataclass(frozen=True)
-class Setup:
-    """What a lesson's set-up cell prints: the conditions under which its numbers came about."""
-
-    device: str
-    precision: str
-    seed: int
-    profile: str
-    versions: str
-
-    def __str__(self) -> str:
-        """One fact a line."""
-        count = torch.get_num_threads()
-        return (
-            f"device     {self.device} ({count} thread{'s' * (count != 1)})\n"
-            f"precision  {self.precision} for matrix products, float32 for weights\n"
-            f"seed       {self.seed}\n"
-            f"profile    {self.profile}\n"
-            f"versions   {self.versions}"
-        )
-
-
-def setup(*, seed: int = 0) -> Setup:
-    """Prepare a lesson: seed everything, set threads, and say what the machine offers.
+def setup(*, seed: int = 0) -> str:
+    """Prepare a lesson: seed everything, set threads, and say under which conditions its numbers come about.
 
     Args:
         seed: for Python, NumPy and torch.
 
     Returns:
-        The facts to print: `print(edu.setup(seed=0))`.
+        One fact a line, to print: `print(edu.setup(seed=0))`.
     """
     seed_everything(seed)
-    use_own_cores()
-    versions = f"Python {platform.python_version()}, torch {torch.__version__}, torchvision {version('torchvision')}"
-    here = device()
-    return Setup(str(here), str(precision(here)).removeprefix("torch."), seed, profile().name, versions)
+    threads, here, python = use_own_cores(), device(), platform.python_version()
+    return (
+        f"device     {here} ({threads} thread{'s' * (threads != 1)})\n"
+        f"precision  {str(precision(here)).removeprefix('torch.')} for matrix products, float32 for weights\n"
+        f"seed       {seed}\n"
+        f"profile    {profile().name}\n"
+        f"versions   Python {python}, torch {torch.__version__}, torchvision {version('torchvision')}"
+    )

@@ -92,13 +92,12 @@ def recompute_batch_norm(model: nn.Module, split: Split, *, precision: str = "au
         split: the training images.
         precision: as in `TrainConfig`.
     """
-    device = machine.device()
+    device, norms, seen = machine.device(), trained_batch_norms(model), 0
+    if not norms:
+        return
     model.to(device)
-    with eval_mode(model), torch.no_grad(), machine.autocast(device, precision):
-        training_mode(model)
-        norms = [module for module in model.modules() if isinstance(module, _BatchNorm) and module.training]
-        model.eval()  # no dropout
-        momenta, seen = [norm.momentum for norm in norms], 0
+    momenta = [norm.momentum for norm in norms]
+    with eval_mode(model), torch.no_grad(), machine.autocast(device, precision):  # no dropout
         try:
             for norm in norms:
                 norm.train()
@@ -112,6 +111,13 @@ def recompute_batch_norm(model: nn.Module, split: Split, *, precision: str = "au
         finally:
             for norm, momentum in zip(norms, momenta, strict=True):
                 norm.momentum = momentum
+
+
+def trained_batch_norms(model: nn.Module) -> list[_BatchNorm]:
+    """The batch norms that are in training mode while `fit` trains: all that are not frozen."""
+    with eval_mode(model):
+        modules = training_mode(model).modules()
+        return [module for module in modules if isinstance(module, _BatchNorm) and module.training]
 
 
 def logits_of(outputs: object, count: int, head: str | None = None) -> Tensor:

@@ -15,7 +15,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn, optim
 from torch.nn import functional as F
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from . import distributed, machine
 from .checkpoint import Checkpoint
@@ -24,7 +23,7 @@ from .data.batches import steps_per_epoch, training_batches
 from .data.split import Data, Split
 from .errors import LossNotFinite, StopTraining
 from .history import Epoch, History
-from .metrics import Metrics, evaluate, logits_of, recompute_batch_norm, the_logits
+from .metrics import Metrics, evaluate, logits_of, recompute_batch_norm, the_logits, trained_batch_norms
 from .models.heads import AUXILIARY, head_of
 from .models.modes import eval_mode, training_mode
 from .progress import ProgressLine
@@ -136,13 +135,7 @@ class Totals:
         self.started = time.perf_counter()
 
     def add(self, loss: Tensor, outputs: object, labels: Tensor, rate: float) -> None:
-        """Count one batch.
-
-        Args:
-            loss: what the loss function returned.
-            outputs: what the model returned.
-            labels: `(N,)`.
-            rate: learning rate of the step to come.
+        """Count one batch; `rate` is the learning rate of the step to come.
 
         Raises:
             ValueError: the loss is no scalar tensor, or no weight has a part in it.
@@ -190,16 +183,7 @@ def measured(model: nn.Module, train: Split, val: Split, config: TrainConfig) ->
 
 
 def prepare(model: nn.Module, data: Data, config: TrainConfig, *, several: bool) -> tuple[Split, Split]:
-    """Set threads and seeds, check that model and data go together, and put both where the network computes.
-
-    Args:
-        model: is moved, and stored in the layout of the config.
-        data: what `fit` was given.
-        config: likewise.
-        several: whether the model may return several logits.
-
-    Returns:
-        Training and validation images on the device.
+    """Set threads and seeds, and put the network and the images to train and to validate on where it will compute.
 
     Raises:
         ValueError: these are no data, or have one class only; or as for `check_fits`.
@@ -274,13 +258,7 @@ def cross_entropy(outputs: object, labels: Tensor, *, label_smoothing: float) ->
 
 
 def check_fits(model: nn.Module, data: Data, config: TrainConfig, *, several: bool = False) -> None:
-    """A dry run of two images, so that a mismatch is found before any training.
-
-    Args:
-        model: on the device already.
-        data: what it is to learn.
-        config: says how many images are in a batch.
-        several: whether the model may return several logits.
+    """A dry run of two images, so that a mismatch is found before any training; it may return `several` logits.
 
     Raises:
         ValueError: the model refuses the images, has fewer outputs than there are classes, or has batch norm that
@@ -290,8 +268,7 @@ def check_fits(model: nn.Module, data: Data, config: TrainConfig, *, several: bo
     numbers: list[int] = []  # that a batch norm sees of one image, per channel
     hooks = [
         module.register_forward_pre_hook(lambda _, inputs: numbers.append(inputs[0][0, 0].numel()))
-        for module in model.modules()
-        if isinstance(module, _BatchNorm)
+        for module in trained_batch_norms(model)
     ]
     try:
         with eval_mode(model), torch.no_grad():
@@ -309,7 +286,7 @@ def check_fits(model: nn.Module, data: Data, config: TrainConfig, *, several: bo
             f"build it with num_classes={len(data.classes)}."
         )
     smallest = len(data.train) // steps_per_epoch(len(data.train), config.batch_size) // distributed.size()
-    if min(numbers, default=2) * smallest < 2:
+    if numbers and min(numbers) * smallest < 2:
         raise ValueError(
             "Batch norm would see one number per channel only, and nothing to compare it with: take a batch_size of at "
             f"least {3 * distributed.size()}, or larger images."

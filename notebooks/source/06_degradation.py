@@ -578,7 +578,7 @@ counts = [sum(p.numel() for p in edu.models.build(name).parameters()) for name i
 assert (plain56 > plain20).all(), "not overfitting: the training error itself is higher"
 assert min(norms["plain56"]) > min(norms["plain20"]) / 2, "not vanishing gradients"
 assert counts[0] == counts[1], "not a lack of parameters"
-assert difference < 1e-5, "the construction holds"
+assert difference < 1e-4, "the construction holds"
 assert he["resnet1202"].value > he["resnet110"].value, "deeper is not better without end"
 print(f"CIFAR-10 test error: ResNet-110 {he['resnet110']}, ResNet-1202 {he['resnet1202']}")
 print(f"training error of ResNet-1202: {edu.facts.HE_RESNET1202_TRAINING_ERROR} · {he['resnet1202'].source}")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 
 from resnet_edu import Epoch, TrainConfig, data, fit, models
@@ -126,30 +126,19 @@ def test_killed_at_ten_random_moments_it_ends_like_a_run_that_never_was(tmp_path
 
 
 def test_a_file_of_another_run_is_refused(tmp_path: Path, digits: data.Data) -> None:
-    path = tmp_path / "run.safetensors"
+    path, wide = tmp_path / "run.safetensors", data.load("mnist5k", size=32, limit=100)
     fit(network(), digits, CONFIG, checkpoint=Checkpoint(path, CONFIG))
     before = path.read_bytes()
     with pytest.raises(WrongCheckpoint, match=r"other options \(lr: 0\.05 → 0\.1\)\. Start a new run"):
         fit(network(), digits, replace(CONFIG, lr=0.1), checkpoint=Checkpoint(path, replace(CONFIG, lr=0.1)))
     with pytest.raises(WrongCheckpoint, match="do not fit checkpoint"):
-        fit(
-            models.build("lenet5", in_channels=1),
-            data.load("mnist5k", size=32, limit=100),
-            CONFIG,
-            checkpoint=Checkpoint(path, CONFIG),
-        )
+        fit(models.build("lenet5", in_channels=1), wide, CONFIG, checkpoint=Checkpoint(path, CONFIG))
     assert path.read_bytes() == before
 
 
 def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "run.safetensors"
-    path.write_bytes(b"nothing of the kind")
-    with pytest.raises(WrongCheckpoint, match="is no checkpoint of a run, or damaged"):
-        Checkpoint(path, CONFIG).history()
-    save_file({"a": torch.ones(1)}, path)
-    with pytest.raises(WrongCheckpoint, match="is no checkpoint of a run, or damaged"):
-        Checkpoint(path, CONFIG).history()
-
-
-def test_without_a_file_there_is_nothing_to_restore(tmp_path: Path) -> None:
-    assert Checkpoint(tmp_path / "none.safetensors", CONFIG).history().epochs == []
+    for content in (b"nothing of the kind", save({"a": torch.ones(1)})):
+        path.write_bytes(content)
+        with pytest.raises(WrongCheckpoint, match="is no checkpoint of a run, or damaged"):
+            Checkpoint(path, CONFIG).history()

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 from sklearn.metrics import confusion_matrix
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional as F
 from training import noise, small_net, tiny_data
 
@@ -33,27 +33,6 @@ def test_evaluate_follows_the_definitions(classes: int) -> None:
     theirs = confusion_matrix(split.labels, logits.argmax(dim=1), labels=range(classes))
     assert metrics.confusion.tolist() == theirs.tolist()
     assert metrics.confusion.dtype == torch.int64
-
-
-def test_an_error_is_a_whole_number_of_images() -> None:
-    class Says(nn.Module):
-        def forward(self, x: Tensor) -> Tensor:
-            return F.one_hot((x[:, 0, 0, 0] > 0).long(), 2).float()
-
-    images = torch.zeros(1000, 1, 1, 1, dtype=torch.uint8)
-    labels = torch.zeros(1000, dtype=torch.int64)
-    labels[17] = 1
-    metrics = evaluate(Says(), Split(images, labels, (0.0,), (1.0,)))
-    assert (metrics.top1_error, metrics.top5_error) == (0.1, 0.0)
-    assert metrics.confusion.tolist() == [[999, 0], [1, 0]]
-
-
-def test_the_batches_of_an_evaluation_do_not_matter() -> None:
-    split, net = noise(30), small_net()
-    parts = [evaluate(net, split.subset(torch.arange(start, start + 10)), precision="float32") for start in (0, 10, 20)]
-    whole = evaluate(net, split, precision="float32")
-    assert whole.loss == pytest.approx(sum(part.loss for part in parts) / 3, rel=1e-5)
-    assert torch.equal(whole.confusion, sum((part.confusion for part in parts), torch.zeros_like(whole.confusion)))
 
 
 def test_evaluate_measures_the_head_asked_for() -> None:
@@ -125,13 +104,14 @@ def test_labels_beyond_the_classes_and_unknown_precisions_are_refused() -> None:
 
 @pytest.mark.parametrize("count", [20, 501, 700])  # one batch; a second one of a single image; of 200
 def test_statistics_are_those_of_all_images(count: int) -> None:
-    net, split = nn.Sequential(nn.Dropout(0.5), nn.BatchNorm2d(1), nn.Flatten(), nn.Linear(64, 10)), noise(count)
+    dropout, norm, split = nn.Dropout(0.5), nn.BatchNorm2d(1), noise(count)
+    net = nn.Sequential(dropout, norm, nn.Flatten(), nn.Linear(64, 10))
     recompute_batch_norm(net.train(), split, precision="float32")
-    norm, values = net[1], split.inputs(slice(count - 1 if count == 501 else count))
+    values = split.inputs(slice(count - 1 if count == 501 else count))
     torch.testing.assert_close(norm.running_mean[0], values.mean())
     parts = [part.var() * len(part) for part in values.split(500)]
     torch.testing.assert_close(norm.running_var[0], sum(parts, torch.tensor(0.0)) / len(values))
-    assert (norm.momentum, norm.training, net[0].training) == (0.1, True, True)
+    assert (norm.momentum, norm.training, dropout.training) == (0.1, True, True)
 
 
 def test_what_is_frozen_keeps_its_statistics() -> None:

@@ -1,7 +1,5 @@
 """The line that says how far a training is: in a terminal, in a notebook, and nowhere else."""
 
-from collections.abc import Callable
-
 import IPython.display
 import pytest
 from training import small_net, tiny_data
@@ -12,22 +10,16 @@ from resnet_edu.progress import ProgressLine
 CONFIG = TrainConfig(epochs=2, batch_size=20, augment=())
 
 
-@pytest.fixture
-def watched(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
-    """Make somebody look at a notebook, or at a terminal."""
-
-    def watch(notebook: bool) -> None:
-        monkeypatch.setattr(machine, "show_progress", lambda: True)
-        monkeypatch.setattr(machine, "in_notebook", lambda: notebook)
-        monkeypatch.setattr(progress, "INTERVAL", 0)
-
-    return watch
+@pytest.fixture(params=["terminal"])
+def watched(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody looks at a terminal, or at a notebook."""
+    monkeypatch.setattr(machine, "show_progress", lambda: True)
+    monkeypatch.setattr(machine, "in_notebook", lambda: request.param == "notebook")
+    monkeypatch.setattr(progress, "INTERVAL", 0)
 
 
-def test_a_terminal_shows_one_line_that_is_clear_after_every_epoch(
-    watched: Callable[[bool], None], capsys: pytest.CaptureFixture[str]
-) -> None:
-    watched(False)
+@pytest.mark.usefixtures("watched")
+def test_a_terminal_shows_one_line_that_is_clear_after_every_epoch(capsys: pytest.CaptureFixture[str]) -> None:
     fit(small_net(), tiny_data(), CONFIG, callbacks=[lambda *_: print("epoch")])
     out, err = capsys.readouterr()
     assert out == "epoch\nepoch\n"
@@ -45,10 +37,11 @@ def test_a_terminal_shows_one_line_that_is_clear_after_every_epoch(
     assert "\n" not in err
 
 
+@pytest.mark.usefixtures("watched")
+@pytest.mark.parametrize("watched", ["notebook"], indirect=True)
 def test_a_notebook_keeps_one_line_of_plain_html(
-    watched: Callable[[bool], None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    watched(True)
     shown: list[str] = []
 
     class Handle:
@@ -72,10 +65,10 @@ def test_a_notebook_keeps_one_line_of_plain_html(
     assert capsys.readouterr() == ("", "")
 
 
+@pytest.mark.usefixtures("watched")
 def test_texts_that_follow_at_once_are_left_out(
-    watched: Callable[[bool], None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    watched(False)
     monkeypatch.setattr(progress, "INTERVAL", 1000)
     with ProgressLine("net") as line:
         for step in range(100):
