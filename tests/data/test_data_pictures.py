@@ -7,7 +7,8 @@ import warnings
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -58,17 +59,11 @@ def test_grey_is_pillows_luminance() -> None:
 # Structure
 
 
-@pytest.mark.parametrize("ending", ["png", "bmp", "webp", "tiff"])
-def test_lossless_formats_give_the_pixels(ending: str, tmp_path: Path) -> None:
-    path = save(tmp_path / f"photo.{ending}", gradient(), **({"lossless": True} if ending == "webp" else {}))
-    assert (View(30, 20).of(path) == np.asarray(gradient())).all()
-
-
-@pytest.mark.parametrize("mode", ["L", "RGBA", "P", "CMYK", "LA", "1"])
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "P", "CMYK", "LA", "1"])
 def test_any_mode_becomes_rgb(mode: str, tmp_path: Path) -> None:
     path = tmp_path / ("photo.tiff" if mode == "CMYK" else "photo.png")
     save(path, Image.new("RGB", (10, 8), (255, 255, 255)).convert(mode))
-    assert (np.asarray(read_photo(path)) == np.full((8, 10, 3), 255)).all()
+    assert (View(10, 8).of(path) == np.full((8, 10, 3), 255)).all()
 
 
 STEPS = np.arange(256).reshape(16, 16)
@@ -91,14 +86,11 @@ RAMP = STEPS.astype(np.uint8)
     ids=lambda value: str(getattr(value, "dtype", value))[:24],
 )
 def test_other_numbers_are_scaled_by_what_their_file_declares(
-    numbers: np.ndarray, tags: dict, expected: np.ndarray, tmp_path: Path
+    numbers: Any, tags: dict[Any, Any], expected: Any, tmp_path: Path
 ) -> None:
-    extra = [
-        (tag, "H" if isinstance(value, int) else "f", 1, value, False)
-        for tag, value in tags.items()
-        if tag != "photometric"
-    ]
-    tifffile.imwrite(tmp_path / "deep.tif", numbers, photometric=tags.get("photometric", "minisblack"), extratags=extra)
+    colours = tags.pop("photometric", "minisblack")
+    extra = [(tag, "H" if isinstance(value, int) else "f", 1, value, False) for tag, value in tags.items()]
+    tifffile.imwrite(tmp_path / "deep.tif", numbers, photometric=colours, extratags=extra)
     pixels = np.asarray(read_photo(tmp_path / "deep.tif"))[:, :, 0].astype(int)
     assert abs(pixels - expected).max() <= 1
 
@@ -106,9 +98,7 @@ def test_other_numbers_are_scaled_by_what_their_file_declares(
 @pytest.mark.parametrize("kind", [np.int32, np.uint32, np.float32])
 def test_numbers_whose_white_nobody_knows_are_refused(kind: type, tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "deep.tif", STEPS.astype(kind), photometric="minisblack")
-    with pytest.raises(
-        UnreadablePicture, match=r"pixels are .*numbers.*, whose white is not known\. Save it with 8 bits"
-    ):
+    with pytest.raises(UnreadablePicture, match=r"numbers.*, whose white is not known\. Save it with 8 bits"):
         read_photo(tmp_path / "deep.tif")
 
 
@@ -182,69 +172,34 @@ def test_a_png_with_long_notes_is_read(after: bool, tmp_path: Path) -> None:
     assert (np.asarray(read_photo(path)) == np.asarray(gradient())).all()
 
 
-def heic(path: Path) -> None:
-    path.write_bytes(b"\0\0\0\x18ftypheic" + bytes(100))
-
-
 def test_heic_is_read_with_the_package_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    heic(tmp_path / "photo.heic")
+    path = tmp_path / "photo.jpg"  # phones rename it
+    path.write_bytes(b"\0\0\0\x18ftypheic" + bytes(100))
     monkeypatch.setattr(pictures, "find_spec", lambda _: None)
     with pytest.raises(UnreadablePicture, match=r"pip install pillow-heif\. Or export it as JPEG"):
-        read_photo(tmp_path / "photo.heic")
-
-    class Plugin(ModuleType):
-        @staticmethod
-        def register_heif_opener() -> None:
-            def opened(file: object, name: str) -> Image.Image:
-                raise SyntaxError("reached")
-
-            Image.register_open("HEIF", opened, lambda start: start[4:8] == b"ftyp")  # type: ignore[arg-type]
-
-    monkeypatch.setitem(sys.modules, "pillow_heif", Plugin("pillow_heif"))
-    monkeypatch.setattr(pictures, "find_spec", lambda _: True)
-    monkeypatch.setattr(Image, "ID", [*Image.ID])
-    monkeypatch.setattr(Image, "OPEN", {**Image.OPEN})
-    with pytest.raises(UnreadablePicture, match="no picture in a format that Pillow knows"):
-        read_photo(tmp_path / "photo.heic")
-    assert "HEIF" in Image.OPEN
+        read_photo(path)
+    asked: list[str] = []
+    plugin = SimpleNamespace(register_heif_opener=lambda: asked.append("register"))
+    monkeypatch.setitem(sys.modules, "pillow_heif", plugin)
+    monkeypatch.setattr(pictures, "find_spec", lambda _: plugin)
+    for _ in range(2):
+        with pytest.raises(UnreadablePicture, match="no picture in a format that Pillow knows"):
+            read_photo(path)  # this plugin opens nothing
+    assert asked == ["register"]
     pictures.register_heif.cache_clear()
 
 
 def test_what_pillow_opens_is_taken_for_a_picture() -> None:
     assert {
-        ".jpg",
-        ".jpeg",
-        ".jfif",
-        ".png",
-        ".gif",
-        ".bmp",
-        ".webp",
-        ".tif",
-        ".ppm",
-        ".avif",
-        ".heic",
+        *[".jpg", ".jpeg", ".jfif", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".heic"]
     } <= pictures.suffixes()
-    assert not {".txt", ".csv", ".py", ".zip", ".mp4", ".pdf", ""} & pictures.suffixes()
-
-
-ORDINARY = [
-    ((224, 224), (1200, 900)),
-    ((224, 224), (225, 225)),
-    ((200, 200), (2592, 1944)),
-    ((100, 100), (224, 224)),
-    ((60, 40), (4000, 3000)),
-    ((320, 240), (6000, 4000)),
-]
-
-
-@pytest.mark.parametrize(("frame", "size"), ORDINARY)
-def test_photos_of_ordinary_sizes_are_cut(frame: tuple[int, int], size: tuple[int, int]) -> None:
-    assert View(*frame, channels=1, crop="center").fit(Image.new("L", size)).shape == (frame[1], frame[0], 1)
+    assert not {*[".txt", ".csv", ".py", ".zip", ".mp4", ".pdf"], ""} & pictures.suffixes()
 
 
 SIZES, FRAMES = st.tuples(*[st.integers(8, 6000)] * 2), st.tuples(*[st.integers(8, 512)] * 2)
 
 
+@example((1200, 900), (224, 224), (0, 1, 0, 1))
 @example((415, 1388), (100, 100), (0.8, 0.9, 0.4, 0.8))
 @example((5073, 485), (224, 224), (0.26, 0.51, 0.14, 0.86))
 @given(SIZES, FRAMES, st.tuples(*[st.floats(0, 1)] * 4))

@@ -1,7 +1,6 @@
 """A data set in memory: what it refuses, and its normalisation against NumPy and torchvision."""
 
 from collections import Counter
-from dataclasses import FrozenInstanceError
 from itertools import accumulate, pairwise
 from typing import Any
 
@@ -75,17 +74,6 @@ def test_subset_keeps_the_order_asked_for_and_the_normalisation() -> None:
     assert part.labels.tolist() == [2, 0]
     assert torch.equal(part.images, split.images[[2, 0]])
     assert (part.mean, part.std, len(part)) == (split.mean, split.std, 2)
-
-
-def test_to_moves_both_tensors() -> None:
-    moved = split_of([0, 1]).to(torch.device("cpu"))
-    assert moved.images.device == moved.labels.device == torch.device("cpu")
-    assert moved.labels.tolist() == [0, 1]
-
-
-def test_a_split_is_frozen() -> None:
-    with pytest.raises(FrozenInstanceError):
-        split_of([0]).mean = (0.0,)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 # Cutting
@@ -176,11 +164,6 @@ IMAGES = torch.zeros(2, 1, 4, 4, dtype=torch.uint8)
 def test_a_malformed_split_is_refused(images: Any, labels: Any, mean: tuple[float, ...], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Split(images, labels, mean, (0.5,))
-
-
-def test_an_empty_subset_is_refused() -> None:
-    with pytest.raises(ValueError, match="The split is empty"):
-        split_of([0, 1]).subset(torch.tensor([], dtype=torch.int64))
 
 
 @pytest.mark.parametrize("part", ["train", "val", "test"])

@@ -1,0 +1,209 @@
+"""The pictures of a folder are decoded once, and anew whenever one of them is another."""
+
+import os
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from picture_folders import CLASSES, everything, fill, noise, sizes
+from PIL import Image
+
+from resnet_edu import data, machine
+from resnet_edu.data import cache as module
+from resnet_edu.data.pictures import View
+from resnet_edu.errors import DatasetUnavailable
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("RESNET_EDU_DATA", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    return fill(tmp_path / "pets", dict.fromkeys(CLASSES, 10))
+
+
+def test_pictures_are_decoded_once(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = data.load(pictures, size=16)
+    monkeypatch.setattr(View, "of", lambda *_: pytest.fail("decoded again"))
+    again = data.load(pictures, size=16)
+    assert torch.equal(again.train.images, first.train.images)
+    assert again.source == first.source
+    again.train.images.zero_()  # the cache does not notice
+    assert torch.equal(data.load(pictures, size=16).train.images, first.train.images)
+
+
+def edit_in_secret(root: Path) -> None:
+    """Other pixels; name, size and time of change stay."""
+    path = root / "cat" / "000.bmp"
+    before = path.stat()
+    noise(78).save(path)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def exchange(root: Path) -> None:
+    """Two classes change their names; their files have equal names, sizes and times."""
+    for path in root.glob("*/*.bmp"):
+        os.utime(path, ns=(10**18, 10**18))
+    for old, new in (("cat", "away"), ("dog", "cat"), ("away", "dog")):
+        (root / old).rename(root / new)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has other times")
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda root: noise(77).save(root / "cat" / "new.bmp"),
+        lambda root: (root / "cat" / "000.bmp").unlink(),
+        lambda root: noise(77).save(root / "cat" / "000.bmp"),
+        edit_in_secret,
+        exchange,
+    ],
+)
+def test_a_changed_folder_is_read_anew(tmp_path: Path, change: Callable[[Path], object]) -> None:
+    root = fill(tmp_path / "pets", dict.fromkeys(CLASSES, 5), kind="bmp")
+    data.load(root, size=(20, 16))
+    change(root)
+    loaded = data.load(root, size=(20, 16))
+    found = Counter(
+        (loaded.classes[label], image.permute(1, 2, 0).numpy().tobytes())
+        for split in (loaded.train, loaded.val, loaded.test)
+        for image, label in zip(split.images, split.labels.tolist(), strict=True)
+    )
+    assert found == Counter((path.parent.name, Image.open(path).tobytes()) for path in root.glob("*/*.bmp"))
+
+
+def test_folders_that_look_alike_are_told_apart(tmp_path: Path) -> None:
+    for name, first in (("one", 0), ("other", 5000)):
+        fill(tmp_path / name / "pets", {"cat": 6}, first=first, kind="bmp")
+        for path in (tmp_path / name).rglob("*.bmp"):
+            os.utime(path, ns=(10**18, 10**18))
+    one, other = (everything(data.load(tmp_path / name / "pets", size=16)) for name in ("one", "other"))
+    assert not torch.equal(one, other)
+
+
+def test_several_at_once_find_the_same(pictures: Path) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        loaded = list(pool.map(lambda _: data.load(pictures, size=16), range(4)))
+    assert all(torch.equal(each.test.images, loaded[0].test.images) for each in loaded)
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_a_reading_that_was_broken_off_leaves_no_images(
+    pictures: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "duplicates", lambda *_: (_ for _ in ()).throw(error))
+        with pytest.raises(error):
+            data.load(pictures, size=16)
+    assert [*(cache / "folders").iterdir()]  # it was begun
+    assert not [*cache.rglob("images*.bin")]
+    assert len(data.load(pictures, size=16).test) == 6
+
+
+@pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), OSError(5, "I/O error"), MemoryError()])
+def test_a_file_that_was_refused_once_is_read_when_it_can_be(
+    pictures: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def opened(path: Path) -> Image.Image:
+        if path.name == "003.png" and path.parent.name == "cat":
+            raise error
+        return open_picture(path)
+
+    open_picture = Image.open
+    with monkeypatch.context() as patched:
+        patched.setattr(Image, "open", opened)
+        before = data.load(pictures, size=16)
+        assert "1 file skipped" in before.source
+    images = before.train.images.clone()
+    after = data.load(pictures, size=16)
+    assert sum(sizes(after)) == 30
+    assert torch.equal(before.train.images, images)  # what was loaded stays as it is
+
+
+def cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-1])
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil"),
+    [
+        ("images-*.bin", Path.unlink),
+        ("images-*.bin", cut),
+        ("images-*.bin", lambda file: file.write_bytes(file.read_bytes() + b"more")),
+        ("about.json", Path.unlink),
+        ("about.json", cut),
+        *(("about.json", partial(Path.write_text, data=text)) for text in ("", "{}", "[]", "null", '{"labels": [0]}')),
+    ],
+)
+def test_a_damaged_cache_is_made_anew(pictures: Path, cache: Path, name: str, spoil: Callable[[Path], object]) -> None:
+    images = data.load(pictures, size=16).train.images.clone()
+    (file,) = cache.rglob(name)
+    content = file.read_bytes()
+    spoil(file)
+    assert not file.exists() or file.read_bytes() != content
+    after = data.load(pictures, size=16)
+    (_,) = cache.rglob("images-*.bin")  # what was damaged is gone
+    assert torch.equal(after.train.images, images)
+
+
+def test_what_is_kept_of_a_folder_that_is_gone_is_deleted(tmp_path: Path, pictures: Path, cache: Path) -> None:
+    passing = fill(tmp_path / "passing", dict.fromkeys(CLASSES, 10), first=5000)
+    for folder in (pictures, passing):
+        data.load(folder, size=16)
+    for name, content in (("foreign", "no JSON"), ("foreign-list", "[]"), ("foreign-number", '{"folder": 3}')):
+        (cache / "folders" / name).mkdir()
+        (cache / "folders" / name / "about.json").write_text(content)
+    shutil.rmtree(passing)
+    data.load(pictures, size=24)
+    found = sorted(each.name.split("-")[0] for each in (cache / "folders").iterdir())
+    assert found == ["foreign", "foreign", "foreign", "pets", "pets"]
+
+
+def test_pictures_are_read_on_the_cores_that_are_ours(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int | None] = []
+
+    class Pool(ThreadPoolExecutor):
+        def __init__(self, workers: int | None = None) -> None:
+            asked.append(workers)
+            super().__init__(workers)
+
+    monkeypatch.setattr(module, "ThreadPoolExecutor", Pool)
+    monkeypatch.setattr(machine, "cores", lambda: 3)
+    data.load(pictures, size=16)
+    assert asked == [3]
+
+
+@pytest.mark.slow
+def test_thousands_of_files_are_quick_the_second_time(tmp_path: Path) -> None:
+    noise(0, (32, 32)).save(tmp_path / "one.png")
+    content = (tmp_path / "one.png").read_bytes()
+    for name in CLASSES:
+        (tmp_path / "many" / name).mkdir(parents=True)
+        for index in range(1500):
+            (tmp_path / "many" / name / f"{index}.png").write_bytes(content)
+    data.load(tmp_path / "many", size=32)
+    started = time.process_time()
+    again = data.load(tmp_path / "many", size=32)
+    assert time.process_time() - started < 1
+    assert len(again.train) == 3150
+
+
+def test_a_cache_that_cannot_be_written(pictures: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage(pictures)._replace(free=1000)
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "disk_usage", lambda _: usage)
+        with pytest.raises(DatasetUnavailable, match=r"No space left on device.*set RESNET_EDU_DATA"):
+            data.load(pictures, size=16)
+    shutil.rmtree(cache)
+    cache.write_text("a file where the folder should be")
+    with pytest.raises(DatasetUnavailable, match="set RESNET_EDU_DATA to a folder you may write"):
+        data.load(pictures, size=16)
