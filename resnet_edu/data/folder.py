@@ -248,7 +248,7 @@ def why_not(entry: "os.DirEntry[str]", folder: Path) -> str:
 
 def is_picture(name: str) -> bool:
     """Whether a file is one by its ending."""
-    return os.path.splitext(name)[1].lower() in suffixes()
+    return f".{name.rpartition('.')[2].lower()}" in suffixes()
 
 
 def leads_out(path: Path | str, folder: Path) -> bool:

@@ -149,9 +149,10 @@ def split_indices(labels: Tensor, seed: int, *, missing: Collection[str] = tuple
     shares = {"train": round(1 - sum(cut.values()), 6), **cut}
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(labels), generator=generator)
+    shuffled = labels[order]
     parts: dict[str, list[Tensor]] = {part: [] for part in shares}
     for label in labels.unique():
-        members = order[labels[order] == label]
+        members = order[shuffled == label]
         start, share = 0, 0.0
         for later, part in zip(reversed(range(len(shares))), shares, strict=True):  # later: parts still to come
             share += shares[part]
