@@ -54,22 +54,18 @@ def load_folder(
     name: str = "",
     title: str = "your own pictures",
 ) -> Data:
-    """Load the pictures of a folder, to train on.
+    """Load the pictures of a folder, to train on; options as for `data.load`.
 
     Args:
         folder: holds `CLASS/FILE.jpg`, which are cut into 70, 10 and 20 % of each class to train, validate and test
             on; or parts, `train/CLASS/FILE.jpg` with `val` or `test` or both beside it, in any of `SPELLINGS`. A
             part that is missing is cut from `train`, in the same shares.
-        view: side, channels and crop.
+        view: size, channels and crop.
         seed: which images go to which part.
-        limit: keep only this many training images, of every class as many.
-        strict: refuse a folder with a file that cannot be used, in place of skipping it.
+        limit: of training images.
+        strict: refuse a folder with a file that cannot be used.
         name: of the data set; by default the folder's.
         title: what the pictures are.
-
-    Returns:
-        The data set. Its images lie in a file of the cache, mapped into memory. `notes` says what was skipped, which
-        pictures seem to be there twice, and which part was cut from `train`.
 
     Raises:
         DatasetUnavailable: no such folder, no pictures in it, or no room for the cache.
@@ -103,16 +99,10 @@ def load_folder(
 def load_one_part(folder: Path, view: View) -> tuple[Split, tuple[str, ...], tuple[str, ...]]:
     """Load the pictures of a folder that are to be named: there may be few of them, and of some classes only.
 
-    Args:
-        folder: holds `CLASS/FILE.jpg`, of which all are taken, or `test/CLASS/FILE.jpg`, of which those are.
-        view: side, channels and crop.
+    `CLASS/FILE.jpg` are all taken; of a folder with parts, those in `test`. Raises as `load_folder` does.
 
     Returns:
         The images, normalised by their own mean and standard deviation; the classes; and notes, a line each.
-
-    Raises:
-        DatasetUnavailable: no such folder, no pictures in it that can be used, or no room for the cache.
-        ValueError: there is a folder `train`, but none called `test`.
     """
     listing = list_folder(folder, only_test=True)
     found = decoded(folder, listing.pictures, listing.classes, view)

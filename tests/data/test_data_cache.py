@@ -14,7 +14,7 @@ import torch
 from picture_folders import CLASSES, everything, fill, noise, sizes
 from PIL import Image
 
-from resnet_edu import data, machine
+from resnet_edu import data
 from resnet_edu.data import cache as module
 from resnet_edu.data.pictures import View
 from resnet_edu.errors import DatasetUnavailable
@@ -166,20 +166,6 @@ def test_what_is_kept_of_a_folder_that_is_gone_is_deleted(tmp_path: Path, pictur
     data.load(pictures, size=24)
     found = sorted(each.name.split("-")[0] for each in (cache / "folders").iterdir())
     assert found == ["foreign", "foreign", "foreign", "pets", "pets"]
-
-
-def test_pictures_are_read_on_the_cores_that_are_ours(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[int | None] = []
-
-    class Pool(ThreadPoolExecutor):
-        def __init__(self, workers: int | None = None) -> None:
-            asked.append(workers)
-            super().__init__(workers)
-
-    monkeypatch.setattr(module, "ThreadPoolExecutor", Pool)
-    monkeypatch.setattr(machine, "cores", lambda: 3)
-    data.load(pictures, size=16)
-    assert asked == [3]
 
 
 @pytest.mark.slow

@@ -5,7 +5,6 @@ import hashlib
 import os
 import shutil
 import socket
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -103,19 +102,6 @@ def test_what_is_no_mirror_is_refused(mirror: str, tmp_path: Path) -> None:
 def test_what_is_no_address(address: str, tmp_path: Path) -> None:
     with pytest.raises(DatasetUnavailable, match=r"weights cannot be reached"):
         fetch_file(File("weights", (address,), None), tmp_path)
-
-
-def test_several_at_once_download_once(server: Served, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    server.pause = 0.2
-    fetched: list[bool] = []
-    threads = [threading.Thread(target=lambda: fetched.append(fetch_file(weights(server), tmp_path))) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(fetched) == [False, False, False, True]
-    assert server.requests == ["weights"]
-    assert caplog.messages == ["Another process is fetching weights: waiting for it."] * 3
 
 
 def test_what_a_killed_process_left_is_cleared_away(server: Served, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from PIL import Image
 
 from resnet_edu import data
 from resnet_edu.data import folder as folders
-from resnet_edu.data.folder import is_folder, list_folder, load_one_part
+from resnet_edu.data.folder import is_folder, load_one_part
 from resnet_edu.data.pictures import View
 from resnet_edu.data.split import channel_statistics
 from resnet_edu.errors import DatasetUnavailable, UnreadablePicture
@@ -303,16 +303,3 @@ def test_test_images_must_be_there_to_be_measured_on(tmp_path: Path) -> None:
         load_one_part(tmp_path / "pets", View(16, 16))
     fill(tmp_path / "exams", {"test": 3, "homework": 3})  # no part, but a class
     assert len(load_one_part(tmp_path / "exams", View(16, 16))[0]) == 6
-
-
-@pytest.mark.parametrize("options", [{"size": 4}, {"size": (16, 4)}, {"channels": 2}, {"crop": "left"}, {"limit": 1}])
-def test_impossible_options_are_refused(pictures: Path, options: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match=r"got \(?(4|2|1|'left')"):
-        data.load(pictures, **options)  # type: ignore[arg-type]
-
-
-def test_list_folder_reads_no_picture(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Image, "open", lambda *_: pytest.fail("opened"))
-    listing = list_folder(pictures)
-    assert [picture.name for picture in listing.pictures[:2]] == ["cat/000.png", "cat/001.png"]
-    assert (len(listing.pictures), listing.classes, listing.skipped, listing.notes) == (30, [*CLASSES], [], [])

@@ -22,10 +22,6 @@ def test_a_photo_opens_and_shows_something(name: str) -> None:
     assert np.asarray(image).std() > 20
 
 
-def test_no_two_names_mean_the_same_photo() -> None:
-    assert len({path.read_bytes() for path in data.photos().values()}) == len(module.PHOTOS)
-
-
 def test_an_unknown_photo_is_refused_with_its_neighbour() -> None:
     with pytest.raises(UnknownName, match=r"photo 'rockets'\. Did you mean 'rocket'\? Known: astronaut"):
         data.photo("rockets")
@@ -54,8 +50,3 @@ def test_a_photo_that_a_package_no_longer_ships_is_left_out(monkeypatch: pytest.
     assert "cat" not in data.photos()
     with pytest.raises(DatasetUnavailable, match=r"no_such_cat\.png is missing: pip install .*scikit-image"):
         data.photo("cat")
-
-
-def test_a_module_is_no_package() -> None:
-    with pytest.raises(DatasetUnavailable, match="csv"):
-        module.package_file("csv", "")

@@ -292,18 +292,10 @@ def test_a_file_that_cannot_be_used_is_named_with_the_reason(
     assert caught.value.reason.count("\n") == 0
 
 
-def test_an_odd_file_is_read_like_any_other(tmp_path: Path) -> None:
-    for name in (
-        "mislabelled.jpg",
-        "no ending",
-        "a 'quoted' \"name\".png",
-        "two\nlines.png",
-        ".hidden.png",
-        "-dash.png",
-    ):
-        if os.name == "posix" or name.isprintable():
-            path = save(tmp_path / name, gradient(), format="PNG")
-            assert (np.asarray(read_photo(path)) == np.asarray(gradient())).all()
+def test_an_odd_name_is_no_obstacle(tmp_path: Path) -> None:
+    for name in ("mislabelled.jpg", "no ending", ".hidden.png", "-dash.png"):
+        path = save(tmp_path / name, gradient(), format="PNG")
+        assert (np.asarray(read_photo(path)) == np.asarray(gradient())).all()
     with pytest.raises(UnreadablePicture, match=r"0\.0 MB, at most 1e-05 are allowed"):
         read_photo(path, max_megabytes=1e-5)
 

@@ -52,14 +52,6 @@ def test_normalise_is_torchvisions(shape: tuple[int, int, int, int], seed: int) 
 # Structure
 
 
-def test_inputs_have_mean_0_and_deviation_1() -> None:
-    images = pixels(50, 3, 8, 8)
-    split = Split(images, torch.zeros(50, dtype=torch.int64), *channel_statistics(images))
-    inputs = split.inputs().double()
-    torch.testing.assert_close(inputs.mean(dim=(0, 2, 3)), torch.zeros(3).double(), atol=1e-6, rtol=0)
-    torch.testing.assert_close(inputs.std(dim=(0, 2, 3), correction=0), torch.ones(3).double(), atol=1e-6, rtol=0)
-
-
 def test_inputs_take_indices_or_a_slice_and_leave_the_images_alone() -> None:
     split = split_of([0, 1, 2, 3])
     before = split.images.clone()
