@@ -41,7 +41,7 @@ lint: .venv/.test ## ruff, codespell and pyright
 	@$(PY) -m pyright
 
 audit: .venv/.test ## ask pip-audit about known weaknesses of what is installed; needs the network
-	@$(PY) .ci/audit.py
+	@$(PY) -m pip_audit --local --skip-editable
 
 notebooks: .venv/.test ## build the lessons from notebooks/source; executes those that changed
 	@$(PY) notebooks/build.py

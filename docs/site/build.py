@@ -1,153 +1,177 @@
-"""Build the site: put its pages together from the course's own files, then call Sphinx. Nothing is fetched.
+"""Build the site: mirror the repository's pages and worked lessons, then call Sphinx. Nothing is fetched.
 
-    python docs/site/build.py          # or: make site; the pages come to build/site
+    python docs/site/build.py [FOLDER]      # or: make site; the pages come to build/site
 
-Lessons are the worked notebooks as they lie, results and reference are written from the records and the docstrings.
-A warning is an error. A page of docs/ that is missing is an error too, unless --draft is given.
+The pages lie in the mirror as they do in the repository, so their links hold. A warning is an error.
 """
 
-import argparse
+import ast
+import inspect
 import re
 import shutil
 import sys
-import time
-from collections.abc import Sequence
 from pathlib import Path
 
-sys.path.insert(1, str(Path(__file__).resolve().parents[1]))  # docs/readme.py
-
-import glossary
-import lessons
-import readme
-import reference
-import results
+import nbformat
+import typer
+from nbformat import NotebookNode, v4
 from sphinx.cmd.build import build_main
+from typer.cli import get_docs_for_click
 
-from resnet_edu.tools import course
+import resnet_edu as edu
+from resnet_edu.facts import Fact
+from resnet_edu.studies import STUDIES
+from resnet_edu.study import load_study
+from resnet_edu.tools import cli, course
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-#: The parts of the navigation: the number of each part's first lesson.
-PARTS = {"Before ResNet": 0, "The problem and its repair": 5, "Networks at work": 10}
-#: Pages that are written by hand in docs/, in the order of the navigation; title by file.
-TEACH = {"instructors.md": "the plans", "jupyterhub.md": "a class on one server", "performance.md": "how fast it is"}
-BUILD = {"architecture.md": "the house", "adding_a_lesson.md": "a new lesson", "security.md": "security"}
+sys.path.insert(1, str(HERE.parent))
+
+import readme  # noqa: E402
+
+#: The rooms of the package in the order in which a reader meets them; each gets a page with all its public names.
+ROOMS = (
+    "data", "models", "train", "config", "history", "metrics", "probe", "plots", "widgets", "checks", "predict",
+    "recipe", "run", "study", "facts", "machine", "table", "files", "errors",
+)  # fmt: skip
+MARK = re.compile(r"^ *### (BEGIN|END) SOLUTION\n?", re.MULTILINE)
+WIDGET, PICTURES = "application/vnd.jupyter.widget-view+json", {"image/png", "image/jpeg", "image/svg+xml"}
+NOTE = """
+```{{note}}
+This is the worked edition: read it, or check your way against it. To do the exercises yourself, run `resnet-edu lab`
+and open `{name}.ipynb`; there the answers are missing and each has a check.
+```
+"""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
-    parser = argparse.ArgumentParser(description="Build the site from the course's own files.")
-    parser.add_argument("--out", type=Path, default=ROOT / "build" / "site", help="where the pages go")
-    parser.add_argument("--draft", action="store_true", help="leave out pages of docs/ that are not written yet")
-    options = parser.parse_args(arguments)
-    started, out = time.perf_counter(), options.out
-    source, trees = out.with_name(f"{out.name}-src"), out.with_name(f"{out.name}-trees")
-    missing = unwritten()
-    if missing and not options.draft:
-        print(f"site: docs/{', docs/'.join(missing)} missing; write it, or build with --draft", file=sys.stderr)
-        return 2
+def main(out: Path = ROOT / "build" / "site") -> int:
+    """Build the site into a folder; the exit code."""
+    source = out.with_name(f"{out.name}-src")
     for folder in (source, out):
         shutil.rmtree(folder, ignore_errors=True)
-    try:
-        assemble(source, draft=options.draft)
-    except ValueError as error:
-        print(f"site: {error}", file=sys.stderr)
-        return 2
-    sphinx = ["-b", "html", "-q", "-E", "-W", "--keep-going", "-c", str(HERE), "-d", str(trees), str(source), str(out)]
-    code = build_main(sphinx)
-    shutil.rmtree(trees, ignore_errors=True)
-    if code == 0:
-        pages = len(list(out.rglob("*.html")))
-        print(f"{pages} pages in {out} after {time.perf_counter() - started:.0f} s; open {out / 'index.html'}")
-    return code
+    assemble(source)
+    return build_main(["-b", "html", "-q", "-E", "-W", "--keep-going", "-c", str(HERE), str(source), str(out)])
 
 
-def unwritten() -> list[str]:
-    """The pages of docs/ that do not exist."""
-    return [name for name in (*TEACH, *BUILD) if not (ROOT / "docs" / name).is_file()]
+def assemble(source: Path) -> None:
+    """Write every page into a folder, as Sphinx reads them."""
+    (source / "notebooks" / "solutions").mkdir(parents=True)
+    for name in ("docs", "assets", "resnet_edu", "tests", "deploy", ".ci", ".github", "notebooks/strict"):
+        shutil.copytree(
+            ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__", "site", "*.safetensors")
+        )
+    for path in (*ROOT.glob("[A-Z]*"), *ROOT.glob("notebooks/*.*"), *ROOT.glob("notebooks/source/*.py")):
+        (source / path.relative_to(ROOT)).parent.mkdir(exist_ok=True)
+        shutil.copy(path, source / path.relative_to(ROOT))  # a page may link to it
+    glossary = (HERE / "glossary.md").read_text(encoding="utf-8")
+    for lesson in course.lessons("worked"):
+        words = re.findall(rf"^(\S.*)\n  .*{lesson.name}\.ipynb\)$", glossary, re.MULTILINE)
+        nbformat.write(lesson_page(lesson, words), source / "notebooks" / "solutions" / lesson.path.name)
+    (source / "api").mkdir()
+    for room in ROOMS:
+        page = f"# `edu.{room}`\n\n```{{eval-rst}}\n.. automodule:: resnet_edu.{room}\n   :members:\n```\n"
+        (source / "api" / f"{room}.md").write_text(page, encoding="utf-8")
+    (source / "api" / "edu.md").write_text(reference(), encoding="utf-8")
+    (source / "commands.md").write_text(commands(), encoding="utf-8")
+    (source / "results.md").write_text(results(), encoding="utf-8")
+    (source / "glossary.md").write_text(glossary, encoding="utf-8")
+    index = (HERE / "index.md").read_text(encoding="utf-8").replace("LESSONS", readme.lesson_table())
+    (source / "index.md").write_text(index, encoding="utf-8")
 
 
-def assemble(source: Path, *, draft: bool = False) -> None:
-    """Write every page into a folder, as Sphinx reads them.
-
-    Raises:
-        ValueError: a lesson, the glossary or a record that cannot be shown; says which and why.
-    """
-    found, missing = course.lessons("worked"), unwritten()
-    terms = glossary.read(HERE / "glossary.md")
-    names = {lesson.number: lesson.name for lesson in found}
-    for folder in ("lessons", "guides", "api", "figures"):
-        (source / folder).mkdir(parents=True, exist_ok=True)
-    for lesson in found:
-        words = [term for term in terms if term.lesson == lesson.number]
-        lessons.write(lessons.page(lesson, words), source / "lessons" / lesson.path.name)
-    for name in (*TEACH, *BUILD):
-        if name not in missing:
-            (source / "guides" / name).write_text(at_home(ROOT / "docs" / name, draft=draft), encoding="utf-8")
-    for name, text in reference.pages().items():
-        (source / "api" / f"{name}.md").write_text(text, encoding="utf-8")
-    if (ROOT / "docs" / "images").is_dir():
-        shutil.copytree(ROOT / "docs" / "images", source / "guides" / "images")
-    shutil.copy(readme.PICTURE, source / "figures")
-    (source / "glossary.md").write_text(glossary.page(terms, names), encoding="utf-8")
-    (source / "results.md").write_text(results.page(source / "figures"), encoding="utf-8")
-    (source / "index.md").write_text(index(found, missing), encoding="utf-8")
+def lesson_page(lesson: course.Lesson, words: list[str]) -> NotebookNode:
+    """The worked notebook as a page: alt texts, folded answers, the way to the learner's edition, its words."""
+    notebook = nbformat.read(lesson.path, as_version=4)
+    heading = lesson.title
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            heading = ([heading, *re.findall(r"^#+ +(.+)$", cell.source, re.MULTILINE)])[-1]
+            continue
+        cell.outputs = [output for output in cell.get("outputs", []) if WIDGET not in output.get("data", {})]
+        options = {}
+        if any(PICTURES & set(output.get("data", {})) for output in cell.outputs):
+            options["image"] = {"alt": alt_text(cell.source, heading)}
+        if MARK.search(cell.source):
+            cell.source = MARK.sub("", cell.source)
+            cell.metadata["tags"] = [*cell.metadata.get("tags", []), "hide-input"]
+            options |= {"code_prompt_show": "Show one answer", "code_prompt_hide": "Hide the answer"}
+        cell.metadata["mystnb"] = options
+    title, _, rest = notebook.cells[0].source.partition("\n")
+    notebook.cells[0].source = f"{title}\n{NOTE.format(name=lesson.name)}\n{rest.lstrip()}"
+    if words:
+        listed = " · ".join(f"{{term}}`{word}`" for word in words)
+        notebook.cells.append(v4.new_markdown_cell(f"## Words of this lesson\n\n{listed}"))
+    return notebook
 
 
-def index(found: Sequence[course.Lesson], missing: Sequence[str]) -> str:
-    """The first page, with the table of lessons and the navigation."""
-    table = re.sub(r"\(notebooks/solutions/", "(lessons/", readme.lesson_table())
-    plans = ", ".join(f"[{words}](guides/{name})" for name, words in TEACH.items() if name not in missing)
-    text = (HERE / "index.md").read_text(encoding="utf-8")
-    text = text.replace("LESSONS", table).replace("PLANS", f"{plans}.")
-    starts = [*PARTS.values(), len(found)]
-    parts = {
-        part: [f"lessons/{lesson.name}" for lesson in found if first <= lesson.number < after]
-        for (part, first), after in zip(PARTS.items(), starts[1:], strict=True)
-    }
-    guides = {
-        part: [f"guides/{name.removesuffix('.md')}" for name in pages if name not in missing]
-        for part, pages in (("Teach", TEACH), ("Build", BUILD))
-    }
-    navigation = {**parts, "Look up": ["results", "glossary", "api/index"], **guides}
-    return text + "".join(toctree(part, pages) for part, pages in navigation.items() if pages)
+def alt_text(source: str, heading: str) -> str:
+    """What a cell draws, for those who do not see it: the heading above, then what the function says that it draws."""
+    tree = ast.parse(source)
+    calls = [ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    drawn = [getattr(edu.plots, name.removeprefix("edu.plots."), None) for name in calls if "edu.plots." in name]
+    docs = [inspect.getdoc(function) for function in drawn]
+    docs += [ast.get_docstring(node) for node in tree.body if isinstance(node, ast.FunctionDef)]
+    said = next((doc.partition("\n")[0] for doc in docs if doc), "A figure.").removeprefix("The static twin: ")
+    stop = "" if heading[-1] in ".?!" else "."
+    return re.sub(r"[`$]", "", f"{heading}{stop} {said[0].upper()}{said[1:]}")
 
 
-def toctree(caption: str, pages: Sequence[str]) -> str:
-    """One part of the navigation."""
-    return "\n```{toctree}\n:hidden:\n:caption: " + caption + "\n\n" + "\n".join(pages) + "\n```\n"
+def reference() -> str:
+    """The list of rooms, each with what it is for."""
+    rows = []
+    for room in ROOMS:
+        doc = inspect.getdoc(__import__(f"resnet_edu.{room}", fromlist=["_"])) or ""
+        rows.append(f"| [`edu.{room}`]({room}.md) | {' '.join(doc.partition(chr(10) * 2)[0].split())} |")
+    listed = "\n".join(ROOMS)
+    return f"""# Reference
+
+The package as the lessons import it: `import resnet_edu as edu`. Every public name, with its docstring and the way to
+its source. The [commands](../commands.md) are on a page of their own.
+
+| room | what it is for |
+|---|---|
+{chr(10).join(rows)}
+
+```{{toctree}}
+:hidden:
+
+{listed}
+```
+"""
 
 
-def at_home(page: Path, *, draft: bool = False) -> str:
-    """A page of docs/ with its relative links made to lead within the site.
+def commands() -> str:
+    """What `--help` says of each command, by typer itself."""
+    cli.cli_runs.add_recipe_options()
+    command = typer.main.get_command(cli.app)
+    return get_docs_for_click(obj=command, ctx=typer.Context(command), name="resnet-edu")
 
-    A lesson and a page of docs/ are pages here; any other file of the repository is named, since it is not here. In a
-    draft, what does not exist yet is named as well.
 
-    Raises:
-        ValueError: a link to a file, or a picture, that does not exist.
-    """
+def results() -> str:
+    """Every study in assets/runs, every number of `resnet_edu.facts`."""
+    parts = ["# Results\n\nErrors are in percent, after the last epoch.\n", readme.results_table()]
+    for name, study in STUDIES.items():
+        if (edu.files.assets() / "runs" / f"{name}.json").is_file():
+            recorded = load_study(name)
+            parts.append(f"\n## {study.title}\n\n`resnet-edu study {name}`: {readme.seeds(recorded)}.\n")
+            parts.append("| setting | training error | validation error |\n|---|---|---|")
+            parts += [f"| {label} | {' | '.join(readme.last_errors(recorded, label))} |" for label in recorded.settings]
+    parts.append("\n## Quoted numbers\n\nEach with its source.\n\n| name | value | source |\n|---|---|---|")
+    for name, value in vars(edu.facts).items():
+        parts += [
+            f"| `{key}` | {fact} | [{fact.source.text}]({fact.source.link}) |" for key, fact in facts(name, value)
+        ]
+    return "\n".join(parts) + "\n"
 
-    def lead(match: re.Match[str]) -> str:
-        words, target, anchor = match["words"], match["target"], match["anchor"] or ""
-        file = (page.parent / target).resolve()
-        if not file.exists():
-            if draft:
-                return words
-            raise ValueError(f"{page.name} links to {target}, which does not exist")
-        path = file.relative_to(ROOT)
-        if match["picture"]:
-            return match[0]
-        if path.suffix == ".ipynb":
-            return f"[{words}](../lessons/{path.name}{anchor})"
-        if file.parent == page.parent and file.name in {*TEACH, *BUILD}:
-            return f"[{words}]({path.name}{anchor})"
-        return words if str(path) in words else f"{words} (`{path}`)"
 
-    target = r"(?![a-z]+:|#)(?P<target>[^)#\s]+)(?P<anchor>#[^)\s]*)?"
-    links = re.compile(rf"(?P<picture>!)?\[(?P<words>[^\]]+)\]\({target}\)")
-    return links.sub(lead, page.read_text(encoding="utf-8"))
+def facts(name: str, value: object) -> list[tuple[str, Fact]]:
+    """A fact with its name in code, or all that are in a table of facts."""
+    if isinstance(value, Fact):
+        return [(name, value)]
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, tuple) else ()
+    return [found for key, inner in items for found in facts(f"{name}[{key!r}]", inner)]
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*(Path(argument).resolve() for argument in sys.argv[1:2])))

@@ -18,7 +18,7 @@ def built() -> Path:
     """The folder of the finished site; every warning of Sphinx has ended the build."""
     _kept.append(tempfile.TemporaryDirectory())
     out = Path(_kept[0].name) / "site"
-    command = [sys.executable, str(BUILD), "--draft", "--out", str(out)]
+    command = [sys.executable, str(BUILD), str(out)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
     return out
@@ -58,7 +58,7 @@ class Page(HTMLParser):
 
 @cache
 def pages() -> dict[str, Page]:
-    """Every page of the site by its path, such as `lessons/01_lenet.html`."""
+    """Every page of the site by its path, such as `docs/security.html`."""
     site = built()
     return {
         path.relative_to(site).as_posix(): Page(path)

@@ -104,7 +104,7 @@ def test_no_page_is_wider_than_a_phone(tab: "Page", address: str) -> None:
 
 
 def test_figures_are_there_and_are_told(tab: "Page", address: str) -> None:
-    tab.goto(f"{address}/lessons/06_degradation.html", wait_until="load")
+    tab.goto(f"{address}/notebooks/solutions/06_degradation.html", wait_until="load")
     figures = tab.locator("article img")
     assert figures.count() >= 7
     for figure in figures.all():
@@ -112,11 +112,11 @@ def test_figures_are_there_and_are_told(tab: "Page", address: str) -> None:
         assert figure.evaluate("image => image.decode().then(() => image.naturalWidth)") > 300
         assert len(figure.get_attribute("alt") or "") > 30
     tree = tab.locator("article").aria_snapshot()
-    assert 'img "56 layers are worse than 20, and on the training images too.' in tree
+    assert 'img "The experiment. Training and test error of plain nets' in tree
 
 
 def test_formulas_are_drawn(tab: "Page", address: str) -> None:
-    tab.goto(f"{address}/lessons/01_lenet.html", wait_until="load")
+    tab.goto(f"{address}/notebooks/solutions/01_lenet.html", wait_until="load")
     formulas = tab.locator("article math")
     assert formulas.count() >= 5
     assert min(formulas.evaluate_all(HEIGHTS)) > 0.4  # an x is about half as high as its line of text
@@ -129,7 +129,7 @@ HEIGHTS = """all => all.map(
 
 
 def test_the_keyboard_reaches_content_search_and_navigation(tab: "Page", address: str) -> None:
-    tab.goto(f"{address}/lessons/06_degradation.html", wait_until="load")
+    tab.goto(f"{address}/notebooks/solutions/06_degradation.html", wait_until="load")
     tab.keyboard.press("Tab")
     assert tab.evaluate("document.activeElement.textContent").strip() == "Skip to main content"
     tab.wait_for_function("document.getElementById('pst-skip-link').getBoundingClientRect().top >= 0")  # it slides in
@@ -155,7 +155,7 @@ SHADOW = "getComputedStyle(document.activeElement).boxShadow"
 
 
 def test_answers_open_with_a_key(tab: "Page", address: str) -> None:
-    tab.goto(f"{address}/lessons/06_degradation.html", wait_until="load")
+    tab.goto(f"{address}/notebooks/solutions/06_degradation.html", wait_until="load")
     answer = tab.locator("details", has=tab.get_by_text("Show one answer")).first
     assert not answer.locator("pre").first.is_visible()
     answer.locator("summary").focus()
@@ -164,7 +164,10 @@ def test_answers_open_with_a_key(tab: "Page", address: str) -> None:
 
 
 def test_search_finds_a_lesson_and_a_function(tab: "Page", noted: Noted, address: str) -> None:
-    for word, page in (("degradation", "lessons/06_degradation.html"), ("receptive_field", "api/probe.html")):
+    for word, page in (
+        ("degradation", "notebooks/solutions/06_degradation.html"),
+        ("receptive_field", "api/probe.html"),
+    ):
         tab.goto(f"{address}/search.html?q={word}", wait_until="load")
         tab.locator(f"#search-results a[href*='{page}']").first.wait_for(timeout=20_000)
     assert noted.complaints == []
@@ -172,7 +175,7 @@ def test_search_finds_a_lesson_and_a_function(tab: "Page", noted: Noted, address
 
 def test_a_lesson_reads_in_the_dark(tab: "Page", address: str) -> None:
     tab.emulate_media(color_scheme="dark")
-    tab.goto(f"{address}/lessons/06_degradation.html", wait_until="load")
+    tab.goto(f"{address}/notebooks/solutions/06_degradation.html", wait_until="load")
     assert tab.evaluate("document.documentElement.dataset.theme") == "dark"
     figure = tab.locator("article .cell_output img").first
     paper = figure.evaluate("image => getComputedStyle(image).backgroundColor")  # rgb(…), light under dark ink

@@ -1,10 +1,12 @@
-"""README says what the files and the records say."""
+"""README says what the files and the records say, and `make` what README says."""
 
 import importlib.util
-import json
+import os
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -15,48 +17,60 @@ ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-@pytest.fixture(scope="module")
-def readme() -> ModuleType:
+def test_results_and_lessons_are_those_of_the_records() -> None:
     spec = importlib.util.spec_from_file_location("readme", ROOT / "docs" / "readme.py")
     assert spec is not None
     assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_results_and_lessons_are_those_of_the_records(readme: ModuleType) -> None:
+    readme = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(readme)
     assert readme.filled(README) == README, "run: python docs/readme.py"
-
-
-def test_the_rehearsal_names_no_place_of_one_machine() -> None:
-    runs = json.loads((ROOT / "docs" / "rehearsal.json").read_text(encoding="utf-8"))
-    assert [run["page"] for run in runs if Path(run["page"]).is_absolute()] == []
-
-
-def test_every_lesson_is_listed(readme: ModuleType) -> None:
-    table = readme.lesson_table()
     for lesson in course.lessons("learner"):
-        assert f"notebooks/solutions/{lesson.name}.ipynb" in table
-
-
-def test_every_link_leads_to_a_file() -> None:
-    links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if "://" not in link]
-    assert len(links) > 5
-    assert [link for link in links if not (ROOT / link).exists()] == []
-
-
-def test_the_commands_exist() -> None:
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    targets = set(re.findall(r"\bmake ([a-z-]+)", README))
-    assert {"lab", "test"} <= targets
-    assert [target for target in targets if f"\n{target}:" not in makefile] == []
-    cli = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "resnet_edu" / "tools").glob("cli*.py"))
-    commands = set(re.findall(r"resnet-edu ([a-z]+)", README))
-    assert [command for command in commands if not re.search(rf"def {command}\(", cli)] == []
+        assert f"notebooks/solutions/{lesson.name}.ipynb" in README
 
 
 def test_the_networks_named_exist() -> None:
     named = set(re.findall(r"`((?:lenet|alexnet|vgg|googlenet|resnet|plain)\d*)`", README))
     assert named <= set(models.available())
     assert len(named) >= 8
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """What `make` reads of a fresh clone."""
+    if os.name == "nt" or not shutil.which("make"):
+        pytest.skip("needs make; on Windows README's pip lines take its place")
+    (tmp_path / ".ci").mkdir()
+    for name in ("Makefile", "pyproject.toml", ".ci/install"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    return tmp_path
+
+
+def complaint(clone: Path, **env: str) -> str:
+    """What `make lab` says where it cannot."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "MAKE", "PYTHON"))}
+    make = ["make", "lab", f"PYTHON={env.pop('python', sys.executable)}"]
+    done = subprocess.run(make, cwd=clone, env={**clean, **env}, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 2, done
+    [line] = [line for line in done.stderr.splitlines() if not line.startswith("make")]
+    assert not (clone / ".venv" / ".lab").exists()
+    return line
+
+
+def test_an_old_python_and_a_full_disk_are_told_in_one_line(clone: Path) -> None:
+    for name, body in (
+        ("old", '[ "$1" = --version ] && echo Python 3.9.2 || exit 1'),
+        ("df", "echo; echo a 9 9 31457 9 /"),
+    ):
+        (clone / name).write_text(f"#!/bin/sh\n{body}\n")
+        (clone / name).chmod(0o755)
+    told = complaint(clone, python=str(clone / "old"))
+    assert told.startswith(
+        f"resnet-edu: Python 3.11 or newer is needed; {clone / 'old'} is: Python 3.9.2. Name another"
+    )
+    assert "0 GB free in" in complaint(clone, PATH=f"{clone}:{os.environ['PATH']}")
+
+
+@pytest.mark.slow
+def test_a_registry_out_of_reach_is_told_in_one_line(clone: Path) -> None:
+    env = {"PIP_CONFIG_FILE": os.devnull, "PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_RETRIES": "0"}
+    assert "the package registry is out of reach. Check the network, proxy or PIP_INDEX_URL" in complaint(clone, **env)

@@ -71,32 +71,13 @@ def test_actions_are_githubs_own_and_of_a_named_major_version(file: Path) -> Non
     assert {each.partition("@")[0] for each in used} <= ACTIONS
 
 
-@every_file
-def test_no_command_takes_text_from_outside(file: Path) -> None:
-    assert [line for line in commands(read(file)) if "${{" in line] == []
-
-
-def test_it_runs_on_every_change_every_week_and_on_request(course: dict[str, Any]) -> None:
-    assert set(course["on"]) == {"push", "pull_request", "schedule", "workflow_dispatch"}
-    assert course["on"]["push"] == {"branches": ["main"]}
-
-
 def test_three_systems_and_the_oldest_and_the_newest_python(course: dict[str, Any]) -> None:
     jobs = course["jobs"]
     systems = {*jobs["test"]["strategy"]["matrix"]["os"], jobs["windows"]["runs-on"]}
     assert systems == {"ubuntu-latest", "macos-latest", "windows-latest"}
     for name in ("test", "windows"):
-        oldest, newest = jobs[name]["strategy"]["matrix"]["python"]
+        oldest, _ = jobs[name]["strategy"]["matrix"]["python"]
         assert project()["requires-python"] == f">={oldest}"
-        assert newest == "3.14"
-    assert course["env"]["PIP_EXTRA_INDEX_URL"] == "https://download.pytorch.org/whl/cpu"
-
-
-def test_what_is_installed_is_cached(course: dict[str, Any]) -> None:
-    setups = [step for step in steps(course) if step.get("uses", "").startswith("actions/setup-python@")]
-    assert len(setups) == len(course["jobs"]) - 1  # the GPU's machine keeps its own
-    assert all(step["with"]["cache"] == "pip" for step in setups)
-    assert all("pyproject.toml" in step["with"]["cache-dependency-path"] for step in setups)
 
 
 def test_the_gpu_job_waits_for_a_runner_and_never_runs_a_strangers_code(course: dict[str, Any]) -> None:

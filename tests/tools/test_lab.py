@@ -189,8 +189,9 @@ def taken() -> Iterator[int]:
         yield taken.getsockname()[1]
 
 
-def status(address: str, token: str | None) -> int:
-    request = urllib.request.Request(address, headers={"Authorization": f"token {token}"} if token else {})
+def status(address: str, token: str | None, **headers: str) -> int:
+    headers |= {"Authorization": f"token {token}"} if token else {}
+    request = urllib.request.Request(address, headers=headers)
     try:
         with urllib.request.urlopen(request, timeout=20) as answer:
             return answer.status
@@ -215,7 +216,9 @@ def test_a_real_server_wants_its_token_moves_to_a_free_port_and_ends_on_interrup
             base = f"http://{lab.LOOPBACK}:{port}"
             wait_until_it_listens(int(port))  # the address is printed a moment before
             assert status(f"{base}/api/status", token) == 200
-            assert status(f"{base}/api/status", None) == 403
+            for path in ("api/status", "api/contents", "api/kernels", "files/00_start_here.ipynb"):
+                assert status(f"{base}/{path}", None) == status(f"{base}/{path}", "0" * len(token)) == 403, path
+            assert status(f"{base}/api/contents", token, Host="example.org") == 403, "another site's page"
             with urllib.request.urlopen(f"{base}{page}?token={token}", timeout=20) as answer:
                 config = re.search(r'id="jupyter-config-data"[^>]*>(.*?)</script>', answer.read().decode(), re.DOTALL)
             assert config is not None
