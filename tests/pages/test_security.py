@@ -182,7 +182,9 @@ def test_weights_from_the_web_do_not_go_off(bomb: bytes, crater: Path, monkeypat
     file.write_bytes(bomb)
     with pytest.raises(WrongCheckpoint, match="was not read"):
         models.pretrained("resnet18", source="imagenet")
-    monkeypatch.setattr(sys.modules[imagenet_file.__module__], "is_there", lambda *_: True)  # as if it had the right hash
+    monkeypatch.setattr(
+        sys.modules[imagenet_file.__module__], "is_there", lambda *_: True
+    )  # as if it were the right one
     with pytest.raises(WrongCheckpoint, match="something else than weights"):
         models.pretrained("resnet18", source="imagenet")
     assert not crater.exists()
