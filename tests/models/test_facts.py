@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torchvision.models import get_model_weights
 
 from resnet_edu import facts, models, probe
 
@@ -27,6 +28,15 @@ def test_parameters(name: str) -> None:
 
 def test_parameters_of_googlenet_with_its_auxiliary_heads() -> None:
     assert parameters(build_on_meta("googlenet", aux_heads=True)) == facts.GOOGLENET_WITH_AUXILIARY.value
+
+
+@pytest.mark.parametrize("name", facts.TORCHVISION_ACCURACY)
+def test_accuracies_are_those_of_torchvisions_weights(name: str) -> None:
+    versions = {weights.name: weights.meta["_metrics"]["ImageNet-1K"] for weights in get_model_weights(name)}
+    first = versions["IMAGENET1K_V1"]
+    assert tuple(fact.value for fact in facts.TORCHVISION_ACCURACY[name]) == (first["acc@1"], first["acc@5"])
+    if name in facts.TORCHVISION_V2_TOP1:
+        assert facts.TORCHVISION_V2_TOP1[name].value == versions["IMAGENET1K_V2"]["acc@1"]
 
 
 def test_layers_of_lenet5() -> None:
