@@ -114,21 +114,17 @@ def forward_statistics(
     Args:
         model: the network.
         images: one batch, `(N, C, H, W)`, or whatever the model takes.
-        layers: names, or None for every module without children.
+        layers: names as for `activations`.
 
     Returns:
-        One row per layer, in order of execution. For images of one value only, the spread is 0.
-
-    Raises:
-        UnknownName: a layer the model does not have.
+        One row per layer, in order of execution.
     """
     rows: list[LayerStatistics] = []
 
     def record(name: str, module: nn.Module, output: Any) -> None:
         values = one_tensor(name, module, output).float()
-        mean, std = values.mean().item(), values.std(correction=0).item()
-        zeros = (values == 0).float().mean().item()
-        rows.append(LayerStatistics(name, type(module).__name__, mean, std, zeros))
+        mean, std, zeros = values.mean(), values.std(correction=0), (values == 0).float().mean()
+        rows.append(LayerStatistics(name, type(module).__name__, mean.item(), std.item(), zeros.item()))
 
     with watch(model, layers, record), torch.no_grad():
         isolated_forward(model, images)

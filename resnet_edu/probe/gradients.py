@@ -32,9 +32,8 @@ def gradient_norms(
 ) -> list[LayerGradient]:
     """Gradient norm of each convolution's and linear layer's weight and output, for one batch.
 
-    The model stays in the mode it is in: in train mode batch norm uses this batch's statistics. Nothing in the model
-    changes: neither weights nor `.grad`, running statistics, hooks or random numbers. Frozen weights
-    (`requires_grad=False`) are measured like the others.
+    The model stays in the mode it is in, and nothing in it changes: neither weights nor `.grad`, running statistics,
+    hooks or random numbers. Frozen weights (`requires_grad=False`) are measured like the others.
 
     Args:
         model: the network.
@@ -65,16 +64,12 @@ def gradient_norms(
             check_logits(output, labels)
         value = loss(output, labels)
 
-    weights = [
-        parameters["weight" if name not in dict(model.named_modules()) else f"{name}.weight"] for name in outputs
-    ]
-    flat = weights + [tensor for tensors in outputs.values() for tensor in tensors]
+    # By layer, the weight and then the outputs; a lone layer's weight is called "weight".
+    tensors = {name: [parameters.get(f"{name}.weight", parameters.get("weight")), *outputs[name]] for name in outputs}
+    flat = [tensor for each in tensors.values() for tensor in each]
     gradients = iter(torch.autograd.grad(value, flat, allow_unused=True))
-    weight_norms = [norm([next(gradients)]) for _ in weights]
-    return [
-        LayerGradient(name, weight_norm, norm([next(gradients) for _ in tensors]))
-        for (name, tensors), weight_norm in zip(outputs.items(), weight_norms, strict=True)
-    ]
+    found = {name: [next(gradients) for _ in each] for name, each in tensors.items()}
+    return [LayerGradient(name, norm(each[:1]), norm(each[1:])) for name, each in found.items()]
 
 
 def is_weighted(layer: nn.Module) -> bool:
@@ -98,9 +93,6 @@ def input_output_gradients(function: Callable[[Tensor], Tensor], inputs: Tensor)
 
     Returns:
         Tensor shaped like `inputs`; row i is the gradient of output i by input i.
-
-    Raises:
-        ValueError: the function has not one output for each input.
     """
     points = inputs.detach().clone().requires_grad_()
     with torch.enable_grad():
@@ -126,17 +118,11 @@ def autocorrelation(gradients: Tensor, lags: Sequence[int]) -> Tensor:
 
     Returns:
         `(len(lags),)` or `(len(lags), …)`, between −1 and 1; nan for a series that never changes.
-
-    Raises:
-        ValueError: a lag outside 0 … N − 1.
     """
-    outside = [lag for lag in lags if not 0 <= lag < len(gradients)]
-    if outside:
-        raise ValueError(
-            f"Got lag {outside[0]} for a series of {len(gradients)}; allowed are 0 to {len(gradients) - 1}."
-        )
+    length = len(gradients)
+    for lag in lags:
+        if not 0 <= lag < length:
+            raise ValueError(f"Got lag {lag} for a series of {length}; allowed are 0 to {length - 1}.")
     deviation = gradients.double() - gradients.double().mean(dim=0)
-    total = deviation.square().sum(dim=0)
-    length = len(deviation)
     products = [(deviation[: length - lag] * deviation[lag:]).sum(dim=0) for lag in lags]
-    return (torch.stack(products) / total).to(gradients.dtype)
+    return (torch.stack(products) / deviation.square().sum(dim=0)).to(gradients.dtype)

@@ -29,9 +29,6 @@ def layer_features(model: nn.Module, split: Split, layers: Sequence[str], *, pla
 
     Returns:
         By layer, float32 `(N, channels · places²)`, on the CPU.
-
-    Raises:
-        UnknownName: the model has no such layer.
     """
     device = machine.device()
     model.to(device)

@@ -34,15 +34,7 @@ def remains(block: PlainBlock | BasicBlock | Bottleneck) -> nn.Module:
 
 @contextmanager
 def without_blocks(model: nn.Module, *names: str) -> Iterator[nn.Module]:
-    """The same network without the blocks called `names`, inside the `with` statement; whole again after it.
-
-    Args:
-        model: with blocks as `removable_blocks` lists them.
-        names: for example "layer2.1".
-
-    Raises:
-        UnknownName: it has no such block.
-    """
+    """The same network without those of its `removable_blocks`, inside the `with` statement; whole again after it."""
     blocks = removable_blocks(model)
     for name in names:
         if name not in blocks:

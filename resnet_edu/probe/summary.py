@@ -6,12 +6,12 @@ Numbers agree with torchvision's `Weights.meta`: `num_params` exactly, `_ops` (G
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
+from ..table import Table, table
 from .activations import watch
 from .isolation import forward_on_meta, meta_input
 
@@ -53,32 +53,21 @@ class Summary:
         """Bytes of all layers' outputs: about what training keeps for the backward pass."""
         return sum(row.activation_bytes for row in self.rows)
 
-    def lines(self) -> list[tuple[str, ...]]:
-        """Heading, rows and total as text cells."""
-        heading = ("layer", "kind", "output", "parameters", "MACs", "activations")
+    def table(self) -> Table:
+        """Rows and total: counts, MACs in millions, memory in KiB."""
         total = LayerSummary("total", "", (), self.parameters, self.macs, self.activation_bytes)
-        return [heading, *(cells(row) for row in (*self.rows, total))]
+        lines = []
+        for row in (*self.rows, total):
+            shape = " × ".join(map(str, row.output_shape)) or ("" if row is total else "did not run")
+            costs = f"{row.macs / 1e6:,.2f} M", f"{row.activation_bytes / 1024:,.1f} KiB"
+            lines.append((row.name, row.kind, shape, row.parameters, *costs))
+        return table(lines, ["layer", "kind", "output", "parameters", "MACs", "activations"])
 
     def __str__(self) -> str:
-        lines = self.lines()
-        widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-        texts = [
-            "  ".join(
-                cell.ljust(width) if column < 3 else cell.rjust(width)
-                for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-            ).rstrip()
-            for line in lines
-        ]
-        rule = "-" * max(len(text) for text in texts)
-        return "\n".join([texts[0], rule, *texts[1:-1], rule, texts[-1]])
+        return str(self.table())
 
     def _repr_html_(self) -> str:
-        """What a notebook shows."""
-        heading, *rows, total = self.lines()
-        head = "".join(f"<th>{escape(cell)}</th>" for cell in heading)
-        body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
-        foot = "".join(f"<th>{escape(cell)}</th>" for cell in total)
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody><tfoot><tr>{foot}</tr></tfoot></table>"
+        return self.table()._repr_html_()
 
 
 def summary(model: nn.Module, input_shape: Sequence[int]) -> Summary:
@@ -112,8 +101,8 @@ def summary(model: nn.Module, input_shape: Sequence[int]) -> Summary:
     def record(name: str, module: nn.Module, output: Any) -> None:
         if not isinstance(output, Tensor):
             output = next(tensor for tensor in output if isinstance(tensor, Tensor))
-        size = output.numel() * output.element_size()
-        rows.append(LayerSummary(name, kind_of(module), tuple(output.shape), claim(module), macs(module, output), size))
+        costs = claim(module), macs(module, output), output.numel() * output.element_size()
+        rows.append(LayerSummary(name, type(module).__name__, tuple(output.shape), *costs))
 
     # Taken before the pass, during which each parameter is replaced by one without memory.
     identities = {module: [id(own) for own in module.parameters(recurse=False)] for module in model.modules()}
@@ -122,13 +111,8 @@ def summary(model: nn.Module, input_shape: Sequence[int]) -> Summary:
     for name, module in model.named_modules():
         left = claim(module)
         if left:
-            rows.append(LayerSummary(name or kind_of(module), kind_of(module), (), left, 0, 0))
+            rows.append(LayerSummary(name or type(module).__name__, type(module).__name__, (), left, 0, 0))
     return Summary(tuple(inputs.shape), tuple(rows))
-
-
-def kind_of(module: nn.Module) -> str:
-    """The name of the module's class."""
-    return type(module).__name__
 
 
 def macs(module: nn.Module, output: Tensor) -> int:
@@ -138,10 +122,3 @@ def macs(module: nn.Module, output: Tensor) -> int:
     if isinstance(module, nn.Linear):
         return output.numel() * module.in_features
     return 0
-
-
-def cells(row: LayerSummary) -> tuple[str, ...]:
-    """A row as text: counts with thousands separators, MACs in millions, memory in KiB."""
-    shape = " × ".join(str(size) for size in row.output_shape) or ("" if row.name == "total" else "did not run")
-    counts = f"{row.parameters:,}", f"{row.macs / 1e6:,.2f} M", f"{row.activation_bytes / 1024:,.1f} KiB"
-    return row.name, row.kind, shape, *counts

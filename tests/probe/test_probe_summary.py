@@ -94,7 +94,7 @@ def test_auxiliary_heads_cost_parameters_but_no_work() -> None:
 def test_text_and_html_hold_the_same_rows() -> None:
     result = summary(CifarNet(8, width=4), (3, 32, 32))
     text, page = str(result), result._repr_html_()
-    assert len(text.splitlines()) == len(result.rows) + 4
+    assert len(text.splitlines()) == len(result.rows) + 2
     assert f"{result.parameters:,}" in text.splitlines()[-1]
     assert page.count("<tr>") == len(result.rows) + 2
     assert all(re.search(rf"^{re.escape(row.name)} ", text, re.MULTILINE) for row in result.rows)
