@@ -18,5 +18,5 @@ __all__ = [
     "GoogLeNetOutputs", "Heads", "Inception", "LeNet5", "PadShortcut", "PlainBlock", "PreActBlock", "Pretrained",
     "ResNet", "ResidualBlock", "VGG", "available", "build", "deep_net", "detected_box", "extend_with_identity",
     "fold_batch_norms", "freeze", "head_of", "load_state", "normalisation", "options", "pretrained", "replace_head",
-    "training_mode",
+    "training_mode"
 ]  # fmt: skip

@@ -20,10 +20,7 @@ Shortcut = Literal["A", "B", "C"]
 
 
 class PadShortcut(nn.Module):
-    """Option A: every second row and column, new channels filled with zeros; no parameters.
-
-    Maps `(N, C, H, W)` to `(N, out_channels, H/2, W/2)`, the old channels in the middle.
-    """
+    """Option A, no parameters: every second row and column, new channels filled with zeros around the old ones."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()

@@ -18,10 +18,7 @@ AUXILIARY_WEIGHT = 0.3
 
 
 class ConvBlock(nn.Module):
-    """Convolution, batch norm, ReLU: `(N, in_channels, H, W)` to `(N, out_channels, H/stride, W/stride)`.
-
-    Deviation from the paper, as in torchvision: the batch norm, which came a few months later (1502.03167).
-    """
+    """Convolution, batch norm, ReLU. The batch norm came months after the paper (1502.03167); torchvision has it."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int = 1) -> None:
         super().__init__()
@@ -113,8 +110,7 @@ class GoogLeNet(nn.Module):
         num_classes, in_channels: as for `build`.
         stem: "imagenet" brings a 224-pixel image to 28 pixels before the first inception block; "small" is a 3×3 stride
             1 convolution and no pooling, so that a 28-pixel image gets there with its own size.
-        width: filters of the first convolution, and the measure of all others: 64 in the paper, 8 or 16 for quick
-            experiments, a multiple of 8.
+        width: filters of the first convolution, the measure of all others: 64 in the paper; a multiple of 8.
         aux_heads: add the two auxiliary heads.
         transform_input: for torchvision's ImageNet weights, which were trained on (pixel - 0.5) / 0.5: take images
             normalised with ImageNet's mean and deviation, as the other nets do, and convert them.

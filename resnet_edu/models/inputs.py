@@ -8,18 +8,7 @@ from torch import Tensor
 
 
 def check_images(images: Tensor, *, channels: int, smallest_side: int, network: str, stem: str | None = None) -> None:
-    """Refuse a batch that `network` cannot take, expected as `(N, channels, H, W)`.
-
-    Args:
-        images: the batch handed to the network.
-        channels: input channels of the network's first convolution.
-        smallest_side: smallest H and W, in pixels, that survive the network's down-sampling.
-        network: name used in the message.
-        stem: the network's stem where it has a choice; with "imagenet" the message offers the small one.
-
-    Raises:
-        ValueError: not four-dimensional, another number of channels, or too small a side.
-    """
+    """Raise `ValueError` for a batch that is not `(N, channels, H, W)`, or too small for a network's down-sampling."""
     got = f"{network} got images of shape {tuple(images.shape)}"
     if images.ndim != 4:
         raise ValueError(f"{got}, but expects (N, C, H, W). Add a batch dimension with images[None].")

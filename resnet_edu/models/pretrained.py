@@ -70,9 +70,6 @@ def pretrained(name: str = "resnet18", *, source: WeightSource = "auto") -> Pret
             downloads with the environment variable RESNET_EDU_DOWNLOAD=1 and the server can be reached, else the
             bundled ones.
 
-    Returns:
-        Model, categories, transforms and source; a lesson prints the last.
-
     Raises:
         UnknownName: no weights exist under this name, or `source` is none of the three.
         DatasetUnavailable: the weights asked for cannot be had.
@@ -140,10 +137,7 @@ class PhotoTransforms:
         pixels = np.stack([np.asarray(picture.convert("RGB")) for picture in pictures])
         images = torch.from_numpy(pixels).permute(0, 3, 1, 2)  # (N, 3, H, W), uint8
         height, width = images.shape[2:]
-        top, left = (
-            max(0, height - 32 * width) // 2,
-            max(0, width - 32 * height) // 2,
-        )  # 32 squares of a strip
+        top, left = (max(0, height - 32 * width) // 2, max(0, width - 32 * height) // 2)  # 32 squares of a strip
         images = images[:, :, top : height - top, left : width - left]
         sides = [self.size * side // min(images.shape[2:]) for side in images.shape[2:]]  # the shorter becomes size
         if sides != [*images.shape[2:]]:
@@ -203,32 +197,18 @@ def imagenet_download(name: str) -> File:
 
 
 def fetch_imagenet(name: str, folder: Path | None = None, *, mirror: str | None = None) -> bool:
-    """Download torchvision's weights of a network, unless they are cached already.
+    """Download torchvision's weights of a network or the detector, unless they are cached already; see `fetch_file`.
 
     Args:
         name: one of `imagenet_names()`, or `DETECTOR`.
         folder: a folder laid out like TORCH_HOME; torch.hub's own by default.
         mirror: another address for the file, or a folder that holds it.
-
-    Returns:
-        Whether anything had to be downloaded.
-
-    Raises:
-        DatasetUnavailable: no network, a wrong hash, a full disk, a cache that cannot be written.
-        ValueError: the mirror is neither an address nor a folder.
     """
     return fetch_file(imagenet_download(name), imagenet_file(name, folder).parent, mirror=mirror)
 
 
 def imagenet_state(name: str) -> dict[str, Tensor]:
-    """Torchvision's weights of a network from the cache, by parameter name.
-
-    GoogLeNet's file also holds two auxiliary heads; they are left out, as torchvision leaves them.
-
-    Raises:
-        DatasetUnavailable: they are not cached, or cannot be read.
-        WrongCheckpoint: the file is damaged, or holds something else than tensors.
-    """
+    """Torchvision's weights of a network from the cache, by parameter name; without GoogLeNet's auxiliary heads."""
     file, again = imagenet_file(name), f"Get it anew: resnet-edu fetch {name}"
     if not os.path.isfile(file):
         raise DatasetUnavailable(f"There is no {file}. While online, run: resnet-edu fetch {name}")
@@ -251,9 +231,6 @@ def detected_box(picture: Image.Image) -> tuple[float, float, float, float] | No
 
     torchvision's Faster R-CNN (Ren et al. 2015, https://arxiv.org/abs/1506.01497) on a MobileNetV3, the smallest of its
     detectors, with weights trained on COCO, from the cache. For `data.load(…, crop="objects", find=detected_box)`.
-
-    Args:
-        picture: in RGB.
 
     Raises:
         DatasetUnavailable: the weights are not cached; the message has the command that gets them.

@@ -22,5 +22,5 @@ __all__ = [
     "factor_per_layer", "forward_statistics", "grad_cam", "gradient_norms", "guided_backprop",
     "input_output_gradients", "integrated_gradients", "layer_features", "layer_signals", "linear_head",
     "loss_surface", "occlusion", "random_direction", "rank_correlation", "receptive_field",
-    "removable_blocks", "residual_flow", "summary", "without_blocks",
+    "removable_blocks", "residual_flow", "summary", "without_blocks"
 ]  # fmt: skip

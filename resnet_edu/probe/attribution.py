@@ -92,7 +92,7 @@ def integrated_gradients(
     with undisturbed(model, images, target) as (x, classes):
         attribution, error = IntegratedGradients(model).attribute(
             x, spread(baseline, x), target=classes, n_steps=steps, method="riemann_middle",
-            internal_batch_size=max(BATCH, len(x)), return_convergence_delta=True,
+            internal_batch_size=max(BATCH, len(x)), return_convergence_delta=True
         )  # fmt: skip
     return Integrated(attribution.detach(), error.detach().to(attribution.dtype))
 
@@ -129,7 +129,7 @@ def occlusion(
             raise ValueError(f"Got window={window} and stride={stride}; expected 1 ≤ stride ≤ window ≤ {side}.")
         found = Occlusion(model).attribute(
             x, (channels, window, window), (channels, stride, stride), spread(baseline, x), target=classes,
-            perturbations_per_eval=max(1, BATCH // len(x)),
+            perturbations_per_eval=max(1, BATCH // len(x))
         )  # fmt: skip
     return found.detach()[:, 0]  # equal in all channels, which are covered together
 

@@ -20,7 +20,7 @@ WHOLE_MAP = {"group_norm", "instance_norm", "layer_norm", "rms_norm"}
 LOSES_PLACE = {
     "conv_transpose2d", "interpolate", "upsample", "grid_sample", "permute", "transpose", "swapaxes", "movedim", "flip",
     "roll", "rot90", "matmul", "bmm", "einsum", "scaled_dot_product_attention", "multi_head_attention_forward",
-    "cumsum", "fold", "pixel_shuffle", "sort",
+    "cumsum", "fold", "pixel_shuffle", "sort"
 }  # fmt: skip
 
 

@@ -107,12 +107,6 @@ def test_each_module_once_and_nothing_in_place(name: str) -> None:
         assert seen.layers == int({"alexnet": "8"}.get(name, digits))
 
 
-def test_the_walk_finds_what_it_looks_for() -> None:
-    seen = walk(theirs_on_meta("resnet18"), torch.empty(2, 3, 64, 64, device="meta"))
-    assert seen.calls["layer1.0.relu"] == 2
-    assert {"bn1", "layer1.0.bn1", "layer1.0.bn2"} <= set(seen.changed)
-
-
 @pytest.mark.parametrize("name", FAMILIES)
 def test_every_weight_gets_a_gradient(name: str) -> None:
     torch.manual_seed(0)

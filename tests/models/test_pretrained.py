@@ -17,7 +17,6 @@ import torch
 from hypothesis import given, settings, strategies as st
 from packaging.version import Version
 from PIL import Image
-from rights import folder_of_somebody_else
 from safetensors.torch import save_file
 from served import Served, serving
 from torch import Tensor
@@ -139,7 +138,9 @@ def other_assets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_bundled_network_names_the_cat_and_is_small() -> None:
+    started = time.process_time()  # what this process uses, whatever else the machine does
     network = pretrained("resnet18")
+    assert time.process_time() - started < 2
     assert network.source.startswith("resnet18, bundled weights: ")
     assert not network.model.training
     (prediction,) = predict(network, [data.photo("cat")], top=3)
@@ -156,15 +157,6 @@ def test_weights_saved_in_half_precision_come_back_as_float32(other_assets: Path
     assert {parameter.dtype for parameter in network.model.parameters()} == {torch.float32}
     assert torch.equal(network.model.state_dict()["conv1.weight"], state["conv1.weight"].float())
     assert network.categories == ("a", "b")
-
-
-def test_offline_it_takes_less_than_a_second() -> None:
-    seconds = []
-    for _ in range(3):
-        started = time.process_time()  # what this process used, whatever else the machine does
-        pretrained("resnet18")
-        seconds.append(time.process_time() - started)
-    assert min(seconds) < 1
 
 
 def test_files_that_are_missing_damaged_or_of_another_net(other_assets: Path) -> None:
@@ -267,20 +259,6 @@ def test_allowed_and_not_reachable_is_the_bundled_network_and_says_why(
         pretrained("resnet18", source="imagenet")
 
 
-def test_another_folder_and_another_server(
-    publish: Publish, checkpoint: bytes, hub: Path, server: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    file = publish(checkpoint)
-    with serving(**{file: checkpoint}) as mirror:
-        assert fetch_imagenet("resnet18", tmp_path / "stick", mirror=mirror.url)
-    assert not fetch_imagenet("resnet18", tmp_path / "stick")
-    assert server.requests == []
-    assert not hub.exists()
-    assert fetch_imagenet("resnet18", mirror=str(tmp_path / "stick" / "hub" / "checkpoints"))
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "stick"))
-    assert file in pretrained("resnet18").source
-
-
 # Damage
 
 
@@ -299,19 +277,6 @@ def test_a_damaged_file_is_refused_and_fetched_again(
     assert len(server.requests) == 1
     assert fetch_imagenet("resnet18")
     assert file.read_bytes() == checkpoint
-
-
-def test_what_the_server_spoils_is_not_cached(publish: Publish, server: Served, hub: Path, checkpoint: bytes) -> None:
-    publish(checkpoint, prefix="01234567")
-    with pytest.raises(DatasetUnavailable, match="is another file than expected"):
-        pretrained("resnet18", source="imagenet")
-    publish(checkpoint)
-    server.cut = 1000
-    for words in ("is another file than expected", "answers 404 Not Found"):
-        with pytest.raises(DatasetUnavailable, match=words):
-            pretrained("resnet18", source="imagenet")
-        server.files.clear()
-    assert [path for path in hub.iterdir() if path.suffix != ".lock"] == []
 
 
 class Touch:
@@ -336,23 +301,13 @@ def test_no_code_from_the_file_is_run_even_if_the_hash_is_right(publish: Publish
 STARTS = (b"not a checkpoint", b"\x80\x02", b"\x80\x04\x95", b"\x80\x02}(", b"\x80\x02]j", b"PK\x03\x04", b"")
 
 
-@pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("start", STARTS)
-def test_any_bytes_are_refused_in_the_same_words(publish: Publish, start: bytes, seed: int) -> None:
-    publish(start + random.Random(seed).randbytes(60 * seed))
-    fetch_imagenet("resnet18")
-    with pytest.raises(WrongCheckpoint, match="holds something else than weights and was not read"):
-        imagenet_state("resnet18")
-
-
-def test_a_cache_without_permission(publish: Publish, checkpoint: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    publish(checkpoint)
-    pretrained("resnet18", source="bundled")  # imports what nobody may not
-    for mode in (0o555, 0):
-        with folder_of_somebody_else(mode=mode) as folder:
-            monkeypatch.setenv("TORCH_HOME", str(folder))
-            with pytest.raises(DatasetUnavailable, match="Permission denied"):
-                pretrained("resnet18", source="imagenet")
+def test_any_bytes_are_refused_in_the_same_words(publish: Publish, start: bytes) -> None:
+    for seed in range(3):
+        publish(start + random.Random(seed).randbytes(60 * seed))
+        fetch_imagenet("resnet18")
+        with pytest.raises(WrongCheckpoint, match="holds something else than weights and was not read"):
+            imagenet_state("resnet18")
 
 
 # The detector

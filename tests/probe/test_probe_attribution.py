@@ -13,7 +13,6 @@ from oracle import images, randomised
 from scipy.stats import rankdata, spearmanr
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.models import resnet18
 
 from resnet_edu import models, probe
 from resnet_edu.errors import UnknownName
@@ -108,18 +107,6 @@ def test_guided_backprop_by_hand_and_not_without_its_modules() -> None:
 
     with pytest.raises(ValueError, match=r"No nn\.ReLU runs in this Functional.*use nn\.ReLU\(\) modules"):
         probe.guided_backprop(Functional(), x, 1)
-
-
-@pytest.mark.parametrize("layer", ["layer1", "layer2.0", "layer4"])
-def test_torchvisions_net_gives_the_same(layer: str) -> None:
-    ours = randomised(models.build("resnet18", num_classes=4)).eval()
-    theirs = resnet18(num_classes=4).eval()
-    theirs.load_state_dict(ours.state_dict())
-    x = images(1, 3, 40, 40)
-    torch.testing.assert_close(probe.grad_cam(ours, x, 2, layer=layer), probe.grad_cam(theirs, x, 2, layer=layer))
-    pair = [probe.integrated_gradients(model, x, 2, steps=3).attribution for model in (ours, theirs)]
-    torch.testing.assert_close(*pair)
-    torch.testing.assert_close(*[probe.occlusion(model, x, 2, window=20, stride=20) for model in (ours, theirs)])
 
 
 @every_method

@@ -166,25 +166,6 @@ def test_height_and_width_are_told_apart() -> None:
     assert measured.columns == wide.pixels(5)
 
 
-@pytest.mark.parametrize("kernels", [(3, 5), (5, 3)])
-def test_paths_meet_where_a_single_position_is_left(kernels: tuple[int, int]) -> None:
-    class Meet(nn.Module):
-        """Two kernels around the centre of a 5×5 image, without padding."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.paths = nn.ModuleList(nn.Conv2d(1, 1, k) for k in kernels)
-
-        def forward(self, x: Tensor) -> Tensor:
-            crops = [slice((5 - k) // 2, (5 + k) // 2) for k in kernels]
-            first, second = (path(x[:, :, crop, crop]) for path, crop in zip(self.paths, crops, strict=True))
-            return first + second
-
-    row = receptive_field(nn.Sequential(Meet(), nn.Identity()), (1, 5, 5))[-1]
-    assert (row.size, row.start, row.side) == (5, 2.0, 1)
-    assert measured_receptive_field(Meet(), (1, 5, 5)).columns == row.pixels(0) == (0, 4)
-
-
 def test_numbers_from_the_whole_map_open_the_window() -> None:
     class Gate(nn.Module):
         """Each channel times a number made from its mean, as in squeeze and excitation."""

@@ -60,10 +60,10 @@ def test_relu_layers_make_images_alike_by_the_law_of_the_arc_cosine() -> None:
     """Cho and Saul 2009: He's layer turns the cosine c into (√(1 − c²) + (π − arccos c) · c) / π."""
     torch.manual_seed(0)
     images, labels = batch(2)
-    found = layer_signals(deep_net(10, width=3000), images, labels).likeness
+    found = layer_signals(deep_net(10, width=1500), images, labels).likeness
     for before, after in pairwise(found[:9]):
         law = (math.sqrt(1 - before**2) + (math.pi - math.acos(before)) * before) / math.pi
-        assert after == pytest.approx(law, abs=0.05)
+        assert after == pytest.approx(law, abs=0.07)
     assert abs(found[0]) < 0.2 < 0.8 < found[8]
 
 
