@@ -61,10 +61,12 @@ from .lesson_09 import (
     count_layers as check_count_layers,
     keras_count as check_keras_count,
 )
-from .lesson_10 import freeze_backbone as check_freeze_backbone
-from .lesson_10_groups import check_parameter_groups
-from .lesson_10_head import check_new_head
-from .lesson_10_labels import check_labels_needed
+from .lesson_10 import (
+    freeze_backbone as check_freeze_backbone,
+    labels_needed as check_labels_needed,
+    new_head as check_new_head,
+    parameter_groups as check_parameter_groups,
+)
 from .lesson_11 import (
     grad_cam as check_grad_cam,
     integrated_gradients as check_integrated_gradients,

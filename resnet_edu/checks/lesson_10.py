@@ -1,21 +1,152 @@
-"""The checks of lesson 10: freezing."""
+"""The checks of lesson 10: a new head, freezing, parameter groups, and how many labels are enough."""
 
-from collections.abc import Callable
+import math
+import random
+from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor, nn, optim
 from torch.nn import functional as F
 
-from .exercise import Call, exercise
-from .result import Wrong
-from .trained_net import trained_net
-from .values import seen
+from .exercise import Call, Variant, exercise
+from .result import Wrong, kind_of
+from .values import Returns, number, plain, seen
+
+
+class TrainedNet(nn.Module):
+    """Stem, one stage and `fc`, named as in ResNet; `layer1.0.fc1` and `fc_norm` only sound like the head.
+
+    Its batch norms have seen data, and the weights of its head are large.
+    """
+
+    @torch.no_grad()
+    def __init__(self, features: int = 14, num_classes: int = 10) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 6, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(6)
+        stage = nn.Sequential()
+        stage.add_module("conv1", nn.Conv2d(6, features, 3, padding=1, bias=False))
+        stage.add_module("bn1", nn.BatchNorm2d(features))
+        stage.add_module("relu1", nn.ReLU())
+        stage.add_module("fc1", nn.Conv2d(features, features, 1))
+        self.layer1 = nn.Sequential(stage)
+        self.fc_norm = nn.LayerNorm(features)
+        self.fc = nn.Linear(features, num_classes)
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.weight.uniform_(0.5, 1.5)
+                module.bias.uniform_(-0.3, 0.3)
+        for _ in range(10):
+            self(0.5 + 2 * torch.randn(16, 3, 8, 8))
+        for parameter in self.fc.parameters():
+            parameter.add_(10)
+        self.eval()
+
+    def forward(self, x: Tensor) -> Tensor:
+        maps = self.layer1(F.relu(self.bn1(self.conv1(x))))
+        return self.fc(self.fc_norm(maps.mean((2, 3))))
+
+
+# --- 10.1 a new head --------------------------------------------------------------------------------------------
+
+
+def is_head(name: str) -> bool:
+    return name.startswith("fc.")
+
+
+def is_backbone(name: str) -> bool:
+    return not is_head(name)
+
+
+@torch.no_grad()
+def anatomy(net: nn.Module) -> dict[str, Any]:
+    """What one sees of a network: its layers and sizes, its values before the head, and whether the head is new."""
+    try:
+        logits = f"of shape {tuple(net.eval()(torch.randn(2, 3, 8, 8)).shape)}"
+    except RuntimeError:
+        logits = "none, the layers do not fit together"
+    values = net.state_dict()
+    head = [value for name, value in values.items() if is_head(name)]
+    return {
+        "layers": {name: type(part).__name__ for name, part in net.named_modules() if name},
+        "size": {name: str(tuple(value.shape)) for name, value in values.items()},
+        "before the head, where nothing changes":
+            {name: parameter for name, parameter in net.named_parameters() if not is_head(name)},
+        "running statistics (send no images through the net in train mode)": dict(net.named_buffers()),
+        "free to learn": {name: parameter.requires_grad for name, parameter in net.named_parameters()},
+        "weights of the old classes in the head": sum(int((value > 5).sum()) for value in head),
+        "logits of two images": logits,
+    }  # fmt: skip
+
+
+def with_head(net: Any, head: nn.Module, name: str = "fc") -> nn.Module:
+    setattr(net, name, head)
+    return net
+
+
+def linear(net: Any, num_classes: int, **options: Any) -> nn.Linear:
+    return nn.Linear(net.fc.in_features, num_classes, **options)
+
+
+@torch.no_grad()
+def with_old_rows(net: Any, num_classes: int, *names: str) -> nn.Module:
+    """A new head that begins with the weights of the old classes."""
+    old, net.fc = net.fc, linear(net, num_classes)
+    for name in names:
+        shared = min(num_classes, old.out_features)
+        net.fc.get_parameter(name)[:shared] = old.get_parameter(name)[:shared]
+    return net
+
+
+HEAD_MISTAKES = {
+    "You put the new layer behind the old net. Then it sees the logits of the old classes and not the features before "
+    "them. Replace `fc` itself.":
+        lambda m, n: nn.Sequential(m, nn.Linear(m.fc.out_features, n)),
+    "The old head is still inside the new one: the new layer sees old logits. Take the old layer out.":
+        lambda m, n: with_head(m, nn.Sequential(m.fc, nn.Linear(m.fc.out_features, n))),
+    "There is a softmax in the head. The loss applies one itself: hand it logits.":
+        [lambda m, n: with_head(m, nn.Sequential(linear(m, n), nn.Softmax(1))),
+         lambda m, n: with_head(m, nn.Sequential(linear(m, n), nn.LogSoftmax(1)))],
+    "The head has several linear layers. One is asked for, as in the net it came from.":
+        lambda m, n: with_head(m, nn.Sequential(linear(m, m.fc.in_features), nn.ReLU(), linear(m, n))),
+    "The new layer is there, and `forward` never uses it. The net's last layer is called `fc`.":
+        [lambda m, n: with_head(m, linear(m, n), "head"), lambda m, n: with_head(m, linear(m, n), "classifier")],
+    "`fc` takes 512 features, but these backbones make others. Read the number from the old layer: "
+    "`model.fc.in_features`.":
+        lambda m, n: with_head(m, nn.Linear(512, n)),
+    "`fc` still has as many outputs as before. Give it one for each of the new classes.":
+        [lambda m, n: m, lambda m, n: with_head(m, linear(m, m.fc.out_features))],
+    "`fc` has no bias. No batch norm follows it, so it needs one.":
+        lambda m, n: with_head(m, linear(m, n, bias=False)),
+    "The backbone is frozen. Freezing is the next exercise; here everything stays free to learn.":
+        [lambda m, n: with_head(m.requires_grad_(False), linear(m, n)),
+         lambda m, n: with_head(m, linear(m, n)).requires_grad_(False)],
+    "The new head has the weights of the old classes. Class 3 of yours has nothing to do with class 3 of theirs: start "
+    "with a fresh `nn.Linear`.":
+        [lambda m, n: with_old_rows(m, n, "weight", "bias"), lambda m, n: with_old_rows(m, n, "weight")],
+    "You return the head alone. Return the whole network, with the head in it.":
+        linear,
+}  # fmt: skip
+
+
+@exercise(
+    "10.1 a new head",
+    calls=lambda: [Call(TrainedNet(14, 10), 4), Call(TrainedNet(9, 5), 7), Call(TrainedNet(20, 10), 10)],
+    returns=seen("the network", nn.Module, anatomy),
+    may_change=("model",),
+    mistakes=HEAD_MISTAKES,
+)
+def new_head(model: Any, num_classes: int) -> nn.Module:
+    """The features of the old net, a new layer on top that knows nothing yet, and everything free to learn."""
+    return with_head(model, linear(model, num_classes))
+
 
 # --- 10.2 freeze properly ---------------------------------------------------------------------------------------
 
 
-def frozen(model: nn.Module, part: Callable[[str], bool] = lambda name: not name.startswith("fc.")) -> nn.Module:
+def frozen(model: nn.Module, part: Callable[[str], bool] = is_backbone) -> nn.Module:
     """The same network, with the gradients off in the parts whose name says so."""
     for name, parameter in model.named_parameters():
         parameter.requires_grad = not part(name)
@@ -70,18 +201,19 @@ FREEZE_MISTAKES = {
     "Everything is frozen, `fc` too, so there is nothing left to train. Free the head again.":
         lambda m: frozen(m, lambda name: True).eval(),
     "You freeze the head and let the backbone learn. It is the other way round.":
-        lambda m: frozen(m, lambda name: name.startswith("fc.")).eval(),
+        lambda m: frozen(m, is_head).eval(),
     "A part of the head is frozen: weight and bias of `fc` both learn.":
         [lambda m: frozen(m, lambda name: name != "fc.weight").eval(),
          lambda m: frozen(m, lambda name: name != "fc.bias").eval()],
     "A weight of a batch norm has moved. Batch norms have weights too, and they must rest as the others do.":
-        lambda m: frozen(m, lambda name: not name.startswith("fc.") and "bn" not in name).eval(),
+        [lambda m: frozen(m, lambda name: not is_head(name) and "bn" not in name).eval(),
+         lambda m: frozen(m, lambda name: not is_head(name) and "bn" not in name and "norm" not in name).eval()],
     "A bias has moved. Freeze the biases as well as the weights.":
         lambda m: frozen(m, lambda name: name.endswith("weight") and name != "fc.weight").eval(),
     "`conv1.weight` has moved. The stem, before the stages, belongs to the backbone.":
         lambda m: frozen(m, lambda name: name.startswith("layer")).eval(),
     "A weight of the stages has moved. Go through `model.parameters()`, so that no layer is left out.":
-        lambda m: frozen(m, lambda name: not name.startswith(("layer", "fc."))).eval(),
+        lambda m: frozen(m, lambda name: name.startswith(("conv1", "bn1"))).eval(),
     "The running statistics rest, but the batch norms still normalise by the batch at hand: an image's features depend "
     "on the images beside it. Put the backbone into evaluation mode.":
         [lambda m: norms(frozen(m).train(), momentum=0.0),
@@ -91,7 +223,7 @@ FREEZE_MISTAKES = {
 
 @exercise(
     "10.2 freeze properly",
-    calls=lambda: [Call(trained_net().train(mode)) for mode in (True, False)],
+    calls=lambda: [Call(TrainedNet().train(mode)) for mode in (True, False)],
     returns=seen("the network", nn.Module, five_steps),
     may_change=("model",),
     mistakes=FREEZE_MISTAKES,
@@ -99,3 +231,170 @@ FREEZE_MISTAKES = {
 def freeze_backbone(model: nn.Module) -> nn.Module:
     """Five steps of training with weight decay: `fc` has moved, every weight and statistic before it has not."""
     return frozen(model).eval()
+
+
+# --- 10.3 parameter groups --------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def numbered_net(*frozen: str) -> TrainedNet:
+    """A net in which every parameter holds its own number, by which it is known again."""
+    net = TrainedNet()
+    for index, (name, parameter) in enumerate(net.named_parameters()):
+        parameter.fill_(index).requires_grad_(name not in frozen)
+    return net
+
+
+NAMES = [name for name, _ in TrainedNet().named_parameters()]
+
+
+def rates_of(groups: Any) -> dict[str, str]:
+    """For each parameter by name, the rates at which an optimizer would train it."""
+    if not isinstance(groups, list | tuple) or not all(isinstance(group, Mapping) for group in groups):
+        raise Wrong(f"Expected a list of dicts, which is handed over to the optimizer, got {kind_of(groups)}.")
+    rates: dict[str, list[str]] = {}
+    for group in groups:
+        if "params" not in group or "lr" not in group:
+            raise Wrong(f"Each group needs the keys 'params' and 'lr'; yours has {', '.join(map(repr, group))}.")
+        members = group["params"]
+        for member in [members] if isinstance(members, Tensor) else members:
+            if not isinstance(member, nn.Parameter):
+                raise Wrong(f"'params' holds {kind_of(member)}. The optimizer needs the model's parameters themselves.")
+            rates.setdefault(NAMES[int(member.flatten()[0])], []).append(f"at the rate {plain(group['lr']):g}")
+    return {name: " and ".join(sorted(each)) for name, each in rates.items()}
+
+
+def need_the_models_own(answer: Callable[..., Any]) -> None:
+    """The groups hold the parameters themselves, no copies."""
+    net = numbered_net()
+    own = set(map(id, net.parameters()))
+    members = [group["params"] for group in answer(net, 0.1, 0.01)]
+    if any(id(each) not in own for part in members for each in ([part] if isinstance(part, Tensor) else part)):
+        raise Wrong("'params' holds copies. Training them would leave the model as it is.")
+
+
+def frozen_or_not(**options: Any) -> list[Variant]:
+    """A mistake of somebody who leaves frozen parameters out, and of somebody who does not."""
+    return [options, options | {"_frozen": True}]
+
+
+GROUP_MISTAKES = {
+    "The head is in two groups, which an optimizer refuses. `model.parameters()` has the head in it: leave it out of "
+    "the backbone.":
+        frozen_or_not(_backbone=lambda name: True),
+    "Frozen parameters (`requires_grad` is False) are in a group. Leave them out.":
+        {"_frozen": True},
+    "The rates are swapped: the head is new and gets `head_lr`, the backbone gets `backbone_lr`.":
+        frozen_or_not(_head=is_backbone, _backbone=is_head),
+    "Everything has the same rate. The head gets `head_lr`, the backbone gets `backbone_lr`.":
+        [*frozen_or_not(_head=lambda name: True, _backbone=lambda name: False),
+         *frozen_or_not(_head=lambda name: False, _backbone=lambda name: True)],
+    "The head is in no group, so it would never learn.":
+        frozen_or_not(_head=lambda name: False),
+    "The backbone is in no group. That freezes it; here it learns too, at its own rate.":
+        frozen_or_not(_backbone=lambda name: False),
+    "The biases are in no group. They learn too.":
+        frozen_or_not(_part=lambda name: not name.endswith("bias")),
+    "The batch norms are in no group. They have parameters too.":
+        frozen_or_not(_part=lambda name: "bn" not in name),
+    "A layer that has 'fc' in its name, but is no part of `model.fc`, has the head's rate. Ask `model.fc` for its "
+    "parameters, or test for names that start with 'fc.'.":
+        [*frozen_or_not(_head=lambda name: "fc" in name, _backbone=lambda name: "fc" not in name),
+         *frozen_or_not(_head=lambda name: name[:2] == "fc", _backbone=lambda name: name[:2] != "fc")],
+    "A layer that has 'fc' in its name, but is no part of `model.fc`, is in no group. It belongs to the backbone.":
+        [*frozen_or_not(_backbone=lambda name: "fc" not in name),
+         *frozen_or_not(_backbone=lambda name: name[:2] != "fc")],
+    "Only a part of the backbone is in a group. The stem, before the stages, learns too.":
+        frozen_or_not(_backbone=lambda name: name.startswith("layer")),
+}  # fmt: skip
+
+
+@exercise(
+    "10.3 parameter groups",
+    calls=lambda: [
+        Call(numbered_net(), 0.01, 0.001),
+        Call(numbered_net("conv1.weight"), 0.03, 0.02),
+        Call(numbered_net("fc.weight"), 0.2, 0.1),
+        Call(numbered_net("fc.weight", "fc.bias"), 0.2, 0.1),
+    ],
+    returns=Returns(rates_of),
+    mistakes=GROUP_MISTAKES,
+    finally_=need_the_models_own,
+)
+def parameter_groups(
+    model: nn.Module, head_lr: float, backbone_lr: float, *, _head: Any = is_head, _backbone: Any = is_backbone,
+    _part: Any = lambda name: True, _frozen: bool = False,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """Every parameter that may learn is in one group, the head at its own rate, and frozen ones are left out."""
+    named = [(name, p) for name, p in model.named_parameters() if _part(name) and (p.requires_grad or _frozen)]
+    return [
+        {"params": [p for name, p in named if _backbone(name)], "lr": backbone_lr},
+        {"params": [p for name, p in named if _head(name)], "lr": head_lr},
+    ]
+
+
+# --- 10.4 read the learning curve -------------------------------------------------------------------------------
+
+Curve = dict[int, float]
+
+
+def enough(curve: Curve, error: float) -> list[int]:
+    return sorted(labels for labels, measured in curve.items() if measured <= error)
+
+
+def picked(pick: Callable[[Curve, float], Any]) -> Callable[[Curve, float], Any]:
+    """A wrong variant, with the right answer where no point is low enough."""
+    return lambda curve, error: pick(curve, error) if enough(curve, error) else math.inf
+
+
+def interpolated(curve: Curve, error: float) -> float:
+    points = sorted(curve.items())
+    for (fewer, high), (more, low) in pairwise(points):
+        if high > error >= low:
+            return fewer + (more - fewer) * (high - error) / (high - low)
+    return points[0][0]
+
+
+CURVE_MISTAKES = {
+    "A point that lies exactly at the error counts as well: `<=`, not `<`.":
+        lambda curve, error: min((n for n, e in curve.items() if e < error), default=math.inf),
+    "You return the largest number of labels that is enough. Asked is for the smallest.":
+        picked(lambda curve, error: max(enough(curve, error))),
+    "You take the first point in the order of the dict, which need not be sorted by the number of labels.":
+        picked(lambda curve, error: next(n for n, e in curve.items() if e <= error)),
+    "The comparison is turned around: a low error is good, so the measured error must be at most `error`.":
+        lambda curve, error: min((n for n, e in curve.items() if e >= error), default=math.inf),
+    "You interpolate between two points. Return a number of labels that was measured.":
+        picked(interpolated),
+    "You take the point nearest to the error, which may lie above it.":
+        picked(lambda curve, error: min(curve, key=lambda n: abs(curve[n] - error))),
+    "You return the position in the curve, or the error there. Return the number of labels.":
+        [picked(lambda curve, error: sorted(curve).index(enough(curve, error)[0])),
+         picked(lambda curve, error: curve[enough(curve, error)[0]])],
+    "You count the points. Return the number of labels of the first one.":
+        picked(lambda curve, error: len(enough(curve, error))),
+    "No point is low enough, and you return the largest number of labels. Even that is too few: return infinity.":
+        lambda curve, error: min(enough(curve, error), default=max(curve)),
+    "No point is low enough, and you return 0 or -1, as if no labels were needed. Return `float('inf')`.":
+        [lambda curve, error: min(enough(curve, error), default=0),
+         lambda curve, error: min(enough(curve, error), default=-1)],
+}  # fmt: skip
+
+
+def curve_calls() -> list[Call]:
+    curve = {5: 31.0, 10: 20.5, 20: 12.0, 50: 6.5, 100: 4.0}
+    shuffled = {n: curve[n] for n in (100, *random.sample([5, 10, 20, 50], 4))}
+    bumpy = {1: 80.0, 3: 50.0, 9: 52.0, 27: 30.0, 81: 31.0, 243: 29.0}
+    pairs = [(curve, 19.0), (curve, 20.5), (shuffled, 7.5), (curve, 2.0), (curve, 60.0), (bumpy, 51.0), (bumpy, 31.0)]
+    return [Call(*pair) for pair in pairs]
+
+
+@exercise(
+    "10.4 read the learning curve",
+    calls=curve_calls,
+    returns=number("a number of labels, or `float('inf')`"),
+    mistakes=CURVE_MISTAKES,
+)
+def labels_needed(curve: Curve, error: float) -> float:
+    """Right, for curves in any order, with points exactly at the error, and where no point is low enough."""
+    return min(enough(curve, error), default=math.inf)

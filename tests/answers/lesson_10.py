@@ -1,10 +1,50 @@
 """Answers to the exercises of lesson 10."""
 
+import copy
+from math import inf
 from typing import Any
 
-from torch import nn
+import torch
+from torch import nn, optim
 
 from resnet_edu import models
+
+# --- 10.1 a new head --------------------------------------------------------------------------------------------
+
+
+def new_head(model: Any, num_classes: int) -> nn.Module:
+    model.fc = nn.Linear(model.fc.in_features, num_classes)
+    return model
+
+
+def head_on_a_copy(model: Any, num_classes: int) -> nn.Module:
+    """Right, and the net handed over stays as it was."""
+    return new_head(copy.deepcopy(model), num_classes).train()
+
+
+def lazy_head(model: Any, num_classes: int) -> nn.Module:
+    """Right: the layer finds out by itself how many features there are."""
+    model.fc = nn.LazyLinear(num_classes)
+    return model
+
+
+def head_as_the_package(model: Any, num_classes: int) -> nn.Module:
+    """Right."""
+    models.replace_head(model, num_classes)
+    return model
+
+
+def statistics_disturbed(model: Any, num_classes: int) -> nn.Module:
+    model.train()(torch.randn(4, 3, 8, 8))
+    return new_head(model, num_classes)
+
+
+def everything_new(model: Any, num_classes: int) -> nn.Module:
+    for part in model.modules():
+        if isinstance(part, nn.Conv2d):
+            part.reset_parameters()
+    return new_head(model, num_classes)
+
 
 # --- 10.2 freeze properly ---------------------------------------------------------------------------------------
 
@@ -38,12 +78,90 @@ def values_reset(model: Any) -> nn.Module:
     return freeze_backbone(model)
 
 
-RIGHT = {"10.2": [freeze_backbone, freeze_by_name, freeze_as_the_package]}
+# --- 10.3 parameter groups --------------------------------------------------------------------------------------
+
+
+def groups(model: Any, head_lr: float, backbone_lr: float) -> list[dict[str, Any]]:
+    head = [p for name, p in model.named_parameters() if name.startswith("fc.") and p.requires_grad]
+    backbone = [p for name, p in model.named_parameters() if not name.startswith("fc.") and p.requires_grad]
+    return [{"params": backbone, "lr": backbone_lr}, {"params": head, "lr": head_lr}]
+
+
+def one_group_each(model: Any, head_lr: float, backbone_lr: float) -> tuple[dict[str, Any], ...]:
+    """Right: as many groups as parameters."""
+    head = {id(p) for p in model.fc.parameters()}
+    return tuple(
+        {"params": p, "lr": head_lr if id(p) in head else backbone_lr} for p in model.parameters() if p.requires_grad
+    )
+
+
+def lazy_groups(model: Any, head_lr: float, backbone_lr: float) -> list[dict[str, Any]]:
+    """Right: generators, and a rate of PyTorch."""
+    first, second = groups(model, head_lr, backbone_lr)
+    return [{"params": iter(second["params"]), "lr": torch.tensor(head_lr)}, first]
+
+
+def copied_groups(model: Any, head_lr: float, backbone_lr: float) -> list[dict[str, Any]]:
+    return groups(copy.deepcopy(model), head_lr, backbone_lr)
+
+
+def names_only(model: Any, head_lr: float, backbone_lr: float) -> list[dict[str, Any]]:
+    return [{"params": [name for name, _ in model.named_parameters()], "lr": head_lr}]
+
+
+def other_key(model: Any, head_lr: float, backbone_lr: float) -> list[dict[str, Any]]:
+    return [{"params": group["params"], "learning_rate": group["lr"]} for group in groups(model, head_lr, backbone_lr)]
+
+
+# --- 10.4 read the learning curve -------------------------------------------------------------------------------
+
+
+def labels_needed(curve: dict[int, float], error: float) -> float:
+    return min((labels for labels, measured in curve.items() if measured <= error), default=inf)
+
+
+def labels_by_loop(curve: dict[int, float], error: float) -> float:
+    for labels in sorted(curve):
+        if curve[labels] <= error:
+            return labels
+    return float("inf")
+
+
+def labels_by_torch(curve: dict[int, float], error: float) -> torch.Tensor:
+    points = torch.tensor([labels if measured <= error else inf for labels, measured in curve.items()])
+    return points.min()
+
+
+RIGHT = {
+    "10.1": [new_head, head_on_a_copy, lazy_head, head_as_the_package],
+    "10.2": [freeze_backbone, freeze_by_name, freeze_as_the_package],
+    "10.3": [groups, one_group_each, lazy_groups],
+    "10.4": [labels_needed, labels_by_loop, labels_by_torch],
+}
 
 WRONG = {
+    "10.1": [
+        (lambda model, n: new_head(model, n + 1), "size: fc.weight: expected '(4, 14)', got '(5, 14)'"),
+        (statistics_disturbed, "send no images through the net"),
+        (everything_new, "before the head, where nothing changes: conv1.weight"),
+        (lambda model, n: new_head(model, n).state_dict(), "Expected the network, got"),
+    ],
     "10.2": [
         (values_reset, "freezing changes no value"),
         (lambda model: freeze_backbone(model).fc, "Return the whole network"),
         (lambda model: model.state_dict(), "Expected the network, got"),
+    ],
+    "10.3": [
+        (lambda model, head, backbone: groups(model, head, head * backbone), "expected 'at the rate 0.001', got"),
+        (copied_groups, "'params' holds copies"),
+        (names_only, "'params' holds the str `'conv1.weight'`"),
+        (other_key, "yours has 'params', 'learning_rate'"),
+        (lambda *call: optim.SGD(groups(*call)), "is handed over to the optimizer, got something of type `SGD`"),
+        (lambda *call: [group["params"] for group in groups(*call)], "Expected a list of dicts"),
+    ],
+    "10.4": [
+        (lambda curve, error: f"{labels_needed(curve, error)} labels", "Expected a number of labels"),
+        (lambda curve, error: inf, "got inf"),
+        (lambda curve, error: None if (n := labels_needed(curve, error)) == inf else n, "got None"),
     ],
 }
