@@ -20,10 +20,12 @@ from .lesson_02 import (
     linear_parameters as check_linear_parameters,
     top_k_error as check_top_k_error,
 )
-from .lesson_03_block import check_vgg_block
-from .lesson_03_head import check_cheap_head
-from .lesson_03_memory import check_activation_bytes
-from .lesson_03_receptive import check_receptive_field
+from .lesson_03 import (
+    activation_bytes as check_activation_bytes,
+    cheap_head as check_cheap_head,
+    receptive_field as check_receptive_field,
+    vgg_block as check_vgg_block,
+)
 from .lesson_04 import (
     AverageHead as check_average_head,
     Inception as check_inception,

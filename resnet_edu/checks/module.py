@@ -135,6 +135,8 @@ class Trial:
             raise NotYet
         if not isinstance(module, nn.Module):
             raise Wrong(f"Expected a module from `{self.name}`, got {kind_of(module)}.")
+        if isinstance(module, nn.ModuleList):
+            raise Wrong("An `nn.ModuleList` keeps its modules; it cannot be called. `nn.Sequential(*layers)` can.")
         self.side = Side(module, inputs, seed)
         randomise(module)
         self.weights = {key: value.clone() for key, value in module.state_dict().items()} if inputs else {}
