@@ -26,8 +26,8 @@ from .data.pictures import Crop, View
 from .data.sets import holds_files, own_shape, require_known
 from .data.split import PARTS, Split
 from .errors import UnknownName
+from .models.modes import eval_mode
 from .models.pretrained import BUNDLED
-from .probe.isolation import eval_mode
 from .train import fit
 
 PRETRAINED = ("none", "bundled", "imagenet", "auto")

@@ -8,11 +8,12 @@ is stopped goes on where it was, and a finished run is never run again.
 import csv
 import io
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import nn
 
@@ -24,12 +25,6 @@ from .errors import LossNotFinite, UnknownName
 from .history import Epoch, History, epoch_from
 from .metrics import evaluate
 from .train import fit
-
-if TYPE_CHECKING:
-    import pandas
-
-#: Older records measured their epochs on the test images, and name these columns so.
-OLDER = {"test_loss": "val_loss", "test_error": "val_error"}
 
 #: What one run leaves: its epochs, and what else was found, as plain values.
 Outcome = tuple[History, dict[str, Any]]
@@ -93,7 +88,7 @@ class Recorded:
         name: the study's name.
         settings: plain values of every setting, by label.
         runs: one entry per finished run: label, seed, date, seconds, machine, and what was found.
-        epochs: the epochs of each run, by (label, seed).
+        epochs: the epochs of each run, by (label, seed); fewer than planned if it diverged.
     """
 
     name: str
@@ -121,23 +116,13 @@ class Recorded:
         runs = sorted((run for run in self.runs if run["setting"] == setting), key=lambda run: run["seed"])
         return [run[key] for run in runs if key in run]
 
-    def frame(self) -> "pandas.DataFrame":
-        """A pandas table, one row per run and epoch."""
-        import pandas
-
-        return pandas.DataFrame(self.rows())
-
-    def rows(self) -> list[dict[str, Any]]:
-        """One dict per run and epoch."""
-        runs = self.epochs.items()
-        return [{"setting": label, "seed": seed, **asdict(epoch)} for (label, seed), run in runs for epoch in run]
-
     def save(self, folder: Path) -> None:
         """Write both files, each whole or not at all; the JSON last, since a run counts once it is listed there."""
         table = io.StringIO(newline="")
         writer = csv.DictWriter(table, ["setting", "seed", *(c.name for c in fields(Epoch))], lineterminator="\n")
         writer.writeheader()
-        writer.writerows(self.rows())
+        for (label, seed), run in self.epochs.items():
+            writer.writerows({"setting": label, "seed": seed, **asdict(epoch)} for epoch in run)
         values = {"study": self.name, "settings": self.settings, "runs": self.runs}
         files.write_atomically(folder / f"{self.name}.csv", table.getvalue().encode())
         files.write_atomically(folder / f"{self.name}.json", json.dumps(values, indent=1).encode() + b"\n")
@@ -157,13 +142,11 @@ def read_recorded(name: str, folder: Path) -> Recorded:
         with table.open(newline="") as file:
             for row in csv.DictReader(file, restkey="more", restval=""):
                 if run := runs.get((row.pop("setting"), row.pop("seed"))):
-                    epochs[run["setting"], run["seed"]].append(
-                        epoch_from({OLDER.get(name, name): value for name, value in row.items()}, str(table))
-                    )
+                    epochs[run["setting"], run["seed"]].append(epoch_from(row, str(table)))
         for run in runs.values():
             label, found = run["setting"], [epoch.epoch for epoch in epochs[run["setting"], run["seed"]]]
-            wanted = len(found) if "diverged" in run else values["settings"][label]["config"]["epochs"]
-            if found != list(range(1, wanted + 1)):
+            wanted = values["settings"][label]["config"]["epochs"]
+            if found and "diverged" not in run and found != list(range(1, wanted + 1)):
                 raise ValueError(f"{label}, seed {run['seed']} has {len(found)} rows, expected epochs 1 to {wanted}")
         return Recorded(name, values["settings"], values["runs"], epochs)
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -215,16 +198,15 @@ def run_settings(
         if (label, seed) in recorded.epochs:
             continue
         progress(label, seed, None)
-        started = datetime.now(UTC)
+        started = time.time()
         unfinished = folder / f".{recorded.name}.{seed}.{''.join(filter(str.isalnum, label))}.safetensors"
         train = settings[label].train or train_once
         history, found = train(settings[label], seed, unfinished)
         if history.interrupted:
             return False
         recorded.epochs[label, seed] = history.epochs
-        about = {"setting": label, "seed": seed, "date": started.isoformat(timespec="seconds")}
-        about |= {"seconds": round(history.seconds, 2), "machine": machine.description()}
-        recorded.runs.append(about | found)
+        about = {"date": datetime.now(UTC).isoformat(timespec="seconds"), "seconds": round(time.time() - started, 2)}
+        recorded.runs.append({"setting": label, "seed": seed, **about, "machine": machine.description(), **found})
         recorded.save(folder)
         unfinished.unlink(missing_ok=True)
         progress(label, seed, history)
