@@ -77,8 +77,7 @@ def seeds(study: edu.study.Recorded) -> str:
 
 def last_errors(study: edu.study.Recorded, name: str) -> list[str]:
     """Training and test error after the last epoch."""
-    last = [run.last for run in study.of(name)]
-    return [spread([getattr(epoch, part) for epoch in last]) for part in ("train_error", "val_error")]
+    return [spread([run.last.train_error for run in study.of(name)]), spread(study.found(name, "test_error"))]
 
 
 def spread(values: list[float]) -> str:

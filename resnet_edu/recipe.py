@@ -308,7 +308,7 @@ def prepare(recipe: Recipe) -> Prepared:
 def defaults_of_training(recipe: Recipe, photos: bool) -> dict[str, Any]:
     """Rates and augmentation for what is trained: from scratch, a last layer, or a whole pretrained network."""
     sgd, pretrained = recipe.optimizer == "sgd", recipe.pretrained != "none"
-    augment = ("crop", "flip") if photos else ("crop",) if recipe.data == "mnist5k" else ("crop", "flip")
+    augment = ("resized_crop", "flip") if photos else ("crop",) if recipe.data == "mnist5k" else ("crop", "flip")
     rates: dict[str, Any] = {"lr": 0.1 if sgd else 0.001}
     if pretrained and not recipe.frozen and recipe.lr is None:
         rates = {"lr": 0.01, "backbone_lr": 0.003} if sgd else {"lr": 0.001, "backbone_lr": 0.0003}

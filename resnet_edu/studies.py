@@ -1,6 +1,5 @@
 """The studies of the course by name, and the functions that make a run of theirs where `train_once` will not do."""
 
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,146 +14,22 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from . import data, machine, models, probe
 from .config import TrainConfig
 from .data import Data, Split
+from .data.split import PARTS
 from .errors import UnknownName
-from .history import Epoch, History
+from .history import History
 from .metrics import evaluate
-from .models.resnet import BasicBlock
+from .models import BasicBlock
 from .recipe import normalised_like
 from .study import Outcome, Recorded, Setting, Study, train_once
 from .train import fit
-
-
-def train_on_shuffled_labels(setting: Setting, seed: int, unfinished: Path) -> Outcome:
-    """The training images have each other's labels, so that there is nothing to learn."""
-    images = data.load(**setting.data)
-    order = torch.randperm(len(images.train), generator=torch.Generator().manual_seed(seed))
-    shuffled = replace(images.train, labels=images.train.labels[order])
-    return train_once(setting, seed, unfinished, images=replace(images, train=shuffled))
-
-
-def train_and_watch_steps(setting: Setting, seed: int, _: Path) -> Outcome:
-    """Also finds "first_step", by how much of itself the first step changes the weights of each layer: rate·‖g‖/‖w‖.
-
-    With the special value "clip" the gradient of all weights together is shortened to at most that norm.
-    """
-    first_step: list[float] = []
-
-    def before_step(optimizer: optim.Optimizer, *_: object) -> None:
-        groups = optimizer.param_groups
-        if not first_step:
-            layers = [(weight, group["lr"]) for group in groups for weight in group["params"] if weight.ndim > 1]
-            first_step.extend((rate * weight.grad.norm() / weight.detach().norm()).item() for weight, rate in layers)
-        if "clip" in setting.special:
-            nn.utils.clip_grad_norm_(
-                [weight for group in groups for weight in group["params"]], setting.special["clip"]
-            )
-
-    hook = register_optimizer_step_pre_hook(before_step)
-    try:
-        history, found = train_once(setting, seed)
-    finally:
-        hook.remove()
-    return history, found | {"first_step": [float(f"{each:.3g}") for each in first_step]}
-
-
-def train_without_additions(setting: Setting, seed: int, unfinished: Path) -> Outcome:
-    """The plain net: the residual one with the same first weights, whose blocks leave out the identity."""
-    machine.seed_everything(seed)
-    model = models.build(setting.model, **setting.options)
-    for block in [module for module in model.modules() if isinstance(module, BasicBlock)]:
-        block.__class__ = PlainBlock
-        block.downsample = None
-    return train_once(setting, seed, unfinished, model=model)
-
-
-class PlainBlock(BasicBlock):
-    """A basic block without its identity."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """H(x) = ReLU(F(x))."""
-        out = self.relu1(self.bn1(self.conv1(x)))
-        return self.relu2(self.bn2(self.conv2(out)))
-
-
-def with_few_labels(setting: Setting, seed: int) -> tuple[models.Pretrained, Data]:
-    """The bundled network and images as it wants them, of each class "labels" to train on, which the seed decides."""
-    weights = models.pretrained("resnet18", source="bundled")
-    images = normalised_like(data.load(**setting.data, seed=seed), weights)
-    order = torch.randperm(len(images.train), generator=torch.Generator().manual_seed(seed))
-    ordered = images.train.labels[order]
-    classes = range(len(images.classes))
-    chosen = torch.cat([order[ordered == label][: setting.special["labels"]] for label in classes])
-    machine.seed_everything(seed)
-    return weights, replace(images, train=images.train.subset(chosen))
-
-
-def train_head(setting: Setting, seed: int, _: Path) -> Outcome:
-    """The best linear head on features that stay as they are; the validation images choose its weight decay."""
-    weights, images = with_few_labels(setting, seed)
-    model = weights.model if setting.special["weights"] == "bundled" else models.build("resnet18")
-    started = time.perf_counter()
-    train, val = (features_of(model, split, setting.special) for split in (images.train, images.val))
-    heads = {
-        decay: probe.linear_head(train, images.train.labels, len(images.classes), weight_decay=decay)
-        for decay in setting.special["weight_decays"]
-    }
-    best = min(heads, key=lambda decay: loss_and_error(heads[decay], val, images.val.labels)[1])
-    measured = (loss_and_error(heads[best], *of) for of in ((train, images.train.labels), (val, images.val.labels)))
-    (train_loss, train_error), (val_loss, val_error) = measured
-    seconds = time.perf_counter() - started
-    epoch = Epoch(1, train_loss, train_error, val_loss, val_error, 0.0, seconds, len(train) / seconds)
-    test = features_of(model, images.test, setting.special)
-    return History([epoch]), {
-        "test_error": loss_and_error(heads[best], test, images.test.labels)[1],
-        "weight_decay": best,
-    }
-
-
-def features_of(model: nn.Module, split: Split, special: Mapping[str, Any]) -> Tensor:
-    """The output of a layer, averaged over so many places a side; or of the pixels themselves; `(N, features)`."""
-    if special["layer"] == "pixels":
-        return F.adaptive_avg_pool2d(split.inputs(), special["places"]).flatten(1)
-    return probe.layer_features(model, split, [special["layer"]], places=special["places"])[special["layer"]]
-
-
-def loss_and_error(head: nn.Linear, features: Tensor, labels: Tensor) -> tuple[float, float]:
-    """Cross-entropy in nats, and the share of wrong labels in percent."""
-    with torch.no_grad():
-        logits = head(features)
-    wrong = (logits.argmax(dim=1) != labels).float().mean()
-    return F.cross_entropy(logits, labels).item(), 100 * float(wrong)
-
-
-def train_at_best_rate(setting: Setting, seed: int, _: Path) -> Outcome:
-    """The whole network, from scratch or fine-tuned, at the one of the "rates" that validation images say is best.
-
-    Every rate gets one epoch of "images" images: the labelled ones come again and again.
-    """
-    found: list[tuple[float, float, History, float]] = []
-    for rate in setting.special["rates"]:
-        weights, images = with_few_labels(setting, seed)
-        model = weights.model
-        if setting.special["weights"] == "bundled":
-            models.replace_head(model, len(images.classes))
-        else:
-            model = models.build("resnet18", num_classes=len(images.classes))
-        again = torch.arange(setting.special["images"]) % len(images.train)
-        repeated = replace(images, train=images.train.subset(again))
-        history = fit(model, repeated, replace(setting.config, lr=rate, seed=seed))
-        if history.interrupted:
-            return history, {}
-        if not found or history.last.val_error < found[0][0]:
-            found = [(history.last.val_error, rate, history, evaluate(model, images.test).top1_error)]
-    ((_, rate, history, test_error),) = found
-    return history, {"test_error": test_error, "rate": rate}
-
-
-# The studies of the course
 
 #: The quick experiment of lesson 06: 2,000 digits of 16×16 pixels, nets of width 8, six epochs.
 DIGITS = {"name": "mnist5k", "size": 16, "limit": 2000}
 NARROW = {"width": 8, "in_channels": 1}
 QUICK = TrainConfig(epochs=6, batch_size=64, lr=0.1, augment=())
+
+
+# Lesson 06: depth
 
 
 def degradation() -> Study:
@@ -201,6 +76,31 @@ def training_error(recorded: Recorded, label: str) -> float:
     return fmean(history.last.train_error for history in recorded.of(label))
 
 
+def train_and_watch_steps(setting: Setting, seed: int, _: Path) -> Outcome:
+    """Also finds "first_step", by how much of itself the first step changes the weights of each layer: rate·‖g‖/‖w‖.
+
+    With the special value "clip" the gradient of all weights together is shortened to at most that norm.
+    """
+    first_step: list[float] = []
+
+    def before_step(optimizer: optim.Optimizer, *_: object) -> None:
+        groups = optimizer.param_groups
+        if not first_step:
+            layers = [(weight, group["lr"]) for group in groups for weight in group["params"] if weight.ndim > 1]
+            first_step.extend((rate * weight.grad.norm() / weight.detach().norm()).item() for weight, rate in layers)
+        if "clip" in setting.special:
+            nn.utils.clip_grad_norm_(
+                [weight for group in groups for weight in group["params"]], setting.special["clip"]
+            )
+
+    hook = register_optimizer_step_pre_hook(before_step)
+    try:
+        history, found = train_once(setting, seed)
+    finally:
+        hook.remove()
+    return history, found | {"first_step": [float(f"{each:.3g}") for each in first_step]}
+
+
 def six_curves() -> Study:
     """Six learning curves, each with another ailment (or none): the reading exercise of lesson 06."""
     config = TrainConfig(epochs=12, batch_size=64, lr=0.05, augment=(), schedule="constant")
@@ -219,6 +119,14 @@ def six_curves() -> Study:
     return Study("six-curves", "Six learning curves to read", settings, [0])
 
 
+def train_on_shuffled_labels(setting: Setting, seed: int, unfinished: Path) -> Outcome:
+    """The training images have each other's labels, so that there is nothing to learn."""
+    images = data.load(**setting.data)
+    order = torch.randperm(len(images.train), generator=torch.Generator().manual_seed(seed))
+    shuffled = replace(images.train, labels=images.train.labels[order])
+    return train_once(setting, seed, unfinished, images=replace(images, train=shuffled))
+
+
 def cifar10() -> Study:
     """The paper's experiment at its own size: plain and residual nets of 20 and 56 layers, 10 and 40 epochs.
 
@@ -234,14 +142,63 @@ def cifar10() -> Study:
     return Study("cifar10-jpeg", "Degradation on CIFAR-10 (JPEG copy)", settings, range(3))
 
 
+# Lesson 08: depth on photos
+
+
+def tiny_imagenet() -> Study:
+    """The paper's figure 4 in small: plain and residual nets of 18 and 34 layers, 100 classes of Tiny-ImageNet."""
+    config = TrainConfig(epochs=10, batch_size=128, lr=0.1, augment=("crop", "flip"))
+    images, options = {"name": "~/.cache/resnet-edu/tiny-imagenet", "size": 64}, {"num_classes": 100}
+    settings = {}
+    for depth in (18, 34):
+        for kind in ("plain", "resnet"):
+            special = {"classes": 100, "additions": kind == "resnet"}
+            settings[f"{kind}{depth}"] = Setting(
+                f"resnet{depth}", options, images, config, special, train_on_first_classes
+            )
+    return Study("tiny-imagenet-depth", "Degradation on photos (100 classes of Tiny-ImageNet)", settings, range(2))
+
+
+def train_on_first_classes(setting: Setting, seed: int, unfinished: Path) -> Outcome:
+    """The first "classes" of a data set; without "additions" the blocks leave out the identity, weights being equal."""
+    images, count = data.load(**setting.data), setting.special["classes"]
+    parts = {name: getattr(images, name) for name in PARTS}
+    parts = {name: split.subset((split.labels < count).nonzero()[:, 0]) for name, split in parts.items()}
+    machine.seed_everything(seed)
+    model = models.build(setting.model, **setting.options)
+    for block in [module for module in model.modules() if isinstance(module, BasicBlock)]:
+        if not setting.special["additions"]:
+            block.__class__, block.downsample = BlockWithoutIdentity, None
+    few = replace(images, classes=images.classes[:count], **parts)
+    return train_once(setting, seed, unfinished, images=few, model=model)
+
+
+class BlockWithoutIdentity(BasicBlock):
+    """The branch of a basic block, and nothing beside it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """H(x) = ReLU(F(x))."""
+        out = self.relu1(self.bn1(self.conv1(x)))
+        return self.relu2(self.bn2(self.conv2(out)))
+
+
+# Lesson 10: few labels
+
+
 def transfer(name: str, title: str, images: Mapping[str, Any], augment: tuple[str, ...]) -> Study:
-    """A ResNet-18 with 5 to 100 labels a class: from scratch, on frozen stages, fine-tuned, and simple baselines."""
+    """A ResNet-18 with 5 to 100 labels a class: from scratch, on frozen stages, fine-tuned, and simple baselines.
+
+    Whatever has to be chosen, a rate or a weight decay, validation images choose; the test images are used once.
+    """
     config = TrainConfig(epochs=1, batch_size=25, optimizer="adamw", weight_decay=0.01, augment=augment)
     heads = {
         "mean colour": ("none", "pixels", 1),
         "raw pixels": ("none", "pixels", 16),
         "untrained backbone": ("none", "layer4", 1),
-        **{f"frozen, stage {stage}": ("bundled", f"layer{stage}", 2 if stage == 1 else 1) for stage in (1, 2, 3, 4)},
+        "frozen, stage 1": ("bundled", "layer1", 2),
+        "frozen, stage 2": ("bundled", "layer2", 1),
+        "frozen, stage 3": ("bundled", "layer3", 1),
+        "frozen": ("bundled", "layer4", 1),
     }
     settings = {}
     for labels in (5, 10, 20, 50, 100):
@@ -258,17 +215,59 @@ def transfer(name: str, title: str, images: Mapping[str, Any], augment: tuple[st
     return Study(name, title, settings, range(5))
 
 
-def tiny_imagenet() -> Study:
-    """The paper's figure 4 in small: plain and residual nets of 18 and 34 layers on 100 classes of Tiny-ImageNet."""
-    config = TrainConfig(epochs=10, batch_size=128, lr=0.1, augment=("crop", "flip"))
-    images = {"name": "~/.cache/resnet-edu/tiny-imagenet-100", "size": 64}
-    settings = {}
-    for depth in (18, 34):
-        net = f"resnet{depth}"
-        options = {"num_classes": 100}
-        settings[f"plain{depth}"] = Setting(net, options, images, config, {"additions": False}, train_without_additions)
-        settings[net] = Setting(net, options, images, config)
-    return Study("tiny-imagenet-depth", "Degradation on photos (100 classes of Tiny-ImageNet)", settings, range(2))
+def with_few_labels(setting: Setting, seed: int) -> tuple[nn.Module, Data]:
+    """A network with or without weights, and images as it wants them; the seed says which "labels" of each class."""
+    origin = models.pretrained("resnet18", source="bundled")
+    images = normalised_like(data.load(**setting.data, seed=seed), origin)
+    order = torch.randperm(len(images.train), generator=torch.Generator().manual_seed(seed))
+    labels = images.train.labels[order]
+    chosen = [order[labels == label][: setting.special["labels"]] for label in range(len(images.classes))]
+    machine.seed_everything(seed)
+    model = origin.model if setting.special["weights"] == "bundled" else models.build("resnet18")
+    models.replace_head(model, len(images.classes))
+    return model, replace(images, train=images.train.subset(torch.cat(chosen)))
+
+
+def train_head(setting: Setting, seed: int, _: Path) -> Outcome:
+    """The best linear head on features that stay as they are, with one of the "weight_decays"."""
+    model, images = with_few_labels(setting, seed)
+    train, val, test = (features_of(model, getattr(images, part), setting.special) for part in PARTS)
+    heads = {
+        decay: probe.linear_head(train, images.train.labels, len(images.classes), weight_decay=decay)
+        for decay in setting.special["weight_decays"]
+    }
+    errors = {decay: error_of(head, val, images.val.labels) for decay, head in heads.items()}
+    best = min(errors, key=errors.__getitem__)
+    found = {"weight_decay": best, "val_error": errors[best]}
+    return History(), {**found, "test_error": error_of(heads[best], test, images.test.labels)}
+
+
+def features_of(model: nn.Module, split: Split, special: Mapping[str, Any]) -> Tensor:
+    """The output of a layer, averaged over so many places a side, or the pixels themselves: `(N, features)`."""
+    if special["layer"] == "pixels":
+        return F.adaptive_avg_pool2d(split.inputs(), special["places"]).flatten(1)
+    return probe.layer_features(model, split, [special["layer"]], places=special["places"])[special["layer"]]
+
+
+def error_of(head: nn.Linear, features: Tensor, labels: Tensor) -> float:
+    """The share of wrong answers, in percent."""
+    return 100 * float((head(features).argmax(dim=1) != labels).float().mean())
+
+
+def train_at_best_rate(setting: Setting, seed: int, _: Path) -> Outcome:
+    """The whole network at each of the "rates": an epoch of "images" images, in which the labelled ones come again."""
+    trials = {}
+    for rate in setting.special["rates"]:
+        model, images = with_few_labels(setting, seed)
+        again = torch.arange(setting.special["images"]) % len(images.train)
+        repeated = replace(images, train=images.train.subset(again))
+        history = fit(model, repeated, replace(setting.config, lr=rate, seed=seed))
+        if history.interrupted:
+            return history, {}
+        trials[rate] = history, model
+    best = min(trials, key=lambda rate: trials[rate][0].last.val_error)
+    history, model = trials[best]
+    return history, {"rate": best, "test_error": evaluate(model, images.test).top1_error}
 
 
 #: Every study of the course, by name.
@@ -282,10 +281,7 @@ STUDIES: dict[str, Study] = {
         tiny_imagenet(),
         transfer("mnist5k-transfer", "From photos to digits", {"name": "mnist5k", "size": 32, "channels": 3}, ()),
         transfer(
-            "photos-transfer",
-            "From photos to photos of clothes",
-            {"name": "~/.cache/resnet-edu/clothing", "size": 64, "crop": "center"},
-            ("flip",),
+            "photos-transfer", "From photos to clothes", {"name": "clothing", "size": 64}, ("resized_crop", "flip")
         ),
     )
 }

@@ -26,6 +26,9 @@ from .history import Epoch, History, epoch_from
 from .metrics import evaluate
 from .train import fit
 
+#: Is told of every run that ends.
+Progress = Callable[[Mapping[str, Any]], object]
+
 #: What one run leaves: its epochs, and what else was found, as plain values.
 Outcome = tuple[History, dict[str, Any]]
 
@@ -153,15 +156,13 @@ def read_recorded(name: str, folder: Path) -> Recorded:
         raise ValueError(f"{record} and {table.name} are damaged ({error}). Restore both, or remove both.") from error
 
 
-def run_study(
-    study: Study, folder: Path, *, progress: Callable[[str, int, History | None], None] = lambda *_: None
-) -> Recorded:
+def run_study(study: Study, folder: Path, *, progress: Progress = lambda _: None) -> Recorded:
     """Run what is not recorded yet.
 
     Args:
         study: what to run; see `STUDIES`.
         folder: where its two files are, or will be.
-        progress: called with (label, seed, None) before a run and (label, seed, history) after it.
+        progress: is told of every run that ends, as it stands in `Recorded.runs`.
 
     Returns:
         Everything recorded, old and new. After an interrupt: all runs that were finished.
@@ -178,11 +179,7 @@ def run_study(
 
 
 def run_settings(
-    settings: Mapping[str, Setting],
-    seeds: Sequence[int],
-    recorded: Recorded,
-    folder: Path,
-    progress: Callable[[str, int, History | None], None],
+    settings: Mapping[str, Setting], seeds: Sequence[int], recorded: Recorded, folder: Path, progress: Progress
 ) -> bool:
     """Run and record what is missing of these settings; False after an interrupt."""
     plain = json.loads(json.dumps({label: setting.to_dict() for label, setting in settings.items()}))
@@ -197,7 +194,6 @@ def run_settings(
     for label, seed in ((label, seed) for seed in seeds for label in settings):
         if (label, seed) in recorded.epochs:
             continue
-        progress(label, seed, None)
         started = time.time()
         unfinished = folder / f".{recorded.name}.{seed}.{''.join(filter(str.isalnum, label))}.safetensors"
         train = settings[label].train or train_once
@@ -209,7 +205,7 @@ def run_settings(
         recorded.runs.append({"setting": label, "seed": seed, **about, "machine": machine.description(), **found})
         recorded.save(folder)
         unfinished.unlink(missing_ok=True)
-        progress(label, seed, history)
+        progress(recorded.runs[-1])
     return True
 
 

@@ -298,7 +298,7 @@ edu.plots.transfer_curves(study, title="Fine-tuning halves the error of training
 # %%
 methods, labels = ("from scratch", "frozen", "frozen, stage 1", "fine-tuned"), (5, 10, 20, 50, 100)
 errors = {
-    method: {count: [run.last.val_error for run in study.of(f"{method}, {count} labels")] for count in labels}
+    method: {count: study.found(f"{method}, {count} labels", "test_error") for count in labels}
     for method in methods
 }
 curves = {method: {count: mean(runs) for count, runs in by_count.items()} for method, by_count in errors.items()}
@@ -349,7 +349,7 @@ edu.plots.transfer_grid(study)
 # the ratios and not at the seconds.) For a frozen method that is one pass over the labelled images, and the solver.
 
 # %%
-seconds = {method: mean(run.seconds for run in study.of(f"{method}, 10 labels")) for method in methods}
+seconds = {method: mean(study.found(f"{method}, 10 labels", "seconds")) for method in methods}
 for method, value in seconds.items():
     print(f"{method:>15}: {value:6.2f} s for {curves[method][10]:4.1f} % error")
 assert max(seconds["frozen"], seconds["frozen, stage 1"]) < seconds["fine-tuned"] / 5
@@ -408,8 +408,8 @@ assert right.float().mean() > 2 / 7
 # %%
 recorded = {
     "0.001 for all": errors["fine-tuned"][10],
-    "head 0.01, backbone 0.001": [r.last.val_error for r in study.of("fine-tuned at 0.01 and 0.001, 10 labels")],
-    "head 0.001, backbone 0.0001": [r.last.val_error for r in study.of("fine-tuned at 0.001 and 0.0001, 10 labels")],
+    "head 0.01, backbone 0.001": study.found("fine-tuned at 0.01 and 0.001, 10 labels", "test_error"),
+    "head 0.001, backbone 0.0001": study.found("fine-tuned at 0.001 and 0.0001, 10 labels", "test_error"),
 }
 for rates, runs in recorded.items():
     print(f"{rates:>28}: {mean(runs):4.1f} %   {[round(error, 1) for error in runs]}")

@@ -22,7 +22,7 @@ ONE_RUN = {"ls": "", "ms": 3}  # how a single run is drawn beside the mean
 
 def transfer_errors(study: Recorded, method: str, labels: int) -> list[float]:
     """Test error in percent of every run of a method, in the order of the seeds."""
-    return [run.last.val_error for run in study.of(f"{method}, {labels} labels")]
+    return study.found(f"{method}, {labels} labels", "test_error")
 
 
 @course_style()

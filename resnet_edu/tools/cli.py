@@ -6,14 +6,14 @@ What goes wrong is told in one line on stderr, with exit code 2; an interrupt en
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from importlib.util import find_spec
 from io import TextIOWrapper
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -28,7 +28,6 @@ from . import cli_runs, course
 from .cli_runs import AsJson, command, examples, flag, with_home
 
 if TYPE_CHECKING:
-    from ..history import History
     from ..study import Recorded
     from .rehearse import Rehearsal
 
@@ -385,20 +384,18 @@ def study(
         raise missing[0]
 
 
-def print_run(label: str, seed: int, history: "History | None") -> None:
+def print_run(run: Mapping[str, Any]) -> None:
     """One line when a run ends."""
-    if history is not None:
-        last = history.last
-        errors = f"training error {last.train_error:.1f} %, validation error {last.val_error:.1f} %"
-        print(f"  {label}, seed {seed}: {errors}, {history.seconds:.1f} s", flush=True)
+    outcome = f"test error {run['test_error']:.1f} %" if "test_error" in run else run["diverged"]
+    print(f"  {run['setting']}, seed {run['seed']}: {outcome}, {run['seconds']:.1f} s", flush=True)
 
 
 def print_study(recorded: "Recorded") -> None:
     """Errors after each setting's last epoch: the median over its seeds, and their range."""
-    table = Table("setting", "seeds", "training error, %", "validation error, %", title=recorded.name)
+    table = Table("setting", "seeds", "training error, %", "test error, %", title=recorded.name)
     for label in recorded.settings:
-        last = [epochs[-1] for (setting, _), epochs in recorded.epochs.items() if setting == label]
-        errors = ([epoch.train_error for epoch in last], [epoch.val_error for epoch in last])
-        ranges = (f"{median(each):.1f} ({min(each):.1f} to {max(each):.1f})" for each in errors if each)
-        table.add_row(label, str(len(last)), *ranges)
+        train = [run.last.train_error for run in recorded.of(label) if len(run)]
+        test = recorded.found(label, "test_error")
+        ranges = (f"{median(each):.1f} ({min(each):.1f} to {max(each):.1f})" if each else "–" for each in (train, test))
+        table.add_row(label, str(len(recorded.of(label))), *ranges)
     Console().print(table)

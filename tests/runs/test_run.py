@@ -270,7 +270,8 @@ def test_a_fine_tuned_googlenet_still_converts_its_input(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     weights, origin = models.build("googlenet").state_dict(), import_module("resnet_edu.models.pretrained")
-    monkeypatch.setattr(origin, "why_not_imagenet", lambda *_, **__: None)
+    (tmp_path / "weights.pth").touch()
+    monkeypatch.setattr(origin, "imagenet_file", lambda _: tmp_path / "weights.pth")
     monkeypatch.setattr(origin, "imagenet_state", lambda _: weights)
     trained_ones: list[nn.Module] = []
     recipe = recipe_for(pictures, model="googlenet", pretrained="imagenet", frozen=True, epochs=1)

@@ -265,7 +265,7 @@ def tiny_study(monkeypatch: pytest.MonkeyPatch) -> Study:
 def test_study_runs_records_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["study", "tiny", "--seeds", "1", "--out", str(tmp_path)]) == 0
     assert (tmp_path / "tiny.csv").read_text().count("plain20,0,") == 1
-    assert "  plain20, seed 0: training error " in capsys.readouterr().out
+    assert "  plain20, seed 0: test error " in capsys.readouterr().out
     assert cli.run(["study", "--seeds", "2", "--out", str(tmp_path)]) == 0
     text = capsys.readouterr().out
     assert "seed 1" in text
