@@ -298,8 +298,7 @@ edu.plots.transfer_curves(study, title="Fine-tuning halves the error of training
 # %%
 methods, labels = ("from scratch", "frozen", "frozen, stage 1", "fine-tuned"), (5, 10, 20, 50, 100)
 errors = {
-    method: {count: study.found(f"{method}, {count} labels", "test_error") for count in labels}
-    for method in methods
+    method: {count: study.found(f"{method}, {count} labels", "test_error") for count in labels} for method in methods
 }
 curves = {method: {count: mean(runs) for count, runs in by_count.items()} for method, by_count in errors.items()}
 print("labels a class   " + "".join(f"{count:>8}" for count in labels))
