@@ -78,13 +78,15 @@ def decoded(folder: Path, listed: list[Picture], classes: list[str], view: View)
         except BaseException:
             target.unlink(missing_ok=True)
             raise
-        if not refused:  # what the system does not hand out now, it may another time
+        found = mapped(place, view, facts)
+        if not refused:
             write_atomically(place / "about.json", json.dumps(facts).encode())
-        for file in {*place.glob("images-*.bin")} - {target}:
+        # What the system does not hand out now, it may another time: then nothing is kept beyond this mapping.
+        for file in {*place.glob("images-*.bin")} - (set() if refused else {target}):
             with suppress(OSError):  # Windows keeps one that is mapped
                 file.unlink()
         drop_orphans(place.parent)
-        return mapped(place, view, facts)
+        return found
 
 
 def from_cache(place: Path, view: View) -> Decoded | None:
@@ -102,9 +104,9 @@ def mapped(place: Path, view: View, facts: dict[str, Any]) -> Decoded:
     if file.stat().st_size != math.prod(shape):
         raise ValueError(f"{file} has another size than {shape}")
     images = torch.from_numpy(np.memmap(file, dtype=np.uint8, mode="c", shape=shape))
-    pairs = ([(one, other) for one, other in facts[key]] for key in ("skipped", "twice"))
     mean, std = tuple(facts["mean"]), tuple(facts["std"])
-    return Decoded(images, labels, facts["counts"], mean, std, *pairs, facts["blank"])
+    skipped, twice = ([(one, other) for one, other in facts[key]] for key in ("skipped", "twice"))
+    return Decoded(images, labels, facts["counts"], mean, std, skipped, twice, facts["blank"])
 
 
 def write(
@@ -119,7 +121,7 @@ def write(
     values = torch.zeros(view.channels, 256, dtype=torch.int64)
     with open(target, "wb") as file, closing(read(folder, listed, view, faults)) as blocks:
         for pictures, images in blocks:
-            file.write(images.numpy())
+            file.write(images.numpy().tobytes())
             used += pictures
             small.append(miniatures(images))
             values += channel_counts(images[: sum(picture.part == listed[0].part for picture in pictures)])

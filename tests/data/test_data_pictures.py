@@ -248,8 +248,8 @@ def too_long(path: Path) -> None:
         file.truncate(51_000_000)  # without content, it takes no room
 
 
-def blank(*size: int) -> Make:
-    return lambda path: save(path, Image.new("RGB", size))
+def blank(width: int, height: int) -> Make:
+    return lambda path: save(path, Image.new("RGB", (width, height)))
 
 
 BAD_FILES: list[tuple[str, Make | None, str]] = [

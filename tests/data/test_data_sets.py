@@ -166,7 +166,7 @@ def test_size_and_channels_are_the_sets_own_unless_asked_for(server: Served, fol
         ({"channels": 1, "size": 16, "limit": 20}, (20, 1, 16, 16)),
         ({"size": 40}, (90, 3, 40, 40)),
     ):
-        assert data.load("cifar10", **options).train.images.shape == shape
+        assert data.load("cifar10", **options).train.images.shape == shape  # type: ignore[arg-type]
 
 
 def test_grey_is_pillows_grey(server: Served, folder: Path) -> None:

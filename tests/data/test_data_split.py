@@ -160,10 +160,11 @@ def test_a_malformed_split_is_refused(images: Any, labels: Any, mean: tuple[floa
 
 @pytest.mark.parametrize("part", ["train", "val", "test"])
 def test_labels_outside_the_classes_are_refused(part: str) -> None:
-    parts = {"train": split_of([0, 1]), "val": split_of([1, 0]), "test": split_of([0, 1])}
+    parts: dict[str, Any] = {"train": split_of([0, 1]), "val": split_of([1, 0]), "test": split_of([0, 1])}
     Data("pets", parts["train"], parts["val"], parts["test"], classes=("cat", "dog"), source="")
     parts[part] = split_of([1, 2])
     with pytest.raises(ValueError, match=f"pets: the {part} labels run from 1 to 2, .* 2 classes.* between 0 and 1"):
         Data("pets", parts["train"], parts["val"], parts["test"], classes=("cat", "dog"), source="")
+    parts[part] = DataLoader([])  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=f"{part} must be a Split, got DataLoader"):
-        Data("pets", **(parts | {part: DataLoader(parts["train"])}), classes=("cat", "dog"), source="")
+        Data("pets", parts["train"], parts["val"], parts["test"], classes=("cat", "dog"), source="")
