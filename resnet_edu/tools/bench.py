@@ -21,9 +21,8 @@ from typing import Any
 
 import torch
 from PIL import Image
-from rich.console import Group
+from rich.console import Group, RenderableType
 from rich.table import Table
-from rich.text import Text
 from torch import Tensor, nn, optim
 from torch.utils.data import DataLoader, Dataset, Subset
 from torchvision import transforms
@@ -44,7 +43,7 @@ from ..train import fit
 
 #: What each part measures, in the order in which they run.
 PARTS = {
-    "limits": "matrix products and memory copies",
+    "limits": "matrix products",
     "training": "fit beside the plain loop: images a second, share of the limit",
     "verdict": "seconds until plain-56 is found worse than plain-20",
     "prediction": "predict beside a plain script: pictures a second",
@@ -58,7 +57,7 @@ Measured = dict[str, Any]  # unit, median, low, high
 
 @dataclass(frozen=True)
 class Workload:
-    """A network, its images and a batch: CIFAR's sizes, or what `resnet-edu train` begins with."""
+    """A network, its images and a batch."""
 
     title: str
     model: str
@@ -137,13 +136,10 @@ def measured(unit: str, values: Sequence[float]) -> Measured:
 
 def shown(number: Measured) -> str:
     """For example `613 (598–640)`; three digits count."""
-    return f"{digits(number['median'])} ({digits(number['low'])}–{digits(number['high'])})"
-
-
-def digits(value: float) -> str:
-    """Three digits, without an exponent: 1,234, 56.7, 0.123."""
-    decimals = next((count for count, least in ((0, 100), (1, 10), (2, 1)) if abs(value) >= least), 3)
-    return f"{value:,.{decimals}f}"
+    least = abs(number["median"])
+    decimals = next((count for count, limit in ((0, 100), (1, 10)) if least >= limit), 2)
+    middle, low, high = (f"{number[name]:,.{decimals}f}" for name in ("median", "low", "high"))
+    return f"{middle} ({low}–{high})"
 
 
 def ratio(above: Sequence[float], below: Sequence[float]) -> Measured:
@@ -160,47 +156,29 @@ def take_turns(sides: Mapping[str, Callable[[], float]], rounds: int) -> dict[st
     return values
 
 
-def measure_limits(rounds: int) -> dict[str, Measured]:
-    """Matrix products in float32 and bfloat16 (GFLOP/s); copies (GB/s read and written)."""
-    here = machine.device()
-    sides: dict[str, Callable[[], float]] = {
-        "float32": lambda: matrix_product_rate(side=SIDE, repeats=3, device=here),
-        "bfloat16": lambda: matrix_product_rate(side=SIDE, repeats=3, dtype=torch.bfloat16, device=here),
-        "copy": copy_rate,
-    }
-    values = take_turns(sides, rounds)
-    return {name: measured("GB/s" if name == "copy" else "GFLOP/s", values[name]) for name in sides}
-
-
 def matrix_product_rate(
     *, side: int = 1024, repeats: int = 7, dtype: torch.dtype = torch.float32, device: str | torch.device = "cpu"
 ) -> float:
-    """Products of two square matrices, in 10⁹ operations a second: the median of `repeats`.
+    """Products of two square matrices, in 10⁹ operations a second: the median of `repeats`, after a warm-up.
 
     Minutes depend on how busy the machine is; quoted beside them this says how busy it was.
     """
     left, right = (torch.rand(side, side, device=device).to(dtype) for _ in range(2))
-    return 2 * side**3 / seconds_of(lambda: torch.mm(left, right), repeats, left.device) / 1e9
-
-
-def copy_rate(*, megabytes: int = 128, repeats: int = 3) -> float:
-    """Copies from one place in memory to another, in 10⁹ bytes a second, counted both when read and when written."""
-    here = machine.device()
-    source = torch.ones(megabytes * 250_000, device=here)
-    target = torch.empty_like(source)
-    return 2 * megabytes * 1e6 / seconds_of(lambda: target.copy_(source), repeats, here) / 1e9
-
-
-def seconds_of(work: Callable[[], object], repeats: int, device: torch.device) -> float:
-    """How long the work takes: the median of `repeats`, after one that does not count."""
     times = []
     for _ in range(repeats + 1):
         start = time.perf_counter()
-        work()
-        if device.type != "cpu":
+        torch.mm(left, right)
+        if left.device.type != "cpu":
             torch.accelerator.synchronize()
         times.append(time.perf_counter() - start)
-    return median(times[1:])
+    return 2 * side**3 / median(times[1:]) / 1e9
+
+
+def measure_limits(rounds: int) -> dict[str, Measured]:
+    """Matrix products in float32 and bfloat16, GFLOP/s."""
+    rate = partial(matrix_product_rate, side=SIDE, repeats=3, device=machine.device())
+    sides = {name: partial(rate, dtype=getattr(torch, name)) for name in ("float32", "bfloat16")}
+    return {name: measured("GFLOP/s", values) for name, values in take_turns(sides, rounds).items()}
 
 
 def measure_training(
@@ -211,16 +189,13 @@ def measure_training(
     A slice of each takes about so many `seconds`, and never less than a step.
     """
     here = machine.device()
-    kind = machine.precision(here)
+    limit = partial(matrix_product_rate, side=SIDE, repeats=3, dtype=machine.precision(here), device=here)
     found = []
     for workload in workloads:
         say(f"training {workload.title}: fit and the plain loop")
-        sides: dict[str, Callable[[], float]] = {
-            "plain": slice_of(plain_loop(workload), workload.batch, seconds),
-            "matrix": lambda: matrix_product_rate(side=SIDE, repeats=3, dtype=kind, device=here),
-            "fit": slice_of(fit_loop(workload), workload.batch, seconds),
-        }
-        rates = take_turns(sides, rounds)
+        loops = {"plain": plain_loop(workload), "fit": fit_loop(workload)}
+        sides = {name: slice_of(train, workload.batch, seconds) for name, train in loops.items()}
+        rates = take_turns({"plain": sides["plain"], "matrix": limit, "fit": sides["fit"]}, rounds)
         gigaflops = workload.operations() / 1e9
         share = [100 * gigaflops * own / most for own, most in zip(rates["fit"], rates["matrix"], strict=True)]
         found.append(
@@ -269,6 +244,7 @@ class Pictures(Dataset[tuple[Tensor, int]]):
         self.transform = transforms.Compose([*(moves[name] for name in augment), transforms.ToTensor(), normalise])
 
     def __len__(self) -> int:
+        """Number of images."""
         return len(self.labels)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
@@ -281,18 +257,12 @@ def plain_loop(workload: Workload, *, workers: int = WORKERS) -> Callable[[int],
     model = workload.build().to(device)
     pictures = Pictures(workload.images().train, config.augment)
     criterion = nn.CrossEntropyLoss()
-    optimizer = optim.SGD(model.parameters(), lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
+    optimizer = optim.SGD(model.parameters(), config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
 
     @cache
     def batches(count: int) -> DataLoader[tuple[Tensor, int]]:
-        indices = [index % len(pictures) for index in range(count)]
-        return DataLoader(
-            Subset(pictures, indices),
-            batch_size=workload.batch,
-            shuffle=True,
-            num_workers=workers,
-            persistent_workers=workers > 0,
-        )
+        part = Subset(pictures, [index % len(pictures) for index in range(count)])
+        return DataLoader(part, workload.batch, shuffle=True, num_workers=workers, persistent_workers=workers > 0)
 
     def train(count: int) -> float:
         model.train()
@@ -335,20 +305,20 @@ def epoch_seconds(setting: Setting, epochs: int) -> list[float]:
 def measure_prediction(rounds: int, *, pictures: int) -> dict[str, Any]:
     """Pictures a second from files to labels, with the bundled ResNet-18, and how many labels differ."""
     network = pretrained(source="bundled")
-    with TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
-        files = write_crops(Path(temporary), pictures)
-        labels: dict[str, list[str]] = {}
+    labels: dict[str, list[str]] = {}
 
-        def timed(name: str, label_all: Callable[[], list[str]]) -> float:
-            start = time.perf_counter()
-            labels[name] = label_all()
-            return pictures / (time.perf_counter() - start)
+    def timed(name: str, label_all: Callable[[], list[str]]) -> float:
+        start = time.perf_counter()
+        labels[name] = label_all()
+        return pictures / (time.perf_counter() - start)
 
-        def ours(precision: str) -> list[str]:
-            return [each.top[0][0] for each in predict(network, files, top=1, precision=precision)]
+    def ours(files: list[Path], precision: str) -> list[str]:
+        return [each.top[0][0] for each in predict(network, files, top=1, precision=precision)]
 
-        plain = {f"plain, {n} workers": partial(plain_script, network, temporary, n) for n in (0, WORKERS)}
-        own = {f"predict in {name}": partial(ours, name) for name in ("float32", "auto")}
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        files = write_crops(Path(folder), pictures)
+        plain = {f"plain, {n} workers": partial(plain_script, network, folder, n) for n in (0, WORKERS)}
+        own = {f"predict in {name}": partial(ours, files, name) for name in ("float32", "auto")}
         sides = {name: partial(timed, name, label_all) for name, label_all in (plain | own).items()}
         rates = take_turns(sides, rounds)
     best = max(plain, key=lambda name: median(rates[name]))
@@ -390,34 +360,32 @@ def write_crops(folder: Path, pictures: int) -> list[Path]:
 def screen(record: Mapping[str, Any]) -> Group:
     """The whole record on one screen."""
     here = record["machine"]
-    lines: list[Any] = [
+    parts: list[RenderableType] = [
         f"{here['cpu']}, {here['cores']} cores, {here['memory_gb']} GB; torch {here['torch']} on {here['device']}, "
-        f"{here['threads']} threads, {here['precision']}",
-        f"median (lowest–highest) of {record['settings']['repeats']}",
+        f"{here['threads']} threads, {here['precision']}\nmedian (lowest–highest) of {record['settings']['repeats']}\n"
     ]
     if limits := record.get("limits"):
-        rates = (f"{name} {shown(limits[name])} {limits[name]['unit']}" for name in limits)
-        lines += ["", f"limits   {', '.join(rates)}"]
+        parts.append(columns(["limits", "GFLOP/s"], [(name, shown(limits[name])) for name in limits]))
     if training := record.get("training"):
-        table = columns("training", "batch", "plain loop, images/s", "fit, images/s", "fit / plain", "% of matrix rate")
-        for each in training:
-            numbers = (shown(each[name]) for name in ("plain", "fit", "ratio", "share"))
-            table.add_row(each["title"], str(each["batch"]), *numbers)
-        lines += ["", table]
+        names = ("plain", "fit", "ratio", "share")
+        rows = [(each["title"], *(shown(each[name]) for name in names)) for each in training]
+        parts.append(columns(["training", "plain loop, images/s", "fit", "fit / plain", "% of the limit"], rows))
     if verdict := record.get("verdict"):
-        told = f"{verdict['epochs']} epochs each: {shown(verdict['seconds'])} s"
-        lines += ["", f"verdict   plain-56 worse than plain-20, {told}"]
-    if prediction := record.get("prediction"):
-        table = columns(f"{prediction['pictures']:,} pictures", "pictures/s", "times as fast", "other labels")
-        for each in prediction["rows"]:
-            table.add_row(each["what"], shown(each["rate"]), shown(each["ratio"]), str(each["other_labels"]))
-        lines += ["", table]
-    return Group(*(Text(each) if isinstance(each, str) else each for each in lines))
+        told = f"plain-56 worse than plain-20, {verdict['epochs']} epochs"
+        parts.append(columns(["verdict", "seconds"], [(told, shown(verdict["seconds"]))]))
+    if found := record.get("prediction"):
+        rows = [
+            (row["what"], shown(row["rate"]), shown(row["ratio"]), str(row["other_labels"])) for row in found["rows"]
+        ]
+        parts.append(columns([f"{found['pictures']:,} pictures", "a second", "times", "other labels"], rows))
+    return Group(*parts)
 
 
-def columns(first: str, *titles: str) -> Table:
+def columns(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     """A table without lines; all columns but the first are numbers."""
-    table = Table(first, box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for title in titles:
-        table.add_column(title, justify="right")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), caption="")
+    for number, title in enumerate(titles):
+        table.add_column(title, justify="right" if number else "left")
+    for row in rows:
+        table.add_row(*row)
     return table

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import track
 from rich.table import Table
 
 from .. import __version__, files
@@ -235,25 +235,17 @@ def rehearse(
 
 
 def rehearse_all(lessons: Sequence[course.Lesson], out: Path, jobs: int) -> list["Rehearsal"]:
-    """Run the lessons, so many at a time, with a bar for each on stderr; they share the cores."""
+    """Run the lessons, so many at a time, with a bar on stderr; they share the cores."""
     from ..machine import cores
     from .rehearse import rehearse as rehearse_lesson
 
     if jobs > 1:
         os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // jobs)))  # of each kernel
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    with Progress(*columns, console=Console(stderr=True)) as progress, ThreadPoolExecutor(jobs) as pool:
-
-        def run_one(lesson: course.Lesson) -> "Rehearsal":
-            task = progress.add_task(lesson.name, total=None)
-            found = rehearse_lesson(
-                lesson, out, on_cell=lambda done, total: progress.update(task, completed=done, total=total)
-            )
-            progress.stop_task(task)
-            return found
-
+    with ThreadPoolExecutor(jobs) as pool:
         try:
-            return list(pool.map(run_one, lessons) if jobs > 1 else map(run_one, lessons))
+            spread = pool.map if jobs > 1 else map  # in this thread, an interrupt ends the kernel too
+            runs = spread(lambda lesson: rehearse_lesson(lesson, out), lessons)
+            return list(track(runs, "lessons", total=len(lessons), console=Console(stderr=True)))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)  # after Ctrl-C no further lesson begins
             raise

@@ -20,13 +20,16 @@ LESSON_MEMORY_GB = 1.5  # the most that a lesson may take in the quick profile
 SMALLEST_MEMORY_GB = 0.8  # torch alone takes 0.5
 ROOM_GB = 1.0  # runs, pages and a few downloads
 
+Status = Literal["ok", "warn", "fail"]
+Answer = tuple[Status, str] | tuple[Status, str, str]  # status, what was found, what to do
+
 
 @dataclass(frozen=True)
 class Finding:
     """One fact about the machine. `advice` is a command or a sentence, empty where all is well."""
 
     name: str
-    status: Literal["ok", "warn", "fail"]
+    status: Status
     found: str
     advice: str = ""
 
@@ -37,8 +40,7 @@ def diagnose(folder: Path | None = None) -> list[Finding]:
     Args:
         folder: where the lessons are to be worked on; the default of `resnet-edu lab` if none is given.
     """
-    folder = folder or lab.default_folder(Path.cwd())
-    checks: dict[str, Callable[[], Finding]] = {
+    checks: dict[str, Callable[[], Answer]] = {
         "Python": check_python,
         "packages": check_packages,
         "torch": check_torch,
@@ -46,7 +48,7 @@ def diagnose(folder: Path | None = None) -> list[Finding]:
         "profile": check_profile,
         "cores": check_cores,
         "memory": check_memory,
-        "folder": lambda: check_folder(folder),
+        "folder": lambda: check_folder(folder or lab.default_folder(Path.cwd())),
         "lessons": check_lessons,
         "JupyterLab": check_lab,
         "data": check_data,
@@ -56,10 +58,10 @@ def diagnose(folder: Path | None = None) -> list[Finding]:
     return [guarded(name, check) for name, check in checks.items()]
 
 
-def guarded(name: str, check: Callable[[], Finding]) -> Finding:
+def guarded(name: str, check: Callable[[], Answer]) -> Finding:
     """A check that itself breaks is a finding too: a broken installation must not break its doctor."""
     try:
-        return check()
+        return Finding(name, *check())
     except ValueError as error:  # the course's own, which says what to do
         return Finding(name, "fail", str(error))
     except Exception as error:
@@ -87,27 +89,35 @@ def unmet(package: str, extra: str = "") -> list[str]:
     return missing
 
 
-def check_python(version: tuple[int, ...] = sys.version_info[:3]) -> Finding:
+def check_python(version: tuple[int, ...] = sys.version_info[:3]) -> Answer:
     """The interpreter is new enough."""
     found = f"{'.'.join(map(str, version))} in {sys.prefix}"
     if version[:2] < OLDEST_PYTHON:
-        return Finding("Python", "fail", found, "Install Python 3.11 or newer and make a new environment with it.")
-    return Finding("Python", "ok", found)
+        return "fail", found, "Install Python 3.11 or newer and make a new environment with it."
+    return "ok", found
 
 
-def check_packages() -> Finding:
+def check_packages() -> Answer:
     """Everything that the package depends on is installed, in a version that it allows."""
     try:
         missing = unmet("resnet-edu")
     except metadata.PackageNotFoundError:
-        return Finding("packages", "warn", "resnet-edu is here but not installed", reinstall())
-    if missing:
-        return Finding("packages", "fail", f"unmet: {', '.join(missing)}", reinstall())
-    return Finding("packages", "ok", "all that are needed")
+        return "warn", "resnet-edu is here but not installed", reinstall()
+    return ("fail", f"unmet: {', '.join(missing)}", reinstall()) if missing else ("ok", "all that are needed")
 
 
-def check_torch() -> Finding:
-    """Torch computes, torchvision's compiled operators load, and the two were built for each other."""
+def check_lab() -> Answer:
+    """What `resnet-edu lab` and the commands for teachers need: the extra `lab`."""
+    try:
+        if missing := unmet("resnet-edu", "lab"):
+            return "warn", f"unmet: {', '.join(missing)}", reinstall("[lab]")
+        return "ok", metadata.version("jupyterlab")
+    except metadata.PackageNotFoundError:
+        return "warn", "none", reinstall("[lab]")
+
+
+def check_torch() -> Answer:
+    """Torchvision's compiled operators load, and it was built for this torch."""
     import torch
     import torchvision
 
@@ -115,52 +125,51 @@ def check_torch() -> Finding:
     found = f"{torch.__version__} with torchvision {torchvision.__version__}"
     if mismatch := [line for line in unmet("torchvision") if line.startswith("torch=")]:
         advice = f"{sys.executable} -m pip install --upgrade torch torchvision"
-        return Finding("torch", "fail", f"{found}, which wants {mismatch[0]}", advice)
-    return Finding("torch", "ok", found)
+        return "fail", f"{found}, which wants {mismatch[0]}", advice
+    return "ok", found
 
 
-def check_device() -> Finding:
+def check_device() -> Answer:
     """Where the networks compute, and in which number format."""
     import torch
 
     from .. import machine
 
     device = machine.device()
-    precision = str(machine.precision(device)).removeprefix("torch.")
-    name = torch.cuda.get_device_name() if device.type == "cuda" else machine.cpu_name()
     if device.type == "cpu" and shutil.which("nvidia-smi"):
         advice = "Install a torch build for your driver: https://pytorch.org/get-started/locally"
-        return Finding("device", "warn", "cpu, though an NVIDIA driver is installed", advice)
-    return Finding("device", "ok", f"{device.type}: {name}, {precision}")
+        return "warn", "cpu, though an NVIDIA driver is installed", advice
+    precision = str(machine.precision(device)).removeprefix("torch.")
+    name = torch.cuda.get_device_name() if device.type == "cuda" else machine.cpu_name()
+    return "ok", f"{device.type}: {name}, {precision}"
 
 
-def check_profile() -> Finding:
+def check_profile() -> Answer:
     """The size of the experiments; an unknown name in RESNET_EDU_PROFILE would stop every lesson."""
     from .. import machine
 
-    return Finding("profile", "ok", machine.profile().name)
+    return "ok", machine.profile().name
 
 
-def check_cores() -> Finding:
+def check_cores() -> Answer:
     """The CPU cores this process may use."""
     from .. import machine
 
-    count = machine.cores()
-    if count < 2:
-        return Finding("cores", "warn", "1", "Expect twice the minutes that README states for two cores.")
-    return Finding("cores", "ok", f"{count} ({platform.machine()})")
+    if (count := machine.cores()) < 2:
+        return "warn", "1", "Expect twice the minutes that README states for two cores."
+    return "ok", f"{count} ({platform.machine()})"
 
 
-def check_memory() -> Finding:
+def check_memory() -> Answer:
     """A lesson fits into the memory that is free now, inside a container's limit."""
     import psutil
 
     available_gb = min(psutil.virtual_memory().available, container_limit()) / 1e9
-    found = f"{available_gb:.1f} GB available"
     if available_gb >= LESSON_MEMORY_GB:
-        return Finding("memory", "ok", found)
-    status = "fail" if available_gb < SMALLEST_MEMORY_GB else "warn"
-    return Finding("memory", status, found, f"Close other programs: a lesson takes up to {LESSON_MEMORY_GB} GB.")
+        return "ok", f"{available_gb:.1f} GB available"
+    status: Status = "fail" if available_gb < SMALLEST_MEMORY_GB else "warn"
+    advice = f"Close other programs: a lesson takes up to {LESSON_MEMORY_GB} GB."
+    return status, f"{available_gb:.1f} GB available", advice
 
 
 def container_limit(file: Path = Path("/sys/fs/cgroup/memory.max")) -> float:
@@ -171,70 +180,52 @@ def container_limit(file: Path = Path("/sys/fs/cgroup/memory.max")) -> float:
         return float("inf")
 
 
-def nearest(path: Path) -> Path:
-    """The path itself, or its first parent that exists."""
-    return next(each for each in (path, *path.resolve().parents) if each.exists())
-
-
-def check_folder(folder: Path) -> Finding:
+def check_folder(folder: Path) -> Answer:
     """The learner's folder, or the one it will be made in, can be written and has room for runs and pages."""
-    existing = nearest(folder)
+    existing = next(each for each in (folder, *folder.resolve().parents) if each.exists())
     try:
         with tempfile.NamedTemporaryFile(dir=existing):
             pass
     except OSError as error:
-        return Finding("folder", "fail", f"{existing}: {error.strerror}", "resnet-edu lab DIR, with a DIR of your own")
+        return "fail", f"{existing}: {error.strerror}", "resnet-edu lab DIR, with a DIR of your own"
     free_gb = shutil.disk_usage(existing).free / 1e9
     found = f"{folder}{'' if folder.exists() else ' (made by resnet-edu lab)'}, {free_gb:.0f} GB free"
-    if free_gb < ROOM_GB:
-        return Finding("folder", "warn", found, f"Make room: {ROOM_GB:.0f} GB is enough.")
-    return Finding("folder", "ok", found)
+    return ("ok", found) if free_gb >= ROOM_GB else ("warn", found, f"Make room: {ROOM_GB:.0f} GB is enough.")
 
 
-def check_lessons() -> Finding:
+def check_lessons() -> Answer:
     """Both editions are there."""
     learner, worked = len(course.lessons("learner")), len(course.lessons("worked"))
     found = f"{learner} for you, {worked} worked"
     if learner and worked == learner:
-        return Finding("lessons", "ok", found)
-    return Finding("lessons", "warn" if learner else "fail", found, course.how_to_get_lessons())
+        return "ok", found
+    return "warn" if learner else "fail", found, course.how_to_get_lessons()
 
 
-def check_lab() -> Finding:
-    """What `resnet-edu lab` and the commands for teachers need: the extra `lab`."""
-    try:
-        if missing := unmet("resnet-edu", "lab"):
-            return Finding("JupyterLab", "warn", f"unmet: {', '.join(missing)}", reinstall("[lab]"))
-        return Finding("JupyterLab", "ok", metadata.version("jupyterlab"))
-    except metadata.PackageNotFoundError:
-        return Finding("JupyterLab", "warn", "none", reinstall("[lab]"))
-
-
-def check_data() -> Finding:
+def check_data() -> Answer:
     """The data set that comes with the installation can be read."""
     from .. import data
 
-    return Finding("data", "ok", data.load("mnist5k").source.partition(";")[0])
+    return "ok", data.load("mnist5k").source.partition(";")[0]
 
 
-def check_assets() -> Finding:
+def check_assets() -> Answer:
     """The weights and the recorded studies that come with the course are there and whole."""
     from safetensors import safe_open
 
     weights, runs = sorted(files.assets().glob("weights/*.safetensors")), sorted(files.assets().glob("runs/*.csv"))
     if not weights or not runs:
-        advice = "git pull" if files.checkout() else reinstall()
-        return Finding("weights and runs", "warn", f"{len(weights)} and {len(runs)}", advice)
+        return "warn", f"{len(weights)} and {len(runs)}", "git pull" if files.checkout() else reinstall()
     for path in weights:
         with safe_open(path, framework="pt") as content:
             content.keys()
-    return Finding("weights and runs", "ok", ", ".join(path.stem for path in (*weights, *runs)))
+    return "ok", ", ".join(path.stem for path in (*weights, *runs))
 
 
-def check_downloads() -> Finding:
+def check_downloads() -> Answer:
     """ImageNet weights in torch's cache. None is needed: lessons say aloud what they use instead."""
     import torch
 
     folder = Path(torch.hub.get_dir()) / "checkpoints"
     names = sorted(path.name for path in folder.glob("*.pth"))
-    return Finding("downloads", "ok", f"{', '.join(names) or 'none, none needed'} in {folder}")
+    return "ok", f"{', '.join(names) or 'none, none needed'} in {folder}"

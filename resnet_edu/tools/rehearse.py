@@ -4,7 +4,7 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,8 +26,6 @@ from .bench import matrix_product_rate
 from .course import Lesson
 from .export import to_html
 from .lab import lab_environment
-
-OnCell = Callable[[int, int], None]  # code cells done, code cells in all
 
 
 class PollingClient(NotebookClient):
@@ -126,7 +124,7 @@ class PeakMemory:
         self.thread.join()
 
 
-def rehearse(lesson: Lesson, folder: Path, *, on_cell: OnCell = lambda done, total: None) -> Rehearsal:
+def rehearse(lesson: Lesson, folder: Path) -> Rehearsal:
     """Run a lesson in a fresh kernel and an empty working folder, and write its page, failed or not.
 
     Cells tagged `gpu` are left out where there is none. The learner's own progress is not touched.
@@ -134,7 +132,6 @@ def rehearse(lesson: Lesson, folder: Path, *, on_cell: OnCell = lambda done, tot
     Args:
         lesson: the notebook to run; the file is not changed.
         folder: where the page `NN_name.html` goes; made if missing.
-        on_cell: called before each code cell and once at the end.
 
     Raises:
         OSError: the folder cannot be written.
@@ -155,14 +152,14 @@ def rehearse(lesson: Lesson, folder: Path, *, on_cell: OnCell = lambda done, tot
         manager.kernel_spec_manager = CurrentPython(parent=manager)
         with client.setup_kernel(env=kernel_environment(Path(scratch))):
             with PeakMemory(manager.provisioner.pid) as memory:
-                cells, failure = run_cells(client, notebook, on_cell)
+                cells, failure = run_cells(client, notebook)
             seconds = time.perf_counter() - start
     page = folder / f"{lesson.name}.html"
     write_atomically(page, to_html(notebook, name=lesson.title, folder=lesson.path.parent).encode())
     return Rehearsal(lesson.name, lesson.title, seconds, memory.bytes / 1e9, gflops, tuple(cells), str(page), failure)
 
 
-def run_cells(client: NotebookClient, notebook: NotebookNode, on_cell: OnCell) -> tuple[list[CellTime], Failure | None]:
+def run_cells(client: NotebookClient, notebook: NotebookNode) -> tuple[list[CellTime], Failure | None]:
     """Execute the code cells in place, up to the first that fails."""
     skipped = set() if machine.device().type != "cpu" else {"gpu"}
     code = [
@@ -172,7 +169,6 @@ def run_cells(client: NotebookClient, notebook: NotebookNode, on_cell: OnCell) -
     ]
     times: list[CellTime] = []
     for number, (index, cell) in enumerate(code, start=1):
-        on_cell(number - 1, len(code))
         first_line = next(line.strip() for line in cell.source.splitlines() if line.strip())
         start = time.perf_counter()
         try:
@@ -184,7 +180,6 @@ def run_cells(client: NotebookClient, notebook: NotebookNode, on_cell: OnCell) -
         except DeadKernelError:
             return times, Failure(number, first_line, "the kernel died: out of memory, or a crash in a library")
         times.append(CellTime(number, time.perf_counter() - start, first_line))
-    on_cell(len(code), len(code))
     return times, None
 
 

@@ -57,9 +57,8 @@ def rehearsed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The lessons that `rehearse` was asked for; 06 fails, nothing is executed."""
     names: list[str] = []
 
-    def pretend(lesson: Lesson, out: Path, *, on_cell: rehearse.OnCell) -> Rehearsal:
+    def pretend(lesson: Lesson, out: Path) -> Rehearsal:
         names.append(f"{lesson.path.parent.name}/{lesson.name}")
-        on_cell(0, 2)
         failure = Failure(2, "assert False", "AssertionError: no") if lesson.number == 6 else None
         return Rehearsal(
             lesson.name,
@@ -204,7 +203,7 @@ def test_rehearse_runs_several_lessons_at_a_time_and_keeps_their_order(
     monkeypatch.setenv("OMP_NUM_THREADS", "9")  # so that it is put back afterwards
     monkeypatch.delenv("OMP_NUM_THREADS")
 
-    def pretend(lesson: Lesson, out: Path, *, on_cell: rehearse.OnCell) -> Rehearsal:
+    def pretend(lesson: Lesson, out: Path) -> Rehearsal:
         together.wait()  # for ever, if it were one after the other
         threads.append(os.environ["OMP_NUM_THREADS"])
         time.sleep(0.2 if lesson.name.startswith("01") else 0)
@@ -227,7 +226,7 @@ def test_lessons_that_are_named_run_one_after_the_other_with_all_threads(
     running = threading.Semaphore(1)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
 
-    def pretend(lesson: Lesson, out: Path, *, on_cell: rehearse.OnCell) -> Rehearsal:
+    def pretend(lesson: Lesson, out: Path) -> Rehearsal:
         assert running.acquire(blocking=False)
         assert "OMP_NUM_THREADS" not in os.environ
         time.sleep(0.05)

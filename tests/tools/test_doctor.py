@@ -35,7 +35,7 @@ def test_this_machine_is_fit_to_run_the_tests(tmp_path: Path) -> None:
 
 
 def test_a_check_that_breaks_is_a_finding() -> None:
-    def broken() -> Finding:
+    def broken() -> doctor.Answer:
         raise OSError("libcudart.so.13:\n cannot open")
 
     finding = doctor.guarded("torch", broken)
@@ -44,25 +44,25 @@ def test_a_check_that_breaks_is_a_finding() -> None:
 
 
 def test_an_error_of_the_course_itself_is_its_own_advice() -> None:
-    def broken() -> Finding:
+    def broken() -> doctor.Answer:
         raise ValueError("x.ipynb is no notebook. Restore the file.")
 
     assert doctor.guarded("lessons", broken) == Finding("lessons", "fail", "x.ipynb is no notebook. Restore the file.")
 
 
 def test_an_old_python_cannot_run_the_course() -> None:
-    assert doctor.check_python((3, 10, 14)).status == "fail"
-    assert doctor.check_python((3, 11, 0)).status == "ok"
+    assert doctor.check_python((3, 10, 14))[0] == "fail"
+    assert doctor.check_python((3, 11, 0))[0] == "ok"
 
 
 def test_missing_packages_are_named_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     version = metadata.version("rich")
     needed = ["rich>=999", "numpy", "jupyterlab>=999 ; extra == 'lab'", "nowhere; python_version < '3'"]
     monkeypatch.setattr(metadata, "requires", lambda name: needed)
-    finding = doctor.check_packages()
+    finding = doctor.guarded("packages", doctor.check_packages)
     assert (finding.status, finding.found) == ("fail", f"unmet: rich>=999 (have {version})")
     assert finding.advice.startswith(f"{sys.executable} -m pip install")
-    finding = doctor.check_lab()
+    finding = doctor.guarded("lab", doctor.check_lab)
     assert (finding.status, finding.advice[-7:]) == ("warn", ".[lab]'")
     assert "jupyterlab>=999" in finding.found
 
@@ -72,12 +72,12 @@ def test_a_package_that_is_only_found_is_a_warning(monkeypatch: pytest.MonkeyPat
         raise metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(metadata, "requires", absent)
-    assert (doctor.check_packages().status, doctor.check_lab().status) == ("warn", "warn")
+    assert (doctor.check_packages()[0], doctor.check_lab()[0]) == ("warn", "warn")
 
 
 def test_a_torchvision_built_for_another_torch_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metadata, "requires", lambda name: ["numpy", "torch==1.0", "gdown; extra == 'gdown'"])
-    finding = doctor.check_torch()
+    finding = doctor.guarded("torch", doctor.check_torch)
     assert finding.status == "fail"
     assert "wants torch==1.0 (have 2." in finding.found
 
@@ -85,7 +85,7 @@ def test_a_torchvision_built_for_another_torch_is_refused(monkeypatch: pytest.Mo
 def test_an_unused_nvidia_card_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("resnet_edu.machine.device", lambda: torch.device("cpu"))
     monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
-    assert doctor.check_device().status == "warn"
+    assert doctor.check_device()[0] == "warn"
 
 
 def test_an_unknown_profile_would_stop_every_lesson(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,16 +98,16 @@ def test_an_unknown_profile_would_stop_every_lesson(monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(("cores", "status"), [(1, "warn"), (2, "ok")])
 def test_one_core_is_slow(monkeypatch: pytest.MonkeyPatch, cores: int, status: str) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(cores)), raising=False)
-    assert doctor.check_cores().status == status
+    assert doctor.check_cores()[0] == status
 
 
 @pytest.mark.parametrize(("gigabytes", "status"), [(0.5, "fail"), (1.0, "warn"), (1.5, "ok"), (64, "ok")])
 def test_a_lesson_must_fit_into_memory(monkeypatch: pytest.MonkeyPatch, gigabytes: float, status: str) -> None:
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=gigabytes * 1e9))
     monkeypatch.setattr(doctor, "container_limit", lambda: float("inf"))
-    assert doctor.check_memory().status == status
+    assert doctor.check_memory()[0] == status
     monkeypatch.setattr(doctor, "container_limit", lambda: 0.1e9)
-    assert doctor.check_memory().found == "0.1 GB available"
+    assert doctor.check_memory()[1] == "0.1 GB available"
 
 
 @pytest.mark.parametrize(
@@ -123,43 +123,43 @@ def test_a_full_disk_is_a_warning_even_for_a_folder_yet_to_be_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=0.2e9))
-    finding = doctor.check_folder(tmp_path / "deep" / "mine")
+    finding = doctor.guarded("folder", lambda: doctor.check_folder(tmp_path / "deep" / "mine"))
     assert (finding.status, finding.advice) == ("warn", "Make room: 1 GB is enough.")
 
 
 def test_a_folder_that_cannot_be_written_stops_the_course(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    finding = doctor.check_folder(tmp_path / "file" / "mine")
+    finding = doctor.guarded("folder", lambda: doctor.check_folder(tmp_path / "file" / "mine"))
     assert (finding.status, finding.advice) == ("fail", "resnet-edu lab DIR, with a DIR of your own")
-    assert doctor.check_folder(tmp_path / "mine").found.startswith(f"{tmp_path / 'mine'} (made by resnet-edu lab), ")
+    assert doctor.check_folder(tmp_path / "mine")[1].startswith(f"{tmp_path / 'mine'} (made by resnet-edu lab), ")
     assert not list(tmp_path.glob("tmp*"))
 
 
 def test_without_lessons_the_course_cannot_run(home: Path) -> None:
-    finding = doctor.check_lessons()
+    finding = doctor.guarded("lessons", doctor.check_lessons)
     assert (finding.status, finding.advice) == ("fail", "Build them with: make notebooks")
     (home / "notebooks" / "01_lenet.ipynb").write_text('{"cells": []}')
-    assert doctor.check_lessons().status == "warn"
+    assert doctor.check_lessons()[0] == "warn"
     (home / "notebooks" / "solutions" / "01_lenet.ipynb").write_text('{"cells": []}')
-    assert doctor.check_lessons() == Finding("lessons", "ok", "1 for you, 1 worked")
+    assert doctor.check_lessons() == ("ok", "1 for you, 1 worked")
 
 
 def test_weights_are_opened_not_only_seen_and_runs_are_listed(home: Path) -> None:
-    assert doctor.check_assets() == Finding("weights and runs", "warn", "0 and 0", "git pull")
+    assert doctor.check_assets() == ("warn", "0 and 0", "git pull")
     path = home / "assets" / "weights" / "tiny.safetensors"
     for folder in ("weights", "runs"):
         (home / "assets" / folder).mkdir(parents=True)
     save_file({"fc.weight": torch.ones(2, 2)}, path)
     (home / "assets" / "runs" / "mnist5k-degradation.csv").write_text("")
-    assert doctor.check_assets().found == "tiny, mnist5k-degradation"
+    assert doctor.check_assets()[1] == "tiny, mnist5k-degradation"
     path.write_bytes(path.read_bytes()[:20])
     assert doctor.guarded("weights", doctor.check_assets).status == "fail"
 
 
 def test_downloaded_weights_are_listed_but_never_missed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    assert doctor.check_downloads().status == "ok"
-    assert doctor.check_downloads().found.startswith("none")
+    assert doctor.check_downloads()[0] == "ok"
+    assert doctor.check_downloads()[1].startswith("none")
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "resnet18-f37072fd.pth").write_bytes(b"")
-    assert doctor.check_downloads().found.startswith("resnet18-f37072fd.pth in ")
+    assert doctor.check_downloads()[1].startswith("resnet18-f37072fd.pth in ")
