@@ -38,7 +38,7 @@ def problems(notebook: NotebookNode) -> Iterator[str]:
             elif output.get("name") == "stderr":
                 yield complaint(cell, f"wrote to stderr: {text.strip()}")
             elif noise := NOISE.search(text):
-                yield complaint(cell, f"shows {noise.group().strip()!r}; mend the cause or end the cell in a value")
+                yield complaint(cell, f"shows {noise.group().strip()!r}; fix the cause or end the cell in a value")
 
 
 def execute(notebook: NotebookNode, folder: Path) -> None:

@@ -69,15 +69,8 @@ def test_a_passed_answer_is_shown_and_is_not_the_cells_value(
     assert not own_progress.exists(), "a grading run leaves no progress behind"
 
 
-def test_a_demonstration_raises_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NBGRADER_EXECUTION", "autograde")
-    assert checks.check_first_answer(stub, recorded=False).status == "not yet"
 
 
-def test_without_nbgrader_a_check_raises_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("NBGRADER_EXECUTION", raising=False)
-    assert checks.check_first_answer(stub).status == "not yet"
-    assert not isinstance(checks.check_first_answer(first_answer), Graded)
 
 
 # --- nbgrader itself ----------------------------------------------------------------------------------------------
@@ -147,17 +140,6 @@ def test_generate_assignment_gives_the_learners_edition(course: Path) -> None:
         assert not any(cell.get("outputs") for cell in theirs)
 
 
-@needs_nbgrader
-@pytest.mark.slow
-def test_what_is_for_the_worked_edition_only_is_not_released(course: Path) -> None:
-    notebook = cut(lesson("00", "solutions"))
-    notebook.cells.append(nbformat.v4.new_markdown_cell("Why.", id="why", metadata={"tags": ["worked-only"]}))
-    folder = course / "source" / "week1"
-    folder.mkdir(parents=True)
-    nbformat.write(notebook, folder / "00_start_here.ipynb")
-    nbgrader(course, "generate_assignment", "week1")
-    released = nbformat.read(course / "release" / "week1" / "00_start_here.ipynb", as_version=4)
-    assert [cell["id"] for cell in released.cells] == [cell["id"] for cell in notebook.cells[:-1]]
 
 
 @needs_nbgrader

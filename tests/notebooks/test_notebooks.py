@@ -233,8 +233,3 @@ class Net:
 show = lambda: N
 """
     assert notebook_globals_read(code) == {"direct: N", "listcomp: rows", "method: rows", "lambda: N"}
-
-
-def test_the_rule_on_exercises_finds_what_it_should() -> None:
-    code = "def answer(x: Tensor) -> int:\n    y = helper(x)\n    return len(y) + k\nedu.checks.check_answer(answer)"
-    assert names_missing(code, {"edu"}) == {"Tensor", "helper", "k"}
