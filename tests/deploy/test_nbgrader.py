@@ -69,10 +69,6 @@ def test_a_passed_answer_is_shown_and_is_not_the_cells_value(
     assert not own_progress.exists(), "a grading run leaves no progress behind"
 
 
-
-
-
-
 # --- nbgrader itself ----------------------------------------------------------------------------------------------
 
 
@@ -138,8 +134,6 @@ def test_generate_assignment_gives_the_learners_edition(course: Path) -> None:
         theirs = nbformat.read(path, as_version=4).cells
         assert [(cell["id"], cell.source) for cell in theirs] == [(cell["id"], cell.source) for cell in ours]
         assert not any(cell.get("outputs") for cell in theirs)
-
-
 
 
 @needs_nbgrader
