@@ -5,7 +5,7 @@ pets/train/cat/1.jpg    with pets/val/cat/2.jpg, pets/test/cat/3.jpg or both; wh
 """
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -73,9 +73,10 @@ def load_folder(
         ValueError: a class is missing in one part, a part is empty, or the limit is out of range.
     """
     listing = list_folder(folder)
-    refuse(folder, listing.skipped if strict else [])
     found = decoded(folder, in_parts(listing.pictures, seed), listing.classes, view)
-    refuse(folder, found.skipped if strict else [])
+    classes, skipped = tuple(listing.classes), listing.skipped + found.skipped
+    if strict and skipped:
+        raise UnreadablePicture(folder / skipped[0][0], skipped[0][1])
     parts, start = {}, 0
     for part in PARTS:
         stop = start + found.counts[part]
@@ -83,7 +84,6 @@ def load_folder(
             raise ValueError(f"{folder} has too few pictures: none is left for {part}. Three of each class will do.")
         parts[part] = Split(found.images[start:stop], found.labels[start:stop], found.mean, found.std)
         start = stop
-    classes, skipped = tuple(listing.classes), listing.skipped + found.skipped
     if limit is not None:
         train = parts["train"]
         train = train.subset(equal_shares(train.labels, limit, classes=len(classes), name=name or str(folder)))
@@ -137,12 +137,17 @@ def list_folder(folder: Path, *, only_test: bool = False) -> Listing:
         if different := {*found} ^ {*first}:
             one, other = folder / chosen[part], folder / next(iter(chosen.values()))
             raise ValueError(f"{one} and {other} differ in their classes: {', '.join(sorted(different))}.")
-    skipped = [(name, "beside the folders of classes") for name in loose_pictures(folder, {"", *chosen.values()})]
+    beside = [name for place in sorted({"", *chosen.values()}) for name in loose_pictures(folder, place)]
+    skipped = [(name, "beside the folders of classes") for name in beside]
     pictures: list[Picture] = []
     for part, found in folders.items():
         for label, each in enumerate(sorted(first)):
             for place in found[each]:
-                list_class(folder, place, part, label, pictures, skipped)
+                for entry in entries_of(folder / place):
+                    if reason := why_not(entry, folder):
+                        skipped.append((f"{place}/{entry.name}", reason))
+                    else:
+                        pictures.append(Picture(f"{place}/{entry.name}", part, label, identity_of(entry.path)))
     if not pictures:
         some = ", ".join(f"{name} ({reason})" for name, reason in skipped[:3])
         why = f" Skipped: {some}{f', and {len(skipped) - 3} more' if len(skipped) > 3 else ''}." if skipped else ""
@@ -159,7 +164,7 @@ def find_parts(folder: Path) -> tuple[dict[str, str], list[str]]:
     if not folder.is_dir():
         raise DatasetUnavailable(f"There is no folder {folder}. Expected one with a folder of pictures for each class.")
     names = subfolders(folder)
-    loose = {name: len(loose_pictures(folder, [name])) for name in names if part_of(name)}
+    loose = {name: len(loose_pictures(folder, name)) for name in names if part_of(name)}
     parts: dict[str, str] = {}
     for name in sorted(loose, key=lambda name: (len(name), name.swapcase())):  # val before validation before Validation
         if len(subfolders(folder / name)) > loose[name]:  # a few pictures may have got beside the folders of classes
@@ -181,20 +186,21 @@ def part_of(name: str) -> str:
     return next((part for part, spellings in SPELLINGS.items() if short in spellings), "")
 
 
-def subfolders(folder: Path) -> list[str]:
-    """Names of the folders inside a folder, without hidden ones."""
+def entries_of(folder: Path) -> list["os.DirEntry[str]"]:
+    """What lies in a folder, by name, without what is hidden."""
     with os.scandir(folder) as entries:
-        return sorted(entry.name for entry in entries if entry.name[0] != "." and os.path.isdir(entry.path))
+        return sorted((entry for entry in entries if entry.name[0] != "."), key=lambda entry: entry.name)
 
 
-def loose_pictures(folder: Path, places: Iterable[str]) -> list[str]:
-    """The pictures that lie in these places of a folder themselves, and not in a folder there."""
-    found = []
-    for place in places:
-        with os.scandir(folder / place) as entries:
-            names = [entry.name for entry in entries if is_picture(entry.name) and not entry.is_dir()]
-        found += [Path(place, name).as_posix() for name in names if name[0] != "."]
-    return sorted(found)
+def subfolders(folder: Path) -> list[str]:
+    """Names of the folders inside a folder."""
+    return [entry.name for entry in entries_of(folder) if os.path.isdir(entry.path)]
+
+
+def loose_pictures(folder: Path, place: str) -> list[str]:
+    """The pictures that lie in a place of a folder itself, and not in a folder there."""
+    names = [entry.name for entry in entries_of(folder / place) if is_picture(entry.name) and not entry.is_dir()]
+    return [Path(place, name).as_posix() for name in names]
 
 
 def class_folders(folder: Path, place: str) -> dict[str, list[str]]:
@@ -207,20 +213,10 @@ def class_folders(folder: Path, place: str) -> dict[str, list[str]]:
     return folders
 
 
-def list_class(
-    folder: Path, place: str, part: str, label: int, pictures: list[Picture], skipped: list[tuple[str, str]]
-) -> None:
-    """Add the files of a class to the pictures, or to what is skipped."""
-    with os.scandir(folder / place) as entries:
-        files = sorted((entry for entry in entries if entry.name[0] != "."), key=lambda entry: entry.name)
-    for entry in files:
-        name = f"{place}/{entry.name}"
-        if reason := why_not(entry, folder):
-            skipped.append((name, reason))
-        else:
-            status = os.stat(entry.path)
-            identity = status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
-            pictures.append(Picture(name, part, label, identity))
+def identity_of(path: str) -> tuple[int, ...]:
+    """What changes when a file is replaced or edited, even if its name, size and time of change stay."""
+    status = os.stat(path)
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def why_not(entry: "os.DirEntry[str]", folder: Path) -> str:
@@ -259,12 +255,6 @@ def in_parts(pictures: list[Picture], seed: int) -> list[Picture]:
 
 
 # What is said about them
-
-
-def refuse(folder: Path, skipped: Sequence[tuple[str, str]]) -> None:
-    """Raise `UnreadablePicture` for the first of these files, if there is one."""
-    for name, reason in skipped:
-        raise UnreadablePicture(folder / name, reason)
 
 
 def report(skipped: Sequence[tuple[str, str]], twice: Sequence[tuple[str, str]], blank: Sequence[str]) -> Iterator[str]:

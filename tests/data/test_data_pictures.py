@@ -50,6 +50,15 @@ def test_a_view_is_torchvisions_crop_and_resize(crop: str) -> None:
     assert difference[1:-1, 1:-1].max() <= 1  # at the edge, ours still sees the pixels outside of the crop
 
 
+def test_objects_are_cut_out_where_they_are_found_and_the_centre_where_none_is() -> None:
+    picture, box = gradient(60, 40), (30.0, 10.0, 50.0, 20.0)
+    found, none = (View(20, 20, crop="objects", find=lambda _, thing=thing: thing) for thing in (box, None))
+    assert found.box(picture) == (30, 5, 50, 25)  # grown above and below, to the frame's proportions
+    expected = picture.resize((20, 20), Image.Resampling.BILINEAR, box=(30, 5, 50, 25))
+    assert (found.fit(picture) == np.asarray(expected)).all()
+    assert none.box(picture) == View(20, 20, crop="center").box(picture) == (10, 0, 50, 40)
+
+
 def test_grey_is_pillows_luminance() -> None:
     ours = View(30, 20, channels=1).fit(gradient())
     assert ours.shape == (20, 30, 1)
