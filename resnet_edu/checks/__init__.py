@@ -53,10 +53,12 @@ from .lesson_07 import (
     ProjectionBlock as check_projection_block,
     option_a as check_option_a,
 )
-from .lesson_08 import ResNet34 as check_resnet34
-from .lesson_08_heads import check_multi_head_loss
-from .lesson_08_stage import check_stage
-from .lesson_08_weights import check_load_trunk
+from .lesson_08 import (
+    ResNet34 as check_resnet34,
+    load_trunk as check_load_trunk,
+    multi_head_loss as check_multi_head_loss,
+    stage as check_stage,
+)
 from .lesson_09 import (
     bottleneck_parameters as check_bottleneck_parameters,
     choose_net as check_choose_net,
@@ -89,64 +91,18 @@ from .progress import Progress, collect
 from .result import CheckResult
 
 __all__ = [
-    "CheckResult",
-    "check_activation_bytes",
-    "check_alexnet",
-    "check_average_gradients",
-    "check_average_head",
-    "check_backprop",
-    "check_basic_block",
-    "check_bottleneck",
-    "check_bottleneck_parameters",
-    "check_bottleneck_stage",
-    "check_branch_cost",
-    "check_cheap_head",
-    "check_choose_net",
-    "check_clip",
-    "check_conv2d",
-    "check_count_layers",
-    "check_crop",
-    "check_first_answer",
-    "check_flip",
-    "check_freeze_backbone",
-    "check_grad_cam",
-    "check_he_std",
-    "check_identity_extension",
-    "check_inception",
-    "check_integrated_gradients",
-    "check_keras_count",
-    "check_labels_needed",
-    "check_lenet5",
-    "check_linear_parameters",
-    "check_load_trunk",
-    "check_mix_pixels",
-    "check_multi_head_loss",
-    "check_new_head",
-    "check_option_a",
-    "check_output_size",
-    "check_parameter_groups",
-    "check_pick_layer",
-    "check_pick_threshold",
-    "check_plain_block",
-    "check_preactivation",
-    "check_projection_block",
-    "check_rank_correlation",
-    "check_read_confusion",
-    "check_read_curves",
-    "check_receptive_field",
-    "check_repair",
-    "check_resnet34",
-    "check_scaled_rate",
-    "check_shape_walk",
-    "check_split_sessions",
-    "check_stage",
-    "check_standstill",
-    "check_top_k_error",
-    "check_total_loss",
-    "check_vgg_block",
-    "progress",
-    "six_curves",
-]
+    "CheckResult", "check_activation_bytes", "check_alexnet", "check_average_gradients", "check_average_head",
+    "check_backprop", "check_basic_block", "check_bottleneck", "check_bottleneck_parameters", "check_bottleneck_stage",
+    "check_branch_cost", "check_cheap_head", "check_choose_net", "check_clip", "check_conv2d", "check_count_layers",
+    "check_crop", "check_first_answer", "check_flip", "check_freeze_backbone", "check_grad_cam", "check_he_std",
+    "check_identity_extension", "check_inception", "check_integrated_gradients", "check_keras_count",
+    "check_labels_needed", "check_lenet5", "check_linear_parameters", "check_load_trunk", "check_mix_pixels",
+    "check_multi_head_loss", "check_new_head", "check_option_a", "check_output_size", "check_parameter_groups",
+    "check_pick_layer", "check_pick_threshold", "check_plain_block", "check_preactivation", "check_projection_block",
+    "check_rank_correlation", "check_read_confusion", "check_read_curves", "check_receptive_field", "check_repair",
+    "check_resnet34", "check_scaled_rate", "check_shape_walk", "check_split_sessions", "check_stage",
+    "check_standstill", "check_top_k_error", "check_total_loss", "check_vgg_block", "progress", "six_curves",
+]  # fmt: skip
 
 
 def progress() -> Progress:

@@ -200,12 +200,7 @@ class FunctionExercise(Exercise):
     may_change: Sequence[str] = ()
 
     def judge_answer(self, answer: Any) -> str:
-        """The oracle's praise.
-
-        Raises:
-            NotYet: the answer returns nothing.
-            Wrong: it is no such function, differs from the oracle, or changes its arguments.
-        """
+        """The oracle's praise; raises `NotYet` where the answer returns nothing, `Wrong` where it differs."""
         calls = self.calls()
         name = self.need_kind(answer, calls)
         seed = random.getrandbits(32)

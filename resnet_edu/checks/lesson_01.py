@@ -207,7 +207,6 @@ class LeNet5(nn.Module):
         self.fc1, self.fc2, self.fc3 = nn.Linear(400, 120), nn.Linear(120, 84), nn.Linear(84, 10)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Images `(N, 1, 32, 32)` to logits `(N, 10)`."""
         return with_activations(T, T, T, T)(self, x)
 
 

@@ -18,17 +18,14 @@ from .values import number, seen, whole
 
 
 def places(logits: Tensor, labels: Tensor) -> Tensor:
-    """How many logits are higher than that of the label, `(N,)`. Nothing is sorted."""
     return (logits > logits.gather(1, labels[:, None])).sum(dim=1)
 
 
 def share(wrong: Callable[[Tensor, int], Tensor]) -> Callable[[Tensor, Tensor, int], float]:
-    """In percent, the images that are wrong by a formula in the label's place and k."""
     return lambda logits, labels, k: 100 * wrong(places(logits, labels), k).double().mean().item()
 
 
 def among(logits: Tensor, labels: Tensor, k: int) -> Tensor:
-    """Whether a label is among the guesses for any image, `(N,)`."""
     return torch.isin(labels, logits.topk(k, dim=1).indices)
 
 
@@ -238,7 +235,6 @@ class AlexNet(nn.Module):
         return self.classifier(self.avgpool(self.features(x)).flatten(1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Images `(N, 3, H, W)` to logits."""
         return self.way(x)
 
 

@@ -93,12 +93,10 @@ Parts = Sequence[nn.Module]
 
 
 def pairs(convs: Parts, relus: Parts) -> list[nn.Module]:
-    """Convolution, ReLU, convolution, ReLU and so on."""
     return [part for pair in zip(convs, relus, strict=False) for part in pair]
 
 
 def more_or_fewer(count: Callable[[int], int]) -> Callable[..., nn.Module]:
-    """A block with another number of convolutions."""
     return lambda in_channels, channels, convolutions: vgg_block.oracle(in_channels, channels, count(convolutions))
 
 

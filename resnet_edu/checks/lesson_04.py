@@ -59,7 +59,6 @@ PIXEL_MISTAKES = {
 
 
 def images_and_weights(n: int, channels: int, height: int, width: int, kernels: int) -> Call:
-    """Random images that are not centred on 0, weights and biases."""
     return Call(torch.randn(n, channels, height, width) + 1, torch.randn(kernels, channels), torch.randn(kernels) + 3)
 
 
@@ -90,7 +89,6 @@ def weights_of(in_channels: int, channels: int, kernel: int, reduced: int | None
 
 
 def cost(side: int, weights: int) -> tuple[int, int]:
-    """Every weight is used once per pixel."""
     return weights, side**2 * weights
 
 
@@ -154,7 +152,6 @@ def branch_cost(side: int, in_channels: int, channels: int, kernel: int, reduced
 
 
 def stacked(order: str = "1234", *, dim: int = 1) -> Callable[[Any, Tensor], Tensor]:
-    """The branches in another order, along another dimension, or some of them."""
     return lambda m, x: torch.cat([m.get_submodule(f"branch{number}")(x) for number in order], dim)
 
 
@@ -379,7 +376,6 @@ LOSS_MISTAKES = {
 
 
 def three_heads(**options: float) -> Call:
-    """Random logits of three heads for nine images and four classes."""
     return Call(GoogLeNetOutputs(*(2 * torch.randn(9, 4) for _ in range(3))), torch.randint(4, (9,)), **options)
 
 

@@ -21,7 +21,6 @@ Gradients = tuple[Tensor, Tensor, Tensor]
 
 
 def slope(h: Tensor) -> Tensor:
-    """The sigmoid's derivative, from what came out of it."""
     return h * (1 - h)
 
 
@@ -123,12 +122,10 @@ def backward(x: Tensor, target: Tensor, w1: Tensor, w2: Tensor, w3: Tensor) -> G
 
 
 def fan_in(shape: Shape) -> int:
-    """Numbers that one unit adds up."""
     return prod(shape[1:])
 
 
 def fan_out(shape: Shape) -> int:
-    """Units that one number goes to."""
     return shape[0] * prod(shape[2:])
 
 
@@ -320,17 +317,14 @@ def standstill_depth(build: Family, images: Tensor, labels: Tensor, depths: list
 
 
 def norm(gradients: list[Tensor]) -> float:
-    """Length of all gradients as one vector."""
     return float(torch.stack([gradient.square().sum() for gradient in gradients]).sum().sqrt())
 
 
 def scaled(factor: Callable[[list[Tensor], float], float]) -> Callable[[list[Tensor], float], list[Tensor]]:
-    """Every gradient times one factor."""
     return lambda gradients, limit: [gradient * factor(gradients, limit) for gradient in gradients]
 
 
 def shortened(length: Callable[[list[Tensor]], Tensor | float]) -> Callable[[list[Tensor], float], list[Tensor]]:
-    """Clipped by another length than the norm."""
     return scaled(lambda gradients, limit: min(1.0, limit / max(float(length(gradients)), 1e-12)))
 
 

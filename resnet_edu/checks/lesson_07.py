@@ -73,7 +73,6 @@ class BasicBlock(nn.Module):
         return self.bn2(self.conv2(self.first(x)))
 
     def forward(self, x: Tensor) -> Tensor:
-        """F(x) + x, then the ReLU."""
         return self.relu2(self.branch(x) + x)
 
 
@@ -142,7 +141,6 @@ class ProjectionBlock(nn.Module):
         return self.relu3(self.norm(self.around(x)))
 
     def forward(self, x: Tensor) -> Tensor:
-        """F(x) and the projection, then the ReLU."""
         return self.relu2(self.branch(x) + self.shortcut(x))
 
 
@@ -221,7 +219,6 @@ class Bottleneck(nn.Module):
         return self.bn3(self.conv3(self.second(self.first(x))))
 
     def forward(self, x: Tensor) -> Tensor:
-        """F(x) + x, then the ReLU."""
         return self.relu3(self.branch(x) + self.around(x) if self.add else self.branch(x))
 
 
@@ -229,7 +226,6 @@ class Bottleneck(nn.Module):
 
 
 def padded(x: Tensor, before: int, behind: int) -> Tensor:
-    """So many channels of zeros on either side of those of x."""
     return F.pad(x, (0, 0, 0, 0, before, behind))
 
 
@@ -351,5 +347,4 @@ class PreActBlock(nn.Module):
         return self.last(self.relu1(self.bn1(x)))
 
     def forward(self, x: Tensor) -> Tensor:
-        """F(x) + x, and nothing else."""
         return self.branch(x) + x

@@ -17,7 +17,6 @@ PROJECTIONS = "The name counts the main path; what lies on a shortcut is left ou
 
 
 def counted(formula: Callable[[Sequence[int], int], int]) -> Callable[[Sequence[int], bool], int]:
-    """A formula in the blocks of each stage and the convolutions of a block."""
     return lambda blocks, bottleneck: formula(blocks, 3 if bottleneck else 2)
 
 
@@ -260,17 +259,14 @@ def parameters(net: nn.Module) -> int:
 
 
 def biases(net: nn.Module, size: Callable[[nn.Conv2d], int] = lambda conv: conv.out_channels) -> int:
-    """What the convolutions without a bias get in Keras's count."""
     return sum(size(each) for each in net.modules() if isinstance(each, nn.Conv2d) and each.bias is None)
 
 
 def outputs(net: nn.Module) -> int:
-    """Output channels of all convolutions, with a bias or without."""
     return sum(each.out_channels for each in net.modules() if isinstance(each, nn.Conv2d))
 
 
 def features(net: nn.Module) -> int:
-    """Channels of all batch norms."""
     return sum(each.num_features for each in net.modules() if isinstance(each, nn.BatchNorm2d))
 
 
@@ -287,7 +283,6 @@ def at_the_top(net: nn.Module) -> tuple[int, int]:
 def keras(
     first: Callable[[nn.Module], int] = trainable, second: Callable[[nn.Module], int] = lambda net: 2 * features(net)
 ) -> Callable[[nn.Module], tuple[int, int]]:
-    """A count with another first or second number."""
     return lambda net: (first(net), second(net))
 
 

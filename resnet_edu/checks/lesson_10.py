@@ -154,7 +154,6 @@ def frozen(model: nn.Module, part: Callable[[str], bool] = is_backbone) -> nn.Mo
 
 
 def values_of(model: nn.Module) -> dict[str, Tensor]:
-    """A copy of everything that a network has learned; that batches are counted harms nobody."""
     return {name: value.clone() for name, value in model.state_dict().items() if not name.endswith("batches_tracked")}
 
 
@@ -274,7 +273,6 @@ def need_the_models_own(answer: Callable[..., Any]) -> None:
 
 
 def frozen_or_not(**options: Any) -> list[Variant]:
-    """A mistake of somebody who leaves frozen parameters out, and of somebody who does not."""
     return [options, options | {"_frozen": True}]
 
 
@@ -343,7 +341,6 @@ def enough(curve: Curve, error: float) -> list[int]:
 
 
 def picked(pick: Callable[[Curve, float], Any]) -> Callable[[Curve, float], Any]:
-    """A wrong variant, with the right answer where no point is low enough."""
     return lambda curve, error: pick(curve, error) if enough(curve, error) else math.inf
 
 

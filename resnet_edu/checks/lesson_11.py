@@ -37,7 +37,6 @@ def cam(
 
 
 def mean(gradient: Tensor) -> Tensor:
-    """One weight for each channel."""
     return gradient.mean(dim=(2, 3), keepdim=True)
 
 
@@ -216,22 +215,18 @@ def slope(f: Score, point: Tensor) -> Tensor:
 
 
 def middles(steps: int) -> Tensor:
-    """The middles of equal pieces of 0 to 1."""
     return (torch.arange(steps, dtype=torch.float64) + 0.5) / steps
 
 
 def along(places: Callable[[int], Tensor] = middles) -> Attribution:
-    """The mean gradient at some places of the way, times the way."""
     return lambda f, x, b, n: (x - b) * torch.stack([slope(f, b + float(t) * (x - b)) for t in places(n)]).mean(0)
 
 
 def attributed(attribution: Attribution) -> Callable[..., tuple[Tensor, Tensor]]:
-    """An attribution with the error that belongs to it."""
     return lambda f, x, b, n: ((a := attribution(f, x, b, n)), a.sum() - (f(x) - f(b)).sum())
 
 
 def erring(error: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Callable[..., tuple[Tensor, Tensor]]:
-    """The right attribution, with another error made of its sum and the scores of image and baseline."""
     return lambda f, x, b, n: ((a := along()(f, x, b, n)), error(a.sum(), f(x).sum(), f(b).sum()))
 
 
@@ -305,7 +300,6 @@ PAIR = "two things, `(attribution, error)`: a tensor of the image's shape and on
 
 
 def near_zero(error: Any) -> Tensor:
-    """A number as a tensor, since two errors near 0 differ by their rounding."""
     return torch.tensor(number(PAIR).clean(error))
 
 
@@ -325,12 +319,10 @@ def integrated_gradients(f: Score, x: Tensor, baseline: Tensor, steps: int) -> t
 
 
 def correlation(a: Tensor, b: Tensor) -> float:
-    """Pearson's."""
     return float(torch.corrcoef(torch.stack([a.flatten().double(), b.flatten().double()]))[0, 1])
 
 
 def ranked(rank: Callable[[Tensor], Tensor]) -> Callable[[Tensor, Tensor], float]:
-    """The correlation of ranks made in another way."""
     return lambda a, b: correlation(rank(a.flatten()), rank(b.flatten()))
 
 

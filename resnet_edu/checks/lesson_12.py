@@ -23,7 +23,6 @@ def parts_of(name: str) -> tuple[str, int, int]:
 
 
 def sessions(names: Sequence[str], kind: str) -> list[int]:
-    """The sessions of one class, in the order of their numbers."""
     return sorted({each[1] for each in map(parts_of, names) if each[0] == kind})
 
 
@@ -44,7 +43,6 @@ def plan(
 
 
 def counted(order: Groups, place: Callable[[str], object]) -> Callable[[Sequence[str], int], Plan]:
-    """The test part gets the last of each `every` places in another order."""
     return plan(lambda names, name, every: (order(names, name).index(place(name)) + 1) % every == 0)
 
 
@@ -122,12 +120,10 @@ def least(confusion: Tensor, dim: int, *, empty: float = 2.0) -> int:
 
 
 def wrong(confusion: Tensor) -> Tensor:
-    """The matrix with 0 for what is right."""
     return confusion - confusion.diagonal().diag()
 
 
 def place(values: Tensor) -> tuple[int, ...]:
-    """Row and column of the largest value."""
     return divmod(int(values.argmax()), values.shape[1])
 
 
@@ -203,7 +199,6 @@ Pick = Callable[[Tensor, Tensor, float], float]
 
 
 def precision_at(confidence: Tensor, right: Tensor, threshold: float) -> float:
-    """Percent right of the answers at or above the threshold."""
     return 100 * float(right[confidence >= threshold].float().mean())
 
 
@@ -234,7 +229,6 @@ def one_by_one(confidence: Tensor, right: Tensor, precision: float) -> float:
 
 
 def otherwise(value: Callable[[Tensor], float]) -> Pick:
-    """The oracle, with another value where there is no such threshold."""
     return lambda c, right, precision: value(c) if (t := fine()(c, right, precision)) == math.inf else t
 
 
@@ -275,7 +269,6 @@ EQUAL = torch.tensor([0.9, 0.8, 0.8, 0.8, 0.5, 0.4])
 
 
 def answers(confidence: Tensor, right: str, precision: float) -> Call:
-    """Confidences, which of the answers are right, as in "110", and the percentage asked for."""
     return Call(confidence, torch.tensor([each == "1" for each in right]), precision)
 
 

@@ -55,7 +55,6 @@ GRADIENT_MISTAKES = {
 
 
 def shares(*sizes: int) -> Call:
-    """Gradients of a layer's weight and bias and of a single number, for each process, and the images of each."""
     return Call([[torch.randn(shape) for shape in ((3, 2), (3,), ())] for _ in sizes], list(sizes))
 
 
@@ -76,12 +75,10 @@ BASE_RATE, BASE_BATCH = 0.1, 256  # He et al. 2015, section 3.4
 
 
 def ramp(step: int, warmup: int, start: float, target: float, *, ahead: int = 0) -> float:
-    """A straight line from `start` at step 0 to `target` at step `warmup`, and flat from there."""
     return target if step >= warmup else start + (target - start) * (step + ahead) / warmup
 
 
 def scaled(scale: Callable[[float], float]) -> Callable[[int, int, int], float]:
-    """The right warm-up, up to another final rate."""
     return lambda step, batch, warmup: ramp(step, warmup, BASE_RATE, BASE_RATE * scale(batch / BASE_BATCH))
 
 
@@ -150,7 +147,6 @@ Key = Callable[[float, int], float]
 
 
 def each(seconds: float, workers: int) -> float:
-    """Seconds between two batches of a stage: its workers share them out."""
     return seconds / workers
 
 
@@ -159,7 +155,6 @@ def chosen(stages: Stages, workers: dict[str, int], key: Key) -> str:
 
 
 def by(key: Key, seconds: Key = each) -> Callable[[Stages, dict[str, int], int], tuple[str, float]]:
-    """Choose the stage by one number and return the speed by another."""
     return lambda s, w, batch: ((name := chosen(s, w, key)), batch / seconds(s[name], w[name]))
 
 

@@ -7,7 +7,7 @@ that the input is left alone. What has no weights may be written in any style: `
 
 import itertools
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from types import UnionType
@@ -133,22 +133,16 @@ class Trial:
             module = answer(*args, **options)
         if module is None or module is ...:
             raise NotYet
-        if not isinstance(module, nn.Module):
-            raise Wrong(f"Expected a module from `{self.name}`, got {kind_of(module)}.")
-        if isinstance(module, nn.ModuleList):
-            raise Wrong("An `nn.ModuleList` keeps its modules; it cannot be called. `nn.Sequential(*layers)` can.")
+        if not isinstance(module, nn.Module) or isinstance(module, nn.ModuleList):
+            hint = " It cannot be called; `nn.Sequential(*layers)` can." if isinstance(module, Iterable) else ""
+            raise Wrong(f"Expected a module from `{self.name}`, got {kind_of(module)}.{hint}")
         self.side = Side(module, inputs, seed)
         randomise(module)
         self.weights = {key: value.clone() for key, value in module.state_dict().items()} if inputs else {}
         self.runs = self.side.runs()
 
     def outcomes(self) -> Iterator[Outcome]:
-        """How the runs end; each is done when somebody asks for it, and only once.
-
-        Raises:
-            NotYet: the module returns nothing.
-            Wrong: it returns no tensor, or changes its input.
-        """
+        """How the runs end; each is done when somebody asks for it, and only once."""
         yield from self.done
         for outcome in self.runs:
             if outcome.out is None or outcome.out is ...:
@@ -177,12 +171,7 @@ class ModuleExercise(Exercise):
     own_relus: bool = False
 
     def judge_answer(self, answer: Any) -> str:
-        """The oracle's praise.
-
-        Raises:
-            NotYet: the module returns nothing.
-            Wrong: it is no such class, or differs from the oracle.
-        """
+        """The oracle's praise; raises `NotYet` where the module returns nothing, `Wrong` where it differs."""
         calls, seed = self.calls(), random.getrandbits(32)
         self.need_kind(answer, calls)
         trials = []

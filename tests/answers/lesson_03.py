@@ -225,7 +225,7 @@ WRONG = {
         (with_convolutions(padding_mode="reflect"), "has `padding_mode='reflect'`"),
         (with_convolutions(bias=False), "has no bias"),
         (lambda i, c, n: list(block(i, c, n)), "Expected a module"),
-        (lambda i, c, n: nn.ModuleList(block(i, c, n)), "it cannot be called"),
+        (lambda i, c, n: nn.ModuleList(block(i, c, n)), "It cannot be called"),
         (lambda i, c, n: Functional(i, c, n), "nor see `F.relu`"),
         (lambda i, c, n: Detached(*block(i, c, n)), "no gradient reaches the input"),
     ],

@@ -1,11 +1,62 @@
 """Answers to the exercises of lesson 08."""
 
+import copy
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from resnet_edu import models
 from resnet_edu.models import BasicBlock
+
+# --- 08.1 stage -------------------------------------------------------------------------------------------------
+
+
+def stage(in_channels: int, channels: int, blocks: int, stride: int) -> nn.Sequential:
+    others = [BasicBlock(channels, channels) for _ in range(blocks - 1)]
+    return nn.Sequential(BasicBlock(in_channels, channels, stride), *others)
+
+
+def stage_in_a_loop(in_channels: int, channels: int, blocks: int, stride: int) -> nn.Sequential:
+    """Right, with the shape carried along, and named and nested blocks."""
+    layers = nn.Sequential()
+    for n in range(blocks):
+        layers.add_module(f"block{n}", nn.Sequential(BasicBlock(in_channels, channels, stride)))
+        in_channels, stride = channels, 1
+    return layers
+
+
+def stage_of_one_block(in_channels: int, channels: int, blocks: int, stride: int) -> nn.Sequential:
+    others = [BasicBlock(channels, channels)] * (blocks - 1)
+    return nn.Sequential(BasicBlock(in_channels, channels, stride), *others)
+
+
+def stage_of_copies(in_channels: int, channels: int, blocks: int, stride: int) -> nn.Sequential:
+    first, *others = stage(in_channels, channels, blocks, stride)
+    return nn.Sequential(first, *(copy.deepcopy(others[0]) for _ in others))
+
+
+def stage_by_ones_own_class(in_channels: int, channels: int, blocks: int, stride: int) -> nn.Module:
+    class Stage(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.blocks = stage(in_channels, channels, blocks, stride)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.blocks(x)
+
+    return Stage()
+
+
+def trunk_cut_off(*sizes: int) -> nn.Sequential:
+    class Cut(nn.Sequential):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x.detach())
+
+    return Cut(*stage(*sizes))
+
 
 # --- 08.2 ResNet-34 ---------------------------------------------------------------------------------------------
 
@@ -108,9 +159,125 @@ class ImagesChanged(ResNet34):
         return super().forward(x.clamp_(0, 1))
 
 
-RIGHT = {"08.2": [ResNet34, Packages]}
+# --- 08.3 multi-head loss ---------------------------------------------------------------------------------------
+
+Tensors = dict[str, Tensor]
+Weights = dict[str, float] | None
+
+
+def loss(outputs: Tensors, labels: Tensors, weights: Weights = None) -> Tensor:
+    weights = weights or {}
+    losses = [weights.get(head, 1.0) * F.cross_entropy(out, labels[head]) for head, out in outputs.items()]
+    return torch.stack(losses).sum()
+
+
+def loss_with_modules(outputs: Tensors, labels: Tensors, weights: Weights = None) -> Tensor:
+    """Right, with nn.CrossEntropyLoss and a loop over the labels; of shape (1,)."""
+    total, criterion = torch.zeros(1), nn.CrossEntropyLoss()
+    for head, target in labels.items():
+        weight = 1.0 if weights is None or head not in weights else weights[head]
+        total = total + weight * criterion(outputs[head], target)
+    return total
+
+
+def loss_by_hand(outputs: Tensors, labels: Tensors, weights: Weights = None) -> Tensor:
+    weights = dict.fromkeys(outputs, 1.0) | (weights or {})
+    picked = {head: out.log_softmax(1)[range(len(out)), labels[head]] for head, out in outputs.items()}
+    return -sum((weights[head] * each.mean() for head, each in picked.items()), torch.tensor(0.0))
+
+
+def loss_set_default(outputs: Tensors, labels: Tensors, weights: Weights = None) -> Tensor:
+    weights = {} if weights is None else weights
+    for head in outputs:
+        weights.setdefault(head, 1.0)
+    return loss(outputs, labels, weights)
+
+
+def loss_cut_off(outputs: Tensors, labels: Tensors, weights: Weights = None) -> Tensor:
+    first = next(iter(outputs))
+    return loss({head: out if head == first else out.detach() for head, out in outputs.items()}, labels, weights)
+
+
+def loss_of_each_image(outputs: Tensors, labels: Tensors, weights: Weights = None) -> Tensor:
+    return torch.stack([F.cross_entropy(out, labels[h], reduction="none") for h, out in outputs.items()]).sum(0)
+
+
+# --- 08.4 weights trained elsewhere -----------------------------------------------------------------------------
+
+
+def cut(state: Tensors) -> Tensors:
+    if not all(key.startswith("module.") for key in state):
+        return dict(state)
+    return {key.removeprefix("module."): value for key, value in state.items()}
+
+
+def split(model: nn.Module, state: Tensors, head: str) -> tuple[Tensors, list[str]]:
+    """What fits, and the names that do not; a ValueError where one of them is the trunk's."""
+    own = model.state_dict()
+    fitting = {key: value for key, value in state.items() if key in own and value.shape == own[key].shape}
+    rest = sorted((own.keys() | state.keys()) - fitting.keys())
+    if others := [key for key in rest if not key.startswith(f"{head}.")]:
+        raise ValueError(f"The trunk does not fit: {others[0]}")
+    return fitting, rest
+
+
+def load(model: nn.Module, state: Tensors, head: str = "fc") -> list[str]:
+    fitting, rest = split(model, cut(state), head)
+    model.load_state_dict(fitting, strict=False)
+    return rest
+
+
+def load_by_copying(model: nn.Module, state: Tensors, head: str = "fc") -> list[str]:
+    """Right, tensor by tensor."""
+    fitting, rest = split(model, cut(state), head)
+    own = model.state_dict()
+    for key, value in fitting.items():
+        own[key].copy_(value)
+    return rest
+
+
+def load_with(change: Callable[[list[str]], Any]) -> Callable[..., Any]:
+    """The right way, with something done to the names."""
+    return lambda model, state, head="fc": change(load(model, state, head))
+
+
+def load_other_error(model: nn.Module, state: Tensors, head: str = "fc") -> list[str]:
+    try:
+        return load(model, state, head)
+    except ValueError as error:
+        raise KeyError("trunk") from error
+
+
+def load_additional_names(model: nn.Module, state: Tensors, head: str = "fc") -> list[str]:
+    own = model.state_dict()
+    return load(model, {key: v for key, v in cut(state).items() if key in own or key.startswith("fc.")}, head)
+
+
+def load_pops(model: nn.Module, state: Tensors, head: str = "fc") -> list[str]:
+    rest = load(model, state, head)
+    for key in list(state):
+        if "fc." in key:
+            state.pop(key)
+    return rest
+
+
+RIGHT = {
+    "08.1": [stage, stage_in_a_loop],
+    "08.2": [ResNet34, Packages],
+    "08.3": [loss, loss_with_modules, loss_by_hand],
+    "08.4": [load, load_by_copying],
+}
 
 WRONG = {
+    "08.1": [
+        (stage_of_one_block, "is used 2 times"),
+        (stage_of_copies, "they are copies of one"),
+        (stage_by_ones_own_class, "Expected an `nn.Sequential` of blocks"),
+        (trunk_cut_off, "no gradient reaches the input"),
+        (lambda *sizes: list(stage(*sizes)), "It cannot be called; `nn.Sequential(*layers)` can"),
+        (lambda *sizes: nn.ModuleList(stage(*sizes)), "It cannot be called; `nn.Sequential(*layers)` can"),
+        (lambda *sizes: nn.Sequential(*stage(*sizes), nn.ReLU()), "defines 7 × ReLU; it needs 6"),
+    ],
     "08.2": [
         (BlocksMissing, "lacks `layer3.5.conv1.weight`"),
         (SmallStem, "`conv1.weight` has shape (64, 1, 3, 3), expected (64, 1, 7, 7)"),
@@ -124,5 +291,20 @@ WRONG = {
         (SharedBlocks, "is used 3 times"),
         (FrozenTrunk, "no gradient reaches"),
         (ImagesChanged, "changes the tensor it is given"),
+    ],
+    "08.3": [
+        (lambda outputs, labels, weights=None: loss(outputs, labels, weights).item(), "to call `backward` on, got the"),
+        (lambda outputs, labels, weights=None: outputs, "got the dict"),
+        (loss_of_each_image, "got a tensor of shape (5,)"),
+        (loss_cut_off, "the gradient of `outputs['vowel']` is not"),
+        (loss_set_default, "changes the dictionary it is given as `weights`"),
+    ],
+    "08.4": [
+        (load_other_error, "given weights that lack `bn1.running_mean`"),
+        (load_additional_names, "given weights that have a `layer5` more than the model"),
+        (load_pops, "changes the dictionary it is given as `state`"),
+        (load_with(lambda names: None), "as a sorted list, got None"),
+        (load_with(set), "as a sorted list, got something of type `set`"),
+        (load_with(lambda names: names * 2), "given weights with the prefix and a head for other classes: answer"),
     ],
 }
