@@ -180,8 +180,7 @@ LOSS_MISTAKES = {
         with_criterion(lambda out, labels: F.cross_entropy(out, labels, reduction="sum")),
     "You multiply the losses. A product lets one head that is nearly right silence all others: add them.":
         lambda o, y, w: parts(o, y, w).prod(),
-    "You keep only the largest loss. Then one head learns at a time: add them.":
-        lambda o, y, w: parts(o, y, w).max(),
+    "You keep only the largest loss. Then one head learns at a time: add them.": lambda o, y, w: parts(o, y, w).max(),
     "That is the squared error. The heads are classifiers: take the cross-entropy.":
         with_criterion(lambda out, labels: F.mse_loss(out, F.one_hot(labels, out.shape[1]).float())),
 }  # fmt: skip
@@ -300,7 +299,6 @@ def watched(load: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def seen_of_loading(value: Any) -> Any:
-    """What was watched, with the names that were returned."""
     if isinstance(value, dict) and not isinstance(value["answer"], list | str):
         raise Wrong(f"Expected the names that do not fit, as a sorted list, got {kind_of(value['answer'])}.")
     return value
