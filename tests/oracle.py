@@ -103,9 +103,9 @@ class MeanForMax(TorchFunctionMode):
         if func.__name__ == "adaptive_max_pool2d":
             return F.adaptive_avg_pool2d(*args[:2])
         if func.__name__ == "max_pool2d":
-            x, kernel_size, stride, padding = (*args, None, 0)[: max(4, len(args))][:4]
-            stride, padding = kwargs.get("stride", stride), kwargs.get("padding", padding)
-            return F.avg_pool2d(x, kernel_size, stride, padding, ceil_mode=kwargs.get("ceil_mode", False))
+            names = ("input", "kernel_size", "stride", "padding")
+            given: Any = {**dict(zip(names, args, strict=False)), **kwargs}
+            return F.avg_pool2d(**{name: given[name] for name in (*names, "ceil_mode") if name in given})
         return func(*args, **kwargs)
 
 

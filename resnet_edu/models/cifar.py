@@ -167,6 +167,7 @@ def extend_with_identity(shallow: CifarNet, depth: int, *, images: Tensor) -> Ci
     new = [block for stage in (deep.layer1, deep.layer2, deep.layer3) for block in stage[blocks:]]
     hooks = []
     for block in new:
+        assert isinstance(block, PlainBlock)
         for conv, norm in ((block.conv1, block.bn1), (block.conv2, block.bn2)):
             nn.init.dirac_(conv.weight)
             hooks.append(norm.register_forward_hook(undo_normalisation))

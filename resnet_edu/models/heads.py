@@ -83,6 +83,6 @@ def replace_head(model: nn.Module, num_classes: int | Mapping[str, int]) -> nn.L
         raise ValueError("The model is a single linear layer: there is nothing to put a new head on.")
     auxiliary = [(name, module) for name, module in model.named_modules() if name in AUXILIARY]
     for name, module in [*auxiliary, (last, old)]:
-        new = make_head(module.in_features, num_classes).to(next(module.parameters()))  # type: ignore[arg-type]
-        model.set_submodule(name, new)
-    return new
+        new = make_head(module.in_features, num_classes)  # type: ignore[arg-type]
+        model.set_submodule(name, new.to(next(module.parameters())))
+    return head_of(model)[1]

@@ -110,7 +110,7 @@ def test_each_module_once_and_nothing_in_place(name: str) -> None:
 @pytest.mark.parametrize("name", FAMILIES)
 def test_every_weight_gets_a_gradient(name: str) -> None:
     torch.manual_seed(0)
-    model = models.build(name, num_classes=10, **small(name))
+    model = models.build(name, num_classes=10, **small(name))  # type: ignore[arg-type]
     model(images(4, 3, 32, 32)).square().sum().backward()
     idle = [key for key, value in model.named_parameters() if value.grad is None or value.grad.abs().max() == 0]
     assert idle == []

@@ -216,7 +216,8 @@ def test_he_initialisation_keeps_the_variance() -> None:
 
 
 def batch_norm(w: dict[str, Tensor], name: str, x: Tensor) -> Tensor:
-    return F.batch_norm(x, *(w[f"{name}.{key}"] for key in ("running_mean", "running_var", "weight", "bias")))
+    mean, var, scale, shift = (w[f"{name}.{key}"] for key in ("running_mean", "running_var", "weight", "bias"))
+    return F.batch_norm(x, mean, var, scale, shift)
 
 
 def functional_cifar_net(w: dict[str, Tensor], x: Tensor, *, depth: int, residual: bool) -> Tensor:
