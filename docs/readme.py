@@ -77,11 +77,16 @@ def seeds(study: edu.study.Recorded) -> str:
 
 def last_errors(study: edu.study.Recorded, name: str) -> list[str]:
     """Training and test error after the last epoch."""
-    return [spread([run.last.train_error for run in study.of(name)]), spread(study.found(name, "test_error"))]
+    return [
+        spread([run.last.train_error for run in study.of(name) if len(run)]),
+        spread(study.found(name, "test_error")),
+    ]
 
 
 def spread(values: list[float]) -> str:
     """Mean, with the standard deviation where there are several runs, in percent."""
+    if not values:
+        return "–"
     return f"{mean(values):.1f} ± {stdev(values):.1f} %" if len(values) > 1 else f"{mean(values):.1f} %"
 
 

@@ -12,10 +12,9 @@ import shlex
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
 
 import platformdirs
 from filelock import FileLock, Timeout
@@ -23,7 +22,6 @@ from filelock import FileLock, Timeout
 from .errors import DatasetUnavailable
 
 PACKAGE = Path(__file__).resolve().parent
-CHUNK = 1 << 18  # bytes
 ADVICE = "Make room there, or choose a folder you may write: `resnet-edu fetch` takes one with --to."
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -69,13 +67,8 @@ def write_atomically(target: Path, content: bytes) -> None:
         if isinstance(error, OSError) and error.errno in FULL:
             error.filename = error.filename or str(target)  # the system names none
         raise
-    flush_folder(target.parent)
-
-
-def flush_folder(folder: Path) -> None:
-    """Put a folder's list of names onto the disk, where the system can do that."""
-    with suppress(OSError):  # Windows opens no folder, and needs none of this
-        handle = os.open(folder, os.O_RDONLY)
+    with suppress(OSError):  # the folder's list of names too; Windows opens no folder, and needs none of this
+        handle = os.open(target.parent, os.O_RDONLY)
         try:
             os.fsync(handle)
         finally:
@@ -146,52 +139,12 @@ def locked(folder: Path, name: str, *, advice: str = ADVICE) -> Iterator[None]:
         ) from error
 
 
-def place(read: Callable[[int], bytes], path: Path, *, digest: str | None = None) -> None:
-    """Write what can be read to `path`: whole and with the right hash, or not at all.
-
-    Args:
-        read: returns up to so many bytes at each call, none at the end.
-        path: where the file goes.
-        digest: "md5:…" or "sha256:…", in hexadecimal; the first few digits are enough.
-
-    Raises:
-        DatasetUnavailable: another hash.
-        OSError: the disk is full, or the folder cannot be written.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.part")
-    with open(part, "wb") as file:
-        copy(read, file)
-    if digest is not None and not has_digest(part, digest):
-        part.unlink()
-        raise DatasetUnavailable(f"{path.name} in the archive is another file than expected (not {digest}).")
-    os.replace(part, path)
-
-
-def copy(read: Callable[[int], bytes], file: BinaryIO, advance: Callable[[int], object] = int) -> None:
-    """Everything that can be read, into a file, which is removed if the disk is full."""
-    try:
-        while chunk := read(CHUNK):
-            file.write(chunk)
-            advance(len(chunk))
-        file.flush()
-    except OSError as error:
-        if error.errno in FULL:
-            Path(file.name).unlink(missing_ok=True)
-        raise
-
-
 def require_room(path: Path, needed: int) -> None:
     """Raise `OSError` (no space) before the disk is filled and not after."""
     free = shutil.disk_usage(path.parent).free
     if needed > free:
         reason = f"{os.strerror(errno.ENOSPC)}, {needed / 1e6:.1f} MB are needed and {free / 1e6:.1f} MB are free"
         raise OSError(errno.ENOSPC, reason, str(path.parent))
-
-
-def size_of(path: Path) -> int:
-    """Bytes in a file, 0 if there is none."""
-    return path.stat().st_size if path.exists() else 0
 
 
 def hash_of(path: Path, digest: str) -> str:

@@ -1,6 +1,6 @@
 """What `evaluate` measures: errors, loss and confusion of a network on every image of a split."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -158,3 +158,10 @@ def the_logits(outputs: object, count: int) -> Tensor:
         f"The model returned {got} for {count} images, expected one tensor of logits ({count}, classes): "
         "build it without heads and auxiliary heads, or give fit a loss for them, and end it in a linear layer."
     )
+
+
+def right_by_class(confusion: Tensor, classes: Sequence[str]) -> dict[str, float]:
+    """Percent of the images of each class that were named rightly; classes without images are left out."""
+    counts = confusion.sum(dim=1).tolist()
+    right = confusion.diagonal().tolist()
+    return {name: 100 * each / count for name, each, count in zip(classes, right, counts, strict=True) if count}

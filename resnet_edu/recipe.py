@@ -344,6 +344,11 @@ def pictures_of(data: Data) -> dict[str, Any]:
     }
 
 
+def changes(before: Mapping[str, Any], pictures: Mapping[str, Any]) -> str:
+    """In what the pictures are others than `network.json` says: "images, brightness"; empty if they are the same."""
+    return ", ".join(key for key, value in pictures.items() if before.get(key, value) != value)
+
+
 def need_utf8(folder: str | Path) -> None:
     """Refuse a folder whose name cannot be written into a file.
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 from unicodedata import normalize
 
 import numpy as np
@@ -26,7 +26,6 @@ from torch import Tensor, nn
 
 from . import distributed, machine, models
 from .checkpoint import Checkpoint
-from .config import is_number
 from .data import normalise
 from .data.folder import is_folder, load_one_part
 from .data.pictures import View
@@ -34,9 +33,9 @@ from .data.sets import resize
 from .errors import StopTraining, WrongCheckpoint, enough_memory
 from .files import quoted, tilde, write_atomically
 from .history import Epoch, History
-from .metrics import Metrics, evaluate
+from .metrics import Metrics, evaluate, right_by_class
 from .models import Pretrained
-from .recipe import Prepared, Recipe, fit_head, need_utf8, pictures_of, prepare
+from .recipe import Prepared, Recipe, changes, fit_head, need_utf8, pictures_of, prepare
 from .train import Callback, fit, make_optimizer
 
 
@@ -58,25 +57,25 @@ class Run:
     def start(cls, recipe: Recipe, folder: Path) -> "Run":
         """A new run; its folder is made if missing, and has to be empty.
 
-        A folder of pictures is noted with its whole path, so that the run can be used from anywhere.
-
         Raises:
-            ValueError: there is something in the folder already; it lies among the pictures; or its name is not in
-                UTF-8.
+            ValueError: there is something in it already; it lies among the pictures; or its name is not in UTF-8.
         """
         need_utf8(folder)
         if Path(os.path.realpath(whole_path(recipe.data))) in Path(os.path.realpath(folder)).parents:
             raise ValueError(f"{folder} lies among the pictures, in {recipe.data}. Name another for the run.")
         if not distributed.first():
             return cls(folder, recipe)
+        config, names = folder / "config.toml", os.listdir(folder) if folder.is_dir() else []
+        visible = {name for name in names if name[0] != "."} - {config.name}
+        if (folder.exists() and not folder.is_dir()) or (visible and not config.exists()):
+            raise ValueError(f"{folder} is no empty folder. Name another one for the run.")
         made = tuple(each for each in (folder, *folder.parents) if not each.exists())
-        if folder.exists() and (not folder.is_dir() or any(name[0] != "." for name in os.listdir(folder))):
-            refuse_folder(folder)
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".lock"):  # of two that start at the same time one writes, and the other sees it
-            if (folder / "config.toml").exists():
-                refuse_folder(folder)
-            write_atomically(folder / "config.toml", config_of(recipe))
+            if config.exists():
+                again = f"Go on with --resume {quoted(folder)}, or name another folder."
+                raise ValueError(f"{folder} holds a run already. {again}")
+            write_atomically(config, config_of(recipe))
         return cls(folder, recipe, made)
 
     @classmethod
@@ -124,8 +123,8 @@ class Run:
             The history. Its `interrupted` says whether the run was stopped by hand; it can be trained further then.
 
         Raises:
-            ValueError: another process is at work on this run, or its pictures are others than at its start.
-            DatasetUnavailable, WrongCheckpoint, LossNotFinite: as for `data.load` and `fit`.
+            ValueError: another process is at work on this run, or its pictures are others than at its start; or as for
+                `data.load` and `fit`.
             OutOfMemory: a batch is too large; the message says which size to try.
         """
         with self.locked():
@@ -152,13 +151,9 @@ class Run:
         """Keep the table of epochs up to date, and stop early."""
         history.epochs.append(epoch)
         if distributed.first():
-            self.write_history(history)
+            history.to_csv(self.folder / "history.csv")
         if stops_early(history, self.recipe.patience):
             raise StopTraining
-
-    def write_history(self, history: History) -> None:
-        """`history.csv`."""
-        history.to_csv(self.folder / "history.csv")
 
     def remember(self, begin: Prepared) -> None:
         """Write every option and `network.json`, or compare what that says with the pictures as they were loaded.
@@ -194,7 +189,7 @@ class Run:
         model, data = begin.model, begin.data
         state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
         write_atomically(self.folder / "weights.safetensors", save(state))
-        self.write_history(history)
+        history.to_csv(self.folder / "history.csv")
         test, val = evaluate(model, data.test), evaluate(model, data.val)
         report = {
             "model": self.recipe.model,
@@ -218,12 +213,13 @@ class Run:
 
     def discard(self) -> None:
         """Remove a run that was made here and of which no epoch was finished, so that its folder can be used again."""
-        if not self.checkpoint.path.exists() and not (self.folder / "report.json").exists():
-            for name in ("config.toml", "network.json", "history.csv", ".lock"):
-                (self.folder / name).unlink(missing_ok=True)
-            for folder in self.made:
-                with suppress(OSError):
-                    folder.rmdir()  # stays if somebody has put something in it
+        if self.checkpoint.path.exists() or (self.folder / "report.json").exists():
+            return
+        for name in ("config.toml", "network.json", "history.csv", ".lock"):
+            (self.folder / name).unlink(missing_ok=True)
+        for folder in self.made:
+            with suppress(OSError):
+                folder.rmdir()  # stays if somebody has put something in it
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -244,16 +240,8 @@ class Run:
             lock.release()
 
 
-def refuse_folder(folder: Path) -> NoReturn:
-    """Say why a new run cannot have this folder."""
-    if (folder / "config.toml").exists():
-        again = f"Go on with --resume {quoted(folder)}, or name another folder."
-        raise ValueError(f"{folder} holds a run already. {again}")
-    raise ValueError(f"{folder} is no empty folder. Name another one for the run.")
-
-
 def config_of(recipe: Recipe) -> bytes:
-    """What `config.toml` says; the folder of pictures with its whole path."""
+    """What `config.toml` says; the folder of pictures with its whole path, so that a run is used from anywhere."""
     return replace(recipe, data=whole_path(recipe.data)).to_toml().encode()
 
 
@@ -316,28 +304,20 @@ def open_run(folder: Path) -> Pretrained:
         raise ValueError(f"{folder} holds no finished run. {again if started else 'It has no config.toml.'}")
     facts = read_object(folder / "network.json")
     try:
-        view, side = (
-            View(**facts["view"], max_megabytes=facts["max_megabytes"], find=models.detected_box),
-            facts.get("side"),
-        )
-        if side is not None:
-            replace(view, width=side)  # which says what is wrong with it
-        for key in ("mean", "std"):
-            if len(facts[key]) != view.channels or not all(map(is_number, facts[key])):
-                raise ValueError(f"{facts[key]} in place of {view.channels} numbers")
-        for name in facts["classes"]:
-            if not isinstance(name, str):
-                raise ValueError(f"{name!r} in place of a name")
-        if facts["options"]["in_channels"] != view.channels:
-            raise ValueError(f"a network for {facts['options']['in_channels']} channels, images with {view.channels}")
-        model = models.build(facts["model"], num_classes=len(facts["classes"]), **facts["options"])
+        classes, mean, std = (tuple(facts[key]) for key in ("classes", "mean", "std"))
+        view = View(**facts["view"], max_megabytes=facts["max_megabytes"], find=models.detected_box)
+        if not len(mean) == len(std) == view.channels:
+            raise ValueError(f"mean {mean} and std {std} for {view.channels} channels")
+        preprocessing = Preprocessing(view, mean, std, facts.get("side"))
+        model = models.build(facts["model"], num_classes=len(classes), **facts["options"])
+        with torch.inference_mode():
+            model.eval()(preprocessing(Image.new("RGB", (view.width, view.height)))[None])  # here, if they do not fit
+        source = f"{facts['model']}, trained on {facts['data']} to know {', '.join(classes)}"
         state = load_file(weights)
-        preprocessing = Preprocessing(view, tuple(facts["mean"]), tuple(facts["std"]), side)
-        source = f"{facts['model']}, trained on {facts['data']}"
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
         raise damaged(folder, str(error)) from error
     models.load_state(model, state, name=facts["model"])
-    return Pretrained(model.eval(), tuple(facts["classes"]), preprocessing, source, view.read)
+    return Pretrained(model, classes, preprocessing, source, view.read)
 
 
 def damaged(folder: Path, what: str) -> WrongCheckpoint:
@@ -365,18 +345,6 @@ def read_object(file: Path) -> dict[str, Any]:
 def as_json(values: Mapping[str, Any]) -> bytes:
     """In UTF-8. What is none, in the names of files, is escaped, and reads back equal."""
     return json.dumps(values, indent=1, ensure_ascii=False).encode(errors="backslashreplace") + b"\n"
-
-
-def right_by_class(confusion: Tensor, classes: Sequence[str]) -> dict[str, float]:
-    """Percent of the images of each class that were named rightly; classes without images are left out."""
-    counts = confusion.sum(dim=1).tolist()
-    right = confusion.diagonal().tolist()
-    return {name: 100 * each / count for name, each, count in zip(classes, right, counts, strict=True) if count}
-
-
-def changes(before: Mapping[str, Any], pictures: Mapping[str, Any]) -> str:
-    """In what the pictures are others than `network.json` says: "images, brightness"; empty if they are the same."""
-    return ", ".join(key for key, value in pictures.items() if before.get(key, value) != value)
 
 
 def evaluate_run(
@@ -424,8 +392,7 @@ def evaluate_run(
             )
         name, split, classes = data.name, data.test, data.classes
     places = {normalize("NFC", each): place for place, each in enumerate(network.categories)}  # a Mac writes NFD
-    unknown = [each for each in classes if normalize("NFC", each) not in places]
-    if unknown:
+    if unknown := [each for each in classes if normalize("NFC", each) not in places]:
         known = ", ".join(network.categories)
         raise ValueError(f"The network does not know the classes {', '.join(sorted(unknown))}. It knows {known}.")
     labels = torch.tensor([places[normalize("NFC", each)] for each in classes])[split.labels]

@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..errors import DatasetUnavailable, UnknownName
-from ..files import data_folder, locked, place, tilde
+from ..files import data_folder, locked, tilde, write_atomically
 from ..machine import download_allowed
 from .download import File, fetch_file, files_from
 from .folder import is_folder, load_folder
@@ -307,8 +307,9 @@ def unpack(archive: Path, photos: Path) -> None:
                 for name in packed.namelist():
                     parts = PurePosixPath(name).parts  # NAME/PART/CLASS/FILE.jpg
                     if len(parts) == 4 and ".." not in parts and name.lower().endswith((".jpg", ".jpeg", ".png")):
-                        with packed.open(name) as file:
-                            place(file.read, Path(scratch, "photos", *parts[1:]))
+                        photo = Path(scratch, "photos", *parts[1:])
+                        photo.parent.mkdir(parents=True, exist_ok=True)
+                        photo.write_bytes(packed.read(name))
             if not os.listdir(scratch):
                 raise zipfile.BadZipFile("it holds no photos")
             os.replace(Path(scratch, "photos"), photos)
@@ -317,10 +318,10 @@ def unpack(archive: Path, photos: Path) -> None:
             for member in packed:
                 top, *rest = PurePosixPath(member.name).parts
                 if top == "cifar-10-batches-py" and len(rest) == 1 and (file := packed.extractfile(member)):
-                    place(file.read, archive.parent / top / rest[0])
+                    write_atomically(archive.parent / top / rest[0], file.read())
     else:
         with gzip.open(archive) as file:
-            place(file.read, archive.with_suffix(""))
+            write_atomically(archive.with_suffix(""), file.read())
 
 
 def recolour(images: Tensor, channels: int) -> Tensor:

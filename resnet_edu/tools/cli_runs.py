@@ -270,7 +270,8 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Measure a finished run: its errors, and how much of each class is named rightly."""
-    from ..run import evaluate_run, open_run, right_by_class
+    from ..metrics import right_by_class
+    from ..run import evaluate_run, open_run
 
     run = with_home(run)
     network = open_run(run)

@@ -2,7 +2,6 @@
 
 import errno
 import hashlib
-import io
 import os
 import threading
 from pathlib import Path
@@ -16,10 +15,8 @@ from resnet_edu.files import (
     has_digest,
     hash_of,
     locked,
-    place,
     printable,
     require_room,
-    size_of,
     tilde,
 )
 
@@ -37,33 +34,6 @@ def test_hashes_are_hashlibs(tmp_path: Path) -> None:
         assert not has_digest(path, expected[:-1] + ("1" if expected[-1] == "0" else "0"))
     assert not has_digest(tmp_path / "absent", MD5)
     assert not has_digest(tmp_path, MD5)
-    assert (size_of(path), size_of(tmp_path / "absent")) == (len(CONTENT), 0)
-
-
-def test_place_writes_what_it_reads_and_replaces_what_was_there(tmp_path: Path) -> None:
-    path = tmp_path / "new" / "file"
-    for _ in range(2):
-        place(io.BytesIO(CONTENT).read, path, digest=MD5)
-        assert path.read_bytes() == CONTENT
-        assert os.listdir(path.parent) == ["file"]
-        path.write_bytes(b"old")
-
-
-def test_place_keeps_what_was_there_if_the_hash_is_wrong(tmp_path: Path) -> None:
-    (tmp_path / "file").write_bytes(b"old")
-    with pytest.raises(DatasetUnavailable, match=f"file in the archive is another file than expected .not {MD5}"):
-        place(io.BytesIO(CONTENT[1:]).read, tmp_path / "file", digest=MD5)
-    assert (tmp_path / "file").read_bytes() == b"old"
-    assert os.listdir(tmp_path) == ["file"]
-
-
-def test_place_leaves_no_part_on_a_full_disk(tmp_path: Path) -> None:
-    def read(_: int) -> bytes:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    with pytest.raises(OSError, match="No space left"):
-        place(read, tmp_path / "file")
-    assert os.listdir(tmp_path) == []
 
 
 def test_one_writer_at_a_time(tmp_path: Path) -> None:
