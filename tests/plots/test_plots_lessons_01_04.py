@@ -3,18 +3,16 @@
 import numpy as np
 import pytest
 import torch
-from drawn import bars, heights, history, legend, lines, pixels, places, texts, title, titles
+from drawn import bars, heights, history, legend, pixels, places, texts, title, titles
 from matplotlib.axes import Axes
-from matplotlib.collections import PathCollection
 from matplotlib.patches import Polygon
 from oracle import on_meta
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional as F
 
 from resnet_edu import plots, probe
 from resnet_edu.models import Inception
 from resnet_edu.models.googlenet import INCEPTIONS
-from resnet_edu.plots.lesson_01 import KERNELS
 from resnet_edu.plots.lesson_02 import augmented
 from resnet_edu.plots.lesson_03 import SETTINGS, rows_of
 from resnet_edu.plots.lesson_04 import branches_of
@@ -83,16 +81,6 @@ def test_a_kernels_effect_is_shown_on_the_scale_that_fits() -> None:
     np.testing.assert_allclose(pixels(negative), 255.0 - photo[1:-1, 1:-1])
 
 
-def test_the_gallery_stands_each_result_below_its_kernel() -> None:
-    photo = torch.randint(0, 256, (7, 7), dtype=torch.uint8)
-    figure = plots.kernel_gallery(photo)
-    for index, (name, weights) in enumerate(KERNELS.items()):
-        above = 8 * (index // 4) + index % 4
-        assert title(figure.axes[above]) == name
-        alone = plots.kernel_effect(photo, torch.tensor(weights).view(3, 3)).axes[2]
-        np.testing.assert_allclose(pixels(figure.axes[above + 4]), pixels(alone))
-
-
 def test_pooling_shows_average_and_maximum_on_one_scale() -> None:
     values = torch.tensor([[1, 3, 0, 0], [2, 8, 1, 1], [0, 0, 4, 5], [0, 2, 6, 9]])
     left, average, maximum = plots.pooling(values).axes
@@ -133,19 +121,13 @@ def test_the_race_draws_both_runs_the_mark_and_the_crossing() -> None:
     assert "does not reach" in title(axes)
 
 
-def test_a_flip_alone_shows_the_image_or_its_mirror() -> None:
-    views = augmented(IMAGE, padding=0, flip=True, seed=0, count=20)
-    assert {torch.equal(view, IMAGE) for view in views} == {True, False}
-    assert all(torch.equal(view, IMAGE) or torch.equal(view, IMAGE.flip(2)) for view in views)
-
-
-def test_a_crop_moves_the_image_and_lets_black_in() -> None:
-    views = augmented(IMAGE, padding=4, flip=False, seed=0, count=20)
-    assert 0 < (views == 0).float().mean() < 1 - (16 / 20) ** 2
-    assert len({tuple(view.flatten().tolist()) for view in views}) > 15
-
-
-def test_one_control_changes_one_thing() -> None:
+def test_views_are_moved_and_mirrored_and_one_control_changes_one_thing() -> None:
+    mirrored = augmented(IMAGE, padding=0, flip=True, seed=0, count=20)
+    assert {torch.equal(view, IMAGE) for view in mirrored} == {True, False}
+    assert all(torch.equal(view, IMAGE) or torch.equal(view, IMAGE.flip(2)) for view in mirrored)
+    moved = augmented(IMAGE, padding=4, flip=False, seed=0, count=20)
+    assert 0 < (moved == 0).float().mean() < 1 - (16 / 20) ** 2, "black comes in"
+    assert len({tuple(view.flatten().tolist()) for view in moved}) > 15
     plain, flipped = (augmented(IMAGE, padding=4, flip=flip, seed=5) for flip in (False, True))
     assert all(torch.equal(a, b) or torch.equal(a.flip(2), b) for a, b in zip(plain, flipped, strict=True))
     assert not torch.equal(augmented(IMAGE, padding=4, flip=False, seed=6), plain)
@@ -155,33 +137,14 @@ def test_one_control_changes_one_thing() -> None:
 def test_the_title_counts_the_images_one_stands_for(padding: int, flip: bool, count: str) -> None:
     figure = plots.augmented_views(IMAGE, padding=padding, flip=flip)
     assert figure.get_suptitle() == f"One image stands for {count}"
-    same = plots.augmented_views(IMAGE, padding=0, flip=False)
-    assert "Nothing changes" in same.get_suptitle()
-    assert all((pixels(axes) == IMAGE.permute(1, 2, 0).numpy()).all() for axes in same.axes)
-
-
-def test_the_twin_of_augmentation_begins_each_row_with_the_image() -> None:
-    figure = plots.augmentation_grid({"photo": IMAGE, "digit": IMAGE[:1]})
-    rows = [figure.axes[6 * row].get_ylabel() for row in range(6)]
-    assert rows == [f"{name}\n{kind}" for name in ("photo", "digit") for kind in ("crop", "flip", "crop and flip")]
-    for row in range(3):
-        np.testing.assert_array_equal(pixels(figure.axes[6 * row]), IMAGE.permute(1, 2, 0))
+    assert "Nothing changes" in plots.augmented_views(IMAGE, padding=0, flip=False).get_suptitle()
 
 
 def test_train_and_test_draws_two_dots_and_the_gap_between_them() -> None:
     runs = {"bare": (1.0, 11.5), "crop": (4.0, 7.0)}
     figure = plots.train_and_test(runs, title="A gap", quantity="error (%)")
-    (axes,) = figure.axes
-    dots = [np.asarray(each.get_offsets()).tolist() for each in axes.collections if isinstance(each, PathCollection)]
-    assert dots == [[[1.0, 0.0], [4.0, 1.0]], [[11.5, 0.0], [7.0, 1.0]]]
-    assert texts(axes) == ["gap 10.50", "gap 3.00"]
+    assert texts(figure.axes[0]) == ["gap 10.50", "gap 3.00"]
     assert legend(figure) == ["training images", "test images"]
-
-
-def test_response_normalisation_draws_the_activations_and_every_divisor() -> None:
-    figure = plots.response_normalisation([0.1, 1, 0.5], {"small": [2, 2, 2], "large": [2, 4, 3]}, title="LRN")
-    assert [[bar.get_height() for bar in bars(axes)] for axes in figure.axes] == [[0.1, 1, 0.5], [2, 2, 2], [2, 4, 3]]
-    assert figure.axes[1].get_ylim() == figure.axes[2].get_ylim(), "comparable"
 
 
 def stack(*, kernel: int = 3, layers: int = 3, first_stride: int = 1, pool_every: int = 0) -> nn.Sequential:
@@ -194,13 +157,10 @@ def stack(*, kernel: int = 3, layers: int = 3, first_stride: int = 1, pool_every
 
 
 @pytest.mark.parametrize("setting", [*SETTINGS.values(), {"kernel": 5, "layers": 2, "first_stride": 2}, {"kernel": 1}])
-def test_windows_grow_as_the_probe_says_and_as_the_gradient_finds(setting: dict[str, int]) -> None:
-    net, rows = stack(**setting), rows_of(**setting)
-    pixels = rows[-1].size
-    fields = probe.receptive_field(net, (1, pixels, pixels))
+def test_windows_grow_as_the_probe_says(setting: dict[str, int]) -> None:
+    rows = rows_of(**setting)
+    fields = probe.receptive_field(stack(**setting), (1, rows[-1].size, rows[-1].size))
     assert [(row.size, row.jump) for row in rows[1:]] == [(field.size, field.jump) for field in fields]
-    measured = probe.measured_receptive_field(net, (1, pixels + 2, pixels + 2), position=(0, 0))
-    assert measured.rows == (0, pixels - 1)
 
 
 def test_growth_draws_a_row_of_dots_and_a_window_for_each_layer() -> None:
@@ -210,13 +170,10 @@ def test_growth_draws_a_row_of_dots_and_a_window_for_each_layer() -> None:
     assert [len(places(line)) for line in left.lines] == [7, 5, 3, 1]
     assert len([patch for patch in left.patches if isinstance(patch, Polygon)]) == 3
     assert texts(left) == ["sees 3, jump 1", "sees 5, jump 1", "sees 7, jump 1"]
-    assert [text.get_text() for text in left.get_yticklabels()] == ["image", "conv 3×3", "conv 3×3", "conv 3×3"]
     assert [box.get_width() for box in bars(right)] == [3, 5, 7]
     assert figure.get_suptitle() == "One number sees 7×7 pixels; its neighbour's window lies 1 pixel on"
     left, _ = plots.receptive_growth(photo[0], kernel=3, layers=2, pool_every=1).axes
-    by_row = [places(line) for line in left.lines]
-    assert by_row[-2:] == [[-1, 1], [0]], "two numbers of jump 2 go into the last pooling"
-    assert by_row[0] == [x - 4.5 for x in range(10)]
+    assert [places(line) for line in left.lines][-2:] == [[-1, 1], [0]], "jump 2 in front of the last pooling"
     left, right = plots.receptive_growth(photo, kernel=11, layers=8, first_stride=4, pool_every=1).axes
     assert len(places(left.lines[0])) == 2, "too many for dots"
     assert title(right) == "larger than a photo of 64×64"
@@ -267,28 +224,3 @@ def test_the_channel_budget_draws_its_state() -> None:
     assert figure.get_suptitle() == f"{weights:,} weights, {work}, 192 → 256 channels"
     third = plots.channel_budget(kernel=3).axes[0].get_yticklabels()[2]
     assert third.get_text() == "3×3 (third)"
-
-
-def test_the_twin_of_the_budget_holds_the_nine_blocks() -> None:
-    figure = plots.channel_budget_grid()
-    assert [name.split(" · ")[0] for name in titles(figure)] == list(INCEPTIONS)
-    assert titles(figure)[0] == "3a · 28×28 · 128 M"
-    ends = [bar.get_x() + bar.get_width() for bar in figure.axes[-1].containers[1]]
-    assert max(ends) * 1e3 == pytest.approx(832 * 192 + 9 * 192 * 384)
-
-
-def test_the_gradient_has_a_pair_of_points_for_each_seed() -> None:
-    norms = {"one": ([1e-3, 2e-3], [1e-1, 2e-1]), "two": ([1.0, 2.0], [3.0, 4.0])}
-    (axes,) = plots.gradient_with_and_without(norms, title="Heads").axes
-    assert lines(axes) == [[1e-3, 2e-3], [1e-1, 2e-1], [1.0, 2.0], [3.0, 4.0]]
-    assert [line.get_marker() for line in axes.lines] == ["s", "o", "s", "o"]
-    assert legend(axes) == ["without heads", "with heads"]
-
-
-def test_votes_share_one_scale_around_zero() -> None:
-    maps: dict[str, Tensor] = {"3": torch.tensor([[1.0, -4.0]]), "7": torch.tensor([[2.0, 0.0]])}
-    figure = plots.votes(torch.zeros(4, 8), maps, title="Votes")
-    assert titles(figure)[:3] == ["image", "votes for 3", "votes for 7"]
-    for axes, values in zip(figure.axes[1:3], maps.values(), strict=True):
-        assert axes.images[0].get_clim() == (-4, 4)
-        np.testing.assert_allclose(pixels(axes), values.numpy())

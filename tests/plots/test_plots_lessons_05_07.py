@@ -1,7 +1,6 @@
 """Curves, and figures of lessons 05 to 07: every line is what was measured."""
 
 import math
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +12,7 @@ from test_figures import depths
 from resnet_edu import plots, probe
 from resnet_edu.models import deep_net
 from resnet_edu.plots.lesson_05 import measured
-from resnet_edu.plots.lesson_07 import CEILING, FLOOR, GAINS
+from resnet_edu.plots.lesson_07 import CEILING, FLOOR
 from resnet_edu.plots.style import GREY, PLAIN, RESIDUAL
 from resnet_edu.probe import LayerGradient, LayerSignals, Surface
 
@@ -69,8 +68,6 @@ def test_signals_by_layer_has_a_panel_a_quantity_and_a_line_a_net() -> None:
     weight, signal = figure.axes
     assert (lines(weight), lines(signal)) == ([[5, 6], [3, 3, 3]], [[1, 2], [1, 1, 1]])
     assert places(signal.lines[1]) == [1, 2, 3]
-    assert weight.get_yscale() == signal.get_yscale() == "log"
-    assert legend(figure) == ["a", "b"]
     low, high = signal.get_ylim()
     assert low <= 1e-2 < 1e2 <= high, "a small change does not fill the panel"
     assert plots.signals_by_layer(nets, quantities=["signal"], title="One panel").get_suptitle() == "One panel"
@@ -99,33 +96,12 @@ def test_gradient_flow_shows_the_chosen_net_beside_the_reference() -> None:
         assert same_color(axes.lines[1].get_color(), RESIDUAL)
     assert f"changes by × {chosen.gradient_factor:.2f} a layer" in figure.get_suptitle()
     assert same_color(plots.gradient_flow(images, labels, depth=4).axes[0].lines[1].get_color(), PLAIN)
+    for word, init in (("Vanishes", "small"), ("Arrives", "he"), ("Explodes", "large")):
+        said = plots.gradient_flow(images, labels, depth=20, activation="relu", init=init).get_suptitle()
+        assert said.startswith(f"{word}: ")
     before = torch.get_rng_state()
     measured(images, labels, 4)
     assert torch.equal(torch.get_rng_state(), before), "the notebook's random numbers are left alone"
-
-
-@pytest.mark.parametrize(
-    ("word", "options"),
-    [
-        ("Vanishes", {"activation": "sigmoid"}),
-        ("Arrives", {"activation": "relu", "init": "he"}),
-        ("Explodes", {"activation": "relu", "init": "large"}),
-    ],
-)
-def test_the_verdict_is_said(word: str, options: dict[str, Any]) -> None:
-    assert plots.gradient_flow(*batch(), depth=20, **options).get_suptitle().startswith(f"{word}: ")
-
-
-def test_the_twin_of_gradient_flow_is_relative_to_the_last_hidden_layer() -> None:
-    figure = plots.gradient_flow_grid(*batch())
-    assert [titles(figure)[place] for place in (5, 11)] == ["tanh, Xavier", "ReLU, large"]
-    for axes in figure.axes:
-        nets = lines(axes)[:4]
-        assert [len(net) for net in nets] == [29] * 4
-        assert all(net[-1] == pytest.approx(1) for net in nets)
-    neither, norm, skip, both = (net[0] for net in lines(figure.axes[8])[:4])  # ReLU, small
-    assert neither < 1e-3 < min(norm, skip, both)
-    assert legend(figure) == ["neither", "batch norm", "skip", "batch norm and skip"]
 
 
 def test_gradient_series_are_centred_and_scaled() -> None:
@@ -146,9 +122,6 @@ def test_autocorrelations_draw_means_with_their_standard_errors() -> None:
     (axes,) = plots.autocorrelations(curves, lags, title="").axes
     for line, values in zip(lines(axes), curves.values(), strict=False):
         assert line == pytest.approx(values.mean(dim=1).tolist())
-    widest = curves["plain, 50"].mean(dim=1) + curves["plain, 50"].std(dim=1) / 3
-    band = np.asarray(axes.collections[1].get_paths()[0].vertices)
-    assert band[:, 1].max() == pytest.approx(widest.max().item())
     assert [line.get_linestyle() for line in axes.lines[:2]] == ["-", "--"]
 
 
@@ -199,10 +172,8 @@ def test_loss_surfaces_draw_what_is_not_finite_as_the_limit() -> None:
 def test_errors_without_a_block_are_drawn_by_network_with_the_whole_net_broken() -> None:
     removed = {"plain": {"layer1.0": 80.0, "layer1.1": 90.0}, "residual": {"layer1.0": 20.0, "layer1.1": 5.0}}
     (axes,) = plots.errors_without(removed, {"plain": 6.0, "residual": 4.0}, title="Loss").axes
-    plain, plain_whole, residual, residual_whole, guessing = axes.lines
-    assert (heights(plain), heights(residual)) == ([80, 90], [20, 5])
-    assert (plain.get_color(), residual.get_color()) == (PLAIN, RESIDUAL)
-    assert [heights(line)[0] for line in (plain_whole, residual_whole, guessing)] == [6, 4, 90]
+    assert [line[:2] for line in lines(axes)] == [[80, 90], [6, 6], [20, 5], [4, 4], [90, 90]]
+    assert [axes.lines[place].get_color() for place in (0, 2)] == [PLAIN, RESIDUAL]
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["1.0", "1.1"]
 
 
@@ -219,12 +190,3 @@ def test_signal_and_gradient_are_those_of_the_probe() -> None:
 def test_what_lies_beyond_the_panel_is_drawn_on_its_border(gain: float, border: float) -> None:
     figure = plots.signal_and_gradient(depth=50, residual=gain > 0, gain=gain)
     assert heights(figure.axes[0].lines[0])[-1] == border
-
-
-def test_the_twin_holds_every_kind_of_block_at_every_gain() -> None:
-    figure = plots.signal_and_gradient_grid()
-    assert titles(figure)[:4] == ["plain", "residual", "plain, batch norm", "residual, batch norm"]
-    assert all(len(axes.lines) == 2 * len(GAINS) for axes in figure.axes)
-    flow = probe.residual_flow(20, residual=True, batch_norm=True, gain=1.0)
-    np.testing.assert_allclose(heights(figure.axes[3].lines[4]), flow.signal)
-    np.testing.assert_allclose(heights(figure.axes[7].lines[4]), flow.gradient)

@@ -8,21 +8,19 @@ from hypothesis import given, strategies as st
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.colors import to_hex
-from oracle import on_meta
 from PIL import Image
-from test_figures import network, photo_predictions, summaries, transfer
-from torch import Tensor, nn
+from test_figures import network, summaries, transfer
+from torch import Tensor
 
-from resnet_edu import facts, models, plots, probe
+from resnet_edu import facts, models, plots
 from resnet_edu.models import Pretrained
 from resnet_edu.models.pretrained import PhotoTransforms
-from resnet_edu.plots.lesson_08 import SETTINGS, short, stage_rows
+from resnet_edu.plots.lesson_08 import short, stage_rows
 from resnet_edu.plots.lesson_09 import BUDGETS, within_budget
 from resnet_edu.plots.lesson_10 import LABELS, METHODS
 from resnet_edu.plots.lesson_11 import ATTRIBUTIONS
 from resnet_edu.plots.lesson_12 import deepest_layer
 from resnet_edu.plots.style import BLUE, GREY
-from resnet_edu.study import Recorded
 
 NETS = plots.published_nets()
 PICTURES = {"one": Image.new("RGB", (40, 30), "red"), "two": Image.effect_noise((50, 50), 90).convert("RGB")}
@@ -38,48 +36,16 @@ def test_an_image_grid_takes_grey_colour_and_maps(shape: tuple[int, ...]) -> Non
     assert diverging.axes[0].images[0].get_clim() == (-2, 2)
 
 
-def test_feature_maps_draw_every_map_under_the_name_of_its_layer() -> None:
-    maps = {"C1": torch.randn(6, 5, 4), "C3": torch.randn(16, 3, 3)}
-    figure = plots.feature_maps(maps, title="Maps")
-    assert [part.get_suptitle() for part in figure.subfigs] == ["C1: 6 @ 5×4", "C3: 16 @ 3×3"]
-    for part, stack in zip(figure.subfigs, maps.values(), strict=True):
-        drawn = [axes for axes in part.axes if axes.images]
-        for axes, values in zip(drawn, stack, strict=True):
-            np.testing.assert_array_equal(pixels(axes), values.numpy())
-        assert {axes.images[0].get_clim() for axes in drawn} == {(float(stack.min()), float(stack.max()))}
-
-
-def test_bars_are_as_long_as_the_percentages() -> None:
-    picture, answers = photo_predictions().axes
-    assert picture.images
-    assert [bar.get_width() for bar in bars(answers)] == [81, 12]
-    assert texts(answers) == ["81.0 %", "12.0 %"]
-    assert [text.get_text() for text in answers.get_yticklabels()] == ["cat", "dog"]
-
-
 @pytest.mark.parametrize("depth", [18, 34, 50])
 def test_stages_add_up_to_the_published_numbers(depth: int) -> None:
     rows = stage_rows(224, depth, 64)
     assert sum(row.parameters for row in rows) == facts.PARAMETERS[f"resnet{depth}"].value
     assert sum(row.macs for row in rows) / 1e9 == pytest.approx(facts.GMACS[f"resnet{depth}"].value, rel=0.005)
-
-
-def test_rows_of_resnet34_wide_and_narrow() -> None:
-    rows = stage_rows(224, 34, 64)
     assert [row.name for row in rows] == ["stem", "stage 1", "stage 2", "stage 3", "stage 4", "head"]
-    assert [row.blocks for row in rows] == [0, 3, 4, 6, 3, 0]
-    assert [(row.side, row.channels) for row in rows] == [
-        (56, 64), (56, 64), (28, 128), (14, 256), (7, 512), (1, 1000)
-    ]  # fmt: skip
-    assert (rows[0].parameters, rows[1].macs) == (64 * 3 * 49 + 128, 6 * 9 * 64 * 64 * 56 * 56)
-    narrow = stage_rows(64, 34, 16)
-    assert [row.side for row in narrow] == [16, 16, 8, 4, 2, 1]
-    assert narrow[1].macs == 6 * 9 * 16 * 16 * 16 * 16
-
-
-@pytest.mark.parametrize(("number", "text"), [(21_797_672, "21.8 M"), (3.66e9, "3.66 G"), (9408, "9.41 k"), (0, "0")])
-def test_short_numbers(number: float, text: str) -> None:
-    assert short(number) == text
+    assert [row.side for row in rows] == [56, 56, 28, 14, 7, 1]
+    if depth == 34:
+        assert [row.blocks for row in rows] == [0, 3, 4, 6, 3, 0]
+        assert [row.channels for row in rows] == [64, 64, 128, 256, 512, 1000]
 
 
 def test_the_stage_table_writes_every_number_and_draws_every_bar() -> None:
@@ -91,25 +57,6 @@ def test_the_stage_table_writes_every_number_and_draws_every_bar() -> None:
         assert [bar.get_width() for bar in bars(axes)] == values
         assert texts(axes) == [short(value) for value in values]
     assert figure.get_suptitle().startswith("ResNet-18, width 16, 64 pixels: ")
-
-
-def test_the_twin_of_the_stages_draws_shares_of_six_nets() -> None:
-    figure = plots.stage_table_grid()
-    assert len(figure.axes) == len(SETTINGS)
-    for axes in figure.axes:
-        shares = [bar.get_height() for bar in bars(axes)]
-        assert (sum(shares[:6]), sum(shares[6:])) == pytest.approx((100, 100))
-        assert shares[4] == max(shares[1:5])  # parameters of stage 4
-    assert "ResNet-34, width 64: 21.8 M" in titles(figure)[1]
-
-
-def test_the_challenge_has_a_bar_an_entry_and_the_person_as_a_line() -> None:
-    errors = {entry: fact.value for entry, fact in facts.ILSVRC_TOP5.items()}
-    (axes,) = plots.challenge_history(errors, human=5.1).axes
-    assert [bar.get_height() for bar in bars(axes)] == list(errors.values())
-    assert lines(axes) == [[5.1, 5.1]]
-    assert title(axes) == "Six challenges, from 28.2 % to 3.57 %"
-    assert len({bar.get_facecolor() for bar in bars(axes)}) == 3
 
 
 def test_stage_costs_add_up_to_the_totals() -> None:
@@ -144,11 +91,8 @@ def test_every_net_is_a_dot_and_the_best_within_the_budget_has_a_ring() -> None:
     assert set(texts(left)) == set(NETS)
     assert places(left.lines[0]) == [NETS[f"resnet{depth}"].gmacs for depth in (18, 34, 50, 101, 152)]
     figure = plots.model_picker(NETS, gmacs=8, million=30)
-    best = NETS["resnet50"]
-    assert [dots(axes, filled=False) for axes in figure.axes] == [
-        [(best.gmacs, best.error)],
-        [(best.million, best.error)],
-    ]
+    error, gmacs, million = NETS["resnet50"]
+    assert [dots(axes, filled=False) for axes in figure.axes] == [[(gmacs, error)], [(million, error)]]
     assert [places(axes.lines[-1])[0] for axes in figure.axes] == [8, 30]
     assert figure.get_suptitle() == "8 GMACs and 30 million parameters: resnet50, 23.9 % error"
     nothing = plots.model_picker(NETS, gmacs=0.5, million=5)
@@ -158,32 +102,20 @@ def test_every_net_is_a_dot_and_the_best_within_the_budget_has_a_ring() -> None:
         assert (dots(axes, filled=False), texts(axes)) == ([(NETS[name].gmacs, NETS[name].error)], [name])
 
 
-@pytest.fixture
-def study() -> Recorded:
-    """Test errors that follow from method, labels and seed: method 0 with 5 labels gives 25 and 27."""
-    recorded = transfer()
-    for run in recorded.runs:
-        method, _, labels = run["setting"].removesuffix(" labels").rpartition(", ")
-        run["test_error"] = 5 + 10 * [*METHODS].index(method) + 100 / int(labels) + 2 * run["seed"]
-    return recorded
-
-
-def test_transfer_is_drawn_as_means_and_run_by_run(study: Recorded) -> None:
+def test_transfer_is_drawn_as_means_and_run_by_run() -> None:
+    study = transfer()
+    (odd,) = (run for run in study.runs if (run["setting"], run["seed"]) == ("frozen, 20 labels", 1))
+    odd["test_error"] = 45  # in place of 36
     (axes,) = plots.transfer_curves(study, title="a message").axes
-    named = [line for line in axes.lines if not str(line.get_label()).startswith("_")]
     assert legend(axes) == list(METHODS)
-    for place, line in enumerate(named):
-        assert places(line) == list(LABELS)
-        assert heights(line) == pytest.approx([10 * place + 100 / labels + 6 for labels in LABELS])
-    assert (len(axes.lines), axes.get_xscale()) == (len(METHODS) * (1 + len(LABELS)), "log")
+    named = {str(line.get_label()): line for line in axes.lines if line.get_label() in METHODS}
+    assert places(named["frozen"]) == list(LABELS)
+    assert [heights(line)[2] for line in named.values()] == [35.5, 40, 35.5, 35.5]
+    assert len(axes.lines) == len(METHODS) * (1 + len(LABELS))
     figure = plots.transfer_view(study, labels=20, method="frozen")
-    assert figure.get_suptitle() == "frozen, 20 labels a class: 21.0 % test error (20.0 to 22.0)"
+    assert figure.get_suptitle() == "frozen, 20 labels a class: 40.0 % test error (35.0 to 45.0)"
     assert [line.get_label() for line in figure.axes[0].lines if line.get_alpha() == 1.0] == ["frozen"]
-    assert lines(figure.axes[1]) == [[10 * p + 10, 10 * p + 12] for p in range(len(METHODS))]
-    twin = plots.transfer_grid(study)
-    assert titles(twin) == [f"{labels} labels" for labels in LABELS]
-    for labels, axes in zip(LABELS, twin.axes, strict=True):
-        assert lines(axes)[1] == pytest.approx([15 + 100 / labels, 17 + 100 / labels])
+    assert lines(plots.transfer_grid(study).axes[2]) == [[35, 36], [35, 45], [35, 36], [35, 36]]
 
 
 def test_errors_by_layer_are_means_with_every_seed() -> None:
@@ -192,31 +124,6 @@ def test_errors_by_layer_are_means_with_every_seed() -> None:
     assert [heights(line) for line in axes.lines if line.get_label() in errors] == [[15.0, 40.0], [1.0, 2.0]]
     assert [text.get_text() for text in axes.get_xticklabels()] == ["stem", "stage 4"]
     assert [10.0, 20.0] in lines(axes)
-
-
-class Quarters(nn.Module):
-    """Logits: red, green and blue, averaged after a convolution that keeps the colours apart."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layer2 = nn.Conv2d(3, 3, 1, bias=False)
-        nn.init.eye_(self.layer2.weight.data.view(3, 3))
-        self.layer4 = nn.AvgPool2d(4)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.layer4(self.layer2(x)).mean((2, 3)) * 4
-
-
-@pytest.fixture
-def quarters() -> Pretrained:
-    return Pretrained(Quarters(), ("red", "green", "blue"), PhotoTransforms(16, (0.0,) * 3, (1.0,) * 3), "a test")
-
-
-@pytest.fixture
-def spot() -> Image.Image:
-    image = Image.new("RGB", (32, 32), (0, 0, 40))
-    image.paste((255, 90, 40), (16, 0, 32, 16))  # upper right
-    return image
 
 
 def test_maps_stand_beside_their_photos() -> None:
@@ -233,8 +140,6 @@ def test_maps_stand_beside_their_photos() -> None:
         np.testing.assert_allclose(pixels(second), signed[row])
         low, high = second.images[0].get_clim()
         assert low == -high
-    nothing = plots.maps_over_photos(torch.zeros(1, 3, 4, 4), {"none": torch.zeros(1, 4, 4)}, title="Nothing")
-    assert nothing.png().startswith(b"\x89PNG")
 
 
 def test_rank_correlations_draw_mean_and_range() -> None:
@@ -246,28 +151,26 @@ def test_rank_correlations_draw_mean_and_range() -> None:
 
 
 @pytest.mark.parametrize("method", ATTRIBUTIONS)
-def test_a_photo_its_answers_and_its_map(method: str, quarters: Pretrained, spot: Image.Image) -> None:
-    image = quarters.transforms(spot)[None]
-    percents = (100 * quarters.model(image).softmax(1)[0]).sort(descending=True)
-    labels = [quarters.categories[index] for index in percents.indices]
-    photo, answers, found = plots.photo_attribution(quarters, spot, method=method, place=3).axes
-    assert labels[0] == "red"
+def test_a_photo_its_answers_and_its_map(method: str) -> None:
+    own, picture = network(), PICTURES["two"]
+    photo, answers, found = plots.photo_attribution(own, picture, method=method, place=3).axes
+    best = percents_of(own, picture).topk(3)
+    labels = [own.categories[index] for index in best.indices.tolist()]
     assert [tick.get_text() for tick in answers.get_yticklabels()] == labels
-    np.testing.assert_allclose([bar.get_width() for bar in bars(answers)], percents.values.detach(), rtol=1e-4)
-    assert pixels(photo).shape == (16, 16, 3)
-    assert title(found) == f"{method}: {labels[2]}"
-    wanted = ATTRIBUTIONS[method](quarters.model, image, int(percents.indices[2]))[0]
-    np.testing.assert_allclose(pixels(found, -1), wanted, rtol=1e-4, atol=1e-5)
-    evidence = ATTRIBUTIONS[method](quarters.model, image, 0)[0]
-    assert evidence[:8, 8:].sum() > 0.6 * evidence.clamp(min=0).sum(), "it lies where it was put"
+    np.testing.assert_allclose([bar.get_width() for bar in bars(answers)], best.values, rtol=1e-4)
+    assert (pixels(photo).shape, title(found)) == ((32, 32, 3), f"{method}: {labels[2]}")
+    wanted = ATTRIBUTIONS[method](own.model, own.transforms(picture)[None], int(best.indices[2]))[0]
+    np.testing.assert_allclose(pixels(found, -1), wanted, rtol=1e-3, atol=1e-5)
 
 
-def test_the_twin_asks_about_each_photos_own_answer(quarters: Pretrained, spot: Image.Image) -> None:
-    figure = plots.attribution_grid(quarters, {"spot": spot, "sea": Image.new("RGB", (20, 30), "blue")})
-    columns = 1 + len(ATTRIBUTIONS)
-    assert [figure.axes[row * columns].get_xlabel() for row in (0, 1)] == ["spot: red", "sea: blue"]
-    wanted = probe.occlusion(quarters.model, quarters.transforms(spot)[None], 0, window=4, stride=2)[0]
-    np.testing.assert_allclose(pixels(figure.axes[columns - 1], -1), wanted, atol=1e-5)
+def test_grey_photos_are_named_with_a_map_of_the_deepest_layer_that_is_fine_enough() -> None:
+    model = models.build("lenet5", num_classes=4, in_channels=1).eval()
+    colour = PhotoTransforms(32, (0.5,) * 3, (0.2,) * 3)
+    grey = Pretrained(model, ("a", "b", "c", "d"), lambda photo: colour(photo)[:1], "a test")
+    assert plots.named_photos(grey, PICTURES, top=4).png().startswith(b"\x89PNG")
+    resnet = models.build("resnet18").eval()
+    found = [deepest_layer(resnet, torch.zeros(1, 3, side, side)) for side in (64, 32, 4)]
+    assert found == ["layer3", "layer2", None]
 
 
 def percents_of(network: Pretrained, picture: Image.Image) -> Tensor:
@@ -292,27 +195,6 @@ def test_a_named_photo_has_its_best_labels_and_a_map_and_below_the_threshold_no_
     said = {title(axes): to_hex(bars(axes)[0].get_facecolor()).upper() for axes in unsure.axes[1::3]}
     assert said.pop("not sure") == GREY
     assert list(said.values()) == [BLUE]
-
-
-@pytest.mark.parametrize(
-    ("name", "side", "layer"), [("resnet18", 64, "layer3"), ("resnet18", 32, "layer2"), ("resnet18", 4, None)]
-)
-def test_the_deepest_layer_that_is_fine_enough(name: str, side: int, layer: str | None) -> None:
-    model = models.build(name, num_classes=2).eval()
-    assert deepest_layer(model, torch.zeros(1, 3, side, side)) == layer
-
-
-@pytest.mark.parametrize("name", ["lenet5", "vgg11", "resnet20"])
-def test_nets_of_every_kind_name_photos_also_grey_ones(name: str) -> None:
-    channels = 1 if name == "lenet5" else 3
-    assert on_meta(name, in_channels=channels)
-    model = models.build(name, num_classes=4, in_channels=channels).eval()
-
-    def transforms(picture: Image.Image) -> Tensor:
-        return PhotoTransforms(32, (0.5,) * 3, (0.2,) * 3)(picture)[:channels]
-
-    own = Pretrained(model, ("a", "b", "c", "d"), transforms, "a test")
-    assert plots.named_photos(own, PICTURES, top=4).png().startswith(b"\x89PNG")
 
 
 def test_precision_and_coverage_are_those_of_the_answers_given() -> None:

@@ -76,23 +76,14 @@ def test_every_control_has_a_name_and_redraws_at_its_end(
     assert explorer.said.value == ""
 
 
-@pytest.fixture
-def states() -> list[dict[str, Any]]:
-    return []
-
-
-@pytest.fixture
-def explorer(states: list[dict[str, Any]]) -> Explorer:
-    """One that notes what it is asked to draw."""
+def test_a_state_is_drawn_once_and_several_changes_at_once_and_a_slow_one_says_that_it_works() -> None:
+    states: list[dict[str, Any]] = []
 
     def draw(**state: Any) -> Figure:
         states.append(state)
         return new_figure(1, 1, title="A message")[0]
 
-    return Explorer(draw, {"a": ipywidgets.IntSlider(1), "b": ipywidgets.IntSlider(2)}, slow=True)
-
-
-def test_a_state_is_drawn_once_and_several_changes_at_once(explorer: Explorer, states: list[dict[str, Any]]) -> None:
+    explorer = Explorer(draw, {"a": ipywidgets.IntSlider(1), "b": ipywidgets.IntSlider(2)}, slow=True)
     assert states == [{"a": 1, "b": 2}]
     assert explorer.image.tooltip == "A message"
     explorer.controls["b"].value = 5
@@ -101,9 +92,6 @@ def test_a_state_is_drawn_once_and_several_changes_at_once(explorer: Explorer, s
     with explorer.one_drawing():
         explorer.controls["a"].value, explorer.controls["b"].value = 7, 8
     assert states[2:] == [{"a": 7, "b": 8}]
-
-
-def test_a_slow_one_says_that_it_works(explorer: Explorer) -> None:
     said: list[str] = []
     explorer.said.observe(lambda change: said.append(change["new"]), "value")
     explorer.controls["a"].value = 9
