@@ -37,7 +37,8 @@ __all__ = [
     "transfer_explorer",
 ]  # fmt: skip
 
-PLACES = [f"{row} {column}" for row in ("top", "middle", "bottom") for column in ("left", "centre", "right")]
+PLACES = ("top left", "top", "top right", "left", "centre", "right", "bottom left", "bottom", "bottom right")
+HIDDEN = "<span role='status' style='position: absolute; left: -10000px'>{}</span>"  # read aloud, not seen
 
 
 class Explorer(ipywidgets.VBox):
@@ -48,7 +49,7 @@ class Explorer(ipywidgets.VBox):
     Args:
         draw: a plain function of the controls' values, called with one keyword for each control.
         controls: by keyword, in the order in which they stand in the grid.
-        columns: of the grid; by default as many as fit.
+        columns: of the grid, in the words of CSS; by default as many as fit.
         above: stands above the grid.
         slow: say "working…" while the figure is drawn.
     """
@@ -58,7 +59,7 @@ class Explorer(ipywidgets.VBox):
         draw: Callable[..., Figure],
         controls: Mapping[str, Any],
         *,
-        columns: str = "auto-fill",
+        columns: str = "repeat(auto-fill, minmax(22em, 1fr))",
         above: Sequence[ipywidgets.Widget] = (),
         slow: bool = False,
     ) -> None:
@@ -67,7 +68,7 @@ class Explorer(ipywidgets.VBox):
         self.said = ipywidgets.HTML()
         self.image = ipywidgets.Image(format="png")
         self.failure = ipywidgets.Output()  # a traceback is shown here
-        layout = {"grid_template_columns": f"repeat({columns}, minmax(18em, 1fr))", "grid_gap": "0 1em"}
+        layout = {"grid_template_columns": columns, "grid_gap": "0 1em"}
         grid = ipywidgets.GridBox(list(controls.values()), layout=layout)
         super().__init__([ipywidgets.HBox([*above, self.said]), grid, self.image, self.failure])
         for each in controls.values():
@@ -83,9 +84,8 @@ class Explorer(ipywidgets.VBox):
         with self.failure:
             figure = self.draw(**state)
             self.image.value, self.image.width = figure.png(), f"{figure.page_width}"
-            describe(self.image, figure.get_suptitle())
             self.drawn = state
-        self.say("")
+            self.said.value = HIDDEN.format(escape(figure.get_suptitle()))
 
     @contextmanager
     def one_drawing(self) -> Iterator[None]:
@@ -100,20 +100,13 @@ class Explorer(ipywidgets.VBox):
         self.said.value = escape(text)
 
 
-def describe(widget: ipywidgets.Widget, text: str) -> None:
-    """Say what a widget is, in a tooltip and for screen readers; ipywidgets 7 has another name for it."""
-    for trait in ("tooltip", "description_tooltip"):
-        if widget.has_trait(trait):
-            widget.set_trait(trait, text)
-            return
-
-
 def control(kind: type[ValueWidget], name: str, tip: str, options: Any = None, **settings: Any) -> Any:
     """A control with its name beside it, and a tooltip that says what it changes."""
     if options is not None:
         settings["options"] = options
-    made = kind(description=name, style={"description_width": "7em"}, layout={"width": "auto"}, **settings)
-    describe(made, tip)
+    style = {"description_width": "7em"} | ({"button_width": "auto"} if kind is ToggleButtons else {})
+    made = kind(description=name, style=style, layout={"width": "auto", "display": "flex"}, **settings)
+    made.set_trait("tooltip" if made.has_trait("tooltip") else "description_tooltip", tip)  # the latter: ipywidgets 7
     return made
 
 
@@ -129,7 +122,7 @@ def kernel_explorer(image: Tensor) -> Explorer:
     def draw(**weights: int) -> Figure:
         return plots.kernel_effect(image, torch.tensor(list(weights.values())).view(3, 3))
 
-    explorer = Explorer(draw, sliders, columns="3", above=[menu])
+    explorer = Explorer(draw, sliders, columns="repeat(3, 1fr)", above=[menu])
 
     def take_preset(_: object) -> None:
         with explorer.one_drawing():
@@ -150,7 +143,7 @@ def augmentation_explorer(images: Mapping[str, Tensor]) -> Explorer:
     controls = {
         "name": control(Dropdown, "image", "which image is augmented", list(images)),
         "padding": control(IntSlider, "padding %", "black border, in percent of the side", value=10, max=30),
-        "flip": control(Checkbox, "flip", "mirror every other view", value=True),
+        "flip": control(Checkbox, "flip", "mirror every other view", value=True, indent=False),
         "seed": control(IntSlider, "seed", "seed of the random numbers", value=0, max=20),
     }
     return Explorer(draw, controls)
@@ -216,7 +209,7 @@ def residual_explorer() -> Explorer:
     controls = {
         "depth": control(SelectionSlider, "blocks", "number of blocks", [5, 10, 20, 50], value=20),
         "residual": control(ToggleButtons, "addition", "add x in every block", kinds, value=True),
-        "batch_norm": control(Checkbox, "batch norm on F", "normalise F(x)", value=False),
+        "batch_norm": control(Checkbox, "batch norm on F", "normalise F(x)", value=False, indent=False),
         "gain": control(FloatSlider, "gain of F", "factor of F(x); 0 switches it off", value=1.0, max=2, step=0.25),
     }
     return Explorer(plots.signal_and_gradient, controls)

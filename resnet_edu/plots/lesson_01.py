@@ -172,12 +172,10 @@ def kernel_effect(image: Tensor, kernel: Tensor) -> Figure:
     draw_numbers(middle, kernel, "kernel", diverging=True)
     middle.set_xlabel(f"sum {total:g}".replace("-", "−"), fontsize=10)
     draw_filtered(right, image, kernel)
-    if abs(total) < 1e-6:
-        right.set_title("result: only differences", fontsize=11)
-        right.set_xlabel("blue: negative · white: 0 · red: positive", fontsize=10)
-    else:
-        right.set_title("result: brightness kept", fontsize=11)
-        right.set_xlabel(f"divided by {abs(total):g}", fontsize=10)
+    kept, colours = f"divided by {abs(total):g}", "blue: negative · white: 0 · red: positive"
+    balanced = abs(total) < 1e-6
+    right.set_title("result: " + ("only differences" if balanced else "brightness kept"), fontsize=11)
+    right.set_xlabel(colours if balanced else kept, fontsize=10)
     return figure
 
 

@@ -71,7 +71,15 @@ def receptive_growth(image: Tensor, **stack: int) -> Figure:
     title = f"One number sees {size}×{size} pixels; its neighbour's window lies {jump} pixel{plural} on"
     figure, (left, right) = new_figure(1, 2, width=9.0, height=4.2, width_ratios=[1.5, 1], title=title)
     draw_cone(left, rows)
-    draw_windows(right, image, rows)
+    height, width = image.shape[-2:]
+    right.imshow((image if image.ndim == 2 else image.movedim(0, -1)).numpy(), vmin=0, vmax=255)
+    for index, row in enumerate(rows[1:], start=1):
+        corner = ((width - row.size - 1) / 2, (height - row.size - 1) / 2)  # around the middle of the photo
+        right.add_patch(Rectangle(corner, row.size, row.size, fill=False, ec=colour_of(index, rows), lw=2))
+    right.set_xlim(-0.5, width - 0.5)
+    right.set_ylim(height - 0.5, -0.5)
+    bare(right, edge=GREY)
+    right.set_title(f"{'on' if size <= min(height, width) else 'larger than'} a photo of {height}×{width}", fontsize=11)
     return figure
 
 
@@ -114,22 +122,6 @@ def draw_cone(axes: Axes, rows: list[Row]) -> None:
     axes.set_ylim(-0.6, len(rows) - 0.4)
     axes.set_xlim(-pixels / 2 - 0.3, 0.95 * pixels + 0.05)
     axes.set_xlabel(f"{pixels} pixels of the image", loc="left")
-
-
-def draw_windows(axes: Axes, image: Tensor, rows: list[Row]) -> None:
-    """The window of each layer's middle position, around the middle of the photo."""
-    height, width = image.shape[-2:]
-    pixels = image if image.ndim == 2 else image.movedim(0, -1)
-    axes.imshow(pixels.numpy(), vmin=0, vmax=255)
-    for index, row in enumerate(rows[1:], start=1):
-        size = row.size
-        corner = (width / 2 - size / 2 - 0.5, height / 2 - size / 2 - 0.5)
-        axes.add_patch(Rectangle(corner, size, size, fill=False, ec=colour_of(index, rows), lw=2))
-    axes.set_xlim(-0.5, width - 0.5)
-    axes.set_ylim(height - 0.5, -0.5)
-    bare(axes, edge=GREY)
-    place = "on" if rows[-1].size <= min(height, width) else "larger than"
-    axes.set_title(f"{place} a photo of {height}×{width}", fontsize=11)
 
 
 @course_style()

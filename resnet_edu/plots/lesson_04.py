@@ -22,14 +22,6 @@ BRANCH_COLOURS = (BLUE, GREEN, PURPLE, GREY)
 SIDES = {"3": 28, "4": 14, "5": 7}  # of the maps, by the first figure of a block's name
 
 
-class Step(NamedTuple):
-    """One box of a branch: what stands in it, its colour, and the channels it puts out."""
-
-    text: str
-    colour: str
-    channels: int
-
-
 @course_style()
 def inception_diagrams(blocks: Mapping[str, nn.Module], *, in_channels: int, side: int, title: str) -> Figure:
     """Each block's four branches from top to bottom, with the million multiply-adds of each convolution.
@@ -47,24 +39,24 @@ def inception_diagrams(blocks: Mapping[str, nn.Module], *, in_channels: int, sid
     return figure
 
 
-def branch_steps(branch: nn.Module, in_channels: int, side: int) -> list[Step]:
-    """The boxes of a branch, in the order in which they run."""
-    steps: list[Step] = []
+def branch_steps(branch: nn.Module, in_channels: int, side: int) -> list[tuple[str, str, int]]:
+    """The boxes of a branch in the order in which they run: the text in each, its colour, the channels it puts out."""
+    steps: list[tuple[str, str, int]] = []
 
     def note(_: str, module: nn.Module, out: Tensor) -> None:
         if isinstance(module, nn.Conv2d):
             kernel, cost = module.kernel_size[0], macs(module, out) / 1e6
             colour = REDUCING if kernel == 1 else LARGE
-            steps.append(Step(f"{kernel}×{kernel}, {module.out_channels}\n{cost:.1f} M", colour, module.out_channels))
+            steps.append((f"{kernel}×{kernel}, {module.out_channels}\n{cost:.1f} M", colour, module.out_channels))
         elif isinstance(module, nn.MaxPool2d):
-            steps.append(Step(f"max pool\n{module.kernel_size}×{module.kernel_size}", POOLING, out.shape[1]))
+            steps.append((f"max pool\n{module.kernel_size}×{module.kernel_size}", POOLING, out.shape[1]))
 
     with watch(branch, None, note), torch.no_grad(), eval_mode(branch):
         isolated_forward(branch, torch.zeros(1, in_channels, side, side))
     return steps
 
 
-def draw_block(axes: Axes, branches: list[list[Step]], source: str) -> None:
+def draw_block(axes: Axes, branches: list[list[tuple[str, str, int]]], source: str) -> None:
     """One block: the input at the top, a column for each branch, the stack at the bottom."""
     axes.set_axis_off()
     axes.set_xlim(-0.1, 4 * 1.3)
@@ -74,13 +66,13 @@ def draw_block(axes: Axes, branches: list[list[Step]], source: str) -> None:
     for column, steps in enumerate(branches):
         x = 1.3 * column + 0.6
         arrow(axes, (middle, -0.1), (x, -0.72))
-        for row, step in enumerate(steps):
+        for row, (text, colour, _) in enumerate(steps):
             y = -1.05 - 1.25 * row
             last = row == len(steps) - 1
-            text_box(axes, x, y, step.text, size=(1.04, 0.6), colour=step.colour, fontsize=8.5)
+            text_box(axes, x, y, text, size=(1.04, 0.6), colour=colour, fontsize=8.5)
             arrow(axes, (x, y - 0.33), (x, bottom + 0.3) if last else (x, y - 0.92))
-        axes.text(x + 0.07, bottom + 0.55, f"{steps[-1].channels}", va="center", fontsize=8.5, color=GREY)
-    total = sum(steps[-1].channels for steps in branches)
+        axes.text(x + 0.07, bottom + 0.55, f"{steps[-1][2]}", va="center", fontsize=8.5, color=GREY)
+    total = sum(steps[-1][2] for steps in branches)
     text = f"stacked: {total} channels"
     text_box(axes, middle, bottom, text, size=(2 * middle - 0.16, 0.5), colour="white", fontsize=9, weight="bold")
 

@@ -8,8 +8,6 @@ from statistics import mean
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import LogNorm
 
 from ..history import History
 from ..probe import Surface
@@ -18,6 +16,7 @@ from .curves import draw_error, errors_of
 from .style import BLUE, GREY, ORANGE, PLAIN, RESIDUAL, Figure, course_style, look_of, new_chart, new_figure
 
 DEPTHS = (20, 32, 44, 56)
+NAMES = {False: "plain", True: "resnet"}  # of a net without and with additions, in the study
 PARTS = {"train": "training", "val": "test"}  # the images on which a run was measured
 HIGHEST_LOSS = 8.0  # on a loss surface; what lies above it, and what is not finite, is drawn as this value
 
@@ -105,7 +104,7 @@ def depth_and_skip(study: Recorded, *, depth: int = 56, skip: bool = False) -> F
         depth: 20, 32, 44 or 56.
         skip: residual (True) or plain.
     """
-    name = setting(depth, skip=skip)
+    name = f"{NAMES[skip]}{depth}"
     runs = study.of(name)
     error = mean(run.last.train_error for run in runs)
     title = (
@@ -129,15 +128,10 @@ def depth_and_skip_grid(study: Recorded) -> Figure:
     figure, panels = new_figure(2, len(DEPTHS), width=8.6, height=4.4, title=title, **grid)
     cells = [(skip, depth) for skip in (False, True) for depth in DEPTHS]
     for axes, (skip, depth) in zip(panels, cells, strict=True):
-        draw_runs(axes, study.of(setting(depth, skip=skip)), "train", RESIDUAL if skip else PLAIN, "mean")
+        draw_runs(axes, study.of(f"{NAMES[skip]}{depth}"), "train", RESIDUAL if skip else PLAIN, "mean")
         axes.set_title(f"{'residual' if skip else 'plain'} {depth}", fontsize=11)
         axes.set_ylim(0, 100)
     return figure
-
-
-def setting(depth: int, *, skip: bool) -> str:
-    """What the study calls the net."""
-    return f"{'resnet' if skip else 'plain'}{depth}"
 
 
 def draw_runs(axes: Axes, runs: list[History], part: str, colour: str, name: str) -> None:
@@ -169,7 +163,5 @@ def loss_surfaces(surfaces: Mapping[str, Surface], *, title: str) -> Figure:
         axes.set_aspect("equal")
         axes.grid(visible=False)
     ticks = [tick for tick in (0.01, 0.03, 0.1, 0.3, 1, 2, 4, 8) if lowest <= tick <= HIGHEST_LOSS]
-    scale = ScalarMappable(LogNorm(lowest, HIGHEST_LOSS), "viridis")
-    bar = figure.colorbar(scale, ax=panels, label="training loss (nats)", ticks=ticks, format="%g")
-    bar.ax.minorticks_off()
+    figure.colorbar(panels[0].collections[0], ax=panels, label="training loss (nats)", ticks=ticks, format="%g")
     return figure

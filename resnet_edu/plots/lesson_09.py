@@ -41,11 +41,9 @@ def challenge_history(errors: Mapping[str, float], *, human: float) -> Figure:
     axes.grid(visible=False, axis="x")
     for place, (entry, error) in enumerate(errors.items()):
         axes.bar(place, error, width=0.65, color=BLUE if "ResNet" in entry else GREY if entry < "2012" else SKY)
-        number = {"s": f"{error:g}", "ha": "center", "fontsize": 10}
-        if error < human:  # above the bar the number would lie on the line
-            axes.text(place, error - 0.5, **number, va="top", color="white")
-        else:
-            axes.text(place, error + 0.5, **number, va="bottom")
+        low = error < human  # above the bar the number would lie on the line
+        y, side, colour = (error - 0.5, "top", "white") if low else (error + 0.5, "bottom", "black")
+        axes.text(place, y, f"{error:g}", ha="center", va=side, fontsize=10, color=colour)
     axes.axhline(human, color=RED, lw=1.4, ls="--")
     axes.text(len(errors) - 0.55, human + 0.4, f"one trained\nperson: {human:g}", va="bottom", fontsize=10)
     axes.set_xlim(-0.6, len(errors) + 0.9)

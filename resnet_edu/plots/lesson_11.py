@@ -11,10 +11,8 @@ from ..models.pretrained import Pretrained
 from .images import draw_answers, draw_map, stretched
 from .style import BLUE, COLOURS, GREY, SKY, Figure, bare, course_style, look_of, new_chart, new_figure
 
-Attribution = Callable[..., Tensor]
-
 #: What the explorer can draw, by name: a function of model, images and target that returns `(N, H, W)`.
-ATTRIBUTIONS: dict[str, Attribution] = {
+ATTRIBUTIONS: dict[str, Callable[..., Tensor]] = {
     "Grad-CAM, layer 4": lambda model, images, target: probe.grad_cam(model, images, target, layer="layer4"),
     "Grad-CAM, layer 2": lambda model, images, target: probe.grad_cam(model, images, target, layer="layer2"),
     "Integrated Gradients": lambda model, images, target: probe.integrated_gradients(

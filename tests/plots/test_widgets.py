@@ -73,7 +73,6 @@ def test_every_control_has_a_name_and_redraws_at_its_end(
         assert getattr(control, "continuous_update", True), "it redraws while it is dragged"
         control.value = end_of(control)
         assert explorer.drawn == {key: each.value for key, each in explorer.controls.items()}
-    assert explorer.said.value == ""
 
 
 def test_a_state_is_drawn_once_and_several_changes_at_once_and_a_slow_one_says_that_it_works() -> None:
@@ -85,7 +84,7 @@ def test_a_state_is_drawn_once_and_several_changes_at_once_and_a_slow_one_says_t
 
     explorer = Explorer(draw, {"a": ipywidgets.IntSlider(1), "b": ipywidgets.IntSlider(2)}, slow=True)
     assert states == [{"a": 1, "b": 2}]
-    assert explorer.image.tooltip == "A message"
+    assert "A message" in explorer.said.value, "it is read aloud"
     explorer.controls["b"].value = 5
     explorer.redraw()
     assert states[1:] == [{"a": 1, "b": 5}]
@@ -95,7 +94,8 @@ def test_a_state_is_drawn_once_and_several_changes_at_once_and_a_slow_one_says_t
     said: list[str] = []
     explorer.said.observe(lambda change: said.append(change["new"]), "value")
     explorer.controls["a"].value = 9
-    assert said == ["working…", ""]
+    assert said[0] == "working…"
+    assert "working" not in said[-1]
 
 
 def test_the_menu_of_kernels_sets_nine_sliders_and_draws_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,7 +138,8 @@ def test_an_uploaded_photo_joins_the_list_and_what_is_no_photo_gets_one_line(
         assert "/tmp" not in said.value
         assert (which.value, explorer.image.value) == ("two", before)
     upload.value = upload_of("mine.jpg", jpeg("red"))
-    assert (which.value, list(which.options), said.value) == ("mine.jpg", ["one", "two", "mine.jpg"], "")
+    assert (which.value, list(which.options)) == ("mine.jpg", ["one", "two", "mine.jpg"])
+    assert "cannot" not in said.value
     red = explorer.image.value
     assert red != before
     upload.value = upload_of("mine.jpg", jpeg("blue"))
