@@ -257,7 +257,8 @@ class Prepared:
     def minutes(self) -> float:
         """About how long the training will take here, as three updates of a copy of the network do."""
         training, train = self.recipe.training, self.data.train
-        few = train.subset(torch.arange(min(len(train), 3 * training.batch_size)))
+        count = min(len(train), 3 * training.batch_size)
+        few = train.subset(torch.linspace(0, len(train) - 1, count).long())  # from all classes: a part may be in order
         trial = replace(self.data, train=few, val=few.subset(torch.arange(1)), test=few.subset(torch.arange(1)))
         history = fit(deepcopy(self.model), trial, replace(training, epochs=1, warmup_epochs=0.0))
         return history.seconds / len(few) * len(train) * training.epochs / 60

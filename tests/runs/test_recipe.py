@@ -1,5 +1,6 @@
 """One definition of each option: in Python, as TOML, on the command line."""
 
+import shutil
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -119,6 +120,14 @@ def test_the_plan_counts_the_pictures_and_warns_of_imbalance(tmp_path: Path) -> 
     before = {name: value.clone() for name, value in begin.model.state_dict().items()}
     assert 0 < begin.minutes() < 5
     assert all(torch.equal(value, before[name]) for name, value in begin.model.state_dict().items())
+
+
+def test_the_time_is_told_of_a_folder_whose_parts_are_in_the_order_of_their_classes(tmp_path: Path) -> None:
+    sky = folder_of(tmp_path, 60)
+    for part in ("train", "val", "test"):
+        shutil.copytree(sky, tmp_path / "pets" / part)
+    begin = prepare(Recipe(data=str(tmp_path / "pets"), model="resnet20", x=16, pretrained="none"))
+    assert 0 < begin.minutes() < 5
 
 
 def test_the_head_is_fitted_and_nothing_else(tmp_path: Path) -> None:
