@@ -562,7 +562,7 @@ edu.plots.image_grid(data.test.images[shown], words, columns=5, side=1.5, title=
 
 # %%
 silent = wrong & ~contradict
-blind = [tables[head][said["digit"]] == asked[head].labels for head in ("parity", "loops")]
+blind = [tables[head][said["digit"]] == tables[head][data.test.labels] for head in ("parity", "loops")]
 alike = silent & blind[0] & blind[1]
 print(f"{int(silent.sum())} wrong digits raise no alarm")
 print(f"in {int(alike.sum())} of them the right digit and the wrong one have the same parity and the same loops")

@@ -7,12 +7,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
+from torch import Tensor
 
 from resnet_edu import History, distributed
 
@@ -37,24 +39,24 @@ def command(line: str, *, processes: int = 1) -> list[str]:
     return [*(start if processes > 1 else [sys.executable]), "-m", "resnet_edu", *line.split()]
 
 
-def environment(tmp_path: Path) -> dict[str, str]:
-    return {**os.environ, "RESNET_EDU_DATA": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1", "CI": "true"}
+def around(tmp_path: Path) -> dict[str, Any]:
+    """Where a process runs, and what its output is."""
+    environment = {**os.environ, "RESNET_EDU_DATA": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1", "CI": "true"}
+    return {"cwd": tmp_path, "env": environment, "text": True, "stderr": subprocess.PIPE}
 
 
 def call(line: str, tmp_path: Path, *, processes: int = 1) -> subprocess.CompletedProcess[str]:
     arguments = command(line, processes=processes)
-    return subprocess.run(
-        arguments, cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True, timeout=300
-    )
+    return subprocess.run(arguments, **around(tmp_path), stdout=subprocess.PIPE, timeout=300)
 
 
-def losses(run: Path) -> list[list[float]]:
+def losses(run: Path) -> Tensor:
     epochs = History.from_csv(run / "history.csv").epochs
-    return [[epoch.train_loss, epoch.train_error, epoch.val_loss, epoch.val_error] for epoch in epochs]
+    return torch.tensor([[epoch.train_loss, epoch.train_error, epoch.val_loss, epoch.val_error] for epoch in epochs])
 
 
 # LeNet-5 has no batch norm, whose statistics are those of each process's own images.
-TRAIN = "train --data ./pictures --model lenet5 --size 32 --batch-size 10 --lr 0.02 --precision float32 --epochs 4"
+TRAIN = "train --data ./pictures --model lenet5 --size 32 --batch-size 14 --lr 0.02 --precision float32 --epochs 4"
 
 
 @pytest.mark.slow
@@ -63,9 +65,7 @@ def test_two_processes_train_what_one_does(tmp_path: Path, pictures: Path) -> No
     assert (alone.returncode, both.returncode) == (0, 0), both.stderr
     assert both.stdout.count("epoch   1  ") == 1, "only the first process talks"
     assert both.stdout.count("epochs; ") == 1
-    torch.testing.assert_close(
-        torch.tensor(losses(tmp_path / "two")), torch.tensor(losses(tmp_path / "one")), rtol=1e-3, atol=1e-3
-    )
+    torch.testing.assert_close(losses(tmp_path / "two"), losses(tmp_path / "one"), rtol=1e-3, atol=1e-3)
     one, two = (load_file(tmp_path / name / "weights.safetensors") for name in ("one", "two"))
     for name in one:
         torch.testing.assert_close(two[name], one[name], rtol=1e-3, atol=1e-4)
@@ -79,8 +79,7 @@ def test_a_dead_worker_ends_the_run_and_another_number_of_processes_resumes_it(t
     import psutil
 
     line = TRAIN.replace("--epochs 4", "--epochs 20")
-    arguments = command(f"{line} --out run", processes=2)
-    process = subprocess.Popen(arguments, cwd=tmp_path, env=environment(tmp_path), stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command(f"{line} --out run", processes=2), **around(tmp_path))
     checkpoint = tmp_path / "run" / "checkpoint.safetensors"
     while process.poll() is None and not checkpoint.exists():
         time.sleep(0.02)
@@ -95,12 +94,8 @@ def test_a_dead_worker_ends_the_run_and_another_number_of_processes_resumes_it(t
     resumed = call("train --resume run", tmp_path)
     assert resumed.returncode == 0, resumed.stderr
     assert call(f"{line} --out whole", tmp_path).returncode == 0
-    torch.testing.assert_close(
-        torch.tensor(losses(tmp_path / "run"))[:, 0],
-        torch.tensor(losses(tmp_path / "whole"))[:, 0],
-        rtol=2e-2,
-        atol=2e-2,
-    )
+    run, whole = (losses(tmp_path / name)[:, 0] for name in ("run", "whole"))
+    torch.testing.assert_close(run, whole, rtol=2e-2, atol=2e-2)
 
 
 def test_alone_nothing_is_shared() -> None:
@@ -124,22 +119,16 @@ def test_a_batch_is_shared_out_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
         distributed.share(torch.arange(1))
 
 
-def test_two_processes_want_two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("device", "message"),
+    [("cuda", "there are 1 here: start torchrun with --nproc-per-node=1"), ("cpu", "This torch has no gloo")],
+)
+def test_what_two_processes_lack_is_told(device: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("LOCAL_RANK", "1")
-    monkeypatch.setenv("RESNET_EDU_DEVICE", "cuda")
+    monkeypatch.setenv("RESNET_EDU_DEVICE", device)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    with (
-        pytest.raises(ValueError, match="there are 1 here: start torchrun with --nproc-per-node=1"),
-        distributed.joined(),
-    ):
-        pass
-
-
-def test_without_gloo_there_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    monkeypatch.setenv("RESNET_EDU_DEVICE", "cpu")
     monkeypatch.setattr(torch.distributed, "is_gloo_available", lambda: False)
-    with pytest.raises(ValueError, match="This torch has no gloo"), distributed.joined():
+    with pytest.raises(ValueError, match=message), distributed.joined():
         pass
