@@ -7,9 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import tqdm.auto as tqdm_auto
-
-assert tqdm_auto  # imported now: who gives up root's rights may not be able to
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from torch.nn import functional as F
 from .. import machine
 from ..errors import DatasetUnavailable, UnreadablePicture
 from ..files import data_folder, locked, printable, require_room, write_atomically
+from ..progress import ProgressLine
 from .pictures import View, without_warnings
 from .split import PARTS, channel_counts, statistics_of
 
@@ -155,7 +156,6 @@ def read(
     folder: Path, listed: list[Picture], view: View, faults: list[tuple[str, UnreadablePicture]]
 ) -> Generator[tuple[list[Picture], Tensor]]:
     """The pictures that can be used, many at a time: uint8 `(N, C, H, W)`. The errors of the others go to `faults`."""
-    from tqdm.auto import tqdm  # imported here: it looks for a notebook, and loads the widgets in one
 
     def pixels(picture: Picture) -> NDArray[np.uint8] | UnreadablePicture:
         try:
@@ -163,10 +163,9 @@ def read(
         except UnreadablePicture as error:
             return error
 
-    shown, title = len(listed) > 500 and machine.show_progress(), f"read {printable(folder.name)}"
     with (
         ThreadPoolExecutor(machine.cores()) as pool,
-        tqdm(total=len(listed), desc=title, unit="pictures", disable=not shown, leave=False) as bar,
+        ProgressLine(f"read {printable(folder.name)}", shown=len(listed) > 500) as line,
         without_warnings(),
     ):
         for start in range(0, len(listed), AT_ONCE):
@@ -180,7 +179,8 @@ def read(
                     images.append(result)
             if images:
                 yield pictures, torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous()
-            bar.update(len(block))
+            line.show(f"{start + len(block):,} of {len(listed):,} pictures")
+        line.done(f"{len(listed):,} pictures")
 
 
 def is_refusal(error: UnreadablePicture) -> bool:

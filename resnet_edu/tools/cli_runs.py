@@ -15,7 +15,6 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
-from tqdm import tqdm
 from typer.core import TyperArgument, TyperCommand
 
 from ..files import FULL, printable, quoted, write_atomically
@@ -149,9 +148,8 @@ def asked_for(given: Mapping[str, Any], *, out: Path | None, config: Path | None
 
 
 def say(line: str) -> None:
-    """One line on the screen, coloured on a terminal, above a progress bar that is shown meanwhile."""
-    with tqdm.external_write_mode():
-        Console().print(printable(line), markup=False, emoji=False, soft_wrap=True)
+    """One line on the screen, coloured on a terminal."""
+    Console().print(printable(line), markup=False, emoji=False, soft_wrap=True)
 
 
 def go(run: "Run", *, new: bool) -> None:
