@@ -26,7 +26,7 @@ class ProgressLine:
         self.title = title
         self.shown, self.in_notebook = shown and machine.show_progress(), machine.in_notebook()
         self.started, self.next_time = time.monotonic(), 0.0
-        self.display: Any = None  # of the notebook, once there is something on it
+        self.output: Any = None  # in the notebook, once there is one
 
     def show(self, text: str) -> None:
         """Put this text in place of the one before, unless that has only just been written."""
@@ -43,20 +43,17 @@ class ProgressLine:
     def write(self, text: str) -> None:
         """Put this text in place of the one before."""
         line = f"{self.title}: {text}, {time.monotonic() - self.started:.0f} s"
-        if self.in_notebook:
-            self.write_html(f"<small>{html.escape(line)}</small>")
-        else:
+        if not self.in_notebook:
             sys.stderr.write(f"\r{line}\x1b[K")  # the end of it clears what is left of a longer text
             sys.stderr.flush()
+            return
+        from IPython.display import display
 
-    def write_html(self, text: str) -> None:
-        """The same below the cell of a notebook."""
-        from IPython.display import HTML, display
-
-        if self.display is None:
-            self.display = display(HTML(text), display_id=True)
+        content = {"text/html": f"<small>{html.escape(line)}</small>", "text/plain": line}
+        if self.output is None:
+            self.output = display(content, raw=True, display_id=True)
         else:
-            self.display.update(HTML(text))
+            self.output.update(content, raw=True)
 
     def clear(self) -> None:
         """Leave a terminal's line to whoever prints next."""

@@ -1,5 +1,7 @@
 """The line that says how far a training is: in a terminal, in a notebook, and nowhere else."""
 
+import html
+
 import IPython.display
 import pytest
 from training import small_net, tiny_data
@@ -39,15 +41,17 @@ def test_a_notebook_keeps_one_line_of_plain_html(
 ) -> None:
     shown: list[str] = []
 
-    class Handle:
-        def update(self, content: IPython.display.HTML) -> None:
-            shown.append(content.data)  # type: ignore[arg-type]
+    class Output:
+        def update(self, content: dict[str, str], *, raw: bool) -> None:
+            assert raw
+            shown.append(content["text/html"])
+            assert f"<small>{html.escape(content['text/plain'])}</small>" == shown[-1]
 
-    def display(content: IPython.display.HTML, *, display_id: bool) -> Handle:
+    def display(content: dict[str, str], *, raw: bool, display_id: bool) -> Output:
         assert not shown, "one output, which is updated"
         assert display_id
-        Handle().update(content)
-        return Handle()
+        Output().update(content, raw=raw)
+        return Output()
 
     monkeypatch.setattr(IPython.display, "display", display)
     history = fit(small_net(), tiny_data(), CONFIG)
