@@ -370,6 +370,14 @@ LOAD_MISTAKES = {
 }  # fmt: skip
 
 
+@lambda oracle: LoadExercise(
+    exercise="08.4 weights trained elsewhere",
+    oracle=oracle,
+    calls=load_calls,
+    returns=Returns(seen_of_loading),
+    may_change=("model",),
+    mistakes=LOAD_MISTAKES,
+)
 def load_trunk(
     model: nn.Module, state: State, head: str = "fc", *, _cut: Callable[[State], State] = cut, _dot: str = ".",
     _refused: Callable[[str, State, State], bool] = lambda key, own, state: True,
@@ -387,13 +395,3 @@ def load_trunk(
     if trunk:
         raise ValueError(_says.format(trunk))
     return _report(names, own)
-
-
-load_trunk = LoadExercise(
-    exercise="08.4 weights trained elsewhere",
-    oracle=load_trunk,
-    calls=load_calls,
-    returns=Returns(seen_of_loading),
-    may_change=("model",),
-    mistakes=LOAD_MISTAKES,
-)

@@ -25,7 +25,7 @@ class TrainedNet(nn.Module):
     def __init__(self, features: int = 14, num_classes: int = 10) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, 6, 3, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(6)
+        self.bn1, self.relu = nn.BatchNorm2d(6), nn.ReLU()
         stage = nn.Sequential()
         stage.add_module("conv1", nn.Conv2d(6, features, 3, padding=1, bias=False))
         stage.add_module("bn1", nn.BatchNorm2d(features))
@@ -45,7 +45,7 @@ class TrainedNet(nn.Module):
         self.eval()
 
     def forward(self, x: Tensor) -> Tensor:
-        maps = self.layer1(F.relu(self.bn1(self.conv1(x))))
+        maps = self.layer1(self.relu(self.bn1(self.conv1(x))))
         return self.fc(self.fc_norm(maps.mean((2, 3))))
 
 
