@@ -143,7 +143,8 @@ def to_slides(worked: NotebookNode, learner: NotebookNode, *, name: str, folder:
             continue
         if cell["id"] in stubs:
             cells += [v4.new_code_cell(stubs[cell["id"]]), v4.new_markdown_cell("### One answer")]
-        cells.append(cell)
+        parts = re.split(r"^(?=###? )", cell.source, flags=re.MULTILINE) if cell.cell_type == "markdown" else []
+        cells += [v4.new_markdown_cell(part) for part in parts if part.strip()] or [cell]
     for number, (before, cell) in enumerate(zip([None, *cells], cells, strict=False)):
         cell["id"] = f"slide-{number}"  # not nbformat's random ones: two exports are alike
         heading_alone = before is not None and re.fullmatch(r"#+ .*", before.source.strip())

@@ -337,10 +337,10 @@ def test_headings_begin_columns_and_everything_else_goes_below() -> None:
     text, code = v4.new_markdown_cell, v4.new_code_cell
     answer = code("### BEGIN SOLUTION\nanswer\n### END SOLUTION", id="a")
     assert slides_of(
-        text("# Title\n\nWhy."), code("plot()"), text("## Idea"), text("First."), text("### Part\n\nSecond."),
+        text("# Title\n\nWhy."), code("plot()"), text("## Idea"), text("First.\n\n### Part\n\nSecond."),
         answer, code("check()", metadata={"tags": ["check"]}), code("after()"),
     ) == [
-        ("slide", "# Title\n\nWhy."), ("subslide", "plot()"), ("slide", "## Idea"), ("-", "First."),
+        ("slide", "# Title\n\nWhy."), ("subslide", "plot()"), ("slide", "## Idea"), ("-", "First.\n\n"),
         ("subslide", "### Part\n\nSecond."), ("subslide", "stub"), ("subslide", "### One answer"), ("-", "answer\n"),
         ("subslide", "after()"),
     ]  # fmt: skip
