@@ -21,13 +21,13 @@ FLOORS = (
     ("data",),
     ("models",),
     ("train", "config", "history", "metrics", "checkpoint", "distributed", "probe"),
-    ("predict", "recipe", "run", "study", "studies"),
+    ("prediction", "recipe", "run", "study", "studies"),
     ("plots",),
     ("widgets", "checks"),
     ("tools", "__main__"),
 )
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
-HEAVY = ("captum", "matplotlib", "ipywidgets", "pandas", "torchvision")
+HEAVY = ("torch", "captum", "matplotlib", "ipywidgets", "pandas", "torchvision")
 LINES_PER_FILE, FILES_PER_FOLDER = 400, 20
 # Lines of Python below each folder.
 BUDGET = {"resnet_edu": 16_000, "tests": 17_000, "docs": 400}
@@ -136,8 +136,9 @@ def test_library_code_neither_prints_nor_shows_nor_works_in_place() -> None:
         line = f"{path.name}:{call.lineno}: {ast.unparse(call)}"
         assert name not in {"print", "pprint"} or room_of(path) in FLOORS[-1], line
         assert not name.endswith("plt.show"), line
-        assert not any(word.arg == "inplace" and ast.unparse(word.value) == "True" for word in call.keywords), line
-        assert name not in {"F.relu", "torch.relu", "torch.relu_", "F.relu_"}, f"{line}: use nn.ReLU()"
+        if room_of(path) != "checks":  # whose tables of mistakes hold wrong answers
+            assert not any(word.arg == "inplace" and ast.unparse(word.value) == "True" for word in call.keywords), line
+            assert name not in {"F.relu", "torch.relu", "torch.relu_", "F.relu_"}, f"{line}: use nn.ReLU()"
 
 
 @pytest.mark.slow

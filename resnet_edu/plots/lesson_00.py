@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..data.pictures import read_photo
-from ..predict import Prediction
+from ..prediction import Prediction
 from .images import draw_answers
 from .style import BLUE, SKY, Figure, course_style, new_figure
 

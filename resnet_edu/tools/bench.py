@@ -35,7 +35,7 @@ from ..data.split import Split
 from ..errors import StopTraining, UnknownName
 from ..history import Epoch
 from ..models.pretrained import Pretrained, pretrained
-from ..predict import predict
+from ..prediction import predict
 from ..probe.summary import summary
 from ..studies import STUDIES
 from ..study import Setting

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from ..history import Epoch
-    from ..predict import Prediction
+    from ..prediction import Prediction
     from ..recipe import Prepared
     from ..run import Run
 
@@ -303,7 +303,7 @@ def predict(
     ] = "float32",
 ) -> None:
     """Name pictures: for each file the best labels with percentages. Exit code 2 if a file cannot be used."""
-    from ..predict import open_network, predict as name_pictures
+    from ..prediction import open_network, predict as name_pictures
     from ..run import Run
 
     run = run if run == "bundled" else str(with_home(run))

@@ -17,7 +17,7 @@ from resnet_edu.models import Pretrained
 from resnet_edu.models.pretrained import PhotoTransforms
 from resnet_edu.plots.lesson_10 import LABELS, METHODS
 from resnet_edu.plots.style import Figure, course_style, new_figure, without_glyph
-from resnet_edu.predict import Prediction
+from resnet_edu.prediction import Prediction
 from resnet_edu.study import Recorded
 
 NOT_FIGURES = {"Stage", "named_layers", "published_nets", "steps_to_reach"}

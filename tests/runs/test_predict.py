@@ -16,7 +16,7 @@ from resnet_edu.errors import UnreadablePicture
 from resnet_edu.models import Pretrained
 from resnet_edu.models.pretrained import PhotoTransforms
 
-MODULE = sys.modules["resnet_edu.predict"]  # the package's attribute of this name is the function
+MODULE = sys.modules[predict.__module__]
 
 
 class MeanColour(nn.Module):
