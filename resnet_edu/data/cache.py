@@ -128,7 +128,7 @@ def write(
             values += channel_counts(images[: sum(picture.part == listed[0].part for picture in pictures)])
             levels = images.flatten(1).amax(dim=1).int() - images.flatten(1).amin(dim=1)
             blank += [picture.name for picture, dark in zip(pictures, levels < LEVELS, strict=True) if dark]
-    skipped = [(name, error.reason) for name, error in faults]
+    skipped = sorted((name, error.reason) for name, error in faults)
     why = "".join(f" {name}: {reason}." for name, reason in skipped[:1])
     if not used:
         raise DatasetUnavailable(f"{folder} holds no picture that can be used.{why}")
@@ -147,7 +147,7 @@ def write(
         "std": std,
         "skipped": skipped,
         "twice": [[f"{used[index].name} ({used[index].part})" for index in pair] for pair in twice],
-        "blank": blank,
+        "blank": sorted(blank),
     }
     return facts, any(is_refusal(error) for _, error in faults)
 

@@ -243,15 +243,18 @@ def leads_out(path: Path | str, folder: Path) -> bool:
 
 
 def in_parts(pictures: list[Picture], seed: int) -> list[Picture]:
-    """The pictures with their final part: all of `train`, then `val`, then `test`; what is cut in random order."""
+    """The pictures with their final part: all of `train`, then `val`, then `test`; each part in random order."""
     by_part = {part: [picture for picture in pictures if picture.part == part] for part in PARTS}
-    if missing := [part for part in SHARES if not by_part[part]]:
-        train = by_part["train"]
-        cut = split_indices(torch.tensor([picture.label for picture in train]), seed, missing=missing)
-        for part, order in cut.items():
-            chosen = [train[index] for index in order.tolist()]
-            by_part[part] = [Picture(each.name, part, each.label, each.identity) for each in chosen]
-    return [picture for part in PARTS for picture in by_part[part]]
+    missing = [part for part in SHARES if not by_part[part]]
+    labels = torch.tensor([picture.label for picture in by_part["train"]])
+    cut = split_indices(labels, seed, missing=missing) if missing else {}
+    found = []
+    for part in PARTS:
+        given = by_part["train" if part in cut else part]
+        fixed = torch.Generator().manual_seed(0)  # what is given is in the same order for every seed, and cached once
+        order = cut[part] if part in cut else torch.randperm(len(given), generator=fixed)
+        found += [Picture(given[at].name, part, given[at].label, given[at].identity) for at in order.tolist()]
+    return found
 
 
 # What is said about them

@@ -89,6 +89,7 @@ def test_a_folder_may_be_divided_in_many_ways(
     assert len(loaded.notes) == bool(note)
     assert "".join(loaded.notes).startswith(note)
     assert loaded.classes == ("cat", "dog")
+    assert {*loaded.train.labels[:6].tolist()} == {0, 1}  # not one class after the other
     given = data.load(tmp_path / "pets", size=16, seed=1)
     for part, folder in {"val": ("val", "dev", "Validation"), "test": ("test", "testing")}.items():
         if {*folder} & {*parts}:  # what was given stays, whatever the seed
