@@ -10,33 +10,47 @@ import pytest
 
 from resnet_edu import files
 from resnet_edu.errors import DatasetUnavailable
-from resnet_edu.files import (
-    data_folder,
-    has_digest,
-    hash_of,
-    locked,
-    printable,
-    require_room,
-    tilde,
-)
+from resnet_edu.files import data_folder, has_digest, hash_of, locked, printable, require_room, tilde, write_atomically
 
-CONTENT = b"content" * 100_000
-MD5 = f"md5:{hashlib.md5(CONTENT).hexdigest()}"
+FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_file_is_on_the_disk_before_it_takes_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target, steps = tmp_path / "new" / "file", []
+    for name in ("fsync", "replace"):
+        whole = getattr(os, name)
+        monkeypatch.setattr(os, name, lambda *given, name=name, whole=whole: (steps.append(name), whole(*given)))
+    write_atomically(target, b"content")
+    assert target.read_bytes() == b"content"
+    assert (steps, target.stat().st_mode & 0o777) == (["fsync", "replace", "fsync"], 0o644)  # the file, the folder
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_a_write_that_fails_leaves_the_old_file_and_names_it(
+    step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise FULL
+
+    (tmp_path / "file").write_bytes(b"old")
+    monkeypatch.setattr(os, step, refuse)
+    with pytest.raises(OSError, match=r"No space left on device: '.*file'"):
+        write_atomically(tmp_path / "file", b"new")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"file": b"old"}
 
 
 def test_hashes_are_hashlibs(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    path.write_bytes(CONTENT)
+    path, content = tmp_path / "file", b"content" * 100_000
+    path.write_bytes(content)
     for algorithm in ("md5", "sha256"):
-        expected = f"{algorithm}:{hashlib.new(algorithm, CONTENT).hexdigest()}"
+        expected = f"{algorithm}:{hashlib.new(algorithm, content).hexdigest()}"
         assert hash_of(path, f"{algorithm}:") == expected
         assert has_digest(path, expected[:14])
         assert not has_digest(path, expected[:-1] + ("1" if expected[-1] == "0" else "0"))
-    assert not has_digest(tmp_path / "absent", MD5)
-    assert not has_digest(tmp_path, MD5)
+        assert not has_digest(tmp_path / "absent", expected)
 
 
-def test_one_writer_at_a_time(tmp_path: Path) -> None:
+def test_one_writer_at_a_time_for_each_name(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     inside, most = [0], [0]
 
     def write() -> None:
@@ -46,18 +60,14 @@ def test_one_writer_at_a_time(tmp_path: Path) -> None:
             threading.Event().wait(0.02)
             inside[0] -= 1
 
-    threads = [threading.Thread(target=write) for _ in range(5)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with locked(tmp_path, "other"):  # sets do not wait for each other
+        threads = [threading.Thread(target=write) for _ in range(5)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
     assert most == [1]
-
-
-def test_sets_do_not_wait_for_each_other(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with locked(tmp_path, "one"), locked(tmp_path, "other"):
-        pass
-    assert caplog.messages == []
+    assert {*caplog.messages} <= {"Another process is fetching set: waiting for it."}
 
 
 def test_the_lock_is_free_again_after_an_error(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -65,7 +75,7 @@ def test_the_lock_is_free_again_after_an_error(tmp_path: Path, caplog: pytest.Lo
         raise KeyError
     message = r"^set cannot be stored: No space left on device \(/disk/file\)\. Make room"
     with pytest.raises(DatasetUnavailable, match=message), locked(tmp_path, "set"):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/disk/file")
+        raise OSError(*FULL.args, "/disk/file")
     with locked(tmp_path, "set"):
         pass
     assert caplog.messages == []
@@ -77,31 +87,21 @@ def test_room_is_looked_at_beforehand(tmp_path: Path) -> None:
         require_room(tmp_path / "file", 10**18)
 
 
-def test_the_folder_is_named_by_the_environment_or_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_data_folder_is_named_by_the_environment_or_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RESNET_EDU_DATA", "~/sets")
     assert data_folder() == Path.home() / "sets"
-    assert tilde(data_folder() / "x") == "~/sets/x"
+    assert (tilde(data_folder() / "x"), tilde(Path("/srv/sets"))) == ("~/sets/x", "/srv/sets")
     monkeypatch.delenv("RESNET_EDU_DATA")
     assert data_folder() == files.platformdirs.user_cache_path("resnet-edu")
-    assert tilde(Path("/srv/sets")) == "/srv/sets"
 
-
-@pytest.mark.parametrize("named", [None, "~/sets"])
-def test_without_a_home_a_folder_must_be_named(
-    named: str | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
     def nowhere(*_: object) -> Path:
         raise RuntimeError("Could not determine home directory.")
 
     monkeypatch.setattr(Path, "home", nowhere)
-    monkeypatch.setattr(Path, "expanduser", nowhere)
     monkeypatch.setattr(files.platformdirs, "user_cache_path", nowhere)
-    monkeypatch.delenv("RESNET_EDU_DATA", raising=False)
-    if named:
-        monkeypatch.setenv("RESNET_EDU_DATA", named)
     with pytest.raises(DatasetUnavailable, match="no home folder to keep data in: set RESNET_EDU_DATA to a folder"):
         data_folder()
-    assert tilde(tmp_path / "x") == str(tmp_path / "x")
+    assert tilde(Path("/srv/x")) == "/srv/x"
 
 
 def test_names_are_printed_on_one_line() -> None:
@@ -115,18 +115,4 @@ def test_the_checkout_holds_the_courses_folders() -> None:
     root = files.checkout()
     assert root is not None
     assert (root / "resnet_edu" / "files.py").is_file()
-    assert files.course_folder() == root
-    assert files.assets() == root / "assets"
-
-
-def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    target = tmp_path / "file"
-    target.write_bytes(b"old")
-
-    def refuse(*_: object) -> None:
-        raise OSError("disk full")
-
-    monkeypatch.setattr(os, "replace", refuse)
-    with pytest.raises(OSError, match="disk full"):
-        files.write_atomically(target, b"new")
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"file": b"old"}
+    assert (files.course_folder(), files.assets()) == (root, root / "assets")
