@@ -20,13 +20,14 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from resnet_edu import Epoch, History, Recipe, Run, evaluate, models, predict, run as run_module
+from resnet_edu import Epoch, History, Recipe, Run, evaluate, models, predict
 from resnet_edu.data import load
-from resnet_edu.errors import DatasetUnavailable, UnreadablePicture, WrongCheckpoint
+from resnet_edu.errors import DatasetUnavailable
 from resnet_edu.recipe import prepare
 from resnet_edu.run import Preprocessing, evaluate_run, open_run, stops_early
 
 CLASSES = ("blue", "green", "red")
+only_linux = pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
 
 
 @pytest.fixture(autouse=True)
@@ -41,8 +42,7 @@ def pictures(tmp_path: Path) -> Path:
     for channel, name in enumerate(reversed(CLASSES)):
         (tmp_path / "pictures" / name).mkdir(parents=True)
         for index in range(12):
-            size = (90, 140, 3) if index % 3 else (20, 16, 3)
-            pixels = numbers.integers(0, 90, size)
+            pixels = numbers.integers(0, 90, (90, 140, 3) if index % 3 else (20, 16, 3))
             pixels[..., channel] += 120
             Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / "pictures" / name / f"{index:02}.jpg")
     return tmp_path / "pictures"
@@ -53,7 +53,7 @@ def recipe_for(pictures: Path, **options: object) -> Recipe:
     return Recipe.from_dict({"data": str(pictures), **defaults, **options})
 
 
-def stop_after(epoch: int) -> object:
+def stop_after(epoch: int) -> Callable[[Epoch, nn.Module], None]:
     def stop(record: Epoch, _: nn.Module) -> None:
         if record.epoch == epoch:
             raise KeyboardInterrupt
@@ -68,6 +68,11 @@ def finished(pictures: Path, tmp_path: Path) -> Run:
     return run
 
 
+def results(run: Run) -> list[list[str]]:
+    """What is in `history.csv`, without the seconds."""
+    return [row.split(",")[:6] for row in (run.folder / "history.csv").read_text().splitlines()]
+
+
 # Train and predict see the same
 
 
@@ -75,66 +80,23 @@ def test_training_and_prediction_see_the_same_tensors(finished: Run, pictures: P
     network, data = open_run(finished.folder), finished.recipe.load()
     trained_on = {image.numpy().tobytes() for part in (data.train, data.val, data.test) for image in part.inputs()}
     files = sorted(pictures.rglob("*.jpg"))
-    seen = {network.transforms(network.read(path)).numpy().tobytes() for path in files}
-    assert seen == trained_on
-    assert len(seen) == len(files)
+    assert {network.transforms(network.read(path)).numpy().tobytes() for path in files} == trained_on
+    assert len(trained_on) == len(files)
 
 
-def test_predictions_are_those_of_the_evaluation(finished: Run, pictures: Path) -> None:
+def test_predictions_are_those_of_the_evaluation_and_of_each_picture_alone(finished: Run, pictures: Path) -> None:
     network, data = open_run(finished.folder), finished.recipe.load()
-    metrics = evaluate(network.model, data.test, precision="float32")
-    assert finished.report()["test_error"] == pytest.approx(metrics.top1_error, abs=100 / len(data.test) + 1e-6)  # type: ignore[index]
-    files = sorted(pictures.rglob("*.jpg"))
-    predictions = predict(finished.folder, files, top=3)
+    files = sorted(pictures.rglob("*.jpg")) * 4  # 144: more than two batches
+    together = predict(finished.folder, files, top=3)
+    assert [each.file for each in together] == files
     whole = [evaluate(network.model, part, precision="float32") for part in (data.train, data.val, data.test)]
     wrong = sum(each.top1_error * int(each.confusion.sum()) / 100 for each in whole)
-    assert sum(each.top[0][0] != each.file.parent.name for each in predictions) == round(wrong)
-    assert wrong < 36
-    for each in predictions:
+    assert sum(each.top[0][0] != each.file.parent.name for each in together[:36]) == round(wrong)
+    for each in together[::71]:
+        (alone,) = predict(finished.folder, [each.file], top=3)
+        assert [label for label, _ in each.top] == [label for label, _ in alone.top]
+        assert [share for _, share in each.top] == pytest.approx([share for _, share in alone.top], abs=1e-3)
         assert sum(percent for _, percent in each.top) == pytest.approx(100, abs=1e-3)
-
-
-def test_a_batch_is_predicted_like_single_pictures(finished: Run, pictures: Path) -> None:
-    files = sorted(pictures.rglob("*.jpg")) * 4  # 144: more than two batches
-    together, alone = (
-        predict(finished.folder, files, top=2),
-        [predict(finished.folder, [files[i]], top=2)[0] for i in (0, 70, 143)],
-    )
-    assert [each.file for each in together] == files
-    for index, single in zip((0, 70, 143), alone, strict=True):
-        assert [label for label, _ in together[index].top] == [label for label, _ in single.top]
-        assert together[index].top[0][1] == pytest.approx(single.top[0][1], abs=1e-3)
-
-
-def test_files_that_cannot_be_used_are_skipped_or_refused(finished: Run, pictures: Path, tmp_path: Path) -> None:
-    (tmp_path / "broken.jpg").write_text("no picture")
-    files = [pictures / "red" / "00.jpg", tmp_path / "broken.jpg", pictures / "red" / "01.jpg"]
-    with pytest.raises(UnreadablePicture, match=r"broken\.jpg"):
-        predict(finished.folder, files, top=1)
-    faults: list[UnreadablePicture] = []
-    assert [each.file for each in predict(finished.folder, files, top=1, skip=faults.append)] == [files[0], files[2]]
-    assert len(faults) == 1
-
-
-# What is in the folder
-
-
-def test_the_folder_holds_what_the_docs_say(finished: Run) -> None:
-    names = {path.name for path in finished.folder.iterdir() if path.name != ".lock"}
-    assert names == {
-        "config.toml", "network.json", "weights.safetensors", "history.csv", "report.json",
-    }  # fmt: skip
-    report = finished.report()
-    assert report is not None
-    assert report["epochs"] == 3
-    assert np.sum(report["confusion"]) == 6
-    assert {*report["right_by_class"]} == {*CLASSES}
-    assert {"torch", "torchvision", "cpu"} <= {*report["machine"]}
-    header, *rows = (finished.folder / "history.csv").read_text().splitlines()
-    assert header.startswith("epoch,train_loss,train_error,val_loss,val_error")
-    assert len(rows) == 3
-    recipe = Run.open(finished.folder).recipe
-    assert recipe == prepare(recipe).recipe == prepare(finished.recipe).recipe
 
 
 @pytest.mark.parametrize("size", [16, 28, 32])
@@ -142,13 +104,42 @@ def test_a_digit_in_a_file_is_prepared_like_the_digits_of_the_set(size: int) -> 
     data, shipped = (load("mnist5k", size=side, channels=3) for side in (size, 28))
     view, side = Recipe(data="mnist5k", x=size, y=size).preparation()
     assert side == (None if size == 28 else size)
-    prepare = Preprocessing(view, data.test.mean, data.test.std, side)
+    prepared = Preprocessing(view, data.test.mean, data.test.std, side)
     for number in range(5):
         digit = Image.fromarray(shipped.test.images[number].permute(1, 2, 0).numpy())
-        assert torch.equal(prepare(digit), data.test.inputs(slice(number, number + 1))[0])
+        assert torch.equal(prepared(digit), data.test.inputs(slice(number, number + 1))[0])
 
 
-def test_a_run_can_be_moved_and_used_without_its_pictures(finished: Run, pictures: Path, tmp_path: Path) -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [16, 32])
+def test_digits_in_a_folder_are_measured_and_named_like_those_of_the_set(tmp_path: Path, size: int) -> None:
+    run = Run.start(Recipe(data="mnist5k", model="resnet20", x=size, epochs=1), tmp_path / "run")
+    run.train()
+    test = load("mnist5k", size=28, channels=3).test
+    for number, (image, label) in enumerate(zip(test.images, test.labels.tolist(), strict=True)):
+        (tmp_path / "digits" / str(label)).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image.permute(1, 2, 0).numpy()).save(tmp_path / "digits" / str(label) / f"{number:04}.png")
+    own, other = evaluate_run(run.folder)[0], evaluate_run(run.folder, str(tmp_path / "digits"))[0]
+    assert torch.equal(own.confusion, other.confusion)
+    files = sorted((tmp_path / "digits").rglob("*.png"))
+    wrong = [each.top[0][0] != each.file.parent.name for each in predict(run.folder, files, top=1)]
+    assert abs(100 * sum(wrong) / len(files) - own.top1_error) < 1.5  # float32 here, and perhaps bfloat16 there
+
+
+# What is in the folder
+
+
+def test_the_folder_holds_what_the_docs_say_and_can_be_moved(finished: Run, pictures: Path, tmp_path: Path) -> None:
+    assert {path.name for path in finished.folder.iterdir() if path.name != ".lock"} == {
+        *("config.toml", "network.json", "weights.safetensors", "history.csv", "report.json")
+    }
+    report = finished.report()
+    assert report is not None
+    assert (report["epochs"], np.sum(report["confusion"]), {*report["right_by_class"]}) == (3, 6, {*CLASSES})
+    assert {"torch", "torchvision", "cpu"} <= {*report["machine"]}
+    assert len(History.from_csv(finished.folder / "history.csv")) == 3
+    recipe = Run.open(finished.folder).recipe
+    assert recipe == prepare(recipe).recipe == prepare(finished.recipe).recipe
     file = pictures / "red" / "03.jpg"
     before = predict(finished.folder, [file], top=3)[0].top
     moved = finished.folder.rename(tmp_path / "elsewhere")
@@ -157,15 +148,18 @@ def test_a_run_can_be_moved_and_used_without_its_pictures(finished: Run, picture
     assert predict(str(moved), [tmp_path / "picture.jpg"], top=3)[0].top == before
 
 
-def test_other_pictures_can_be_evaluated(finished: Run, tmp_path: Path, pictures: Path) -> None:
+def test_other_pictures_can_be_evaluated_however_accents_are_written(finished: Run, tmp_path: Path) -> None:
+    facts = json.loads((finished.folder / "network.json").read_text())
+    facts["classes"][0] = normalize("NFC", "café")
+    (finished.folder / "network.json").write_text(json.dumps(facts))
     (tmp_path / "other").mkdir()
-    for name in ("red", "blue"):
-        (pictures / name).rename(tmp_path / "other" / name)
+    (tmp_path / "pictures" / "blue").rename(tmp_path / "other" / normalize("NFD", "café"))  # as a Mac writes it
+    (tmp_path / "pictures" / "red").rename(tmp_path / "other" / "red")
     metrics, images = evaluate_run(finished.folder, str(tmp_path / "other"))
     assert metrics.confusion.sum(dim=1).tolist() == [12, 0, 12]
     assert "24 images" in images
     (tmp_path / "other" / "red").rename(tmp_path / "other" / "pink")
-    with pytest.raises(ValueError, match=r"does not know the classes pink\. It knows blue, green, red"):
+    with pytest.raises(ValueError, match=r"does not know the classes pink\. It knows café, green, red"):
         evaluate_run(finished.folder, str(tmp_path / "other"))
 
 
@@ -177,93 +171,55 @@ def test_the_folder_it_was_trained_on_is_no_other_folder(finished: Run, pictures
     assert "kept for the test" in said[0]
 
 
-def test_a_name_is_the_same_however_its_accents_are_written(finished: Run, tmp_path: Path) -> None:
-    facts = json.loads((finished.folder / "network.json").read_text())
-    facts["classes"][0] = normalize("NFC", "café")
-    (finished.folder / "network.json").write_text(json.dumps(facts))
-    (tmp_path / "other").mkdir()
-    (tmp_path / "pictures" / "blue").rename(tmp_path / "other" / normalize("NFD", "café"))
-    assert evaluate_run(finished.folder, str(tmp_path / "other"))[0].confusion.sum(dim=1).tolist() == [12, 0, 0]
-
-
 def test_weights_that_are_not_finite_are_not_measured(finished: Run) -> None:
     file = finished.folder / "weights.safetensors"
-    save_file(
-        {name: value * float("nan") if value.is_floating_point() else value for name, value in load_file(file).items()},
-        file,
-    )
-    with pytest.raises(ValueError, match=r"For .* images the logits are infinite or not a number .* Train it again"):
+    save_file({name: value * float("nan") for name, value in load_file(file).items()}, file)
+    with pytest.raises(ValueError, match="not finite"):
         evaluate_run(finished.folder)
-
-
-def test_of_two_that_start_at_once_one_has_the_folder(pictures: Path, tmp_path: Path) -> None:
-    runs: list[Run | ValueError] = []
-
-    def begin(number: int) -> None:
-        try:
-            runs.append(Run.start(recipe_for(pictures, seed=number), tmp_path / "same"))
-        except ValueError as error:
-            runs.append(error)
-
-    threads = [threading.Thread(target=begin, args=(number,)) for number in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    (winner,) = [each for each in runs if isinstance(each, Run)]
-    assert all("holds a run already" in str(each) for each in runs if each is not winner)
-    assert Run.open(tmp_path / "same").recipe.seed == winner.recipe.seed
-
-
-def add(pictures: Path) -> None:
-    shutil.copy(pictures / "red" / "05.jpg", pictures / "green" / "99.jpg")
-
-
-def remove(pictures: Path) -> None:
-    (pictures / "blue" / "07.jpg").unlink()
 
 
 def exchange(pictures: Path) -> None:
-    add(pictures)
+    shutil.copy(pictures / "red" / "05.jpg", pictures / "green" / "99.jpg")
     (pictures / "green" / "00.jpg").unlink()
 
 
-CHANGED = [(add, "images, brightness"), (remove, "images, brightness"), (exchange, "brightness")]
-
-
-@pytest.mark.parametrize(("change", "what"), CHANGED, ids=[change.__name__ for change, _ in CHANGED])
-def test_changed_pictures_are_not_measured_as_unseen(
-    finished: Run, pictures: Path, change: Callable[[Path], None], what: str
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [(lambda pictures: (pictures / "blue" / "07.jpg").unlink(), "images, brightness"), (exchange, "brightness")],
+)
+def test_changed_pictures_are_neither_measured_nor_trained_on(
+    change: Callable[[Path], None], what: str, pictures: Path, tmp_path: Path
 ) -> None:
-    assert "6 images of" in evaluate_run(finished.folder)[1]
-    change(pictures)
-    message = (
-        rf"others than when .*first was trained \({what} changed\), so its test images .* has not seen: --data DIR"
-    )
-    with pytest.raises(ValueError, match=message):
-        evaluate_run(finished.folder)
-
-
-def test_changed_pictures_are_noticed_under_a_pretrained_networks_normalisation(pictures: Path, tmp_path: Path) -> None:
-    recipe = recipe_for(pictures, model="18", pretrained="bundled", frozen=True, epochs=2)
+    recipe = recipe_for(pictures, model="18", pretrained="bundled", frozen=True, epochs=2)  # with its normalisation
     done, stopped = (Run.start(recipe, tmp_path / name) for name in ("done", "stopped"))
     done.train()
-    stopped.train(callbacks=(stop_after(1),))  # type: ignore[arg-type]
+    stopped.train(callbacks=(stop_after(1),))
     report = done.report()
     assert report is not None
     assert evaluate_run(done.folder)[0].confusion.tolist() == report["confusion"]
-    exchange(pictures)
-    with pytest.raises(ValueError, match=r"trained \(brightness changed\)"):
+    change(pictures)
+    with pytest.raises(ValueError, match=rf"than when .*done was trained \({what} changed\), .* not seen: --data DIR"):
         evaluate_run(done.folder)
-    with pytest.raises(ValueError, match=r"started \(brightness changed\)"):
+    with pytest.raises(ValueError, match=rf"are others than when the run .* was started \({what} changed\)"):
         stopped.train()
 
 
-def test_a_run_that_is_open_is_not_read_again(finished: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    network = open_run(finished.folder)
-    expected = evaluate_run(finished.folder)[0].confusion
-    monkeypatch.setattr(run_module, "load_file", lambda _: pytest.fail("the weights were read again"))
-    assert torch.equal(evaluate_run(finished.folder, network=network)[0].confusion, expected)
+# Pretrained weights
+
+
+def test_pretrained_weights_bring_their_normalisation_and_stay_where_they_are_frozen(
+    pictures: Path, tmp_path: Path
+) -> None:
+    run = Run.start(recipe_for(pictures, model="18", pretrained="bundled", frozen=True, epochs=1), tmp_path / "run")
+    plans: list[dict[str, object]] = []
+    run.train(told=lambda begin: plans.append(begin.plan()))
+    assert "bundled weights" in str(plans[0]["weights"])
+    origin = models.pretrained(source="bundled")
+    card = json.loads((run.folder / "network.json").read_text())
+    assert (tuple(card["mean"]), tuple(card["std"])) == models.normalisation(origin.transforms)
+    trained, before = load_file(run.folder / "weights.safetensors"), origin.model.state_dict()
+    assert {*trained} == {*before}
+    assert all(torch.equal(value, before[name]) for name, value in trained.items() if not name.startswith("fc."))
 
 
 def test_a_fine_tuned_googlenet_still_converts_its_input(
@@ -285,73 +241,67 @@ def test_a_fine_tuned_googlenet_still_converts_its_input(
         assert not torch.allclose(opened.model(inputs), theirs, rtol=1e-2, atol=1e-3)  # it makes a difference
 
 
-def test_pretrained_weights_bring_their_normalisation(pictures: Path, tmp_path: Path) -> None:
-    recipe = recipe_for(pictures, model="18", pretrained="bundled", frozen=True, epochs=1)
-    plans: list[dict[str, object]] = []
-    run = Run.start(recipe, tmp_path / "run")
-    run.train(told=lambda begin: plans.append(begin.plan()))
-    assert "bundled weights" in str(plans[0]["weights"])
-    card = json.loads((run.folder / "network.json").read_text())
-    assert card["mean"] == pytest.approx([0.49, 0.48, 0.45], abs=0.02)
-    state = load_file(run.folder / "weights.safetensors")
-    origin = prepare(recipe).model.state_dict()
-    changed = [name for name in origin if not torch.allclose(origin[name].float(), state[name].float(), atol=1e-3)]
-    assert changed == ["fc.weight", "fc.bias"] or set(changed) <= {"fc.weight", "fc.bias"}
-
-
 # Nothing is lost
 
 
-def test_a_run_that_was_stopped_goes_on_to_the_same_end(pictures: Path, tmp_path: Path, finished: Run) -> None:
+def test_a_run_that_was_stopped_goes_on_to_the_same_end(tmp_path: Path, finished: Run) -> None:
     run = Run.start(finished.recipe, tmp_path / "second")
-    assert run.train(callbacks=(stop_after(1),)).interrupted  # type: ignore[arg-type]
+    assert run.train(callbacks=(stop_after(1),)).interrupted
     assert run.report() is None
     with pytest.raises(ValueError, match=r"holds no finished run\. It is not finished: resnet-edu train --resume"):
         open_run(run.folder)
-    again = Run.open(run.folder)
-    assert not again.train().interrupted
+    assert not Run.open(run.folder).train().interrupted
     for name in ("weights.safetensors", "config.toml", "network.json"):
         assert (run.folder / name).read_bytes() == (finished.folder / name).read_bytes()
-    ours, theirs = (
-        [row.split(",")[:6] for row in (folder / "history.csv").read_text().splitlines()]
-        for folder in (run.folder, finished.folder)
-    )
-    assert ours == theirs
+    assert results(run) == results(finished)
 
 
 def test_the_run_stops_early_and_ends_the_same_after_a_kill(pictures: Path, tmp_path: Path) -> None:
     recipe = recipe_for(pictures, epochs=30, patience=2, lr=1e-6)
-    whole = Run.start(recipe, tmp_path / "whole")
+    whole, killed = (Run.start(recipe, tmp_path / name) for name in ("whole", "killed"))
     history = whole.train()
     assert 3 <= len(history) < 30
-    killed = Run.start(recipe, tmp_path / "killed")
-    killed.train(callbacks=(stop_after(len(history)),))  # type: ignore[arg-type]  # after the checkpoint, before the end
+    killed.train(callbacks=(stop_after(len(history)),))  # after the checkpoint, before the end
     assert not Run.open(killed.folder).train().interrupted
     assert (killed.folder / "weights.safetensors").read_bytes() == (whole.folder / "weights.safetensors").read_bytes()
 
 
 @pytest.mark.parametrize(
     ("errors", "patience", "stops"),
-    [
-        ([5, 4, 3], 2, False),
-        ([3, 4, 5], 2, True),
-        ([3, 3, 3], 2, True),
-        ([3, 4], 2, False),
-        ([9, 3, 4, 2], 2, False),
-        ([1, 2, 3], 0, False),
-    ],
+    [([5, 4, 3], 2, 0), ([3, 4, 5], 2, 1), ([3, 3, 3], 2, 1), ([3, 4], 2, 0), ([9, 3, 4, 2], 2, 0), ([1, 2, 3], 0, 0)],
 )
-def test_patience_counts_epochs_without_a_lower_error(errors: list[float], patience: int, stops: bool) -> None:
+def test_patience_counts_epochs_without_a_lower_error(errors: list[float], patience: int, stops: int) -> None:
     history = History([Epoch(number, 1, 1, 1, error, 1, 1, 1) for number, error in enumerate(errors, 1)])
-    assert stops_early(history, patience) is stops
+    assert stops_early(history, patience) is bool(stops)
 
 
-def test_what_a_killed_process_left_half_written_is_cleared_away(finished: Run) -> None:
+def test_one_process_at_a_time_clears_away_what_a_killed_one_has_left(finished: Run) -> None:
     left = finished.folder / ".weights.safetensors.abc123"
     left.write_text("half")
     with finished.locked():
         assert not left.exists()
     assert (finished.folder / "weights.safetensors").exists()
+    with FileLock(finished.folder / ".lock"), pytest.raises(ValueError, match="Another process is training the run"):
+        Run.open(finished.folder).train()
+
+
+def test_of_two_that_start_at_once_one_has_the_folder(pictures: Path, tmp_path: Path) -> None:
+    runs: list[Run | ValueError] = []
+
+    def begin(number: int) -> None:
+        try:
+            runs.append(Run.start(recipe_for(pictures, seed=number), tmp_path / "same"))
+        except ValueError as error:
+            runs.append(error)
+
+    threads = [threading.Thread(target=begin, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    (winner,) = [each for each in runs if isinstance(each, Run)]
+    assert all("holds a run already" in str(each) for each in runs if each is not winner)
+    assert Run.open(tmp_path / "same").recipe.seed == winner.recipe.seed
 
 
 KILLER = """
@@ -391,49 +341,37 @@ def test_killed_at_random_moments_it_ends_like_a_run_that_never_was(tmp_path: Pa
         [sys.executable, "-c", KILLER], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr
-    kills = int(done.stdout.rpartition("kills ")[2])
-    assert kills >= 10
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    assert (killed / "weights.safetensors").read_bytes() == (whole / "weights.safetensors").read_bytes()
-    ours, theirs = (
-        [row.split(",")[:6] for row in (folder / "history.csv").read_text().splitlines()] for folder in (killed, whole)
-    )
-    assert ours == theirs
-    assert {path.name for path in killed.iterdir()} == {path.name for path in whole.iterdir()}  # nothing half written
+    assert int(done.stdout.rpartition("kills ")[2]) >= 10
+    whole, killed = (Run.open(tmp_path / name) for name in ("whole", "killed"))
+    assert (killed.folder / "weights.safetensors").read_bytes() == (whole.folder / "weights.safetensors").read_bytes()
+    assert results(killed) == results(whole)
+    assert {*os.listdir(killed.folder)} == {*os.listdir(whole.folder)}  # nothing half written
 
 
 # Bad input
 
 
-def test_a_second_process_is_refused(finished: Run) -> None:
-    with FileLock(finished.folder / ".lock"), pytest.raises(ValueError, match="Another process is training the run"):
-        Run.open(finished.folder).train()
-
-
-def test_folders_that_cannot_take_a_run(finished: Run, tmp_path: Path, pictures: Path) -> None:
-    with pytest.raises(ValueError, match=r"holds a run already\. Go on with --resume"):
-        Run.start(finished.recipe, finished.folder)
-    with pytest.raises(ValueError, match="is no empty folder"):
-        Run.start(finished.recipe, pictures)
+def test_folders_that_cannot_take_a_run(
+    finished: Run, tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder, message in (
+        (finished.folder, r"holds a run already\. Go on with --resume"),
+        (pictures, "is no empty folder"),
+        (pictures / "red" / "run", "lies among the pictures"),
+        (pictures / "red" / "00.jpg", "lies among the pictures"),
+        (tmp_path / os.fsdecode(b"caf\xe9"), r"caf\\udce9 is not in UTF-8\. Rename it"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            Run.start(finished.recipe, folder)
+    assert Run.start(finished.recipe, pictures / ".." / "run").folder.exists()
+    monkeypatch.chdir(pictures)
     with pytest.raises(ValueError, match="lies among the pictures"):
-        Run.start(finished.recipe, pictures / "red" / "run")
-    with pytest.raises(ValueError, match=r"it has no config\.toml"):
-        Run.open(tmp_path / "nothing")
-    with pytest.raises(ValueError, match=r"There is no run .*nothing\. Name a run's folder"):
-        open_run(tmp_path / "nothing")
+        Run.start(replace(finished.recipe, data=f"../{pictures.name}"), Path("run"))
     with pytest.raises(ValueError, match=r"pictures holds no finished run\. It has no config\.toml"):
         open_run(pictures)
 
 
-def test_changed_pictures_are_refused(pictures: Path, tmp_path: Path) -> None:
-    run = Run.start(recipe_for(pictures), tmp_path / "run")
-    run.train(callbacks=(stop_after(1),))  # type: ignore[arg-type]
-    (pictures / "red" / "00.jpg").unlink()
-    with pytest.raises(ValueError, match=r"are others than when the run .* was started"):
-        run.train()
-
-
-def test_a_run_that_never_began_can_be_discarded(tmp_path: Path, pictures: Path, finished: Run) -> None:
+def test_a_run_that_never_began_can_be_discarded(tmp_path: Path, finished: Run) -> None:
     run = Run.start(recipe_for(tmp_path / "nowhere"), tmp_path / "run")
     with pytest.raises(DatasetUnavailable):
         run.train()
@@ -443,74 +381,19 @@ def test_a_run_that_never_began_can_be_discarded(tmp_path: Path, pictures: Path,
     assert (finished.folder / "config.toml").exists()  # a finished one is kept
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
-def test_names_that_are_no_utf_8_do_not_end_a_training(pictures: Path, tmp_path: Path) -> None:
+@only_linux
+def test_names_of_any_kind_do_not_end_a_training(pictures: Path, tmp_path: Path) -> None:
     odd = os.fsdecode(b"caf\xe9")  # as an archive in Latin-1 leaves it
     (pictures / "red").rename(pictures / odd)
     (pictures / odd / f"{odd}.txt").touch()
-    run = Run.start(recipe_for(pictures, epochs=1), tmp_path / "run")
+    whole = pictures.rename(tmp_path / 'a\x7fb "c" \\d\n')
+    run = Run.start(recipe_for(whole, epochs=1), tmp_path / "run")
     run.train()
+    assert Run.open(run.folder).recipe.data == str(whole)
     report = run.report()
     assert report is not None
     assert [*report["right_by_class"]] == ["blue", odd, "green"]
     assert f"  {odd}/{odd}.txt: not a picture, by its ending" in report["notes"]
     assert open_run(run.folder).categories == ("blue", odd, "green")
-    for name in ("report.json", "network.json"):
-        assert "caf\\udce9" in (run.folder / name).read_text(encoding="utf-8")
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
-def test_folders_whose_names_are_no_utf_8_are_refused(pictures: Path, tmp_path: Path) -> None:
-    odd = tmp_path / os.fsdecode(b"caf\xe9")
     with pytest.raises(ValueError, match=r"caf\\udce9 is not in UTF-8\. Rename it"):
-        Run.start(recipe_for(pictures), odd)
-    with pytest.raises(ValueError, match=r"caf\\udce9 is not in UTF-8\. Rename it"):
-        recipe_for(odd)
-
-
-def test_a_recipe_reads_back_whatever_the_folders_name(pictures: Path, tmp_path: Path) -> None:
-    odd = tmp_path / 'a\x7fb "c" \\d\n'
-    pictures.rename(odd)
-    run = Run.start(recipe_for(odd), tmp_path / "run")
-    assert Run.open(run.folder).recipe == run.recipe
-
-
-@pytest.mark.parametrize("name", ["weights.safetensors", "network.json"])
-def test_damaged_files_are_named(finished: Run, name: str) -> None:
-    (finished.folder / name).write_text("{}")
-    with pytest.raises(WrongCheckpoint, match="is damaged"):
-        open_run(finished.folder)
-
-
-def test_weights_of_another_network_are_refused(finished: Run, pictures: Path, tmp_path: Path) -> None:
-    other = Run.start(replace(finished.recipe, model="resnet32"), tmp_path / "other")
-    other.train()
-    (other.folder / "weights.safetensors").replace(finished.folder / "weights.safetensors")
-    with pytest.raises(WrongCheckpoint, match="do not fit resnet20"):
-        open_run(finished.folder)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("size", [16, 32])
-def test_digits_in_a_folder_are_measured_and_named_like_those_of_the_set(tmp_path: Path, size: int) -> None:
-    recipe = Recipe.from_dict({"data": "mnist5k", "model": "resnet20", "x": size, "y": size, "epochs": 1})
-    run = Run.start(recipe, tmp_path / "run")
-    run.train()
-    test = load("mnist5k", size=28, channels=3).test
-    for number, (image, label) in enumerate(zip(test.images, test.labels.tolist(), strict=True)):
-        (tmp_path / "digits" / str(label)).mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image.permute(1, 2, 0).numpy()).save(tmp_path / "digits" / str(label) / f"{number:04}.png")
-    own, _ = evaluate_run(run.folder)
-    other, _ = evaluate_run(run.folder, str(tmp_path / "digits"))
-    assert torch.equal(own.confusion, other.confusion)
-    files = sorted((tmp_path / "digits").rglob("*.png"))
-    wrong = [each.top[0][0] != each.file.parent.name for each in predict(run.folder, files, top=1)]
-    assert abs(100 * sum(wrong) / len(files) - own.top1_error) < 1.5  # float32 here, and perhaps bfloat16 there
-
-
-def test_a_way_round_is_no_folder_among_the_pictures(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    recipe = recipe_for(pictures)
-    assert Run.start(recipe, pictures / ".." / "run").folder.exists()
-    monkeypatch.chdir(pictures)
-    with pytest.raises(ValueError, match="lies among the pictures"):
-        Run.start(replace(recipe, data=f"../{pictures.name}"), Path("run"))
+        recipe_for(tmp_path / odd)
