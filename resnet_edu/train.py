@@ -121,11 +121,6 @@ class Totals:
     """Loss and errors of one pass over the training images, added up step by step.
 
     The device is waited for once a step, for the loss; the number of errors stays there until the end of the pass.
-
-    Args:
-        epoch: number of the pass, from 1.
-        epochs: how many there will be.
-        line: shows how far it is.
     """
 
     def __init__(self, epoch: int, epochs: int, line: ProgressLine) -> None:

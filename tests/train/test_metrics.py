@@ -30,7 +30,6 @@ def test_evaluate_follows_the_definitions(classes: int) -> None:
     assert metrics.loss == pytest.approx(F.cross_entropy(logits.double(), split.labels).item(), rel=1e-5)
     theirs = confusion_matrix(split.labels, logits.argmax(dim=1), labels=range(classes))
     assert metrics.confusion.tolist() == theirs.tolist()
-    assert metrics.confusion.dtype == torch.int64
 
 
 def test_evaluate_measures_the_head_asked_for() -> None:
@@ -82,13 +81,11 @@ def test_what_is_no_split_is_refused() -> None:
         evaluate(small_net(), torch.rand(2, 1, 8, 8))  # pyright: ignore
 
 
-def test_labels_beyond_the_classes_and_unknown_precisions_are_refused() -> None:
+def test_labels_beyond_the_classes_are_refused() -> None:
     split = replace(noise(20), labels=torch.full((20,), 7))
     with pytest.raises(ValueError, match=r"labels go up to 7, but the model tells 3 classes apart.*num_classes=8"):
         evaluate(small_net(num_classes=3), split)
     assert evaluate(small_net(num_classes=12), split).confusion.shape == (12, 12)
-    with pytest.raises(UnknownName, match=r"precision 'bf16'.*bfloat16"):
-        evaluate(small_net(), split, precision="bf16")
 
 
 # Batch norm measured anew
