@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator, NullLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from ..history import History
 from ..probe import LayerGradient, LayerSignals
@@ -93,6 +93,7 @@ def whole_numbers(axes: Axes) -> None:
 def powers_of_ten(axes: Axes) -> None:
     """A logarithmic y axis with ticks at powers of ten only; small ticks and formulas are slow to draw."""
     axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(numticks=6))
     axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(lambda value, _: f"10{str(round(math.log10(value))).translate(SUPERSCRIPTS)}")
 

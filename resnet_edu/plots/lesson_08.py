@@ -26,16 +26,22 @@ class StageRow(NamedTuple):
 
 
 def stage_rows(side: int, depth: int, width: int) -> list[StageRow]:
-    """The six parts of a ResNet for colour images of `side × side` pixels; nothing is computed but shapes."""
+    """The six parts of a ResNet for colour images of `side × side` pixels; nothing is computed but shapes.
+
+    All blocks of a stage behind its first are alike, so two of them are looked at and the second is counted for all.
+    """
+    block, counts = DEPTHS[depth]
     with torch.device("meta"):
-        model = ResNet(*DEPTHS[depth], width=width)
-    blocks: dict[str, int] = dict(zip(("stage 1", "stage 2", "stage 3", "stage 4"), DEPTHS[depth][1], strict=True))
+        model = ResNet(block, (2, 2, 2, 2), width=width)
+    blocks: dict[str, int] = dict(zip(("stage 1", "stage 2", "stage 3", "stage 4"), counts, strict=True))
     layers, rows = summary(model, (3, side, side)).rows, []
     for part in dict.fromkeys(RESNET_PARTS.values()):
         inside = [row for row in layers if RESNET_PARTS[row.name.split(".")[0]] == part]
         _, channels, *sides = inside[-1].output_shape  # (N, C, H, W), or (N, C) behind the head
-        sizes = sum(row.parameters for row in inside), sum(row.macs for row in inside)
-        rows.append(StageRow(part, blocks.get(part, 0), sides[0] if sides else 1, channels, *sizes))
+        times = [blocks[part] - 1 if row.name.split(".")[1:2] == ["1"] else 1 for row in inside]
+        parameters = sum(row.parameters * count for row, count in zip(inside, times, strict=True))
+        macs = sum(row.macs * count for row, count in zip(inside, times, strict=True))
+        rows.append(StageRow(part, blocks.get(part, 0), sides[0] if sides else 1, channels, parameters, macs))
     return rows
 
 

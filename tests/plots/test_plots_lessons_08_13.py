@@ -36,7 +36,7 @@ def test_an_image_grid_takes_grey_colour_and_maps(shape: tuple[int, ...]) -> Non
     assert diverging.axes[0].images[0].get_clim() == (-2, 2)
 
 
-@pytest.mark.parametrize("depth", [18, 34, 50])
+@pytest.mark.parametrize("depth", [18, 34, 50, 152])
 def test_stages_add_up_to_the_published_numbers(depth: int) -> None:
     rows = stage_rows(224, depth, 64)
     assert sum(row.parameters for row in rows) == facts.PARAMETERS[f"resnet{depth}"].value
