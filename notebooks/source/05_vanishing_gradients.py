@@ -666,7 +666,7 @@ for name, depth in depths.items():
     series = [random_gradients(depth, points, residual=residual, seeds=5) for _ in range(parts)]
     drawn[name] = torch.cat(series, dim=1)  # five seeds at a time, to spare memory
 one_each = {name: gradients[:, 0] for name, gradients in drawn.items()}
-edu.plots.gradient_series(points, one_each, columns=2, title="The gradient as a function of the input, one net each")
+edu.plots.gradient_series(points, one_each, title="The gradient as a function of the input, one net each")
 
 # %% [markdown]
 # The gradient of the shallow net wanders in small steps, one for each ReLU that switches on or off. Those of the deep

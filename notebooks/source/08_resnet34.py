@@ -521,7 +521,7 @@ history = edu.fit(
     callbacks=[partial(measure, asked=asked, errors=errors)],
 )
 levels = {f"{head}, guessed": error for head, error in guessing.items()}
-edu.plots.lines(errors, title="One trunk, three answers", x="epoch", y="test error (%)", first=1, levels=levels)
+edu.plots.lines(errors, title="One trunk, three answers", x="epoch", y="validation error (%)", first=1, levels=levels)
 
 # %%
 for head, values in errors.items():
