@@ -604,6 +604,9 @@ print(f"moved by 4 pixels, {cut} of {len(data.test)} digits lose some ink at the
 torch.manual_seed(0)
 models["crop"] = edu.models.LeNet5(version="modern")
 histories["crop"] = edu.fit(models["crop"], data, replace(config, augment=("crop",)))
+print(histories["crop"])
+
+# %%
 errors = {
     name: [edu.evaluate(net, moved(data.test, pixels)).top1_error for pixels in range(5)]
     for name, net in models.items()

@@ -451,6 +451,7 @@ def carried(bias: float, layers: int = 30, width: int = 64) -> list[float]:
     return shares
 
 
+# %%
 with torch.no_grad():
     shares = {f"highway, bias {bias}": carried(bias) for bias in (0.0, -1.0, -3.0)} | {"residual": [1.0] * 31}
 edu.plots.lines(

@@ -363,6 +363,9 @@ for name, (pattern, make) in faults.items():
         "strict load": f"refused, names: {refused}" if refused else "",
         "logits": None if refused else f"{apart:.0f} % off" if apart > 0.01 else "",
     }
+print(f"{len(found)} faults, looked at with four instruments")
+
+# %%
 said = {None: "–", "": "sees nothing"}
 edu.table(
     [[fault, *(said.get(text, text) for text in seen.values())] for fault, seen in found.items()],

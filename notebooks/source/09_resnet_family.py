@@ -18,8 +18,6 @@
 # %% tags=["setup"]
 from copy import deepcopy
 from dataclasses import replace
-from copy import deepcopy
-from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from statistics import mean

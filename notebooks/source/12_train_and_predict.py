@@ -260,10 +260,11 @@ def show(epoch: edu.Epoch, model: object) -> None:
 
 
 first = edu.Run.start(recipe, work / "run-1")
-plans = []
-by_file = first.train(callbacks=(show,), told=lambda begin: plans.append(begin.plan()))
+prepared = []
+by_file = first.train(callbacks=(show,), told=prepared.append)
+plan = prepared[0].plan()
 easy = first.report()
-print(plans[0]["data"].replace(f"{work}/", ""), plans[0]["weights"], sep="\n")
+print(plan["data"].replace(f"{work}/", ""), plan["weights"], sep="\n")
 print(f"test error: {easy['test_error']:.1f} %")
 
 # %% [markdown]

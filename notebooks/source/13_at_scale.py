@@ -142,6 +142,7 @@ def error_when_split(model: nn.Module, images: Tensor, labels: Tensor, processes
     return ((mean - whole).norm() / whole.norm()).item()
 
 
+# %%
 counts = (2, 4, 8, 16, 32)
 errors = {
     "LeNet-5, no batch norm": [error_when_split(lenet, images, labels, n) for n in counts],
