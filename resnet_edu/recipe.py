@@ -326,7 +326,7 @@ def fit_head(model: nn.Module, split: Split) -> None:
     model.to(device)
     with eval_mode(model), torch.no_grad(), machine.autocast(device, "auto"):
         features = [model(images).float().cpu() for images, _ in evaluation_batches(split.to(device))]  # (N, F) each
-    setattr(place, last, probe.linear_head(torch.cat(features), split.labels, old.out_features).to(device))
+    setattr(place, last, probe.linear_head(torch.cat(features), split.labels, old.out_features).to(device))  # pyright: ignore[reportArgumentType]
 
 
 def normalised_like(data: Data, origin: models.Pretrained) -> Data:

@@ -267,7 +267,7 @@ def train_at_best_rate(setting: Setting, seed: int, _: Path) -> Outcome:
         trials[rate] = history, model
     best = min(trials, key=lambda rate: trials[rate][0].last.val_error)
     history, model = trials[best]
-    return history, {"rate": best, "test_error": evaluate(model, images.test).top1_error}
+    return history, {"rate": best, "test_error": evaluate(model, images.test).top1_error}  # pyright: ignore[reportPossiblyUnboundVariable]
 
 
 #: Every study of the course, by name.

@@ -213,7 +213,7 @@ def recipe_for(folder: Path | str, *, seed: int = 0, **changes: object) -> edu.R
     """Fine-tune the bundled ResNet-18 on a folder, at 32×32 pixels."""
     frame = {"x": 32, "y": 32, "channels": 3, "crop": "none"}
     training = {"epochs": 5, "batch_size": 16, "optimizer": "adamw", "lr": 0.001, "augment": ["flip", "colour"]}
-    network = {"model": "resnet18", "pretrained": "bundled"}
+    network = {"model": "resnet18", "pretrained": "bundled", "head_first": False, "backbone_lr": 0.001}
     return edu.Recipe.from_dict({"data": str(folder), **frame, **network, **training, "seed": seed, **changes})
 
 

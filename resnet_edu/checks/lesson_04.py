@@ -189,7 +189,7 @@ INCEPTION_MISTAKES = {
     "The max pooling has no padding; a 3×3 window needs `padding=1` to keep the side.":
         {"_pool": nn.MaxPool2d(3, 1)},
     "The fourth branch takes averages. In the paper it is max pooling.":
-        {"_pool": nn.AvgPool2d(**POOLED)},
+        {"_pool": nn.AvgPool2d(**POOLED)},  # pyright: ignore[reportArgumentType]
     "The pooling branch passes on all channels of x. A 1×1 convolution behind the pooling takes them to `pool` "
     "channels; without it each block would be wider than the one before.":
         {"_last": lambda sizes, pool: pool},
@@ -233,7 +233,7 @@ class Inception(PackageInception):
         if _pool:
             self.branch4[0] = _pool
         if _last:
-            self.branch4 = _last(sizes, nn.MaxPool2d(**POOLED))
+            self.branch4 = _last(sizes, nn.MaxPool2d(**POOLED))  # pyright: ignore[reportArgumentType]
 
 
 # --- 04.4 average head ------------------------------------------------------------------------------------------
@@ -335,7 +335,7 @@ def loss(
         if isinstance(outputs, Tensor):
             return criterion(outputs, labels)
         heads = (outputs.logits, outputs.aux_logits2, outputs.aux_logits1)
-        return formula(*(criterion(logits, labels) for logits in heads), weight)
+        return formula(*(criterion(logits, labels) for logits in heads), weight)  # pyright: ignore[reportCallIssue]
 
     return total
 

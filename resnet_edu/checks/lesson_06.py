@@ -125,7 +125,7 @@ class RepairedBlock(ResidualBlock):
         super().__init__(in_channels, channels, stride, _option)
         self.keeps = stride == 1
 
-    def half(self, x: Tensor) -> Tensor:
+    def half(self, x: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         return self.relu1(self.bn1(self.conv1(x)))
 
     def branch(self, x: Tensor) -> Tensor:
@@ -185,7 +185,7 @@ def built(
 
 
 def set_convolutions(value: Callable[[Tensor], object]) -> Callable[[CifarNet, list[PackagePlainBlock]], None]:
-    return lambda deep, new: [value(conv.weight) for block in new for conv in (block.conv1, block.conv2)] and None
+    return lambda deep, new: [value(conv.weight) for block in new for conv in (block.conv1, block.conv2)] and None  # pyright: ignore[reportReturnType]
 
 
 def with_identities(deep: CifarNet, new: list[PackagePlainBlock]) -> None:

@@ -248,7 +248,7 @@ class Pictures(Dataset[tuple[Tensor, int]]):
         return len(self.labels)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        return self.transform(Image.fromarray(self.images[index])), self.labels[index]
+        return self.transform(Image.fromarray(self.images[index])), self.labels[index]  # pyright: ignore[reportReturnType]
 
 
 def plain_loop(workload: Workload, *, workers: int = WORKERS) -> Callable[[int], float]:

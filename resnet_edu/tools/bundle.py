@@ -155,7 +155,7 @@ def packages(wheel: Path, report: Path, options: Sequence[str], *, without_torch
     wanted, todo = set[str](), {"resnet-edu"} if without_torch else set(found)
     while todo:  # without torch: what is needed by a way that leads past it
         wanted.add(name := todo.pop())
-        needs = {canonicalize_name(Requirement(line).name) for line in found[name].get("requires_dist", [])}
+        needs = {canonicalize_name(Requirement(line).name) for line in found[name].get("requires_dist", [])}  # pyright: ignore[reportArgumentType]
         todo |= (needs & set(found)) - wanted - (LEFT_OUT if without_torch else set())
     return {name: about["version"] for name, about in found.items() if name in wanted}
 

@@ -42,7 +42,7 @@ class Command(TyperCommand):
         params = super().get_params(ctx)
         for each in params:
             if isinstance(each, TyperArgument) or "--help" in each.opts:
-                each.display_type_rich = lambda ctx: ""
+                each.display_type_rich = lambda ctx: ""  # pyright: ignore[reportAttributeAccessIssue]
         return params
 
 

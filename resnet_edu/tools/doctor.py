@@ -61,7 +61,7 @@ def diagnose(folder: Path | None = None) -> list[Finding]:
 def guarded(name: str, check: Callable[[], Answer]) -> Finding:
     """A check that itself breaks is a finding too: a broken installation must not break its doctor."""
     try:
-        return Finding(name, *check())
+        return Finding(name, *check())  # pyright: ignore[reportArgumentType]
     except ValueError as error:  # the course's own, which says what to do
         return Finding(name, "fail", str(error))
     except Exception as error:

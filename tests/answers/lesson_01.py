@@ -111,7 +111,7 @@ class LeNet5(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(**({"in_channels": 1, "out_channels": 6, "kernel_size": 5} | self.first))
+        self.conv1 = nn.Conv2d(**({"in_channels": 1, "out_channels": 6, "kernel_size": 5} | self.first))  # pyright: ignore[reportArgumentType]
         self.conv2 = nn.Conv2d(6, 16, 5)
         self.fc1 = nn.Linear(16 * 5 * 5, 120)
         self.fc2 = nn.Linear(120, 84)

@@ -73,13 +73,13 @@ def block_nested(in_channels: int, channels: int, convolutions: int) -> nn.Seque
     """Right: lazy, named and nested, and with an output that is kept."""
 
     class Pair(nn.Sequential):
-        def forward(self, x: Tensor) -> Tensor:
+        def forward(self, x: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
             self.kept = super().forward(x)
             return self.kept
 
     whole = nn.Sequential()
     for i in range(convolutions):
-        whole.add_module(f"step{i}", Pair(nn.LazyConv2d(channels, (3, 3), padding="same"), nn.ReLU()))
+        whole.add_module(f"step{i}", Pair(nn.LazyConv2d(channels, (3, 3), padding="same"), nn.ReLU()))  # pyright: ignore[reportArgumentType]
     return whole.append(nn.MaxPool2d((2, 2), stride=2))
 
 
@@ -130,7 +130,7 @@ class Functional(nn.Module):
 
 
 class Detached(nn.Sequential):
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         return super().forward(x.detach())
 
 
@@ -242,7 +242,7 @@ WRONG = {
         (lambda c, k: nn.Sequential(head_of_modules(c, c), nn.Linear(c, k)), "2 × convolution or linear layer"),
         (lambda c, k: nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()), "0 × convolution or linear layer"),
         (lambda c, k: nn.Sequential(nn.Flatten(), nn.Linear(c * 25, k)), "`in_features=200`, expected `in_features=8`"),
-        (lambda c, k: nn.Sequential(*head_of_modules(c, c)[:2], nn.Linear(c, k, bias=False)), "has no bias"),
+        (lambda c, k: nn.Sequential(*head_of_modules(c, c)[:2], nn.Linear(c, k, bias=False)), "has no bias"),  # pyright: ignore[reportIndexIssue]
         (lambda c, k: nn.Linear(c, k), "mat1 and mat2 shapes"),
         (lambda c, k: torch.zeros(2), "Expected a module"),
     ],

@@ -187,7 +187,7 @@ def partly_detached(outputs, labels, weight=0.3):
     if isinstance(outputs, Tensor):
         return F.cross_entropy(outputs, labels)
     main, *auxiliary = (F.cross_entropy(logits, labels) for logits in outputs)
-    return main + weight * sum(auxiliary).item()
+    return main + weight * sum(auxiliary).item()  # pyright: ignore[reportAttributeAccessIssue]
 
 
 RIGHT = {

@@ -23,7 +23,7 @@ class PlainBlock(nn.Module):
     def __init__(self, in_channels: int, channels: int, stride: int = 1) -> None:
         super().__init__()
         usual = {"kernel_size": 3, "padding": 1, "bias": False}
-        self.conv1 = nn.Conv2d(in_channels, channels, **({"stride": stride} | usual | self.conv1_options))
+        self.conv1 = nn.Conv2d(in_channels, channels, **({"stride": stride} | usual | self.conv1_options))  # pyright: ignore[reportArgumentType]
         self.bn1 = nn.BatchNorm2d(channels)
         self.relu1 = nn.ReLU()
         self.conv2 = nn.Conv2d(channels, channels, **(usual | self.conv2_options))

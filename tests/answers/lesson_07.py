@@ -55,7 +55,7 @@ class BasicLazy(Basic):
 
     def __init__(self, channels: int) -> None:
         super().__init__(channels)
-        self.conv1, self.bn1 = nn.LazyConv2d(channels, 3, padding="same", bias=False), nn.LazyBatchNorm2d()
+        self.conv1, self.bn1 = nn.LazyConv2d(channels, 3, padding="same", bias=False), nn.LazyBatchNorm2d()  # pyright: ignore[reportArgumentType]
 
 
 class InputChanged(Basic):
@@ -143,7 +143,7 @@ class OwnParameter(Basic):
 
 
 class ReturnsTuple(Basic):
-    def forward(self, x: Tensor):
+    def forward(self, x: Tensor):  # pyright: ignore[reportIncompatibleMethodOverride]
         return super().forward(x), x
 
 

@@ -52,7 +52,7 @@ def stage_by_ones_own_class(in_channels: int, channels: int, blocks: int, stride
 
 def trunk_cut_off(*sizes: int) -> nn.Sequential:
     class Cut(nn.Sequential):
-        def forward(self, x: Tensor) -> Tensor:
+        def forward(self, x: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
             return super().forward(x.detach())
 
     return Cut(*stage(*sizes))

@@ -71,8 +71,8 @@ WRONG = {
     "13.1": [
         (in_place, "changes the list it is given as `gradients`"),
         (by_process, "expected 3 entries"),
-        (lambda g, sizes: [each.mean().item() for each in average_gradients(g, sizes)], "Expected a list of tensors"),
-        (lambda g, sizes: [each.flatten() for each in average_gradients(g, sizes)], "got shape (6,)"),
+        (lambda g, sizes: [each.mean().item() for each in average_gradients(g, sizes)], "Expected a list of tensors"),  # pyright: ignore[reportAttributeAccessIssue]
+        (lambda g, sizes: [each.flatten() for each in average_gradients(g, sizes)], "got shape (6,)"),  # pyright: ignore[reportAttributeAccessIssue]
     ],
     "13.2": [
         (starts_late, "expected 0.4, got 0.1"),

@@ -45,8 +45,8 @@ def no_runs_yet() -> Iterator[None]:
 
 def study_of(settings: Mapping[str, TrainConfig] | None = None, *, seeds: tuple[int, ...] = (0, 1)) -> Study:
     configs = {"a": CONFIG, "bb": CONFIG} if settings is None else settings
-    settings = {label: Setting(label, {}, {}, config, train=pretend) for label, config in configs.items()}
-    return Study("test", "A test", settings, seeds)
+    settings = {label: Setting(label, {}, {}, config, train=pretend) for label, config in configs.items()}  # pyright: ignore[reportAssignmentType]
+    return Study("test", "A test", settings, seeds)  # pyright: ignore[reportArgumentType]
 
 
 ALL = [("a", 0), ("bb", 0), ("a", 1), ("bb", 1)]
@@ -71,7 +71,7 @@ def fit_and(callback: Callable[[Epoch], None]) -> Callable[..., History]:
 
 def test_a_run_is_fit_with_this_seed_measured_on_val_and_tested_once(tmp_path: Path) -> None:
     machine.seed_everything(3)
-    model, images = models.build("plain20", **NET), data.load(**DIGITS)
+    model, images = models.build("plain20", **NET), data.load(**DIGITS)  # pyright: ignore[reportArgumentType]
     expected = fit(model, images, replace(TINY, seed=3))
     recorded = run_study(REAL, tmp_path)
     assert recorded.epochs["a net", 3] == expected.epochs == load_study("real", tmp_path).epochs["a net", 3]
@@ -128,7 +128,7 @@ def test_the_first_step_is_measured_and_clipping_shortens_the_gradient() -> None
     setting = Setting("plain20", NET, DIGITS, config)
     _, found = studies.train_and_watch_steps(setting, 0, Path())
     machine.seed_everything(0)
-    model, images = models.build("plain20", **NET), data.load(**DIGITS).train
+    model, images = models.build("plain20", **NET), data.load(**DIGITS).train  # pyright: ignore[reportArgumentType]
     order = torch.randperm(20, generator=torch.Generator().manual_seed(0))
     before = [weight.detach().clone() for weight in model.parameters() if weight.ndim > 1]
     F.cross_entropy(model(images.inputs(order)), images.labels[order]).backward()
@@ -152,7 +152,7 @@ def test_a_plain_net_is_the_residual_one_with_equal_first_weights(monkeypatch: p
     assert isinstance(images, data.Data)
     assert (images.classes, {*images.train.labels.tolist()}) == (("0", "1", "2", "3"), {0, 1, 2, 3})
     machine.seed_everything(5)
-    residual = models.build("resnet18", **options).eval()
+    residual = models.build("resnet18", **options).eval()  # pyright: ignore[reportArgumentType]
     assert isinstance(residual, models.ResNet)
     assert isinstance(plain, models.ResNet)
     state = {name: value for name, value in residual.state_dict().items() if "downsample" not in name}
@@ -245,10 +245,10 @@ def test_more_seeds_and_settings_are_added_and_the_old_rows_stay(tmp_path: Path)
         recorded = run_study(replace(more, then=then), tmp_path)
         assert RUNS == [("a", 3), ("bb", 3), ("a", 0), ("bb", 0), ("ccc", 3), ("ccc", 0)]
     assert (tmp_path / "test.csv").read_text().startswith(rows)
-    assert recorded.of("bb") == [invented("bb", seed) for seed in (0, 3)]
-    assert recorded.found("bb", "test_error") == [0.0, 3.0]
+    assert recorded.of("bb") == [invented("bb", seed) for seed in (0, 3)]  # pyright: ignore[reportPossiblyUnboundVariable]
+    assert recorded.found("bb", "test_error") == [0.0, 3.0]  # pyright: ignore[reportPossiblyUnboundVariable]
     with pytest.raises(UnknownName, match=r"setting of the study test 'b'\. Did you mean 'bb'"):
-        recorded.of("b")
+        recorded.of("b")  # pyright: ignore[reportPossiblyUnboundVariable]
 
 
 @pytest.mark.parametrize(

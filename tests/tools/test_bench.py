@@ -52,7 +52,7 @@ def test_the_plain_loop_sees_the_pictures_that_fit_sees() -> None:
     images = data.load("mnist5k", size=16, channels=3).train
     pictures = bench.Pictures(images, ())
     picture, label = pictures[7]
-    wanted = F.normalize(images.images[7] / 255, images.mean, images.std)
+    wanted = F.normalize(images.images[7] / 255, images.mean, images.std)  # pyright: ignore[reportArgumentType]
     assert (label, len(pictures)) == (int(images.labels[7]), len(images))
     torch.testing.assert_close(picture, wanted, atol=1e-5, rtol=0)
 
