@@ -33,8 +33,7 @@ from resnet_edu.models.resnet import DEPTHS
 profile = edu.profile()
 data = edu.data.load("mnist5k", size=16, limit=1000)
 data = replace(data, val=data.test)  # this lesson chooses nothing, so it may look at the test images after every epoch
-print(edu.setup(seed=0))
-print(f"data       {data.source}")
+print(edu.setup(seed=0), f"data       {data.source}", sep="\n")
 
 # %% [markdown]
 # ## The end of a race
