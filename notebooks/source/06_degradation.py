@@ -288,20 +288,21 @@ assert max(norms["resnet56"]) < 100 * min(norms["resnet56"])
 # layers and makes the same predictions, image by image.
 
 # %%
-images = data.train.inputs(slice(128)).to(edu.machine.device())
-extended = edu.models.extend_with_identity(models["plain20"], 56, images=images)
+# In float64: float32 rounds every σ, and 36 more batch norms would add up the rounding.
+shallow, images = deepcopy(models["plain20"]).cpu().double(), data.train.inputs(slice(128)).double()
+extended = edu.models.extend_with_identity(shallow, 56, images=images)
 layers = sum(isinstance(module, nn.Conv2d | nn.Linear) for module in extended.modules())
 print(f"layers with weights: {layers}")
 differences = {}
 for mode in ("evaluation", "training"):
-    pair = [deepcopy(net).train(mode == "training") for net in (models["plain20"], extended)]
+    pair = [deepcopy(net).train(mode == "training") for net in (shallow, extended)]
     with torch.inference_mode():
         shallow_logits, deep_logits = (net(images) for net in pair)
     differences[mode] = (deep_logits - shallow_logits).abs().max().item()
     print(f"{mode:>10} mode: largest difference of a logit {differences[mode]:.1e}")
 assert layers == 56
-assert differences["evaluation"] < 1e-4, "the extended net is the shallow net, written with 56 layers"
-assert differences["training"] < 1e-3, "and in training mode too"
+assert differences["evaluation"] < 1e-5, "the extended net is the shallow net, written with 56 layers"
+assert differences["training"] < 1e-5, "and in training mode too"
 
 # %% [markdown]
 # An identity block is easy to write down. Each filter is zero but for a 1 in the centre of its own channel. Batch norm
@@ -315,7 +316,7 @@ assert differences["training"] < 1e-3, "and in training mode too"
 # %%
 shallow_error = edu.evaluate(models["plain20"], data.train).top1_error
 found = edu.evaluate(models["plain56"], data.train).top1_error
-exists = edu.evaluate(extended, data.train).top1_error
+exists = edu.evaluate(extended.float().to(edu.machine.device()), data.train).top1_error
 print(f"plain-20 as SGD found it:       {shallow_error:5.1f} % training error")
 print(f"plain-56 as SGD found it:       {found:5.1f} % training error")
 print(f"plain-56 as we wrote it down:   {exists:5.1f} % training error")
@@ -572,7 +573,7 @@ assert surfaces["plain56"].losses.min() > 0.9 * surfaces["plain56"].centre, "and
 # | "Deep plain nets overfit." | Training error of plain-56 against plain-20 | **Wrong.** It is the *training* error that rises. |
 # | "Degradation is caused by vanishing gradients." | Gradient norm of every layer at the start | **Not supported here.** No layer of plain-56 gets a gradient much smaller than plain-20's smallest; they grow towards the input. |
 # | "ResNet wins because its shortcuts add capacity." | Parameters of plain-56 and ResNet-56 | **Wrong** for option A: the shortcuts have no parameters. |
-# | "Copying the shallow net and adding identity layers does at least as well." | The construction above | **Right**, in evaluation mode and to 1e-5. |
+# | "Copying the shallow net and adding identity layers does at least as well." | The construction above | **Right**, in evaluation and in training mode, to 1e-5. |
 # | "With residual connections, the deeper the better." | The two records, and the paper's net of 1,202 layers | **Half right.** On the digits depth does no harm up to 56 layers, but no good either; on CIFAR-10 ResNet-56 beats ResNet-20. The paper's 1,202 layers fit their training images and are worse on the test images than 110: this the authors put down to overfitting. |
 
 # %%
@@ -580,7 +581,7 @@ counts = [sum(p.numel() for p in edu.models.build(name).parameters()) for name i
 assert (plain56 > plain20).all(), "not overfitting: the training error itself is higher"
 assert min(norms["plain56"]) > min(norms["plain20"]) / 2, "not vanishing gradients"
 assert counts[0] == counts[1], "not a lack of parameters"
-assert differences["evaluation"] < 1e-4, "the construction holds"
+assert max(differences.values()) < 1e-5, "the construction holds"
 assert he["resnet1202"].value > he["resnet110"].value, "deeper is not better without end"
 print(f"CIFAR-10 test error: ResNet-110 {he['resnet110']}, ResNet-1202 {he['resnet1202']}")
 print(f"training error of ResNet-1202: {edu.facts.HE_RESNET1202_TRAINING_ERROR} · {he['resnet1202'].source}")
