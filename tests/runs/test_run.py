@@ -322,12 +322,13 @@ train = ["train", "--data", "./pictures", "--model", "resnet20", "--size", "16",
 started = time.perf_counter()
 assert attempt([*train, "--out", "whole"]) == 0
 whole, moments, kills = time.perf_counter() - started, random.Random(0), 0
-for _ in range(80):
+for number in range(80):
     if Path("killed/report.json").exists():
         break
     begin = ["train", "--resume", "killed"] if Path("killed/config.toml").exists() else [*train, "--out", "killed"]
-    kills += os.WIFSIGNALED(attempt(begin, moments.uniform(0, whole / 4)))
-assert attempt(["train", "--resume", "killed"]) == 0
+    kills += os.WIFSIGNALED(attempt(begin, moments.uniform(0, whole / 4 * (1 + number / 20))))
+begin = ["train", "--resume", "killed"] if Path("killed/config.toml").exists() else [*train, "--out", "killed"]
+assert attempt(begin) == 0
 print("kills", kills)
 """
 
