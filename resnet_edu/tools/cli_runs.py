@@ -99,9 +99,9 @@ def train(
         run = asked_for(given, out=out, config=config, resume=resume)
         if run.report() is None:
             go(run, new=resume is None)
-            if distributed.first():
-                draw(run)
         if distributed.first():
+            if not (run.folder / "confusion.png").exists():  # the last file that a run writes
+                draw(run)
             print_report(run)
 
 
