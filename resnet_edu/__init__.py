@@ -7,11 +7,10 @@ A lesson begins with `import resnet_edu as edu`. What a name needs is imported w
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .table import table
-
 if TYPE_CHECKING:
     from . import checks, data, errors, facts, files, machine, models, plots, probe, study, widgets
     from .config import TrainConfig
+    from .display import table
     from .history import Epoch, History
     from .machine import profile, setup
     from .metrics import Metrics, evaluate
@@ -32,7 +31,7 @@ __all__ = [
 MODULES = {
     "Epoch": "history", "History": "history", "Metrics": "metrics", "Prediction": "prediction", "Recipe": "recipe",
     "Run": "run", "TrainConfig": "config", "evaluate": "metrics", "fit": "train", "predict": "prediction",
-    "profile": "machine", "setup": "machine",
+    "profile": "machine", "setup": "machine", "table": "display",
 }  # fmt: skip
 
 

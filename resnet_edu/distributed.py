@@ -40,9 +40,6 @@ def joined() -> Iterator[None]:
     """Work together with the others that torchrun has started, inside; nothing happens without torchrun.
 
     Messages go through NCCL between GPUs and through gloo between CPUs.
-
-    Raises:
-        ValueError: there are fewer GPUs here than processes, or this torch has no gloo.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or distributed.is_initialized():
         yield
@@ -69,9 +66,6 @@ def share(batch: Tensor) -> Tensor:
     """This process's part of a batch `(N, …)`: every `size()`-th row, as many for each process.
 
     What cannot be shared out evenly is left out: the mean of the processes' means would not be the batch's.
-
-    Raises:
-        ValueError: there are fewer rows than processes.
     """
     if len(batch) < size():
         raise ValueError(

@@ -53,11 +53,7 @@ class StopTraining(Exception):
 
 @contextmanager
 def enough_memory(batch_size: int) -> Iterator[None]:
-    """Inside, say which batch size to try where torch's allocators say how many bytes they lack.
-
-    Raises:
-        OutOfMemory: in place of their RuntimeError.
-    """
+    """Inside, say which batch size to try where torch's allocators say how many bytes they lack."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:

@@ -49,9 +49,6 @@ def write_atomically(target: Path, content: bytes) -> None:
     """Write a file whole or not at all, also if the power fails. Makes the folder if it is missing.
 
     The content goes into a neighbouring file, onto the disk, and then takes the old file's place.
-
-    Raises:
-        OSError: the folder cannot be written, or the disk is full.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, neighbour = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
@@ -84,9 +81,6 @@ def data_folder() -> Path:
     """Where downloaded data sets lie, laid out as torchvision does it: its `root`.
 
     The folder that the environment variable RESNET_EDU_DATA names, or else the system's folder for caches.
-
-    Raises:
-        DatasetUnavailable: it would lie in the home folder, and this user has none.
     """
     named = os.environ.get("RESNET_EDU_DATA")
     try:
@@ -116,11 +110,7 @@ def printable(name: str) -> str:
 
 @contextmanager
 def locked(folder: Path, name: str, *, advice: str = ADVICE) -> Iterator[None]:
-    """Let one process at a time write `name` to the cache; the others wait, and then find it there.
-
-    Raises:
-        DatasetUnavailable: the folder cannot be written, or the disk is full.
-    """
+    """Let one process at a time write `name` to the cache; the others wait, and then find it there."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / f".{name}.lock")

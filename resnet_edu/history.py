@@ -101,9 +101,6 @@ def epoch_from(row: Mapping[str, str | float], origin: str) -> Epoch:
     Args:
         row: values by the names of `Epoch`.
         origin: begins the message of an error.
-
-    Raises:
-        ValueError: a column is missing or unknown, or a value is no number.
     """
     names = [f.name for f in fields(Epoch)]
     if sorted(row) != sorted(names):

@@ -49,10 +49,6 @@ def device() -> torch.device:
 
     The environment variable RESNET_EDU_DEVICE names another one. Several processes under torchrun cannot talk about
     tensors on an Apple GPU, so they compute on the CPU there.
-
-    Raises:
-        UnknownName: the variable names no device.
-        ValueError: it names a GPU that is not here.
     """
     if chosen := os.environ.get("RESNET_EDU_DEVICE"):
         return named_device(chosen)
@@ -91,9 +87,6 @@ def autocast(device: torch.device, precision_name: str) -> torch.autocast:
     Args:
         device: where the tensors are.
         precision_name: "float32", "bfloat16" or "auto" (the device's own, see `precision`).
-
-    Raises:
-        UnknownName: a precision that does not exist.
     """
     known = {"auto": precision(device), **PRECISIONS}
     if precision_name not in known:

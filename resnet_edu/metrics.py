@@ -128,10 +128,6 @@ def logits_of(outputs: object, count: int, head: str | None = None) -> Tensor:
             tuple with one of these as `logits`, as GoogLeNet returns with its auxiliary heads.
         count: number of images.
         head: which one of a dict; the first by default.
-
-    Raises:
-        UnknownName: the dict has no such head.
-        ValueError: there are no logits in it, or no heads where one was asked for.
     """
     if isinstance(outputs, tuple) and hasattr(outputs, "logits"):
         outputs = getattr(outputs, "logits")  # noqa: B009
@@ -146,11 +142,7 @@ def logits_of(outputs: object, count: int, head: str | None = None) -> Tensor:
 
 
 def the_logits(outputs: object, count: int) -> Tensor:
-    """`outputs`, which must be one tensor of logits `(count, classes)`.
-
-    Raises:
-        ValueError: it is something else.
-    """
+    """`outputs`, which must be one tensor of logits `(count, classes)`."""
     if isinstance(outputs, Tensor) and outputs.ndim == 2 and len(outputs) == count:
         return outputs
     got = f"shape {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else f"a {type(outputs).__name__}"

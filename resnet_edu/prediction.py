@@ -110,11 +110,7 @@ def open_network(network: Pretrained | Path | str) -> Pretrained:
 
 
 def path_of(path: object) -> Path:
-    """A path as such.
-
-    Raises:
-        ValueError: it is an open picture or something else.
-    """
+    """A path as such."""
     if not isinstance(path, str | Path):
         kind = type(path).__name__
         raise ValueError(f"paths takes the paths of files, got {kind}. For an open picture: network.transforms(it).")

@@ -8,7 +8,7 @@ file is pickled, each is written whole or not at all.
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -46,16 +46,14 @@ class Run:
     Args:
         folder: where its files are.
         recipe: what it was asked for; once it has begun, with every option decided.
-        made: folders that were made for it, itself first; `discard` removes them.
     """
 
     folder: Path
     recipe: Recipe
-    made: tuple[Path, ...] = ()
 
     @classmethod
     def start(cls, recipe: Recipe, folder: Path) -> "Run":
-        """A new run; its folder is made if missing, and has to be empty.
+        """A new run; its folder must be missing or empty, or hold a run of which no epoch was finished.
 
         Raises:
             ValueError: there is something in it already; it lies among the pictures; or its name is not in UTF-8.
@@ -63,20 +61,14 @@ class Run:
         need_utf8(folder)
         if Path(os.path.realpath(whole_path(recipe.data))) in Path(os.path.realpath(folder)).parents:
             raise ValueError(f"{folder} lies among the pictures, in {recipe.data}. Name another for the run.")
-        if not distributed.first():
-            return cls(folder, recipe)
-        config, names = folder / "config.toml", os.listdir(folder) if folder.is_dir() else []
-        visible = {name for name in names if name[0] != "."} - {config.name}
-        if (folder.exists() and not folder.is_dir()) or (visible and not config.exists()):
-            raise ValueError(f"{folder} is no empty folder. Name another one for the run.")
-        made = tuple(each for each in (folder, *folder.parents) if not each.exists())
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / ".lock"):  # of two that start at the same time one writes, and the other sees it
-            if config.exists():
+        if distributed.first() and folder.exists():
+            names = {name for name in os.listdir(folder) if name[0] != "."} if folder.is_dir() else {""}
+            if names & {"checkpoint.safetensors", "report.json"} or names == {"config.toml"}:
                 again = f"Go on with --resume {quoted(folder)}, or name another folder."
                 raise ValueError(f"{folder} holds a run already. {again}")
-            write_atomically(config, config_of(recipe))
-        return cls(folder, recipe, made)
+            if names - {"network.json", "config.toml"}:
+                raise ValueError(f"{folder} is no empty folder. Name another one for the run.")
+        return cls(folder, recipe)
 
     @classmethod
     def open(cls, folder: Path) -> "Run":
@@ -127,8 +119,10 @@ class Run:
                 `data.load` and `fit`.
             OutOfMemory: a batch is too large; the message says which size to try.
         """
+        begin = prepare(self.recipe)
         with self.locked():
-            begin = prepare(self.recipe)
+            if self.report():
+                raise ValueError(f"{self.folder} holds a finished run. Name another folder.")
             run, model, data = replace(self, recipe=begin.recipe), begin.model, begin.data
             if distributed.first():
                 run.remember(begin)
@@ -156,13 +150,13 @@ class Run:
             raise StopTraining
 
     def remember(self, begin: Prepared) -> None:
-        """Write every option and `network.json`, or compare what that says with the pictures as they were loaded.
+        """Write `network.json` and every option; or, of a run to go on with, compare its pictures with those it had.
 
         Raises:
             ValueError: classes, number or brightness of the pictures have changed since the run was started.
         """
         file = self.folder / "network.json"
-        if file.exists():
+        if self.checkpoint.path.exists():
             if changed := changes(read_object(file), begin.pictures):
                 raise ValueError(
                     f"The pictures in {self.recipe.data} are others than when the run {self.folder} was started "
@@ -181,8 +175,9 @@ class Run:
             "std": list(begin.data.train.std),
             "data": begin.data.source,
         }
-        write_atomically(self.folder / "config.toml", config_of(self.recipe))
         write_atomically(file, as_json(facts))
+        anywhere = replace(self.recipe, data=whole_path(self.recipe.data))
+        write_atomically(self.folder / "config.toml", anywhere.to_toml().encode())
 
     def finish(self, begin: Prepared, history: History) -> None:
         """Measure on the test images, once, and write everything that is left; the report comes last."""
@@ -211,22 +206,13 @@ class Run:
         write_atomically(self.folder / "report.json", as_json(report))
         self.checkpoint.path.unlink(missing_ok=True)
 
-    def discard(self) -> None:
-        """Remove a run that was made here and of which no epoch was finished, so that its folder can be used again."""
-        if self.checkpoint.path.exists() or (self.folder / "report.json").exists():
-            return
-        for name in ("config.toml", "network.json", "history.csv", ".lock"):
-            (self.folder / name).unlink(missing_ok=True)
-        for folder in self.made:
-            with suppress(OSError):
-                folder.rmdir()  # stays if somebody has put something in it
-
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Let no other process train this run, and clear away what a killed one has left half written."""
         if not distributed.first():
             yield  # the first process holds the lock for all that torchrun has started
             return
+        self.folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.folder / ".lock")
         try:
             lock.acquire(timeout=0)
@@ -238,11 +224,6 @@ class Run:
             yield
         finally:
             lock.release()
-
-
-def config_of(recipe: Recipe) -> bytes:
-    """What `config.toml` says; the folder of pictures with its whole path, so that a run is used from anywhere."""
-    return replace(recipe, data=whole_path(recipe.data)).to_toml().encode()
 
 
 def whole_path(data: str) -> str:
@@ -287,12 +268,7 @@ class Preprocessing:
 
 
 def open_run(folder: Path) -> Pretrained:
-    """The network of a finished run, with its categories and the very preprocessing it was trained with.
-
-    Raises:
-        ValueError: the folder holds no finished run.
-        WrongCheckpoint: its files are damaged.
-    """
+    """The network of a finished run, with its categories and the very preprocessing it was trained with."""
     if not folder.exists():
         raise ValueError(f"There is no run {folder}. Name a run's folder, or bundled for the network of the package.")
     weights = folder / "weights.safetensors"
@@ -326,11 +302,7 @@ def damaged(folder: Path, what: str) -> WrongCheckpoint:
 
 
 def read_object(file: Path) -> dict[str, Any]:
-    """The JSON object in a file of a run.
-
-    Raises:
-        WrongCheckpoint: there is no such file, or it holds something else.
-    """
+    """The JSON object in a file of a run."""
     try:
         values = json.loads(file.read_bytes())
     except FileNotFoundError as error:
@@ -363,13 +335,6 @@ def evaluate_run(
             run's own test images.
         network: the run's, if it is open already.
         say: is told what to know about the other pictures.
-
-    Returns:
-        What was measured, and one line about the images.
-
-    Raises:
-        ValueError: no finished run; its pictures have changed, and with them which ones it was trained on; the other
-            data set has classes that the network does not know; or the network puts out what is no number.
     """
     network, recipe = network or open_run(folder), Recipe.from_toml(folder / "config.toml")
     preprocessing: Any = network.transforms

@@ -132,11 +132,7 @@ class Recorded:
 
 
 def read_recorded(name: str, folder: Path) -> Recorded:
-    """The finished runs of a study, without rows of any other run.
-
-    Raises:
-        ValueError: a file or an epoch is missing or damaged.
-    """
+    """The finished runs of a study, without rows of any other run."""
     table, record = folder / f"{name}.csv", folder / f"{name}.json"
     try:
         values = json.loads(record.read_text())

@@ -21,12 +21,12 @@ from .checkpoint import Checkpoint
 from .config import TrainConfig, schedule
 from .data.batches import steps_per_epoch, training_batches
 from .data.split import Data, Split
+from .display import ProgressLine
 from .errors import LossNotFinite, StopTraining
 from .history import Epoch, History
 from .metrics import Metrics, evaluate, logits_of, recompute_batch_norm, the_logits, trained_batch_norms
 from .models.heads import AUXILIARY, head_of
 from .models.modes import eval_mode, training_mode
-from .progress import ProgressLine
 
 #: Called after every epoch with its record and the model: to save, to plot, to stop (raise KeyboardInterrupt).
 Callback = Callable[[Epoch, nn.Module], None]
@@ -130,12 +130,7 @@ class Totals:
         self.started = time.perf_counter()
 
     def add(self, loss: Tensor, outputs: object, labels: Tensor, rate: float) -> None:
-        """Count one batch; `rate` is the learning rate of the step to come.
-
-        Raises:
-            ValueError: the loss is no scalar tensor, or no weight has a part in it.
-            LossNotFinite: it is infinite or not a number.
-        """
+        """Count one batch; `rate` is the learning rate of the step to come."""
         check_scalar(loss)
         value = loss.item()
         self.steps, self.seen, self.rate = self.steps + 1, self.seen + len(labels), rate
@@ -178,11 +173,7 @@ def measured(model: nn.Module, train: Split, val: Split, config: TrainConfig) ->
 
 
 def prepare(model: nn.Module, data: Data, config: TrainConfig, *, several: bool) -> tuple[Split, Split]:
-    """Set threads and seeds, and put the network and the images to train and to validate on where it will compute.
-
-    Raises:
-        ValueError: these are no data, or have one class only; or as for `check_fits`.
-    """
+    """Set threads and seeds, and put the network and the images to train and to validate on where it will compute."""
     if not isinstance(data, Data):
         raise ValueError(
             f"fit takes a data set in parts, such as edu.data.load(…) returns, got a {type(data).__name__}."
@@ -198,11 +189,7 @@ def prepare(model: nn.Module, data: Data, config: TrainConfig, *, several: bool)
 
 
 def make_optimizer(model: nn.Module, config: TrainConfig) -> optim.Optimizer:
-    """The optimizer named in the config, for all weights that are not frozen.
-
-    Raises:
-        ValueError: all of them are frozen, or there is a `backbone_lr` and no head.
-    """
+    """The optimizer named in the config, for all weights that are not frozen."""
     groups = parameter_groups(model, config)
     fused = config.fused and machine.device().type in ("cpu", "cuda")
     common = {"lr": config.lr, "weight_decay": config.weight_decay, "fused": fused}
@@ -232,11 +219,7 @@ def set_learning_rate(optimizer: optim.Optimizer, rate: float) -> None:
 
 
 def loss_for(config: TrainConfig, loss: Loss | None) -> Loss:
-    """The loss handed to `fit`, or by default the cross-entropy of the model's only logits.
-
-    Raises:
-        ValueError: a loss of its own and label smoothing, which it would not see.
-    """
+    """The loss handed to `fit`, or by default the cross-entropy of the model's only logits."""
     if loss is None:
         return partial(cross_entropy, label_smoothing=config.label_smoothing)
     if config.label_smoothing:
@@ -253,12 +236,7 @@ def cross_entropy(outputs: object, labels: Tensor, *, label_smoothing: float) ->
 
 
 def check_fits(model: nn.Module, data: Data, config: TrainConfig, *, several: bool = False) -> None:
-    """A dry run of two images, so that a mismatch is found before any training; it may return `several` logits.
-
-    Raises:
-        ValueError: the model refuses the images, has fewer outputs than there are classes, or has batch norm that
-            would see a single number per channel.
-    """
+    """A dry run of two images, so that a mismatch is found before any training; it may return `several` logits."""
     images = data.train.inputs(slice(2)).to(machine.device())
     numbers: list[int] = []  # that a batch norm sees of one image, per channel
     hooks = [
@@ -289,11 +267,7 @@ def check_fits(model: nn.Module, data: Data, config: TrainConfig, *, several: bo
 
 
 def check_scalar(loss: object) -> None:
-    """Refuse a loss that cannot be brought down.
-
-    Raises:
-        ValueError: it is no scalar tensor, or no weight has a part in it.
-    """
+    """Refuse a loss that cannot be brought down."""
     if not isinstance(loss, Tensor) or loss.ndim != 0:
         got = f"a tensor of shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else f"a {type(loss).__name__}"
         raise ValueError(

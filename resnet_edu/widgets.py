@@ -296,11 +296,7 @@ def photo_explorer(
 
 
 def uploaded(files: Mapping[str, Mapping[str, Any]] | Sequence[Mapping[str, Any]]) -> tuple[str, Image.Image]:
-    """Name and picture of the last file that a `FileUpload` brought: by name in ipywidgets 7, in a row in 8.
-
-    Raises:
-        UnreadablePicture: it is no picture that can be used.
-    """
+    """Name and picture of the last file that a `FileUpload` brought: by name in ipywidgets 7, in a row in 8."""
     rows = [{"name": name, **file} for name, file in files.items()] if isinstance(files, Mapping) else files
     name = Path(str(rows[-1]["name"])).name or "upload"
     with TemporaryDirectory() as folder:

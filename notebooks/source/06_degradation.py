@@ -532,40 +532,6 @@ edu.plots.six_curves(edu.checks.six_curves())
 edu.checks.check_read_curves(my_reading)
 
 # %% [markdown]
-# ## The ground around the weights
-#
-# What does the loss look like where each training ended? It is a surface over as many dimensions as the net has weights. We can look at
-# a slice. Start at the trained weights, choose two random directions, scale each filter of a direction to the length of
-# the filter it moves, and compute the loss on a grid of steps along both (Li et al. 2018). The loss is in *nats*: minus the natural
-# logarithm of the probability given to the right digit.
-
-# %%
-images, targets = data.train.inputs(slice(128)), data.train.labels[:128]
-steps = profile.choose(quick=9, full=31)
-surfaces = {
-    name: edu.probe.loss_surface(models[name], images, targets, span=1.0, steps=steps)
-    for name in ("plain20", "plain56", "resnet56")
-}
-edu.plots.loss_surfaces(surfaces, title="ResNet-56 ends in a deep basin, plain-56 on high ground")
-
-# %%
-guessing = torch.tensor(10.0).log().item()
-print(f"guessing among ten digits costs ln 10 = {guessing:.2f} nats")
-for name, surface in surfaces.items():
-    low, high = surface.losses.min(), surface.losses.max()
-    print(f"{name:>9}: {surface.centre:.3f} at the star, {low:.3f} to {high:.2f} in the slice")
-assert surfaces["plain56"].losses.min() > 4 * surfaces["resnet56"].centre, "nowhere in its slice is plain-56 as low"
-assert surfaces["plain56"].losses.min() > 0.9 * surfaces["plain56"].centre, "and no step from its star leads down"
-
-# %% [markdown]
-# The star marks where training ended. ResNet-56 stands at the bottom of a wide basin, and so does plain-20, somewhat higher up.
-# Plain-56 has stopped on much higher ground, and for a filter's length around it no step in these two directions leads
-# down: the star is the lowest point of the slice. Li et al. trained their deep plain nets to the end and found rugged
-# surfaces; ours shows a net that got stuck early. Unlike their
-# code, we let batch norm use the statistics of these images at every point. A slice shows two directions out of
-# hundreds of thousands, so take it as an illustration and not as a proof.
-
-# %% [markdown]
 # ## Claims you will read elsewhere, tested
 #
 # | The statement | The test | Verdict |
@@ -600,8 +566,6 @@ print(f"training error of ResNet-1202: {edu.facts.HE_RESNET1202_TRAINING_ERROR} 
 #
 # * K. He, X. Zhang, S. Ren, J. Sun: Deep residual learning for image recognition, 2015, sections 1, 3, 4.1 and 4.2,
 #   [arXiv 1512.03385](https://arxiv.org/abs/1512.03385)
-# * H. Li, Z. Xu, G. Taylor, C. Studer, T. Goldstein: Visualizing the loss landscape of neural nets, 2018,
-#   [arXiv 1712.09913](https://arxiv.org/abs/1712.09913)
 # * G. Yang, J. Pennington, V. Rao, J. Sohl-Dickstein, S. Schoenholz: A mean field theory of batch normalization, 2019,
 #   [arXiv 1902.08129](https://arxiv.org/abs/1902.08129)
 # * D. Balduzzi et al.: The shattered gradients problem, 2017, [arXiv 1702.08591](https://arxiv.org/abs/1702.08591)

@@ -154,11 +154,7 @@ class Exercise(Check):
         return bound.arguments
 
     def need_kind(self, answer: Any, calls: Sequence[Call]) -> str:
-        """Make sure that the answer is a function, or a class of modules, that takes the calls' arguments; its name.
-
-        Raises:
-            Wrong: it is something else.
-        """
+        """Make sure that the answer is a function, or a class of modules, that takes the calls' arguments; its name."""
         if isinstance(self.oracle, type):
             expected = f"Expected a class `{self.name}{self.signature}` derived from `nn.Module`"
             if isinstance(answer, nn.Module):
@@ -265,11 +261,7 @@ class FunctionExercise(Exercise):
         return found
 
     def name_mistake(self, got: Sequence[Any], calls: Sequence[Call], seed: int) -> None:
-        """Find the variant that does the same in every call, errors of the same type included.
-
-        Raises:
-            Wrong: there is one.
-        """
+        """Find the variant that does the same in every call, errors of the same type included."""
         if all(isinstance(value, Exception) for value in got):
             return
         for message, answer in self.wrong_answers():
@@ -289,11 +281,7 @@ class FunctionExercise(Exercise):
         return answer
 
     def need_gradients(self, answer: Callable[..., Any], call: Call, name: str, seed: int) -> None:
-        """The gradients that reach the call's tensors, under one random weighting of the result, are the oracle's.
-
-        Raises:
-            Wrong: one does not arrive, or is another.
-        """
+        """The gradients that reach the call's tensors, under one random weighting of the result, are the oracle's."""
         sides = []
         for function in (self.oracle, answer):
             args, options = call.copied()

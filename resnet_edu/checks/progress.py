@@ -16,6 +16,7 @@ from typing import Any, get_args
 
 from filelock import FileLock, Timeout
 
+from ..display import Table
 from ..files import write_atomically
 from .result import MARKS, Status
 
@@ -81,11 +82,7 @@ def record(exercise: str, status: Status) -> str:
 
 
 def read(path: Path) -> tuple[dict[str, Any], str]:
-    """The file's content, and a note if it could not be understood and was put aside.
-
-    Raises:
-        OSError: the file is there but cannot be opened, or cannot be put aside.
-    """
+    """The file's content, and a note if it could not be understood and was put aside."""
     try:
         return parse(path.read_bytes()), ""
     except FileNotFoundError:
@@ -102,11 +99,7 @@ def read(path: Path) -> tuple[dict[str, Any], str]:
 
 
 def parse(content: bytes) -> dict[str, Any]:
-    """A file's content, with all of its fields.
-
-    Raises:
-        ValueError: it is not a progress file.
-    """
+    """A file's content, with all of its fields."""
     data = json.loads(content)
     if not isinstance(data, dict) or data.get("format") != 1 or not isinstance(data.get("exercises"), dict):
         raise ValueError("not a progress file")
@@ -138,35 +131,26 @@ class Progress:
         """One line: how much is done."""
         return f"{self.passed} of {len(self.entries)} exercises passed"
 
-    def rows(self) -> Iterable[tuple[str, str, str, str]]:
-        """Exercise, status, tries and the day of the first pass, as text; a line for each lesson in between."""
+    def table(self) -> Table:
+        """Exercise, status, tries and the day of the first pass; a line for each lesson in between."""
+        rows: list[tuple[str, str, str, str]] = []
         for lesson in sorted({exercise[:2] for exercise in self.entries}):
             entries = {name: entry for name, entry in self.entries.items() if name.startswith(lesson)}
             done = sum(entry.best == "passed" for entry in entries.values())
-            yield f"Lesson {lesson}", f"{done} of {len(entries)}", "", ""
+            rows.append((f"Lesson {lesson}", f"{done} of {len(entries)}", "", ""))
             for exercise, entry in entries.items():
                 status = MARKS[entry.best] if entry.tries or entry.best != "not yet" else "–"
-                yield exercise, status, str(entry.tries or "–"), (entry.first_passed or "–")[:10]
+                rows.append((exercise, status, str(entry.tries or "–"), (entry.first_passed or "–")[:10]))
+        return Table(rows, ["Exercise", "Status", "Tries", "First passed"])
 
     def __str__(self) -> str:
-        rows = [("Exercise", "Status", "Tries", "First passed"), *self.rows()]
-        widths = [max(len(row[i]) for row in rows) for i in range(4)]
-        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-        return "\n".join([self.summary(), "", *lines, *([f"\nNote: {self.note}"] if self.note else [])])
+        return f"{self.summary()}\n\n{self.table()}" + (f"\n\nNote: {self.note}" if self.note else "")
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        """A table with a caption and header cells, readable without colours."""
-        parts = [f"<table><caption>{self.summary()}</caption><thead><tr>"]
-        parts += [f'<th scope="col">{name}</th>' for name in ("Exercise", "Status", "Tries", "First passed")]
-        parts.append("</tr></thead><tbody>")
-        for exercise, *cells in self.rows():
-            scope = "rowgroup" if exercise.startswith("Lesson") else "row"
-            text = f'<th scope="{scope}" style="text-align: left;">{html.escape(exercise)}</th>'
-            parts.append(f"<tr>{text}" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>")
-        parts.append("</tbody></table>")
-        return "".join(parts) + (f"<p><em>Note:</em> {html.escape(self.note)}</p>" if self.note else "")
+        note = f"<p><em>Note:</em> {html.escape(self.note)}</p>" if self.note else ""
+        return f"<p>{self.summary()}</p>{self.table()._repr_html_()}{note}"
 
 
 def collect(exercises: Iterable[str]) -> Progress:

@@ -1,8 +1,7 @@
 """Data sets by name, batches out of memory, and a few real photos."""
 
 from .batches import AUGMENTATIONS, augmented, evaluation_batches, steps_per_epoch, training_batches
-from .photos import photo, photos
-from .sets import load, names
+from .sets import load, names, photo, photos
 from .split import Data, Split, normalise
 
 __all__ = [

@@ -20,11 +20,7 @@ SMALLEST_CROP = 0.35  # of the image's area; a tenth, as for ImageNet, is for tr
 
 
 def check_augment(augment: Sequence[str]) -> None:
-    """Refuse an augmentation that does not exist.
-
-    Raises:
-        UnknownName: with the nearest name.
-    """
+    """Refuse an augmentation that does not exist."""
     for name in (augment,) if isinstance(augment, str) else augment:
         if name not in AUGMENTATIONS:
             raise UnknownName("augmentation", name, AUGMENTATIONS)

@@ -22,9 +22,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .. import machine
+from ..display import ProgressLine
 from ..errors import DatasetUnavailable, UnreadablePicture
 from ..files import data_folder, locked, printable, require_room, write_atomically
-from ..progress import ProgressLine
 from .pictures import View, without_warnings
 from .split import PARTS, channel_counts, statistics_of
 
@@ -59,12 +59,7 @@ class Decoded(NamedTuple):
 
 
 def decoded(folder: Path, listed: list[Picture], classes: list[str], view: View) -> Decoded:
-    """The pictures of a folder, listed by part, from the cache, or read and kept there.
-
-    Raises:
-        DatasetUnavailable: none of them can be used, or there is no room for the cache.
-        ValueError: the list begins with the part `train`, and a class has nothing to train on.
-    """
+    """The pictures of a folder, listed by part, from the cache, or read and kept there."""
     options = view.width, view.height, view.channels, view.crop, view.max_megabytes
     key = sha256(json.dumps([FORMAT, options, classes, listed]).encode()).hexdigest()[:16]
     place = data_folder() / "folders" / f"{folder.name}-{view.width}x{view.height}-{key}"

@@ -48,13 +48,6 @@ def fetch_file(file: File, folder: Path, *, mirror: str | None = None) -> bool:
         file: what to get.
         folder: where it goes; made if missing.
         mirror: http(s) address of a folder, or the path of one on this machine, that holds a file of this name.
-
-    Returns:
-        Whether it had to be downloaded.
-
-    Raises:
-        DatasetUnavailable: no source has it, or another file than expected; or the folder cannot be written.
-        ValueError: the mirror is neither an address nor a folder.
     """
     path, urls = folder / file.name, mirrored(file, mirror)
     if is_there(path, file.digest):
@@ -91,11 +84,7 @@ def mirrored(file: File, mirror: str | None) -> tuple[str, ...]:
 
 
 def attempt(url: str, path: Path, digest: str | None) -> str | None:
-    """Download from one address; None if that worked, or else what went wrong.
-
-    Raises:
-        OSError: the disk is full, or the folder cannot be written.
-    """
+    """Download from one address; None if that worked, or else what went wrong."""
     part = path.with_name(f"{path.name}.part")
     for left in path.parent.glob(f"{part.name}*"):  # by a process that was killed
         left.unlink()

@@ -66,11 +66,6 @@ def load_folder(
         strict: refuse a folder with a file that cannot be used.
         name: of the data set; by default the folder's.
         title: what the pictures are.
-
-    Raises:
-        DatasetUnavailable: no such folder, no pictures in it, or no room for the cache.
-        UnreadablePicture: a file cannot be used, with `strict`.
-        ValueError: a class is missing in one part, a part is empty, or the limit is out of range.
     """
     listing = list_folder(folder)
     found = decoded(folder, in_parts(listing.pictures, seed), listing.classes, view)
@@ -100,9 +95,6 @@ def load_one_part(folder: Path, view: View) -> tuple[Split, tuple[str, ...], tup
     """Load the pictures of a folder that are to be named: there may be few of them, and of some classes only.
 
     `CLASS/FILE.jpg` are all taken; of a folder with parts, those in `test`. Raises as `load_folder` does.
-
-    Returns:
-        The images, normalised by their own mean and standard deviation; the classes; and notes, a line each.
     """
     listing = list_folder(folder, only_test=True)
     found = decoded(folder, listing.pictures, listing.classes, view)
@@ -114,12 +106,7 @@ def load_one_part(folder: Path, view: View) -> tuple[Split, tuple[str, ...], tup
 
 
 def list_folder(folder: Path, *, only_test: bool = False) -> Listing:
-    """What lies in a folder of pictures, or in its part `test` alone; a folder without parts counts as that.
-
-    Raises:
-        DatasetUnavailable: there is no such folder, or it holds no pictures in folders of classes.
-        ValueError: a class of one part is missing in another, is a link to another place, or there is no `train`.
-    """
+    """What lies in a folder of pictures, or in its part `test` alone; a folder without parts counts as that."""
     parts, notes = find_parts(folder)
     needed = "test" if only_test else "train"
     if parts and needed not in parts:

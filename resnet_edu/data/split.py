@@ -141,9 +141,6 @@ def split_indices(labels: Tensor, seed: int, *, missing: Collection[str] = tuple
         labels: int64, `(N,)`, of all images.
         seed: which image goes where.
         missing: the parts to cut.
-
-    Returns:
-        `{"train": (N₁,), "val": (N₂,), "test": (N₃,)}`, or fewer parts.
     """
     cut = {part: share for part, share in SHARES.items() if part in missing}
     shares = {"train": round(1 - sum(cut.values()), 6), **cut}
@@ -166,11 +163,7 @@ def split_indices(labels: Tensor, seed: int, *, missing: Collection[str] = tuple
 
 
 def equal_shares(labels: Tensor, limit: int, *, classes: int, name: str) -> Tensor:
-    """Indices of `limit` images in their order, of every class as many (one more of some if it does not divide).
-
-    Raises:
-        ValueError: not one image a class, or more than there are.
-    """
+    """Indices of `limit` images in their order, of every class as many (one more of some if it does not divide)."""
     if not isinstance(limit, int) or not classes <= limit <= len(labels):
         raise ValueError(
             f"limit must be a whole number from {classes}, one image a class, to {len(labels)}, "

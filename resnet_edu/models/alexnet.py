@@ -7,8 +7,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from .heads import make_head
-from .inputs import check_images
+from .heads import check_images, make_head
 from .resnet import Stem, initialise
 
 Activation = Literal["relu", "tanh"]

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .heads import make_head
-from .inputs import check_images
+from .heads import check_images, make_head
 from .resnet import conv1x1, conv3x3, initialise
 
 Shortcut = Literal["A", "B", "C"]

@@ -9,7 +9,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from .inputs import check_options
+from .heads import check_options
 
 Activation = Literal["sigmoid", "tanh", "relu"]
 Init = Literal["small", "xavier", "he", "large"]

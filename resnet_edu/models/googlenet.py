@@ -9,8 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .heads import make_head
-from .inputs import check_images
+from .heads import check_images, make_head
 from .resnet import Stem, initialise
 
 #: Weight of each auxiliary loss beside the main one (paper, section 5).

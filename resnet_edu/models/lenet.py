@@ -7,8 +7,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from .heads import make_head
-from .inputs import check_images
+from .heads import check_images, make_head
 
 Version = Literal["1998", "modern"]
 

@@ -10,8 +10,7 @@ from ..errors import UnknownName
 from .alexnet import AlexNet
 from .cifar import CifarNet
 from .googlenet import GoogLeNet
-from .heads import replace_head
-from .inputs import check_options
+from .heads import check_options, replace_head
 from .lenet import LeNet5
 from .resnet import DEPTHS, ResNet
 from .vgg import CONFIGURATIONS, VGG

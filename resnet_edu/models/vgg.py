@@ -5,8 +5,7 @@ Parameter names equal torchvision's, so its weights load with `strict=True` and 
 
 from torch import Tensor, nn
 
-from .heads import make_head
-from .inputs import check_images
+from .heads import check_images, make_head
 from .resnet import Stem, initialise
 
 #: Convolutions in each of the five stages, by depth: table 1 of the paper, columns A, B, D and E.

@@ -10,8 +10,7 @@ from torch import Tensor, nn
 
 from ..models.googlenet import INCEPTIONS
 from ..models.modes import eval_mode
-from ..probe.activations import watch
-from ..probe.isolation import isolated_forward
+from ..probe.activations import isolated_forward, watch
 from ..probe.summary import macs
 from .architecture import arrow, text_box
 from .curves import powers_of_ten

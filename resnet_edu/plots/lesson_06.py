@@ -1,16 +1,11 @@
-"""Lesson 06: the degradation experiment, live and recorded, and loss surfaces.
-
-Loss surfaces: Li et al. 2018, https://arxiv.org/abs/1712.09913.
-"""
+"""Lesson 06: the degradation experiment, live and recorded."""
 
 from collections.abc import Mapping
 from statistics import mean
 
-import numpy as np
 from matplotlib.axes import Axes
 
 from ..history import History
-from ..probe import Surface
 from ..study import Recorded
 from .curves import draw_error, errors_of
 from .style import BLUE, GREY, ORANGE, PLAIN, RESIDUAL, Figure, course_style, look_of, new_chart, new_figure
@@ -18,7 +13,6 @@ from .style import BLUE, GREY, ORANGE, PLAIN, RESIDUAL, Figure, course_style, lo
 DEPTHS = (20, 32, 44, 56)
 NAMES = {False: "plain", True: "resnet"}  # of a net without and with additions, in the study
 PARTS = {"train": "training", "val": "test"}  # the images on which a run was measured
-HIGHEST_LOSS = 8.0  # on a loss surface; what lies above it, and what is not finite, is drawn as this value
 
 
 @course_style()
@@ -140,28 +134,3 @@ def draw_runs(axes: Axes, runs: list[History], part: str, colour: str, name: str
         draw_error(axes, run, part, color=colour, lw=0.8, alpha=0.5)
     means = [mean(errors) for errors in zip(*(errors_of(run, part) for run in runs), strict=True)]
     axes.plot(range(1, len(means) + 1), means, color=colour, lw=2.6, label=name)
-
-
-@course_style()
-def loss_surfaces(surfaces: Mapping[str, Surface], *, title: str) -> Figure:
-    """One filled contour plot a net on one scale, logarithmic, so that a valley and its rim both show.
-
-    Args:
-        surfaces: by name; a star marks the trained weights at the centre.
-    """
-    losses = {name: surface.capped(HIGHEST_LOSS).numpy() for name, surface in surfaces.items()}
-    lowest = max(1e-3, min(float(values.min()) for values in losses.values()))
-    levels = np.geomspace(lowest, HIGHEST_LOSS, 22)
-    axis = {name: f"step along direction {number} (filter norms)" for name, number in (("x", 1), ("y", 2))}
-    figure, panels = new_figure(1, len(surfaces), width=3.5 * len(surfaces) + 0.8, height=3.9, title=title, **axis)
-    for axes, (name, surface) in zip(panels, surfaces.items(), strict=True):
-        grid = surface.alphas, surface.betas, np.clip(losses[name], lowest, HIGHEST_LOSS).T
-        axes.contourf(*grid, levels=levels, norm="log", cmap="viridis")
-        axes.contour(*grid, levels=levels[::3], colors="white", linewidths=0.6)
-        axes.plot(0, 0, marker="*", color="white", markersize=13, markeredgecolor="black")
-        axes.set_title(f"{name}: {surface.centre:.2f} at the star")
-        axes.set_aspect("equal")
-        axes.grid(visible=False)
-    ticks = [tick for tick in (0.01, 0.03, 0.1, 0.3, 1, 2, 4, 8) if lowest <= tick <= HIGHEST_LOSS]
-    figure.colorbar(panels[0].collections[0], ax=panels, label="training loss (nats)", ticks=ticks, format="%g")
-    return figure

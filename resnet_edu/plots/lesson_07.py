@@ -7,8 +7,7 @@ from matplotlib.axes import Axes
 from torch import nn
 
 from ..models.modes import eval_mode
-from ..probe.activations import watch
-from ..probe.isolation import isolated_forward
+from ..probe.activations import isolated_forward, watch
 from ..probe.signals import residual_flow
 from .architecture import SHORTCUTS, arrow, text_box
 from .curves import draw_lines, powers_of_ten

@@ -48,14 +48,6 @@ def families() -> list[str]:
     return ["sans-serif", *(name for name in FALLBACKS if name in here)]
 
 
-def without_glyph(text: str) -> str:
-    """The letters of a text that no font of the figures has, each once; they are drawn as boxes."""
-    files = [font_manager.findfont(font_manager.FontProperties(family=[name])) for name in families()]
-    fonts = [font_manager.get_font(file) for file in files]
-    letters = dict.fromkeys(each for each in text if each.isprintable())
-    return "".join(each for each in letters if not any(font.get_char_index(ord(each)) for font in fonts))
-
-
 class Figure(mpl_figure.Figure):
     """A figure that a notebook shows by itself, whichever matplotlib backend is set, and that no window holds."""
 

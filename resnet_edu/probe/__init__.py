@@ -2,14 +2,13 @@
 
 `summary` says what each layer costs, `receptive_field` what it sees, `activations` and `forward_statistics` what it
 puts out, `gradient_norms` what it learns from, `layer_signals` both along a deep stack; `input_output_gradients` and
-`autocorrelation` measure how gradients shatter, `loss_surface` the loss around the weights; `grad_cam`,
+`autocorrelation` measure how gradients shatter; `grad_cam`,
 `integrated_gradients` and `occlusion` say where in an image the evidence is.
 """
 
 from .activations import LayerStatistics, activations, forward_statistics
 from .attribution import Integrated, grad_cam, guided_backprop, integrated_gradients, occlusion, rank_correlation
 from .gradients import LayerGradient, autocorrelation, gradient_norms, input_output_gradients
-from .landscape import Surface, loss_surface, random_direction
 from .linear import layer_features, linear_head
 from .receptive import ReceptiveField, receptive_field
 from .removal import block_removal, removable_blocks, without_blocks
@@ -18,9 +17,9 @@ from .summary import LayerSummary, Summary, summary
 
 __all__ = [
     "Flow", "Integrated", "LayerGradient", "LayerSignals", "LayerStatistics", "LayerSummary",
-    "ReceptiveField", "Summary", "Surface", "activations", "autocorrelation", "block_removal",
+    "ReceptiveField", "Summary", "activations", "autocorrelation", "block_removal",
     "factor_per_layer", "forward_statistics", "grad_cam", "gradient_norms", "guided_backprop",
     "input_output_gradients", "integrated_gradients", "layer_features", "layer_signals", "linear_head",
-    "loss_surface", "occlusion", "random_direction", "rank_correlation", "receptive_field",
+    "occlusion", "rank_correlation", "receptive_field",
     "removable_blocks", "residual_flow", "summary", "without_blocks"
 ]  # fmt: skip

@@ -16,8 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ..models.modes import eval_mode
-from .activations import activations, leaf_layers, one_tensor
-from .isolation import preserved_rng
+from .activations import activations, leaf_layers, one_tensor, preserved_rng
 
 Target = int | Sequence[int] | Tensor
 

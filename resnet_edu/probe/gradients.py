@@ -11,8 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .activations import leaf_layers, one_tensor, watch
-from .isolation import check_batch, check_logits, isolated_forward
+from .activations import check_batch, check_logits, isolated_forward, leaf_layers, one_tensor, watch
 
 
 class LayerGradient(NamedTuple):

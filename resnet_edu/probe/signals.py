@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from copy import deepcopy
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .activations import activations
+from .activations import activations, isolated_forward
 from .gradients import gradient_norms, is_weighted
-from .isolation import isolated_forward
 
 
 class LayerSignals(NamedTuple):
@@ -84,10 +84,7 @@ def factor_per_layer(values: Sequence[float]) -> float:
     """
     if len(values) < 2 or not all(0 < value < math.inf for value in values):
         raise ValueError(f"Expected two or more positive numbers, got {list(values)}.")
-    logs = torch.tensor(values, dtype=torch.float64).log()
-    steps = torch.arange(len(values), dtype=torch.float64)
-    steps = steps - steps.mean()
-    return math.exp(float((steps * logs).sum() / steps.square().sum()))
+    return math.exp(np.polyfit(range(len(values)), np.log(values), deg=1)[0])
 
 
 class Flow(NamedTuple):

@@ -11,9 +11,8 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
-from ..table import Table, table
-from .activations import watch
-from .isolation import forward_on_meta, meta_input
+from ..display import Table, table
+from .activations import forward_on_meta, meta_input, watch
 
 
 class LayerSummary(NamedTuple):

@@ -98,14 +98,7 @@ WORKLOADS = (
 def measure(
     parts: Sequence[str] = (), *, rounds: int = 5, quick: bool = False, say: Callable[[str], None] = lambda text: None
 ) -> dict[str, Any]:
-    """Measure some of `PARTS`, all by default; `quick` takes shorter slices and fewer pictures.
-
-    Returns:
-        Plain values, fit for JSON: the machine, the settings and what each part found.
-
-    Raises:
-        UnknownName: a part that does not exist.
-    """
+    """Measure some of `PARTS`, all by default; `quick` takes shorter slices and fewer pictures."""
     for name in parts:
         if name not in PARTS:
             raise UnknownName("part of the bench", name, PARTS)

@@ -12,7 +12,6 @@ from dataclasses import asdict, replace
 from importlib.util import find_spec
 from io import TextIOWrapper
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -28,7 +27,6 @@ from . import cli_runs, course
 from .cli_runs import AsJson, command, examples, flag, with_home
 
 if TYPE_CHECKING:
-    from ..study import Recorded
     from .rehearse import Rehearsal
 
 Lessons = Annotated[list[str] | None, typer.Argument(metavar="LESSON", help="6, 06_degradation; default all.")]
@@ -36,17 +34,9 @@ Mirror = Annotated[
     str | None, typer.Option(metavar="URL", help="Get the files there instead; a folder will do.", show_default=False)
 ]
 COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
-LAB = (
-    "IPython",
-    "ipykernel",
-    "jinja2",
-    "jupyter_client",
-    "jupyterlab",
-    "latex2mathml",
-    "nbclient",
-    "nbconvert",
-    "nbformat",
-)
+# Imported by what the extra `lab` is for.
+LAB = {"IPython", "ipykernel", "jinja2", "jupyter_client", "jupyterlab", "latex2mathml"}
+LAB |= {"nbclient", "nbconvert", "nbformat"}
 
 app = typer.Typer(
     help="Learn deep convolutional networks by building them: LeNet to ResNet.",
@@ -204,12 +194,8 @@ def rehearse(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the HTML pages go.")] = Path("build/rehearsal"),
     edition: Annotated[Literal["worked", "learner"], typer.Option(help="Which notebooks to run.")] = "worked",
     jobs: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N", min=1, help="So many lessons at a time; default 1 for those you name, 2 for all of them."
-        ),
+        int | None, typer.Option(metavar="N", min=1, help="So many at a time; default 1 for those you name, 2 for all.")
     ] = None,
-    cells: Annotated[int, typer.Option(metavar="N", min=0, help="List so many cells, the slowest of all.")] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Run lessons on this machine and measure them. Exit code 1 if a cell fails."""
@@ -221,7 +207,7 @@ def rehearse(
     if as_json:
         print(json.dumps([asdict(each) for each in runs], indent=1))
     else:
-        print_rehearsals(runs, cells)
+        print_rehearsals(runs)
         here, rates = machine.description(), [each.gflops for each in runs]
         print(
             f"Measured on {here['cpu']}, {here['cores']} cores, device {here['device']}, profile "
@@ -251,8 +237,8 @@ def rehearse_all(lessons: Sequence[course.Lesson], out: Path, jobs: int) -> list
             raise
 
 
-def print_rehearsals(runs: Sequence["Rehearsal"], cells: int) -> None:
-    """Minutes, cells run, peak memory and outcome of each lesson, and the slowest cells of all."""
+def print_rehearsals(runs: Sequence["Rehearsal"]) -> None:
+    """Minutes, cells run, peak memory, slowest cell and outcome of each lesson."""
     table = Table("lesson", "minutes", "cells", "peak, GB", "slowest, s", "result")
     for each in runs:
         slowest = max((cell.seconds for cell in each.cells), default=0.0)
@@ -261,12 +247,6 @@ def print_rehearsals(runs: Sequence["Rehearsal"], cells: int) -> None:
         table.add_row(each.lesson, *numbers, result)
     table.add_row("total", f"{sum(each.seconds for each in runs) / 60:.2f}")
     Console().print(table)
-    if cells:
-        table = Table("lesson", "cell", "seconds", "first line")
-        found = sorted(((cell.seconds, each.lesson, cell) for each in runs for cell in each.cells), reverse=True)
-        for seconds, lesson, cell in found[:cells]:
-            table.add_row(lesson, str(cell.number), f"{seconds:.2f}", escape(cell.first_line[:80]))
-        Console().print(table)
 
 
 @command(app, "Teach", "export handout", "export --edition slides slides 6 7", "export pages")
@@ -361,33 +341,20 @@ def study(
             table.add_row(each.name, each.title, str(len(wanted)), str(len(done)))
         Console().print(table)
         return
-    missing: list[DatasetUnavailable] = []
+    code = 0
     for each in chosen:
         print(f"{each.name}: {each.title}, {len(list(each.runs()))} runs, recorded in {folder}")
         try:
             recorded = run_study(each, folder, progress=print_run)
-        except DatasetUnavailable as error:
-            missing.append(error)  # told at the end: the other studies need not wait for its pictures
+        except DatasetUnavailable as error:  # the other studies need not wait for its pictures
+            code = complain(str(error))
             continue
         if not set(each.runs()) <= set(recorded.epochs):
             raise KeyboardInterrupt  # `fit` returns what it has; the same command goes on from there
-        print_study(recorded)
-    if missing:
-        raise missing[0]
+    raise typer.Exit(code)
 
 
 def print_run(run: Mapping[str, Any]) -> None:
     """One line when a run ends."""
     outcome = f"test error {run['test_error']:.1f} %" if "test_error" in run else run["diverged"]
     print(f"  {run['setting']}, seed {run['seed']}: {outcome}, {run['seconds']:.1f} s", flush=True)
-
-
-def print_study(recorded: "Recorded") -> None:
-    """Errors after each setting's last epoch: the median over its seeds, and their range."""
-    table = Table("setting", "seeds", "training error, %", "test error, %", title=recorded.name)
-    for label in recorded.settings:
-        train = [run.last.train_error for run in recorded.of(label) if len(run)]
-        test = recorded.found(label, "test_error")
-        ranges = (f"{median(each):.1f} ({min(each):.1f} to {max(each):.1f})" if each else "–" for each in (train, test))
-        table.add_row(label, str(len(recorded.of(label))), *ranges)
-    Console().print(table)

@@ -4,7 +4,6 @@ import csv
 import inspect
 import json
 import os
-import signal
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
@@ -98,7 +97,7 @@ def train(
     with distributed.joined():
         run = asked_for(given, out=out, config=config, resume=resume)
         if run.report() is None:
-            go(run, new=resume is None)
+            go(run)
         if distributed.first():
             if not (run.folder / "confusion.png").exists():  # the last file that a run writes
                 draw(run)
@@ -152,8 +151,8 @@ def say(line: str) -> None:
     Console().print(printable(line), markup=False, emoji=False, soft_wrap=True)
 
 
-def go(run: "Run", *, new: bool) -> None:
-    """Train until the end or an interrupt, a line an epoch. A new run that cannot begin leaves no folder behind."""
+def go(run: "Run") -> None:
+    """Train until the end or an interrupt, a line an epoch."""
     from .. import distributed
 
     said = say if distributed.first() else lambda line: None
@@ -172,12 +171,6 @@ def go(run: "Run", *, new: bool) -> None:
         kept = (run.folder / "config.toml").exists()
         return f"Go on with: resnet-edu train --resume {quoted(run.folder)}" if kept else "Start it again."
 
-    def ended(*_: object) -> None:  # a machine that shuts down; torchrun, when one of its processes has died
-        who = f"process {distributed.rank()}" if distributed.size() > 1 else "the training"
-        os.write(2, f"resnet-edu: {who} was told to end. {again()}\n".encode())
-        os._exit(143)
-
-    before = signal.signal(signal.SIGTERM, ended)
     try:
         history = run.train(callbacks=(show,), told=tell)
     except BaseException as error:
@@ -185,8 +178,6 @@ def go(run: "Run", *, new: bool) -> None:
             raise ValueError(
                 f"Another process of this run has died ({str(error).splitlines()[0]}). {again()}"
             ) from error
-        if new and distributed.first():  # one to resume may be another process's, or lack its pictures for a day
-            run.discard()
         if isinstance(error, KeyboardInterrupt):
             said(again())
         if isinstance(error, OSError) and error.errno in FULL:
@@ -194,8 +185,6 @@ def go(run: "Run", *, new: bool) -> None:
                 f"The disk is full ({error.filename or run.folder}). Make room there. {again()}"
             ) from error
         raise
-    finally:
-        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
     if history.interrupted:
         said(f"Stopped after epoch {len(history)}. {again()}")
         raise KeyboardInterrupt
@@ -227,7 +216,6 @@ def draw(run: "Run") -> None:
 
     from .. import plots  # matplotlib takes a second, and prediction does without
     from ..history import History
-    from ..plots.style import without_glyph
 
     report = run.report() or {}
     history = History.from_csv(run.folder / "history.csv")
@@ -238,8 +226,6 @@ def draw(run: "Run") -> None:
     shown = [name.encode(errors="backslashreplace").decode() for name in names]  # a figure takes UTF-8
     message = f"{report['test_error']:.1f} % of {int(confusion.sum()):,} test images named wrongly"
     matrix = plots.confusion_matrix(confusion, shown, title=message)
-    if boxes := without_glyph("".join(shown)):
-        say(f"confusion.png shows boxes for {boxes}: no font here has them. Noto Sans CJK may.")
     for name, figure in (("curves", curves), ("confusion", matrix)):
         write_atomically(run.folder / f"{name}.png", figure.png())
 

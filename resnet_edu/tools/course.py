@@ -41,12 +41,7 @@ def notebooks() -> Path:
 
 
 def lessons(edition: Edition = "learner") -> list[Lesson]:
-    """The lessons of one edition in their order. Empty where none has been built.
-
-    Raises:
-        UnknownName: an edition that does not exist.
-        ValueError: a file is no notebook.
-    """
+    """The lessons of one edition in their order. Empty where none has been built."""
     if edition not in EDITIONS:
         raise UnknownName("edition", edition, EDITIONS)
     folder = notebooks() if edition == "learner" else notebooks() / "solutions"
@@ -55,11 +50,7 @@ def lessons(edition: Edition = "learner") -> list[Lesson]:
 
 
 def require_lessons(edition: Edition = "learner") -> list[Lesson]:
-    """The lessons of one edition, at least one.
-
-    Raises:
-        ValueError: none has been built, or the installation lacks them; says how to get them.
-    """
+    """The lessons of one edition, at least one."""
     found = lessons(edition)
     if not found:
         raise ValueError(f"No lessons in {notebooks()}. {how_to_get_lessons()}")
@@ -67,12 +58,7 @@ def require_lessons(edition: Edition = "learner") -> list[Lesson]:
 
 
 def find_lesson(name: str, edition: Edition = "learner") -> Lesson:
-    """The lesson that a number or a name means: `6`, `06`, `06_degradation`, `degradation`.
-
-    Raises:
-        UnknownName: no lesson of that name; says the nearest one.
-        ValueError: the course has no lessons at all.
-    """
+    """The lesson that a number or a name means: `6`, `06`, `06_degradation`, `degradation`."""
     known = require_lessons(edition)
     for lesson in known:
         names = {lesson.name, lesson.name[3:], f"{lesson.number}", f"{lesson.number:02}", lesson.path.name}
@@ -89,11 +75,7 @@ def how_to_get_lessons() -> str:
 
 
 def title_of(path: Path) -> str:
-    """A notebook's first heading, or the file's stem where it has none.
-
-    Raises:
-        ValueError: the file is no notebook.
-    """
+    """A notebook's first heading, or the file's stem where it has none."""
     try:
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
         text = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
@@ -127,10 +109,6 @@ def copy_lessons(folder: Path, *, force: bool = False) -> CopyReport:
     The course's own `notebooks/` is left as it is, for those who edit lessons. A folder that was made without worked
     lessons, by `export --edition learner`, stays without them. With `force`, a changed notebook is replaced if the
     course has a newer edition of it or if it can no longer be read.
-
-    Raises:
-        ValueError: the folder is a file, or the course has no lessons.
-        OSError: the folder cannot be written.
     """
     if folder.resolve() == notebooks().resolve():
         return CopyReport(folder)
@@ -144,12 +122,7 @@ def copy_lessons(folder: Path, *, force: bool = False) -> CopyReport:
 
 
 def compare(folder: Path, contents: Mapping[str, bytes], *, manifest: str = MANIFEST) -> CopyReport:
-    """What `put` would do with these files, by relative path. Changes nothing.
-
-    Raises:
-        ValueError: the folder is a file.
-        OSError: something in the folder cannot be read.
-    """
+    """What `put` would do with these files, by relative path. Changes nothing."""
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder} is a file. Name a folder; it is made if missing.")
     copied, report = read_manifest(folder, manifest), CopyReport(folder)
@@ -172,14 +145,7 @@ def compare(folder: Path, contents: Mapping[str, bytes], *, manifest: str = MANI
 def put(
     contents: Mapping[str, bytes], report: CopyReport, *, replace: Iterable[str] = (), manifest: str = MANIFEST
 ) -> CopyReport:
-    """Write what `compare` found to be missing or outdated; of what was changed, only the names in `replace`.
-
-    Returns:
-        The report, with what was replaced moved from `kept` to `replaced`.
-
-    Raises:
-        OSError: the folder cannot be written. What was written until then is noted.
-    """
+    """Write what `compare` found to be missing or outdated; of what was changed, only the names in `replace`."""
     folder = report.folder
     noted = read_manifest(folder, manifest)
     copied = noted | {name: _sha256(contents[name]) for name in report.unchanged}

@@ -131,9 +131,6 @@ def to_slides(worked: NotebookNode, learner: NotebookNode, *, name: str, folder:
         learner: the same lesson with stubs in place of solutions; cells are matched by id.
         name: the page's title.
         folder: where relative paths of pictures start.
-
-    Raises:
-        DatasetUnavailable: reveal.js is not on this machine.
     """
     reveal = find_reveal()
     stubs = {cell["id"]: cell.source for cell in learner.cells if "exercise" in _tags(cell)}
@@ -217,12 +214,6 @@ def export(folder: Path, edition: str, names: Sequence[str] = (), *, force: bool
         edition: one of `EDITIONS`.
         names: lessons by number or name; all by default.
         force: replace files that somebody has changed.
-
-    Raises:
-        UnknownName: no such edition or lesson.
-        DatasetUnavailable: slides without reveal.js.
-        ValueError: files in the way, all of them named; the folder is a file; the course has no lessons.
-        OSError: the folder cannot be written.
     """
     if edition not in EDITIONS:
         raise UnknownName("edition", edition, EDITIONS)

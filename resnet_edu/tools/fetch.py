@@ -26,11 +26,7 @@ REVEAL_FILES = {"dist/reveal.js": "reveal.js", "dist/reveal.css": "reveal.css", 
 
 
 def require_known(names: Iterable[str], *, slides: bool = True) -> None:
-    """Refuse a name that nothing goes by, before anything is fetched.
-
-    Raises:
-        UnknownName: says the nearest one.
-    """
+    """Refuse a name that nothing goes by, before anything is fetched."""
     data = [name for name, known in sets.SETS.items() if known.files]
     known = [*data, *imagenet_names(), DETECTOR, *([REVEAL] if slides else [])]
     for name in names:
@@ -39,15 +35,7 @@ def require_known(names: Iterable[str], *, slides: bool = True) -> None:
 
 
 def fetch(name: str, to: Path | None = None, *, mirror: str | None = None) -> tuple[Path, bool]:
-    """Get one of them, unless it is there already.
-
-    Returns:
-        Where it is, and whether anything had to be fetched.
-
-    Raises:
-        DatasetUnavailable: no network, a wrong hash, a full disk, a cache that cannot be written.
-        ValueError: the mirror is neither an address nor a folder.
-    """
+    """Get one of them, unless it is there already."""
     if name == REVEAL:
         return fetch_reveal(to, mirror=mirror)
     if name in sets.SETS:
@@ -65,10 +53,6 @@ def fetch_packed(name: str, folder: Path, *, mirror: str | None = None) -> list[
     """Put the files of a data set or of weights into a folder as their home server has them.
 
     Such a folder is a mirror: `resnet-edu fetch NAME --mirror FOLDER` takes them from there, and checks them.
-
-    Raises:
-        DatasetUnavailable: no network, a wrong hash, a full disk, a folder that cannot be written.
-        ValueError: the mirror is neither an address nor a folder.
     """
     packed = sets.SETS[name].files if name in sets.SETS else (imagenet_download(name),)
     if name not in sets.SETS and imagenet_file(name).is_file() and not (folder / packed[0].name).exists():
@@ -96,11 +80,7 @@ def fetch_reveal(to: Path | None = None, *, mirror: str | None = None) -> tuple[
 
 
 def find_reveal() -> Path:
-    """The folder that holds reveal.js: the course's own assets, or the cache.
-
-    Raises:
-        DatasetUnavailable: it is in neither; the message has the command that gets it.
-    """
+    """The folder that holds reveal.js: the course's own assets, or the cache."""
     for folder in (files.assets() / REVEAL, files.data_folder() / REVEAL):
         if is_whole(folder):
             return folder

@@ -61,9 +61,6 @@ def lab_command(folder: Path, *, lesson: str = "00_start_here", port: int = 8888
         lesson: the stem of the notebook to open on.
         port: the first port to try; 0 lets the system choose.
         browser: open a browser; else the address is only printed.
-
-    Raises:
-        ValueError: the folder has no such lesson.
     """
     if not (folder / f"{lesson}.ipynb").is_file():
         raise ValueError(f"{folder} has no {lesson}.ipynb.")

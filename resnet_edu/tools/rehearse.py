@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty
+from textwrap import shorten
 from typing import Any, Self
 
 import nbformat
@@ -16,7 +17,7 @@ import psutil
 from ipykernel.kernelspec import RESOURCES, get_kernel_dict
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbclient.util import run_sync
 from nbformat import NotebookNode
 
@@ -56,21 +57,13 @@ class PollingClient(NotebookClient):
 
 
 @dataclass(frozen=True)
-class CellTime:
-    """How long one code cell took. `number` counts code cells from 1, as `In [1]` does."""
+class Cell:
+    """One code cell that was run. `number` counts code cells from 1, as `In [1]` does; `error` is one line."""
 
     number: int
     seconds: float
     first_line: str
-
-
-@dataclass(frozen=True)
-class Failure:
-    """The cell that stopped a lesson."""
-
-    number: int
-    first_line: str
-    error: str  # one line: the exception's name and message
+    error: str = ""
 
 
 @dataclass(frozen=True)
@@ -82,9 +75,13 @@ class Rehearsal:
     seconds: float  # wall-clock time, kernel's start included
     peak_memory_gb: float  # the kernel with its children, shared pages counted once, 10⁹ bytes
     gflops: float  # rate of float32 matrix products just before: how busy the machine was
-    cells: tuple[CellTime, ...]
+    cells: tuple[Cell, ...]
     page: str  # the HTML file
-    failure: Failure | None
+
+    @property
+    def failure(self) -> Cell | None:
+        """The cell that stopped the lesson."""
+        return next((cell for cell in self.cells if cell.error), None)
 
 
 class CurrentPython(KernelSpecManager):
@@ -125,16 +122,9 @@ class PeakMemory:
 
 
 def rehearse(lesson: Lesson, folder: Path) -> Rehearsal:
-    """Run a lesson in a fresh kernel and an empty working folder, and write its page, failed or not.
+    """Run a lesson in a fresh kernel and an empty working folder, and write its page, failed or not, into a folder.
 
     Cells tagged `gpu` are left out where there is none. The learner's own progress is not touched.
-
-    Args:
-        lesson: the notebook to run; the file is not changed.
-        folder: where the page `NN_name.html` goes; made if missing.
-
-    Raises:
-        OSError: the folder cannot be written.
     """
     notebook = nbformat.read(lesson.path, as_version=4)
     notebook.metadata["language_info"] = {"name": "python", "pygments_lexer": "ipython3"}  # colours on the page
@@ -142,51 +132,43 @@ def rehearse(lesson: Lesson, folder: Path) -> Rehearsal:
     gflops = matrix_product_rate()
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as scratch:
-        client = PollingClient(
-            notebook,
-            resources={"metadata": {"path": scratch}},
-            record_timing=False,
-            extra_arguments=["--IPKernelApp.log_level=ERROR"],
-        )
+        resources, quiet = {"metadata": {"path": scratch}}, ["--IPKernelApp.log_level=ERROR"]
+        client = PollingClient(notebook, resources=resources, record_timing=False, extra_arguments=quiet)
         manager: Any = client.create_kernel_manager()
         manager.kernel_spec_manager = CurrentPython(parent=manager)
         with client.setup_kernel(env=kernel_environment(Path(scratch))):
             with PeakMemory(manager.provisioner.pid) as memory:
-                cells, failure = run_cells(client, notebook)
+                cells = run_cells(client, notebook)
             seconds = time.perf_counter() - start
     page = folder / f"{lesson.name}.html"
     write_atomically(page, to_html(notebook, name=lesson.title, folder=lesson.path.parent).encode())
-    return Rehearsal(lesson.name, lesson.title, seconds, memory.bytes / 1e9, gflops, tuple(cells), str(page), failure)
+    return Rehearsal(lesson.name, lesson.title, seconds, memory.bytes / 1e9, gflops, tuple(cells), str(page))
 
 
-def run_cells(client: NotebookClient, notebook: NotebookNode) -> tuple[list[CellTime], Failure | None]:
+def run_cells(client: NotebookClient, notebook: NotebookNode) -> list[Cell]:
     """Execute the code cells in place, up to the first that fails."""
-    skipped = set() if machine.device().type != "cpu" else {"gpu"}
-    code = [
-        (index, cell)
-        for index, cell in enumerate(notebook.cells)
-        if cell.cell_type == "code" and cell.source.strip() and not skipped & set(cell.metadata.get("tags", []))
-    ]
-    times: list[CellTime] = []
-    for number, (index, cell) in enumerate(code, start=1):
-        first_line = next(line.strip() for line in cell.source.splitlines() if line.strip())
-        start = time.perf_counter()
+    done: list[Cell] = []
+    for index, cell in enumerate(notebook.cells):
+        without_gpu = "gpu" in cell.metadata.get("tags", []) and machine.device().type == "cpu"
+        if cell.cell_type != "code" or not cell.source.strip() or without_gpu:
+            continue
+        start, error = time.perf_counter(), ""
         try:
             client.execute_cell(cell, index)
-        except CellExecutionError as error:
-            return times, Failure(number, first_line, one_line(f"{error.ename}: {error.evalue}"))
-        except CellTimeoutError:
-            return times, Failure(number, first_line, f"no end after {client.timeout} s")
+        except CellExecutionError as raised:
+            error = one_line(f"{raised.ename}: {raised.evalue}")
         except DeadKernelError:
-            return times, Failure(number, first_line, "the kernel died: out of memory, or a crash in a library")
-        times.append(CellTime(number, time.perf_counter() - start, first_line))
-    return times, None
+            error = "the kernel died: out of memory, or a crash in a library"
+        first_line = one_line(cell.source)
+        done.append(Cell(len(done) + 1, time.perf_counter() - start, first_line, error))
+        if error:
+            break
+    return done
 
 
 def one_line(text: str) -> str:
     """The first line that says something, at most 200 characters."""
-    line = next((line.strip() for line in text.splitlines() if line.strip()), "")
-    return line if len(line) <= 200 else f"{line[:199]}…"
+    return shorten(text.strip().partition("\n")[0], 200, placeholder="…")
 
 
 def kernel_environment(scratch: Path, environment: Mapping[str, str] = os.environ) -> dict[str, str]:

@@ -493,7 +493,7 @@ def test_the_table_in_html_has_header_cells_and_every_status_in_words():
         note="a <note>",
     )
     page = table._repr_html_()
-    for part in ("1 of 3 exercises passed", "passed", "wrong", 'scope="col"', "2026-02-03", "a &lt;note&gt;"):
+    for part in ("1 of 3 exercises passed", "passed", "wrong", "scope='col'", "2026-02-03", "a &lt;note&gt;"):
         assert part in page
     text = str(table).splitlines()
     assert text[0] == "1 of 3 exercises passed"

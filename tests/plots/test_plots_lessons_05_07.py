@@ -14,7 +14,7 @@ from resnet_edu.models import deep_net
 from resnet_edu.plots.lesson_05 import measured
 from resnet_edu.plots.lesson_07 import CEILING, FLOOR
 from resnet_edu.plots.style import GREY, PLAIN, RESIDUAL
-from resnet_edu.probe import LayerGradient, LayerSignals, Surface
+from resnet_edu.probe import LayerGradient, LayerSignals
 
 
 def batch(n: int = 8) -> tuple[torch.Tensor, torch.Tensor]:
@@ -158,15 +158,6 @@ def test_six_curves_do_not_tell_the_kind_of_net() -> None:
         "training, 56 layers",
         "test, 56 layers",
     ]
-
-
-def test_loss_surfaces_draw_what_is_not_finite_as_the_limit() -> None:
-    axis = torch.linspace(-1, 1, 3)
-    losses = torch.full((3, 3), 2.0)
-    losses[0, 0] = float("nan")
-    figure = plots.loss_surfaces({"a": Surface(axis, axis, losses), "b": Surface(axis, axis, losses + 1)}, title="")
-    assert titles(figure)[:2] == ["a: 2.00 at the star", "b: 3.00 at the star"]
-    assert np.isfinite(np.asarray(figure.axes[0].collections[0].get_array())).all()
 
 
 def test_errors_without_a_block_are_drawn_by_network_with_the_whole_net_broken() -> None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from resnet_edu import data, models, probe
 from resnet_edu.models.modes import eval_mode
-from resnet_edu.probe.isolation import isolated_forward
+from resnet_edu.probe.activations import isolated_forward
 
 LABELS = torch.tensor([0, 1, 2, 3])
 
@@ -35,7 +35,6 @@ INSTRUMENTS: dict[str, Callable[[nn.Module, Tensor], Any]] = {
     "integrated_gradients": lambda model, x: probe.integrated_gradients(model, x, 1, steps=3),
     "occlusion": lambda model, x: probe.occlusion(model, x, 1, window=8, stride=8),
     "guided_backprop": lambda model, x: probe.guided_backprop(model, x, 1),
-    "loss_surface": lambda model, x: probe.loss_surface(model, x, LABELS, steps=3),
     "layer_features": lambda model, x: probe.layer_features(
         model, data.Split((x * 50 + 100).byte(), LABELS, (0.5,) * 3, (0.2,) * 3), ["layer2"]
     ),

@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
 from dataclasses import replace
 from importlib import import_module
@@ -286,22 +285,11 @@ def test_one_process_at_a_time_clears_away_what_a_killed_one_has_left(finished: 
 
 
 def test_of_two_that_start_at_once_one_has_the_folder(pictures: Path, tmp_path: Path) -> None:
-    runs: list[Run | ValueError] = []
-
-    def begin(number: int) -> None:
-        try:
-            runs.append(Run.start(recipe_for(pictures, seed=number), tmp_path / "same"))
-        except ValueError as error:
-            runs.append(error)
-
-    threads = [threading.Thread(target=begin, args=(number,)) for number in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    (winner,) = [each for each in runs if isinstance(each, Run)]
-    assert all("holds a run already" in str(each) for each in runs if each is not winner)
-    assert Run.open(tmp_path / "same").recipe.seed == winner.recipe.seed
+    first, second = (Run.start(recipe_for(pictures, seed=seed, epochs=1), tmp_path / "same") for seed in range(2))
+    first.train()
+    with pytest.raises(ValueError, match="holds a finished run"):
+        second.train()
+    assert Run.open(tmp_path / "same").recipe.seed == 0
 
 
 KILLER = """
@@ -371,7 +359,7 @@ def test_folders_that_cannot_take_a_run(
     ):
         with pytest.raises(ValueError, match=message):
             Run.start(finished.recipe, folder)
-    assert Run.start(finished.recipe, pictures / ".." / "run").folder.exists()
+    Run.start(finished.recipe, pictures / ".." / "run")
     monkeypatch.chdir(pictures)
     with pytest.raises(ValueError, match="lies among the pictures"):
         Run.start(replace(finished.recipe, data=f"../{pictures.name}"), Path("run"))
@@ -379,14 +367,18 @@ def test_folders_that_cannot_take_a_run(
         open_run(pictures)
 
 
-def test_a_run_that_never_began_can_be_discarded(tmp_path: Path, finished: Run) -> None:
-    run = Run.start(recipe_for(tmp_path / "nowhere"), tmp_path / "run")
+def test_a_run_that_never_began_leaves_nothing_or_can_be_started_again(tmp_path: Path, pictures: Path) -> None:
     with pytest.raises(DatasetUnavailable):
-        run.train()
-    run.discard()
-    assert not run.folder.exists()
-    finished.discard()
-    assert (finished.folder / "config.toml").exists()  # a finished one is kept
+        Run.start(recipe_for(tmp_path / "nowhere"), tmp_path / "run").train()
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(RuntimeError, match="no memory"):
+        Run.start(recipe_for(pictures, lr=1.0), tmp_path / "run").train(told=fail)
+    Run.start(recipe_for(pictures, epochs=1), tmp_path / "run").train()
+    assert Run.open(tmp_path / "run").recipe.lr != 1.0
+
+
+def fail(_: object) -> None:
+    raise RuntimeError("no memory")
 
 
 @only_linux

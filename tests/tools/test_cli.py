@@ -20,7 +20,7 @@ from resnet_edu.study import Setting, Study
 from resnet_edu.tools import cli, doctor, lab, rehearse
 from resnet_edu.tools.course import Lesson
 from resnet_edu.tools.doctor import Finding
-from resnet_edu.tools.rehearse import CellTime, Failure, Rehearsal
+from resnet_edu.tools.rehearse import Cell, Rehearsal
 
 COMMANDS = {
     "Learn": ["lab", "doctor", "fetch"],
@@ -59,17 +59,9 @@ def rehearsed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def pretend(lesson: Lesson, out: Path) -> Rehearsal:
         names.append(f"{lesson.path.parent.name}/{lesson.name}")
-        failure = Failure(2, "assert False", "AssertionError: no") if lesson.number == 6 else None
-        return Rehearsal(
-            lesson.name,
-            "T",
-            30.0,
-            0.5,
-            99.0,
-            (CellTime(1, 1.0, "import os"),),
-            str(out / f"{lesson.name}.html"),
-            failure,
-        )
+        failed = [Cell(2, 0.1, "assert False", "AssertionError: no")] if lesson.number == 6 else []
+        cells = (Cell(1, 1.0, "import os"), *failed)
+        return Rehearsal(lesson.name, "T", 30.0, 0.5, 99.0, cells, str(out / f"{lesson.name}.html"))
 
     monkeypatch.setattr(rehearse, "rehearse", pretend)
     return names
@@ -187,12 +179,11 @@ def test_doctor_ends_with_a_verdict(
 def test_rehearse_goes_on_after_a_failure_and_names_the_cell(
     home: Path, rehearsed: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.run(["rehearse", "6", "1", "--cells", "1"]) == 1
+    assert cli.run(["rehearse", "6", "1"]) == 1
     assert rehearsed == ["solutions/06_degradation", "solutions/01_lenet"]
     out, err = capsys.readouterr()
     assert "resnet-edu: 06_degradation, cell 2, 'assert False': AssertionError: no\n" in err
     assert "1.00" in out  # minutes of both
-    assert "import os" in out
     assert "matrix products at 99 to 99 GFLOP/s" in out
 
 
@@ -207,7 +198,7 @@ def test_rehearse_runs_several_lessons_at_a_time_and_keeps_their_order(
         together.wait()  # for ever, if it were one after the other
         threads.append(os.environ["OMP_NUM_THREADS"])
         time.sleep(0.2 if lesson.name.startswith("01") else 0)
-        return Rehearsal(lesson.name, lesson.title, 1.0, 0.5, 100.0, (), str(out / "page.html"), None)
+        return Rehearsal(lesson.name, lesson.title, 1.0, 0.5, 100.0, (), str(out / "page.html"))
 
     monkeypatch.setattr(rehearse, "rehearse", pretend)
     monkeypatch.setattr("resnet_edu.machine.cores", lambda: 4)
@@ -231,7 +222,7 @@ def test_lessons_that_are_named_run_one_after_the_other_with_all_threads(
         assert "OMP_NUM_THREADS" not in os.environ
         time.sleep(0.05)
         running.release()
-        return Rehearsal(lesson.name, lesson.title, 1.0, 0.5, 100.0, (), str(out / "page.html"), None)
+        return Rehearsal(lesson.name, lesson.title, 1.0, 0.5, 100.0, (), str(out / "page.html"))
 
     monkeypatch.setattr(rehearse, "rehearse", pretend)
     assert cli.run(["rehearse", "6", "1", "--json"]) == 0
@@ -244,8 +235,8 @@ def test_rehearse_runs_all_lessons_of_an_edition_and_prints_json_alone(
     assert sorted(rehearsed) == ["notebooks/01_lenet", "notebooks/06_degradation"]
     runs = json.loads(capsys.readouterr().out)
     assert [run["lesson"] for run in runs] == ["01_lenet", "06_degradation"]
-    assert runs[0]["failure"] is None
-    assert runs[1]["failure"]["error"] == "AssertionError: no"
+    assert runs[0]["cells"][-1]["error"] == ""
+    assert runs[1]["cells"][-1]["error"] == "AssertionError: no"
     assert runs[0]["page"] == str(Path("pages/01_lenet.html"))
 
 

@@ -14,7 +14,7 @@ from nbformat import v4
 
 from resnet_edu.tools import rehearse as module
 from resnet_edu.tools.course import Lesson
-from resnet_edu.tools.rehearse import PeakMemory, kernel_environment, one_line, rehearse
+from resnet_edu.tools.rehearse import PeakMemory, kernel_environment, rehearse
 
 
 def lesson(folder: Path, *cells: str, name: str = "06_degradation", tags: dict[int, str] | None = None) -> Lesson:
@@ -71,7 +71,7 @@ def test_a_failing_lesson_names_its_cell_and_keeps_its_page(tmp_path: Path) -> N
     assert run.failure is not None
     assert (run.failure.number, run.failure.first_line) == (2, "assert a == 2, 'first\\nsecond'")
     assert run.failure.error == "AssertionError: first"
-    assert len(run.cells) == 1
+    assert len(run.cells) == 2
     assert "AssertionError" in Path(run.page).read_text()
 
 
@@ -142,8 +142,3 @@ def test_the_learners_progress_is_out_of_reach(tmp_path: Path) -> None:
     assert seen["RESNET_EDU_PROGRESS"] == str(tmp_path / "progress.json")
     assert seen["HOME"] == "/home/me"
     assert "MPLBACKEND" not in seen
-
-
-@pytest.mark.parametrize(("text", "line"), [("\n\n a \nb", "a"), ("", ""), ("x" * 300, "x" * 199 + "…")])
-def test_an_error_is_told_in_one_line(text: str, line: str) -> None:
-    assert one_line(text) == line
