@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "resnet_edu"
 MODULES = sorted(PACKAGE.rglob("*.py"))
-not_yet = pytest.mark.xfail(strict=False, reason="the house is being rebuilt")
+not_yet = pytest.mark.skip(reason="the house is being rebuilt")
 
 # The rooms, floor by floor. A room imports from floors below, or from another room of its floor where no cycle arises.
 FLOORS = (
@@ -65,12 +65,10 @@ def rooms_imported(path: Path) -> set[str]:
     return {room for room in rooms if (PACKAGE / room).is_dir() or (PACKAGE / f"{room}.py").is_file()} - {room_of(path)}
 
 
-@not_yet
 def test_every_room_has_its_floor() -> None:
     assert {room_of(path) for path in MODULES} - {""} == set(FLOOR_OF)
 
 
-@not_yet
 def test_no_import_goes_up() -> None:
     upward = [
         f"{path.relative_to(PACKAGE)} imports {room}"
@@ -81,7 +79,6 @@ def test_no_import_goes_up() -> None:
     assert upward == []
 
 
-@not_yet
 def test_rooms_do_not_import_each_other_in_a_circle() -> None:
     graph: dict[str, set[str]] = {}
     for path in MODULES:
@@ -93,25 +90,24 @@ def test_rooms_do_not_import_each_other_in_a_circle() -> None:
         pytest.fail(f"rooms import each other: {' → '.join(error.args[1])}")
 
 
-@not_yet
 def test_no_lesson_imports_another_lesson() -> None:
     lessons = [path for path in MODULES if path.name.startswith("lesson_")]
     assert [(path.name, name) for path in lessons for name in imported_names(path) if ".lesson_" in name] == []
 
 
-@not_yet
-@pytest.mark.parametrize(("folder", "lines"), BUDGET.items())
+@pytest.mark.parametrize(
+    ("folder", "lines"),
+    [pytest.param(*each, marks=[not_yet] if each[0] != "docs" else []) for each in BUDGET.items()],
+)
 def test_lines_stay_within_their_budget(folder: str, lines: int) -> None:
     assert python_lines(ROOT / folder) <= lines
 
 
-@not_yet
 def test_the_package_has_at_most_a_hundred_modules() -> None:
     assert len(MODULES) <= 100
 
 
-@not_yet
-@pytest.mark.parametrize("top", ["resnet_edu", "tests", "docs", "deploy"])
+@pytest.mark.parametrize("top", ["resnet_edu", pytest.param("tests", marks=not_yet), "docs", "deploy"])
 def test_files_are_short_and_folders_small(top: str) -> None:
     paths = sorted((ROOT / top).rglob("*.py"))
     assert {str(path): length for path in paths if (length := len(path.read_text("utf-8").splitlines())) > 400} == {}
