@@ -52,6 +52,7 @@ YANG_2019 = Source("Yang et al. 2019", "https://arxiv.org/abs/1902.08129")
 HE_2015 = Source("He, Zhang, Ren, Sun 2015", "https://arxiv.org/abs/1512.03385")
 HE_2016 = Source("He, Zhang, Ren, Sun 2016", "https://arxiv.org/abs/1603.05027")
 RUSSAKOVSKY_2015 = Source("Russakovsky et al. 2015", "https://arxiv.org/abs/1409.0575")
+HUANG_2016 = Source("Huang, Sun, Liu, Sedra, Weinberger 2016", "https://arxiv.org/abs/1603.09382")
 GOYAL_2017 = Source("Goyal et al. 2017", "https://arxiv.org/abs/1706.02677")
 ILSVRC = Source("ILSVRC results pages", "https://image-net.org/challenges/LSVRC/")
 NABLA = Source("nabla0001/resnet on GitHub, 5 runs", "https://github.com/nabla0001/resnet")
@@ -270,6 +271,9 @@ HE_ON_GRADIENTS = "we argue that this optimization difficulty is unlikely to be 
 #: CIFAR-10 test error in percent by depth, the block of 2015 and the pre-activation block: He et al. 2016, table 3.
 HE_2016_ORIGINAL = from_one_source({"resnet110": 6.61, "resnet164": 5.93, "resnet1001": 7.61}, "%", HE_2016)
 HE_2016_PREACTIVATION = from_one_source({"resnet110": 6.37, "resnet164": 5.46, "resnet1001": 4.92}, "%", HE_2016)
+
+#: CIFAR-10 test error in percent of a ResNet-110 with augmentation: Huang et al. 2016, table 1.
+STOCHASTIC_DEPTH = from_one_source({"constant depth": 6.41, "stochastic depth": 5.25}, "%", HUANG_2016)
 
 #: Standard deviation of AlexNet's initial weights, section 5.
 ALEXNET_INIT_STD = Fact(0.01, "", KRIZHEVSKY_2012, note="every layer")

@@ -47,11 +47,11 @@ from .lesson_06 import (
     six_curves,
 )
 from .lesson_07 import (
-    BasicBlock as check_basic_block,
     Bottleneck as check_bottleneck,
-    PreActBlock as check_preactivation,
-    ProjectionBlock as check_projection_block,
+    block_removal as check_block_removal,
     option_a as check_option_a,
+    path_lengths as check_path_lengths,
+    start_as_identity as check_identity_start,
 )
 from .lesson_08 import (
     ResNet34 as check_resnet34,
@@ -92,13 +92,13 @@ from .result import CheckResult
 
 __all__ = [
     "CheckResult", "check_activation_bytes", "check_alexnet", "check_average_gradients", "check_average_head",
-    "check_backprop", "check_basic_block", "check_bottleneck", "check_bottleneck_parameters", "check_bottleneck_stage",
-    "check_branch_cost", "check_cheap_head", "check_choose_net", "check_clip", "check_conv2d", "check_count_layers",
-    "check_crop", "check_first_answer", "check_flip", "check_freeze_backbone", "check_grad_cam", "check_he_std",
-    "check_identity_extension", "check_inception", "check_integrated_gradients", "check_keras_count",
-    "check_labels_needed", "check_lenet5", "check_linear_parameters", "check_load_trunk", "check_mix_pixels",
-    "check_multi_head_loss", "check_new_head", "check_option_a", "check_output_size", "check_parameter_groups",
-    "check_pick_layer", "check_pick_threshold", "check_plain_block", "check_preactivation", "check_projection_block",
+    "check_backprop", "check_block_removal", "check_bottleneck", "check_bottleneck_parameters",
+    "check_bottleneck_stage", "check_branch_cost", "check_cheap_head", "check_choose_net", "check_clip", "check_conv2d",
+    "check_count_layers", "check_crop", "check_first_answer", "check_flip", "check_freeze_backbone", "check_grad_cam",
+    "check_he_std", "check_identity_extension", "check_identity_start", "check_inception", "check_integrated_gradients",
+    "check_keras_count", "check_labels_needed", "check_lenet5", "check_linear_parameters", "check_load_trunk",
+    "check_mix_pixels", "check_multi_head_loss", "check_new_head", "check_option_a", "check_output_size",
+    "check_parameter_groups", "check_path_lengths", "check_pick_layer", "check_pick_threshold", "check_plain_block",
     "check_rank_correlation", "check_read_confusion", "check_read_curves", "check_receptive_field", "check_repair",
     "check_resnet34", "check_scaled_rate", "check_shape_walk", "check_split_sessions", "check_stage",
     "check_standstill", "check_top_k_error", "check_total_loss", "check_vgg_block", "progress", "six_curves",

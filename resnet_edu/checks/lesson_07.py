@@ -1,187 +1,94 @@
-"""The checks of lesson 07: the blocks of ResNet."""
+"""The checks of lesson 07: residual blocks, the paths they open, and what a net does without one of them."""
+
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from itertools import accumulate
+from math import comb
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..models import PadShortcut
+from ..models import BasicBlock, Bottleneck as PackageBottleneck, CifarNet, PadShortcut, ResidualBlock, ResNet
 from .exercise import Call, exercise
 from .module import module_exercise
-from .values import tensor
+from .values import listed, mapping, number, seen, tensor
 
 R = torch.relu
 
-# --- 07.1 basic block -------------------------------------------------------------------------------------------
+# --- 07.1 start as the identity ---------------------------------------------------------------------------------
 
-BASIC_MISTAKES = {
-    "Nothing is added: the block is still plain. One line before the last ReLU is missing.":
-        lambda m, x: R(m.branch(x)),
-    "You added x after the ReLU. In the paper the ReLU comes after the addition.":
-        lambda m, x: R(m.branch(x)) + x,
-    "You add x before the second batch norm, which then rescales the identity. Add it after.":
-        lambda m, x: R(m.bn2(m.conv2(m.first(x)) + x)),
-    "The last ReLU is missing: it comes after the addition.":
-        lambda m, x: m.branch(x) + x,
-    "You subtract x. The block is F(x) + x.":
-        lambda m, x: R(m.branch(x) - x),
-    "You multiply by x. The block is F(x) + x.":
-        lambda m, x: R(m.branch(x) * x),
-    "You add `out` to itself. What is added is the block's input, x.":
-        lambda m, x: R(2 * m.branch(x)),
-    "You take the mean of F(x) and x. The identity passes whole: F(x) + x.":
-        lambda m, x: R((m.branch(x) + x) / 2),
-    "You add ReLU(x). The identity passes as it is.":
-        lambda m, x: R(m.branch(x) + R(x)),
-    "You add the output of the first half. What is added is the block's input, x.":
-        lambda m, x: R(m.bn2(m.conv2(h := m.first(x))) + h),
-    "You add x in the middle, before the first ReLU. The shortcut goes around both convolutions.":
-        lambda m, x: R(m.bn2(m.conv2(R(m.bn1(m.conv1(x)) + x)))),
-    "You add x in the middle, after the first ReLU. The shortcut goes around both convolutions.":
-        lambda m, x: R(m.bn2(m.conv2(m.first(x) + x))),
-    "x is added twice. Once is enough.":
-        lambda m, x: R(m.branch(x) + 2 * x),
-    "The ReLU comes before the batch norm. The paper's order is convolution, batch norm, ReLU.":
-        lambda m, x: R(m.bn2(m.conv2(m.bn1(R(m.conv1(x))))) + x),
-    "Batch norm and ReLU come before the convolutions. That is the pre-activation of 2016; here they follow.":
-        lambda m, x: m.conv2(R(m.bn2(m.conv1(R(m.bn1(x)))))) + x,
-    "The ReLU between the two halves is missing: without it, two convolutions are no more than one.":
-        lambda m, x: R(m.bn2(m.conv2(m.bn1(m.conv1(x)))) + x),
+
+def zeroed(*layers: str, where: Callable[[str], bool] = lambda name: True) -> Callable[[nn.Module], nn.Module]:
+    """Set the weights of a block's layers to zero, where the block's name is right; "bn9" is its last batch norm."""
+
+    def change(model: nn.Module) -> nn.Module:
+        for name, block in model.named_modules():
+            if isinstance(block, BasicBlock | PackageBottleneck) and where(name):
+                last = "3" if isinstance(block, PackageBottleneck) else "2"
+                for layer in layers:
+                    nn.init.zeros_(block.get_parameter(f"{layer.replace('9', last)}.weight"))
+        return model
+
+    return change
+
+
+IDENTITY_MISTAKES = {
+    "Nothing has changed. The biases of the batch norms are 0 already: it is the last one's *weight* that scales F.":
+        lambda model: model,
+    "That is the batch norm of the shortcut: it stands last in the block's list of modules, but not in the branch. "
+    "Now x is blocked where the shape changes, and the branches are as they were.":
+        zeroed("downsample.1", where=lambda name: name[5:] in ("2.0", "3.0", "4.0")),
+    "You zeroed all batch norms of the branch. Then the last one sees nothing but zeros, gets no gradient, and the "
+    "branch never wakes up. Zero the last one only.": zeroed("bn1", "bn2", "bn9"),
+    "You zeroed the first batch norm of the branch. Take the last: nothing comes after it but the addition.":
+        zeroed("bn1"),
+    "A bottleneck has three batch norms: its last one is `bn3`.": zeroed("bn2"),
+    "You zeroed the last convolution. That switches the branch off too, but asked is the batch norm behind it.":
+        zeroed("conv9"),
+    "You left out the blocks that change the shape. Their branch is to start at zero as well.":
+        zeroed("bn9", where=lambda name: not name.endswith(".0")),
 }  # fmt: skip
 
 
-@module_exercise(
-    "07.1 basic block",
-    calls=lambda: [Call(4), Call(6)],
-    inputs=lambda channels: [(3, channels, 8, 6), (2, channels, 5, 7)],
-    own_relus=True,
-    mistakes=BASIC_MISTAKES,
+@exercise(
+    "07.1 start as the identity",
+    calls=lambda: [
+        Call(ResNet(BasicBlock, (2, 2, 1, 2), width=4, num_classes=3)),
+        Call(ResNet(PackageBottleneck, (2, 1, 2, 1), width=4, num_classes=3, stem="small")),
+    ],
+    returns=seen("the network", nn.Module, lambda model: dict(model.state_dict())),
+    may_change=("model",),
+    mistakes=IDENTITY_MISTAKES,
 )
-class BasicBlock(nn.Module):
-    """ReLU(F(x) + x): shapes, values and gradients are right, in train and in eval mode."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-        self.bn1, self.relu1 = nn.BatchNorm2d(channels), nn.ReLU()
-        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-        self.bn2, self.relu2 = nn.BatchNorm2d(channels), nn.ReLU()
-
-    def first(self, x: Tensor) -> Tensor:
-        return self.relu1(self.bn1(self.conv1(x)))
-
-    def branch(self, x: Tensor) -> Tensor:
-        return self.bn2(self.conv2(self.first(x)))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.relu2(self.branch(x) + x)
+def start_as_identity(model: nn.Module) -> nn.Module:
+    """Every branch is switched off, in basic blocks and in bottlenecks, and nothing else has changed."""
+    return zeroed("bn9")(model)
 
 
-# --- 07.2 projection block --------------------------------------------------------------------------------------
-
-PROJECTION_MISTAKES = {
-    "A ReLU cuts off what the shortcut brings. Add it as it is: the ReLU comes after the addition.":
-        [lambda m, x: R(m.branch(x) + R(m.shortcut(x))), {"_relu": True}],
-    "F(x) and what you add to it have different shapes. Send x through the shortcut's convolution, which has the same "
-    "channels and stride as the branch.":
-        lambda m, x: R(m.branch(x) + x),
-    "Nothing is added: the projection is made and not used in `forward`.":
-        lambda m, x: R(m.branch(x)),
-    "The convolution on the shortcut is followed by a batch norm too.":
-        [{"_norm": False}, lambda m, x: R(m.branch(x) + m.around(x))],
-    "x has other channels than F(x): it needs a third convolution, on the shortcut. Zeros in their place are option A.":
-        [{"_option": "A"}, {"_option": "A", "_norm": False}],
-    "The convolution on the shortcut is 1×1: it mixes channels and looks at no neighbours.":
-        {"_kernel": 3},
-    "The second convolution takes the stride. It belongs into the first, and the second keeps the side.":
-        {"_strides": (1, 2)},
-    "You added x after the ReLU. In the paper the ReLU comes after the addition.":
-        lambda m, x: R(m.branch(x)) + m.shortcut(x),
-    "The last ReLU is missing: it comes after the addition.":
-        lambda m, x: m.branch(x) + m.shortcut(x),
-    "You add x before the second batch norm, which then rescales the identity. Add it after.":
-        lambda m, x: R(m.bn2(m.conv2(m.first(x)) + m.shortcut(x))),
-    "You subtract x. The block is F(x) + x.":
-        lambda m, x: R(m.branch(x) - m.shortcut(x)),
-}  # fmt: skip
-
-
-@module_exercise(
-    "07.2 projection block",
-    calls=lambda: [Call(4, 8), Call(3, 7, 1)],
-    inputs=lambda in_channels, channels, stride: [(3, in_channels, 8, 6), (2, in_channels, 5, 7)],
-    own_relus=True,
-    mistakes=PROJECTION_MISTAKES,
-)
-class ProjectionBlock(nn.Module):
-    """ReLU(F(x) + projection of x): shapes, values and gradients are right, in train and in eval mode."""
-
-    def __init__(
-        self, in_channels: int, channels: int, stride: int = 2, *, _relu: bool = False, _norm: bool = True,
-        _option: str = "B", _kernel: int = 1, _strides: tuple[int, int] = (2, 1),
-    ) -> None:  # fmt: skip
-        super().__init__()
-        strides = _strides if stride == 2 else (stride, 1)
-        self.conv1 = nn.Conv2d(in_channels, channels, 3, strides[0], padding=1, bias=False)
-        self.bn1, self.relu1 = nn.BatchNorm2d(channels), nn.ReLU()
-        self.conv2 = nn.Conv2d(channels, channels, 3, strides[1], padding=1, bias=False)
-        self.bn2, self.relu2 = nn.BatchNorm2d(channels), nn.ReLU()
-        self.around: nn.Module = nn.Conv2d(in_channels, channels, _kernel, stride, _kernel // 2, bias=False)
-        if _option == "A":
-            self.around = PadShortcut(in_channels, channels) if stride == 2 else nn.Conv2d(in_channels, channels, 1)
-        self.norm: nn.Module = nn.BatchNorm2d(channels) if _norm else nn.Identity()
-        self.relu3 = nn.ReLU() if _relu else nn.Identity()
-
-    def first(self, x: Tensor) -> Tensor:
-        return self.relu1(self.bn1(self.conv1(x)))
-
-    def branch(self, x: Tensor) -> Tensor:
-        return self.bn2(self.conv2(self.first(x)))
-
-    def shortcut(self, x: Tensor) -> Tensor:
-        return self.relu3(self.norm(self.around(x)))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.relu2(self.branch(x) + self.shortcut(x))
-
-
-# --- 07.3 bottleneck --------------------------------------------------------------------------------------------
+# --- 07.2 bottleneck with a projection --------------------------------------------------------------------------
 
 BOTTLENECK_MISTAKES = {
-    "Nothing is added: F(x) alone comes out.":
-        [lambda m, x: R(m.branch(x)), {"_shortcut": "none", "_add": False}],
+    "Nothing is added: F(x) alone comes out.": lambda m, x: R(m.branch(x)),
     "F(x) and what you add to it have different shapes. Where the stride is 2 or the input has not 4 · channels, a 1×1 "
-    "convolution and a batch norm fit x to F(x).":
-        {"_shortcut": "none"},
-    "Where the shape stays, x needs no projection. Leave it as it is: it costs nothing.":
-        {"_shortcut": "always"},
-    "The first convolution leads *down* to `channels`: you keep all 4 · channels throughout.":
-        {"_down": 1},
+    "convolution and a batch norm fit x to F(x).": {"_shortcut": "none"},
+    "Where the shape stays, x needs no projection. Leave it as it is: it costs nothing.": {"_shortcut": "always"},
+    "The convolution on the shortcut is followed by a batch norm too.": {"_norm": False},
+    "The convolution on the shortcut is 1×1: it mixes channels and looks at no neighbours.": {"_around": 3},
+    "The first convolution leads *down* to `channels`: you keep all 4 · channels throughout.": {"_down": 1},
     "The stride sits in the 3×3 convolution: a 1×1 with stride 2 would skip three pixels in four.":
         {"_stride_first": True},
-    "The first convolution is 1×1. Only the one in the middle is 3×3.":
-        {"_kernels": (3, 3)},
-    "The second convolution is 3×3. With 1×1 alone no pixel sees its neighbours.":
-        {"_kernels": (1, 1)},
     "You added x after the ReLU. In the paper the ReLU comes after the addition.":
         lambda m, x: R(m.branch(x)) + m.around(x),
-    "You add x before the third batch norm, which then rescales the identity. Add it after.":
-        lambda m, x: R(m.bn3(m.conv3(m.second(m.first(x))) + m.around(x))),
-    "The last ReLU is missing: it comes after the addition.":
-        lambda m, x: m.branch(x) + m.around(x),
+    "The last ReLU is missing: it comes after the addition.": lambda m, x: m.branch(x) + m.around(x),
     "A ReLU cuts off what the shortcut brings. Add it as it is: the ReLU comes after the addition.":
         lambda m, x: R(m.branch(x) + R(m.around(x))),
-    "A ReLU between two of the convolutions is not used.":
-        [
-            lambda m, x: R(m.bn3(m.conv3(m.second(m.bn1(m.conv1(x))))) + m.around(x)),
-            lambda m, x: R(m.bn3(m.conv3(m.bn2(m.conv2(m.first(x))))) + m.around(x)),
-        ],
-    "You subtract x. The block is F(x) + x.":
-        lambda m, x: R(m.branch(x) - m.around(x)),
+    "The ReLU before the 3×3 convolution is not used.": lambda m, x: R(m.end(m.bn1(m.conv1(x))) + m.around(x)),
 }  # fmt: skip
 
 
 @module_exercise(
-    "07.3 bottleneck",
+    "07.2 bottleneck with a projection",
     calls=lambda: [Call(16, 4), Call(6, 4, 1), Call(24, 6, stride=2)],
     inputs=lambda in_channels, channels, stride: [(3, in_channels, 8, 6), (2, in_channels, 5, 7)],
     own_relus=True,
@@ -191,48 +98,43 @@ class Bottleneck(nn.Module):
     """1×1, 3×3, 1×1 and the identity: shapes, values and gradients are right, with and without a projection."""
 
     def __init__(
-        self, in_channels: int, channels: int, stride: int = 1, *, _shortcut: str = "where needed", _add: bool = True,
-        _down: int = 4, _stride_first: bool = False, _kernels: tuple[int, int] = (1, 3),
+        self, in_channels: int, channels: int, stride: int = 1, *, _shortcut: str = "where needed", _down: int = 4,
+        _stride_first: bool = False, _norm: bool = True, _around: int = 1,
     ) -> None:  # fmt: skip
         super().__init__()
-        out, inner, self.add = 4 * channels, 4 * channels // _down, _add
-        strides = (stride, 1) if _stride_first else (1, stride)
-        self.conv1, self.conv2 = (
-            nn.Conv2d(before, inner, kernel, step, kernel // 2, bias=False)
-            for before, kernel, step in zip((in_channels, inner), _kernels, strides, strict=True)
-        )
+        out, inner = 4 * channels, 4 * channels // _down
+        first, second = (stride, 1) if _stride_first else (1, stride)
+        self.conv1 = nn.Conv2d(in_channels, inner, 1, first, bias=False)
+        self.conv2 = nn.Conv2d(inner, inner, 3, second, 1, bias=False)
         self.conv3 = nn.Conv2d(inner, out, 1, bias=False)
         self.bn1, self.bn2, self.bn3 = nn.BatchNorm2d(inner), nn.BatchNorm2d(inner), nn.BatchNorm2d(out)
         self.relu1, self.relu2, self.relu3 = nn.ReLU(), nn.ReLU(), nn.ReLU()
-        changes = stride == 2 or in_channels != out
         self.around: nn.Module = nn.Identity()
-        if _shortcut == "always" or (changes and _shortcut != "none"):
-            self.around = nn.Sequential(nn.Conv2d(in_channels, out, 1, stride, bias=False), nn.BatchNorm2d(out))
+        needed = stride == 2 or in_channels != out
+        if _shortcut == "always" or (needed and _shortcut != "none"):
+            projection = nn.Conv2d(in_channels, out, _around, stride, _around // 2, bias=False)
+            self.around = nn.Sequential(projection, nn.BatchNorm2d(out) if _norm else nn.Identity())
 
-    def first(self, x: Tensor) -> Tensor:
-        return self.relu1(self.bn1(self.conv1(x)))
-
-    def second(self, x: Tensor) -> Tensor:
-        return self.relu2(self.bn2(self.conv2(x)))
+    def end(self, x: Tensor) -> Tensor:
+        return self.bn3(self.conv3(self.relu2(self.bn2(self.conv2(x)))))
 
     def branch(self, x: Tensor) -> Tensor:
-        return self.bn3(self.conv3(self.second(self.first(x))))
+        return self.end(self.relu1(self.bn1(self.conv1(x))))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.relu3(self.branch(x) + self.around(x) if self.add else self.branch(x))
+        return self.relu3(self.branch(x) + self.around(x))
 
 
-# --- 07.4 option A ----------------------------------------------------------------------------------------------
+# --- 07.3 option A ----------------------------------------------------------------------------------------------
 
 
 def padded(x: Tensor, before: int, behind: int) -> Tensor:
     return F.pad(x, (0, 0, 0, 0, before, behind))
 
 
-def halves(x: Tensor, out_channels: int) -> Tensor:
+def halves(x: Tensor, channels: int) -> Tensor:
     """New channels around those of x, whatever its side."""
-    extra = out_channels - x.shape[1]
-    return padded(x, extra // 2, extra - extra // 2)
+    return padded(x, (channels - x.shape[1]) // 2, (channels - x.shape[1] + 1) // 2)
 
 
 def thinned(x: Tensor) -> Tensor:
@@ -240,36 +142,24 @@ def thinned(x: Tensor) -> Tensor:
 
 
 OPTION_A_MISTAKES = {
-    "The side is not halved. Take every second row and every second column: `x[:, :, ::2, ::2]`.":
-        halves,
-    "The channels are missing: pad with zeros up to `out_channels`.":
-        lambda x, c: thinned(x),
+    "The side is not halved. Take every second row and every second column: `x[:, :, ::2, ::2]`.": halves,
+    "The channels are missing: pad with zeros up to `out_channels`.": lambda x, c: thinned(x),
     "All the zeros lie behind the old channels. The paper leaves the place open; this course puts half of them in "
-    "front, as the published weights need it.":
-        lambda x, c: padded(thinned(x), 0, c - x.shape[1]),
-    "All the zeros lie in front of the old channels. Half of them go behind.":
-        lambda x, c: padded(thinned(x), c - x.shape[1], 0),
+    "front, as the published weights need it.": lambda x, c: padded(thinned(x), 0, c - x.shape[1]),
     "Nearly: where the number of new channels is odd, the one that is left over goes behind.":
         lambda x, c: padded(thinned(x), (c - x.shape[1] + 1) // 2, (c - x.shape[1]) // 2),
     "You average four pixels. Option A takes one of them as it is.":
         lambda x, c: halves(F.avg_pool2d(x, 2, ceil_mode=True), c),
-    "You take the largest of four pixels. Option A takes the first, whatever its value.":
-        lambda x, c: halves(F.max_pool2d(x, 2, ceil_mode=True), c),
     "You begin with the second pixel. Begin with the first: `::2`, not `1::2`.":
         lambda x, c: halves(x[:, :, 1::2, 1::2], c),
-    "Only the rows are thinned out. Do the same with the columns.":
-        lambda x, c: halves(x[:, :, ::2], c),
-    "Only the columns are thinned out. Do the same with the rows.":
-        lambda x, c: halves(x[..., ::2], c),
+    "Only the rows are thinned out. Do the same with the columns.": lambda x, c: halves(x[:, :, ::2], c),
     "The new channels repeat the old ones. They are zeros: nothing is invented.":
         lambda x, c: thinned(x[:, torch.arange(c) % x.shape[1]]),
-    "There are too many channels: you add `out_channels` of them, not the difference.":
-        lambda x, c: padded(thinned(x), c // 2, c - c // 2),
 }  # fmt: skip
 
 
 @exercise(
-    "07.4 option A",
+    "07.3 option A",
     calls=lambda: [Call(torch.randn(n, c, h, w), out) for n, c, h, w, out in
                    ((2, 4, 8, 6, 8), (3, 3, 5, 7, 8), (2, 2, 4, 4, 6), (1, 4, 3, 3, 4))],
     returns=tensor(),
@@ -281,70 +171,91 @@ def option_a(x: Tensor, out_channels: int) -> Tensor:
     return PadShortcut(x.shape[1], out_channels)(x)
 
 
-# --- 07.5 pre-activation ----------------------------------------------------------------------------------------
+# --- 07.4 path lengths ------------------------------------------------------------------------------------------
 
-PREACTIVATION_MISTAKES = {
-    "Nothing is added: F(x) alone comes out.":
-        lambda m, x: m.branch(x),
-    "You add x after its batch norm and ReLU. Keep x as it came in: nothing may stand on the shortcut.":
-        lambda m, x: m.last(h := R(m.bn1(x))) + h,
-    "You add x after its batch norm. Keep x as it came in: the shortcut carries it unscaled.":
-        lambda m, x: m.last(R(h := m.bn1(x))) + h,
-    "You add ReLU(x), so negative values are lost on the way. The identity passes as it is.":
-        lambda m, x: m.branch(x) + R(x),
-    "A ReLU follows the addition. Here the sum goes on as it is; the next block begins with its own.":
-        lambda m, x: R(m.branch(x) + x),
-    "You subtract x. The block is F(x) + x.":
-        lambda m, x: m.branch(x) - x,
-    "You add `out` to itself. What is added is the block's input, x.":
-        lambda m, x: 2 * m.branch(x),
-    "That is the order of 2015: convolution, batch norm, ReLU. Pre-activation begins with the batch norm.":
-        lambda m, x: R(m.bn2(m.conv2(R(m.bn1(m.conv1(x))))) + x),
-    "That is the branch of 2015, without the last ReLU. Pre-activation begins with the batch norm.":
-        lambda m, x: m.bn2(m.conv2(R(m.bn1(m.conv1(x))))) + x,
-    "The ReLU comes before the batch norm. The order is batch norm, ReLU, convolution.":
-        lambda m, x: m.conv2(m.bn2(R(m.conv1(m.bn1(R(x)))))) + x,
-    "ReLU, convolution, batch norm: ReLU-only pre-activation in the paper. The batch norm comes first.":
-        lambda m, x: m.bn2(m.conv2(R(m.bn1(m.conv1(R(x)))))) + x,
-    "Neither ReLU is used.":
-        lambda m, x: m.conv2(m.bn2(m.conv1(m.bn1(x)))) + x,
-    "Neither batch norm is used.":
-        lambda m, x: m.conv2(R(m.conv1(R(x)))) + x,
-    "The second ReLU is not used.":
-        lambda m, x: m.conv2(m.bn2(m.conv1(R(m.bn1(x))))) + x,
-    "The first ReLU is not used.":
-        lambda m, x: m.last(m.bn1(x)) + x,
-    "The second batch norm is not used.":
-        lambda m, x: m.conv2(R(m.conv1(R(m.bn1(x))))) + x,
-    "The first batch norm is not used.":
-        lambda m, x: m.last(R(x)) + x,
-    "The ReLUs come after the convolutions. The order is batch norm, ReLU, convolution.":
-        lambda m, x: R(m.conv2(m.bn2(R(m.conv1(m.bn1(x)))))) + x,
+PATH_MISTAKES = {
+    "You begin with length 1. One path passes by every block: its length is 0.": lambda n: path_lengths.oracle(n)[1:],
+    "The longest path is missing: the one through all blocks.": lambda n: path_lengths.oracle(n)[:-1],
+    "Those are shares of all paths. Asked is how many there are: do not divide by 2ⁿ.":
+        lambda n: [count / 2**n for count in path_lengths.oracle(n)],
+    "You count the paths of this length *or less*. Asked are those of exactly this length.":
+        lambda n: list(accumulate(path_lengths.oracle(n))),
+    "You double at each length. 2ᵏ counts all paths through k blocks, whatever their length.":
+        lambda n: [2**k for k in range(n + 1)],
+    "You count layers. The length is the number of blocks that a path goes through.":
+        lambda n: [0 if k % 2 else comb(n, k // 2) for k in range(2 * n + 1)],
 }  # fmt: skip
 
 
-@module_exercise(
-    "07.5 pre-activation",
-    calls=lambda: [Call(4), Call(6)],
-    inputs=lambda channels: [(3, channels, 8, 6), (2, channels, 5, 7)],
-    own_relus=True,
-    mistakes=PREACTIVATION_MISTAKES,
+@exercise(
+    "07.4 path lengths",
+    calls=lambda: [Call(n) for n in (1, 2, 3, 5, 9, 27, 54)],
+    returns=listed("a list of whole numbers", number("a list of whole numbers", tolerance=1e-12)),
+    mistakes=PATH_MISTAKES,
 )
-class PreActBlock(nn.Module):
-    """F(x) + x with nothing on the shortcut: values and gradients are right, in train and in eval mode."""
+def path_lengths(blocks: int) -> list[int]:
+    """The binomial coefficients, for 1 to 54 blocks: 27 blocks have 134,217,728 paths, most of medium length."""
+    return [comb(blocks, length) for length in range(blocks + 1)]
 
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.bn1, self.relu1 = nn.BatchNorm2d(channels), nn.ReLU()
-        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-        self.bn2, self.relu2 = nn.BatchNorm2d(channels), nn.ReLU()
-        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
 
-    def last(self, x: Tensor) -> Tensor:
-        return self.conv2(self.relu2(self.bn2(self.conv1(x))))
+# --- 07.5 take a block out --------------------------------------------------------------------------------------
 
-    def branch(self, x: Tensor) -> Tensor:
-        return self.last(self.relu1(self.bn1(x)))
+Measure = Callable[[nn.Module], float]
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.branch(x) + x
+
+def removal(model: nn.Module, measure: Measure, rest: Callable[[ResidualBlock], nn.Module]) -> dict[str, float]:
+    """What is measured with `rest(block)` in the place of each block in turn."""
+    found = {}
+    for name, block in list(model.named_modules()):
+        if isinstance(block, ResidualBlock):
+            model.set_submodule(name, rest(block))
+            found[name] = measure(model)
+            model.set_submodule(name, block)
+    return found
+
+
+def remains(block: ResidualBlock) -> nn.Module:
+    return nn.Sequential(block.shortcut, nn.ReLU())
+
+
+def silenced(block: ResidualBlock) -> ResidualBlock:
+    block = deepcopy(block)
+    nn.init.zeros_(block.bn2.weight)
+    return block
+
+
+REMOVAL_MISTAKES = {
+    "You measure the whole net each time. The block is still there: `model.set_submodule(name, …)` puts something else "
+    "in its place.": lambda model, measure: removal(model, measure, lambda block: block),
+    "A block's last ReLU stays. What remains is the shortcut *and* the ReLU behind the addition.":
+        lambda model, measure: removal(model, measure, lambda block: block.shortcut),
+    "The branch still adds its last batch norm's bias: with a weight of zero, F(x) is the bias and not 0.":
+        lambda model, measure: removal(model, measure, silenced),
+    "You return how much is lost. Asked is what `measure` says of the net without the block.":
+        lambda model, measure: {k: v - measure(model) for k, v in removal(model, measure, remains).items()},
+    "The first block of each stage is missing. Its shortcut changes the shape and can stand alone as well.":
+        lambda model, measure: {k: v for k, v in removal(model, measure, remains).items() if k[-2:] != ".0"},
+    "The keys are numbers. Take the blocks' names, as `model.named_modules()` gives them.":
+        lambda model, measure: dict(enumerate(removal(model, measure, remains).values())),
+}  # fmt: skip
+
+
+def trained_nets() -> list[Call]:
+    """Nets whose batch norms have weights and biases as after a training, and something to measure."""
+    nets = [CifarNet(14, shortcut="B", width=4, in_channels=1).eval(), CifarNet(20, width=4, in_channels=1).eval()]
+    for module in (module for net in nets for module in net.modules() if isinstance(module, nn.BatchNorm2d)):
+        nn.init.uniform_(module.weight, 0.3, 1.0)
+        nn.init.normal_(module.bias)
+    images = torch.randn(6, 1, 8, 8)
+    return [Call(net, lambda model: model(images).square().mean().item()) for net in nets]
+
+
+@exercise(
+    "07.5 take a block out",
+    calls=trained_nets,
+    returns=mapping("a dictionary from names to numbers", number("one number for each block")),
+    mistakes=REMOVAL_MISTAKES,
+)
+def block_removal(model: nn.Module, measure: Measure) -> Mapping[str, float]:
+    """Right for nets with shortcuts A and B, and the net is whole again at the end."""
+    return removal(model, measure, remains)

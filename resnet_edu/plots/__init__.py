@@ -17,7 +17,9 @@ from .lesson_03 import layer_costs, named_layers, receptive_growth, receptive_gr
 from .lesson_04 import channel_budget, channel_budget_grid, gradient_with_and_without, inception_diagrams, votes
 from .lesson_05 import activation_slopes, autocorrelations, gradient_flow, gradient_flow_grid, gradient_series
 from .lesson_06 import degradation, depth_and_skip, depth_and_skip_grid, depth_sweep, six_curves
-from .lesson_07 import block_diagrams, errors_without, signal_and_gradient, signal_and_gradient_grid
+from .lesson_07 import (
+    block_diagrams, errors_without, paths_and_lengths, signal_and_gradient, signal_and_gradient_grid,
+)  # fmt: skip
 from .lesson_08 import stage_table, stage_table_grid
 from .lesson_09 import (
     challenge_history, error_against_cost, model_picker, model_picker_grid, published_nets, stage_costs,
@@ -34,8 +36,8 @@ __all__ = [
     "error_against_cost", "errors_by_epoch", "errors_by_layer", "errors_without", "feature_maps", "gradient_flow",
     "gradient_flow_grid", "gradient_series", "gradient_with_and_without", "gradients_by_layer", "image_grid",
     "inception_diagrams", "kernel_effect", "kernel_gallery", "kernel_positions", "layer_costs", "learning_curves",
-    "lines", "loss_race", "losses_together", "maps_over_photos", "model_picker", "model_picker_grid",
-    "named_layers", "named_photos", "network_walk", "photo_attribution", "photo_predictions", "pooling",
+    "lines", "loss_race", "losses_together", "maps_over_photos", "model_picker", "model_picker_grid", "named_layers",
+    "named_photos", "network_walk", "paths_and_lengths", "photo_attribution", "photo_predictions", "pooling",
     "precision_and_coverage", "published_nets", "rank_correlations", "rates_and_losses", "receptive_growth",
     "receptive_growth_grid", "response_normalisation", "seen_pixels", "signal_and_gradient", "signal_and_gradient_grid",
     "signals_by_layer", "six_curves", "stage_costs", "stage_table", "stage_table_grid", "step_times", "steps_to_reach",

@@ -1,6 +1,8 @@
-"""Lesson 07: blocks drawn from the modules themselves, and signal and gradient through a stack of them."""
+"""Lesson 07: blocks drawn from the modules themselves, signal and gradient through a stack, a net as its paths."""
 
 from collections.abc import Mapping, Sequence
+from itertools import product
+from math import comb, nan
 
 import torch
 from matplotlib.axes import Axes
@@ -10,7 +12,7 @@ from ..models.modes import eval_mode
 from ..probe.activations import isolated_forward, watch
 from ..probe.signals import residual_flow
 from .architecture import SHORTCUTS, arrow, text_box
-from .curves import draw_lines, powers_of_ten
+from .curves import powers_of_ten
 from .style import BLUE, GREEN, GREY, ORANGE, PLAIN, RESIDUAL, SKY, Figure, course_style, look_of, new_chart, new_figure
 
 FILL = {nn.Conv2d: SKY, nn.BatchNorm2d: "#E8E8E8", nn.ReLU: ORANGE}
@@ -67,7 +69,7 @@ def draw_block(axes: Axes, branch: list[nn.Module], around: list[nn.Module] | No
             circle = {"boxstyle": "circle,pad=0.15", "fc": BLUE, "ec": BLUE}
             axes.text(0, -row, step, ha="center", va="center", weight="bold", color="white", bbox=circle)
             axes.plot([0.2, 1.5, 1.5], [0, 0, -row], color=BLUE, lw=2, solid_joinstyle="round")
-            arrow(axes, (1.5, -row), (0.3, -row), colour=BLUE)
+            arrow(axes, (1.5, -row), (0.17, -row), colour=BLUE)
             text = "\n".join(map(words, around or [])) or "identity"
             room = {"fc": "white", "ec": BLUE if around else "none", "pad": 3}
             axes.text(1.5, -row / 2, text, ha="center", va="center", fontsize=9, rotation=90, bbox=room)
@@ -87,10 +89,13 @@ def errors_without(removed: Mapping[str, Mapping[str, float]], whole: Mapping[st
         whole: test error of the whole network, by network; percent.
     """
     x, y = "block taken out (stage.block)", "test error (%)"
-    figure, axes = new_chart(height=3.6, title=title, x=x, y=y)
+    figure, axes = new_chart(width=8.4, height=3.6, title=title, x=x, y=y)
     for name, errors in removed.items():
-        colour, dash = (PLAIN, ":") if name.startswith("plain") else (RESIDUAL, "--")
-        draw_lines(axes, {f"{name} less a block": list(errors.values())}, colours=[colour], ls="-")
+        plain = name.startswith("plain")
+        colour, dash = (PLAIN, ":") if plain else (RESIDUAL, "--")
+        places = [place - 0.1 * plain for place in range(len(errors))]  # side by side
+        axes.vlines(places, whole[name], list(errors.values()), color=colour, lw=1, alpha=0.4)
+        axes.plot(places, list(errors.values()), **look_of(colour, ls=""), label=f"{name} less a block")
         axes.axhline(whole[name], color=colour, ls=dash, lw=1, label=f"{name}, whole")
     names = list(next(iter(removed.values())))
     step = max(1, len(names) // 9)  # no more labels than fit
@@ -98,7 +103,31 @@ def errors_without(removed: Mapping[str, Mapping[str, float]], whole: Mapping[st
     axes.axhline(90, color=GREY, lw=0.8)
     axes.text(len(names) - 1, 89, "guessing", color=GREY, fontsize=8, ha="right", va="top")
     axes.set_ylim(0, 100)
-    axes.legend(loc="center right", fontsize=8)
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=9)
+    return figure
+
+
+@course_style()
+def paths_and_lengths(*, blocks: int = 27) -> Figure:
+    """Three blocks as their eight paths (left), and how long the paths through more blocks are (right)."""
+    title = f"Three blocks are eight paths, and {blocks} blocks are {2**blocks:,}"
+    figure, (left, right) = new_figure(1, 2, width=9.0, height=3.9, title=title, width_ratios=(1.25, 1))
+    for row, chosen in enumerate(sorted(product((False, True), repeat=3), key=sum)):
+        arrow(left, (0, -row), (4.1, -row), colour=GREY)
+        for place, through in enumerate(chosen, start=1):
+            if through:
+                text_box(left, place, -row, f"F{'₁₂₃'[place - 1]}", size=(0.5, 0.6), colour=SKY, fontsize=9)
+        left.text(4.9, -row, f"{sum(chosen)}", ha="center", va="center", color=BLUE, weight="bold")
+    left.text(4.9, 0.9, "length", ha="center", color=BLUE)
+    for x, word in ((-0.15, "x"), (4.3, "+")):
+        left.plot([x, x], [0.3, -7.3], color="black", lw=1)
+        left.text(x, 0.9, word, ha="center", style="italic")
+    left.set(xlim=(-0.4, 5.4), ylim=(-7.6, 1.6))
+    left.set_axis_off()
+    shares = [100 * comb(blocks, length) / 2**blocks for length in range(blocks + 1)]
+    right.bar(range(blocks + 1), shares, color=BLUE)
+    right.set(xlabel="length: blocks that the path goes through", ylabel=f"share of the {2**blocks:,} paths (%)")
+    right.grid(visible=False, axis="x")
     return figure
 
 
@@ -142,10 +171,12 @@ def signal_and_gradient_grid() -> Figure:
 
 
 def draw_flow(axes: Axes, values: Sequence[float], colour: str, name: str, **look: str) -> None:
-    """One line, on a logarithmic axis with fixed ends."""
-    inside = [min(max(value, FLOOR), CEILING) for value in values]
+    """One line, on a logarithmic axis with fixed ends; where nothing is left at all it ends in a cross."""
+    inside = [min(max(value, FLOOR), CEILING) if value else nan for value in values]
     every = max(1, len(values) // 10)
     axes.plot(range(len(values)), inside, **look_of(colour, **look), markevery=every, label=name)
+    if gone := [place for place, value in enumerate(values) if not value]:
+        axes.plot(gone[0] if gone[-1] == len(values) - 1 else gone[-1], FLOOR, color=colour, marker="X", ms=9, ls="")
     powers_of_ten(axes)
     axes.set_ylim(FLOOR / 3, CEILING * 3)
     axes.axhline(1, color=GREY, lw=0.8, zorder=0)

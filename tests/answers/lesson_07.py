@@ -1,10 +1,14 @@
 """Answers to the exercises of lesson 07."""
 
+import copy
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from resnet_edu import models
+from resnet_edu.models import BasicBlock, ResidualBlock
 
 
 def conv(in_channels: int, out_channels: int, kernel: int = 3, stride: int = 1, **options) -> nn.Conv2d:
@@ -12,170 +16,42 @@ def conv(in_channels: int, out_channels: int, kernel: int = 3, stride: int = 1, 
     return nn.Conv2d(in_channels, out_channels, kernel, stride, **options)
 
 
-# --- 07.1 basic block -------------------------------------------------------------------------------------------
+# --- 07.1 start as the identity ---------------------------------------------------------------------------------
 
 
-class Basic(nn.Module):
-    """Right. What others change is in class attributes."""
-
-    first: dict = {}
-    norm: dict = {}
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.conv1, self.bn1 = conv(channels, channels, **self.first), nn.BatchNorm2d(channels, **self.norm)
-        self.conv2, self.bn2 = conv(channels, channels), nn.BatchNorm2d(channels)
-        self.relu1, self.relu2 = nn.ReLU(), nn.ReLU()
-
-    def branch(self, x: Tensor) -> Tensor:
-        return self.bn2(self.conv2(self.relu1(self.bn1(self.conv1(x)))))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.relu2(self.branch(x) + x)
+def start_as_identity(model: nn.Module) -> nn.Module:
+    for block in model.modules():
+        if isinstance(block, BasicBlock):
+            nn.init.zeros_(block.bn2.weight)
+        elif isinstance(block, models.Bottleneck):
+            nn.init.zeros_(block.bn3.weight)
+    return model
 
 
-class BasicAsSequential(nn.Module):
-    """Right, with other names, the sum in place and an activation kept in an attribute."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        norm, other = nn.BatchNorm2d(channels), nn.BatchNorm2d(channels)
-        self.f = nn.Sequential(conv(channels, channels), norm, nn.ReLU(), conv(channels, channels), other)
-        self.last = nn.ReLU()
-
-    def forward(self, x: Tensor) -> Tensor:
-        out = self.f(x)
-        out += x
-        self.kept = out
-        return self.last(out)
+def as_torchvision(model: nn.Module) -> nn.Module:
+    """Right: by names, without asking for the kind of block."""
+    for name, module in model.named_modules():
+        last = hasattr(model.get_submodule(name.rpartition(".")[0]), "bn3")
+        if name.endswith("bn3" if last else "bn2") and name.startswith("layer"):
+            module.weight.data.fill_(0)  # pyright: ignore[reportCallIssue]
+    return model
 
 
-class BasicLazy(Basic):
-    """Right, with layers that find out about their sizes."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__(channels)
-        self.conv1, self.bn1 = nn.LazyConv2d(channels, 3, padding="same", bias=False), nn.LazyBatchNorm2d()  # pyright: ignore[reportArgumentType]
-
-
-class InputChanged(Basic):
-    def forward(self, x: Tensor) -> Tensor:
-        x += self.branch(x)
-        return self.relu2(x)
+def starts_small(model: nn.Module) -> nn.Module:
+    for parameter in start_as_identity(model).parameters():
+        if (parameter == 0).all():
+            nn.init.constant_(parameter, 0.01)
+    return model
 
 
-class CutOff(Basic):
-    def forward(self, x: Tensor) -> Tensor:
-        return self.relu2(self.branch(x) + x.detach())
+def stem_too(model: nn.Module) -> nn.Module:
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.zeros_(module.weight)
+    return model
 
 
-class WithoutGradient(Basic):
-    def forward(self, x: Tensor) -> Tensor:
-        with torch.no_grad():
-            out = self.relu1(self.bn1(self.conv1(x)))
-        return self.relu2(self.bn2(self.conv2(out)) + x)
-
-
-class OneRelu(Basic):
-    def forward(self, x: Tensor) -> Tensor:
-        return self.relu1(self.branch(x) + x)
-
-
-class NoRelu(Basic):
-    def __init__(self, channels: int) -> None:
-        super().__init__(channels)
-        del self.relu1, self.relu2
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x))))) + x)
-
-
-class InPlace(Basic):
-    def __init__(self, channels: int) -> None:
-        super().__init__(channels)
-        self.relu1 = nn.ReLU(inplace=True)
-
-
-class Projected(Basic):
-    def __init__(self, channels: int) -> None:
-        super().__init__(channels)
-        self.shortcut = conv(channels, channels, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.relu2(self.branch(x) + self.shortcut(x))
-
-
-class OneConvolution(Basic):
-    def __init__(self, channels: int) -> None:
-        super().__init__(channels)
-        self.conv2 = self.conv1
-
-
-class AddedInTrainingOnly(Basic):
-    def forward(self, x: Tensor) -> Tensor:
-        return self.relu2(self.branch(x) + x if self.training else self.branch(x))
-
-
-class Biased(Basic):
-    first = {"bias": True}
-
-
-class Grouped(Basic):
-    first = {"groups": 2}
-
-
-class Mirrored(Basic):
-    first = {"padding_mode": "reflect"}
-
-
-class WithoutStatistics(Basic):
-    norm = {"track_running_stats": False}
-
-
-class SlowStatistics(Basic):
-    norm = {"momentum": 0.01}
-
-
-class OwnParameter(Basic):
-    def __init__(self, channels: int) -> None:
-        super().__init__(channels)
-        self.scale = nn.Parameter(torch.ones(1))
-
-
-class ReturnsTuple(Basic):
-    def forward(self, x: Tensor):  # pyright: ignore[reportIncompatibleMethodOverride]
-        return super().forward(x), x
-
-
-# --- 07.2 projection block --------------------------------------------------------------------------------------
-
-
-class Projection(nn.Module):
-    biased = False
-
-    def __init__(self, in_channels: int, channels: int, stride: int = 2) -> None:
-        super().__init__()
-        self.conv1, self.bn1, self.relu1 = conv(in_channels, channels, 3, stride), nn.BatchNorm2d(channels), nn.ReLU()
-        self.conv2, self.bn2, self.relu2 = conv(channels, channels), nn.BatchNorm2d(channels), nn.ReLU()
-        around = conv(in_channels, channels, 1, stride, bias=self.biased)
-        self.downsample = nn.Sequential(around, nn.BatchNorm2d(channels))
-
-    def forward(self, x: Tensor) -> Tensor:
-        identity = self.downsample(x)
-        out = self.bn2(self.conv2(self.relu1(self.bn1(self.conv1(x)))))
-        return self.relu2(identity + out)
-
-
-class ProjectionBiased(Projection):
-    biased = True
-
-
-class ProjectionThatCuts(Projection):
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x.detach())
-
-
-# --- 07.3 bottleneck --------------------------------------------------------------------------------------------
+# --- 07.2 bottleneck --------------------------------------------------------------------------------------------
 
 
 class BottleneckBiased(models.Bottleneck):
@@ -218,7 +94,7 @@ class OwnBottleneck(nn.Module):
         return self.relu(self.f(x) + self.around(x))
 
 
-# --- 07.4 option A ----------------------------------------------------------------------------------------------
+# --- 07.3 option A ----------------------------------------------------------------------------------------------
 
 
 def option_a(x: Tensor, out_channels: int) -> Tensor:
@@ -239,65 +115,98 @@ def random_padding(x: Tensor, out_channels: int) -> Tensor:
     return torch.where(out == 0, torch.rand_like(out), out)
 
 
-# --- 07.5 pre-activation ----------------------------------------------------------------------------------------
+# --- 07.4 path lengths ------------------------------------------------------------------------------------------
 
 
-class PreAct(nn.Module):
-    """Right, with names of its own."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        first = [nn.BatchNorm2d(channels), nn.ReLU(), conv(channels, channels)]
-        self.f = nn.Sequential(*first, nn.BatchNorm2d(channels), nn.ReLU(), conv(channels, channels))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.f(x)
+def path_lengths(blocks: int) -> list[int]:
+    return [math.comb(blocks, length) for length in range(blocks + 1)]
 
 
-class PreActCutOff(PreAct):
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.f(x.detach())
+def by_pascal(blocks: int) -> list[int]:
+    """Right: each block lets every path go on in two ways."""
+    counts = [1]
+    for _ in range(blocks):
+        counts = [past + through for past, through in zip([*counts, 0], [0, *counts], strict=True)]
+    return counts
+
+
+# --- 07.5 take a block out --------------------------------------------------------------------------------------
+
+
+def block_removal(model, measure):
+    blocks = {name: part for name, part in model.named_modules() if isinstance(part, ResidualBlock)}
+    measured = {}
+    for name, block in blocks.items():
+        model.set_submodule(name, nn.Sequential(block.shortcut, nn.ReLU()))
+        measured[name] = measure(model)
+        model.set_submodule(name, block)
+    return measured
+
+
+def in_copies(model, measure):
+    """Right: each net is a copy, in which the branch's last batch norm gives zeros."""
+    measured = {}
+    for name, block in model.named_modules():
+        if isinstance(block, ResidualBlock):
+            other = copy.deepcopy(model)
+            nn.init.zeros_(other.get_submodule(name).bn2.weight)
+            nn.init.zeros_(other.get_submodule(name).bn2.bias)
+            measured[name] = measure(other)
+    return measured
+
+
+def never_put_back(model, measure):
+    measured = {}
+    for name, block in list(model.named_modules()):
+        if isinstance(block, ResidualBlock):
+            model.set_submodule(name, nn.Sequential(block.shortcut, nn.ReLU()))
+            measured[name] = measure(model)
+    return measured
+
+
+def nothing_in_its_place(model, measure):
+    """A stage's first block changes the shape; the next one does not take what the identity leaves."""
+    measured = {}
+    for name, block in list(model.named_modules()):
+        if isinstance(block, ResidualBlock):
+            other = copy.deepcopy(model)
+            other.set_submodule(name, nn.Identity())
+            measured[name] = measure(other)
+    return measured
 
 
 RIGHT = {
-    "07.1": [Basic, BasicAsSequential, BasicLazy],
-    "07.2": [Projection],
-    "07.3": [models.Bottleneck, OwnBottleneck],
-    "07.4": [option_a, option_a_filled],
-    "07.5": [PreAct],
+    "07.1": [start_as_identity, as_torchvision],
+    "07.2": [models.Bottleneck, OwnBottleneck],
+    "07.3": [option_a, option_a_filled],
+    "07.4": [path_lengths, by_pascal],
+    "07.5": [block_removal, in_copies],
 }
 
 WRONG = {
     "07.1": [
-        (InputChanged, "changes the tensor it is given"),
-        (CutOff, "gradient that reaches the input is not"),
-        (WithoutGradient, "no gradient reaches `conv1.weight`"),
-        (OneRelu, "`relu1` is used 2 times. Make an `nn.ReLU()` for each use"),
-        (NoRelu, "defines 0 × ReLU; it needs 2"),
-        (InPlace, "A ReLU works in place"),
-        (Projected, "defines 3 × convolution; it needs 2"),
-        (OneConvolution, "`conv1` is used 2 times"),
-        (AddedInTrainingOnly, "In eval mode, for a tensor of shape (3, 4, 8, 6)"),
-        (Biased, "`conv1` has a bias, which the batch norm behind it takes off again"),
-        (Grouped, "`conv1` has `groups=2`, expected `groups=1`"),
-        (Mirrored, "`padding_mode='reflect'`"),
-        (WithoutStatistics, "`track_running_stats=False`"),
-        (SlowStatistics, "`momentum=0.01`, expected `momentum=0.1`"),
-        (OwnParameter, "`scale` is a parameter outside of any layer"),
-        (ReturnsTuple, "Expected a tensor from `ReturnsTuple`, got the tuple"),
+        (starts_small, "the values are not"),
+        (stem_too, "bn1.weight: the shape is right, the values are not"),
+        (lambda model: model.state_dict(), "Expected the network"),
     ],
     "07.2": [
-        (ProjectionBiased, "takes off again"),
-        (ProjectionThatCuts, "gradient reaches the input"),
-    ],
-    "07.3": [
         (BottleneckBiased, "takes off again"),
         (BottleneckOneRelu, "an `nn.ReLU()` for each use"),
         (BottleneckFunctional, "defines 0 × ReLU"),
     ],
-    "07.4": [
+    "07.3": [
         (lambda x, out_channels: option_a(x.detach(), out_channels), "cuts the result off from autograd"),
         (random_padding, "the values are not"),
     ],
-    "07.5": [(PreActCutOff, "gradient that reaches the input")],
+    "07.4": [
+        (lambda blocks: 2**blocks, "Expected a list of whole numbers, got the int"),
+        (lambda blocks: [1], "entries"),
+        (lambda blocks: path_lengths(blocks)[:1] + path_lengths(blocks)[2:], "expected 2 entries"),
+    ],
+    "07.5": [
+        (never_put_back, "changes the network it is given as `model`"),
+        (nothing_in_its_place, "raised RuntimeError"),
+        (lambda model, measure: list(block_removal(model, measure).values()), "Expected a dictionary"),
+        (lambda model, measure: dict.fromkeys(block_removal(model, measure)), "one number for each block"),
+    ],
 }

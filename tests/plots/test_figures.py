@@ -116,6 +116,7 @@ SAMPLES: dict[str, Callable[[], Figure]] = {
     "model_picker_grid": lambda: plots.model_picker_grid(plots.published_nets()),
     "named_photos": lambda: plots.named_photos(network(), {"red": PICTURE}, top=2, threshold=90),
     "network_walk": lambda: plots.network_walk(STAGES, title="A walk"),
+    "paths_and_lengths": plots.paths_and_lengths,
     "photo_attribution": lambda: plots.photo_attribution(network(), PICTURE, method="Occlusion", place=2),
     "photo_predictions": photo_predictions,
     "pooling": lambda: plots.pooling(torch.arange(16).view(4, 4)),

@@ -177,7 +177,16 @@ def test_signal_and_gradient_are_those_of_the_probe() -> None:
     assert titles(figure) == [f"Signal: {flow.signal[-1]:.2g}", f"Gradient: {flow.gradient[0]:.2g}"]
 
 
-@pytest.mark.parametrize(("gain", "border"), [(0.0, FLOOR), (2.0, CEILING)])
-def test_what_lies_beyond_the_panel_is_drawn_on_its_border(gain: float, border: float) -> None:
-    figure = plots.signal_and_gradient(depth=50, residual=gain > 0, gain=gain)
-    assert heights(figure.axes[0].lines[0])[-1] == border
+def test_what_lies_beyond_the_panel_is_drawn_on_its_border_and_nothing_at_all_is_a_cross() -> None:
+    figure = plots.signal_and_gradient(depth=50, gain=2.0)
+    assert heights(figure.axes[0].lines[0])[-1] == CEILING
+    for axes, place in zip(plots.signal_and_gradient(depth=50, residual=False, gain=0.0).axes, (1, 49), strict=True):
+        line, cross = axes.lines[:2]
+        assert np.isfinite(heights(line)).sum() == 1, "zeros are no data"
+        assert (places(cross), heights(cross), cross.get_marker()) == ([place], [FLOOR], "X")
+
+
+def test_the_paths_through_three_blocks_and_the_lengths_of_those_through_many() -> None:
+    left, right = plots.paths_and_lengths(blocks=4).axes
+    assert [word for word in texts(left) if word.isdigit()] == list("01112223")
+    assert [bar.get_height() for bar in right.patches] == [6.25, 25, 37.5, 25, 6.25]
