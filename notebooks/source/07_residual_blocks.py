@@ -536,7 +536,7 @@ middle = {name: median(errors.values()) for name, errors in removed.items()}
 assert middle["plain20"] > 55, "almost any block costs the plain net almost everything"
 assert middle["resnet20"] < 30, "with a typical block gone, the residual net still reads most digits"
 assert middle["resnet56"] < whole["resnet56"] + 3, "half of the 27 blocks cost next to nothing"
-worst = max(removed["resnet56"], key=lambda name: removed["resnet56"][name])
+worst = max(removed["resnet56"], key=removed["resnet56"].__getitem__)
 assert worst.startswith("layer1"), "the block that is missed most is one of the first"
 edu.table([[name, whole[name], min(removed[name].values()), middle[name], max(removed[name].values())] for name in nets],
           ["test error (%)", "whole", "one block less: best", "median", "worst"])  # fmt: skip
@@ -577,7 +577,7 @@ edu.plots.lines(
 
 # %%
 trained = shares["trained"]
-order = sorted(removed["resnet20"], key=lambda name: -removed["resnet20"][name])
+order = sorted(removed["resnet20"], key=removed["resnet20"].__getitem__, reverse=True)
 small_shares = dict(zip(removed["resnet20"], shares_of_x(nets["resnet20"], images), strict=True))
 missed, spared = (sum(small_shares[name] for name in part) / 3 for part in (order[:3], order[-3:]))
 assert trained[0] < 65, "the first block makes about half of what flows on"
