@@ -137,7 +137,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.clean:
         return int(sum(clean_file(Path(file)) for file in options.lessons) > 0)
-    sources = sorted((HERE / "source").glob("[0-9][0-9]_*.py"))
+    sources = sorted((HERE / "source").glob("[0-9][0-9]*_*.py"))
     wanted = [Path(lesson).stem for lesson in options.lessons]
     if unknown := [lesson for lesson in wanted if not any(source.stem.startswith(lesson) for source in sources)]:
         parser.error(f"no lesson {unknown[0]!r}; there are {', '.join(source.stem for source in sources) or 'none'}")

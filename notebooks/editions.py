@@ -15,7 +15,7 @@ from nbformat.v4 import new_code_cell
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 PLACEHOLDER = 'raise NotImplementedError("not yet")'
 TAGS = {"setup", "exercise", "check", "explorer", "worked-only", "gpu", "nbval-check-output", "raises-exception"}
-BOX = re.compile(r"^### Exercise (\d+)\.(\d+) · .*?\*\*Difficulty\*\* (●+)", re.MULTILINE | re.DOTALL)
+BOX = re.compile(r"^### Exercise (\d+)([a-z]?)\.(\d+) · .*?\*\*Difficulty\*\* (●+)", re.MULTILINE | re.DOTALL)
 # The first code cell of the learner's edition. JupyterLab folds it away.
 COLAB = """\
 import sys
@@ -60,8 +60,8 @@ def mark_for_grading(notebook: NotebookNode) -> None:
     number, points, seen = "", 0, set[str]()
     for cell in notebook.cells:
         if cell.cell_type == "markdown" and (boxes := BOX.findall(cell.source)):
-            lesson, exercise, dots = boxes[-1]
-            number, points = f"{int(lesson):02}_{exercise}", len(dots)
+            lesson, letter, exercise, dots = boxes[-1]
+            number, points = f"{int(lesson):02}{letter}_{exercise}", len(dots)
         for kind in {"exercise", "check"} & set(cell.metadata.get("tags", [])):
             name = f"{kind}_{number}"
             if not number or name in seen:

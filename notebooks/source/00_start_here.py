@@ -237,4 +237,5 @@ assert max(each.top[0][1] for each in others) > 50, "sure of an answer where non
 #
 # ## Next lesson
 #
-# 01 · LeNet-5: the network you have just trained, layer by layer, and the convolution, by hand.
+# [00b · Primer](00b_primer.ipynb): the words and the few PyTorch tools that the course takes for granted, in twenty minutes. If tensors, gradients and
+# `nn.Module` are old friends, go straight to [01 · LeNet-5](01_lenet.ipynb): the network you have just trained, layer by layer.

@@ -6,7 +6,12 @@ leaves a trace in the notebook's random state. `progress()` is the table of all 
 """
 
 from .exercise import REGISTRY
-from .lesson_00 import first_answer as check_first_answer
+from .lesson_00 import (
+    descend as check_descend,
+    first_answer as check_first_answer,
+    normalise as check_normalise,
+    two_layers as check_two_layers,
+)
 from .lesson_01 import (
     LeNet5 as check_lenet5,
     conv2d as check_conv2d,
@@ -94,14 +99,15 @@ __all__ = [
     "CheckResult", "check_activation_bytes", "check_alexnet", "check_average_gradients", "check_average_head",
     "check_backprop", "check_block_removal", "check_bottleneck", "check_bottleneck_parameters",
     "check_bottleneck_stage", "check_branch_cost", "check_cheap_head", "check_choose_net", "check_clip", "check_conv2d",
-    "check_count_layers", "check_crop", "check_first_answer", "check_flip", "check_freeze_backbone", "check_grad_cam",
-    "check_he_std", "check_identity_extension", "check_identity_start", "check_inception", "check_integrated_gradients",
-    "check_keras_count", "check_labels_needed", "check_lenet5", "check_linear_parameters", "check_load_trunk",
-    "check_mix_pixels", "check_multi_head_loss", "check_new_head", "check_option_a", "check_output_size",
-    "check_parameter_groups", "check_path_lengths", "check_pick_layer", "check_pick_threshold", "check_plain_block",
-    "check_rank_correlation", "check_read_confusion", "check_read_curves", "check_receptive_field", "check_repair",
-    "check_resnet34", "check_scaled_rate", "check_shape_walk", "check_split_sessions", "check_stage",
-    "check_standstill", "check_top_k_error", "check_total_loss", "check_vgg_block", "progress", "six_curves",
+    "check_count_layers", "check_crop", "check_descend", "check_first_answer", "check_flip", "check_freeze_backbone",
+    "check_grad_cam", "check_he_std", "check_identity_extension", "check_identity_start", "check_inception",
+    "check_integrated_gradients", "check_keras_count", "check_labels_needed", "check_lenet5", "check_linear_parameters",
+    "check_load_trunk", "check_mix_pixels", "check_multi_head_loss", "check_new_head", "check_normalise",
+    "check_option_a", "check_output_size", "check_parameter_groups", "check_path_lengths", "check_pick_layer",
+    "check_pick_threshold", "check_plain_block", "check_rank_correlation", "check_read_confusion", "check_read_curves",
+    "check_receptive_field", "check_repair", "check_resnet34", "check_scaled_rate", "check_shape_walk",
+    "check_split_sessions", "check_stage", "check_standstill", "check_top_k_error", "check_total_loss",
+    "check_two_layers", "check_vgg_block", "progress", "six_curves",
 ]  # fmt: skip
 
 

@@ -1,10 +1,17 @@
-"""The check of lesson 00: a warm-up that shows how checks work."""
+"""The checks of lesson 00, a warm-up that shows how checks work, and of its primer, 00b."""
+
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from .exercise import Call, exercise
-from .values import listed, whole
+from .values import listed, number, tensor, whole
+
+Loss = Callable[[Tensor], Tensor]  # of one weight
+
+# --- 00.1 first answer ------------------------------------------------------------------------------------------
 
 WORDS = "three whole numbers, as in `return a, b, c`"
 
@@ -35,3 +42,152 @@ FIRST_MISTAKES = {
 def first_answer(images: Tensor) -> tuple[int, int, int]:
     """Right for three batches of different shapes. This is how every check of the course answers."""
     return images.size(0), images.size(2), images.size(3)
+
+
+# --- 00b.1 normalise --------------------------------------------------------------------------------------------
+
+
+def per_channel(values: Tensor) -> Tensor:
+    return values[:, None, None]  # (C, 1, 1)
+
+
+NORMALISE_MISTAKES = {
+    "You divide by the spread and do not subtract the mean.": lambda x, m, s: x / per_channel(s),
+    "You subtract the mean and do not divide by the spread.": lambda x, m, s: x - per_channel(m),
+    "You multiply by the spread. Divide by it, so that a wide channel gets narrower.":
+        lambda x, m, s: (x - per_channel(m)) * per_channel(s),
+    "You divide before you subtract: without brackets, `/` comes before `-`.":
+        lambda x, m, s: x - per_channel(m) / per_channel(s),
+    "You add the mean. Subtract it, so that the channel is centred on 0.":
+        lambda x, m, s: (x + per_channel(m)) / per_channel(s),
+    "The numbers run along the width. The channels are the second of (N, C, H, W), so give `mean` the shape (C, 1, 1).":
+        [lambda x, m, s: (x - m) / s, lambda x, m, s: (x - m[None, None, None]) / s],
+    "The numbers run along the height. `[:, None]` gives (C, 1); the channels need two axes after them, (C, 1, 1).":
+        lambda x, m, s: (x - m[:, None]) / s[:, None],
+    "The numbers run along the images. The channels are the second of (N, C, H, W): `mean[:, None, None]`.":
+        lambda x, m, s: (x - m[:, None, None, None]) / s[:, None, None, None],
+    "You use the mean and the spread of the batch. Use those that you are given.":
+        lambda x, m, s: (x - x.mean((0, 2, 3), keepdim=True)) / x.std((0, 2, 3), keepdim=True),
+    "Every channel gets the first one's numbers.": lambda x, m, s: (x - m[0]) / s[0],
+}  # fmt: skip
+
+
+@exercise(
+    "00b.1 normalise",
+    calls=lambda: [
+        Call(torch.rand(shape), torch.rand(shape[1]), torch.rand(shape[1]) + 0.5)
+        for shape in ((3, 3, 3, 3), (2, 3, 4, 5), (1, 1, 2, 2), (5, 4, 1, 2))
+    ],
+    returns=tensor("a tensor of shape (N, C, H, W)"),
+    mistakes=NORMALISE_MISTAKES,
+)
+def normalise(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """Right for four batches. Every data set of the course is normalised like this."""
+    return (images - per_channel(mean)) / per_channel(std)
+
+
+# --- 00b.2 two layers -------------------------------------------------------------------------------------------
+
+
+def layers(x: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor, between: Any = torch.relu) -> Tensor:
+    return between(x @ w1.T + b1) @ w2.T + b2
+
+
+LAYERS_MISTAKES = {
+    "There is no activation between the layers, so the two are no more than one linear layer.":
+        lambda *five: layers(*five, between=lambda x: x),
+    "There is a ReLU behind the second layer too. Its outputs may be negative: leave it off.":
+        lambda *five: layers(*five).relu(),
+    "The ReLU is behind the second layer. It belongs between the two.":
+        lambda *five: layers(*five, between=lambda x: x).relu(),
+    "Your activation keeps the sign: ReLU makes every negative number 0, `abs` does not.":
+        lambda *five: layers(*five, between=torch.abs),
+    "You took tanh. The exercise asks for ReLU: the larger of 0 and x.":
+        lambda *five: layers(*five, between=torch.tanh),
+    "You took the sigmoid. The exercise asks for ReLU: the larger of 0 and x.":
+        lambda *five: layers(*five, between=torch.sigmoid),
+    "The ReLU acts on the input. It belongs behind the first layer.":
+        lambda x, *four: layers(x.relu(), *four, between=lambda x: x),
+    "The biases are missing. Add `b1` and `b2`, one number for each output.":
+        lambda x, w1, b1, w2, b2: layers(x, w1, 0 * b1, w2, 0 * b2),
+    "The first bias is missing: `x @ w1.T + b1`.": lambda x, w1, b1, w2, b2: layers(x, w1, 0 * b1, w2, b2),
+    "The second bias is missing: `… @ w2.T + b2`.": lambda x, w1, b1, w2, b2: layers(x, w1, b1, w2, 0 * b2),
+    "The first bias is added behind the ReLU. It is part of the layer, so it comes before.":
+        lambda x, w1, b1, w2, b2: ((x @ w1.T).relu() + b1) @ w2.T + b2,
+    "That is the first layer only. Its outputs are the inputs of the second.":
+        lambda x, w1, b1, w2, b2: layers(x, w1, b1, torch.eye(len(w1)), torch.zeros(len(w1))),
+}  # fmt: skip
+
+
+@exercise(
+    "00b.2 two layers",
+    calls=lambda: [
+        Call(torch.randn(n, i), torch.randn(h, i), torch.randn(h), torch.randn(o, h), torch.randn(o))
+        for n, i, h, o in ((4, 3, 5, 2), (1, 2, 2, 2), (7, 6, 8, 10))
+    ],
+    returns=tensor("a tensor of shape (N, outputs)"),
+    gradients=True,
+    mistakes=LAYERS_MISTAKES,
+)
+def two_layers(x: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor) -> Tensor:
+    """Right, gradients too: what two `nn.Linear` with an `nn.ReLU` between them compute."""
+    return layers(x, w1, b1, w2, b2)
+
+
+# --- 00b.3 gradient descent -------------------------------------------------------------------------------------
+
+
+def walk(loss: Loss, start: float, rate: float, steps: int, *, forgets: bool = True, extra: int = 0) -> Tensor:
+    """Gradient descent by autograd; the options make wrong variants."""
+    weight, gradient = torch.tensor(start), torch.tensor(0.0)
+    for _ in range(steps + extra):
+        leaf = weight.clone().requires_grad_()
+        (slope,) = torch.autograd.grad(loss(leaf), leaf)
+        gradient = slope if forgets else gradient + slope
+        weight = weight - rate * gradient
+    return weight
+
+
+def stuck(loss: Loss, start: float, rate: float, steps: int) -> Tensor:
+    """The gradient of the start, taken again and again."""
+    return start - steps * (start - walk(loss, start, rate, 1))
+
+
+DESCEND_MISTAKES = {
+    "The gradients of all steps are added up, because `backward` adds to `w.grad`. Set `w.grad = None` in each step.":
+        lambda *four: walk(*four, forgets=False),
+    "You walk uphill. The gradient points to where the loss grows: subtract it.":
+        lambda f, start, rate, steps: walk(f, start, -rate, steps),
+    "You take one step too many.": lambda *four: walk(*four, extra=1),
+    "You take one step too few.": lambda *four: walk(*four, extra=-1),
+    "You take a single step. Repeat it `steps` times.": lambda f, start, rate, steps: walk(f, start, rate, 1),
+    "The learning rate has no effect. Multiply the gradient by it.":
+        lambda f, start, rate, steps: walk(f, start, 1.0, steps),
+    "Every step uses the gradient at the start. Compute loss and gradient anew after each step.": stuck,
+    "That is the loss at the end. Return the weight.": lambda *four: four[0](walk(*four)),
+    "The weight does not move. Inside `torch.no_grad()`, write `w -= rate * w.grad`.":
+        lambda f, start, rate, steps: start,
+    "You step by the sign of the gradient and leave out its size.":
+        lambda f, start, rate, steps: walk(lambda w: f(w.detach()) + sign_of(f, w) * w, start, rate, steps),
+}  # fmt: skip
+
+
+def sign_of(loss: Loss, weight: Tensor) -> Tensor:
+    leaf = weight.detach().requires_grad_()
+    return torch.autograd.grad(loss(leaf), leaf)[0].sign()
+
+
+@exercise(
+    "00b.3 gradient descent",
+    calls=lambda: [
+        Call(lambda w: (w - 3) ** 2, -1.0, 0.1, 10),
+        Call(lambda w: (w + 1) ** 2 / 4, 4.0, 0.3, 3),
+        Call(lambda w: w**4 - 2 * w**2, 0.4, 0.05, 20),
+        Call(lambda w: (torch.tanh(w) - 0.5) ** 2, 2.0, 0.8, 1),
+    ],
+    returns=number("one number, the weight after the last step", tolerance=1e-4),
+    mistakes=DESCEND_MISTAKES,
+)
+def descend(loss: Loss, start: float, rate: float, steps: int) -> Tensor:
+    """Right on four losses. With 61,706 weights in place of one, this is how lesson 01 trains its network."""
+    return walk(loss, start, rate, steps)

@@ -134,8 +134,8 @@ class Progress:
     def table(self) -> Table:
         """Exercise, status, tries and the day of the first pass; a line for each lesson in between."""
         rows: list[tuple[str, str, str, str]] = []
-        for lesson in sorted({exercise[:2] for exercise in self.entries}):
-            entries = {name: entry for name, entry in self.entries.items() if name.startswith(lesson)}
+        for lesson in sorted({exercise.partition(".")[0] for exercise in self.entries}):
+            entries = {name: entry for name, entry in self.entries.items() if name.startswith(f"{lesson}.")}
             done = sum(entry.best == "passed" for entry in entries.values())
             rows.append((f"Lesson {lesson}", f"{done} of {len(entries)}", "", ""))
             for exercise, entry in entries.items():

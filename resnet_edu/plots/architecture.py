@@ -12,10 +12,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Patch, Rectangle
-from torch import nn
+from torch import Tensor, nn
 
 from ..probe.summary import summary
-from .style import BLUE, GREY, ORANGE, SKY, Figure, course_style, new_chart
+from .style import BLUE, GREY, ORANGE, RED, SKY, Figure, course_style, new_chart, new_figure
 
 SHORTCUTS = ("downsample", "shortcut")  # what the blocks of the package, and torchvision's, call their shortcut
 DASHES = {"identity": "-", "changes shape": "--"}  # as in the paper, whose lines are dotted
@@ -163,6 +163,33 @@ def legend_of(units: list[Unit]) -> list[Patch | Line2D]:
     drawn = {unit.shortcut for unit in units}
     texts = {"identity": "shortcut", "changes shape": "shortcut that changes the shape"}
     return boxes + [Line2D([], [], color=BLUE, ls=DASHES[way], label=texts[way]) for way in texts if way in drawn]
+
+
+@course_style()
+def connections(nets: Mapping[str, Sequence[Tensor]], *, title: str, height: float = 3.2) -> Figure:
+    """Small nets side by side: a circle for each number, a line for each weight, red above zero and blue below.
+
+    A weight of 0 is no connection, so no line is drawn.
+
+    Args:
+        nets: the weights `(outputs, inputs)` of each layer, from the input on, by what is written above the net.
+    """
+    figure, panels = new_figure(1, len(nets), width=9.0, height=height, title=title)
+    for axes, (name, layers) in zip(panels, nets.items(), strict=True):
+        sizes = [layers[0].shape[1], *(len(weights) for weights in layers)]
+        places = [[(2.0 * column, (size - 1) / 2 - row) for row in range(size)] for column, size in enumerate(sizes)]
+        for weights, before, after in zip(layers, places, places[1:], strict=False):
+            for row, end in zip(weights.tolist(), after, strict=True):
+                for weight, start in zip(row, before, strict=True):
+                    colour = "none" if weight == 0 else RED if weight > 0 else BLUE
+                    axes.plot(*zip(start, end, strict=True), color=colour, lw=0.6 + 1.6 * abs(weight), zorder=1)
+        for column, circles in enumerate(places):
+            colour = SKY if column == 0 else ORANGE
+            axes.scatter(*zip(*circles, strict=True), s=170, c=colour, ec="black", lw=0.8, zorder=2)
+        axes.set_title(name, fontsize=10)
+        axes.margins(0.18)
+        axes.set_axis_off()
+    return figure
 
 
 def arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float], *, colour: str = GREY) -> None:

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
-from .style import Figure, bare, course_style, headline, new_figure
+from .style import GREY, Figure, bare, course_style, headline, new_figure
 
 
 @course_style()
@@ -114,3 +114,46 @@ def draw_answers(
 def frame(axes: Axes, row: float, column: float, side: float, colour: str) -> None:
     """A thick square around `side × side` pixels."""
     axes.add_patch(Rectangle((column - 0.5, row - 0.5), side, side, fill=False, ec=colour, lw=3, clip_on=False))
+
+
+def draw_numbers(axes: Axes, values: Tensor, title: str, *, diverging: bool = False, high: float | None = None) -> None:
+    """A small matrix `(H, W)` as squares with its numbers written in, `high` in the strongest colour.
+
+    Squares are grey, for numbers that are not negative; or `diverging`: blue below zero, white at zero, red above.
+    """
+    values = values.detach().float().cpu()
+    high = max(high or float(values.abs().max()), 1e-9) * 1.4  # never so dark or bright that the number is lost
+    axes.imshow(values.numpy(), cmap="RdBu_r" if diverging else "gray", vmin=-high if diverging else 0, vmax=high)
+    for i, row in enumerate(values.tolist()):
+        for j, value in enumerate(row):
+            colour = "white" if not diverging and value < 0.45 * high else "black"
+            text = f"{value:.3g}".replace("-", "−")
+            axes.text(j, i, text, ha="center", va="center", fontsize=9.5, color=colour)
+    axes.set_title(title, fontsize=11)
+    bare(axes, edge=GREY)
+
+
+def minus(value: float) -> str:
+    """A number with a true minus sign, in brackets if negative."""
+    return f"{value:.3g}" if value >= 0 else f"(−{-value:.3g})"
+
+
+@course_style()
+def numbers(panels: Mapping[str, Tensor], *, title: str, signs: str = "", diverging: bool = True) -> Figure:
+    """Small matrices side by side, with their numbers written in.
+
+    Args:
+        panels: `(H, W)`, or `(W,)` for a single row, by what is written above each.
+        signs: what stands before the second matrix, the third and so on, a letter each: "+=".
+        diverging: blue below zero, white at zero, red above; otherwise grey, for numbers that are not negative.
+    """
+    matrices = [values if values.ndim == 2 else values[None] for values in panels.values()]
+    rows, columns = max(map(len, matrices)), [max(values.shape[1], 2) for values in matrices]
+    height = 0.45 * rows + 1.1
+    figure, places = new_figure(1, len(panels), width=9.0, height=height, width_ratios=columns, title=title)
+    high = max(float(values.abs().max()) for values in matrices)
+    for axes, name, values in zip(places, panels, matrices, strict=True):
+        draw_numbers(axes, values, name, diverging=diverging, high=high)
+    for axes, sign, values in zip(places[1:], signs, matrices[1:], strict=False):
+        axes.text(-0.85, (len(values) - 1) / 2, sign, ha="right", va="center", fontsize=15)
+    return figure

@@ -1,13 +1,17 @@
-"""Lesson 00: photos beside what a network says of them."""
+"""Lesson 00, photos beside what a network says of them; and its primer, 00b: shapes, one weight, and its descent."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+import torch
+from matplotlib.patches import Rectangle
+from torch import Tensor
 
 from ..data.pictures import read_photo
 from ..prediction import Prediction
+from .architecture import arrow, text_box
 from .images import draw_answers
-from .style import BLUE, SKY, Figure, course_style, new_figure
+from .style import BLUE, GREY, ORANGE, RED, SKY, Figure, course_style, new_chart, new_figure
 
 
 @course_style()
@@ -23,4 +27,80 @@ def photo_predictions(predictions: Sequence[Prediction], *, title: str) -> Figur
         labels, percents = zip(*prediction.top, strict=True)
         draw_answers(bars, labels, percents, [BLUE] + [SKY] * (len(labels) - 1), digits=1)
         bars.set_title(prediction.file.name, fontsize=11)
+    return figure
+
+
+@course_style()
+def tensor_shapes(shapes: Sequence[tuple[int, ...]], *, title: str) -> Figure:
+    """Tensors with 0 to 4 axes as rows, grids, stacks of grids and rows of stacks, each with its shape below.
+
+    Args:
+        shapes: of the tensors from left to right, with small numbers.
+    """
+    figure, axes = new_chart(width=9.0, height=1.9, title=title)
+    axes.set_axis_off()
+    axes.set_aspect("equal")
+    right = 0.0
+    for shape in shapes:
+        count, depth, rows, columns = (1,) * (4 - len(shape)) + shape
+        left = right
+        for _ in range(count):
+            for back in reversed(range(depth)):
+                corner = np.array([right, -rows / 2]) + 0.4 * back
+                cells = [(x, y) for x in range(columns) for y in range(rows)]
+                for cell in cells:
+                    axes.add_patch(Rectangle(tuple(corner + cell), 1, 1, fc=SKY, ec="black", lw=0.8))
+            right += columns + 0.4 * depth + 0.4
+        axes.text((left + right - 0.8) / 2, -2.9, str(shape), ha="center", fontsize=11)
+        right += 2.0
+    axes.set_xlim(-1, right - 1)
+    axes.set_ylim(-3.1, 2.4)
+    return figure
+
+
+@course_style()
+def chain(steps: Sequence[tuple[str, float, float]], slopes: Sequence[str], *, title: str) -> Figure:
+    """A computation as boxes: its numbers above on the way forward, the derivatives of the last one below, going back.
+
+    Args:
+        steps: what is computed, its value, and the derivative of the last value with respect to it.
+        slopes: written between two boxes on the way back: by what the derivative is multiplied there.
+    """
+    figure, axes = new_chart(width=9.0, height=2.6, title=title)
+    axes.set_axis_off()
+    for place, (name, value, gradient) in enumerate(steps):
+        x = 3.0 * place
+        text_box(axes, x, 0, name, size=(1.7, 0.7), colour=SKY, fontsize=11)
+        axes.text(x, 0.62, f"{value:g}", ha="center", fontsize=12, color=BLUE)
+        axes.text(x, -0.82, f"{gradient:g}", ha="center", fontsize=12, color=RED)
+        if place:
+            arrow(axes, (x - 2.05, 0.15), (x - 0.95, 0.15), colour=BLUE)
+            arrow(axes, (x - 0.95, -0.15), (x - 2.05, -0.15), colour=RED)
+            axes.text(x - 1.5, -0.5, f"× {slopes[place - 1]}", ha="center", fontsize=10, color=RED)
+    axes.text(-2.6, 0.62, "value", fontsize=10, color=BLUE)
+    axes.text(-2.6, -0.82, "dL / d…", fontsize=10, color=RED)
+    axes.set_xlim(-2.7, 3.0 * len(steps) - 1.6)
+    axes.set_ylim(-1.1, 1.0)
+    return figure
+
+
+@course_style()
+def descents(loss: Callable[[Tensor], Tensor], paths: Mapping[str, Sequence[float]], *, title: str) -> Figure:
+    """The loss of one weight as a curve, and on it the places that gradient descent went through, one panel a path.
+
+    Args:
+        loss: takes many weights at once, `(N,)`.
+        paths: the weight before the first step and after each, by what is written above the panel.
+    """
+    figure, panels = new_figure(1, len(paths), width=9.0, height=3.2, title=title, sharey=True)
+    visited = [weight for path in paths.values() for weight in path]
+    weights = torch.linspace(min(visited) - 0.5, max(visited) + 0.5, 200)
+    for axes, (name, path) in zip(panels, paths.items(), strict=True):
+        heights = loss(torch.tensor(path)).tolist()
+        axes.plot(weights, loss(weights), color=GREY, lw=1.5)
+        axes.plot(path, heights, color=RED, marker="o", lw=1, markersize=4)
+        axes.plot(path[0], heights[0], color=ORANGE, marker="o", markersize=9)
+        axes.set_title(name, fontsize=11)
+        axes.set_xlabel("weight w")
+    panels[0].set_ylabel("loss L(w)")
     return figure

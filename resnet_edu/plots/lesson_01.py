@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from ..history import History
 from .architecture import arrow
-from .images import frame
+from .images import draw_numbers, frame, minus
 from .style import BLUE, GREY, ORANGE, RED, SKY, Figure, bare, course_style, look_of, new_chart, new_figure
 
 #: 3×3 kernels that everyone meets, by name, row by row.
@@ -30,23 +30,6 @@ KERNELS: dict[str, tuple[int, ...]] = {
 }
 MOST_DRAWN = 16  # maps of one stack in the walk; more would be a blur
 GAP = 16.0  # between two stages of the walk, in pixels of the input
-
-
-def draw_numbers(axes: Axes, values: Tensor, title: str, *, diverging: bool = False, high: float | None = None) -> None:
-    """A small matrix `(H, W)` as squares with its numbers written in, `high` in the strongest colour.
-
-    Squares are grey, for numbers that are not negative; or `diverging`: blue below zero, white at zero, red above.
-    """
-    values = values.detach().float().cpu()
-    high = max(high or float(values.abs().max()), 1e-9) * 1.4  # never so dark or bright that the number is lost
-    axes.imshow(values.numpy(), cmap="RdBu_r" if diverging else "gray", vmin=-high if diverging else 0, vmax=high)
-    for i, row in enumerate(values.tolist()):
-        for j, value in enumerate(row):
-            colour = "white" if not diverging and value < 0.45 * high else "black"
-            text = f"{value:.3g}".replace("-", "−")
-            axes.text(j, i, text, ha="center", va="center", fontsize=9.5, color=colour)
-    axes.set_title(title, fontsize=11)
-    bare(axes, edge=GREY)
 
 
 @course_style()
@@ -75,11 +58,6 @@ def convolution_step(image: Tensor, kernel: Tensor, row: int, column: int) -> Fi
     total = minus(float(output[row, column]))
     figure.supxlabel(f"{' + '.join(terms)} = {total}    (weights of 0 left out)", fontsize=11)
     return figure
-
-
-def minus(value: float) -> str:
-    """A number with a true minus sign, in brackets if negative."""
-    return f"{value:.3g}" if value >= 0 else f"(−{-value:.3g})"
 
 
 @course_style()

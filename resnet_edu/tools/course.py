@@ -29,7 +29,7 @@ MANIFEST = ".resnet_edu_course.json"
 class Lesson:
     """One notebook of the course."""
 
-    number: int
+    number: str  # 06; 00b for what was put in between
     name: str  # the file's stem: 06_degradation
     title: str  # the notebook's first heading
     path: Path
@@ -45,8 +45,8 @@ def lessons(edition: Edition = "learner") -> list[Lesson]:
     if edition not in EDITIONS:
         raise UnknownName("edition", edition, EDITIONS)
     folder = notebooks() if edition == "learner" else notebooks() / "solutions"
-    found = [(re.fullmatch(r"(\d\d)_\w+", path.stem), path) for path in sorted(folder.glob("*.ipynb"))]
-    return [Lesson(int(match[1]), path.stem, title_of(path), path) for match, path in found if match]
+    found = [(re.fullmatch(r"(\d\d[a-z]?)_\w+", path.stem), path) for path in sorted(folder.glob("*.ipynb"))]
+    return [Lesson(match[1], path.stem, title_of(path), path) for match, path in found if match]
 
 
 def require_lessons(edition: Edition = "learner") -> list[Lesson]:
@@ -61,7 +61,8 @@ def find_lesson(name: str, edition: Edition = "learner") -> Lesson:
     """The lesson that a number or a name means: `6`, `06`, `06_degradation`, `degradation`."""
     known = require_lessons(edition)
     for lesson in known:
-        names = {lesson.name, lesson.name[3:], f"{lesson.number}", f"{lesson.number:02}", lesson.path.name}
+        words = lesson.name.partition("_")[2]
+        names = {lesson.name, words, lesson.number, lesson.number.removeprefix("0"), lesson.path.name}
         if name.strip().lower() in names:
             return lesson
     raise UnknownName("lesson", name, [lesson.name for lesson in known])

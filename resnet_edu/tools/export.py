@@ -48,9 +48,9 @@ INDEX = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
 <style>body {{ font: 1.1rem/1.6 sans-serif; max-width: 40rem; margin: 2rem auto; padding: 0 1rem }}</style></head>
-<body><main><h1>{title}</h1><ol>
+<body><main><h1>{title}</h1><ul>
 {items}
-</ol></main></body></html>
+</ul></main></body></html>
 """
 TEMPLATES = ChoiceLoader(
     [DictLoader({"page.html.j2": PAGE, "script.py.j2": SCRIPT}), FileSystemLoader(Path(__file__).parent)]
@@ -236,9 +236,5 @@ def export(folder: Path, edition: str, names: Sequence[str] = (), *, force: bool
 
 def index(lessons: Sequence[Lesson], ending: str) -> bytes:
     """A page with a link to each lesson's."""
-    items = [
-        f'<li value="{lesson.number}"><a href="{lesson.name}{ending}">'
-        f"{escape(lesson.title.partition(' · ')[2] or lesson.title)}</a></li>"
-        for lesson in lessons
-    ]
+    items = [f'<li><a href="{lesson.name}{ending}">{escape(lesson.title)}</a></li>' for lesson in lessons]
     return INDEX.format(title="The lessons", items="\n".join(items)).encode()

@@ -72,7 +72,7 @@ def test_a_lesson_from_the_template_is_built_found_and_passes(clone: Path, monke
     monkeypatch.setattr(files, "course_folder", lambda: clone)
     for edition in course.EDITIONS:
         [lesson] = course.lessons(edition)
-        assert (lesson.number, lesson.title) == (14, "14 · Title: what it is about")
+        assert (lesson.number, lesson.title) == ("14", "14 · Title: what it is about")
     assert course.find_lesson("toy").path == clone / "notebooks" / "14_toy.ipynb"
 
     nbval = ["--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=100", "notebooks"]

@@ -151,7 +151,8 @@ def test_the_parts_of_a_lesson_are_in_order(source: Path) -> None:
     first_code = next(number for number, cell in enumerate(cells) if cell.cell_type == "code")
     assert setups == [first_code], "exactly one cell tagged setup, the first of the code cells"
     opening = markdown(cells[:first_code])
-    assert re.match(rf"# .*\b{source.stem[:2]}\b", opening), f"a title: # and {source.stem[:2]}"
+    lesson = source.stem.partition("_")[0]
+    assert re.match(rf"# .*\b{lesson}\b", opening), f"a title: # and {lesson}"
     assert len(re.findall(r"^[-*] ", opening, re.MULTILINE)) >= 2, "objectives: a list"
     assert re.search(r"^.*[Mm]inutes.*reading.*quick.*full", opening, re.MULTILINE), (
         "a line with the minutes: reading · running quick · running full"
@@ -196,7 +197,9 @@ def test_each_exercise_has_its_box_its_solution_and_its_check(source: Path) -> N
             assert solution_lines(cell.source)[0], build.complaint(cell, "no solution region")
             codes = [earlier for earlier in range(number) if cells[earlier].cell_type == "code"]
             box = markdown(cells[codes[-1] : number])
-            assert re.search(r"^### Exercise \d+\.\d+ · \S", box, re.MULTILINE), build.complaint(cell, "no heading")
+            assert re.search(r"^### Exercise \d+[a-z]?\.\d+ · \S", box, re.MULTILINE), build.complaint(
+                cell, "no heading"
+            )
             assert re.search(r"\*\*Difficulty\*\* [●○]{5} · \*\*\d+ minutes?\*\*", box), build.complaint(cell, "no box")
             assert 2 <= box.count("<details>") <= 3, build.complaint(cell, "two or three hints in <details>")
         elif has_tag(cell, "check"):

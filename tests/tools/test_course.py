@@ -52,7 +52,7 @@ def test_lessons_are_numbered_titled_and_in_order(home: Path) -> None:
     write(home / "notebooks" / "scratch.ipynb")  # not a lesson
     found = course.lessons()
     assert [lesson.name for lesson in found] == list(NAMES)
-    assert [lesson.number for lesson in found] == [0, 1, 6]
+    assert [lesson.number for lesson in found] == ["00", "01", "06"]
     assert found[2].title == "Lesson 06"
     assert course.lessons("worked")[0].path == home / "notebooks" / "solutions" / "00_start_here.ipynb"
 
@@ -60,6 +60,13 @@ def test_lessons_are_numbered_titled_and_in_order(home: Path) -> None:
 @pytest.mark.parametrize("name", ["6", "06", "06_degradation", "degradation", "06_degradation.ipynb", " Degradation "])
 def test_a_lesson_is_found_by_number_or_name(home: Path, name: str) -> None:
     assert course.find_lesson(name).name == "06_degradation"
+
+
+def test_a_lesson_in_between_has_a_letter(home: Path) -> None:
+    write(home / "notebooks" / "00b_primer.ipynb")
+    assert [lesson.number for lesson in course.lessons()] == ["00", "00b", "01", "06"]
+    assert {course.find_lesson(name).name for name in ("00b", "0b", "primer")} == {"00b_primer"}
+    assert {course.find_lesson(name).name for name in ("0", "00")} == {"00_start_here"}
 
 
 def test_an_unknown_lesson_names_the_nearest(home: Path) -> None:

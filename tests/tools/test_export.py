@@ -165,7 +165,7 @@ def test_pages_need_nothing_and_are_linked_from_the_first(
     for path in Path("out").glob("*.html"):
         assert remote_resources(path.read_text(encoding="utf-8")) == []
     links = Path("out", first).read_text(encoding="utf-8")
-    assert f'<li value="6"><a href="06_degradation{ending}">Title &amp; more</a></li>' in links
+    assert f'<li><a href="06_degradation{ending}">06 · Title &amp; more</a></li>' in links
 
 
 def test_a_script_is_python_with_the_text_as_comments(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
