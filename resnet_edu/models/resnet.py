@@ -11,6 +11,11 @@ from torch import Tensor, nn
 from .heads import check_images, make_head
 
 Stem = Literal["imagenet", "small"]
+#: Parts of a ResNet by the first word of a layer's name.
+RESNET_PARTS = {
+    "conv1": "stem", "bn1": "stem", "relu": "stem", "maxpool": "stem", "layer1": "stage 1", "layer2": "stage 2",
+    "layer3": "stage 3", "layer4": "stage 4", "avgpool": "head", "fc": "head",
+}  # fmt: skip
 
 
 def conv3x3(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:

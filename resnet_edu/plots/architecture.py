@@ -1,4 +1,4 @@
-"""A network from left to right, drawn from the model itself: weight layers, pooling, branches and shortcuts.
+"""A network from left to right, drawn from the model itself: picture, weight layers, pooling, branches, shortcuts.
 
 The manner is that of figure 3 of He et al. 2015, https://arxiv.org/abs/1512.03385, laid on its side.
 """
@@ -11,158 +11,205 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Patch, Rectangle
+from matplotlib.patches import Patch, Polygon
+from PIL import Image
 from torch import Tensor, nn
 
+from ..data.sets import photo
 from ..probe.summary import summary
-from .style import BLUE, GREY, ORANGE, RED, SKY, Figure, course_style, new_chart, new_figure
+from .style import (
+    BLUE,
+    GREY,
+    ORANGE,
+    RED,
+    SKY,
+    Figure,
+    arrow,
+    course_style,
+    new_chart,
+    new_figure,
+    text_box as text_box,
+)
 
 SHORTCUTS = ("downsample", "shortcut")  # what the blocks of the package, and torchvision's, call their shortcut
-DASHES = {"identity": "-", "changes shape": "--"}  # as in the paper, whose lines are dotted
+WAYS = {"identity": ("-", "shortcut"), "changes shape": ("--", "shortcut that changes the shape")}
 FILL = {"convolution": SKY, "pooling": "#D0D0D0", "linear": ORANGE}
-#: Parts of a ResNet by the first word of a layer's name.
-RESNET_PARTS = {
-    "conv1": "stem", "bn1": "stem", "relu": "stem", "maxpool": "stem", "layer1": "stage 1", "layer2": "stage 2",
-    "layer3": "stage 3", "layer4": "stage 4", "avgpool": "head", "fc": "head",
-}  # fmt: skip
-MOST_NAMED = 48  # layers whose size is written into their box; in a deeper net it could not be read
-GAP = 0.35  # between two units, in widths of a layer
+MOST_NAMED = 48  # layers whose text is written into their box and that have arrows; more could not be read
+GAP, FORK = 0.5, 0.6  # between two units, and from a fork to its branches, in widths of a layer
 
 
 class Layer(NamedTuple):
-    """One box: what it is drawn as, what is written into it, the shape of its output `(C, H, W)` or `(features,)`."""
+    """One box: what it is drawn as, what is written into it, its input's shape and its output's, without the batch."""
 
     kind: str
     text: str
+    before: tuple[int, ...]
     shape: tuple[int, ...]
-
-    @property
-    def height(self) -> float:
-        """Grows with the logarithm of the maps' side; all vectors are as high as each other."""
-        return 2.2 + (0.8 * math.log2(self.shape[1]) if len(self.shape) == 3 else 0.0)
 
 
 class Unit(NamedTuple):
-    """One layer, or one block of layers: the layers of each branch, the shape of the output, the kind of shortcut."""
+    """One layer or block: the layers of each branch, its output's shape, its kind (see `units_of`), its name."""
 
     branches: list[list[Layer]]
     shape: tuple[int, ...]
-    shortcut: str = ""  # "identity", "changes shape", or "" for none
+    kind: str
+    name: str
 
     @property
-    def width(self) -> int:
-        """Layers of the longest branch."""
-        return max(map(len, self.branches))
+    def width(self) -> float:
+        """Layers of the longest branch, and the ways to several branches and back."""
+        return max(map(len, self.branches)) + 2 * FORK * (self.kind == "branches")
 
     @property
     def height(self) -> float:
         """Height of its highest box."""
-        return max(layer.height for branch in self.branches for layer in branch)
+        return max(height(shape) for branch in self.branches for each in branch for shape in (each.before, each.shape))
+
+
+def height(shape: Sequence[int]) -> float:
+    """Grows with the logarithm of the maps' side; all vectors are as high as each other."""
+    return 2.2 + (0.8 * math.log2(shape[1]) if len(shape) == 3 else 0.0)
 
 
 @course_style()
 def architecture(model: nn.Module, shape: Sequence[int], *, title: str) -> Figure:
     """Every weight layer and pooling of a network as a box, as high as the logarithm of its maps' side.
 
-    Args:
-        model: a network of the course, or one with torchvision's names.
-        shape: of one image, `(C, H, W)`.
-
-    Raises:
-        ValueError: the network does not take images of this shape.
+    A box that narrows makes the maps smaller. A pooling that changes nothing at this shape is left out. The model may
+    have the course's or torchvision's names, or be a block with branches; what enters it has the shape `(C, H, W)`.
     """
-    units = units_of(model, shape)
-    layers = sum(unit.width for unit in units)
-    highest = max(unit.height for unit in units)
-    figure, axes = new_chart(width=min(11.0, 3.5 + 0.3 * layers), height=2.9, title=title)
+    units, first = units_of(model, shape), height(shape)
+    layers = sum(max(map(len, unit.branches)) for unit in units)
+    highest = max(first, *(unit.height for unit in units))
+    figure, axes = new_chart(width=min(11.0, 5.0 + 0.4 * layers), height=3.2, title=title)
     axes.set_axis_off()
-    right = 0.0
-    for side, members in groupby(units, key=lambda unit: unit.shape[1:]):
+    places, right = [], 0.0
+    for side, members in groupby(units, key=lambda unit: unit.kind if unit.kind == "pooling" else unit.shape[1:]):
         left, group = right, list(members)
         for unit in group:
-            draw_unit(axes, unit, right, named=layers <= MOST_NAMED)
+            places.append((right, unit))
             right += unit.width + GAP
-        sizes = sorted(unit.shape[0] for unit in group)
-        channels = f"{sizes[0]:,}" if sizes[0] == sizes[-1] else f"{sizes[0]:,}–{sizes[-1]:,}"
-        text = f"{side[0]}×{side[1]}\n{channels} ch." if side else "vector"
-        place = (left + right - GAP) / 2, -max(unit.height for unit in group) / 2 - 0.3
-        axes.text(*place, text, ha="center", va="top", fontsize=8)
-        right += max(1.3, layers / 25)  # room for the next stage's name
-    axes.set_xlim(-1, right)
+        if side != "pooling":
+            name_below(axes, (left + right - GAP) / 2, max(unit.height for unit in group), [u.shape for u in group])
+        right += max(0.3, layers / 50)  # room for the stages' names
+    # The picture is square: as many inches wide as high, whatever the two scales are.
+    wide = 1.3 * right * first / (highest + 4) * figure.get_figheight() / figure.get_figwidth()
+    before = -1.5 * GAP
+    draw_input(axes, shape, (before - wide, before))
+    inches = figure.get_figwidth() / (right + wide) if layers <= MOST_NAMED else 0.0  # a layer's width on paper
+    for left, unit in places:
+        draw_unit(axes, unit, left, inches)
+        if inches:
+            arrow(axes, (before, 0), (left, 0), size=7)
+        before = left + unit.width
+    axes.set_xlim(-1.5 * GAP - wide, right)
     axes.set_ylim(-highest / 2 - 2.4, highest / 2 + 1.2)
     figure.legend(handles=legend_of(units), loc="outside lower center", ncols=5, fontsize=8)
     return figure
 
 
 def units_of(model: nn.Module, shape: Sequence[int]) -> list[Unit]:
-    """The layers that hold weights or pool, in order of execution, gathered into the blocks they belong to."""
-    modules = dict(model.named_modules())
-    rows = []
-    for row in summary(model, shape).rows:
-        name = row.name.partition("#")[0]
-        if row.output_shape and (layer := layer_of(modules[name], row.output_shape[1:])):
-            rows.append((name, layer))
+    """The layers that hold weights or pool, in order of execution, gathered into the blocks they belong to.
+
+    A unit's kind is that of its only layer; or "branches"; or for a residual block "identity" or "changes shape".
+    """
+    modules, whole = {"": model, **dict(model.named_modules())}, tuple(shape)
+    rows = [(row.name.partition("#")[0], row.output_shape[1:]) for row in summary(model, shape).rows]
+    rows = [(name, after) for name, after in rows if after and layer_of(modules[name], after, after)]
     units: list[Unit] = []
-    before = tuple(shape)
-    for block, members in groupby(rows, key=lambda row: block_of(row[0], modules)):
-        inside = [(name.removeprefix(f"{block}.").split(".")[0], layer) for name, layer in members]
-        if not block:
-            units += [Unit([[layer]], layer.shape) for _, layer in inside]
-        elif hasattr(modules[block], "branch1"):
-            lanes = [[layer for _, layer in lane] for _, lane in groupby(inside, key=lambda pair: pair[0])]
-            units.append(Unit(lanes, (sum(lane[-1].shape[0] for lane in lanes), *lanes[0][-1].shape[1:])))
-        else:
-            branch = [layer for part, layer in inside if part not in SHORTCUTS]
-            after = branch[-1].shape
-            units.append(Unit([branch], after, "identity" if after == before else "changes shape"))
-        before = units[-1].shape
+    for (block, kind), members in groupby(rows, key=lambda row: block_of(row[0], modules)):
+        lanes: dict[str, list[Layer]] = {}
+        for name, after in members:
+            part = name.removeprefix(f"{block}.").split(".")[0]
+            lane = lanes.setdefault(part if kind == "branches" or part in SHORTCUTS else "", [])
+            lane += filter(None, [layer_of(modules[name], lane[-1].shape if lane else whole, after)])
+        branches = [lane for part, lane in lanes.items() if part not in SHORTCUTS]
+        out = sum(lane[-1].shape[0] for lane in branches), *branches[0][-1].shape[1:]
+        if kind == "residual":
+            kind = "identity" if out == whole else "changes shape"
+        kind = kind or branches[0][0].kind
+        if kind != "pooling" or out != whole:
+            units.append(Unit(branches, out, kind, block.removeprefix("inception") if kind == "branches" else ""))
+        whole = out
     return units
 
 
-def block_of(layer: str, modules: Mapping[str, nn.Module]) -> str:
-    """Name of the innermost residual block or block of branches that a layer is part of, "" for none."""
-    parts = layer.split(".")
-    for length in range(len(parts) - 1, 0, -1):
-        name = ".".join(parts[:length])
-        if any(hasattr(modules[name], part) for part in (*SHORTCUTS, "branch1")):
-            return name
-    return ""
+def block_of(layer: str, modules: Mapping[str, nn.Module]) -> tuple[str, str]:
+    """The innermost block that a layer is part of, or the layer itself, and "branches", "residual" or ""."""
+    name = layer
+    while name:
+        name = name.rpartition(".")[0]
+        if hasattr(modules[name], "branch1"):
+            return name, "branches"
+        if any(hasattr(modules[name], part) for part in SHORTCUTS):
+            return name, "residual"
+    return layer, ""
 
 
-def layer_of(module: nn.Module, shape: tuple[int, ...]) -> Layer | None:
-    """The box of a layer that puts out this shape; None for what is left out (batch norm, ReLU, dropout …)."""
+def layer_of(module: nn.Module, before: tuple[int, ...], shape: tuple[int, ...]) -> Layer | None:
+    """The box of a layer that turns the one shape into the other; None for batch norm, ReLU and the like."""
     if isinstance(module, nn.Conv2d):
-        return Layer("convolution", f"{module.kernel_size[0]}×{module.kernel_size[1]}, {shape[0]}", shape)
+        stride = f", /{module.stride[0]}" if module.stride != (1, 1) else ""
+        text = f"{module.kernel_size[0]}×{module.kernel_size[1]}, {shape[0]}{stride}"
+        return Layer("convolution", text, before, shape)
     if isinstance(module, nn.Linear):
-        return Layer("linear", f"{shape[0]:,}", shape)
-    return Layer("pooling", "pool", shape) if "Pool" in type(module).__name__ else None
+        return Layer("linear", f"{shape[0]:,}", before, shape)
+    text = "max pool" if "Max" in type(module).__name__ else "average"
+    text += f" → {shape[1]}×{shape[2]}" if shape != before and shape[1] > 1 else ""
+    return Layer("pooling", text, before, shape) if "Pool" in type(module).__name__ else None
 
 
-def draw_unit(axes: Axes, unit: Unit, left: float, *, named: bool) -> None:
+def name_below(axes: Axes, x: float, high: float, shapes: Sequence[tuple[int, ...]]) -> None:
+    """The side of the maps and their channels, below boxes that share the side."""
+    (channels, *side), most = min(shapes), max(shapes)[0]
+    many = f"{channels:,}" if channels == most else f"{channels:,}–{most:,}"
+    text = f"{side[0]}×{side[1]}\n{many} ch." if side else "vector"
+    axes.text(x, -high / 2 - 0.3, text, ha="center", va="top", fontsize=8)
+
+
+def draw_input(axes: Axes, shape: Sequence[int], ends: tuple[float, float]) -> None:
+    """A photo, grey for one channel, or a grey box for what is no picture; its shape below."""
+    (left, right), high, pixels = ends, height(shape) / 2, np.full((1, 1, 3), 0.9)
+    if shape[0] in (1, 3):
+        with Image.open(photo("coffee")) as picture:
+            picture = picture.resize((200, 200), box=(100, 0, 500, 400))
+            pixels = np.asarray(picture.convert("RGB" if shape[0] == 3 else "L"))
+    axes.imshow(pixels, extent=(left, right, -high, high), aspect="auto", cmap="gray")
+    name_below(axes, (left + right) / 2, 2 * high, [tuple(shape)])
+
+
+def draw_unit(axes: Axes, unit: Unit, left: float, inches: float) -> None:
     """The boxes of a unit, its branches above each other, and an arc over it for the shortcut."""
-    lanes = len(unit.branches)
+    lanes, right = len(unit.branches), left + unit.width
+    share = 1.0 if lanes == 1 else 0.8 / lanes  # of the height
+    short = lanes > 1 and inches < 0.5
+    look: dict[str, Any] = {"fontsize": 5 if short else 8, "rotation": 90 if lanes == 1 else 0}
     for lane, branch in enumerate(unit.branches):
-        width = unit.width / len(branch)
-        for index, layer in enumerate(branch):
-            high = layer.height if lanes == 1 else unit.height / lanes
-            bottom = -high / 2 if lanes == 1 else unit.height * (0.5 - (lane + 1) / lanes)
-            x = left + index * width
-            axes.add_patch(Rectangle((x, bottom), width, high, fc=FILL[layer.kind], ec="black", lw=0.6))
-            if named and lanes == 1:
-                axes.text(x + 0.5, 0, layer.text, rotation=90, ha="center", va="center", fontsize=7)
-    if unit.shortcut:
+        middle = unit.height * (0.5 - (lane + 0.5) / lanes)
+        start = left + (unit.width - len(branch)) / 2
+        for x, layer in zip(start + np.arange(len(branch)), branch, strict=True):
+            a, b = (share * height(shape) / 2 for shape in (layer.before, layer.shape))
+            corners = [(x, middle - a), (x, middle + a), (x + 1, middle + b), (x + 1, middle - b)]
+            axes.add_patch(Polygon(corners, fc=FILL[layer.kind], ec="black", lw=0.6))
+            text = layer.text.split(", ")[0].removeprefix("max ") if short else layer.text
+            axes.text(x + 0.5, middle, text if inches else "", ha="center", va="center", **look)
+        if lanes > 1:
+            fork, join = left + FORK / 2, right - FORK / 2
+            axes.plot([left, fork, fork], [0, 0, middle], color=GREY, lw=1)
+            arrow(axes, (fork, middle), (start, middle), size=5)
+            axes.plot([start + len(branch), join, join, right], [middle, middle, 0, 0], color=GREY, lw=1)
+    axes.text((left + right) / 2, unit.height / 2 + 0.2, unit.name, ha="center", va="bottom", fontsize=8)
+    if unit.kind in WAYS:
         way = np.linspace(0, 1, 21)
-        xs = left - GAP / 2 + (unit.width + GAP) * way
-        axes.plot(xs, unit.height / 2 + 0.1 + 3.6 * way * (1 - way), color=BLUE, lw=1.4, ls=DASHES[unit.shortcut])
+        xs, ys = left - GAP / 2 + (unit.width + GAP) * way, unit.height / 2 + 0.1 + 3.6 * way * (1 - way)
+        axes.plot(xs, ys, color=BLUE, lw=1.4, ls=WAYS[unit.kind][0], marker="v", ms=3, markevery=[-1])
 
 
 def legend_of(units: list[Unit]) -> list[Patch | Line2D]:
     """One entry for each thing that is drawn."""
-    kinds = {layer.kind for unit in units for branch in unit.branches for layer in branch}
+    kinds = {layer.kind for unit in units for branch in unit.branches for layer in branch} | {u.kind for u in units}
     boxes = [Patch(fc=colour, ec="black", label=kind) for kind, colour in FILL.items() if kind in kinds]
-    drawn = {unit.shortcut for unit in units}
-    texts = {"identity": "shortcut", "changes shape": "shortcut that changes the shape"}
-    return boxes + [Line2D([], [], color=BLUE, ls=DASHES[way], label=texts[way]) for way in texts if way in drawn]
+    return boxes + [Line2D([], [], color=BLUE, ls=ls, label=text) for way, (ls, text) in WAYS.items() if way in kinds]
 
 
 @course_style()
@@ -190,15 +237,3 @@ def connections(nets: Mapping[str, Sequence[Tensor]], *, title: str, height: flo
         axes.margins(0.18)
         axes.set_axis_off()
     return figure
-
-
-def arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float], *, colour: str = GREY) -> None:
-    """A small arrow."""
-    axes.add_patch(FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=9, color=colour, shrinkA=0, shrinkB=0))
-
-
-def text_box(axes: Axes, x: float, y: float, text: str, *, size: tuple[float, float], colour: str, **look: Any) -> None:
-    """A rounded box around a point, `size` wide and high, with a text in its middle."""
-    corner = (x - size[0] / 2, y - size[1] / 2)
-    axes.add_patch(FancyBboxPatch(corner, *size, boxstyle="round,pad=0.03", fc=colour, ec=GREY))
-    axes.text(x, y, text, ha="center", va="center", **look)

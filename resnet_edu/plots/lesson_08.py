@@ -5,9 +5,8 @@ from typing import NamedTuple
 import torch
 from matplotlib.axes import Axes
 
-from ..models.resnet import DEPTHS, ResNet
+from ..models.resnet import DEPTHS, RESNET_PARTS, ResNet
 from ..probe.summary import summary
-from .architecture import RESNET_PARTS
 from .style import BLUE, ORANGE, Figure, bare, course_style, new_figure
 
 #: The settings of the static twin: depth and width.

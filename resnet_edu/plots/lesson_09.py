@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
 from .. import facts
+from ..models.resnet import RESNET_PARTS
 from ..probe.summary import Summary
-from .architecture import RESNET_PARTS
 from .style import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY, Figure, course_style, name_rows, new_chart, new_figure
 
 PART_COLOURS = (GREY, SKY, BLUE, ORANGE, GREEN, PURPLE)  # stem, four stages, head
