@@ -1,14 +1,15 @@
-"""A course of one tiny lesson, for tests that move notebooks about."""
+"""A course of tiny lessons, for tests that move notebooks about."""
 
 from pathlib import Path
 
 import nbformat
 from nbformat import v4
 
+TODAY = "2026-02-03"  # of the copies that are kept beside
 
-def lesson(folder: Path, name: str = "00_start_here") -> Path:
-    """A notebook with nothing but a title, in a folder that is made if missing."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{name}.ipynb"
-    nbformat.write(v4.new_notebook(cells=[v4.new_markdown_cell("# Start")]), path)
-    return path
+
+def save(path: Path, source: str = "1 + 1", title: str = "Title") -> bytes:
+    """Write a notebook of a title and one code cell; its bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(v4.new_notebook(cells=[v4.new_markdown_cell(f"# {title}"), v4.new_code_cell(source)]), path)
+    return path.read_bytes()

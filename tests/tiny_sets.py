@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import io
+import pickle
 import struct
 import tarfile
 import zipfile
@@ -31,44 +32,26 @@ def some_images(count: int, *shape: int, seed: int) -> tuple[Images, list[int]]:
     return values, [index % 10 for index in range(count)]
 
 
-# CIFAR-10: pickles as Python 2 wrote them (protocol 2, byte strings, NumPy 1), in a tar.gz
+# CIFAR-10: pickles as Python 2 wrote them (protocol 2, NumPy 1), in a tar.gz
 
 
-def text(value: str) -> bytes:
-    return b"U" + bytes([len(value)]) + value.encode()
+class Written:
+    """A call and what follows it, as they stand in a pickle."""
 
+    def __init__(self, *parts: object) -> None:
+        self.parts = parts
 
-def number(value: int) -> bytes:
-    return b"J" + struct.pack("<i", value)
-
-
-def array(values: Images) -> bytes:
-    empty = b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\n" + number(0) + b"\x85" + text("b") + b"\x87R"
-    dtype = b"cnumpy\ndtype\n" + text("u1") + number(0) + number(1) + b"\x87R"
-    dtype += b"(" + number(3) + text("|") + b"NNN" + number(-1) + number(-1) + number(0) + b"tb"
-    shape = number(values.shape[0]) + number(values.shape[1]) + b"\x86"
-    content = values.tobytes()
-    return empty + b"(" + number(1) + shape + dtype + b"\x89T" + struct.pack("<i", len(content)) + content + b"tb"
-
-
-def dictionary(entries: Mapping[str, bytes]) -> bytes:
-    return b"\x80\x02}(" + b"".join(text(key) + value for key, value in entries.items()) + b"u."
-
-
-def strings(values: Sequence[str]) -> bytes:
-    return b"](" + b"".join(map(text, values)) + b"e"
+    def __reduce__(self) -> tuple[object, ...]:
+        return self.parts
 
 
 def cifar_batch(title: str, images: Images, labels: Sequence[int]) -> bytes:
     """One batch file; images `(N, 3, 32, 32)`."""
-    return dictionary(
-        {
-            "batch_label": text(title),
-            "labels": b"](" + b"".join(map(number, labels)) + b"e",
-            "data": array(images.reshape(len(images), -1)),
-            "filenames": strings([f"image_s_{index:06}.png" for index in range(len(images))]),
-        }
-    )
+    rows = images.reshape(len(images), -1)
+    state = 1, rows.shape, Written(np.dtype, ("u1", 0, 1)), False, rows.tobytes()  # Python 2 wrote 0 for False
+    data = Written(rows.__reduce__()[0], (np.ndarray, (0,), b"b"), state)
+    names = [f"image_s_{index:06}.png" for index in range(len(images))]
+    return pickle.dumps({"batch_label": title, "labels": [*labels], "data": data, "filenames": names}, protocol=2)
 
 
 def cifar_files() -> dict[str, bytes]:
@@ -76,7 +59,7 @@ def cifar_files() -> dict[str, bytes]:
     names = [*(f"data_batch_{batch}" for batch in range(1, 6)), "test_batch"]
     files = {name: cifar_batch(name, *some_images(20, 3, 32, 32, seed=seed)) for seed, name in enumerate(names)}
     classes = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
-    files["batches.meta"] = dictionary({"num_cases_per_batch": number(20), "label_names": strings(classes)})
+    files["batches.meta"] = pickle.dumps({"num_cases_per_batch": 20, "label_names": classes}, protocol=2)
     return files | {"readme.html": b"<html></html>"}
 
 

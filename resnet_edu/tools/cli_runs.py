@@ -226,8 +226,9 @@ def draw(run: "Run") -> None:
     shown = [name.encode(errors="backslashreplace").decode() for name in names]  # a figure takes UTF-8
     message = f"{report['test_error']:.1f} % of {int(confusion.sum()):,} test images named wrongly"
     matrix = plots.confusion_matrix(confusion, shown, title=message)
-    for name, figure in (("curves", curves), ("confusion", matrix)):
-        write_atomically(run.folder / f"{name}.png", figure.png())
+    with run.locked():  # which clears away what a process that was killed here has left half written
+        for name, figure in (("curves", curves), ("confusion", matrix)):
+            write_atomically(run.folder / f"{name}.png", figure.png())
 
 
 def print_report(run: "Run") -> None:

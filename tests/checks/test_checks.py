@@ -1,9 +1,6 @@
-"""The checks' framework: results, deadlines, explanations, an undisturbed notebook, the progress table."""
+"""The checks' engine: results, explanations, an undisturbed notebook, what is compared and which mistake is named."""
 
-import json
 import random
-import subprocess
-import sys
 import threading
 from typing import Any
 
@@ -13,18 +10,10 @@ import torch
 from torch import nn
 
 from resnet_edu import checks, files
-from resnet_edu.checks.exercise import REGISTRY, Call, Check, exercise
+from resnet_edu.checks.exercise import Call, Check, exercise
 from resnet_edu.checks.lesson_06 import KEY
-from resnet_edu.checks.progress import Entry, Progress, progress_file as where_progress_is, read, record
 from resnet_edu.checks.result import MARKS, CheckResult, Status, Wrong
-from resnet_edu.checks.values import Returns, difference, number, whole
-
-
-@pytest.fixture(autouse=True)
-def progress_file(tmp_path, monkeypatch):
-    path = tmp_path / "folder" / "progress.json"
-    monkeypatch.setenv("RESNET_EDU_PROGRESS", str(path))
-    return path
+from resnet_edu.checks.values import Returns, difference, number, tensor, whole
 
 
 @pytest.fixture
@@ -36,10 +25,6 @@ def trial(monkeypatch):
 
 def right(size: int, kernel: int, padding: int = 0, stride: int = 1) -> int:
     return (size + 2 * padding - kernel) // stride + 1
-
-
-def wrong(size: int, kernel: int, padding: int = 0, stride: int = 1) -> int:
-    return (size + 2 * padding - kernel) // stride
 
 
 # --- results ----------------------------------------------------------------------------------------------------
@@ -57,15 +42,17 @@ def test_a_result_says_its_status_in_words_in_every_form(status: Status):
     assert result.passed == (status == "passed")
 
 
-def test_the_plain_text_of_a_result():
-    assert repr(CheckResult("01.2 conv2d", "wrong", "No.")) == "✗ wrong · 01.2 conv2d\nNo."
-
-
 # --- statuses and explanations ----------------------------------------------------------------------------------
 
 
-def test_praise_is_a_pass(trial):
+def test_praise_is_a_pass_and_reads_as_plain_text(trial):
     assert trial(lambda: "Well.") == CheckResult("99.1 trial", "passed", "Well.")
+    assert repr(trial(lambda: "Well.")) == "✓ passed · 99.1 trial\nWell."
+
+
+def test_two_checks_cannot_share_an_id(trial):
+    with pytest.raises(ValueError, match=r"'99\.1 trial'"):
+        Check("99.1 trial", lambda answer: "")
 
 
 def test_an_error_is_explained_with_its_line(trial):
@@ -316,6 +303,47 @@ def test_an_answer_that_changes_what_it_is_given_is_told_so(double, answer, kind
     assert f"changes the {kind} it is given as" in double(answer).message
 
 
+@pytest.fixture
+def square(monkeypatch):
+    """The exercise to square a tensor so that gradients arrive, and by hand."""
+    monkeypatch.setattr("resnet_edu.checks.exercise.REGISTRY", {})
+
+    @exercise(
+        "99.3 square",
+        calls=lambda: [Call(torch.randn(2, 3)), Call(torch.randn(3, 1), scale=2.0)],
+        returns=tensor(),
+        mistakes={"The scale has no effect.": {"scale": 1.0}, "That is the double.": lambda x, scale: 2 * scale * x},
+        gradients=True,
+        forbids={"pow": "Multiply by hand.", "square": "Multiply by hand."},
+    )
+    def square(x, scale=1.0, _power=2):
+        """Right, gradients too."""
+        return scale * x**_power if _power != 2 else scale * x * x
+
+    return square
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (lambda x, scale=1.0: x * (scale * x), "Right, gradients too."),
+        (lambda x, scale=1.0: x * x, "The scale has no effect."),
+        (lambda x, scale=1.0: 2 * scale * x, "That is the double."),
+        (lambda x, scale=1.0: scale * x**2, "Multiply by hand."),
+        (lambda x, scale=1.0: (scale * x * x).detach(), "cuts the result off from autograd"),
+        (lambda x, scale=1.0: scale * x * x.detach(), "the gradient of `x` is not"),
+        (lambda x, scale=1.0: (scale * x * x)[:, :1], "expected a tensor of shape (2, 3), got shape (2, 1)"),
+        (lambda x, scale=1.0: (scale * x * x).mean(0, keepdim=True).expand(3, 3)[: len(x)], "values are not"),
+        (lambda x, scale=1.0: scale * x * x + (len(x) == 3), "the largest difference is 1"),
+        (lambda x, scale=1.0: (scale * x * x).tolist(), "Expected a tensor, got the list"),
+        (lambda x: x * x, "cannot be called that way"),
+        (lambda x, scale=1.0: None, "Nothing to judge yet."),
+    ],
+)
+def test_values_gradients_and_means_are_compared_in_every_call(square, answer, words):
+    assert words in square(answer).message
+
+
 # --- the six curves ---------------------------------------------------------------------------------------------
 
 
@@ -361,149 +389,3 @@ def test_the_recorded_curves_show_what_the_check_says_of_them():
     assert slow[-1] > 40
     assert slow[0] - slow[-1] > 10
     assert np.diff(slow).max() < 3
-
-
-# --- progress ---------------------------------------------------------------------------------------------------
-
-
-def test_progress_before_anything_was_tried_lists_every_exercise(progress_file):
-    table = checks.progress()
-    assert list(table.entries) == sorted(REGISTRY)
-    assert table.passed == 0
-    assert not progress_file.exists()
-    assert f"0 of {len(REGISTRY)} exercises passed" in str(table)
-
-
-def test_tries_are_counted_and_a_pass_stays(progress_file):
-    for answer in (None, wrong, right, wrong):
-        checks.check_output_size(answer)
-    entry = checks.progress().entries["01.1 output size"]
-    assert (entry.best, entry.last, entry.tries) == ("passed", "wrong", 3)
-    assert entry.first_passed is not None
-    checks.check_output_size(right)
-    assert checks.progress().entries["01.1 output size"].first_passed == entry.first_passed
-    assert {path.name for path in progress_file.parent.iterdir()} <= {progress_file.name, progress_file.name + ".lock"}
-
-
-def test_a_demonstration_is_not_counted(progress_file):
-    assert checks.check_output_size(wrong, recorded=False).status == "wrong"
-    assert not progress_file.exists()
-
-
-def test_progress_survives_a_restart_and_importing_the_checks_is_cheap(progress_file):
-    checks.check_output_size(right)
-    code = (
-        "import sys, resnet_edu.checks; print(resnet_edu.checks.progress().passed); "
-        "print([name for name in ('pandas', 'matplotlib', 'ipywidgets', 'captum') if name in sys.modules])"
-    )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert run.stdout.split() == ["1", "[]"]
-
-
-def test_the_file_is_in_the_current_folder_by_default(tmp_path, monkeypatch):
-    monkeypatch.delenv("RESNET_EDU_PROGRESS")
-    monkeypatch.chdir(tmp_path)
-    assert where_progress_is() == tmp_path / ".resnet_edu_progress.json"
-
-
-def test_exercises_of_a_newer_course_are_kept(progress_file):
-    record("42.1 of the future", "passed")
-    checks.check_output_size(right)
-    assert read(progress_file)[0]["exercises"]["42.1 of the future"]["best"] == "passed"
-
-
-def test_fields_of_a_newer_course_are_kept_and_a_link_stays_one(progress_file, tmp_path):
-    content = {"format": 1, "by": "somebody", "exercises": {"01.1 output size": {"best": "wrong", "colour": "red"}}}
-    (tmp_path / "elsewhere.json").write_text(json.dumps(content))
-    progress_file.parent.mkdir()
-    progress_file.symlink_to(tmp_path / "elsewhere.json")
-    assert checks.check_output_size(right).note == ""
-    assert progress_file.is_symlink()
-    written = json.loads((tmp_path / "elsewhere.json").read_text())
-    assert written["by"] == "somebody"
-    assert written["exercises"]["01.1 output size"].items() >= {"best": "passed", "colour": "red", "tries": 1}.items()
-
-
-def test_two_notebooks_at_once_lose_no_try(progress_file):
-    code = "from resnet_edu.checks.progress import record\nfor _ in range(50): assert not record('01.1', 'wrong')"
-    both = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(2)]
-    assert [process.wait() for process in both] == [0, 0]
-    assert read(progress_file)[0]["exercises"]["01.1"]["tries"] == 100
-
-
-def with_entry(**entry: object) -> bytes:
-    return json.dumps({"format": 1, "exercises": {"01.1 output size": entry}}).encode()
-
-
-FOREIGN = {
-    "empty": b"",
-    "half": b'{"format": 1, "exerc',
-    "bytes": b"\xff\xfe\x00\x01",
-    "list": b"[]",
-    "number": b"3",
-    "other format": b'{"format": 2, "exercises": {}}',
-    "no exercises": b'{"format": 1, "exercises": []}',
-    "entry is a number": json.dumps({"format": 1, "exercises": {"01.1 output size": 3}}).encode(),
-    "unknown status": with_entry(best="brilliant"),
-    "status is a list": with_entry(best=["passed"]),
-    "tries is text": with_entry(tries="3"),
-    "date is a number": with_entry(first_passed=3),
-    "nested": b"[" * 100_000,
-}
-
-
-@pytest.mark.parametrize("content", FOREIGN.values(), ids=FOREIGN.keys())
-def test_a_foreign_or_corrupt_file_is_put_aside_and_said(progress_file, content: bytes):
-    progress_file.parent.mkdir()
-    progress_file.write_bytes(content)
-    result = checks.check_output_size(right)
-    assert result.passed
-    assert "kept as progress.json.corrupt" in result.note
-    assert progress_file.with_name("progress.json.corrupt").read_bytes() == content
-    assert checks.progress().passed == 1
-    assert checks.check_output_size(right).note == ""
-    progress_file.write_bytes(content)
-    assert "kept as progress.json-2.corrupt" in checks.check_output_size(right).note
-
-
-def test_the_table_says_that_a_corrupt_file_was_put_aside(progress_file):
-    progress_file.parent.mkdir()
-    progress_file.write_text("nonsense")
-    assert "kept as progress.json.corrupt" in str(checks.progress())
-
-
-def test_where_nothing_can_be_written_the_check_still_answers(progress_file, monkeypatch, tmp_path):
-    (tmp_path / "file").write_text("in the way")
-    for path in (tmp_path / "file" / "progress.json", tmp_path):  # inside a file; a folder
-        monkeypatch.setenv("RESNET_EDU_PROGRESS", str(path))
-        result = checks.check_output_size(right)
-        assert result.passed
-        assert "could not be saved" in result.note
-        assert checks.progress().passed == 0
-    assert (tmp_path / "file").read_text() == "in the way"
-
-
-def test_the_table_in_html_has_header_cells_and_every_status_in_words():
-    table = Progress(
-        {
-            "01.1 output size": Entry("passed", "wrong", 3, "2026-02-03T10:00:00+01:00"),
-            "01.2 conv2d": Entry("wrong", "wrong", 1),
-            "06.1 plain block": Entry(),
-        },
-        note="a <note>",
-    )
-    page = table._repr_html_()
-    for part in ("1 of 3 exercises passed", "passed", "wrong", "scope='col'", "2026-02-03", "a &lt;note&gt;"):
-        assert part in page
-    text = str(table).splitlines()
-    assert text[0] == "1 of 3 exercises passed"
-    assert text[3].split() == ["Lesson", "01", "1", "of", "2"]
-    assert text[4].split() == ["01.1", "output", "size", "✓", "passed", "3", "2026-02-03"]
-
-
-# --- registering --------------------------------------------------------------------------------------------------
-
-
-def test_two_checks_cannot_share_an_id(trial):
-    with pytest.raises(ValueError, match=r"'99\.1 trial'"):
-        Check("99.1 trial", lambda answer: "")

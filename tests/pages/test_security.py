@@ -8,7 +8,6 @@ import io
 import json
 import os
 import pickle
-import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -21,13 +20,12 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from resnet_edu import Recipe, checks, data, models, study
-from resnet_edu.checkpoint import Checkpoint
+from resnet_edu import Recipe, data, models, study
 from resnet_edu.checks.progress import collect
 from resnet_edu.data.pictures import read_photo
 from resnet_edu.errors import DatasetUnavailable, UnreadablePicture, WrongCheckpoint
 from resnet_edu.models.pretrained import imagenet_file
-from resnet_edu.run import Run, evaluate_run
+from resnet_edu.run import Run
 from resnet_edu.tools import cli, course
 from resnet_edu.widgets import uploaded
 
@@ -65,10 +63,8 @@ def test_no_module_executes_what_it_reads() -> None:
 @pytest.mark.parametrize(
     "code",
     [
-        "import pickle", "from joblib import load", "import yaml", "eval(text)", "exec(text)", "__import__(name)",
-        "torch.load(file)", "torch.load(file, weights_only=False)", "torch.load(file, weights_only=sure)",
-        "np.load(file, allow_pickle=True)", "subprocess.run(line, shell=True)", "os.system(line)",
-        "tar.extractall(folder)", "pandas.read_pickle(file)", "torch.hub.load(repo, name)",
+        "import pickle", "from joblib import load", "exec(text)", "torch.load(file)", "torch.load(f, weights_only=x)",
+        "np.load(file, allow_pickle=True)", "subprocess.run(line, shell=True)", "tar.extractall(folder)",
     ],
 )  # fmt: skip
 def test_what_would_execute_is_found(code: str) -> None:
@@ -229,15 +225,10 @@ def tampered(run: Path, **changes: Any) -> Path:
     [
         {"model": "os.system"},
         {"model": "../../../etc/passwd"},
-        {"model": "__import__('os').mkdir('crater')"},
-        {"model": ["resnet20"]},
         {"options": {"__class__": "os.system"}},
         {"options": {"in_channels": "mkdir crater"}},
-        {"options": None},
         {"view": {"width": 10**9, "height": 16, "channels": 3, "crop": "none"}},
-        {"view": {"width": 16, "height": 16, "channels": 3, "crop": "os.system"}},
         {"classes": 3},
-        {"mean": None},
     ],
 )
 def test_a_network_is_built_only_from_what_the_course_knows(
@@ -245,15 +236,6 @@ def test_a_network_is_built_only_from_what_the_course_knows(
 ) -> None:
     assert cli.run(["predict", str(tampered(run, **change)), str(cat)]) == 2
     assert capsys.readouterr().err.startswith(f"resnet-edu: The run {run} is damaged")
-
-
-@pytest.mark.parametrize("text", ['data = "x"\nexec = "os.system"', "data = {a = 1}", 'model = "x', "data = 1e999"])
-def test_a_recipe_is_data(tmp_path: Path, text: str, capsys: pytest.CaptureFixture[str]) -> None:
-    config = tmp_path / "recipe.toml"
-    config.write_text(text, encoding="utf-8")
-    assert cli.run(["train", "--config", str(config), "--out", str(tmp_path / "out")]) == 2
-    assert len(capsys.readouterr().err.splitlines()) == 1
-    assert not (tmp_path / "out").exists()
 
 
 def files_below(folder: Path) -> set[str]:
@@ -273,19 +255,6 @@ def test_names_that_climb_out_of_their_folder_stay_names(
     assert files_below(tmp_path) == before
 
 
-def test_of_the_folder_that_a_run_names_only_pictures_are_read(run: Path, tmp_path: Path) -> None:
-    (tmp_path / "secret").mkdir()
-    (tmp_path / "secret" / "password.txt").write_text("hunter2", encoding="utf-8")
-    config = run / "config.toml"
-    config.write_text(
-        re.sub(r"^data = .*", lambda _: f"data = {json.dumps(str(tmp_path))}", config.read_text(encoding="utf-8")),
-        encoding="utf-8",
-    )
-    with pytest.raises(ValueError) as refused:  # noqa: PT011  (several reasons, all of them fine)
-        evaluate_run(run)
-    assert "hunter2" not in str(refused.value)
-
-
 def test_a_list_of_copied_files_replaces_none_but_the_courses_own(tmp_path: Path) -> None:
     victim = tmp_path / "victim.ipynb"
     victim.write_text("mine", encoding="utf-8")
@@ -297,23 +266,6 @@ def test_a_list_of_copied_files_replaces_none_but_the_courses_own(tmp_path: Path
     manifest.write_text(json.dumps(listed | {"../victim.ipynb": digest, str(victim): digest}), encoding="utf-8")
     course.copy_lessons(mine)
     assert victim.read_text(encoding="utf-8") == "mine"
-
-
-def test_what_is_shown_on_a_page_cannot_be_a_script() -> None:
-    def output_size(size: int, kernel: int, padding: int = 0, stride: int = 1) -> int:
-        raise ValueError("<script>alert(1)</script>")
-
-    result = checks.check_output_size(output_size, recorded=False)
-    shown = result._repr_html_()
-    assert "script&gt;" in shown
-    assert "<script" not in shown
-
-
-def test_a_checkpoint_of_other_options_is_refused_before_its_tensors_are_used(run: Path) -> None:
-    recipe = Recipe.from_toml(run / "config.toml")
-    save_file({"random.cpu": torch.zeros(1)}, run / "checkpoint.safetensors", metadata={"resnet_edu": '{"config": 1}'})
-    with pytest.raises(WrongCheckpoint):
-        Checkpoint(run / "checkpoint.safetensors", recipe.training).read()
 
 
 # 4. No call without your word.

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import matplotlib as mpl
 import pytest
 import torch
-from drawn import history
+from drawn import history, lines
 from matplotlib.text import Text
 from oracle import on_meta
 from PIL import Image
@@ -173,6 +173,67 @@ def test_a_figure_says_what_it_shows_and_can_be_read(name: str) -> None:
         assert common or named or not ticks or any(getattr(axes, f"get_{way}label")() for axes in charts), way
     texts = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]  # type: ignore[attr-defined]
     assert min(text.get_fontsize() for text in texts) >= 7  # type: ignore[attr-defined]
+
+
+#: Of some figures, lines that each panel must have.
+LINES: dict[str, tuple[Callable[[], Figure], list[list[list[float]]]]] = {
+    "learning_curves": (
+        lambda: plots.learning_curves({"a": history(50, 20), "b": history(60, 30)}, title="Two runs"),
+        [[[50, 20], [60, 30]], [[55, 25], [65, 35]]],
+    ),
+    "errors_by_epoch": (
+        lambda: plots.errors_by_epoch({"good": history(50, 5), "bad": history(90, 89)}, title="Two runs"),
+        [[[50, 5], [90, 89]]],
+    ),
+    "degradation": (
+        lambda: plots.degradation({"plain20": history(9), "plain56": history(60), "resnet56": history(2)}, title="T"),
+        [[[9], [14], [60], [65]], [[2], [7]]],
+    ),
+    "six_curves": (
+        lambda: plots.six_curves({key: {"resnet20": history(50, 10)} for key in "ABCDEF"}),
+        [[[50, 10], [55, 15]]] * 6,
+    ),
+    "gradients_by_layer": (lambda: plots.gradients_by_layer({"net": LAYERS}, title="T"), [[[1, 10, 100]]]),
+    "signals_by_layer": (
+        lambda: plots.signals_by_layer({"net": SIGNALS}, quantities=["weight", "signal"], title="T"),
+        [[[5, 0.5, 0.05]], [[1, 0.1, 0.01]]],
+    ),
+    "autocorrelations": (
+        lambda: plots.autocorrelations({"plain, 24": torch.tensor([[0.2, 0.4], [0.0, 0.1]])}, [0, 1], title="T"),
+        [[[0.3, 0.05]]],
+    ),
+    "errors_without": (  # the last line crosses out what is as bad as guessing
+        lambda: plots.errors_without(
+            {"plain": {"layer1.0": 80.0, "layer1.1": 90.0}, "residual": {"layer1.0": 20.0, "layer1.1": 5.0}},
+            {"plain": 6.0, "residual": 4.0},
+            title="T",
+        ),
+        [[[80, 90], [6, 6], [20, 5], [4, 4], [90, 90]]],
+    ),
+    "rank_correlations": (
+        lambda: plots.rank_correlations(RANKS, threshold=0.5, title="T"),
+        [[[0.3, 0.05], [0.5, 0.5]]],
+    ),
+    "losses_together": (  # below, the distance to the first run
+        lambda: plots.losses_together({"one": [2.0, 1.0, 0.5], "two": [2.0, 1.5]}, title="T"),
+        [[[2, 1, 0.5], [2, 1.5]], [[0, 0.5]]],
+    ),
+    "rates_and_losses": (
+        lambda: plots.rates_and_losses({"a": [0.1, 0.2], "b": [0.5]}, {"a": [2.0], "b": [3.0]}, title="T"),
+        [[[0.1, 0.2], [0.5]], [[2], [3]]],
+    ),
+    "errors_by_layer": (  # every seed, and their means
+        lambda: plots.errors_by_layer({"trained": {"relu": [10.0, 20.0], "layer4": [30.0, 50.0]}}, title="T"),
+        [[[10, 20], [30, 50], [15, 40]]],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_lines_go_through_what_was_measured(name: str) -> None:
+    draw, expected = LINES[name]
+    for axes, wanted in zip(draw().axes, expected, strict=False):
+        assert [line for line in wanted if not any(drawn == pytest.approx(line) for drawn in lines(axes))] == []
 
 
 def test_a_letter_that_no_font_has_is_drawn_without_a_warning() -> None:

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from drawn import bars, heights, history, legend, pixels, places, texts, title, titles
+from drawn import bars, heights, history, pixels, places, texts, title, titles
 from matplotlib.axes import Axes
-from matplotlib.patches import Polygon
 from oracle import on_meta
 from torch import nn
 from torch.nn import functional as F
@@ -81,14 +80,6 @@ def test_a_kernels_effect_is_shown_on_the_scale_that_fits() -> None:
     np.testing.assert_allclose(pixels(negative), 255.0 - photo[1:-1, 1:-1])
 
 
-def test_pooling_shows_average_and_maximum_on_one_scale() -> None:
-    values = torch.tensor([[1, 3, 0, 0], [2, 8, 1, 1], [0, 0, 4, 5], [0, 2, 6, 9]])
-    left, average, maximum = plots.pooling(values).axes
-    assert (texts(average), texts(maximum)) == (["3.5", "0.5", "0.5", "6"], ["8", "1", "2", "9"])
-    assert len(frames(left)) == 4
-    assert len({axes.get_images()[0].get_clim() for axes in (left, average, maximum)}) == 1
-
-
 def test_the_walk_draws_each_map_to_scale_from_left_to_right() -> None:
     assert [(stage.size, stage.text) for stage in WALK] == [
         (1024, "32×32"), (4704, "6@28×28"), (1176, "6@14×14"), (10, "10")
@@ -133,20 +124,6 @@ def test_views_are_moved_and_mirrored_and_one_control_changes_one_thing() -> Non
     assert not torch.equal(augmented(IMAGE, padding=4, flip=False, seed=6), plain)
 
 
-@pytest.mark.parametrize(("padding", "flip", "count"), [(16, True, "2,178"), (1, False, "9"), (0, True, "2")])
-def test_the_title_counts_the_images_one_stands_for(padding: int, flip: bool, count: str) -> None:
-    figure = plots.augmented_views(IMAGE, padding=padding, flip=flip)
-    assert figure.get_suptitle() == f"One image stands for {count}"
-    assert "Nothing changes" in plots.augmented_views(IMAGE, padding=0, flip=False).get_suptitle()
-
-
-def test_train_and_test_draws_two_dots_and_the_gap_between_them() -> None:
-    runs = {"bare": (1.0, 11.5), "crop": (4.0, 7.0)}
-    figure = plots.train_and_test(runs, title="A gap", quantity="error (%)")
-    assert texts(figure.axes[0]) == ["gap 10.50", "gap 3.00"]
-    assert legend(figure) == ["training images", "test images"]
-
-
 def stack(*, kernel: int = 3, layers: int = 3, first_stride: int = 1, pool_every: int = 0) -> nn.Sequential:
     net = nn.Sequential()
     for index in range(1, layers + 1):
@@ -161,22 +138,6 @@ def test_windows_grow_as_the_probe_says(setting: dict[str, int]) -> None:
     rows = rows_of(**setting)
     fields = probe.receptive_field(stack(**setting), (1, rows[-1].size, rows[-1].size))
     assert [(row.size, row.jump) for row in rows[1:]] == [(field.size, field.jump) for field in fields]
-
-
-def test_growth_draws_a_row_of_dots_and_a_window_for_each_layer() -> None:
-    photo = torch.full((3, 64, 64), 128, dtype=torch.uint8)
-    figure = plots.receptive_growth(photo, kernel=3, layers=3)
-    left, right = figure.axes
-    assert [len(places(line)) for line in left.lines] == [7, 5, 3, 1]
-    assert len([patch for patch in left.patches if isinstance(patch, Polygon)]) == 3
-    assert texts(left) == ["sees 3, jump 1", "sees 5, jump 1", "sees 7, jump 1"]
-    assert [box.get_width() for box in bars(right)] == [3, 5, 7]
-    assert figure.get_suptitle() == "One number sees 7×7 pixels; its neighbour's window lies 1 pixel on"
-    left, _ = plots.receptive_growth(photo[0], kernel=3, layers=2, pool_every=1).axes
-    assert [places(line) for line in left.lines][-2:] == [[-1, 1], [0]], "jump 2 in front of the last pooling"
-    left, right = plots.receptive_growth(photo, kernel=11, layers=8, first_stride=4, pool_every=1).axes
-    assert len(places(left.lines[0])) == 2, "too many for dots"
-    assert title(right) == "larger than a photo of 64×64"
 
 
 def test_seen_pixels_frames_what_is_not_zero() -> None:
@@ -209,18 +170,3 @@ def test_the_channel_budget_is_that_of_the_real_block(name: str) -> None:
     counted = probe.summary(block, (sizes[0], 14, 14))
     assert 1e3 * branches.weights == pytest.approx(counted.macs / 14**2)
     assert sum(branches.channels) == block(torch.zeros(1, sizes[0], 3, 3)).shape[1]
-
-
-def test_the_channel_budget_draws_its_state() -> None:
-    figure = plots.channel_budget((192, 64, 8, 128, 16, 32, 32), kernel=5)
-    costs, channels = figure.axes
-    naive, reducing, large = ([bar.get_width() for bar in container] for container in costs.containers)
-    np.testing.assert_allclose(reducing, [0, 192 * 8 / 1e3, 192 * 16 / 1e3, 0])
-    np.testing.assert_allclose(large, [192 * 64 / 1e3, 9 * 8 * 128 / 1e3, 25 * 16 * 32 / 1e3, 192 * 32 / 1e3])
-    np.testing.assert_allclose(naive, [192 * 64 / 1e3, 9 * 192 * 128 / 1e3, 25 * 192 * 32 / 1e3, 0])
-    assert [bar.get_height() for bar in bars(channels)] == [64, 128, 32, 32, 64, 128, 32, 192]
-    weights = round(1e3 * (sum(reducing) + sum(large)))
-    work = f"{weights * 784 / 1e6:.0f} M multiply-adds"
-    assert figure.get_suptitle() == f"{weights:,} weights, {work}, 192 → 256 channels"
-    third = plots.channel_budget(kernel=3).axes[0].get_yticklabels()[2]
-    assert third.get_text() == "3×3 (third)"

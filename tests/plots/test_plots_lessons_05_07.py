@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from drawn import heights, history, legend, lines, places, texts, title, titles
+from drawn import heights, legend, lines, places, texts, title, titles
 from matplotlib.colors import same_color
 from test_figures import depths
 
@@ -14,7 +14,6 @@ from resnet_edu.models import deep_net
 from resnet_edu.plots.lesson_05 import measured
 from resnet_edu.plots.lesson_07 import CEILING, FLOOR
 from resnet_edu.plots.style import GREY, PLAIN, RESIDUAL
-from resnet_edu.probe import LayerGradient, LayerSignals
 
 
 def batch(n: int = 8) -> tuple[torch.Tensor, torch.Tensor]:
@@ -40,37 +39,6 @@ def test_a_line_that_stops_being_a_number_ends_in_a_cross() -> None:
     assert (cross.get_marker(), places(cross), heights(cross)) == ("x", [1], [1e9])
     assert heights(second_cross) == [2]
     assert legend(axes) == list(losses)
-
-
-def test_learning_curves_draw_every_run_twice() -> None:
-    training, test = plots.learning_curves({"a": history(50, 20), "b": history(60, 30)}, title="Two runs").axes
-    assert lines(training) == [[50, 20], [60, 30]]
-    assert lines(test) == [[55, 25], [65, 35]]
-    assert (training.get_ylabel(), legend(training)) == ("training error (%)", ["a", "b"])
-
-
-def test_errors_by_epoch_lists_the_worst_run_first() -> None:
-    figure = plots.errors_by_epoch({"good": history(50, 5), "bad": history(90, 89)}, title="Two runs")
-    assert lines(figure.axes[0]) == [[50, 5], [90, 89]]
-    assert legend(figure) == ["bad", "good"]
-    assert same_color(figure.legends[0].get_lines()[0].get_color(), figure.axes[0].lines[1].get_color())
-
-
-def test_gradients_by_layer_run_from_the_first_to_the_last() -> None:
-    layers = [LayerGradient(f"layer{i}", 10.0**i, 1.0) for i in range(3)]
-    (axes,) = plots.gradients_by_layer({"net": layers}, title="").axes
-    assert (axes.get_yscale(), places(axes.lines[0]), lines(axes)) == ("log", [0, 0.5, 1], [[1, 10, 100]])
-
-
-def test_signals_by_layer_has_a_panel_a_quantity_and_a_line_a_net() -> None:
-    nets = {"a": LayerSignals([1, 2], [3, 4], [5, 6]), "b": LayerSignals([1, 1, 1], [2, 2, 2], [3, 3, 3])}
-    figure = plots.signals_by_layer(nets, quantities=("weight", "signal"), title="Two nets")
-    weight, signal = figure.axes
-    assert (lines(weight), lines(signal)) == ([[5, 6], [3, 3, 3]], [[1, 2], [1, 1, 1]])
-    assert places(signal.lines[1]) == [1, 2, 3]
-    low, high = signal.get_ylim()
-    assert low <= 1e-2 < 1e2 <= high, "a small change does not fill the panel"
-    assert plots.signals_by_layer(nets, quantities=["signal"], title="One panel").get_suptitle() == "One panel"
 
 
 def test_slopes_are_the_derivatives_of_the_activations() -> None:
@@ -116,24 +84,6 @@ def test_gradient_series_are_centred_and_scaled() -> None:
     assert not figure.axes[3].axison
 
 
-def test_autocorrelations_draw_means_with_their_standard_errors() -> None:
-    lags, names = [0, 1, 2], ("plain, 24", "plain, 50", "white noise")
-    curves = {name: probe.autocorrelation(torch.randn(30, 9), lags) for name in names}
-    (axes,) = plots.autocorrelations(curves, lags, title="").axes
-    for line, values in zip(lines(axes), curves.values(), strict=False):
-        assert line == pytest.approx(values.mean(dim=1).tolist())
-    assert [line.get_linestyle() for line in axes.lines[:2]] == ["-", "--"]
-
-
-def test_degradation_puts_plain_left_and_residual_right() -> None:
-    runs = {"plain20": history(9), "plain56": history(60), "resnet56": history(2)}
-    figure = plots.degradation(runs, title="Deeper")
-    plain, residual = figure.axes
-    assert titles(figure) == ["Plain nets", "Residual nets"]
-    assert (lines(plain), lines(residual)) == ([[9], [14], [60], [65]], [[2], [7]])
-    assert plain.lines[0].get_linewidth() < plain.lines[2].get_linewidth()
-
-
 def test_the_recorded_study_is_drawn_run_by_run_and_as_means() -> None:
     (axes,) = plots.depth_sweep(depths()).axes
     assert lines(axes)[:2] == [[30, 31], [30, 31]]
@@ -145,27 +95,6 @@ def test_the_recorded_study_is_drawn_run_by_run_and_as_means() -> None:
     twin = plots.depth_and_skip_grid(depths())
     assert titles(twin) == [f"{kind} {depth}" for kind in ("plain", "residual") for depth in (20, 32, 44, 56)]
     assert all(lines(axes) == [[60, 30], [61, 31], [60.5, 30.5]] for axes in twin.axes)
-
-
-def test_six_curves_do_not_tell_the_kind_of_net() -> None:
-    panels = {letter: {"resnet20": history(50, 10)} for letter in "ABCDE"}
-    figure = plots.six_curves({**panels, "F": {"plain20": history(50, 5), "resnet56": history(80, 70)}})
-    assert titles(figure) == list("ABCDEF")
-    assert [len(axes.lines) for axes in figure.axes] == [3, 3, 3, 3, 3, 5]  # the faint one is chance
-    assert legend(figure.axes[5]) == [
-        "training, 20 layers",
-        "test, 20 layers",
-        "training, 56 layers",
-        "test, 56 layers",
-    ]
-
-
-def test_errors_without_a_block_are_drawn_by_network_with_the_whole_net_broken() -> None:
-    removed = {"plain": {"layer1.0": 80.0, "layer1.1": 90.0}, "residual": {"layer1.0": 20.0, "layer1.1": 5.0}}
-    (axes,) = plots.errors_without(removed, {"plain": 6.0, "residual": 4.0}, title="Loss").axes
-    assert [line[:2] for line in lines(axes)] == [[80, 90], [6, 6], [20, 5], [4, 4], [90, 90]]
-    assert [axes.lines[place].get_color() for place in (0, 2)] == [PLAIN, RESIDUAL]
-    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["1.0", "1.1"]
 
 
 def test_signal_and_gradient_are_those_of_the_probe() -> None:

@@ -26,16 +26,6 @@ NETS = plots.published_nets()
 PICTURES = {"one": Image.new("RGB", (40, 30), "red"), "two": Image.effect_noise((50, 50), 90).convert("RGB")}
 
 
-@pytest.mark.parametrize("shape", [(3, 1, 5, 4), (3, 3, 5, 4), (3, 5, 4)])
-def test_an_image_grid_takes_grey_colour_and_maps(shape: tuple[int, ...]) -> None:
-    figure = plots.image_grid(torch.randint(0, 256, shape, dtype=torch.uint8), ["x", "y", "z"], columns=2)
-    drawn = [axes for axes in figure.axes if axes.images]
-    assert [title(axes) for axes in drawn] == ["x", "y", "z"]
-    assert pixels(drawn[0]).shape[:2] == (5, 4)
-    diverging = plots.image_grid(torch.tensor([[[-2.0, 0.0, 1.0]]]), diverging=True)
-    assert diverging.axes[0].images[0].get_clim() == (-2, 2)
-
-
 @pytest.mark.parametrize("depth", [18, 34, 50, 152])
 def test_stages_add_up_to_the_published_numbers(depth: int) -> None:
     rows = stage_rows(224, depth, 64)
@@ -118,14 +108,6 @@ def test_transfer_is_drawn_as_means_and_run_by_run() -> None:
     assert lines(plots.transfer_grid(study).axes[2]) == [[35, 36], [35, 45], [35, 36], [35, 36]]
 
 
-def test_errors_by_layer_are_means_with_every_seed() -> None:
-    errors = {"trained": {"relu": [10.0, 20.0], "layer4": [30.0, 50.0]}, "random": {"relu": [1.0], "layer4": [2.0]}}
-    (axes,) = plots.errors_by_layer(errors, title="t").axes
-    assert [heights(line) for line in axes.lines if line.get_label() in errors] == [[15.0, 40.0], [1.0, 2.0]]
-    assert [text.get_text() for text in axes.get_xticklabels()] == ["stem", "stage 4"]
-    assert [10.0, 20.0] in lines(axes)
-
-
 def test_maps_stand_beside_their_photos() -> None:
     images, plain, signed = torch.rand(2, 3, 6, 5), torch.rand(2, 6, 5), torch.randn(2, 6, 5)
     signed[1] = signed[1].abs()  # still drawn like the rest of its column
@@ -140,14 +122,6 @@ def test_maps_stand_beside_their_photos() -> None:
         np.testing.assert_allclose(pixels(second), signed[row])
         low, high = second.images[0].get_clim()
         assert low == -high
-
-
-def test_rank_correlations_draw_mean_and_range() -> None:
-    found = {"a": {"fc": [0.2, 0.4], "all": [0.0, 0.1]}, "b": {"fc": [1.0, 0.9], "all": [0.5, 0.7]}}
-    (axes,) = plots.rank_correlations(found, threshold=0.5, title="Ranks").axes
-    np.testing.assert_allclose(lines(axes), [[0.3, 0.05], [0.95, 0.6], [0.5, 0.5]])
-    corners = np.asarray(axes.collections[0].get_paths()[0].vertices)[:, 1]
-    assert (corners.min(), corners.max()) == (0, 0.4)
 
 
 @pytest.mark.parametrize("method", ATTRIBUTIONS)
@@ -220,28 +194,3 @@ def test_the_confusion_is_coloured_by_shares_and_counts_are_written() -> None:
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted", "true")
     many = plots.confusion_matrix(torch.eye(30).long(), [str(n) for n in range(30)], title="")
     assert texts(many.axes[0]) == []
-
-
-def test_losses_together_draws_the_distance_to_the_first_run() -> None:
-    above, below = plots.losses_together({"one": [2.0, 1.0, 0.5], "two": [2.0, 1.0 + 1e-6]}, title="T").axes
-    assert [len(line) for line in lines(above)] == [3, 2]
-    assert lines(below)[0] == pytest.approx([0, 1e-6])
-    assert lines(below)[1] == [1e-3, 1e-3]
-    assert [len(axes.lines) for axes in plots.losses_together({"one": [2.0, 1.0]}, title="T").axes] == [1, 1]
-
-
-def test_rates_are_spread_over_the_epochs_of_their_run() -> None:
-    rates, losses = {"a": [0.1, 0.2, 0.3, 0.4], "b": [0.5, 0.5]}, {"a": [2.0, 1.0], "b": [3.0, 2.0]}
-    left, right = plots.rates_and_losses(rates, losses, title="T").axes
-    assert [places(line) for line in left.lines] == [[0, 0.5, 1, 1.5], [0, 1]]
-    assert lines(right) == [[2.0, 1.0], [3.0, 2.0]]
-
-
-def test_step_times_stack_up_and_name_each_stage_once() -> None:
-    steps = {"memory": {"batch": 0.5, "forward": 2.0}, "JPEG": {"decode": 6.0, "batch": 0.5, "forward": 2.0}}
-    (axes,) = plots.step_times(steps, title="T").axes
-    drawn = [bar for bar in bars(axes) if bar.get_width()]
-    assert [(bar.get_x(), bar.get_width()) for bar in drawn] == [(0, 0.5), (0.5, 2), (0, 6), (6, 0.5), (6.5, 2)]
-    assert legend(axes) == ["batch", "forward", "decode"]
-    assert drawn[0].get_facecolor() == drawn[3].get_facecolor()
-    assert texts(axes) == ["80 %", "71 %", "24 %"]

@@ -63,14 +63,9 @@ def test_a_folder_that_cannot_be_trained_on(spoil: Make, line: str, capsys: pyte
 
 BAD_TOML = [
     ('epochs = "3"', "epochs must be a whole number from 1 to 1000000, got '3'."),
-    ("channels = 3.0", "channels must be 1 (grey) or 3 (colour), got 3.0."),
-    ("max_megabytes = inf", "max_megabytes"),
     ('augment = "flip"', 'augment takes several names: write ["flip"] instead of "flip".'),
     ("lr = [1]", "lr must be a number above 0, got [1]."),
-    ("augment = 3", "augment"),
     ("frozen = 1", "frozen must be true or false, got 1."),
-    ("x = 16.5", "size must be a whole number from 8 to 512 pixels, got 16.5."),
-    ("top = true", "top must be a whole number of at least 1, got True."),
     ("epoch = 3", "Unknown option 'epoch'. Did you mean 'epochs'?"),
     ("epochs: 3", "bad.toml is no TOML file"),
     ("data = 3", "data must be a folder or one of"),
@@ -168,12 +163,3 @@ def test_files_that_cannot_be_used_are_named_after_the_answers(capsys: pytest.Ca
     assert [answer["file"] for answer in json.loads(out)] == ["sky/day/0.png"]
     assert "broken.png cannot be read" in complaint
     assert "And 1 more" in complaint
-
-
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root reads every file")
-def test_a_file_without_permission_does_not_stop_the_others(capsys: pytest.CaptureFixture[str]) -> None:
-    Path("sky/day/1.png").chmod(0)
-    code, out, complaint = call("predict bundled sky/day/0.png sky/day/1.png --json", capsys)
-    assert code == 2
-    assert [answer["file"] for answer in json.loads(out)] == ["sky/day/0.png"]
-    assert "sky/day/1.png cannot be read" in complaint

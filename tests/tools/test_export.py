@@ -1,11 +1,7 @@
 """The course in other forms: each edition whole and readable, a class's free of solutions, nothing overwritten."""
 
 import base64
-import json
 import re
-from collections import Counter
-from collections.abc import Iterator
-from datetime import date
 from pathlib import Path
 from typing import Literal
 
@@ -14,8 +10,8 @@ import pytest
 from bs4 import BeautifulSoup
 from hypothesis import given, settings, strategies as st
 from nbformat import NotebookNode, v4
+from tiny_course import TODAY
 
-from resnet_edu import files
 from resnet_edu.tools import cli, course, export, fetch
 
 PIXEL = base64.b64decode(
@@ -35,80 +31,30 @@ def remote_resources(html: str) -> list[str]:
     return [str(each) for each in found if each and not str(each).startswith(("data:", "#"))]
 
 
-TODAY = date.today().isoformat()
-SOURCES = course.notebooks() / "source"
-
-
-def solution_lines(source: str) -> Iterator[tuple[str, bool]]:
-    """Each line of a lesson's source, and whether it belongs to a solution."""
-    inside = False
-    for line in source.splitlines():
-        mark = line.strip()
-        if mark in ("### BEGIN SOLUTION", "### END SOLUTION"):
-            inside = mark == "### BEGIN SOLUTION"
-        elif mark:
-            yield mark, inside
-
-
-def given_away(folder: Path) -> list[str]:
-    """Solution lines that are in a folder more often than the lessons show them outside of the solutions."""
-    found = []
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    text = "\n".join(path.read_text(encoding="utf-8") for path in files)
-    for path in SOURCES.glob("[0-9][0-9]_*.py"):
-        lines = list(solution_lines(path.read_text(encoding="utf-8")))
-        shown = Counter(line.removeprefix("# ") for line, inside in lines if not inside)
-        answers = {line for line, inside in lines if inside}
-        notebook = nbformat.read(folder / f"{path.stem}.ipynb", as_version=4)
-        handed = Counter(line.strip() for cell in notebook.cells for line in cell.source.splitlines())
-        found += [line for line in answers if handed[line] > shown[line]]
-        everywhere = "\n".join(other.read_text(encoding="utf-8") for other in SOURCES.glob("*.py"))
-        rare = [line for line in answers if len(line) > 25 and everywhere.count(line) == lines.count((line, True))]
-        found += [line for line in rare if json.dumps(line, ensure_ascii=False)[1:-1] in text]
-    return found
-
-
-def test_a_class_gets_none_of_the_solutions(tmp_path: Path) -> None:
-    report = export.export(tmp_path / "class", "learner")
-    lessons = [lesson.path.name for lesson in course.lessons()]
-    assert report.added == lessons
-    assert sorted(path.name for path in (tmp_path / "class").iterdir()) == sorted([*lessons, course.MANIFEST])
-    assert given_away(tmp_path / "class") == []
-    for name in lessons:
-        cells = nbformat.read(tmp_path / "class" / name, as_version=4).cells
-        assert [cell for cell in cells if cell.cell_type == "code" and cell.outputs] == []
-
-
-def test_the_search_finds_solutions_where_there_are_some(tmp_path: Path) -> None:
-    export.export(tmp_path / "worked", "worked")
-    found = given_away(tmp_path / "worked")
-    assert len(found) > 200
-    assert "self.bn1 = nn.BatchNorm2d(channels)" in found
+def test_a_class_gets_the_learners_edition_and_nothing_else(tmp_path: Path) -> None:
+    """That it gives no solution away, tests/notebooks holds."""
+    lessons = [lesson.path for lesson in course.lessons("learner")]
+    assert export.export(tmp_path / "class", "learner").added == [path.name for path in lessons]
+    assert {path.name for path in (tmp_path / "class").iterdir()} == {course.MANIFEST, *(path.name for path in lessons)}
+    for path in lessons:
+        assert (tmp_path / "class" / path.name).read_bytes() == path.read_bytes()
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A course of two lessons in place of the real one, with a tiny reveal.js; the current folder is beside it."""
-    home = tmp_path / "home"
+def home(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The course, with an exercise and its answer, and a tiny reveal.js."""
     for name in ("01_lenet", "06_degradation"):
         title = v4.new_markdown_cell(f"# {name[:2]} · Title & more\n\nWhy it is **so**: $x^2$.")
         stub = v4.new_code_cell("def answer():\n    raise NotImplementedError", metadata={"tags": ["exercise"]})
         answer = NotebookNode(stub, source="def answer():\n    return 42")
         printed = v4.new_code_cell("print(1 + 1)", outputs=[v4.new_output("stream", text="2\n")], execution_count=1)
-        save(home / "notebooks" / f"{name}.ipynb", title, stub)
-        save(home / "notebooks" / "solutions" / f"{name}.ipynb", title, answer, printed)
+        nbformat.write(notebook(title, stub), home / "notebooks" / f"{name}.ipynb")
+        nbformat.write(notebook(title, answer, printed), home / "notebooks" / "solutions" / f"{name}.ipynb")
+    (home / "assets" / "reveal.js").mkdir(parents=True)
     for file in ("reveal.js", "reveal.css", "LICENSE", "VERSION"):
-        (home / "assets" / "reveal.js").mkdir(parents=True, exist_ok=True)
         (home / "assets" / "reveal.js" / file).write_text(fetch.REVEAL_VERSION if file == "VERSION" else "/* tiny */")
-    monkeypatch.setattr(files, "course_folder", lambda: home)
     monkeypatch.setenv("RESNET_EDU_DATA", str(tmp_path / "cache"))
-    monkeypatch.chdir(tmp_path)
     return home
-
-
-def save(path: Path, *cells: NotebookNode) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    nbformat.write(v4.new_notebook(cells=list(cells), metadata={"language_info": {"name": "python"}}), path)
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -232,12 +178,6 @@ def test_another_edition_is_never_taken_for_an_older_one(home: Path, capsys: pyt
     assert Path("out/01_lenet.ipynb").read_bytes() == handed_out
 
 
-def test_lab_keeps_an_exported_folder_free_of_solutions(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run(capsys, "out")
-    course.copy_lessons(Path("out"))
-    assert list(Path("out").rglob("solutions")) == []
-
-
 # One page of a notebook
 
 
@@ -265,6 +205,7 @@ def test_a_page_fetches_nothing(html: str) -> None:
     assert remote_resources(html) == []
     assert "cdnjs" not in html
     assert "unpkg" not in html
+    assert "Slider()" not in html, "a widget is left to its static twin"
 
 
 def test_a_page_shows_text_code_outputs_and_pictures(html: str) -> None:
@@ -285,11 +226,6 @@ def test_formulas_are_mathml(html: str) -> None:
     assert (inline["display"], block["display"]) == ("inline", "block")
     assert block.select("mfrac msub")
     assert "$" not in page.select("body")[0].get_text()
-
-
-def test_a_widget_is_left_to_its_static_twin(html: str) -> None:
-    assert "Slider()" not in html
-    assert "widget-view" not in html
 
 
 def test_the_notebook_is_not_changed(tmp_path: Path) -> None:

@@ -75,29 +75,15 @@ def test_a_mirror_for_all(server: Served) -> None:
 
 
 def line(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """What a command that fails says: one line on stderr, exit code 2."""
+    """What a command that fails says: one line on stderr, exit code 2. (What can go wrong: test_data_download.)"""
     assert cli.run(["fetch", "resnet18", *arguments]) == 2
     out, err = capsys.readouterr()
     assert (out, err[:12], err.count("\n"), err[-1]) == ("", "resnet-edu: ", 1, "\n")
     return err[12:-1]
 
 
-def test_no_network(server: Served, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_cannot_be_stored_or_had(server: Served, capsys: pytest.CaptureFixture[str]) -> None:
     assert "cannot be reached (Connection refused)" in line(capsys, "--mirror", "http://127.0.0.1:9")
-
-
-def test_not_there(server: Served, capsys: pytest.CaptureFixture[str]) -> None:
-    server.files.clear()
-    assert f"{FILE} answers 404 Not Found" in line(capsys)
-
-
-def test_wrong_hash(server: Served, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    server.files[FILE] = b"<html>log in</html>"
-    assert "is another file than expected (19 bytes, " in line(capsys)
-    assert [path.name for path in (tmp_path / "torch" / "hub" / "checkpoints").iterdir()] == [f".{FILE}.lock"]
-
-
-def test_read_only_cache(server: Served, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["fetch", "resnet18"]) == 0  # imports what nobody may not
     capsys.readouterr()
     with folder_of_somebody_else() as folder:

@@ -11,46 +11,17 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from datetime import date
 from pathlib import Path
+from typing import Any
 
-import nbformat
 import psutil
 import pytest
-from nbformat import v4
+from tiny_course import TODAY, save
 
 from resnet_edu import files
 from resnet_edu.tools import cli, course, lab
 
-TODAY = date.today().isoformat()
 AGAIN = "To get the course's, with yours kept beside: resnet-edu lab mine --force"
-
-
-def save(path: Path, source: str = "1 + 1") -> bytes:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    nbformat.write(v4.new_notebook(cells=[v4.new_markdown_cell("# Title"), v4.new_code_cell(source)]), path)
-    return path.read_bytes()
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A course of two lessons, in place of the real one; the current folder is beside it."""
-    for name in ("01_lenet", "06_degradation"):
-        save(tmp_path / "home" / "notebooks" / f"{name}.ipynb", "raise NotImplementedError")
-        save(tmp_path / "home" / "notebooks" / "solutions" / f"{name}.ipynb")
-    monkeypatch.setattr(files, "course_folder", lambda: tmp_path / "home")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path / "home"
-
-
-@pytest.fixture
-def served(home: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """The commands that `lab` would have started."""
-    commands: list[list[str]] = []
-    monkeypatch.setattr(lab, "serve", lambda command: commands.append(command) or 0)
-    monkeypatch.setattr(lab, "has_display", lambda: False)
-    monkeypatch.delenv("SSH_CONNECTION", raising=False)
-    return commands
 
 
 def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[str]:
@@ -79,8 +50,12 @@ def test_it_copies_both_editions_and_opens_the_first_lesson(
     assert not [name for name in options if "token" in name.lower() or "password" in name.lower()]
 
 
-def test_it_opens_the_lesson_asked_for(served: list[list[str]], capsys: pytest.CaptureFixture[str]) -> None:
-    said(capsys, "--lesson", "6", "--browser", "--port", "9000")
+def test_it_opens_the_lesson_asked_for_and_tells_how_to_come_in_over_ssh(
+    served: list[list[str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SSH_CONNECTION", "10.0.0.1 1 10.0.0.2 22")
+    assert cli.run(["lab", "mine", "--lesson", "6", "--browser", "--port", "9000"]) == 0
+    assert "ssh -N -L PORT:127.0.0.1:PORT HOST" in capsys.readouterr().out
     assert {"--LabApp.default_url=/lab/tree/06_degradation.ipynb", "--ServerApp.port=9000"} <= set(served[0])
     assert "--ServerApp.open_browser=True" in served[0]
 
@@ -128,13 +103,6 @@ def test_a_half_edited_notebook_is_told_and_kept(capsys: pytest.CaptureFixture[s
     assert Path("mine/01_lenet.ipynb").read_text() == damage
     said(capsys, "--force")
     assert Path(f"mine/01_lenet.{TODAY}.ipynb").read_text() == damage
-
-
-@pytest.mark.usefixtures("served")
-def test_it_tells_how_to_come_in_over_ssh(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setenv("SSH_CONNECTION", "10.0.0.1 1 10.0.0.2 22")
-    cli.run(["lab", "mine"])
-    assert "ssh -N -L PORT:127.0.0.1:PORT HOST" in capsys.readouterr().out
 
 
 def test_the_default_folder_is_ignored_by_git_and_a_course_folder_is_its_own(
@@ -192,7 +160,7 @@ def taken() -> Iterator[int]:
 class NoRedirect(urllib.request.HTTPRedirectHandler):
     """A page that sends you elsewhere is an answer of its own."""
 
-    def redirect_request(self, *_: object) -> None:
+    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> None:
         return None
 
 
@@ -200,7 +168,7 @@ def status(address: str, token: str | None, **headers: str) -> int:
     headers |= {"Authorization": f"token {token}"} if token else {}
     request = urllib.request.Request(address, headers=headers)
     try:
-        with urllib.request.build_opener(NoRedirect).open(request, timeout=20) as answer:
+        with urllib.request.build_opener(NoRedirect).open(request, timeout=100) as answer:
             return answer.status
     except urllib.error.HTTPError as error:
         error.close()
@@ -229,7 +197,7 @@ def test_a_real_server_wants_its_token_moves_to_a_free_port_and_ends_on_interrup
             assert status(file, None) == status(file, "0" * len(token)) in (302, 403)
             assert status(file, token) == 200
             assert status(f"{base}/api/contents", token, Host="example.org") == 403, "another site's page"
-            with urllib.request.urlopen(f"{base}{page}?token={token}", timeout=20) as answer:
+            with urllib.request.urlopen(f"{base}{page}?token={token}", timeout=100) as answer:
                 config = re.search(r'id="jupyter-config-data"[^>]*>(.*?)</script>', answer.read().decode(), re.DOTALL)
             assert config is not None
             assert json.loads(config[1])["news"] == {"disabled": True}
@@ -242,7 +210,7 @@ def test_a_real_server_wants_its_token_moves_to_a_free_port_and_ends_on_interrup
 
 
 def wait_until_it_listens(port: int) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 100
     while time.monotonic() < deadline:
         with socket.socket() as knock:
             if knock.connect_ex((lab.LOOPBACK, port)) == 0:

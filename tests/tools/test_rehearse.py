@@ -100,41 +100,38 @@ def test_a_kernel_that_dies_is_a_failure_like_any_other(tmp_path: Path) -> None:
 def test_an_interrupt_ends_the_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "matrix_product_rate", lambda: 1.0)
     before = set(psutil.Process().children(recursive=True))
-    toy = lesson(tmp_path, f"import os, signal, time; os.kill({os.getpid()}, signal.SIGINT); time.sleep(60)")
+    toy = lesson(tmp_path, f"import os, signal, time; os.kill({os.getpid()}, signal.SIGINT); time.sleep(600)")
     ignored = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs begin without it
-    start = time.monotonic()
     try:
         with pytest.raises(KeyboardInterrupt):
             rehearse(toy, tmp_path)
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     finally:
         signal.signal(signal.SIGINT, ignored)
-    assert time.monotonic() - start < 30
     assert set(psutil.Process().children(recursive=True)) <= before
 
 
-def test_the_peak_is_that_of_the_whole_family(tmp_path: Path) -> None:
-    child = "import time; block = bytearray(80_000_000); time.sleep(0.4)"
-    with PeakMemory(os.getpid(), interval=0.02) as alone:
-        time.sleep(0.1)
-    code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
-    with psutil.Popen([sys.executable, "-c", code]) as process, PeakMemory(process.pid, interval=0.02) as memory:
-        process.wait()
-    assert alone.bytes > 0
-    assert memory.bytes > 85_000_000
+def peak_of(code: str, processes: int) -> int:
+    """The peak of a program that forks so often, or calls itself, and then stays as it is."""
+    with psutil.Popen([sys.executable, "-c", f"import os, subprocess, sys, time\n{code}\ntime.sleep(600)"]) as process:
+        while len(family := [process, *process.children(recursive=True)]) < processes:
+            time.sleep(0.02)
+        with PeakMemory(process.pid, interval=0.02) as memory:  # all of them live
+            while memory.bytes < 80_000_000:
+                time.sleep(0.02)
+        for each in family:
+            each.kill()
+    return memory.bytes
+
+
+def test_the_peak_is_that_of_the_whole_family() -> None:
+    child = "import time; block = bytearray(80_000_000); time.sleep(600)"
+    assert peak_of(f"subprocess.Popen([sys.executable, '-c', {child!r}])", 2) > 80_000_000
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_what_several_processes_share_counts_once() -> None:
-    code = "import os, time; block = bytearray(b'x') * 80_000_000; os.fork(); os.fork(); time.sleep(600)"
-    with psutil.Popen([sys.executable, "-c", code]) as process:
-        while len(family := [process, *process.children(recursive=True)]) < 4:
-            time.sleep(0.02)
-        with PeakMemory(process.pid, interval=0.02) as memory:  # all four live, so they share the same meanwhile
-            time.sleep(0.2)
-        for each in family:
-            each.kill()
-    assert 80_000_000 < memory.bytes < 150_000_000
+    assert peak_of("block = bytearray(b'x') * 80_000_000; os.fork(); os.fork()", 4) < 150_000_000
 
 
 def test_the_learners_progress_is_out_of_reach(tmp_path: Path) -> None:
