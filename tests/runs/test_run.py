@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from unicodedata import normalize
 
@@ -23,7 +22,6 @@ from torch.nn import functional as F
 from resnet_edu import Epoch, History, Recipe, Run, evaluate, models, predict
 from resnet_edu.data import load
 from resnet_edu.data.folder import load_one_part
-from resnet_edu.errors import DatasetUnavailable
 from resnet_edu.recipe import prepare
 from resnet_edu.run import Preprocessing, evaluate_run, open_run, stops_early
 
@@ -240,25 +238,6 @@ def test_pretrained_weights_bring_their_normalisation_and_stay_where_they_are_fr
     trained, before = load_file(run.folder / "weights.safetensors"), origin.model.state_dict()
     assert {*trained} == {*before}
     assert all(torch.equal(value, before[name]) for name, value in trained.items() if not name.startswith("fc."))
-
-
-def test_a_fine_tuned_googlenet_still_converts_its_input(
-    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    weights, origin = models.build("googlenet").state_dict(), import_module("resnet_edu.models.pretrained")
-    (tmp_path / "weights.pth").touch()
-    monkeypatch.setattr(origin, "imagenet_file", lambda _: tmp_path / "weights.pth")
-    monkeypatch.setattr(origin, "imagenet_state", lambda _: weights)
-    trained_ones: list[nn.Module] = []
-    recipe = recipe_for(pictures, model="googlenet", pretrained="imagenet", frozen=True, epochs=1)
-    run = Run.start(recipe, tmp_path / "run")
-    run.train(callbacks=(lambda _, model: trained_ones.append(model),))
-    opened, inputs = open_run(run.folder), torch.randn(2, 3, 16, 24)
-    with torch.inference_mode():
-        ours, theirs = opened.model(inputs), trained_ones[0].cpu()(inputs)
-        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
-        opened.model.transform_input = False  # type: ignore[assignment]
-        assert not torch.allclose(opened.model(inputs), theirs, rtol=1e-2, atol=1e-3)  # it makes a difference
 
 
 # Nothing is lost
