@@ -107,7 +107,7 @@ def test_the_package_has_at_most_a_hundred_modules() -> None:
     assert len(MODULES) <= 100
 
 
-@pytest.mark.parametrize("top", ["resnet_edu", pytest.param("tests", marks=not_yet), "docs", "deploy"])
+@pytest.mark.parametrize("top", ["resnet_edu", "tests", "docs", "deploy"])
 def test_files_are_short_and_folders_small(top: str) -> None:
     paths = sorted((ROOT / top).rglob("*.py"))
     assert {str(path): length for path in paths if (length := len(path.read_text("utf-8").splitlines())) > 400} == {}

@@ -22,6 +22,7 @@ from torch.nn import functional as F
 from resnet_edu import Epoch, History, Recipe, Run, evaluate, models, predict
 from resnet_edu.data import load
 from resnet_edu.data.folder import load_one_part
+from resnet_edu.errors import DatasetUnavailable
 from resnet_edu.recipe import prepare
 from resnet_edu.run import Preprocessing, evaluate_run, open_run, stops_early
 
