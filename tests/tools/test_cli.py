@@ -83,7 +83,6 @@ def test_it_knows_its_version_without_torch() -> None:
         (["rehearse", "--edition", "lerner"], "Invalid value for '--edition'"),
         (["bench", "trainning"], "Unknown part of the bench 'trainning'. Did you mean 'training'?"),
         (["bench", "--repeats", "0"], "Invalid value for '--repeats'"),
-        (["rehearse", "--cells", "-1"], "Invalid value for '--cells'"),
         (["fetch"], "Missing argument 'NAME'"),
         (["fetch", "cifar100"], "Unknown download 'cifar100'. Did you mean 'cifar10'?"),
         (["fetch", "resnet18", "resnet20"], "Unknown download 'resnet20'."),
