@@ -47,7 +47,7 @@ from .lesson_05 import (
 from .lesson_06 import (
     PlainBlock as check_plain_block,
     RepairedBlock as check_repair,
-    extend_with_identity as check_identity_extension,
+    pass_through as check_pass_through,
     read_curves as check_read_curves,
     six_curves,
 )
@@ -100,10 +100,11 @@ __all__ = [
     "check_backprop", "check_block_removal", "check_bottleneck", "check_bottleneck_parameters",
     "check_bottleneck_stage", "check_branch_cost", "check_cheap_head", "check_choose_net", "check_clip", "check_conv2d",
     "check_count_layers", "check_crop", "check_descend", "check_first_answer", "check_flip", "check_freeze_backbone",
-    "check_grad_cam", "check_he_std", "check_identity_extension", "check_identity_start", "check_inception",
+    "check_grad_cam", "check_he_std", "check_identity_start", "check_inception",
     "check_integrated_gradients", "check_keras_count", "check_labels_needed", "check_lenet5", "check_linear_parameters",
     "check_load_trunk", "check_mix_pixels", "check_multi_head_loss", "check_new_head", "check_normalise",
-    "check_option_a", "check_output_size", "check_parameter_groups", "check_path_lengths", "check_pick_layer",
+    "check_option_a", "check_output_size", "check_parameter_groups", "check_path_lengths", "check_pass_through",
+    "check_pick_layer",
     "check_pick_threshold", "check_plain_block", "check_rank_correlation", "check_read_confusion", "check_read_curves",
     "check_receptive_field", "check_repair", "check_resnet34", "check_scaled_rate", "check_shape_walk",
     "check_split_sessions", "check_stage", "check_standstill", "check_top_k_error", "check_total_loss",

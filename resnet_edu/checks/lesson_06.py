@@ -1,7 +1,5 @@
-"""The checks of lesson 06: the plain block, the line that repairs it, the construction, and six curves to read."""
+"""The checks of lesson 06: plain block, the line that repairs it, a block that does nothing, six curves to read."""
 
-from collections.abc import Callable
-from contextlib import ExitStack
 from difflib import get_close_matches
 from typing import Any
 
@@ -9,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ..history import History
-from ..models.cifar import CifarNet, PlainBlock as PackagePlainBlock, ResidualBlock, extend_with_identity as construct
+from ..models.cifar import PlainBlock as PackagePlainBlock, ResidualBlock
 from ..study import load_study
 from .exercise import Call, exercise
 from .module import module_exercise
@@ -132,156 +130,89 @@ class RepairedBlock(ResidualBlock):
         return self.bn2(self.conv2(self.half(x)))
 
 
-# --- 06.3 identity extension ------------------------------------------------------------------------------------
+# --- 06.3 a block that does nothing -----------------------------------------------------------------------------
 
 
-def images_for(net: nn.Module) -> Tensor:
-    """The same images every time, with as many channels as the net takes."""
-    conv = next(part for part in net.modules() if isinstance(part, nn.Conv2d))
-    return torch.randn(4, conv.in_channels, 12, 8, generator=torch.Generator().manual_seed(1))
+def features(channels: int, seed: int = 1) -> Tensor:
+    """What a ReLU might have put out, `(3, channels, 6, 5)`; channels differ in mean and spread, some by a lot."""
+    generator = torch.Generator().manual_seed(seed)
+    scale = torch.logspace(-2, 0.5, channels).view(1, -1, 1, 1)
+    return (torch.randn(3, channels, 6, 5, generator=generator) + 0.5).relu() * scale
 
 
-def look(net: nn.Module) -> dict[str, Any]:
-    """What a deep net is judged by; the new blocks' weights are free, as long as they let everything pass."""
-    images, layers = images_for(net), list[nn.Module]()
-    with ExitStack() as hooks, torch.no_grad():
-        for part in net.modules():
-            if isinstance(part, nn.Conv2d | nn.Linear):
-                hooks.callback(part.register_forward_pre_hook(lambda part, _: layers.append(part)).remove)
-        logits = net.eval()(images)
-    net.zero_grad(set_to_none=True)
-    loss = net.train()(images).square().sum()
-    if loss.requires_grad:
-        loss.backward()
+def look(block: nn.Module) -> dict[str, Any]:
+    """Everything that says whether a block passes on what it gets, and could still learn."""
+    convolutions = [part for part in block.modules() if isinstance(part, nn.Conv2d)]
+    if not convolutions:
+        raise Wrong("There is no convolution left in the block. Keep its layers, and set their weights.")
+    x, other = (features(convolutions[0].in_channels, seed) for seed in (1, 2))
+    with torch.no_grad():
+        found = {"output in evaluation mode": block.eval()(x), "output for another batch": block.eval()(other)}
+    out = block.train()(x)
+    if out.requires_grad:
+        out.square().sum().backward()
+    norms = sum(isinstance(part, nn.BatchNorm2d) for part in block.modules())
     return {
-        "layers with weights": len(layers),
-        "layers that are used again": len(layers) - len(set(layers)),
-        "residual blocks": sum(isinstance(part, ResidualBlock) for part in net.modules()),
-        "parameters": sum(parameter.numel() for parameter in net.parameters()),
-        "parameters that are frozen or get no gradient": sum(p.grad is None for p in net.parameters()),
-        "logits in eval mode": logits,
+        "layers": f"{len(convolutions)} convolutions, {norms} batch norms",
+        **found,
+        "output in training mode": out.detach(),
+        "parameters that are frozen or get no gradient": sum(p.grad is None for p in block.parameters()),
     }
 
 
-def built(
-    change: Callable[[CifarNet, list[PackagePlainBlock]], object] = lambda deep, new: None,
-    *, exact: bool = True, copied: Callable[[str], bool] = lambda name: True, **options: Any,
-) -> Callable[[CifarNet, int], nn.Module]:  # fmt: skip
-    """The construction with something forgotten, or changed at its end: `change` gets the net and its new blocks."""
-
-    def extend(shallow: CifarNet, depth: int) -> nn.Module:
-        weight, blocks = shallow.conv1.weight, len(shallow.layer1)
-        deep = CifarNet(depth, width=weight.shape[0], in_channels=weight.shape[1], **{"residual": False, **options})
-        state = {name: value for name, value in shallow.state_dict().items() if copied(name)}
-        deep.load_state_dict(state, strict=False)
-        new: Any = [block for stage in (deep.layer1, deep.layer2, deep.layer3) for block in stage[blocks:]]
-        for conv, norm in [pair for block in new for pair in ((block.conv1, block.bn1), (block.conv2, block.bn2))]:
-            nn.init.dirac_(conv.weight)
-            nn.init.constant_(norm.weight, (1 + norm.eps) ** 0.5 if exact else 1.0)
-        change(deep, new)
-        return deep
-
-    return extend
-
-
-def set_convolutions(value: Callable[[Tensor], object]) -> Callable[[CifarNet, list[PackagePlainBlock]], None]:
-    return lambda deep, new: [value(conv.weight) for block in new for conv in (block.conv1, block.conv2)] and None  # pyright: ignore[reportReturnType]
-
-
-def with_identities(deep: CifarNet, new: list[PackagePlainBlock]) -> None:
-    for stage in (deep.layer1, deep.layer2, deep.layer3):
-        for name, block in stage.named_children():
-            if block in new:
-                setattr(stage, name, nn.Identity())
-
-
-def one_block(deep: CifarNet, new: list[PackagePlainBlock]) -> None:
-    for stage in (deep.layer1, deep.layer2, deep.layer3):
-        own = [name for name, block in stage.named_children() if block in new]
-        for name in own[1:]:
-            setattr(stage, name, stage.get_submodule(own[0]))
-
-
-EXTENSION_MISTAKES = {
-    "The net you return still has as many layers with weights as the shallow net. Build a new net of the asked depth "
-    "from real blocks. An `nn.Identity` has no weights, so nothing of it could be trained.":
-        [lambda shallow, depth: shallow, built(with_identities)],
-    "The deep net is residual. The argument is about plain nets: `CifarNet(depth, residual=False, …)`.":
-        built(lambda deep, new: [nn.init.zeros_(block.bn2.weight) for block in new], residual=True),
-    "A layer is used more than once. Every layer of a deeper net has weights of its own.":
-        built(one_block),
-    "Some weights are frozen (`requires_grad` is False). All of the deep net must be free to learn.":
-        built(lambda deep, new: deep.requires_grad_(False)),
-    "The running statistics of the shallow net are not copied. They are buffers, not parameters: `state_dict()` has "
-    "both.":
-        built(copied=lambda name: "running" not in name),
-    "The outputs differ: `linear` of the shallow net is not in the deep one. Copy all of its weights.":
-        built(copied=lambda name: not name.startswith("linear")),
-    "The new convolutions are all zeros, so nothing passes. In a plain net they must pass x on.":
-        built(set_convolutions(nn.init.zeros_)),
-    "The outputs differ: a new convolution is no identity. Its kernel is 1 at the centre of the filter's own channel "
-    "and 0 elsewhere, for both convolutions of a block; see `nn.init.dirac_`.":
-        [lambda shallow, depth: fresh_blocks(shallow, depth), built(set_convolutions(nn.init.ones_))],
-    "Nearly: the outputs agree, but not to 1e-05. Batch norm divides by the root of running_var + eps, so each of the "
-    "new ones shrinks its input a little. Choose running_var or weight so that it cancels.":
-        built(exact=False),
+PASSING_MISTAKES = {
+    "The block is as it was. Set the weights of its two convolutions and its two batch norms.":
+        lambda block, x: block,
+    "The convolutions are all zeros, so nothing passes. They must pass x on.":
+        {"_kernel": nn.init.zeros_},
+    "A convolution is no identity: each filter is 1 at the centre of its *own* channel and 0 elsewhere; see "
+    "`nn.init.dirac_`.":
+        [{"_kernel": nn.init.ones_}, {"_kernel": lambda weight: weight}],
+    "The convolutions pass x on, but in training mode the batch norms still normalise it, by mean and variance of the "
+    "batch itself. Give them the weight and the bias that undo this.":
+        {"_norms": 0},
+    "Only the first half is an identity. The block has two convolutions and two batch norms.":
+        {"_norms": 1},
+    "Right in training mode only. In evaluation mode a batch norm uses `running_mean` and `running_var`: set "
+    "these too.":
+        {"_running": False},
+    "The bias of a batch norm is still 0, so its output has mean 0. Set it to the mean.":
+        {"_mean": False},
+    "The weight of a batch norm is still 1, so every channel comes out with spread 1. Set it to the standard "
+    "deviation.":
+        {"_spread": torch.ones_like},
+    "The weight is the variance. Batch norm divides by its root.":
+        {"_spread": lambda var: var + 1e-5},
+    "Nearly: batch norm divides by the root of variance *plus* `eps`. Channels with a small variance show it.":
+        {"_spread": torch.sqrt},
+    "Nearly: you divide the sum of squares by N - 1. In training mode batch norm divides by N (`correction=0`).":
+        {"_correction": 1},
 }  # fmt: skip
 
 
-def fresh_blocks(shallow: CifarNet, depth: int) -> CifarNet:
-    """The shallow net's weights, and new blocks as they are made."""
-    weight = shallow.conv1.weight
-    deep = CifarNet(depth, residual=False, width=weight.shape[0], in_channels=weight.shape[1])
-    deep.load_state_dict(shallow.state_dict(), strict=False)
-    return deep
-
-
-@torch.no_grad()
-def plain_net(depth: int, channels: int) -> CifarNet:
-    """A small plain net whose batch norms have seen data, with logits that are not small."""
-    net = CifarNet(depth, residual=False, width=4, in_channels=channels)
-    for module in net.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.weight.uniform_(0.7, 1.4)
-            module.bias.uniform_(-0.2, 0.6)
-    nn.init.normal_(net.get_parameter("linear.weight"), std=1.0)
-    for _ in range(10):
-        net(torch.randn(8, channels, 12, 8))
-    return net
-
-
-@torch.no_grad()
-def need_plain(answer: Callable[..., Any]) -> None:
-    """No way around a convolution: with one of them set to zero, all images get the same logits; nothing is shared."""
-    shallow = plain_net(8, 1)
-    deep = answer(shallow, 14).eval()
-    if {p.data_ptr() for p in shallow.parameters()} & {p.data_ptr() for p in deep.parameters()}:
-        raise Wrong("The two nets share weights, so training one would change the other. Copy the values.")
-    for layer in (part for part in deep.modules() if isinstance(part, nn.Conv2d)):
-        weight = layer.weight.clone()
-        layer.weight.zero_()
-        logits = deep(images_for(deep))
-        layer.weight.copy_(weight)
-        if not torch.allclose(logits, logits[:1].expand_as(logits), rtol=1e-4, atol=1e-4):
-            raise Wrong(
-                "There is a shortcut in the deep net: with one convolution set to zero, the image still gets through. "
-                "A plain net has none."
-            )
-
-
 @exercise(
-    "06.3 identity extension",
-    calls=lambda: [Call(plain_net(8, 1), 14), Call(plain_net(14, 3), 26), Call(plain_net(8, 1), 56)],
-    returns=seen("the deep net, an `nn.Module`", nn.Module, look, tolerance=1e-5),
-    mistakes=EXTENSION_MISTAKES,
-    finally_=need_plain,
+    "06.3 a block that does nothing",
+    calls=lambda: [Call(PackagePlainBlock(channels, channels), features(channels)) for channels in (4, 6, 3)],
+    returns=seen("the block, an `nn.Module`", nn.Module, look),
+    may_change=("block",),
+    mistakes=PASSING_MISTAKES,
 )
-def extend_with_identity(shallow: CifarNet, depth: int) -> nn.Module:
-    """Same outputs at 14, 26 and 56 layers, and every weight can be trained.
-
-    So a deep net at least as good exists; the question is whether SGD finds it.
-    """
-    return construct(shallow, depth, images=images_for(shallow))
+@torch.no_grad()
+def pass_through(
+    block: Any, x: Tensor, *, _kernel: Any = nn.init.dirac_, _norms: int = 2, _running: bool = True, _mean: bool = True,
+    _spread: Any = lambda var: (var + 1e-5).sqrt(), _correction: int = 0,
+) -> nn.Module:  # fmt: skip
+    """The block returns its input, in evaluation and in training mode, and every weight can still learn."""
+    var, mean = torch.var_mean(x, dim=(0, 2, 3), correction=_correction)
+    for number, (conv, norm) in enumerate(((block.conv1, block.bn1), (block.conv2, block.bn2))):
+        _kernel(conv.weight)
+        if number < _norms:
+            norm.weight.copy_(_spread(var))
+            norm.bias.copy_(mean * _mean)
+            if _running:
+                norm.running_mean.copy_(mean)
+                norm.running_var.copy_(var)
+    return block
 
 
 # --- 06.4 read six curves ---------------------------------------------------------------------------------------

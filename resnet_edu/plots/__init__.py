@@ -16,7 +16,9 @@ from .lesson_02 import augmentation_grid, augmented_views, response_normalisatio
 from .lesson_03 import layer_costs, named_layers, receptive_growth, receptive_growth_grid, seen_pixels
 from .lesson_04 import channel_budget, channel_budget_grid, gradient_with_and_without, inception_diagrams, votes
 from .lesson_05 import activation_slopes, autocorrelations, gradient_flow, gradient_flow_grid, gradient_series
-from .lesson_06 import degradation, depth_and_skip, depth_and_skip_grid, depth_sweep, six_curves
+from .lesson_06 import (
+    degradation, depth_and_skip, depth_and_skip_grid, depth_sweep, identity_extension, six_curves,
+)  # fmt: skip
 from .lesson_07 import (
     block_diagrams, errors_without, paths_and_lengths, signal_and_gradient, signal_and_gradient_grid,
 )  # fmt: skip

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from statistics import mean
 
 from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
 
 from ..history import History
 from ..study import Recorded
@@ -134,3 +135,28 @@ def draw_runs(axes: Axes, runs: list[History], part: str, colour: str, name: str
         draw_error(axes, run, part, color=colour, lw=0.8, alpha=0.5)
     means = [mean(errors) for errors in zip(*(errors_of(run, part) for run in runs), strict=True)]
     axes.plot(range(1, len(means) + 1), means, color=colour, lw=2.6, label=name)
+
+
+@course_style()
+def identity_extension() -> Figure:
+    """Plain-20 above plain-56: the same blocks, and in each stage six more that return their input."""
+    title = "Plain-56 can do what plain-20 does: 18 of its blocks need only pass their input on"
+    figure, (axes,) = new_figure(1, 1, width=8.4, height=2.6, title=title)
+    for row, (name, more) in enumerate((("plain-20", 0), ("plain-56", 6))):
+        axes.text(-0.3, -row, name, ha="right", va="center")
+        left = 0.0
+        for stage in range(3):
+            for block in range(3 + more):
+                copied = block < 3
+                colour, style = (BLUE, "-") if copied else (ORANGE, "--")
+                axes.add_patch(
+                    Rectangle((left, -row - 0.25), 0.8, 0.5, fill=copied, fc=BLUE, ec=colour, ls=style, lw=1.5)
+                )
+                axes.text(left + 0.4, -row, "" if copied else "x", ha="center", va="center", color=ORANGE)
+                left += 1
+            axes.text(left - 0.5 * (3 + more) - 0.1, -row + 0.38, f"stage {stage + 1}", ha="center", fontsize=8)
+            left += 0.5
+    axes.text(0, -1.75, "filled: trained blocks, copied · dashed: new blocks that return x", fontsize=9)
+    axes.set(xlim=(-2.6, 28.8), ylim=(-2, 0.7))
+    axes.axis("off")
+    return figure

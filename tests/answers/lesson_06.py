@@ -1,14 +1,14 @@
 """Answers to the exercises of lesson 06."""
 
+import copy
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from resnet_edu import models
 from resnet_edu.checks.lesson_06 import KEY
-from resnet_edu.models import CifarNet, cifar
+from resnet_edu.models import cifar
 from resnet_edu.models.cifar import ResidualBlock
 
 # --- 06.1 plain block -------------------------------------------------------------------------------------------
@@ -178,110 +178,50 @@ class Flipped(Branch):
         return self.relu2(self.branch(x) + self.shortcut(x).flip(2))
 
 
-# --- 06.3 identity extension ------------------------------------------------------------------------------------
+# --- 06.3 a block that does nothing -----------------------------------------------------------------------------
 
 
-@torch.no_grad()
-def pass_on(block: Any) -> None:
-    for conv, norm in ((block.conv1, block.bn1), (block.conv2, block.bn2)):
+def pass_through(block: Any, x: Tensor) -> nn.Module:
+    for conv, bn in ((block.conv1, block.bn1), (block.conv2, block.bn2)):
         nn.init.dirac_(conv.weight)
-        norm.weight.fill_((1 + norm.eps) ** 0.5)
+        mean, var = x.mean(dim=(0, 2, 3)), x.var(dim=(0, 2, 3), correction=0)
+        bn.running_mean, bn.running_var = mean.clone(), var.clone()
+        bn.bias.data, bn.weight.data = mean, (var + bn.eps).sqrt()
+    return block
 
 
-def deeper(shallow: CifarNet, depth: int) -> CifarNet:
-    return CifarNet(depth, residual=False, width=shallow.conv1.out_channels, in_channels=shallow.conv1.in_channels)
+def pass_through_one_pass(block: Any, x: Tensor) -> nn.Module:
+    """Right: the batch norm itself measures the batch; biased variance is brought to its running one."""
+    count = x.numel() // x.shape[1]
+    with torch.no_grad():
+        for conv, bn in ((block.conv1, block.bn1), (block.conv2, block.bn2)):
+            conv.weight.copy_(torch.eye(x.shape[1])[:, :, None, None] * torch.eye(3)[1][:, None] * torch.eye(3)[1])
+            bn.momentum = 1.0
+            bn.train()(x)
+            bn.momentum = 0.1
+            bn.running_var.mul_((count - 1) / count)
+            bn.weight.copy_((bn.running_var + bn.eps) ** 0.5)
+            bn.bias.copy_(bn.running_mean)
+    return block
 
 
-def extend(shallow: CifarNet, depth: int) -> CifarNet:
-    deep = deeper(shallow, depth)
-    deep.load_state_dict(shallow.state_dict(), strict=False)
-    for stage in (deep.layer1, deep.layer2, deep.layer3):
-        for block in stage[len(shallow.layer1) :]:
-            pass_on(block)
-    return deep
+def on_a_copy(block: nn.Module, x: Tensor) -> nn.Module:
+    """Right."""
+    return pass_through(copy.deepcopy(block), x)
 
 
-def identities_first(shallow: CifarNet, depth: int) -> CifarNet:
-    """Right: the new blocks stand before the old ones, but for the block that changes the shape."""
-    deep, more = deeper(shallow, depth), (depth - 2) // 6 - len(shallow.layer1)
-    state = {}
-    for name, value in shallow.state_dict().items():
-        stage, *rest = name.split(".")
-        if stage.startswith("layer") and int(rest[0]) > 0:
-            name = ".".join([stage, str(int(rest[0]) + more), *rest[1:]])
-        state[name] = value
-    deep.load_state_dict(state, strict=False)
-    for stage in (deep.layer1, deep.layer2, deep.layer3):
-        for block in stage[1 : 1 + more]:
-            pass_on(block)
-    return deep
+def without_layers(block: nn.Module, x: Tensor) -> nn.Module:
+    return nn.Identity()
 
 
-def the_packages(shallow: CifarNet, depth: int) -> CifarNet:
-    return models.extend_with_identity(shallow, depth, images=torch.randn(8, shallow.conv1.in_channels, 16, 16))
+def frozen(block: nn.Module, x: Tensor) -> nn.Module:
+    return pass_through(block, x).requires_grad_(False)
 
 
-def grown_in_place(shallow: CifarNet, depth: int) -> CifarNet:
-    for stage in (shallow.layer1, shallow.layer2, shallow.layer3):
-        width: Any = stage[0].get_submodule("conv2")
-        while len(stage) < (depth - 2) // 6:
-            stage.append(cifar.PlainBlock(width.out_channels, width.out_channels))
-            pass_on(stage[-1])
-    return shallow
-
-
-class HiddenShortcut(cifar.PlainBlock):
-    def forward(self, x: Tensor) -> Tensor:
-        return self.relu2(self.bn2(self.conv2(self.relu1(self.bn1(self.conv1(x))))) + x)
-
-
-def hidden_shortcut(shallow: CifarNet, depth: int) -> CifarNet:
-    deep: Any = deeper(shallow, depth)
-    deep.load_state_dict(shallow.state_dict(), strict=False)
-    for stage in (deep.layer1, deep.layer2, deep.layer3):
-        for i in range(len(shallow.layer1), len(stage)):
-            width = stage[i].conv1.in_channels
-            stage[i] = HiddenShortcut(width, width)
-            nn.init.zeros_(stage[i].bn2.weight)
-    return deep
-
-
-def shared(shallow: CifarNet, depth: int) -> CifarNet:
-    deep = extend(shallow, depth)
-    deep.conv1 = shallow.conv1
-    return deep
-
-
-def shifted(shallow: CifarNet, depth: int) -> CifarNet:
-    deep: Any = extend(shallow, depth)
-    nn.init.constant_(deep.layer3[-1].bn2.bias, 0.1)
-    return deep
-
-
-def statistics_spoiled(shallow: CifarNet, depth: int) -> CifarNet:
-    shallow.train()(torch.randn(4, shallow.conv1.in_channels, 8, 8))
-    return extend(shallow, depth)
-
-
-def one_stage(shallow: CifarNet, depth: int) -> CifarNet:
-    deep: Any = extend(shallow, 6 * len(shallow.layer1) + 8)
-    while 2 * sum(map(len, (deep.layer1, deep.layer2, deep.layer3))) + 2 < depth:
-        deep.layer1.append(cifar.PlainBlock(deep.conv1.out_channels, deep.conv1.out_channels))
-        pass_on(deep.layer1[-1])
-    return deep
-
-
-class PartlyTrained(CifarNet):
-    def forward(self, x: Tensor) -> Tensor:
-        with torch.no_grad():
-            x = self.layer1(self.relu(self.bn1(self.conv1(x))))
-        return self.linear(self.avgpool(self.layer3(self.layer2(x))).flatten(1))
-
-
-def cut_off(shallow: CifarNet, depth: int) -> CifarNet:
-    deep = extend(shallow, depth)
-    deep.__class__ = PartlyTrained
-    return deep
+def batch_changed(block: nn.Module, x: Tensor) -> nn.Module:
+    pass_through(block, x)
+    x.zero_()
+    return block
 
 
 # --- 06.4 read six curves ---------------------------------------------------------------------------------------
@@ -295,7 +235,7 @@ def reading(**changed: object) -> Any:
 RIGHT = {
     "06.1": [PlainBlock, cifar.PlainBlock, AsSequential, OneReluTwice, FunctionalRelu],
     "06.2": [ResidualBlock, RepairedInPlace, RepairedFromPlain],
-    "06.3": [extend, identities_first, the_packages],
+    "06.3": [pass_through, pass_through_one_pass, on_a_copy],
     "06.4": [reading(), reading(A="  Overfitting", C="DEGRADATION ")],
 }
 
@@ -322,14 +262,11 @@ WRONG = {
         (Flipped, "what happens between them is not"),
     ],
     "06.3": [
-        (grown_in_place, "changes the network it is given as `shallow`"),
-        (hidden_shortcut, "shortcut in the deep net"),
-        (shared, "share weights"),
-        (shifted, "logits in eval mode"),
-        (statistics_spoiled, "changes the network it is given as `shallow`"),
-        (one_stage, "parameters: expected"),
-        (cut_off, "get no gradient"),
-        (lambda shallow, depth: extend(shallow, depth).state_dict(), "Expected the deep net"),
+        (without_layers, "no convolution left"),
+        (frozen, "get no gradient"),
+        (batch_changed, "changes the tensor it is given as `x`"),
+        (lambda block, x: pass_through(block, x).state_dict(), "Expected the block"),
+        (lambda block, x: pass_through(block, 2 * x), "output in"),
     ],
     "06.4": [
         (reading(A="degradation"), "A: degradation would show two depths"),
