@@ -140,7 +140,7 @@ def draw_runs(axes: Axes, runs: list[History], part: str, colour: str, name: str
 @course_style()
 def identity_extension() -> Figure:
     """Plain-20 above plain-56: the same blocks, and in each stage six more that return their input."""
-    title = "Plain-56 can do what plain-20 does: 18 of its blocks need only pass their input on"
+    title = "Plain-56 holds plain-20: 18 blocks only pass x on"
     figure, (axes,) = new_figure(1, 1, width=8.4, height=2.6, title=title)
     for row, (name, more) in enumerate((("plain-20", 0), ("plain-56", 6))):
         axes.text(-0.3, -row, name, ha="right", va="center")
