@@ -18,7 +18,8 @@ import nbformat
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 
-from notebooks.editions import BuildError, clean, code_cells, complaint, learners_edition, read_source
+from notebooks.editions import BuildError, clean, code_cells, complaint, learners_edition, read_source, worked_edition
+from notebooks.pages import write_pages
 from resnet_edu.tools.rehearse import PollingClient
 
 HERE = Path(__file__).resolve().parent
@@ -103,7 +104,7 @@ def build(source: Path, *, run: bool = True, force: bool = False) -> str:
     folder = source.parent.parent
     worked_path = folder / "solutions" / name
     notebook = read_source(source)
-    learners = learners_edition(notebook)
+    learners, notebook = learners_edition(notebook), worked_edition(notebook)
     notebook.metadata["resnet_edu"] = {"source_sha256": hashlib.sha256(source.read_bytes()).hexdigest()}
     earlier = nbformat.read(worked_path, as_version=4) if worked_path.exists() and not force else None
     if earlier and reuse_outputs(notebook, earlier):
@@ -149,6 +150,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             except BuildError as error:
                 failed += 1
                 print(f"{source.stem}: not built\n{error}", file=sys.stderr, flush=True)
+    write_pages()
     return int(failed > 0)
 
 

@@ -10,18 +10,27 @@ from pathlib import Path
 
 import jupytext
 from nbformat import NotebookNode
-from nbformat.v4 import new_code_cell
+from nbformat.v4 import new_code_cell, new_markdown_cell
 
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 PLACEHOLDER = 'raise NotImplementedError("not yet")'
 TAGS = {"setup", "exercise", "check", "explorer", "worked-only", "gpu", "nbval-check-output", "raises-exception"}
 BOX = re.compile(r"^### Exercise (\d+)([a-z]?)\.(\d+) · .*?\*\*Difficulty\*\* (●+)", re.MULTILINE | re.DOTALL)
-# The first code cell of the learner's edition. JupyterLab folds it away.
+# The first code cell of the learner's edition; `resnet-edu lab` leaves it out of a learner's copy.
 COLAB = """\
 import sys
 
 if "google.colab" in sys.modules:  # in Google Colab: upload the course's wheel to the files on the left, then run this
-    %pip install --quiet resnet_edu-*.whl"""
+    %pip install --quiet resnet_edu-*.whl  # takes only what Colab lacks"""
+# Around an exercise: its heading, difficulty and minutes, what to write, its hints.
+CARD = (
+    '<div class="exercise" style="border: 1px solid rgba(128, 128, 128, 0.4); border-left: 6px solid #0072B2; '
+    'border-radius: 6px; background: rgba(0, 114, 178, 0.07); padding: 0.1em 1.2em 0.6em; margin: 0.6em 0">'
+)
+BAR = (
+    '<div class="navigation" style="border: 1px solid rgba(128, 128, 128, 0.4); border-radius: 6px; '
+    'padding: 0.7em 1.2em 0; margin: 0.6em 0">'
+)
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
@@ -43,9 +52,39 @@ def read_source(path: Path) -> NotebookNode:
             raise BuildError(complaint(cell, f"unknown tag {', '.join(unknown)}; known: {', '.join(sorted(TAGS))}"))
         cell.metadata = NotebookNode({"tags": tags} if tags else {})
     mark_for_grading(notebook)
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = with_card(cell.source)
+    ways = new_markdown_cell(navigation(path), metadata={"tags": ["navigation"]})
+    for place, name in ((1, "nav"), (len(notebook.cells) + 1, "next")):
+        notebook.cells.insert(place, NotebookNode(copy.deepcopy(ways), id=f"{path.stem}-{name}"))
     notebook.metadata = NotebookNode()
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     return clean(notebook, keep_outputs=False)
+
+
+def with_card(text: str) -> str:
+    """A text cell with its exercise, from the heading to the end, in a card."""
+    before, heading, box = text.partition("### Exercise ")
+    if not heading or (before and not before.endswith("\n")):
+        return text
+    return f"{before}{CARD}\n\n{heading}{box.rstrip()}\n\n</div>"
+
+
+def navigation(path: Path) -> str:
+    """One line of links: the lesson before, the course's page, this lesson worked, the glossary, the lesson after."""
+    sources = sorted(path.parent.glob("[0-9][0-9]*_*.py"))
+    place = sources.index(path)
+    titles = [re.search(r"^# # (.+)$", source.read_text(encoding="utf-8"), re.MULTILINE) for source in sources]
+    names = [
+        (title[1] if title else source.stem).partition(":")[0] for title, source in zip(titles, sources, strict=True)
+    ]
+    links = ["[All lessons](home.md)", f"[This lesson, worked](solutions/{path.stem}.ipynb)", "[Glossary](glossary.md)"]
+    if place > 0:
+        links.insert(0, f"[← {names[place - 1]}]({sources[place - 1].stem}.ipynb)")
+    if place + 1 < len(sources):
+        links.append(f"**[{names[place + 1]} →]({sources[place + 1].stem}.ipynb)**")
+    return f"{BAR}\n\n{'&ensp;|&ensp;'.join(links)}\n\n</div>"
 
 
 def mark_for_grading(notebook: NotebookNode) -> None:
@@ -99,6 +138,16 @@ def without_solutions(source: str) -> str:
     return "\n".join(kept)
 
 
+def worked_edition(notebook: NotebookNode) -> NotebookNode:
+    """A copy with its links as they are in `solutions/`."""
+    edition = copy.deepcopy(notebook)
+    for cell in edition.cells:
+        if "navigation" in cell.metadata.get("tags", []):
+            cell.source = re.sub(r"\[This lesson, worked\]\(solutions/", "[Your own copy](../", cell.source)
+            cell.source = re.sub(r"\((home|glossary)\.md", r"(../\1.md", cell.source)
+    return edition
+
+
 def learners_edition(notebook: NotebookNode) -> NotebookNode:
     """A copy for the learner: stubs for solutions, no outputs, no cells tagged `worked-only`; a cell for Colab."""
     edition = copy.deepcopy(notebook)
@@ -110,7 +159,7 @@ def learners_edition(notebook: NotebookNode) -> NotebookNode:
             raise BuildError(complaint(cell, str(error))) from None
     hidden = {"tags": ["colab"], "jupyter": {"source_hidden": True}}
     name = edition.cells[0]["id"].replace("-000", "-colab")
-    edition.cells.insert(1, new_code_cell(COLAB, id=name, metadata=hidden))
+    edition.cells.insert(2, new_code_cell(COLAB, id=name, metadata=hidden))
     return edition
 
 

@@ -23,6 +23,7 @@ from resnet_edu.facts import Fact
 from resnet_edu.studies import STUDIES
 from resnet_edu.study import load_study
 from resnet_edu.tools import cli, course
+from resnet_edu.tools.export import CARD
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -84,8 +85,10 @@ def lesson_page(lesson: course.Lesson, words: list[str]) -> NotebookNode:
     """The worked notebook as a page: alt texts, folded answers, the way to the learner's edition, its words."""
     notebook = nbformat.read(lesson.path, as_version=4)
     heading = lesson.title
+    notebook.cells = [cell for cell in notebook.cells if "navigation" not in cell.metadata.get("tags", [])]
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
+            cell.source = CARD.sub(r'\1\n<div class="exercise">\n\2\n</div>', cell.source)
             heading = ([heading, *re.findall(r"^#+ +(.+)$", cell.source, re.MULTILINE)])[-1]
             continue
         cell.outputs = [output for output in cell.get("outputs", []) if WIDGET not in output.get("data", {})]

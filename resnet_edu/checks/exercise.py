@@ -26,12 +26,15 @@ from .result import (
     Graded,
     NotPassed,
     NotYet,
+    Status,
     Wrong,
     explain,
+    heading,
     is_not_yet,
     kind_of,
     not_yet,
     under_nbgrader,
+    way_on,
 )
 from .values import Returns, difference, identical, shown, tensors_in
 
@@ -81,16 +84,21 @@ class Check:
     def result(self, answer: Any) -> CheckResult:
         """The verdict, without a trace in the notebook."""
         if answer is None or answer is ...:
-            return CheckResult(self.exercise, "not yet", NOT_YET)
+            return self.verdict("not yet", NOT_YET)
         try:
             with undisturbed():
-                return CheckResult(self.exercise, "passed", self.judge(answer))
+                return self.verdict("passed", self.judge(answer))
         except Wrong as error:
-            return CheckResult(self.exercise, "wrong", str(error))
+            return self.verdict("wrong", str(error))
         except (Exception, SystemExit) as error:  # the stop button's KeyboardInterrupt passes through
             if is_not_yet(error):
-                return CheckResult(self.exercise, "not yet", not_yet(error))
-            return CheckResult(self.exercise, "wrong", explain(error))
+                return self.verdict("not yet", not_yet(error))
+            return self.verdict("wrong", explain(error))
+
+    def verdict(self, status: Status, message: str) -> CheckResult:
+        """A result under the title of the exercise's card, with the way on."""
+        told, link = way_on(self.exercise, status)
+        return CheckResult(heading(self.exercise), status, message, way_on=told, link=link)
 
 
 class Call:

@@ -16,12 +16,17 @@ from typing import Any, get_args
 
 from filelock import FileLock, Timeout
 
-from ..display import Table
+from ..display import Table, table
 from ..files import write_atomically
-from .result import MARKS, Status
+from .result import MARKS, Status, heading, lesson_title
 
 FILE = ".resnet_edu_progress.json"
 RANK: dict[Status, int] = {"not yet": 0, "wrong": 1, "passed": 2}
+BAR = (
+    '<span style="display: inline-block; width: 8em; height: 0.7em; border-radius: 0.35em; overflow: hidden; '
+    'background: rgba(128, 128, 128, 0.3)"><span style="display: inline-block; height: 0.7em; width: {:.0f}%; '
+    'vertical-align: top; background: #009E73"></span></span>'
+)
 SECONDS = 5.0  # to wait for another notebook that is just writing the file
 
 
@@ -74,6 +79,7 @@ def record(exercise: str, status: Status) -> str:
             content, note = read(path)
             fields = content["exercises"].setdefault(exercise, {})
             fields |= vars(Entry.of(fields).after(status))
+            content["current"] = exercise.partition(".")[0]  # the lesson that is being worked on
             write_atomically(path, json.dumps(content, indent=1, ensure_ascii=False).encode() + b"\n")
     except (OSError, RuntimeError, Timeout) as error:  # RuntimeError: a home folder that cannot be found
         reason = getattr(error, "strerror", None) or str(error)
@@ -112,15 +118,17 @@ def parse(content: bytes) -> dict[str, Any]:
 
 @dataclass(frozen=True, repr=False)
 class Progress:
-    """The table that `edu.checks.progress()` shows: every exercise of the course, done or not.
+    """What `edu.checks.progress()` shows: a bar for each lesson, and the exercises of the current one.
 
     Attributes:
         entries: what is known, by exercise id, in the order of the course.
         note: anything amiss with the file.
+        current: number of the lesson in which an exercise was last tried.
     """
 
     entries: dict[str, Entry]
     note: str = ""
+    current: str = "00"
 
     @property
     def passed(self) -> int:
@@ -131,33 +139,50 @@ class Progress:
         """One line: how much is done."""
         return f"{self.passed} of {len(self.entries)} exercises passed"
 
-    def table(self) -> Table:
-        """Exercise, status, tries and the day of the first pass; a line for each lesson in between."""
-        rows: list[tuple[str, str, str, str]] = []
-        for lesson in sorted({exercise.partition(".")[0] for exercise in self.entries}):
-            entries = {name: entry for name, entry in self.entries.items() if name.startswith(f"{lesson}.")}
-            done = sum(entry.best == "passed" for entry in entries.values())
-            rows.append((f"Lesson {lesson}", f"{done} of {len(entries)}", "", ""))
-            for exercise, entry in entries.items():
-                status = MARKS[entry.best] if entry.tries or entry.best != "not yet" else "–"
-                rows.append((exercise, status, str(entry.tries or "–"), (entry.first_passed or "–")[:10]))
-        return Table(rows, ["Exercise", "Status", "Tries", "First passed"])
+    def lessons(self) -> dict[str, dict[str, Entry]]:
+        """The entries of each lesson, by its number."""
+        found: dict[str, dict[str, Entry]] = {}
+        for exercise, entry in sorted(self.entries.items()):
+            found.setdefault(exercise.partition(".")[0], {})[exercise] = entry
+        return found
+
+    def exercises(self, lesson: str) -> Table:
+        """Heading, status, tries and the day of the first pass of a lesson's exercises."""
+        rows = [
+            (heading(name), MARKS[each.best] if each.tries else "–", each.tries or "–", (each.first_passed or "–")[:10])
+            for name, each in self.lessons()[lesson].items()
+        ]
+        return table(rows, ["Exercise", "Status", "Tries", "First passed"])
 
     def __str__(self) -> str:
-        return f"{self.summary()}\n\n{self.table()}" + (f"\n\nNote: {self.note}" if self.note else "")
+        lines = [self.summary(), ""]
+        for number, entries in self.lessons().items():
+            done = [entry.best == "passed" for entry in entries.values()]
+            lines.append(f"{lesson_title(number):42}  {'■' * sum(done)}{'□' * (len(done) - sum(done))}")
+            if number == self.current:
+                lines += [f"    {line}" for line in str(self.exercises(number)).splitlines()]
+        return "\n".join([*lines, *([f"\nNote: {self.note}"] if self.note else [])])
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        note = f"<p><em>Note:</em> {html.escape(self.note)}</p>" if self.note else ""
-        return f"<p>{self.summary()}</p>{self.table()._repr_html_()}{note}"
+        """Bars that open; the current lesson is open. Numbers and words say the same without colours."""
+        parts = [f"<p><strong>{self.summary()}</strong></p>"]
+        for number, entries in self.lessons().items():
+            done = sum(entry.best == "passed" for entry in entries.values())
+            bar = BAR.format(100 * done / len(entries))
+            told = f"{bar} {done} of {len(entries)} · {html.escape(lesson_title(number))}"
+            opened = " open" if number == self.current else ""
+            parts.append(f"<details{opened}><summary>{told}</summary>{self.exercises(number)._repr_html_()}</details>")
+        return "".join(parts) + (f"<p><em>Note:</em> {html.escape(self.note)}</p>" if self.note else "")
 
 
 def collect(exercises: Iterable[str]) -> Progress:
-    """The table for the given exercises of the course. An unreadable file is put aside, and the note says so."""
+    """The progress of the given exercises of the course. An unreadable file is put aside, and the note says so."""
     try:
         content, note = read(progress_file())
     except (OSError, RuntimeError) as error:
         content, note = {"exercises": {}}, ""
         note = f"the progress file could not be read ({getattr(error, 'strerror', None) or error})."
-    return Progress({name: Entry.of(content["exercises"].get(name, {})) for name in exercises}, note)
+    entries = {name: Entry.of(content["exercises"].get(name, {})) for name in exercises}
+    return Progress(entries, note, str(content.get("current", "00")))

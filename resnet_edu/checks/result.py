@@ -7,12 +7,14 @@ that has not passed raises `NotPassed`. https://nbgrader.readthedocs.io/en/stabl
 
 import dis
 import html
+import json
 import linecache
 import os
 import re
 import sysconfig
 import traceback
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Literal
@@ -21,6 +23,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from .. import files
+
 Status = Literal["passed", "not yet", "wrong"]
 
 #: A mark and a word for each status, so that nothing depends on seeing colours.
@@ -28,6 +32,7 @@ MARKS: dict[Status, str] = {"passed": "✓ passed", "not yet": "… not yet", "w
 
 #: Colour of the bar beside the box; the text keeps the notebook's own colours, light or dark.
 COLOURS: dict[Status, str] = {"passed": "#009E73", "not yet": "#7F7F7F", "wrong": "#D55E00"}
+TINT = "1F"  # how much of the colour is behind the text
 
 #: What a check says about a stub.
 NOT_YET = "Nothing to judge yet. Complete the exercise above, run its cell, then run this one again."
@@ -49,6 +54,10 @@ HINTS = (
 )
 
 
+#: An exercise's heading in a lesson, and its number there.
+HEADING = re.compile(r"^### (Exercise \d+[a-z]?\.(\d+) · .+?) *$", re.MULTILINE)
+
+
 class Wrong(Exception):
     """The answer is wrong; the message names the likely mistake."""
 
@@ -66,16 +75,20 @@ class CheckResult:
     """The answer of one check, displayed by the notebook when it is the last expression of a cell.
 
     Attributes:
-        name: exercise id and title, for example "01.2 conv2d".
+        name: the heading of the exercise's card, for example "Exercise 1.2 · conv2d by hand".
         status: "passed", "not yet" (nothing to judge so far) or "wrong".
         message: what was found; for "wrong" the likely mistake and what to do.
         note: anything worth knowing about the progress table, for example that it could not be saved.
+        way_on: what to do next.
+        link: the notebook where that is, if it is another.
     """
 
     name: str
     status: Status
     message: str
     note: str = ""
+    way_on: str = ""
+    link: str = ""
 
     @property
     def passed(self) -> bool:
@@ -83,24 +96,23 @@ class CheckResult:
         return self.status == "passed"
 
     def __str__(self) -> str:
-        note = f"\nNote: {self.note}" if self.note else ""
-        return f"{MARKS[self.status]} · {self.name}\n{self.message}{note}"
+        more = [*([self.way_on] if self.way_on else []), *([f"Note: {self.note}"] if self.note else [])]
+        return "\n".join([f"{MARKS[self.status]} · {self.name}", self.message, *more])
 
     __repr__ = __str__
 
-    def _repr_markdown_(self) -> str:
-        """The same text as markdown; backticks are code already."""
-        note = f"\n\n*Note:* {self.note}" if self.note else ""
-        return f"**{MARKS[self.status]}** · {self.name}\n\n{self.message}{note}"
-
     def _repr_html_(self) -> str:
-        """A box with a coloured bar; mark and word carry the meaning, `role="status"` tells a screen reader."""
+        """A tinted box; mark and word carry the meaning, `role="status"` tells a screen reader."""
         parts = [f"<strong>{MARKS[self.status]}</strong> · {html.escape(self.name)}", as_html(self.message)]
+        if self.way_on:
+            text = html.escape(self.way_on)
+            parts.append(f'<a href="{html.escape(self.link)}">{text}</a>' if self.link else text)
         if self.note:
             parts.append(f"<em>Note:</em> {as_html(self.note)}")
-        style = f"border-left: 6px solid {COLOURS[self.status]}; padding: 0.3em 1em; margin: 0.3em 0;"
+        colour = COLOURS[self.status]
+        style = f"border-left: 6px solid {colour}; background: {colour}{TINT}; border-radius: 6px; padding: 0.3em 1em;"
         body = "".join(f'<div style="margin: 0.2em 0;">{part}</div>' for part in parts)
-        return f'<div role="status" style="{style}">{body}</div>'
+        return f'<div role="status" style="{style} margin: 0.3em 0;">{body}</div>'
 
 
 class Graded(CheckResult):
@@ -202,3 +214,57 @@ def kind_of(value: object) -> str:
             return f"the function `{getattr(value, '__name__', type(value).__name__)}`"
         case _:
             return f"something of type `{type(value).__name__}`"
+
+
+@cache
+def lesson_texts() -> dict[str, str]:
+    """The Markdown of every learner's notebook, by its name; empty where there are none."""
+    found = {}
+    for path in sorted((files.course_folder() / "notebooks").glob("[0-9][0-9]*_*.ipynb")):
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        found[path.name] = "\n".join("".join(each["source"]) for each in cells if each["cell_type"] == "markdown")
+    return found
+
+
+def headings() -> dict[str, str]:
+    """The heading of every exercise's card by its number, "05.2", in the order of the course."""
+    return {
+        f"{name.partition('_')[0]}.{number}": heading
+        for name, text in lesson_texts().items()
+        for heading, number in HEADING.findall(text)
+    }
+
+
+def notebook(lesson: str) -> str:
+    """The file of the lesson with this number, or nothing."""
+    return next((name for name in lesson_texts() if name.startswith(f"{lesson}_")), "")
+
+
+def lesson_title(lesson: str) -> str:
+    """A lesson's title up to its colon: "05 · Vanishing and exploding gradients"."""
+    title = re.search(r"^# ([^:\n]+)", lesson_texts().get(notebook(lesson), ""), re.MULTILINE)
+    return title[1].strip() if title else f"Lesson {lesson}"
+
+
+def heading(exercise: str) -> str:
+    """The heading of the card that belongs to a check, by the check's id, "05.2 He's variance"; else the id itself."""
+    return headings().get(exercise.partition(" ")[0], exercise)
+
+
+def way_on(exercise: str, status: Status) -> tuple[str, str]:
+    """What to do next, and the notebook where that is if it is another; empty where there is nothing to say.
+
+    JupyterLab follows no link from an output to a heading that is not plain ASCII.
+    """
+    known, number = headings(), exercise.partition(" ")[0]
+    if number not in known or status == "not yet":
+        return "", ""
+    if status == "wrong":
+        return "Hints are in the card above.", ""
+    following = [*known, ""][list(known).index(number) + 1]
+    lesson = following.partition(".")[0]
+    if lesson == number.partition(".")[0]:
+        return f"Next: {known[following]}", ""
+    if not following:
+        return "That was the last exercise of the course.", ""
+    return f"That was the lesson's last exercise. Next lesson: {lesson_title(lesson)}", notebook(lesson)

@@ -128,8 +128,7 @@ def lab(
     folder = folder or default_folder(Path.cwd())
     found = course.find_lesson(lesson) if lesson else course.require_lessons()[0]
     report = course.copy_lessons(folder, force=force)
-    news = str(course.CopyReport(folder, added=report.added, updated=report.updated, kept=report.kept))
-    print(f"Your lessons are in {folder}{f' ({news})' if news else ''}.")
+    print(f"Your lessons are in {folder}{f' ({news})' if (news := report.news()) else ''}.")
     for name, aside in report.replaced.items():
         print(f"{name} is the course's again; yours is kept as {aside}.")
     again = f"To get the course's, with yours kept beside: resnet-edu lab {quoted(folder)} --force"
@@ -141,7 +140,8 @@ def lab(
     if copy_only:
         return
     shown = has_display() if browser is None else browser
-    command = lab_command(folder, lesson=found.name, port=port, browser=shown)
+    page = "home.md" if not lesson and course.exercises_passed(folder) else f"{found.name}.ipynb"
+    command = lab_command(folder, page=page, port=port, browser=shown)
     where = "" if shown else " Open the http address below in a browser."
     print(f"JupyterLab is starting. Ctrl-C here ends it.{where}")
     if os.environ.get("SSH_CONNECTION"):

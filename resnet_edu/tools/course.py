@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 import shutil
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -23,6 +24,24 @@ Edition = Literal["learner", "worked"]
 
 EDITIONS: tuple[Edition, ...] = ("learner", "worked")
 MANIFEST = ".resnet_edu_course.json"
+PROGRESS = ".resnet_edu_progress.json"
+LINES = {
+    "00": "Run a cell, answer a first exercise, train a first network.",
+    "00b": "What a tensor, a neuron, a gradient and a mode are, with a picture each.",
+    "01": "Write a convolution by hand and build the network that read cheques.",
+    "02": "The network of 2012: what ReLU, dropout and augmentation each bring.",
+    "03": "Why three small kernels beat one large one.",
+    "04": "Several kernels side by side, and 1×1 convolutions that make them affordable.",
+    "05": "Measure why a signal dies or explodes in fifty layers, and what keeps it alive.",
+    "06": "Train a deeper net that is worse on its own training images.",
+    "07": "Repair it with one addition, and find out why that works.",
+    "08": "Build ResNet-34 until it gives torchvision's own answers.",
+    "09": "Bottlenecks, 18 to 152 layers, and which net to choose under a budget.",
+    "10": "A few labelled photos are enough if another net has learned before you.",
+    "11": "See what the layers see, and where in a photo the evidence lies.",
+    "12": "From a folder of your own photos to a network that names them.",
+    "13": "Several processes, runs that survive a crash, and faster steps.",
+}
 
 
 @dataclass(frozen=True)
@@ -33,6 +52,11 @@ class Lesson:
     name: str  # the file's stem: 06_degradation
     title: str  # the notebook's first heading
     path: Path
+
+    @property
+    def line(self) -> str:
+        """What the lesson is about, in one line; empty for one that is not of this course."""
+        return LINES.get(self.number, "")
 
 
 def notebooks() -> Path:
@@ -103,6 +127,11 @@ class CopyReport:
         counts["kept as you changed them"] = self.kept
         return ", ".join(f"{len(names)} {what}" for what, names in counts.items() if names)
 
+    def news(self) -> str:
+        """What a learner wants to know of it: about notebooks, and only what is new or theirs."""
+        lists = [[name for name in names if name.endswith(".ipynb")] for names in (self.added, self.updated, self.kept)]
+        return str(CopyReport(self.folder, added=lists[0], updated=lists[1], kept=lists[2]))
+
 
 def copy_lessons(folder: Path, *, force: bool = False) -> CopyReport:
     """Copy the learner's edition into a folder and the worked edition into its `solutions/`.
@@ -113,13 +142,43 @@ def copy_lessons(folder: Path, *, force: bool = False) -> CopyReport:
     """
     if folder.resolve() == notebooks().resolve():
         return CopyReport(folder)
-    paths = {lesson.path.name: lesson.path for lesson in require_lessons("learner")}
+    contents = {lesson.path.name: handed_out(lesson.path) for lesson in require_lessons("learner")} | pages(folder)
     if not read_manifest(folder) or (folder / "solutions").is_dir():
-        paths |= {f"solutions/{lesson.path.name}": lesson.path for lesson in lessons("worked")}
-    contents = {name: path.read_bytes() for name, path in paths.items()}
+        contents |= {f"solutions/{lesson.path.name}": lesson.path.read_bytes() for lesson in lessons("worked")}
     report = compare(folder, contents)
     replace = {*report.outdated, *unreadable(folder, report.kept)} if force else ()
     return put(contents, report, replace=replace)
+
+
+def handed_out(path: Path) -> bytes:
+    """A learner's notebook without the cell that installs the course in Colab, which opens it from elsewhere."""
+    content = path.read_bytes()
+    if b'"colab"' not in content:
+        return content
+    notebook = json.loads(content)
+    notebook["cells"] = [cell for cell in notebook["cells"] if "colab" not in cell["metadata"].get("tags", [])]
+    return json.dumps(notebook, indent=1, ensure_ascii=False).encode() + b"\n"
+
+
+def pages(folder: Path) -> dict[str, bytes]:
+    """The home page, with what is done in this folder; the glossary; the pictures of both."""
+    source, passed = notebooks(), exercises_passed(folder)
+    found = [*source.glob("*.md"), *source.glob("pictures/*.png")]
+    contents = {path.relative_to(source).as_posix(): path.read_bytes() for path in found}
+    if "home.md" in contents:
+        card = re.compile(r"(\d+) exercises?(?=<!-- (\d\d[a-z]?) -->)")
+        text = contents["home.md"].decode()
+        contents["home.md"] = card.sub(lambda match: f"{passed.get(match[2], 0)} of {match[0]} passed", text).encode()
+    return contents
+
+
+def exercises_passed(folder: Path) -> dict[str, int]:
+    """How many exercises are done, by the lesson's number; read without the checks, which would bring torch."""
+    try:
+        content = json.loads((folder / PROGRESS).read_text(encoding="utf-8"))["exercises"]
+        return dict(Counter(name.partition(".")[0] for name, entry in content.items() if entry["best"] == "passed"))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
 
 
 def compare(folder: Path, contents: Mapping[str, bytes], *, manifest: str = MANIFEST) -> CopyReport:
@@ -179,6 +238,8 @@ def unreadable(folder: Path, names: Iterable[str]) -> list[str]:
     """Those files that are no longer notebooks: cut short, or with the marks of a merge in them."""
     found = []
     for name in names:
+        if not name.endswith(".ipynb"):
+            continue
         try:
             title_of(folder / name)
         except ValueError:

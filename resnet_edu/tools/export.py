@@ -52,6 +52,7 @@ INDEX = """<!DOCTYPE html>
 {items}
 </ul></main></body></html>
 """
+CARD = re.compile(r'<div class="exercise"[^>]*>\n\n(### .+\n)(.*)\n</div>', re.DOTALL)
 TEMPLATES = ChoiceLoader(
     [DictLoader({"page.html.j2": PAGE, "script.py.j2": SCRIPT}), FileSystemLoader(Path(__file__).parent)]
 )
@@ -140,7 +141,11 @@ def to_slides(worked: NotebookNode, learner: NotebookNode, *, name: str, folder:
             continue
         if cell["id"] in stubs:
             cells += [v4.new_code_cell(stubs[cell["id"]]), v4.new_markdown_cell("### One answer")]
-        parts = re.split(r"^(?=###? )", cell.source, flags=re.MULTILINE) if cell.cell_type == "markdown" else []
+        parts = (
+            re.split(r"^(?=###? )", CARD.sub(r"\1\2", cell.source), flags=re.MULTILINE)
+            if cell.cell_type == "markdown"
+            else []
+        )
         cells += [v4.new_markdown_cell(part) for part in parts if part.strip()] or [cell]
     for number, (before, cell) in enumerate(zip([None, *cells], cells, strict=False)):
         cell["id"] = f"slide-{number}"  # not nbformat's random ones: two exports are alike
@@ -160,8 +165,8 @@ def _tags(cell: NotebookNode) -> list[str]:
 
 
 def shown(notebook: NotebookNode) -> NotebookNode:
-    """A copy without the outputs that only a script could show, and without the marks around a solution."""
-    cells = deepcopy(notebook.cells)
+    """A copy without links to other notebooks, outputs that only a script could show, and marks around a solution."""
+    cells = [deepcopy(cell) for cell in notebook.cells if "navigation" not in _tags(cell)]
     for cell in cells:
         if cell.cell_type == "code":
             cell.outputs = [each for each in cell.outputs if not NEEDS_SCRIPTS & set(each.get("data", {}))]

@@ -50,20 +50,22 @@ def has_display(environment: Mapping[str, str] = os.environ, platform: str = sys
     return True
 
 
-def lab_command(folder: Path, *, lesson: str = "00_start_here", port: int = 8888, browser: bool = False) -> list[str]:
-    """The command that serves a folder in JupyterLab, opened on one lesson.
+def lab_command(
+    folder: Path, *, page: str = "00_start_here.ipynb", port: int = 8888, browser: bool = False
+) -> list[str]:
+    """The command that serves a folder in JupyterLab, opened on one page.
 
     It listens on the loopback address only, makes a token of its own, takes the next port where one is in use, and
     asks nothing when interrupted.
 
     Args:
         folder: the root of what the browser sees.
-        lesson: the stem of the notebook to open on.
+        page: the notebook to open on, or the home page.
         port: the first port to try; 0 lets the system choose.
         browser: open a browser; else the address is only printed.
     """
-    if not (folder / f"{lesson}.ipynb").is_file():
-        raise ValueError(f"{folder} has no {lesson}.ipynb.")
+    if not (folder / page).is_file():
+        raise ValueError(f"{folder} has no {page}.")
     command = [
         *(sys.executable, "-m", "jupyterlab"),
         f"--ServerApp.root_dir={folder.resolve()}",
@@ -72,7 +74,7 @@ def lab_command(folder: Path, *, lesson: str = "00_start_here", port: int = 8888
         "--ServerApp.port_retries=50",
         f"--ServerApp.open_browser={browser}",
         "--ServerApp.answer_yes=True",  # Ctrl-C ends it without a question
-        f"--LabApp.default_url=/lab/tree/{lesson}.ipynb",
+        f"--LabApp.default_url=/lab/tree/{page}",
         *LAB_OPTIONS,
         "--ServerApp.log_level=WARN",  # the address and nothing else
         "--LabApp.log_level=WARN",

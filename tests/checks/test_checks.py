@@ -32,8 +32,12 @@ def right(size: int, kernel: int, padding: int = 0, stride: int = 1) -> int:
 
 @pytest.mark.parametrize("status", ["passed", "not yet", "wrong"])
 def test_a_result_says_its_status_in_words_in_every_form(status: Status):
-    result = CheckResult("01.2 conv2d", status, "Use `x[n]` & not x<0.", note="saved elsewhere")
-    for text in (str(result), repr(result), result._repr_markdown_(), result._repr_html_()):
+    result = CheckResult(
+        "01.2 conv2d", status, "Use `x[n]` & not x<0.", note="saved elsewhere", way_on="Next: a&b", link="x.ipynb"
+    )
+    assert '<a href="x.ipynb">Next: a&amp;b</a>' in result._repr_html_()
+    for text in (str(result), repr(result), result._repr_html_()):
+        assert "Next: a" in text
         assert status in text
         assert MARKS[status][0] in text
         assert "01.2 conv2d" in text

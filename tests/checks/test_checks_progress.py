@@ -9,6 +9,7 @@ import pytest
 from resnet_edu import checks
 from resnet_edu.checks.exercise import REGISTRY
 from resnet_edu.checks.progress import Entry, Progress, progress_file as where_progress_is, read, record
+from resnet_edu.checks.result import headings, way_on
 
 
 @pytest.fixture(autouse=True)
@@ -151,11 +152,31 @@ def test_the_table_in_html_has_header_cells_and_every_status_in_words():
             "06.1 plain block": Entry(),
         },
         note="a <note>",
+        current="01",
     )
     page = table._repr_html_()
     for part in ("1 of 3 exercises passed", "passed", "wrong", "scope='col'", "2026-02-03", "a &lt;note&gt;"):
         assert part in page
+    assert page.count("<details>") == 1
+    assert page.count("<details open>") == 1
     text = str(table).splitlines()
     assert text[0] == "1 of 3 exercises passed"
-    assert text[3].split() == ["Lesson", "01", "1", "of", "2"]
-    assert text[4].split() == ["01.1", "output", "size", "✓", "passed", "3", "2026-02-03"]
+    assert text[2] == "01 · LeNet-5                                ■□"
+    assert text[4].split() == ["Exercise", "1.1", "·", "Output", "size", "✓", "passed", "3", "2026-02-03"]
+    assert "06 · Degradation" in text[6]
+    assert len(text) == 9
+
+
+def test_a_check_bears_the_title_of_its_card_and_says_where_to_go_on():
+    for answer, told in ((right, "Next: Exercise 1.2 · "), (wrong, "Hints are in the card above."), (None, "")):
+        result = checks.check_output_size(answer)
+        assert result.name == "Exercise 1.1 · Output size"
+        assert result.way_on.startswith(told)
+        assert bool(result.way_on) == bool(told)
+    assert checks.progress().current == "01"
+    known = headings()
+    assert [name for name in REGISTRY if name.split()[0] not in known] == []
+    assert [name for name in known if way_on(name, "passed")[0] == ""] == []
+    last = max(name for name in known if name[:2] == "05")
+    told = "That was the lesson's last exercise. Next lesson: 06 · Degradation"
+    assert way_on(last, "passed") == (told, "06_degradation.ipynb")

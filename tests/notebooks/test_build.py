@@ -101,8 +101,25 @@ def test_markers_that_would_give_the_solution_away_are_refused(code: str) -> Non
 def test_ids_are_the_same_in_both_editions_and_number_the_source(source: Path) -> None:
     notebook = build.read_source(source)
     worked = [cell["id"] for cell in notebook.cells]
-    assert worked == [f"01_toy-{number:03d}" for number in range(7)]
-    assert [cell["id"] for cell in build.learners_edition(notebook).cells] == [worked[0], "01_toy-colab", *worked[1:5]]
+    numbered = [f"01_toy-{number:03d}" for number in range(7)]
+    assert worked == [numbered[0], "01_toy-nav", *numbered[1:], "01_toy-next"]
+    learners = [cell["id"] for cell in build.learners_edition(notebook).cells]
+    assert learners == [numbered[0], "01_toy-nav", "01_toy-colab", *numbered[1:5], "01_toy-next"]
+
+
+def test_a_lesson_links_its_neighbours_and_an_exercise_has_a_card(source: Path) -> None:
+    for name in ("00_first", "02_last"):
+        source.with_name(f"{name}.py").write_text(f"# %% [markdown]\n# # {name[:2]} · Name: more\n")
+    notebook = build.read_source(source)
+    bar, *_, last = (cell.source for cell in notebook.cells if "navigation" in cell.metadata.get("tags", []))
+    links = ["[← 00 · Name](00_first.ipynb)", "[02 · Name →](02_last.ipynb)", "(home.md)", "(solutions/01_toy.ipynb)"]
+    assert [link for link in links if link not in bar] == []
+    assert bar == last
+    worked = "".join(cell.source for cell in editions.worked_edition(notebook).cells)
+    assert [link for link in ("[Your own copy](../01_toy.ipynb)", "(../glossary.md)") if link not in worked] == []
+    (card,) = [cell.source for cell in notebook.cells if "### Exercise" in cell.source]
+    assert card.startswith('<div class="exercise"')
+    assert card.endswith("\n\n</div>")
 
 
 def test_exercise_and_check_carry_what_nbgrader_asks_for(source: Path) -> None:
@@ -163,12 +180,12 @@ def test_only_changed_code_is_executed_again(source: Path, monkeypatch: pytest.M
     source.write_text(LESSON.replace("Why this works", "Why it works"))
     assert build.build(source) == "text updated"
     worked = read(source, "solutions")
-    assert worked.cells[5].source == "Why it works."
+    assert worked.cells[6].source == "Why it works."
     assert worked.metadata["resnet_edu"]["source_sha256"] == hashlib.sha256(source.read_bytes()).hexdigest()
     assert runs == ["solutions"]
     source.write_text(LESSON.replace("area(2.0)", "area(3.0)"))
     assert build.build(source, run=False) == "learner's edition only"
-    assert read(source, "solutions").cells[6].source == "area(2.0)"
+    assert read(source, "solutions").cells[7].source == "area(2.0)"
     assert build.build(source).startswith("executed")
     assert runs == ["solutions"] * 2
 
