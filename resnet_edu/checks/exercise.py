@@ -218,7 +218,7 @@ class FunctionExercise(Exercise):
         if any(faults):
             self.name_mistake(got, calls, seed)
             for value, call, fault in zip(got, calls, faults, strict=True):
-                if isinstance(value, Exception):
+                if fault and isinstance(value, Exception):
                     raise value
                 if fault:
                     raise Wrong(f"{call.says(name)}: {fault}.")

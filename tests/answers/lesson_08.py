@@ -1,6 +1,5 @@
 """Answers to the exercises of lesson 08."""
 
-import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -31,11 +30,6 @@ def stage_in_a_loop(in_channels: int, channels: int, blocks: int, stride: int) -
 def stage_of_one_block(in_channels: int, channels: int, blocks: int, stride: int) -> nn.Sequential:
     others = [BasicBlock(channels, channels)] * (blocks - 1)
     return nn.Sequential(BasicBlock(in_channels, channels, stride), *others)
-
-
-def stage_of_copies(in_channels: int, channels: int, blocks: int, stride: int) -> nn.Sequential:
-    first, *others = stage(in_channels, channels, blocks, stride)
-    return nn.Sequential(first, *(copy.deepcopy(others[0]) for _ in others))
 
 
 def stage_by_ones_own_class(in_channels: int, channels: int, blocks: int, stride: int) -> nn.Module:
@@ -221,48 +215,56 @@ def split(model: nn.Module, state: Tensors, head: str) -> tuple[Tensors, list[st
     return fitting, rest
 
 
-def load(model: nn.Module, state: Tensors, head: str = "fc") -> list[str]:
+def load(model: nn.Module, state: Tensors, head: str = "fc") -> tuple[nn.Module, list[str]]:
     fitting, rest = split(model, cut(state), head)
     model.load_state_dict(fitting, strict=False)
-    return rest
+    return model, rest
 
 
-def load_by_copying(model: nn.Module, state: Tensors, head: str = "fc") -> list[str]:
+def load_by_copying(model: nn.Module, state: Tensors, head: str = "fc") -> tuple[nn.Module, list[str]]:
     """Right, tensor by tensor."""
     fitting, rest = split(model, cut(state), head)
     own = model.state_dict()
     for key, value in fitting.items():
         own[key].copy_(value)
-    return rest
+    return model, rest
 
 
 def load_with(change: Callable[[list[str]], Any]) -> Callable[..., Any]:
     """The right way, with something done to the names."""
-    return lambda model, state, head="fc": change(load(model, state, head))
+    return lambda model, state, head="fc": (load(model, state, head)[0], change(load(model, state, head)[1]))
 
 
-def load_other_error(model: nn.Module, state: Tensors, head: str = "fc") -> list[str]:
+def load_other_error(model: nn.Module, state: Tensors, head: str = "fc") -> tuple[nn.Module, list[str]]:
     try:
         return load(model, state, head)
     except ValueError as error:
         raise KeyError("trunk") from error
 
 
-def load_additional_names(model: nn.Module, state: Tensors, head: str = "fc") -> list[str]:
+def load_additional_names(model: nn.Module, state: Tensors, head: str = "fc") -> tuple[nn.Module, list[str]]:
     own = model.state_dict()
     return load(model, {key: v for key, v in cut(state).items() if key in own or key.startswith("fc.")}, head)
 
 
-def load_pops(model: nn.Module, state: Tensors, head: str = "fc") -> list[str]:
-    rest = load(model, state, head)
+def load_pops(model: nn.Module, state: Tensors, head: str = "fc") -> tuple[nn.Module, list[str]]:
+    found = load(model, state, head)
     for key in list(state):
         if "fc." in key:
             state.pop(key)
-    return rest
+    return found
+
+
+def parameters_only(model: nn.Module, state: Tensors, head: str = "fc") -> tuple[nn.Module, list[str]]:
+    before = {name: value.clone() for name, value in model.named_buffers()}
+    _, rest = load(model, state, head)
+    for name, value in model.named_buffers():
+        value.copy_(before[name])
+    return model, rest
 
 
 RIGHT = {
-    "08.1": [stage, stage_in_a_loop],
+    "08.1": [stage, stage_in_a_loop, stage_by_ones_own_class],
     "08.2": [ResNet34, Packages],
     "08.3": [loss, loss_with_modules, loss_by_hand],
     "08.4": [load, load_by_copying],
@@ -271,8 +273,6 @@ RIGHT = {
 WRONG = {
     "08.1": [
         (stage_of_one_block, "is used 2 times"),
-        (stage_of_copies, "they are copies of one"),
-        (stage_by_ones_own_class, "Expected an `nn.Sequential` of blocks"),
         (trunk_cut_off, "no gradient reaches the input"),
         (lambda *sizes: list(stage(*sizes)), "It cannot be called; `nn.Sequential(*layers)` can"),
         (lambda *sizes: nn.ModuleList(stage(*sizes)), "It cannot be called; `nn.Sequential(*layers)` can"),
@@ -303,8 +303,11 @@ WRONG = {
         (load_other_error, "given weights that lack `bn1.running_mean`"),
         (load_additional_names, "given weights that have a `layer5` more than the model"),
         (load_pops, "changes the dictionary it is given as `state`"),
-        (load_with(lambda names: None), "as a sorted list, got None"),
-        (load_with(set), "as a sorted list, got something of type `set`"),
-        (load_with(lambda names: names * 2), "given weights with the prefix and a head for other classes: answer"),
+        (parameters_only, "bn1.running_mean"),
+        (lambda model, state, head="fc": load(model, state, head)[1], "Expected the model first"),
+        (load_with(lambda names: None), "a sorted list of names, got None"),
+        (load_with(set), "a sorted list of names, got something of type `set`"),
+        (load_with(lambda names: names * 2), "expected 2 entries"),
+        (load_with(lambda names: names[::-1]), "in place 0"),
     ],
 }
