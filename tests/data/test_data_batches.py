@@ -10,7 +10,6 @@ from torchvision.transforms.v2 import functional as V
 
 from resnet_edu.data import AUGMENTATIONS, Split, augmented, evaluation_batches, steps_per_epoch, training_batches
 from resnet_edu.data.batches import (
-    check_augment,
     random_colour,
     random_crop,
     random_flip,
@@ -18,7 +17,6 @@ from resnet_edu.data.batches import (
     random_rotation,
     resampled,
 )
-from resnet_edu.errors import UnknownName
 
 
 def seeded(seed: int = 0) -> Generator:
@@ -183,11 +181,6 @@ def test_evaluation_batches_show_each_image_once_in_order(count: int, size: int)
     assert max(len(labels) for _, labels in batches) <= size
 
 
-@pytest.mark.parametrize(("images", "size", "steps"), [(100, 32, 4), (96, 32, 3), (31, 32, 1), (1, 1, 1), (33, 32, 2)])
-def test_steps_are_as_few_as_take_every_image(images: int, size: int, steps: int) -> None:
-    assert steps_per_epoch(images, size) == steps
-
-
 def test_several_processes_share_what_all_of_them_draw() -> None:
     split = numbered(12)
     ((whole, labels),) = training_batches(split, 12, augment=("flip",), generator=seeded())
@@ -201,16 +194,6 @@ def test_several_processes_share_what_all_of_them_draw() -> None:
 
 
 # Bad input
-
-
-@pytest.mark.parametrize(
-    ("augment", "message"), [(("crop", "rotate"), "'rotate'.*'rotation'"), ("flop", "'flop'.*'flip'")]
-)
-def test_an_unknown_augmentation_is_refused_with_its_neighbour(augment: str | tuple[str, ...], message: str) -> None:
-    with pytest.raises(UnknownName, match=f"Unknown augmentation {message}"):
-        check_augment(augment)
-    with pytest.raises(UnknownName):
-        next(training_batches(numbered(4), 2, augment=augment, generator=seeded()))
 
 
 @pytest.mark.parametrize(("side", "largest"), [(16, 500), (32, 500), (48, 222), (64, 125), (224, 64)])

@@ -52,10 +52,6 @@ def test_a_damaged_file_is_fetched_anew(server: Served, tmp_path: Path) -> None:
     assert (tmp_path / "weights").read_bytes() == CONTENT
 
 
-def test_a_redirect_is_followed(server: Served, tmp_path: Path) -> None:
-    assert fetch_file(File("weights", (f"{server.url}/moved/weights",), SHA256), tmp_path)
-
-
 def test_the_next_source_is_asked_when_one_fails(
     server: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,12 +92,6 @@ def test_a_mirror_is_asked_and_nobody_else(server: Served, tmp_path: Path, schem
 def test_what_is_no_mirror_is_refused(mirror: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=f"or be a folder that exists, got '{mirror}'"):
         fetch_file(File("weights", (), None), tmp_path, mirror=mirror)
-
-
-@pytest.mark.parametrize("address", ["http://127.0.0.1:port/weights", "http:///weights"])
-def test_what_is_no_address(address: str, tmp_path: Path) -> None:
-    with pytest.raises(DatasetUnavailable, match=r"weights cannot be reached"):
-        fetch_file(File("weights", (address,), None), tmp_path)
 
 
 def test_what_a_killed_process_left_is_cleared_away(server: Served, tmp_path: Path) -> None:

@@ -153,14 +153,6 @@ def test_one_part_is_all_of_a_folder_or_its_test_images(tmp_path: Path) -> None:
     assert notes[1] == "  Test/dog/broken.jpg: no picture in a format that Pillow knows"
 
 
-@pytest.mark.parametrize("count", [3, 4, 5, 8])
-def test_three_of_each_class_will_do(tmp_path: Path, count: int) -> None:
-    loaded = data.load(fill(tmp_path / "few", dict.fromkeys(CLASSES, count)), size=16)
-    for split in (loaded.train, loaded.val, loaded.test):
-        assert {*split.labels.tolist()} == {0, 1, 2}
-    assert loaded.notes == ()
-
-
 def test_split_and_limit_follow_seed_and_number(pictures: Path) -> None:
     one, same, other = (data.load(pictures, size=16, seed=seed).train.images for seed in (1, 1, 2))
     assert torch.equal(one, same)

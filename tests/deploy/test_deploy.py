@@ -1,10 +1,7 @@
 """What is in deploy/, .binder/ and .devcontainer/: options that exist, files that exist, numbers that agree."""
 
-import configparser
 import json
-import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -94,23 +91,3 @@ def test_image_configuration_and_chart_agree() -> None:
     assert [name for name in copied if not (ROOT / name).exists()] == []
     ignored = (DEPLOY / "Dockerfile.dockerignore").read_text().splitlines()
     assert {f"!{name}" for name in copied} == {line for line in ignored if line.startswith("!")}
-
-
-def test_the_unit_starts_the_configuration_and_outlives_one_kernel() -> None:
-    unit = configparser.ConfigParser(interpolation=None)
-    unit.read_string((DEPLOY / "jupyterhub.service").read_text())
-    service = unit["Service"]
-    assert service["execstart"].endswith("/deploy/jupyterhub_config.py")
-    assert (service["oompolicy"], service["umask"]) == ("continue", "0077")
-    assert service["workingdirectory"] == f"/var/lib/{service['statedirectory']}"
-
-
-@unix
-def test_binder_and_the_dev_container_name_what_exists() -> None:
-    build = (ROOT / ".binder" / "postBuild").read_text()
-    assert [path for path in re.findall(r"resnet_edu/[\w/.]+", build) if not (ROOT / path).is_file()] == []
-    container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text())
-    assert f"\n{container['postCreateCommand'].removeprefix('make ')}:" in (ROOT / "Makefile").read_text()
-    for name in (".binder/postBuild", "deploy/seat.sh"):
-        assert os.access(ROOT / name, os.X_OK)
-        assert subprocess.run(["sh", "-n", str(ROOT / name)]).returncode == 0

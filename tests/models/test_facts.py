@@ -26,10 +26,6 @@ def test_parameters(name: str) -> None:
     assert parameters(build_on_meta(name)) == facts.PARAMETERS[name].value
 
 
-def test_parameters_of_googlenet_with_its_auxiliary_heads() -> None:
-    assert parameters(build_on_meta("googlenet", aux_heads=True)) == facts.GOOGLENET_WITH_AUXILIARY.value
-
-
 @pytest.mark.parametrize("name", facts.TORCHVISION_ACCURACY)
 def test_accuracies_are_those_of_torchvisions_weights(name: str) -> None:
     versions = {weights.name: weights.meta["_metrics"]["ImageNet-1K"] for weights in get_model_weights(name)}
@@ -37,12 +33,6 @@ def test_accuracies_are_those_of_torchvisions_weights(name: str) -> None:
     assert tuple(fact.value for fact in facts.TORCHVISION_ACCURACY[name]) == (first["acc@1"], first["acc@5"])
     if name in facts.TORCHVISION_V2_TOP1:
         assert facts.TORCHVISION_V2_TOP1[name].value == versions["IMAGENET1K_V2"]["acc@1"]
-
-
-def test_layers_of_lenet5() -> None:
-    layers = [layer for layer in build_on_meta("lenet5").modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
-    assert [parameters(layer) for layer in layers] == [fact.value for fact in facts.LENET5_LAYERS.values()]
-    assert sum(fact.value for fact in facts.LENET5_LAYERS.values()) == facts.PARAMETERS["lenet5"].value
 
 
 @pytest.mark.parametrize("name", facts.GMACS)
@@ -100,10 +90,3 @@ def every_fact(value: object) -> list[facts.Fact]:
     if isinstance(value, dict):
         return [fact for inner in value.values() for fact in every_fact(inner)]
     return [fact for inner in value for fact in every_fact(inner)] if isinstance(value, tuple) else []
-
-
-def test_the_paper_and_its_reruns_agree_that_plain_nets_degrade() -> None:
-    for rerun in facts.RERUNS_CIFAR10.values():
-        if "plain56" in rerun:
-            assert rerun["plain56"].value > rerun["plain20"].value
-        assert rerun["resnet56"].value < rerun["resnet20"].value

@@ -41,13 +41,6 @@ def test_prefixes_of_other_programs_are_taken_off(prefix: str) -> None:
     assert all(value.equal(state[key]) for key, value in model.state_dict().items())
 
 
-def test_a_prefix_that_is_the_networks_own_stays() -> None:
-    model = nn.Sequential()
-    model.add_module("model", nn.Linear(2, 2))
-    models.load_state(model, {"module.model.weight": torch.ones(2, 2), "module.model.bias": torch.ones(2)}, name="net")
-    assert model.state_dict()["model.bias"].tolist() == [1, 1]
-
-
 def test_faults_are_listed_and_nothing_is_half_loaded() -> None:
     model, state = models.build("resnet20", width=4), state_of("resnet20", width=4)
     state["fc.weight"] = state.pop("linear.weight")

@@ -13,8 +13,8 @@ from page_texts import PAGES, ROOT, commands
 from resnet_edu.tools import cli
 
 cli.cli_runs.add_recipe_options()
-GROUP = typer.main.get_command(cli.app)
-KNOWN: dict[str, Any] = GROUP.commands  # pyright: ignore[reportAttributeAccessIssue]
+GROUP: Any = typer.main.get_command(cli.app)
+KNOWN: dict[str, Any] = GROUP.commands
 BEFORE = r"^(?:\$ |!|sudo (?:-u \S+ )?)?"
 OURS = re.compile(
     BEFORE + r"(?:(?:\S*[/\\])?resnet-edu|.*\btorchrun .*-m resnet_edu|\S*python\S* -m resnet_edu)\s(.*)$"

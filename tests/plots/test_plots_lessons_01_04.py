@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from drawn import bars, heights, history, pixels, places, texts, title, titles
+from drawn import bars, history, pixels, texts, title, titles
 from matplotlib.axes import Axes
 from oracle import on_meta
 from torch import nn
@@ -100,18 +100,6 @@ def test_steps_to_reach_is_the_end_of_the_first_epoch_below(losses: tuple[float,
     assert plots.steps_to_reach(history(*losses), 0.5, steps_per_epoch=10) == steps
 
 
-def test_the_race_draws_both_runs_the_mark_and_the_crossing() -> None:
-    (axes,) = plots.loss_race(("old", history(20, 10, 5)), ("new", history(15, 4, 2)), steps_per_epoch=10).axes
-    old, new, mark, crossing = axes.lines
-    assert places(old) == [10, 20, 30]
-    assert (heights(old), heights(new)) == ([2, 1, 0.5], [1.5, 0.4, 0.2])
-    assert (set(heights(mark)), set(places(crossing))) == ({0.5}, {20})
-    assert title(axes) == "new needs 20 steps where old needs 30"
-    (axes,) = plots.loss_race(("old", history(10, 1)), ("new", history(20, 10)), steps_per_epoch=10).axes
-    assert len(axes.lines) == 3
-    assert "does not reach" in title(axes)
-
-
 def test_views_are_moved_and_mirrored_and_one_control_changes_one_thing() -> None:
     mirrored = augmented(IMAGE, padding=0, flip=True, seed=0, count=20)
     assert {torch.equal(view, IMAGE) for view in mirrored} == {True, False}
@@ -138,15 +126,6 @@ def test_windows_grow_as_the_probe_says(setting: dict[str, int]) -> None:
     rows = rows_of(**setting)
     fields = probe.receptive_field(stack(**setting), (1, rows[-1].size, rows[-1].size))
     assert [(row.size, row.jump) for row in rows[1:]] == [(field.size, field.jump) for field in fields]
-
-
-def test_seen_pixels_frames_what_is_not_zero() -> None:
-    seen = torch.zeros(9, 9)
-    seen[2:7, 3:8] = 0.5
-    first, second, _ = plots.seen_pixels({"net": seen, "other": torch.eye(9)}, title="Seen").axes
-    assert (title(first), title(second)) == ("net\n5×5 pixels", "other\n9×9 pixels")
-    assert frames(first) == [(2.5, 1.5, 5)]
-    assert pixels(first).max() == 1
 
 
 def test_bars_are_the_layers_parameters_numbers_and_multiply_adds() -> None:

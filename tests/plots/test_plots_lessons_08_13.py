@@ -3,19 +3,19 @@
 import numpy as np
 import pytest
 import torch
-from drawn import bars, heights, legend, lines, pixels, places, texts, title, titles
+from drawn import bars, heights, legend, lines, pixels, places, texts, title
 from hypothesis import given, strategies as st
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.colors import to_hex
 from PIL import Image
-from test_figures import network, summaries, transfer
+from test_figures import network, transfer
 from torch import Tensor
 
 from resnet_edu import facts, models, plots
 from resnet_edu.models import Pretrained
 from resnet_edu.models.pretrained import PhotoTransforms
-from resnet_edu.plots.lesson_08 import short, stage_rows
+from resnet_edu.plots.lesson_08 import stage_rows
 from resnet_edu.plots.lesson_09 import BUDGETS, within_budget
 from resnet_edu.plots.lesson_10 import LABELS, METHODS
 from resnet_edu.plots.lesson_11 import ATTRIBUTIONS
@@ -36,26 +36,6 @@ def test_stages_add_up_to_the_published_numbers(depth: int) -> None:
     if depth == 34:
         assert [row.blocks for row in rows] == [0, 3, 4, 6, 3, 0]
         assert [row.channels for row in rows] == [64, 64, 128, 256, 512, 1000]
-
-
-def test_the_stage_table_writes_every_number_and_draws_every_bar() -> None:
-    figure = plots.stage_table(side=64, depth=18, width=16)
-    table, parameters, macs = figure.axes
-    rows = stage_rows(64, 18, 16)
-    assert all({row.name, str(row.channels), str(row.side)} <= set(texts(table)) for row in rows)
-    for axes, values in ((parameters, [r.parameters for r in rows]), (macs, [r.macs for r in rows])):
-        assert [bar.get_width() for bar in bars(axes)] == values
-        assert texts(axes) == [short(value) for value in values]
-    assert figure.get_suptitle().startswith("ResNet-18, width 16, 64 pixels: ")
-
-
-def test_stage_costs_add_up_to_the_totals() -> None:
-    nets = summaries()
-    figure = plots.stage_costs(nets, title="Costs")
-    for axes, quantity, unit in zip(figure.axes, ("parameters", "macs"), (1e6, 1e9), strict=True):
-        widths = [bar.get_width() for bar in bars(axes)]
-        assert [sum(widths[:6]), sum(widths[6:])] == pytest.approx([getattr(s, quantity) / unit for s in nets.values()])
-    assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == list(nets)
 
 
 def dots(axes: Axes, *, filled: bool = True) -> list[tuple[float, float]]:
@@ -106,22 +86,6 @@ def test_transfer_is_drawn_as_means_and_run_by_run() -> None:
     assert figure.get_suptitle() == "frozen, 20 labels a class: 40.0 % test error (35.0 to 45.0)"
     assert [line.get_label() for line in figure.axes[0].lines if line.get_alpha() == 1.0] == ["frozen"]
     assert lines(plots.transfer_grid(study).axes[2]) == [[35, 36], [35, 45], [35, 36], [35, 36]]
-
-
-def test_maps_stand_beside_their_photos() -> None:
-    images, plain, signed = torch.rand(2, 3, 6, 5), torch.rand(2, 6, 5), torch.randn(2, 6, 5)
-    signed[1] = signed[1].abs()  # still drawn like the rest of its column
-    maps = {"plain": plain, "signed": signed}
-    figure = plots.maps_over_photos(images, maps, titles=["a", "b"], title="Maps")
-    assert titles(figure)[:3] == ["photo", "plain", "signed"]
-    for row, below in enumerate(("a", "b")):
-        photo, first, second = figure.axes[3 * row : 3 * row + 3]
-        assert photo.get_xlabel() == below
-        assert (pixels(photo).min(), pixels(photo).max()) == (0, 1)
-        np.testing.assert_allclose(pixels(first, -1), plain[row])
-        np.testing.assert_allclose(pixels(second), signed[row])
-        low, high = second.images[0].get_clim()
-        assert low == -high
 
 
 @pytest.mark.parametrize("method", ATTRIBUTIONS)

@@ -85,12 +85,6 @@ def test_every_parameter_is_counted_once() -> None:
     assert "did not run" in str(result)
 
 
-def test_auxiliary_heads_cost_parameters_but_no_work() -> None:
-    plain, heads = (summary(on_meta("googlenet", **options), (3, 224, 224)) for options in ({}, {"aux_heads": True}))
-    assert heads.parameters == 13_004_888
-    assert heads.macs == plain.macs
-
-
 def test_text_and_html_hold_the_same_rows() -> None:
     result = summary(CifarNet(8, width=4), (3, 32, 32))
     text, page = str(result), result._repr_html_()

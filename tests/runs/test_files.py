@@ -109,10 +109,3 @@ def test_names_are_printed_on_one_line() -> None:
     assert printable("a\nb\r\x1b[2J\u202e\u2028") == r"a\nb\r\x1b[2J\u202e\u2028"
     assert printable("caf\udce9") == "caf\udce9"  # no UTF-8: escaped where it is written
     assert tilde(Path("/srv/two\nlines")) == r"/srv/two\nlines"
-
-
-def test_the_checkout_holds_the_courses_folders() -> None:
-    root = files.checkout()
-    assert root is not None
-    assert (root / "resnet_edu" / "files.py").is_file()
-    assert (files.course_folder(), files.assets()) == (root, root / "assets")

@@ -139,22 +139,6 @@ def test_data_is_packed_as_a_mirror_and_the_installer_hands_it_on(
     assert f"resnet_edu fetch fashion_mnist --mirror {tmp_path / 'stick' / 'data'}\n" in done.stdout
 
 
-def test_the_choice_of_torch_reaches_pip(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[tuple[str, ...]] = []
-
-    def pretend(*arguments: str) -> None:
-        asked.append(arguments)
-        if "--report" in arguments:
-            item = {"metadata": {"name": "torch", "version": "2.14.1+cpu"}}
-            Path(arguments[arguments.index("--report") + 1]).write_text(json.dumps({"install": [item]}))
-
-    monkeypatch.setattr(bundle, "pip", pretend)
-    bundle.make_bundle(Path("stick"), torch="cpu", wheel=own)
-    assert [arguments[0] for arguments in asked] == ["install", "wheel"]
-    assert all("https://download.pytorch.org/whl/cpu" in arguments for arguments in asked)
-    assert "torch==2.14.1+cpu" in asked[1]
-
-
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

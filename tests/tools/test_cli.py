@@ -8,6 +8,7 @@ import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -139,9 +140,9 @@ def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(("status", "code"), [("ok", 0), ("warn", 0), ("fail", 1)])
 def test_doctor_ends_with_a_verdict(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], status: str, code: int
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], status: Any, code: int
 ) -> None:
-    finding = Finding("disk", status, "1 GB", "Make room.")  # pyright: ignore[reportArgumentType]
+    finding = Finding("disk", status, "1 GB", "Make room.")
     monkeypatch.setattr(doctor, "diagnose", lambda: [finding])
     assert cli.run(["doctor"]) == code
     text = capsys.readouterr().out

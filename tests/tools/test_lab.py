@@ -118,11 +118,6 @@ def test_the_default_folder_is_ignored_by_git_and_a_course_folder_is_its_own(
     assert lab.default_folder(tmp_path) == tmp_path / "my-course"
 
 
-def test_the_courses_own_notebooks_are_left_as_they_are(home: Path) -> None:
-    assert course.copy_lessons(home / "notebooks") == course.CopyReport(home / "notebooks")
-    assert not list((home / "notebooks").glob(".*"))
-
-
 @pytest.mark.parametrize(
     ("environment", "platform", "expected"),
     [

@@ -23,7 +23,7 @@ def lesson(folder: Path, *cells: str, name: str = "06_degradation", tags: dict[i
         notebook.cells[number].metadata["tags"] = [tag]
     path = folder / f"{name}.ipynb"
     nbformat.write(notebook, path)
-    return Lesson(6, name, "Deeper, yet worse", path)
+    return Lesson("06", name, "Deeper, yet worse", path)
 
 
 @pytest.fixture

@@ -1,10 +1,5 @@
 """A run that was stopped, however rudely, ends like one that never was."""
 
-import random
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +11,6 @@ from torch import nn
 from resnet_edu import Epoch, TrainConfig, data, fit, models
 from resnet_edu.checkpoint import Checkpoint
 from resnet_edu.errors import WrongCheckpoint
-from resnet_edu.history import History
 
 CONFIG = TrainConfig(epochs=4, batch_size=20, lr=0.05)
 
@@ -76,51 +70,6 @@ def test_a_frozen_backbone_stays_and_has_no_memory_in_the_optimizer(tmp_path: Pa
     assert not same_weights(model[2:], network()[2:])
     names = {name for name in load_file(checkpoint.path) if name.startswith("optimizer")}
     assert names == {f"optimizer.{number}.momentum_buffer" for number in range(4)}
-
-
-SCRIPT = """
-import sys, torch
-from pathlib import Path
-from resnet_edu import TrainConfig, data, fit, models
-from resnet_edu.checkpoint import Checkpoint
-torch.set_num_threads(1)
-torch.manual_seed(0)
-model = models.build("resnet20", in_channels=1, width=4)
-config = TrainConfig(epochs=12, batch_size=20, lr=0.05)
-path = Path(sys.argv[1])
-history = fit(model, data.load("mnist5k", size=16, limit=60), config, checkpoint=Checkpoint(path, config))
-torch.save(model.state_dict(), path.with_suffix(".pt"))
-history.to_csv(path.with_suffix(".csv"))
-"""
-
-
-def run_script(path: Path, *, seconds: float | None = None) -> int:
-    """Run the training in a process of its own, and kill it once its first epoch is saved and some time has passed."""
-    process = subprocess.Popen([sys.executable, "-W", "error", "-c", SCRIPT, str(path)])
-    if seconds is None:
-        return process.wait()
-    before = path.stat().st_mtime_ns if path.exists() else 0
-    while process.poll() is None and not (path.exists() and path.stat().st_mtime_ns > before):
-        time.sleep(0.001)
-    time.sleep(seconds)
-    process.send_signal(signal.SIGKILL)
-    return process.wait()
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no kill -9 on this system")
-def test_killed_at_ten_random_moments_it_ends_like_a_run_that_never_was(tmp_path: Path) -> None:
-    whole, killed = tmp_path / "whole.safetensors", tmp_path / "killed.safetensors"
-    assert run_script(whole) == 0
-    moments = random.Random(0)
-    codes = [run_script(killed, seconds=moments.uniform(0, 0.25)) for _ in range(10)]
-    assert codes.count(-9) >= 5, "most of them must have been killed while they ran"
-    assert run_script(killed) == 0
-    histories = [History.from_csv(path.with_suffix(".csv")) for path in (whole, killed)]
-    assert histories[0].epochs == histories[1].epochs
-    assert len(histories[0]) == 12
-    states = [torch.load(path.with_suffix(".pt"), weights_only=True) for path in (whole, killed)]
-    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 
 
 # Bad input

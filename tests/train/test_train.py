@@ -37,8 +37,9 @@ def by_hand(model: nn.Module, data: Data, config: TrainConfig, optimizer: optim.
     """Plain training in float32 without anything of `train.py`; the loss of every epoch."""
     generator = torch.Generator().manual_seed(config.seed)
     mean, std, steps = data.train.mean[0], data.train.std[0], len(data.train) // config.batch_size
+    total_steps, scheduler = config.epochs * steps, None
     if config.schedule == "one_cycle":
-        scheduler = OneCycleLR(optimizer, config.lr, total_steps=config.epochs * steps, cycle_momentum=False)
+        scheduler = OneCycleLR(optimizer, config.lr, total_steps=total_steps, cycle_momentum=False)
     losses = []
     for _ in range(config.epochs):
         model.train()
@@ -48,8 +49,8 @@ def by_hand(model: nn.Module, data: Data, config: TrainConfig, optimizer: optim.
             optimizer.zero_grad()
             value.backward()
             optimizer.step()
-            if config.schedule == "one_cycle":
-                scheduler.step()  # pyright: ignore[reportPossiblyUnboundVariable]
+            if scheduler:
+                scheduler.step()
             total += value.item()
         losses.append(total / steps)
     return losses
