@@ -4,7 +4,8 @@
 # In a few minutes a network will look at a photo on your screen and say what it sees. Before the course is over you will
 # have built its larger sister yourself, from an empty file, and you will know why each of its parts is there.
 #
-# This first lesson makes sure that your machine is ready, and shows how the lessons work. After it you can
+# This first lesson makes sure your machine is ready, and shows how the lessons work. You'll meet a few words here that are
+# explained properly in the next lesson, the primer; for now a rough idea is enough. After this lesson you can
 #
 # * tell what your machine offers and what the course will do with it;
 # * let a pretrained network name a photo, and read its percentages with the right amount of doubt;
@@ -16,8 +17,8 @@
 # %% [markdown]
 # ## How to run a page like this
 #
-# A notebook is made of cells. Click on the grey one below and press **Shift + Enter**: it runs, prints what it has to
-# say, and the cursor moves on. Every lesson begins with such a *set-up cell*. It loads the course's package, fixes the random
+# A notebook is made of cells. Click on the grey one below and press **Shift + Enter**: it runs, prints its results, and
+# the cursor moves on. Every lesson begins with a *set-up cell* like this one. It loads the course's package, fixes the random
 # numbers, and prints the conditions under which the numbers on the page were made.
 
 # %% tags=["setup"]
@@ -32,9 +33,10 @@ print(edu.setup(seed=0))
 print(f"data       {data.source}")
 
 # %% [markdown]
-# * **device**: where the arithmetic happens. `cpu` is fine: every lesson of the course is made to run on two CPU cores.
-# * **precision**: the number format of the big matrix products. Some processors compute faster in `bfloat16`, a format with
-#   fewer digits; the weights themselves keep all of theirs.
+# * **device**: where the arithmetic happens. `cpu` is your computer's processor, and it's fine: every lesson in the course is
+#   made to run on two of its cores. `cuda` or `mps` means a graphics card, a *GPU*, which makes most things faster.
+# * **precision**: the number format of the heavy arithmetic. Some processors compute faster in `bfloat16`, a format with fewer
+#   digits. What the network has learned is still kept in full.
 # * **seed**: the number from which all random numbers follow. Same seed, same processor: same results.
 # * **profile**: how large the experiments are. `quick` is the default. With a GPU, start JupyterLab with
 #   `RESNET_EDU_PROFILE=full` and the same cells run at full size.
@@ -51,7 +53,7 @@ for finding in diagnose():
         print(f"        → {finding.advice}")
 
 # %% [markdown]
-# An `ok` needs nothing from you. A `warn` names something you can do without, and the command that mends it. If a line says
+# An `ok` needs nothing from you. A `warn` names something you can do without, and the command that fixes it. If a line says
 # `fail`, run its command first.
 #
 # ## A first result
@@ -93,26 +95,27 @@ others = edu.predict(ten, [edu.data.photo("coffee"), edu.data.photo("rocket")], 
 edu.plots.photo_predictions(others, title="A classifier always answers, even where no category fits")
 
 # %% [markdown]
-# The network cannot say "I do not know such a thing". It distributes its 100 percent over the categories it has, whatever you show it.
-# A percentage tells how strongly it prefers one answer to its other answers. It is not the probability of being right, least of
-# all on pictures unlike those it was trained on. Lesson 11 looks at where in the picture it found its reasons, and lesson 12 lets you
-# try your own photos.
+# The network can't say "I don't know such a thing". It distributes its 100 percent over the categories it has, whatever you
+# show it. A percentage tells you how strongly it prefers one answer to its other answers. It isn't the probability of being
+# right, especially not on pictures unlike those it was trained on. Lesson 11 looks at where in the picture it found its
+# reasons, and lesson 12 lets you try your own photos.
 #
 # ## A first training
 #
-# This is LeNet-5 from 1998, the subject of the next lesson, learning to read 3,500 handwritten digits in its modern dress.
-# Three names do the work, and you will meet them in every lesson: `TrainConfig` says how to train, `fit` trains, and
-# the `History` it returns holds one row for each pass over the images.
+# Next, a network learns in front of you. It's a modern version of LeNet-5 from 1998, the subject of lesson 01, and it will
+# learn to read 3,500 handwritten digits. Three names do the work, and you'll meet them in every lesson: `TrainConfig` says
+# how to train, `fit` trains, and the `History` it returns holds one row for each pass over the images. What `fit` does
+# inside is no secret: in lesson 01 you write it yourself.
 #
-# The network begins with random weights, so its first answers are guesses. A *step* of training takes a *batch*, here
-# 64 digits, and computes the *loss*: minus the natural logarithm of the share that softmax gave to the right digit,
-# averaged over the batch. (This loss is called *cross-entropy*, and its unit is the *nat*.) It is near 0 for a net that
-# is sure and right. Guessing among ten digits costs ln 10 ≈ 2.3.
+# A network is full of numbers, its *weights*. They begin as random numbers, so its first answers are guesses. A *step* of
+# training takes a *batch* of images, here 64 digits, and computes the *loss*, a single number for how wrong the answers
+# are: minus the natural logarithm of the share that softmax gave to the right digit, averaged over the batch. (This loss
+# is called *cross-entropy*, and its unit is the *nat*.) It's near 0 for a net that is sure and right. Guessing among ten
+# digits costs ln 10 ≈ 2.3.
 #
-# Then PyTorch computes the derivative of the loss with respect to every weight. Together these are the *gradient*. Each
-# weight moves a little against its own derivative, so that the loss falls. How far it moves, the *learning rate* says:
-# with too small a rate learning is slow, with too large a one the step goes past its aim. *Momentum* carries a part of
-# each step into the next. Lesson 05 computes a gradient by hand.
+# Then PyTorch computes the derivative of the loss with respect to every weight. Together these derivatives are the
+# *gradient*. Each weight moves a little against its own derivative, so that the loss falls. The *learning rate* sets how big
+# each step is: if it's too small, learning is slow, and if it's too large, the step overshoots. The primer draws all of this.
 
 
 # %%
@@ -126,17 +129,21 @@ def train_lenet(data: edu.data.Data, config: edu.TrainConfig) -> tuple[nn.Module
 config = edu.TrainConfig(epochs=4, batch_size=64, lr=0.05, augment=())
 model, history = train_lenet(data, config)
 print(history)
-edu.plots.learning_curves({"LeNet-5": history}, title="Your first training")
+errors = {
+    "training, mean over the epoch": [epoch.train_error for epoch in history.epochs],
+    "validation, at its end": [epoch.val_error for epoch in history.epochs],
+}
+edu.plots.lines(errors, first=1, title="Your first training", x="epoch", y="error (%)", limits=(0, 70))
 
 # %% [markdown]
-# Read the table from left to right. An *epoch* is one pass over all training images. The *loss* you know. The *error*
-# is the share of digits that got the wrong name, in percent: first on the images that the network learns from, then on
-# 500 others that it never saw, the *validation* images. `lr` is the learning rate at the end of the epoch: it rises to 0.05 first, and then
-# falls to 0. The last column is how many images your machine trains on per second.
+# Read the table from left to right. An *epoch* is one pass over all training images. You know the *loss*. The *error* is
+# the share of digits that got the wrong name, in percent: first on the images that the network learns from, then on 500
+# others that it never saw, the *validation* images. `lr` is the learning rate at the end of the epoch: it rises to 0.05
+# first, and then falls to 0. The last column is how many images your machine trains on per second.
 #
-# Why do the first rows look better on the digits that the net never saw? The training columns are averages over the
-# epoch, taken while the weights still change. The validation columns are measured at its end.
-# A third part, the *test* images, is looked at once, when all is done:
+# Why do the first rows look better on digits that the net never saw? The training columns are averages over the epoch,
+# taken while the weights were still changing. The validation columns are measured at its end. A third part, the *test*
+# images, is used only once, when everything is done:
 
 # %%
 tested = edu.evaluate(model, data.test)
@@ -146,12 +153,13 @@ assert tested.top1_error < 10, "nine digits in ten are read correctly"
 # %% [markdown]
 # ## How an exercise works
 #
-# Exercises stand where their subject is taught. Each has a box with its difficulty, from one dot to five, and the minutes we plan
-# for it. You write the answer in place of the line that says *not yet*, run the cell, and then run the check below it. Hints open with a
-# click. The answers stand in the worked edition of the lesson, in the folder `solutions`.
+# Most exercises come right where their subject is taught. Each has a box with its difficulty, from one dot to five, and the
+# minutes we plan for it. You write the answer in place of the line that says *not yet*, run the cell, and then run the check
+# below it. Hints open with a click. The answers are in the worked edition of the lesson, in the folder `solutions`.
 #
-# A check tries your answer on random inputs and compares it with a trusted result. If it is wrong, it tells you what went
-# wrong, as here, where somebody took the first three numbers of the shape. (`recorded=False` keeps this try out of your progress.)
+# A check tries your answer on random inputs and compares it with a trusted result. If your answer is wrong, it tells you
+# what went wrong. Here somebody took the first three numbers of the shape. (`recorded=False` keeps this try out of your
+# progress.)
 
 # %%
 edu.checks.check_first_answer(lambda images: tuple(images.shape[:3]), recorded=False)
@@ -161,8 +169,9 @@ edu.checks.check_first_answer(lambda images: tuple(images.shape[:3]), recorded=F
 #
 # **Difficulty** ●○○○○ · **3 minutes**
 #
-# A batch of images is one tensor with four dimensions, in the order `(N, C, H, W)`: number of images, channels, height,
-# width. Return the number of images, the height and the width.
+# A batch of images is one *tensor*, PyTorch's word for a block of numbers. Its *shape* has four numbers, in the order
+# `(N, C, H, W)`: number of images, channels (1 for grey, 3 for red, green and blue), height, width. Return the number of
+# images, the height and the width.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -190,7 +199,8 @@ def first_answer(images: Tensor) -> tuple[int, int, int]:
 edu.checks.check_first_answer(first_answer)
 
 # %% [markdown]
-# Your progress is kept in a small file beside the lessons, and survives a restart. This table lists all exercises of the course:
+# Your progress is kept in a small file next to the lessons, and survives a restart. This table lists all exercises of the
+# course:
 
 # %%
 edu.checks.progress()
@@ -198,8 +208,8 @@ edu.checks.progress()
 # %% [markdown]
 # ## Claims you will read elsewhere, tested
 #
-# Texts on deep learning repeat each other, and their mistakes. Every lesson of this course takes a few popular statements and puts them
-# to the test on the page. You see the code, so you need not believe us either.
+# Texts on deep learning copy from each other, mistakes included. Every lesson in this course takes a few popular statements
+# and tests them on the page. You see the code, so you don't have to believe us either.
 #
 # | The statement | The test | Verdict |
 # |---|---|---|
@@ -219,7 +229,7 @@ assert max(each.top[0][1] for each in others) > 50, "sure of an answer where non
 # %% [markdown]
 # ## Summary
 #
-# * Every lesson begins with a set-up cell that prints its conditions.
+# * Every lesson begins with a set-up cell that prints the conditions of its numbers.
 # * `edu.models.pretrained` and `edu.predict` name a photo; the percentages say what the net prefers, not how likely it is right.
 # * `TrainConfig`, `fit` and `History` train a network and keep the record; the same seed gives the same numbers.
 # * Exercises have hints and a check; `edu.checks.progress()` shows how far you are.

@@ -1,10 +1,10 @@
 # %% [markdown]
 # # 00b · Primer: tensors, neurons, gradients
 #
-# Lesson 00 showed you a network at work, and used words like *gradient* and *batch* in passing. This page explains the
-# words and the handful of PyTorch tools that the rest of the course takes for granted. It assumes only that you know
-# Python and what a derivative is. If you've trained networks before, try the three exercises. If they're easy, go
-# straight to lesson 01.
+# Lesson 00 showed you a network at work, and used words like *gradient* and *batch* in passing. This page explains
+# the words and the handful of PyTorch tools that the rest of the course takes for granted. It assumes only that you
+# know Python and what a derivative is. If you've trained networks before, try the three exercises. If they're easy,
+# go straight to lesson 01.
 #
 # After this lesson you can
 #
@@ -28,9 +28,9 @@ print(f"data       {data.source}")
 # %% [markdown]
 # ## Tensors and their shapes
 #
-# Everything in this course is a **tensor**: a block of numbers arranged along some number of *axes*. A single number has
-# no axis, a row of numbers has one, a table has two. The **shape** is the length of each axis, and it's the first thing
-# to print when something goes wrong.
+# Everything in this course is a **tensor**: a block of numbers arranged along some number of *axes*. A single number
+# has no axis, a row of numbers has one, a table has two. The **shape** is the length of each axis, and it's the first
+# thing to print when something goes wrong.
 
 # %%
 edu.plots.tensor_shapes(
@@ -39,9 +39,10 @@ edu.plots.tensor_shapes(
 )
 
 # %% [markdown]
-# A grey image is a table of brightness values, `(height, width)`. A colour image is three such tables, one each for red,
-# green and blue: they're called **channels**. PyTorch puts the channels first, so one image is `(C, H, W)`, and a
-# **batch** of images, which a network processes together, is `(N, C, H, W)`. You'll see these four letters everywhere.
+# A grey image is a table of brightness values, `(height, width)`. A colour image is three such tables, one each for
+# red, green and blue: they're called **channels**. PyTorch puts the channels first, so one image is `(C, H, W)`, and
+# a **batch** of images, which a network processes together, is `(N, C, H, W)`. You'll see these four letters
+# everywhere.
 #
 # Most of the work on tensors is getting the shape right. These are the moves you'll need:
 
@@ -60,8 +61,8 @@ edu.table([(move, str(tuple(result.shape))) for move, result in moves.items()], 
 # %% [markdown]
 # ## Broadcasting
 #
-# What happens when you add two tensors of different shapes? PyTorch writes the shapes one below the other, *aligned at
-# the right*. Two axes fit if they have the same length, or if one has length 1 or is missing. That one is then
+# What happens when you add two tensors of different shapes? PyTorch writes the shapes one below the other, *aligned
+# at the right*. Two axes fit if they have the same length, or if one has length 1 or is missing. That one is then
 # repeated until it fits. No memory is used for the copies, and no loop appears in your code.
 
 # %%
@@ -89,13 +90,13 @@ edu.plots.numbers(
 # **Difficulty** ●○○○○ · **5 minutes**
 #
 # Networks learn faster when their inputs are centred on 0 and have a spread of about 1. So each channel gets its mean
-# subtracted, and is then divided by its spread (the *standard deviation*). `images` has the shape `(N, C, H, W)`; `mean`
-# and `std` have the shape `(C,)`, one number for each channel. Do it without a loop.
+# subtracted, and is then divided by its spread (the *standard deviation*). `images` has the shape `(N, C, H, W)`;
+# `mean` and `std` have the shape `(C,)`, one number for each channel. Do it without a loop.
 #
 # <details><summary>Hint 1</summary>
 #
-# Write the shapes one below the other, aligned at the right: `(N, C, H, W)` and `(C,)`. Under which letter does the `C`
-# end up, and where should it be?
+# Write the shapes one below the other, aligned at the right: `(N, C, H, W)` and `(C,)`. Under which letter does the
+# `C` end up, and where should it be?
 # </details>
 # <details><summary>Hint 2</summary>
 #
@@ -117,8 +118,8 @@ edu.checks.check_normalise(normalise)
 # %% [markdown]
 # ## A neuron, and a layer of neurons
 #
-# A **neuron** takes some numbers, multiplies each by a number of its own, its **weight**, adds up the products, and adds
-# one more number, its **bias**:
+# A **neuron** takes some numbers, multiplies each by a number of its own, its **weight**, adds up the products, and
+# adds one more number, its **bias**:
 #
 # $$ y = w_1 x_1 + w_2 x_2 + \dots + w_n x_n + b $$
 #
@@ -137,9 +138,9 @@ edu.plots.connections(
 
 # %% [markdown]
 # Put each neuron's weights into one row, and the layer is a table of shape `(outputs, inputs)`. Its output is then a
-# **matrix product**, written `@`: each number of the result is one row of the left matrix times one column of the right
-# one, multiplied number by number and added up. For a whole batch `x` of shape `(N, inputs)` the layer is
-# `x @ W.T + b`, where `.T` swaps rows and columns. PyTorch has it ready as `nn.Linear`:
+# **matrix product**, written `@`: each number of the result is one row of the left matrix times one column of the
+# right one, multiplied number by number and added up. For a whole batch `x` of shape `(N, inputs)` the layer is `x @
+# W.T + b`, where `.T` swaps rows and columns. PyTorch has it ready as `nn.Linear`:
 
 # %%
 layer = nn.Linear(3, 2)  # 3 inputs, 2 outputs; its weights begin as small random numbers
@@ -151,8 +152,8 @@ by_hand.detach()  # detach: the bare numbers, without the notes PyTorch keeps fo
 # %% [markdown]
 # ## Activations: why a layer alone isn't enough
 #
-# Put one linear layer behind another, and you get nothing new: a weighted sum of weighted sums is a weighted sum again
-# (the first claim below shows it). So something that isn't linear has to stand between them. It's called an
+# Put one linear layer behind another, and you get nothing new: a weighted sum of weighted sums is a weighted sum
+# again (the first claim below shows it). So something that isn't linear has to stand between them. It's called an
 # **activation**, it's applied to each number on its own, and there are three that you'll meet:
 #
 # * **sigmoid** squashes any number into the range from 0 to 1;
@@ -163,17 +164,17 @@ by_hand.detach()  # detach: the bare numbers, without the notes PyTorch keeps fo
 edu.plots.activation_slopes(title="Sigmoid and tanh go flat at both ends. ReLU has the slope 0 or 1")
 
 # %% [markdown]
-# The right panel shows the slopes, and they will matter more than the curves. Learning works with derivatives, as you'll
-# see in a minute, and where a slope is near 0 there's nothing to learn from. Lesson 05 is about what that does to deep
-# networks.
+# The right panel shows the slopes, and they will matter more than the curves. Learning works with derivatives, as
+# you'll see in a minute, and where a slope is near 0 there's nothing to learn from. Lesson 05 is about what that does
+# to deep networks.
 #
 # ### Exercise 0b.2 · Two layers
 #
 # **Difficulty** ●○○○○ · **5 minutes**
 #
-# Write a network with two linear layers and a ReLU between them: `x` has the shape `(N, inputs)`, `w1` is
-# `(hidden, inputs)`, `w2` is `(outputs, hidden)`, and `b1` and `b2` hold one bias for each output of their layer. Return
-# the `(N, outputs)` numbers of the second layer.
+# Write a network with two linear layers and a ReLU between them: `x` has the shape `(N, inputs)`, `w1` is `(hidden,
+# inputs)`, `w2` is `(outputs, hidden)`, and `b1` and `b2` hold one bias for each output of their layer. Return the
+# `(N, outputs)` numbers of the second layer.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -206,8 +207,8 @@ edu.checks.check_two_layers(two_layers)
 #
 # $$ w \leftarrow w - \eta \, \frac{dL}{dw} $$
 #
-# The **learning rate** $\eta$ sets how big each step is. For many weights there is one derivative for each, and all of
-# these together are called the **gradient**. This walk is **gradient descent**, and every network in this course
+# The **learning rate** $\eta$ sets how big each step is. For many weights there is one derivative for each, and all
+# of these together are called the **gradient**. This walk is **gradient descent**, and every network in this course
 # learns by it.
 
 
@@ -229,21 +230,21 @@ paths = {f"learning rate {rate}": descent(-1.0, rate, steps=12) for rate in (0.0
 edu.plots.descents(loss_of, paths, title="Too small a rate crawls, too large a rate overshoots further and further")
 
 # %% [markdown]
-# Before you read on: at what learning rate does the walk stop getting anywhere, and just jump from one side to the other?
-# Work it out from the formula, then change a rate in the cell above and check.
+# Before you read on: at what learning rate does the walk stop getting anywhere, and just jump from one side to the
+# other? Work it out from the formula, then change a rate in the cell above and check.
 #
 # <details><summary>Answer</summary>
 #
 # A step takes the distance $w - 3$ to $(w - 3)(1 - 2\eta)$. At $\eta = 1$ the factor is −1: the weight jumps to the
-# mirror image and back, for ever. Above 1 it gets further away with each step, and below 1 it gets closer. At
-# $\eta = 0.5$ a single step lands on the spot.
+# mirror image and back, for ever. Above 1 it gets further away with each step, and below 1 it gets closer. At $\eta =
+# 0.5$ a single step lands on the spot.
 # </details>
 #
 # ## Autograd: PyTorch takes the derivatives
 #
-# With a million weights you don't want to work out derivatives by hand. You don't have to, because each operation knows
-# its own derivative, and the **chain rule** says that along a chain of operations the derivatives are multiplied. Here is
-# a neuron with one input, x = 2, whose output should be 5:
+# With a million weights you don't want to work out derivatives by hand. You don't have to, because each operation
+# knows its own derivative, and the **chain rule** says that along a chain of operations the derivatives are
+# multiplied. Here is a neuron with one input, x = 2, whose output should be 5:
 
 # %%
 x, target = torch.tensor(2.0), torch.tensor(5.0)
@@ -257,10 +258,10 @@ edu.plots.chain(
 )  # fmt: skip
 
 # %% [markdown]
-# On the way forward PyTorch computes the values and notes which operations were done. `backward()` starts at the loss,
-# where the derivative is 1, and multiplies by one slope after the other on its way back: by 2 (y − 5) = 2 for the
-# square, by 1 for the subtraction, by x = 2 for the product. The result ends up in `w.grad`. Nudge `w` a little and see
-# whether it's true:
+# On the way forward PyTorch computes the values and notes which operations were done. `backward()` starts at the
+# loss, where the derivative is 1, and multiplies by one slope after the other on its way back: by 2 (y − 5) = 2 for
+# the square, by 1 for the subtraction, by x = 2 for the product. The result ends up in `w.grad`. Nudge `w` a little
+# and see whether it's true:
 
 # %%
 nudge = 0.001
@@ -275,21 +276,21 @@ assert abs(nudged.item() - 4) < 0.02
 # * **`backward()` adds.** The new derivative is added to what is in `w.grad` already. So before each step you have to
 #   empty it, with `w.grad = None`. Forget it, and you walk by the sum of all gradients so far.
 # * **The step itself needs no notes.** Change a weight inside `with torch.no_grad():`, where PyTorch keeps none.
-# * **`.item()`** takes a tensor with one number and gives you the bare Python number. Keep *that* if you collect losses.
-#   A tensor drags along all notes of how it was computed.
+# * **`.item()`** takes a tensor with one number and gives you the bare Python number. Keep *that* if you collect
+#   losses. A tensor drags along all notes of how it was computed.
 #
 # ### Exercise 0b.3 · Gradient descent
 #
 # **Difficulty** ●●○○○ · **8 minutes**
 #
-# Write `descend(loss, start, rate, steps)`. It starts with a weight of `start`, takes `steps` steps of gradient descent with
-# the learning rate `rate`, and returns the weight. You don't know the formula of `loss`: it's a function that takes the weight
-# and returns a tensor, so let autograd do the derivative.
+# Write `descend(loss, start, rate, steps)`. It starts with a weight of `start`, takes `steps` steps of gradient
+# descent with the learning rate `rate`, and returns the weight. You don't know the formula of `loss`: it's a function
+# that takes the weight and returns a tensor, so let autograd do the derivative.
 #
 # <details><summary>Hint 1</summary>
 #
-# Begin with `w = torch.tensor(start, requires_grad=True)`. In the loop: compute the loss, call `backward()` on it, take the
-# step, empty the gradient.
+# Begin with `w = torch.tensor(start, requires_grad=True)`. In the loop: compute the loss, call `backward()` on it,
+# take the step, empty the gradient.
 # </details>
 # <details><summary>Hint 2</summary>
 #
@@ -316,9 +317,9 @@ edu.checks.check_descend(descend)
 
 # %% [markdown]
 # You won't have to write out this step for every weight. An **optimizer** holds all of them and does it for you:
-# `optimizer.step()` changes every weight by its gradient, and `optimizer.zero_grad()` empties the gradients. `SGD` stands for
-# *stochastic gradient descent*. "Stochastic" means random: each step looks at a random batch, not at all images, so its
-# gradient is a rough estimate, but one that's cheap.
+# `optimizer.step()` changes every weight by its gradient, and `optimizer.zero_grad()` empties the gradients. `SGD`
+# stands for *stochastic gradient descent*. "Stochastic" means random: each step looks at a random batch, not at all
+# images, so its gradient is a rough estimate, but one that's cheap.
 
 # %%
 w = torch.tensor(-1.0, requires_grad=True)
@@ -355,9 +356,9 @@ tiny = TinyNet()
 edu.plots.connections({"TinyNet": [tiny.fc1.weight, tiny.fc2.weight]}, title="A net with one hidden layer", height=2.8)
 
 # %% [markdown]
-# The layer in the middle is called a **hidden layer**: you see neither its inputs nor its outputs from outside. Because the layers
-# are attributes of the module (`self.fc1 = …`), it knows all their parameters, and `tiny.parameters()` hands them to an
-# optimizer in one go:
+# The layer in the middle is called a **hidden layer**: you see neither its inputs nor its outputs from outside.
+# Because the layers are attributes of the module (`self.fc1 = …`), it knows all their parameters, and
+# `tiny.parameters()` hands them to an optimizer in one go. `numel()` says how many numbers a tensor holds:
 
 # %%
 rows = [(name, str(tuple(parameter.shape)), parameter.numel()) for name, parameter in tiny.named_parameters()]
@@ -365,15 +366,15 @@ assert sum(count for *_, count in rows) == (3 * 4 + 4) + (4 * 2 + 2) == 26
 edu.table([*rows, ("together", "", 26)], ["parameter", "shape", "numbers"])
 
 # %% [markdown]
-# For a plain chain of layers there's a shortcut without a class: `nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))` runs one after
-# the other.
+# For a plain chain of layers there's a shortcut without a class: `nn.Sequential(nn.Linear(3, 4), nn.ReLU(),
+# nn.Linear(4, 2))` runs one after the other.
 #
 # ## Training mode and evaluation mode
 #
-# Some layers behave differently while a network learns. One example is **dropout**, which you'll study in lesson 02: during
-# training it sets a random half of the numbers to 0 and doubles the rest, so that no neuron can rely on one other
-# neuron alone. When the network is used, it does nothing. A module knows which of the two is meant: `model.train()` switches
-# it and everything inside it to training mode, and `model.eval()` to evaluation mode.
+# Some layers behave differently while a network learns. One example is **dropout**, which you'll study in lesson 02:
+# during training it sets a random half of the numbers to 0 and doubles the rest, so that no neuron can rely on one
+# other neuron alone. When the network is used, it does nothing. A module knows which of the two is meant:
+# `model.train()` switches it and everything inside it to training mode, and `model.eval()` to evaluation mode.
 
 # %%
 torch.manual_seed(0)
@@ -384,15 +385,16 @@ assert torch.equal(seen["eval()"], ones)
 edu.plots.numbers(seen, title="Dropout acts in training mode only")
 
 # %% [markdown]
-# Nothing fails if you forget to switch. The numbers are just a little wrong, which makes it one of the most common bugs in this
-# field. The habit that avoids it: `model.train()` at the start of each pass over the training images, `model.eval()` before you
-# measure anything.
+# Nothing fails if you forget to switch. The numbers are just a little wrong, which makes it one of the most common
+# bugs in this field. The habit that avoids it: `model.train()` at the start of each pass over the training images,
+# `model.eval()` before you measure anything.
 #
 # ## Training, validation, test
 #
-# A network can learn its training images by heart and still be useless for others. This is called **overfitting**, and you
-# don't need a network to see it. Here are twelve noisy points of a curve. A polynomial is fitted to them, first a
-# straight line, then with more and more bends, and its error is measured on the twelve points and on points it hasn't seen.
+# A network can learn its training images by heart and still be useless for others. This is called **overfitting**,
+# and you don't need a network to see it. Here are twelve noisy points of a curve. A polynomial is fitted to them,
+# first a straight line, then with more and more bends, and its error is measured on the twelve points and on points
+# it hasn't seen.
 
 
 # %%
@@ -414,15 +416,15 @@ edu.plots.lines(errors, first=1, log=True, title="More bends always fit better, 
                 x="degree of the polynomial", y="error")  # fmt: skip
 
 # %% [markdown]
-# The error on the training points keeps falling, because a polynomial with eleven coefficients can run through nearly all of
-# twelve points. On the other points the error falls at first and then shoots up. So the images are split in three, once, before
-# anything else happens:
+# The error on the training points keeps falling, because a polynomial with eleven coefficients can run through nearly
+# all of twelve points. On the other points the error falls at first and then shoots up. So the images are split in
+# three, once, before anything else happens:
 #
 # * **Training images**: the network learns from these.
-# * **Validation images**: it never learns from them, but *you* do. By them you choose the degree of a polynomial, or a
-#   learning rate.
-# * **Test images**: looked at once, at the very end. Because you chose what does best on the validation images, your choice
-#   suits them a little too well. Only images that had no say in anything give an honest number.
+# * **Validation images**: it never learns from them, but *you* do. By them you choose the degree of a polynomial, or
+#   a learning rate.
+# * **Test images**: looked at once, at the very end. Because you chose what does best on the validation images, your
+#   choice suits them a little too well. Only images that had no say in anything give an honest number.
 
 # %%
 best = 1 + errors["validation (100 others)"].index(min(errors["validation (100 others)"]))
@@ -458,17 +460,19 @@ edu.table(list(distances.items()), ["after twelve steps", "distance from the bes
 # %% [markdown]
 # ## Summary
 #
-# * A **tensor** has a shape; a batch of images is `(N, C, H, W)`. Shapes are aligned at the right, and an axis of length 1 is
-#   repeated. `[:, None]` puts one in.
-# * A **neuron** is a weighted sum plus a bias; a **linear layer** is `x @ W.T + b`; an **activation** stands between two layers.
-# * **Gradient descent**: $w \leftarrow w - \eta \, dL/dw$. `backward()` computes the derivatives and *adds* them to `.grad`.
+# * A **tensor** has a shape; a batch of images is `(N, C, H, W)`. Shapes are aligned at the right, and an axis of
+#   length 1 is repeated. `[:, None]` puts one in.
+# * A **neuron** is a weighted sum plus a bias; a **linear layer** is `x @ W.T + b`; an **activation** stands between
+#   two layers.
+# * **Gradient descent**: $w \leftarrow w - \eta \, dL/dw$. `backward()` computes the derivatives and *adds* them to
+#   `.grad`.
 # * An **`nn.Module`** holds layers and knows their parameters. `train()` and `eval()` switch its mode.
 # * **Train** to learn, **validate** to choose, **test** once.
 #
 # ## Sources
 #
-# * M. Nielsen: [Neural networks and deep learning](http://neuralnetworksanddeeplearning.com), chapters 1 and 2, for a longer way to
-#   the same place.
+# * M. Nielsen: [Neural networks and deep learning](http://neuralnetworksanddeeplearning.com), chapters 1 and 2, for a
+#   longer way to the same place.
 # * A. Karpathy: [micrograd](https://github.com/karpathy/micrograd), autograd in about a hundred lines.
 # * The PyTorch documentation on [broadcasting](https://docs.pytorch.org/docs/stable/notes/broadcasting.html) and
 #   [autograd](https://docs.pytorch.org/docs/stable/notes/autograd.html).
@@ -476,4 +480,5 @@ edu.table(list(distances.items()), ["after twelve steps", "distance from the bes
 # ## Next lesson
 #
 # [01 · LeNet-5](01_lenet.ipynb): the layer that made networks see, and a training loop of your own. The one before:
-# [00 · Start here](00_start_here.ipynb). The answers of this one are in the worked edition, `solutions/00b_primer.ipynb`.
+# [00 · Start here](00_start_here.ipynb). The answers of this one are in the worked edition,
+# `solutions/00b_primer.ipynb`.
