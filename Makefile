@@ -16,6 +16,7 @@ help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 lab: .venv/.lab ## open the course in JupyterLab; installs it first if need be
+	@echo "The course's other commands: .venv/bin/resnet-edu --help"
 	@.venv/bin/resnet-edu lab
 
 test: .venv/.test lint ## all that CI runs: linters, tests, the lessons

@@ -1,9 +1,9 @@
-"""Write the parts of README that come from records: the lesson table, the results, the picture.
+"""Write what comes from records: README's lesson table and picture, and the tables of docs/results.md.
 
     python docs/readme.py          # after `make study` and
                                    # resnet-edu rehearse --jobs 1 --json > docs/rehearsal.json
 
-A test fails where README and the records disagree.
+A test fails where a page and the records disagree.
 """
 
 import json
@@ -15,7 +15,7 @@ import resnet_edu as edu
 from resnet_edu.tools.course import lessons
 
 ROOT = Path(__file__).resolve().parent.parent
-README = ROOT / "README.md"
+README, RESULTS = ROOT / "README.md", ROOT / "docs" / "results.md"
 PICTURE = ROOT / "assets" / "images" / "degradation.png"
 REHEARSAL = ROOT / "docs" / "rehearsal.json"
 
@@ -90,14 +90,15 @@ def spread(values: list[float]) -> str:
     return f"{mean(values):.1f} ± {stdev(values):.1f} %" if len(values) > 1 else f"{mean(values):.1f} %"
 
 
-def filled(readme: str) -> str:
-    """README with its marked parts written anew."""
+def filled(page: str) -> str:
+    """A page with its marked parts written anew."""
     for name, table in (("lessons", lesson_table()), ("results", results_table())):
         marked = re.compile(f"(<!-- {name}: begin -->\n).*?(<!-- {name}: end -->)", re.DOTALL)
-        readme = marked.sub(lambda match, table=table: f"{match[1]}{table}\n{match[2]}", readme)
-    return readme
+        page = marked.sub(lambda match, table=table: f"{match[1]}{table}\n{match[2]}", page)
+    return page
 
 
 if __name__ == "__main__":
-    README.write_text(filled(README.read_text(encoding="utf-8")), encoding="utf-8")
+    for page in (README, RESULTS):
+        page.write_text(filled(page.read_text(encoding="utf-8")), encoding="utf-8")
     edu.plots.depth_sweep(edu.study.load_study("mnist5k-degradation")).savefig(PICTURE, dpi=130)

@@ -108,6 +108,7 @@ def is_empty(text: str) -> bool:
 
 
 INTERVAL = 0.2  # seconds from one text to the next: nobody reads faster
+BAR = 20  # characters of the bar in a terminal
 
 
 class ProgressLine:
@@ -124,11 +125,11 @@ class ProgressLine:
         self.started, self.next_time = time.monotonic(), 0.0
         self.output: Any = None  # in the notebook, once there is one
 
-    def show(self, text: str) -> None:
-        """Put this text in place of the one before, unless that has only just been written."""
+    def show(self, text: str, share: float | None = None) -> None:
+        """Put this text in place of the one before, unless that has only just been written; with a bar, if wanted."""
         if self.shown and time.monotonic() >= self.next_time:
             self.next_time = time.monotonic() + INTERVAL
-            self.write(text)
+            self.write(text, share)
 
     def done(self, text: str) -> None:
         """Say how it ended. In a notebook this stays below the cell; in a terminal the line is clear again."""
@@ -136,11 +137,13 @@ class ProgressLine:
             self.write(text)
         self.clear()
 
-    def write(self, text: str) -> None:
+    def write(self, text: str, share: float | None = None) -> None:
         """Put this text in place of the one before."""
         line = f"{self.title}: {text}, {time.monotonic() - self.started:.0f} s"
         if not self.in_notebook:
-            sys.stderr.write(f"\r{line}\x1b[K")  # the end of it clears what is left of a longer text
+            full = round(BAR * (share or 0))
+            bar = f"\x1b[32m{'━' * full}\x1b[90m{'━' * (BAR - full)}\x1b[0m " if share is not None else ""
+            sys.stderr.write(f"\r{bar}{line}\x1b[K")  # the end of it clears what is left of a longer text
             sys.stderr.flush()
             return
         from IPython.display import display

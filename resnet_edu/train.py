@@ -84,7 +84,7 @@ def fit(
     with until_stopped(model, history), ProgressLine(type(model).__name__, shown=distributed.first()) as line:
         for epoch in range(len(history) + 1, config.epochs + 1):
             training_mode(model)  # all but what is frozen
-            totals = Totals(epoch, config.epochs, line)
+            totals = Totals(epoch, config.epochs, steps, line)
             for images, labels in batches(share=distributed.share):
                 rate = rate_at((epoch - 1) * steps + totals.steps)
                 set_learning_rate(optimizer, rate)
@@ -123,8 +123,8 @@ class Totals:
     The device is waited for once a step, for the loss; the number of errors stays there until the end of the pass.
     """
 
-    def __init__(self, epoch: int, epochs: int, line: ProgressLine) -> None:
-        self.epoch, self.epochs, self.line = epoch, epochs, line
+    def __init__(self, epoch: int, epochs: int, of: int, line: ProgressLine) -> None:
+        self.epoch, self.epochs, self.of, self.line = epoch, epochs, of, line
         self.steps, self.seen, self.rate, self.loss_sum = 0, 0, 0.0, 0.0
         self.wrong: Tensor | int = 0
         self.started = time.perf_counter()
@@ -141,7 +141,8 @@ class Totals:
             )
         self.loss_sum += value * len(labels)
         self.wrong = (logits_of(outputs, len(labels)).argmax(dim=1) != labels).sum() + self.wrong
-        self.line.show(f"epoch {self.epoch} of {self.epochs}, loss {self.loss_sum / self.seen:.3f}")
+        told = f"epoch {self.epoch} of {self.epochs}, loss {self.loss_sum / self.seen:.3f}"
+        self.line.show(told, (self.epoch - 1 + self.steps / self.of) / self.epochs)
 
     def record(self, measure: Callable[[], Metrics]) -> Epoch:
         """The finished pass of all processes together; the first one calls `measure` for the validation images."""

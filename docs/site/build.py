@@ -10,6 +10,7 @@ import inspect
 import re
 import shutil
 import sys
+from html import escape
 from pathlib import Path
 
 import nbformat
@@ -77,8 +78,19 @@ def assemble(source: Path) -> None:
     (source / "commands.md").write_text(commands(), encoding="utf-8")
     (source / "results.md").write_text(results(), encoding="utf-8")
     (source / "glossary.md").write_text(glossary, encoding="utf-8")
-    index = (HERE / "index.md").read_text(encoding="utf-8").replace("LESSONS", readme.lesson_table())
+    index = (HERE / "index.md").read_text(encoding="utf-8").replace("LESSONS", cards())
     (source / "index.md").write_text(index, encoding="utf-8")
+
+
+def cards() -> str:
+    """The lessons on the first page: picture, title and one line each."""
+    items = [
+        f'<li><a href="notebooks/solutions/{lesson.name}.html"><img src="_static/{lesson.number}.png" loading="lazy" '
+        f'width="560" height="300" alt="A figure of lesson {lesson.number}"><span><strong>'
+        f"{escape(lesson.title.partition(':')[0])}</strong>{escape(lesson.line)}</span></a></li>"
+        for lesson in course.lessons("worked")
+    ]
+    return f'<ul class="lessons">\n{chr(10).join(items)}\n</ul>'
 
 
 def lesson_page(lesson: course.Lesson, words: list[str]) -> NotebookNode:

@@ -16,7 +16,7 @@ smartquotes = False  # two dashes are an option of a command, not a dash
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
 exclude_patterns = ["*.md", "assets", "deploy", "tests", "resnet_edu", "notebooks/*.ipynb", "notebooks/*.md"]
 exclude_patterns.remove("*.md")
-exclude_patterns += ["README.md", "CHANGELOG.md", "CONTRIBUTING.md"]
+exclude_patterns += ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/results.md"]
 suppress_warnings = [
     "myst.xref_missing",
     "ref.python",
@@ -41,8 +41,9 @@ html_math_renderer = "mathml"
 html_theme = "sphinx_book_theme"
 html_title = "resnet-edu"
 html_logo = html_favicon = "static/mark.svg"
-html_static_path = ["static"]
+html_static_path = ["static", "../../notebooks/pictures"]
 html_css_files = ["site.css"]
+html_js_files = ["site.js"]
 html_copy_source = False
 html_show_sourcelink = False
 html_domain_indices = False

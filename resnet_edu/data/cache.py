@@ -174,7 +174,8 @@ def read(
                     images.append(result)
             if images:
                 yield pictures, torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous()
-            line.show(f"{start + len(block):,} of {len(listed):,} pictures")
+            done = start + len(block)
+            line.show(f"{done:,} of {len(listed):,} pictures", done / len(listed))
         line.done(f"{len(listed):,} pictures")
 
 

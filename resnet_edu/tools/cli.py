@@ -39,6 +39,7 @@ LAB = {"IPython", "ipykernel", "jinja2", "jupyter_client", "jupyterlab", "latex2
 LAB |= {"nbclient", "nbconvert", "nbformat"}
 
 app = typer.Typer(
+    cls=cli_runs.Group,
     help="Learn deep convolutional networks by building them: LeNet to ResNet.",
     epilog=examples("doctor", "lab", "lab --help"),
     rich_markup_mode="rich",
@@ -109,6 +110,7 @@ def lab(
     folder: Annotated[Path | None, typer.Argument(metavar="DIR", help="Your folder; default my-course.")] = None,
     lesson: Annotated[str | None, typer.Option(metavar="LESSON", help="Open on this one: 6, 06_degradation.")] = None,
     port: Annotated[int, typer.Option(metavar="PORT", min=0, max=65535, help="First port to try.")] = 8888,
+    ip: Annotated[str, typer.Option(metavar="ADDRESS", help="Listen there: 0.0.0.0 in a container.")] = "127.0.0.1",
     browser: Annotated[
         bool | None, typer.Option("--browser/--no-browser", metavar="", help="Default: if there is a display.")
     ] = None,
@@ -141,7 +143,7 @@ def lab(
         return
     shown = has_display() if browser is None else browser
     page = "home.md" if not lesson and course.exercises_passed(folder) else f"{found.name}.ipynb"
-    command = lab_command(folder, page=page, port=port, browser=shown)
+    command = lab_command(folder, page=page, ip=ip, port=port, browser=shown)
     where = "" if shown else " Open the http address below in a browser."
     print(f"JupyterLab is starting. Ctrl-C here ends it.{where}")
     if os.environ.get("SSH_CONNECTION"):
@@ -188,7 +190,7 @@ def fetch(
         print(f"To use them there, set RESNET_EDU_DATA={to} and TORCH_HOME={to}.")
 
 
-@command(app, "Teach", "rehearse", "rehearse 1 6 --cells 5", "rehearse --json")
+@command(app, "Teach", "rehearse", "rehearse 1 6", "rehearse --json")
 def rehearse(
     names: Lessons = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the HTML pages go.")] = Path("build/rehearsal"),

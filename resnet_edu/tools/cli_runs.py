@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
-from typer.core import TyperArgument, TyperCommand
+from typer.core import TyperArgument, TyperCommand, TyperGroup
 
 from ..files import FULL, printable, quoted, write_atomically
 
@@ -33,16 +33,28 @@ PHOTOS = "Your photos"
 METAVARS = {bool: "", int: "N", float: "X", str: "TEXT"}
 
 
+def without_types(params: list[Any]) -> list[Any]:
+    """Parameters whose help shows no Python type beside an argument's name, which says enough, and beside switches."""
+    for each in params:
+        if isinstance(each, TyperArgument) or {"--help", "--install-completion", "--show-completion"} & set(each.opts):
+            each.display_type_rich = lambda ctx: ""
+    return params
+
+
 class Command(TyperCommand):
-    """A command whose help shows no Python types beside an argument's name, which says enough, and beside --help."""
+    """A command with a help `without_types`."""
 
     def get_params(self, ctx: typer.Context) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         """The parameters, as they are asked for by the help."""
-        params = super().get_params(ctx)
-        for each in params:
-            if isinstance(each, TyperArgument) or "--help" in each.opts:
-                each.display_type_rich = lambda ctx: ""  # pyright: ignore[reportAttributeAccessIssue]
-        return params
+        return without_types(super().get_params(ctx))
+
+
+class Group(TyperGroup):
+    """All commands, with a help `without_types`."""
+
+    def get_params(self, ctx: typer.Context) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """The parameters, as they are asked for by the help."""
+        return without_types(super().get_params(ctx))
 
 
 def flag(name: str, text: str) -> Any:

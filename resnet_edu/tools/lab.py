@@ -51,16 +51,17 @@ def has_display(environment: Mapping[str, str] = os.environ, platform: str = sys
 
 
 def lab_command(
-    folder: Path, *, page: str = "00_start_here.ipynb", port: int = 8888, browser: bool = False
+    folder: Path, *, page: str = "00_start_here.ipynb", ip: str = LOOPBACK, port: int = 8888, browser: bool = False
 ) -> list[str]:
     """The command that serves a folder in JupyterLab, opened on one page.
 
-    It listens on the loopback address only, makes a token of its own, takes the next port where one is in use, and
-    asks nothing when interrupted.
+    It listens on the loopback address unless told otherwise, makes a token of its own, takes the next port where one
+    is in use, and asks nothing when interrupted.
 
     Args:
         folder: the root of what the browser sees.
         page: the notebook to open on, or the home page.
+        ip: the address to listen on; any but the loopback's is for containers.
         port: the first port to try; 0 lets the system choose.
         browser: open a browser; else the address is only printed.
     """
@@ -69,7 +70,7 @@ def lab_command(
     command = [
         *(sys.executable, "-m", "jupyterlab"),
         f"--ServerApp.root_dir={folder.resolve()}",
-        f"--ServerApp.ip={LOOPBACK}",
+        f"--ServerApp.ip={ip}",
         f"--ServerApp.port={port}",
         "--ServerApp.port_retries=50",
         f"--ServerApp.open_browser={browser}",
@@ -80,7 +81,7 @@ def lab_command(
         "--LabApp.log_level=WARN",
     ]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
-        command.append("--ServerApp.allow_root=True")  # in containers; the server is on loopback with a token
+        command.append("--ServerApp.allow_root=True")  # in containers; the server asks for its token
     return command
 
 

@@ -12,7 +12,9 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
-ACTIONS = {"actions/checkout", "actions/setup-python", "actions/upload-artifact"}  # GitHub's own, and no others
+# GitHub's own, and PyPI's to publish without a password
+ACTIONS = {f"actions/{name}" for name in ("checkout", "setup-python", "upload-artifact", "download-artifact")}
+ACTIONS |= {"pypa/gh-action-pypi-publish"}
 every_file = pytest.mark.parametrize("file", FILES, ids=lambda path: path.name)
 
 
@@ -48,7 +50,15 @@ def course() -> dict[str, Any]:
 def test_it_may_read_and_nothing_else(file: Path) -> None:
     workflow = read(file)
     assert workflow["permissions"] == {"contents": "read"}
-    assert [name for name, job in workflow["jobs"].items() if "permissions" in job] == []
+    more = {name: job["permissions"] for name, job in workflow["jobs"].items() if "permissions" in job}
+    assert more == ({"publish": {"id-token": "write"}} if file.name == "release.yml" else {})
+    if more:  # only a tag of our own publishes
+        assert list(workflow["on"]) == ["push"]
+        assert list(workflow["on"]["push"]) == ["tags"]
+        assert [step.get("uses", "").partition("@")[0] for step in workflow["jobs"]["publish"]["steps"]] == [
+            "actions/download-artifact",
+            "pypa/gh-action-pypi-publish",
+        ]
     assert "secrets." not in file.read_text(encoding="utf-8")
     assert "pull_request_target" not in workflow["on"]  # it would run a stranger's code with our rights
     for step in steps(workflow):
@@ -67,7 +77,7 @@ def test_every_job_ends_and_a_newer_push_ends_it_sooner(file: Path) -> None:
 def test_actions_are_githubs_own_and_of_a_named_major_version(file: Path) -> None:
     used = [step["uses"] for step in steps(read(file)) if "uses" in step]
     assert used
-    assert [each for each in used if not re.fullmatch(r"[\w-]+/[\w-]+@v\d+", each)] == []
+    assert [each for each in used if not re.fullmatch(r"[\w-]+/[\w-]+@(release/)?v\d+", each)] == []
     assert {each.partition("@")[0] for each in used} <= ACTIONS
 
 

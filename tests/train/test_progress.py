@@ -27,7 +27,9 @@ def test_a_terminal_shows_one_line_that_is_clear_after_every_epoch(capsys: pytes
     out, err = capsys.readouterr()
     assert out == "epoch\nepoch\n"
     *steps, last = err.split("\r")[1:]
-    shown = [text.removesuffix("\x1b[K") for text in steps]
+    bars = [re.match(r"\x1b\[32m(━*)\x1b\[90m(━*)\x1b\[0m ", text) for text in steps]
+    assert [(len(bar[1]), len(bar[2])) for bar in bars if bar] == [(5, 15), (10, 10), (15, 5), (20, 0)]
+    shown = [re.sub(r"^\x1b.*\x1b\[0m ", "", text).removesuffix("\x1b[K") for text in steps]
     epochs = ["CifarNet: epoch 1 of 2, loss 2.", "CifarNet: epoch 2 of 2, loss 2."]
     assert [text[:31] for text in shown] == [epochs[0], epochs[0], "", epochs[1], epochs[1], ""]
     assert re.search(r", \d+ s$", shown[0])
