@@ -15,20 +15,9 @@ settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCh
 settings.load_profile("busy")  # how fast a machine is at the moment says nothing about the code
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip tests marked `network` unless they are asked for by name."""
-    if os.environ.get("RESNET_EDU_NETWORK") != "1":
-        for item in items:
-            if item.get_closest_marker("network"):
-                item.add_marker(pytest.mark.skip(reason="needs the internet; set RESNET_EDU_NETWORK=1"))
-
-
 @pytest.fixture(autouse=True)
-def offline(request: pytest.FixtureRequest) -> Iterator[None]:
+def offline() -> Iterator[None]:
     """Refuse every connection that leaves this machine."""
-    if request.node.get_closest_marker("network"):
-        yield
-        return
     pytest_socket.socket_allow_hosts(["127.0.0.1", "::1"], allow_unix_socket=True)
     yield
     pytest_socket._remove_restrictions()

@@ -127,12 +127,6 @@ def test_a_foreign_or_corrupt_file_is_put_aside_and_said(progress_file, content:
     assert "kept as progress.json-2.corrupt" in checks.check_output_size(right).note
 
 
-def test_the_table_says_that_a_corrupt_file_was_put_aside(progress_file):
-    progress_file.parent.mkdir()
-    progress_file.write_text("nonsense")
-    assert "kept as progress.json.corrupt" in str(checks.progress())
-
-
 def test_where_nothing_can_be_written_the_check_still_answers(progress_file, monkeypatch, tmp_path):
     (tmp_path / "file").write_text("in the way")
     for path in (tmp_path / "file" / "progress.json", tmp_path):  # inside a file; a folder

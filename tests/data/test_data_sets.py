@@ -77,18 +77,6 @@ def test_load_hands_out_stratified_shuffled_parts() -> None:
     assert not torch.equal(mnist.val.images, data.load("mnist5k", seed=4).val.images)
 
 
-@pytest.mark.parametrize("limit", [10, 25, 2000, 3500])
-def test_limit_keeps_an_equal_share_of_every_class(limit: int) -> None:
-    whole, part = data.load("mnist5k"), data.load("mnist5k", limit=limit)
-    counts = part.train.labels.bincount(minlength=10)
-    assert int(counts.sum()) == len(part.train) == limit
-    assert int(counts.max() - counts.min()) <= 1
-    assert torch.equal(part.val.images, whole.val.images)
-    assert torch.equal(part.test.labels, whole.test.labels)
-    images = {bytes(image.flatten().tolist()) for image in whole.train.images}
-    assert all(bytes(image.flatten().tolist()) in images for image in part.train.images)
-
-
 @pytest.mark.parametrize("size", [8, 16, 20, 64])
 def test_other_sizes_are_the_digits_in_a_black_border_resampled(size: int) -> None:
     small, large = data.load("mnist5k").val, data.load("mnist5k", size=32).val

@@ -73,14 +73,10 @@ def test_the_small_stem_differs_in_one_weight(name: str, other: str) -> None:
 @pytest.mark.parametrize(
     ("name", "stem", "side", "layers"),
     [
-        ("alexnet", "imagenet", 224, {"features": (256, 6, 6)}),
         ("alexnet", "small", 28, {"features": (256, 6, 6)}),
-        ("vgg11", "imagenet", 224, {"features": (512, 7, 7), "avgpool": (512, 7, 7)}),
         ("vgg11", "small", 28, {"features": (512, 1, 1), "avgpool": (512, 1, 1)}),
         ("vgg11", "small", 64, {"features": (512, 4, 4), "avgpool": (512, 1, 1)}),
-        ("googlenet", "imagenet", 224, {"inception3a": (256, 28, 28), "inception5b": (1024, 7, 7)}),
         ("googlenet", "small", 28, {"inception3a": (256, 28, 28), "inception5b": (1024, 7, 7)}),
-        ("resnet34", "imagenet", 224, {"conv1": (64, 112, 112), "layer1": (64, 56, 56), "layer4": (512, 7, 7)}),
         ("resnet34", "small", 28, {"conv1": (64, 28, 28), "layer1": (64, 28, 28), "layer4": (512, 4, 4)}),
         ("resnet50", "small", 32, {"layer1": (256, 32, 32), "layer2": (512, 16, 16), "layer4": (2048, 4, 4)}),
         ("resnet56", None, 32, {"layer1": (16, 32, 32), "layer2": (32, 16, 16), "layer3": (64, 8, 8)}),

@@ -5,9 +5,8 @@ import math
 import numpy as np
 import pytest
 import torch
-from drawn import heights, legend, lines, places, texts, title, titles
+from drawn import bars, heights, legend, lines, places, texts, titles
 from matplotlib.colors import same_color
-from test_figures import depths
 
 from resnet_edu import plots, probe
 from resnet_edu.models import deep_net
@@ -84,19 +83,6 @@ def test_gradient_series_are_centred_and_scaled() -> None:
     assert not figure.axes[3].axison
 
 
-def test_the_recorded_study_is_drawn_run_by_run_and_as_means() -> None:
-    (axes,) = plots.depth_sweep(depths()).axes
-    assert lines(axes)[:2] == [[30, 31], [30, 31]]
-    assert [lines(axes)[place] for place in (4, 9)] == [[30.5] * 4] * 2
-    assert "2 seeds" in title(axes)
-    figure = plots.depth_and_skip(depths(), depth=44, skip=True)
-    assert "Residual, 44 layers: training error 30.5 %" in figure.get_suptitle()
-    assert legend(figure.axes[0]) == ["plain20", "resnet44"]
-    twin = plots.depth_and_skip_grid(depths())
-    assert titles(twin) == [f"{kind} {depth}" for kind in ("plain", "residual") for depth in (20, 32, 44, 56)]
-    assert all(lines(axes) == [[60, 30], [61, 31], [60.5, 30.5]] for axes in twin.axes)
-
-
 def test_signal_and_gradient_are_those_of_the_probe() -> None:
     figure = plots.signal_and_gradient(depth=5, residual=True, batch_norm=True, gain=0.5)
     flow = probe.residual_flow(5, residual=True, batch_norm=True, gain=0.5)
@@ -118,4 +104,4 @@ def test_what_lies_beyond_the_panel_is_drawn_on_its_border_and_nothing_at_all_is
 def test_the_paths_through_three_blocks_and_the_lengths_of_those_through_many() -> None:
     left, right = plots.paths_and_lengths(blocks=4).axes
     assert [word for word in texts(left) if word.isdigit()] == list("01112223")
-    assert [bar.get_height() for bar in right.patches] == [6.25, 25, 37.5, 25, 6.25]
+    assert [bar.get_height() for bar in bars(right)] == [6.25, 25, 37.5, 25, 6.25]

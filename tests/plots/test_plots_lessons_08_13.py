@@ -18,7 +18,6 @@ from resnet_edu.models.pretrained import PhotoTransforms
 from resnet_edu.plots.lesson_08 import stage_rows
 from resnet_edu.plots.lesson_09 import BUDGETS, within_budget
 from resnet_edu.plots.lesson_10 import LABELS, METHODS
-from resnet_edu.plots.lesson_11 import ATTRIBUTIONS
 from resnet_edu.plots.lesson_12 import deepest_layer
 from resnet_edu.plots.style import BLUE, GREY
 
@@ -86,19 +85,6 @@ def test_transfer_is_drawn_as_means_and_run_by_run() -> None:
     assert figure.get_suptitle() == "frozen, 20 labels a class: 40.0 % test error (35.0 to 45.0)"
     assert [line.get_label() for line in figure.axes[0].lines if line.get_alpha() == 1.0] == ["frozen"]
     assert lines(plots.transfer_grid(study).axes[2]) == [[35, 36], [35, 45], [35, 36], [35, 36]]
-
-
-@pytest.mark.parametrize("method", ATTRIBUTIONS)
-def test_a_photo_its_answers_and_its_map(method: str) -> None:
-    own, picture = network(), PICTURES["two"]
-    photo, answers, found = plots.photo_attribution(own, picture, method=method, place=3).axes
-    best = percents_of(own, picture).topk(3)
-    labels = [own.categories[index] for index in best.indices.tolist()]
-    assert [tick.get_text() for tick in answers.get_yticklabels()] == labels
-    np.testing.assert_allclose([bar.get_width() for bar in bars(answers)], best.values, rtol=1e-4)
-    assert (pixels(photo).shape, title(found)) == ((32, 32, 3), f"{method}: {labels[2]}")
-    wanted = ATTRIBUTIONS[method](own.model, own.transforms(picture)[None], int(best.indices[2]))[0]
-    np.testing.assert_allclose(pixels(found, -1), wanted, rtol=1e-3, atol=1e-5)
 
 
 def test_grey_photos_are_named_with_a_map_of_the_deepest_layer_that_is_fine_enough() -> None:

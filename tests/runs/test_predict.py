@@ -165,16 +165,3 @@ def test_what_is_no_path_is_refused_with_the_way_to_write_it(network: Pretrained
         predict(network, [Image.new("RGB", (9, 9))], top=1)  # type: ignore[list-item]
     with pytest.raises(UnreadablePicture, match="it is a folder"):
         predict(network, [tmp_path], top=1)
-
-
-def test_files_that_are_no_pictures(network: Pretrained, tmp_path: Path) -> None:
-    text, cut, nothing = tmp_path / "text.jpg", tmp_path / "cut.png", tmp_path / "empty.png"
-    text.write_text("not a picture")
-    nothing.touch()
-    whole = photo(tmp_path, "whole.png", (9, 9, 9)).read_bytes()
-    cut.write_bytes(whole[: len(whole) // 2])
-    for path in (text, cut, nothing):
-        with pytest.raises(ValueError, match=f"{path.name} cannot be read: "):
-            predict(network, [path], top=1)
-    with pytest.raises(ValueError, match="there is no such file"):
-        predict(network, [tmp_path / "missing.png"], top=1)

@@ -313,20 +313,6 @@ def test_the_degradation_study_changes_the_network_and_nothing_else() -> None:
     assert {*load_study(study.name).epochs} == {*study.runs()}
 
 
-def test_the_best_rates_are_trained_for_longer() -> None:
-    study = find_study("mnist5k-sceptic")
-    recorded = Recorded(study.name, {label: {} for label in study.settings})
-    for label, setting in study.settings.items():
-        rate = setting.config.lr
-        recorded.epochs[label, 0] = [Epoch(6, 0.0, 100 * abs(rate - 0.03), 0.0, 0.0, 0.0, 1.0, 1.0)]
-        recorded.runs.append({"setting": label, "seed": 0, **({"diverged": "nan"} if rate == 0.01 else {})})
-    assert study.then is not None
-    longer = study.then(recorded)
-    best = [label for label in longer if "plain20" in label]
-    assert best == [f"plain20 at {rate}, 60 epochs" for rate in (0.001, 0.003, 0.03)]
-    assert (len(longer), {setting.config.epochs for setting in longer.values()}) == (12, {60})
-
-
 @pytest.mark.parametrize("study", STUDIES.values(), ids=lambda study: study.name)
 def test_every_study_names_networks_and_data_that_exist(study: Study) -> None:
     assert STUDIES[study.name] is study

@@ -67,13 +67,6 @@ def test_the_command_in_the_message_of_load_is_the_right_one(server: Served) -> 
     assert len(data.load("hymenoptera").train) == 10
 
 
-def test_a_mirror_for_all(server: Served) -> None:
-    with serving(**server.files) as mirror:
-        assert cli.run(["fetch", "resnet18", "fashion_mnist", "--mirror", f"{mirror.url}/x/"]) == 0
-        assert len(mirror.requests) == 5
-    assert server.requests == []
-
-
 def line(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     """What a command that fails says: one line on stderr, exit code 2. (What can go wrong: test_data_download.)"""
     assert cli.run(["fetch", "resnet18", *arguments]) == 2

@@ -135,10 +135,3 @@ def test_a_bad_value_is_refused_with_its_name(name: str, value: object) -> None:
 def test_an_unknown_name_is_refused_with_its_neighbour(values: dict[str, Any], message: str) -> None:
     with pytest.raises(UnknownName, match=message):
         TrainConfig.from_dict(values)
-
-
-@pytest.mark.parametrize("value", ["flip", None, 3, {"crop"}])
-def test_augment_takes_several_names(value: object) -> None:
-    message = r'write \["flip"\] instead of "flip"' if value == "flip" else r"a list of names, \[\] for none"
-    with pytest.raises(ValueError, match=message):
-        TrainConfig.from_dict({"augment": value})

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,10 @@ from torch import Tensor
 
 from resnet_edu import History, distributed
 
-pytestmark = pytest.mark.skipif(not torch.distributed.is_gloo_available(), reason="this torch has no gloo")
+pytestmark = [
+    pytest.mark.skipif(not torch.distributed.is_gloo_available(), reason="this torch has no gloo"),
+    pytest.mark.timeout(900),  # several processes, and machines are shared
+]
 
 
 @pytest.fixture
@@ -33,10 +35,10 @@ def pictures(tmp_path: Path) -> Path:
     return tmp_path / "pictures"
 
 
-def command(line: str, *, processes: int = 1) -> list[str]:
+def command(line: str, *, processes: int = 1, program: tuple[str, ...] = ("-m", "resnet_edu")) -> list[str]:
     """`resnet-edu …`, alone or under torchrun."""
     start = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-    return [*(start if processes > 1 else [sys.executable]), "-m", "resnet_edu", *line.split()]
+    return [*(start if processes > 1 else [sys.executable]), *program, *line.split()]
 
 
 def around(tmp_path: Path) -> dict[str, Any]:
@@ -47,7 +49,7 @@ def around(tmp_path: Path) -> dict[str, Any]:
 
 def call(line: str, tmp_path: Path, *, processes: int = 1) -> subprocess.CompletedProcess[str]:
     arguments = command(line, processes=processes)
-    return subprocess.run(arguments, **around(tmp_path), stdout=subprocess.PIPE, timeout=300)
+    return subprocess.run(arguments, **around(tmp_path), stdout=subprocess.PIPE, timeout=800)
 
 
 def losses(run: Path) -> Tensor:
@@ -73,20 +75,31 @@ def test_two_processes_train_what_one_does(tmp_path: Path, pictures: Path) -> No
     assert reports[0]["test_error"] == reports[1]["test_error"]
 
 
+DYING = """
+import os, signal
+from resnet_edu.run import Run
+from resnet_edu.tools.cli import main
+
+after_epoch = Run.after_epoch
+
+def dies(run, history, epoch, net):
+    after_epoch(run, history, epoch, net)
+    if (epoch.epoch, os.environ["RANK"]) == (3, "1"):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+Run.after_epoch = dies
+main()
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no kill -9 on this system")
 def test_a_dead_worker_ends_the_run_and_another_number_of_processes_resumes_it(tmp_path: Path, pictures: Path) -> None:
-    import psutil
-
-    line = TRAIN.replace("--epochs 4", "--epochs 20")
-    process = subprocess.Popen(command(f"{line} --out run", processes=2), **around(tmp_path))
-    checkpoint = tmp_path / "run" / "checkpoint.safetensors"
-    while process.poll() is None and not checkpoint.exists():
-        time.sleep(0.02)
-    workers = [each for each in psutil.Process(process.pid).children(recursive=True) if "resnet_edu" in each.cmdline()]
-    second = next(each for each in workers if each.environ()["RANK"] == "1")
-    second.kill()
-    _, complaint = process.communicate(timeout=120)
+    line = TRAIN.replace("--epochs 4", "--epochs 8")
+    (tmp_path / "dying.py").write_text(DYING)
+    dying = command(f"{line} --out run", processes=2, program=("dying.py",))
+    process = subprocess.run(dying, **around(tmp_path), stdout=subprocess.PIPE, timeout=800)
+    complaint, checkpoint = process.stderr, tmp_path / "run" / "checkpoint.safetensors"
     assert process.returncode != 0
     assert "Go on with: resnet-edu train --resume run" in complaint
     assert checkpoint.exists()

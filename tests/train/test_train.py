@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial, partialmethod
 from itertools import count
+from typing import Any
 
 import pytest
 import torch
@@ -17,8 +18,9 @@ from resnet_edu.data import Data, Split
 from resnet_edu.errors import LossNotFinite, StopTraining
 from resnet_edu.train import Loss, check_fits, make_optimizer
 
-CONFIG = TrainConfig(epochs=2, batch_size=8, lr=0.05, augment=(), precision="float32", channels_last=False)
-MAKE = {"sgd": partial(optim.SGD, momentum=0.9), "adam": optim.Adam, "adamw": optim.AdamW}
+OWN: dict[str, Any] = {"momentum": 0.8, "augment": (), "precision": "float32", "channels_last": False}
+CONFIG = TrainConfig(epochs=2, batch_size=8, lr=0.05, **OWN)
+MAKE = {"sgd": partial(optim.SGD, momentum=0.8), "adam": optim.Adam, "adamw": optim.AdamW}
 
 
 def assert_same_weights(one: nn.Module, two: nn.Module, *, rtol: float, atol: float) -> None:
