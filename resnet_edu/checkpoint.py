@@ -26,12 +26,7 @@ HEADER = "resnet_edu"
 
 
 class Checkpoint:
-    """The file in which `fit` keeps a run, to go on from there.
-
-    Args:
-        path: the file; there is none before the first epoch has ended.
-        config: of the run. A file of a run with other options is refused.
-    """
+    """The file in which `fit` keeps a run, to go on from there; one of a run with another config is refused."""
 
     def __init__(self, path: Path, config: TrainConfig) -> None:
         self.path = path
@@ -46,19 +41,7 @@ class Checkpoint:
         return self.read()[0] if self.path.exists() else History()
 
     def restore(self, model: nn.Module, optimizer: optim.Optimizer, generator: torch.Generator) -> History:
-        """Put everything back as it was when the last epoch ended.
-
-        Args:
-            model: the network of the run; its weights and buffers are replaced.
-            optimizer: made for its parameters.
-            generator: of the order of the images and of augmentation. torch's own generators are set as well.
-
-        Returns:
-            The finished epochs, none without a file.
-
-        Raises:
-            WrongCheckpoint: the file is damaged, or belongs to another network or other options.
-        """
+        """Put everything back as it was when the last epoch ended; the finished epochs."""
         if not self.path.exists():
             return History()
         history, tensors = self.read()
@@ -80,11 +63,7 @@ class Checkpoint:
         return history
 
     def save(self, model: nn.Module, optimizer: optim.Optimizer, generator: torch.Generator, history: History) -> None:
-        """Replace the file by the present state; of several processes only the first one writes.
-
-        Raises:
-            OSError: the disk is full, or the folder cannot be written; the file of the epoch before is still there.
-        """
+        """Replace the file by the present state; of several processes only the first one writes."""
         if not distributed.first():
             return
         tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
@@ -98,11 +77,7 @@ class Checkpoint:
         write_atomically(self.path, save(plain, metadata={HEADER: header}))
 
     def read(self) -> tuple[History, dict[str, Tensor]]:
-        """The file's history and tensors.
-
-        Raises:
-            WrongCheckpoint: the file is damaged, or belongs to a run with other options.
-        """
+        """The file's history and tensors; `WrongCheckpoint` where it is damaged, or of a run with other options."""
         try:
             with safe_open(self.path, "pt") as file:
                 header: dict[str, Any] = json.loads(file.metadata()[HEADER])

@@ -113,10 +113,6 @@ def schedule(config: TrainConfig, steps: int) -> Callable[[int], float]:
     * `cosine`: from lr to 0 (Loshchilov and Hutter 2017, https://arxiv.org/abs/1608.03983).
     * `steps`: lr, divided by 10 at 1/2 and again at 3/4 of the run (He et al. 2015, section 4.2).
     * `constant`: lr.
-
-    Args:
-        config: names the schedule; `warmup_epochs` puts a linear rise from lr / 10 before any of them.
-        steps: training steps an epoch.
     """
     total, warmup = config.epochs * steps, round(config.warmup_epochs * steps)
 

@@ -14,12 +14,7 @@ from . import machine
 
 
 class Table:
-    """What `table` makes: HTML where a page can show it, else lines of text.
-
-    Args:
-        rows: the cells of each row, as text.
-        columns: their headings.
-    """
+    """What `table` makes: HTML where a page can show it, else lines of text."""
 
     def __init__(self, rows: Sequence[Sequence[str]], columns: Sequence[str]) -> None:
         self.rows, self.columns = rows, columns
@@ -112,12 +107,7 @@ BAR = 20  # characters of the bar in a terminal
 
 
 class ProgressLine:
-    """Use it in a `with` statement, and call `show` as often as you like; the seconds so far end the line.
-
-    Args:
-        title: begins the line.
-        shown: False to stay silent even where somebody looks.
-    """
+    """Use it in a `with` statement, and call `show` as often as you like; the seconds so far end the line."""
 
     def __init__(self, title: str, *, shown: bool = True) -> None:
         self.title = title

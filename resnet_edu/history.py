@@ -46,11 +46,7 @@ class History:
 
     @property
     def last(self) -> Epoch:
-        """The last finished epoch.
-
-        Raises:
-            ValueError: no epoch was finished.
-        """
+        """The last finished epoch."""
         if not self.epochs:
             raise ValueError("The history is empty: the run was stopped before its first epoch ended.")
         return self.epochs[-1]
@@ -96,12 +92,7 @@ class History:
 
 
 def epoch_from(row: Mapping[str, str | float], origin: str) -> Epoch:
-    """An `Epoch` from a row of text or numbers.
-
-    Args:
-        row: values by the names of `Epoch`.
-        origin: begins the message of an error.
-    """
+    """An `Epoch` from a row of text or numbers."""
     names = [f.name for f in fields(Epoch)]
     if sorted(row) != sorted(names):
         raise ValueError(f"{origin} has the columns {', '.join(map(str, row))}; a history has {', '.join(names)}.")

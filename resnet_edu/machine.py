@@ -82,12 +82,7 @@ def precision(on: torch.device) -> torch.dtype:
 
 
 def autocast(device: torch.device, precision_name: str) -> torch.autocast:
-    """Matrix products in bfloat16 inside this context, where the precision asks for it.
-
-    Args:
-        device: where the tensors are.
-        precision_name: "float32", "bfloat16" or "auto" (the device's own, see `precision`).
-    """
+    """Matrix products in bfloat16 inside this context, where the precision asks for it."""
     known = {"auto": precision(device), **PRECISIONS}
     if precision_name not in known:
         raise UnknownName("precision", precision_name, known)
@@ -157,12 +152,7 @@ def cores() -> int:
 
 @cache
 def quota(membership: Path, root: Path) -> float:
-    """Cores that Linux control groups (version 2) grant, infinite without a limit; read once, for each step asks.
-
-    Args:
-        membership: says which group a process is in: `0::/user.slice/…`.
-        root: where the groups are mounted; a group lies within the limits of all above it.
-    """
+    """Cores that Linux control groups (version 2) grant, infinite without a limit; read once, for each step asks."""
     limits = [math.inf]
     try:
         group = membership.read_text().strip().rpartition("::")[2].strip("/")

@@ -17,19 +17,12 @@ from .models.modes import eval_mode, training_mode
 
 @dataclass(frozen=True, eq=False)
 class Metrics:
-    """What `evaluate` measures. Errors are in percent.
+    """What `evaluate` measures. Errors are in percent."""
 
-    Args:
-        top1_error: share of images whose highest logit is not the label.
-        top5_error: share of images whose label is not among the five highest logits; 0 with five classes or fewer.
-        loss: mean cross-entropy in nats.
-        confusion: int64 `(classes, classes)`; row: the label, column: the prediction.
-    """
-
-    top1_error: float
-    top5_error: float
-    loss: float
-    confusion: Tensor
+    top1_error: float  # share of images whose highest logit is not the label
+    top5_error: float  # share of images whose label is not among the five highest logits; 0 with five classes or fewer
+    loss: float  # mean cross-entropy in nats
+    confusion: Tensor  # int64 `(classes, classes)`; row: the label, column: the prediction
 
 
 def evaluate(model: nn.Module, split: Split, *, head: str | None = None, precision: str = "auto") -> Metrics:
@@ -86,11 +79,6 @@ def recompute_batch_norm(model: nn.Module, split: Split, *, precision: str = "au
     In training every step moves the running statistics a tenth of the way to those of its batch. After few steps they
     still hold much of their first values, 0 and 1, and a net that knows its training images by heart may take all of
     them for one class. What is frozen stays as it is.
-
-    Args:
-        model: ends on `machine.device()`, in the mode it had.
-        split: the training images.
-        precision: as in `TrainConfig`.
     """
     device, norms, seen = machine.device(), trained_batch_norms(model), 0
     if not norms:

@@ -31,15 +31,10 @@ Skip = Callable[[UnreadablePicture], object]
 
 @dataclass(frozen=True)
 class Prediction:
-    """The best labels of one file.
+    """The best labels of one file."""
 
-    Args:
-        file: the picture.
-        top: label and percentage, best first.
-    """
-
-    file: Path
-    top: list[tuple[str, float]]
+    file: Path  # the picture
+    top: list[tuple[str, float]]  # label and percentage, best first
 
     def __str__(self) -> str:
         """The file's name, then one label a line with its percentage as a bar."""

@@ -41,23 +41,14 @@ from .train import Callback, fit, make_optimizer
 
 @dataclass(frozen=True)
 class Run:
-    """A training run and its folder.
+    """A training run and its folder."""
 
-    Args:
-        folder: where its files are.
-        recipe: what it was asked for; once it has begun, with every option decided.
-    """
-
-    folder: Path
-    recipe: Recipe
+    folder: Path  # where its files are
+    recipe: Recipe  # what it was asked for; once it has begun, with every option decided
 
     @classmethod
     def start(cls, recipe: Recipe, folder: Path) -> "Run":
-        """A new run; its folder must be missing or empty, or hold a run of which no epoch was finished.
-
-        Raises:
-            ValueError: there is something in it already; it lies among the pictures; or its name is not in UTF-8.
-        """
+        """A new run; its folder must be missing or empty, or hold a run of which no epoch was finished."""
         need_utf8(folder)
         if Path(os.path.realpath(whole_path(recipe.data))) in Path(os.path.realpath(folder)).parents:
             raise ValueError(f"{folder} lies among the pictures, in {recipe.data}. Name another for the run.")
@@ -72,11 +63,7 @@ class Run:
 
     @classmethod
     def open(cls, folder: Path) -> "Run":
-        """A run that was started before.
-
-        Raises:
-            ValueError: the folder holds no run, or its config is damaged.
-        """
+        """A run that was started before."""
         if not (folder / "config.toml").is_file():
             raise ValueError(f"{folder} holds no run: it has no config.toml. Start one with: resnet-edu train --help")
         return cls(folder, Recipe.from_toml(folder / "config.toml"))
@@ -87,11 +74,7 @@ class Run:
         return Checkpoint(self.folder / "checkpoint.safetensors", self.recipe.training)
 
     def report(self) -> dict[str, Any] | None:
-        """What the finished run found, None if it is not finished.
-
-        Raises:
-            WrongCheckpoint: the file is damaged.
-        """
+        """What the finished run found, None if it is not finished."""
         if not (self.folder / "report.json").exists():
             return None
         report = read_object(self.folder / "report.json")
@@ -150,11 +133,7 @@ class Run:
             raise StopTraining
 
     def remember(self, begin: Prepared) -> None:
-        """Write `network.json` and every option; or, of a run to go on with, compare its pictures with those it had.
-
-        Raises:
-            ValueError: classes, number or brightness of the pictures have changed since the run was started.
-        """
+        """Write `network.json` and every option; or, of a run to go on with, compare its pictures with those it had."""
         file = self.folder / "network.json"
         if self.checkpoint.path.exists():
             if changed := changes(read_object(file), begin.pictures):
@@ -242,18 +221,12 @@ def stops_early(history: History, patience: int) -> bool:
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """A picture as this run's network wants it: the view that the training images had, and their normalisation.
+    """A picture as this run's network wants it: the view that the training images had, and their normalisation."""
 
-    Args:
-        view: size, channels and crop.
-        mean: of each channel of the training images.
-        std: likewise, the standard deviation.
-        side: to which the images of a data set with a name were resized, in pixels; None: they have the view's size.
-    """
-
-    view: View
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+    view: View  # size, channels and crop
+    mean: tuple[float, ...]  # of each channel of the training images
+    std: tuple[float, ...]  # likewise, the standard deviation
+    # to which the images of a data set with a name were resized, in pixels; None: they have the view's size
     side: int | None = None
 
     def __call__(self, picture: Image.Image) -> Tensor:
@@ -326,15 +299,11 @@ def evaluate_run(
     network: Pretrained | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> tuple[Metrics, str]:
-    """Measure a finished run.
+    """Measure a finished run, and say of what in one line; `say` is told what to know about other pictures.
 
-    Args:
-        folder: of the run.
-        other: a folder of pictures or the name of a data set, of which the test images are taken, or all images
-            of a folder that is not divided into parts; by default, and for the folder that it was trained on, the
-            run's own test images.
-        network: the run's, if it is open already.
-        say: is told what to know about the other pictures.
+    `other` is a folder of pictures or the name of a data set, of which the test images are taken, or all images of a
+    folder that is not divided into parts. By default, and for the folder that it was trained on, the run's own test
+    images are taken.
     """
     network, recipe = network or open_run(folder), Recipe.from_toml(folder / "config.toml")
     preprocessing: Any = network.transforms

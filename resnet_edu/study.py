@@ -35,23 +35,16 @@ Outcome = tuple[History, dict[str, Any]]
 
 @dataclass(frozen=True)
 class Setting:
-    """One line of a study: a network, the data it is given and how it is trained.
+    """One line of a study: a network, the data it is given and how it is trained."""
 
-    Args:
-        model: name of the network, for `models.build`.
-        options: further options of `models.build`.
-        data: the arguments of `data.load`.
-        config: training options; its seed is replaced by the seed of the run.
-        special: what else sets this line apart, as plain values; the function `train` knows what they mean.
-        train: makes one run of the setting, from the setting itself, the seed and a file in which an unfinished run
-            may be kept; by default `train_once`.
-    """
-
-    model: str
-    options: Mapping[str, Any]
-    data: Mapping[str, Any]
-    config: TrainConfig
+    model: str  # name of the network, for `models.build`
+    options: Mapping[str, Any]  # further options of `models.build`
+    data: Mapping[str, Any]  # the arguments of `data.load`
+    config: TrainConfig  # training options; its seed is replaced by the seed of the run
+    # what else sets this line apart, as plain values; the function `train` knows what they mean
     special: Mapping[str, Any] = field(default_factory=dict)
+    # makes one run of the setting, from the setting itself, the seed and a file in which an unfinished run may be
+    # kept; by default `train_once`
     train: Callable[["Setting", int, Path], Outcome] | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -62,20 +55,13 @@ class Setting:
 
 @dataclass(frozen=True)
 class Study:
-    """Settings by label, each run once with every seed.
+    """Settings by label, each run once with every seed."""
 
-    Args:
-        name: of its two files.
-        title: says what it is about.
-        settings: by label.
-        seeds: of the runs.
-        then: further settings that depend on what these have found.
-    """
-
-    name: str
-    title: str
-    settings: Mapping[str, Setting]
-    seeds: Sequence[int]
+    name: str  # of its two files
+    title: str  # says what it is about
+    settings: Mapping[str, Setting]  # by label
+    seeds: Sequence[int]  # of the runs
+    # further settings that depend on what these have found
     then: Callable[["Recorded"], Mapping[str, Setting]] | None = None
 
     def runs(self) -> Iterator[tuple[str, int]]:
@@ -85,18 +71,13 @@ class Study:
 
 @dataclass
 class Recorded:
-    """What a study has left in a folder.
+    """What a study has left in a folder."""
 
-    Args:
-        name: the study's name.
-        settings: plain values of every setting, by label.
-        runs: one entry per finished run: label, seed, date, seconds, machine, and what was found.
-        epochs: the epochs of each run, by (label, seed); fewer than planned if it diverged.
-    """
-
-    name: str
-    settings: dict[str, Any] = field(default_factory=dict)
+    name: str  # the study's name
+    settings: dict[str, Any] = field(default_factory=dict)  # plain values of every setting, by label
+    # one entry per finished run: label, seed, date, seconds, machine, and what was found
     runs: list[dict[str, Any]] = field(default_factory=list)
+    # the epochs of each run, by (label, seed); fewer than planned if it diverged
     epochs: dict[tuple[str, int], list[Epoch]] = field(default_factory=dict)
 
     @property
@@ -105,11 +86,7 @@ class Recorded:
         return sorted({seed for _, seed in self.epochs})
 
     def of(self, setting: str) -> list[History]:
-        """The runs of one setting, in the order of their seeds.
-
-        Raises:
-            UnknownName: the study has no such setting.
-        """
+        """The runs of one setting, in the order of their seeds."""
         if setting not in self.settings:
             raise UnknownName(f"setting of the study {self.name}", setting, self.settings)
         return [History(self.epochs[setting, seed]) for seed in self.seeds if (setting, seed) in self.epochs]
@@ -153,19 +130,7 @@ def read_recorded(name: str, folder: Path) -> Recorded:
 
 
 def run_study(study: Study, folder: Path, *, progress: Progress = lambda _: None) -> Recorded:
-    """Run what is not recorded yet.
-
-    Args:
-        study: what to run; see `STUDIES`.
-        folder: where its two files are, or will be.
-        progress: is told of every run that ends, as it stands in `Recorded.runs`.
-
-    Returns:
-        Everything recorded, old and new. After an interrupt: all runs that were finished.
-
-    Raises:
-        ValueError: the folder holds runs of this name with other settings, or a damaged record.
-    """
+    """Run what is not recorded yet; all runs that are finished, old and new."""
     record = folder / f"{study.name}.json"
     recorded = read_recorded(study.name, folder) if record.is_file() else Recorded(study.name)
     finished = run_settings(study.settings, study.seeds, recorded, folder, progress)
@@ -223,12 +188,7 @@ def train_once(
 ) -> Outcome:
     """Build, initialise and train the network, then test it once; `seed` decides weights, order and augmentation.
 
-    Args:
-        setting: what to run.
-        seed: of the run.
-        unfinished: where the run is kept after each epoch, and from where it goes on.
-        images: in place of the setting's own.
-        model: in place of the setting's own.
+    The run is kept in the file `unfinished` after each epoch. Images and model may be others than the setting's.
     """
     images = images or data.load(**setting.data)
     machine.seed_everything(seed)

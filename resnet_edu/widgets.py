@@ -42,16 +42,10 @@ HIDDEN = "<span role='status' style='position: absolute; left: -10000px'>{}</spa
 
 
 class Explorer(ipywidgets.VBox):
-    """Controls in a grid, and below them the figure that they choose.
+    """Controls in a grid, and below them the figure that `draw` makes of their values, each by its keyword.
 
-    A dragged slider sends its next value when the last one is drawn, so that moves never queue up.
-
-    Args:
-        draw: a plain function of the controls' values, called with one keyword for each control.
-        controls: by keyword, in the order in which they stand in the grid.
-        columns: of the grid, in the words of CSS; by default as many as fit.
-        above: stands above the grid.
-        slow: say "working…" while the figure is drawn.
+    A dragged slider sends its next value when the last one is drawn, so that moves never queue up. The `columns` are in
+    the words of CSS; what is `above` stands above the grid. A `slow` one says "working…" while it draws.
     """
 
     def __init__(

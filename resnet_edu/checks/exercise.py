@@ -51,14 +51,6 @@ class Check:
 
     It runs in the cell's own thread, so that the stop button ends an endless loop, with float32 as default, gradients
     on and fresh random numbers; the learner's random state and modes come back afterwards.
-
-    Args:
-        exercise: its id, "LL.E title".
-        judge: takes the answer, raises `Wrong` or `NotYet`, returns praise. Whatever else is raised in it was raised by
-            the answer and is explained.
-
-    Raises:
-        ValueError: another check has this id.
     """
 
     def __init__(self, exercise: str, judge: Callable[[Any], str]) -> None:
@@ -119,21 +111,16 @@ class Call:
 
 @dataclass(eq=False, kw_only=True)
 class Exercise(Check):
-    """A check that knows the right answer and, by message, wrong ones.
+    """A check that knows the right answer and, by message, wrong ones."""
 
-    Attributes:
-        exercise: its id and title, "LL.E title".
-        oracle: the right answer, a function or a class. Parameters that begin with an underscore make wrong variants
-            and are not asked for.
-        calls: makes the calls to try, fixed ones first; drawn anew for every answer.
-        mistakes: wrong variants by message, the likeliest first; a list where several deserve the same message.
-        finally_: one more question for an answer that is right so far; raises `Wrong`.
-    """
-
-    exercise: str
+    exercise: str  # its id and title, "LL.E title"
+    # the right answer, a function or a class. Parameters that begin with an underscore make wrong variants and are not
+    # asked for
     oracle: Callable[..., Any]
-    calls: Callable[[], Sequence[Call]]
+    calls: Callable[[], Sequence[Call]]  # makes the calls to try, fixed ones first; drawn anew for every answer
+    # wrong variants by message, the likeliest first; a list where several deserve the same message
     mistakes: Mapping[str, Variant | list[Variant]]
+    # one more question for an answer that is right so far; raises `Wrong`
     finally_: Callable[[Any], None] = lambda answer: None
 
     def __post_init__(self) -> None:
@@ -189,19 +176,13 @@ class Exercise(Check):
 
 @dataclass(eq=False, kw_only=True)
 class FunctionExercise(Exercise):
-    """The check of a function: its results, and where wanted the gradients through it, equal the oracle's.
+    """The check of a function: its results, and where wanted the gradients through it, equal the oracle's."""
 
-    Attributes:
-        returns: what an answer may return, see `values`.
-        gradients: compare the gradients of all tensors as well.
-        forbids: part of the name of a PyTorch function, like "conv", and what to say to someone who uses it.
-        may_change: parameters whose values the answer is meant to change.
-    """
-
-    returns: Returns
-    gradients: bool = False
+    returns: Returns  # what an answer may return, see `values`
+    gradients: bool = False  # compare the gradients of all tensors as well
+    # part of the name of a PyTorch function, like "conv", and what to say to someone who uses it
     forbids: Mapping[str, str] = field(default_factory=dict)
-    may_change: Sequence[str] = ()
+    may_change: Sequence[str] = ()  # parameters whose values the answer is meant to change
 
     def judge_answer(self, answer: Any) -> str:
         """The oracle's praise; raises `NotYet` where the answer returns nothing, `Wrong` where it differs."""

@@ -119,12 +119,7 @@ class Side:
 
 
 class Trial:
-    """What the learner's answer builds for one call: the module, and its weights and outcomes.
-
-    Raises:
-        NotYet: there is no module.
-        Wrong: it is something else.
-    """
+    """What the learner's answer builds for one call: the module, and its weights and outcomes."""
 
     def __init__(self, answer: Callable[..., Any], call: Call, inputs: Sequence[Tensor], seed: int) -> None:
         self.call, self.name, self.done = call, answer.__name__, list[Outcome]()
@@ -157,18 +152,12 @@ class Trial:
 
 @dataclass(eq=False, kw_only=True)
 class ModuleExercise(Exercise):
-    """The check of a module class, or of a function that builds a module; `calls` makes the constructor's arguments.
+    """The check of a module class, or of a function that builds a module; `calls` makes the constructor's arguments."""
 
-    Attributes:
-        inputs: takes them and gives inputs; have odd and even sides among them, not square. With none, only layers are
-            compared.
-        names: parameters and buffers carry the oracle's names, so that stored weights load.
-        own_relus: the text asks for one `nn.ReLU()` for each use, not in place.
-    """
-
+    # takes them and gives inputs; have odd and even sides among them, not square. With none, only layers are compared
     inputs: Inputs
-    names: bool = False
-    own_relus: bool = False
+    names: bool = False  # parameters and buffers carry the oracle's names, so that stored weights load
+    own_relus: bool = False  # the text asks for one `nn.ReLU()` for each use, not in place
 
     def judge_answer(self, answer: Any) -> str:
         """The oracle's praise; raises `NotYet` where the module returns nothing, `Wrong` where it differs."""

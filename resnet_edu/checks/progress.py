@@ -32,19 +32,12 @@ SECONDS = 5.0  # to wait for another notebook that is just writing the file
 
 @dataclass(frozen=True)
 class Entry:
-    """What is known of one exercise. A pass is never taken back by a later try.
+    """What is known of one exercise. A pass is never taken back by a later try."""
 
-    Attributes:
-        best: the best status so far.
-        last: the status of the last try.
-        tries: answers judged, passed or wrong; a stub does not count.
-        first_passed: date and time of the first pass (ISO 8601), or None.
-    """
-
-    best: Status = "not yet"
-    last: Status = "not yet"
-    tries: int = 0
-    first_passed: str | None = None
+    best: Status = "not yet"  # the best status so far
+    last: Status = "not yet"  # the status of the last try
+    tries: int = 0  # answers judged, passed or wrong; a stub does not count
+    first_passed: str | None = None  # date and time of the first pass (ISO 8601), or None
 
     def __post_init__(self) -> None:
         known = all(status in get_args(Status) for status in (self.best, self.last))
@@ -118,17 +111,11 @@ def parse(content: bytes) -> dict[str, Any]:
 
 @dataclass(frozen=True, repr=False)
 class Progress:
-    """What `edu.checks.progress()` shows: a bar for each lesson, and the exercises of the current one.
+    """What `edu.checks.progress()` shows: a bar for each lesson, and the exercises of the current one."""
 
-    Attributes:
-        entries: what is known, by exercise id, in the order of the course.
-        note: anything amiss with the file.
-        current: number of the lesson in which an exercise was last tried.
-    """
-
-    entries: dict[str, Entry]
-    note: str = ""
-    current: str = "00"
+    entries: dict[str, Entry]  # what is known, by exercise id, in the order of the course
+    note: str = ""  # anything amiss with the file
+    current: str = "00"  # number of the lesson in which an exercise was last tried
 
     @property
     def passed(self) -> int:

@@ -72,23 +72,14 @@ class NotPassed(AssertionError):
 
 @dataclass(frozen=True, repr=False)
 class CheckResult:
-    """The answer of one check, displayed by the notebook when it is the last expression of a cell.
+    """The answer of one check, displayed by the notebook when it is the last expression of a cell."""
 
-    Attributes:
-        name: the heading of the exercise's card, for example "Exercise 1.2 · conv2d by hand".
-        status: "passed", "not yet" (nothing to judge so far) or "wrong".
-        message: what was found; for "wrong" the likely mistake and what to do.
-        note: anything worth knowing about the progress table, for example that it could not be saved.
-        way_on: what to do next.
-        link: the notebook where that is, if it is another.
-    """
-
-    name: str
-    status: Status
-    message: str
-    note: str = ""
-    way_on: str = ""
-    link: str = ""
+    name: str  # the heading of the exercise's card, for example "Exercise 1.2 · conv2d by hand"
+    status: Status  # "passed", "not yet" (nothing to judge so far) or "wrong"
+    message: str  # what was found; for "wrong" the likely mistake and what to do
+    note: str = ""  # anything worth knowing about the progress table, for example that it could not be saved
+    way_on: str = ""  # what to do next
+    link: str = ""  # the notebook where that is, if it is another
 
     @property
     def passed(self) -> bool:

@@ -14,15 +14,12 @@ from .result import NotYet, Wrong, kind_of
 
 @dataclass(frozen=True)
 class Returns:
-    """What an answer may return.
+    """What an answer may return."""
 
-    Attributes:
-        clean: takes a value that was returned and gives it in the form in which it is compared; raises `Wrong` where it
-            is the wrong kind of thing.
-        tolerance: relative difference up to which numbers count as equal; whole numbers are compared exactly.
-    """
-
+    # takes a value that was returned and gives it in the form in which it is compared; raises `Wrong` where it is the
+    # wrong kind of thing
     clean: Callable[[Any], Any]
+    # relative difference up to which numbers count as equal; whole numbers are compared exactly
     tolerance: float = 1e-4
 
 

@@ -42,12 +42,9 @@ def files_from(*bases: str, digests: Mapping[str, str]) -> tuple[File, ...]:
 
 
 def fetch_file(file: File, folder: Path, *, mirror: str | None = None) -> bool:
-    """Get a file into a folder, unless it is there already.
+    """Get a file into a folder, unless it is there already; whether it had to be downloaded.
 
-    Args:
-        file: what to get.
-        folder: where it goes; made if missing.
-        mirror: http(s) address of a folder, or the path of one on this machine, that holds a file of this name.
+    A mirror is the http(s) address of a folder, or the path of one on this machine, that holds a file of this name.
     """
     path, urls = folder / file.name, mirrored(file, mirror)
     if is_there(path, file.digest):

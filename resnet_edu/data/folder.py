@@ -56,16 +56,9 @@ def load_folder(
 ) -> Data:
     """Load the pictures of a folder, to train on; options as for `data.load`.
 
-    Args:
-        folder: holds `CLASS/FILE.jpg`, which are cut into 70, 10 and 20 % of each class to train, validate and test
-            on; or parts, `train/CLASS/FILE.jpg` with `val` or `test` or both beside it, in any of `SPELLINGS`. A
-            part that is missing is cut from `train`, in the same shares.
-        view: size, channels and crop.
-        seed: which images go to which part.
-        limit: of training images.
-        strict: refuse a folder with a file that cannot be used.
-        name: of the data set; by default the folder's.
-        title: what the pictures are.
+    It holds `CLASS/FILE.jpg`, which are cut into 70, 10 and 20 % of each class to train, validate and test on; or
+    `train/CLASS/FILE.jpg` with `val` or `test` or both beside it, in any of `SPELLINGS`. A part that is missing is cut
+    from `train`, in the same shares.
     """
     listing = list_folder(folder)
     found = decoded(folder, in_parts(listing.pictures, seed), listing.classes, view)

@@ -34,24 +34,18 @@ WHITE_IS_ZERO, SIGNED = 0, 2
 class View:
     """What a picture is made into, `width` × `height` pixels.
 
-    Args:
-        width: in pixels.
-        height: in pixels.
-        channels: 1 for grey, 3 for colour.
-        crop: "center" cuts out the largest centred part that has the frame's proportions, "none" squeezes the whole
-            picture into the frame, "objects" cuts out the part around what `find` finds, or else the centred one.
-        max_megabytes: of the file; larger ones are refused before they are read.
-        find: from a picture in RGB to the box around a thing, or None; `models.detected_box`.
-
     Raises:
         ValueError: a size, number of channels or crop that cannot be had, or "objects" without `find`.
     """
 
-    width: int
-    height: int
-    channels: int = 3
+    width: int  # in pixels
+    height: int  # in pixels
+    channels: int = 3  # 1 for grey, 3 for colour
+    # "center" cuts out the largest centred part that has the frame's proportions, "none" squeezes the whole picture
+    # into the frame, "objects" cuts out the part around what `find` finds, or else the centred one
     crop: Crop = "center"
-    max_megabytes: float = 50.0
+    max_megabytes: float = 50.0  # of the file; larger ones are refused before they are read
+    # from a picture in RGB to the box around a thing, or None; `models.detected_box`
     find: Callable[[Image.Image], Box | None] | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:

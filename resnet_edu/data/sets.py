@@ -262,12 +262,9 @@ def is_cached(name: str, folder: Path) -> bool:
 
 
 def fetch(name: str, folder: Path, *, mirror: str | None = None) -> bool:
-    """Download a data set, unless it is there already.
+    """Download a data set into `data_folder()` or one laid out like it; whether anything had to be downloaded.
 
-    Args:
-        name: of the data set.
-        folder: `data_folder()`, or another one laid out like it.
-        mirror: another address for its files, or a folder that holds them.
+    A mirror is another address for its files, or a folder that holds them.
     """
     if is_cached(name, folder):
         return False

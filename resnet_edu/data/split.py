@@ -133,14 +133,9 @@ def statistics_of(counts: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]
 
 
 def split_indices(labels: Tensor, seed: int, *, missing: Collection[str] = tuple(SHARES)) -> dict[str, Tensor]:
-    """Shuffled, stratified indices of the training images and of the parts cut from them.
+    """Shuffled, stratified indices of the training images and of the `missing` parts, cut from them as `SHARES` says.
 
     A class with as many members as there are parts has at least one in each.
-
-    Args:
-        labels: int64, `(N,)`, of all images.
-        seed: which image goes where.
-        missing: the parts to cut.
     """
     cut = {part: share for part, share in SHARES.items() if part in missing}
     shares = {"train": round(1 - sum(cut.values()), 6), **cut}

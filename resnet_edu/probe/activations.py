@@ -146,13 +146,7 @@ def one_tensor(name: str, module: nn.Module, output: Any) -> Tensor:
 
 
 def isolated_forward(model: nn.Module, inputs: Tensor, *, parameters: Mapping[str, Tensor] | None = None) -> Any:
-    """`model(inputs)`, in the mode the model is in, without side effects; hooks of the model run as usual.
-
-    Args:
-        model: any module that takes one tensor.
-        inputs: its input, `(N, …)`.
-        parameters: tensors to use in place of the model's own, by name; names left out keep theirs.
-    """
+    """`model(inputs)`, in the mode the model is in, without side effects; hooks of the model run as usual."""
     buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
     with preserved_rng(inputs.device):
         return functional_call(model, {**(parameters or {}), **buffers}, (inputs,))

@@ -43,13 +43,8 @@ def make_bundle(
 ) -> dict[str, Any]:
     """Pack the course into a new folder, or bring a bundle up to date; what it says of itself in its `bundle.json`.
 
-    Args:
-        folder: new, empty, or an earlier bundle.
-        names: data sets and weights, as `resnet-edu fetch` names them.
-        torch: one of `TORCH`; "none" leaves torch and torchvision out, and what only they need.
-        wheel: the course's own wheel; a checkout builds it.
-        mirror: where data and weights come from, instead of their home servers.
-        say: is told what goes on, a line at a time.
+    `names` are data sets and weights as `resnet-edu fetch` names them; `wheel` is the course's own, a checkout builds it.
+    With torch "none", torch and torchvision are left out, and what only they need.
     """
     fetch.require_known(names, slides=False)
     if torch not in TORCH:

@@ -35,11 +35,7 @@ class Finding:
 
 
 def diagnose(folder: Path | None = None) -> list[Finding]:
-    """Examine the machine. A `fail` means that the course cannot run, a `warn` that a part of it is missing or slow.
-
-    Args:
-        folder: where the lessons are to be worked on; the default of `resnet-edu lab` if none is given.
-    """
+    """Examine the machine. A `fail` means that the course cannot run, a `warn` that a part of it is missing or slow."""
     checks: dict[str, Callable[[], Answer]] = {
         "Python": check_python,
         "packages": check_packages,

@@ -109,11 +109,6 @@ def to_html(notebook: NotebookNode, *, name: str, folder: Path) -> str:
     """An executed notebook as one HTML page.
 
     A widget's view is left out, since it is dead without a kernel; its static twin is beside it.
-
-    Args:
-        notebook: executed or not; it is not changed.
-        name: the page's title.
-        folder: where relative paths of pictures start.
     """
     exporter = PageExporter(template_file="page.html.j2", extra_loaders=[TEMPLATES], embed_images=True)
     resources = {"metadata": {"name": name, "path": str(folder)}}
@@ -126,12 +121,6 @@ def to_slides(worked: NotebookNode, learner: NotebookNode, *, name: str, folder:
 
     A heading of level 1 or 2 begins a column of slides, any other text or code the next slide in the column. An
     exercise shows what the learner sees, and on the next slide one answer. Checks are left out.
-
-    Args:
-        worked: the executed notebook; it is not changed.
-        learner: the same lesson with stubs in place of solutions; cells are matched by id.
-        name: the page's title.
-        folder: where relative paths of pictures start.
     """
     reveal = find_reveal()
     stubs = {cell["id"]: cell.source for cell in learner.cells if "exercise" in _tags(cell)}
@@ -213,12 +202,6 @@ def export(folder: Path, edition: str, names: Sequence[str] = (), *, force: bool
 
     What an earlier export wrote is brought up to date. Any other file that is in the way is not touched, unless
     `force` is given: then it is replaced, and kept beside under a name with the date.
-
-    Args:
-        folder: made if missing.
-        edition: one of `EDITIONS`.
-        names: lessons by number or name; all by default.
-        force: replace files that somebody has changed.
     """
     if edition not in EDITIONS:
         raise UnknownName("edition", edition, EDITIONS)

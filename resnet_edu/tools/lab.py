@@ -55,15 +55,8 @@ def lab_command(
 ) -> list[str]:
     """The command that serves a folder in JupyterLab, opened on one page.
 
-    It listens on the loopback address unless told otherwise, makes a token of its own, takes the next port where one
-    is in use, and asks nothing when interrupted.
-
-    Args:
-        folder: the root of what the browser sees.
-        page: the notebook to open on, or the home page.
-        ip: the address to listen on; any but the loopback's is for containers.
-        port: the first port to try; 0 lets the system choose.
-        browser: open a browser; else the address is only printed.
+    It listens on the loopback address unless told otherwise (in a container), makes a token of its own, takes the next
+    port where one is in use, and asks nothing when interrupted.
     """
     if not (folder / page).is_file():
         raise ValueError(f"{folder} has no {page}.")
