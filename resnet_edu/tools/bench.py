@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 from PIL import Image
-from rich.console import Group, RenderableType
+from rich.console import Group
 from rich.table import Table
 from torch import Tensor, nn, optim
 from torch.utils.data import DataLoader, Dataset, Subset
@@ -33,7 +33,6 @@ from ..config import TrainConfig
 from ..data.pictures import read_photo
 from ..data.split import Split
 from ..errors import StopTraining, UnknownName
-from ..history import Epoch
 from ..models.pretrained import Pretrained, pretrained
 from ..prediction import predict
 from ..probe.summary import summary
@@ -52,7 +51,7 @@ SIDE = 2048  # of the matrices: large enough for the full rate; three of them fi
 WORKERS = 2  # of the plain side, as in the tutorial
 CROP = 32  # pixels, of the pictures that are predicted
 
-Measured = dict[str, Any]  # unit, median, low, high
+Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -79,11 +78,7 @@ class Workload:
         return TrainConfig(epochs=1, batch_size=self.batch, lr=0.01, schedule="constant", augment=("crop", "flip"))
 
     def operations(self) -> float:
-        """Floating-point operations of a training step, for one image.
-
-        A multiply-add is two operations, and the backward pass costs twice the forward pass: one product for the
-        gradient of the input, one for that of the weights.
-        """
+        """Of a training step for one image: two for each multiply-add, and backward costs twice the forward pass."""
         return 3 * 2 * summary(self.build(), (self.channels, self.side, self.side)).macs
 
 
@@ -96,9 +91,9 @@ WORKLOADS = (
 
 
 def measure(
-    parts: Sequence[str] = (), *, rounds: int = 5, quick: bool = False, say: Callable[[str], None] = lambda text: None
+    parts: Sequence[str] = (), *, rounds: int = 5, quick: bool = False, say: Say = lambda text: None
 ) -> dict[str, Any]:
-    """Measure some of `PARTS`, all by default; `quick` takes shorter slices and fewer pictures."""
+    """Measure some of `PARTS`, all by default, in plain values; `quick` takes shorter slices and fewer pictures."""
     for name in parts:
         if name not in PARTS:
             raise UnknownName("part of the bench", name, PARTS)
@@ -122,22 +117,21 @@ def measure(
     return record
 
 
-def measured(unit: str, values: Sequence[float]) -> Measured:
+def measured(unit: str, values: Sequence[float]) -> dict[str, Any]:
     """A number with its spread."""
     return {"unit": unit, "median": median(values), "low": min(values), "high": max(values)}
 
 
-def shown(number: Measured) -> str:
-    """For example `613 (598–640)`; three digits count."""
-    least = abs(number["median"])
-    decimals = next((count for count, limit in ((0, 100), (1, 10)) if least >= limit), 2)
-    middle, low, high = (f"{number[name]:,.{decimals}f}" for name in ("median", "low", "high"))
-    return f"{middle} ({low}–{high})"
-
-
-def ratio(above: Sequence[float], below: Sequence[float]) -> Measured:
+def ratio(above: Sequence[float], below: Sequence[float]) -> dict[str, Any]:
     """The quotients of values that were measured in the same rounds."""
     return measured("times", [one / other for one, other in zip(above, below, strict=True)])
+
+
+def shown(number: Mapping[str, Any]) -> str:
+    """For example `613 (598–640)`; three digits count."""
+    decimals = 0 if number["median"] >= 100 else 1 if number["median"] >= 10 else 2
+    middle, low, high = (f"{number[name]:,.{decimals}f}" for name in ("median", "low", "high"))
+    return f"{middle} ({low}–{high})"
 
 
 def take_turns(sides: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
@@ -167,7 +161,7 @@ def matrix_product_rate(
     return 2 * side**3 / median(times[1:]) / 1e9
 
 
-def measure_limits(rounds: int) -> dict[str, Measured]:
+def measure_limits(rounds: int) -> dict[str, Any]:
     """Matrix products in float32 and bfloat16, GFLOP/s."""
     rate = partial(matrix_product_rate, side=SIDE, repeats=3, device=machine.device())
     sides = {name: partial(rate, dtype=getattr(torch, name)) for name in ("float32", "bfloat16")}
@@ -175,22 +169,18 @@ def measure_limits(rounds: int) -> dict[str, Measured]:
 
 
 def measure_training(
-    rounds: int, *, seconds: float, workloads: Sequence[Workload] = WORKLOADS, say: Callable[[str], None]
+    rounds: int, *, seconds: float, workloads: Sequence[Workload] = WORKLOADS, say: Say
 ) -> list[dict[str, Any]]:
-    """Every workload, one after the other; within each the plain loop, `fit` and matrix products take turns.
-
-    A slice of each takes about so many `seconds`, and never less than a step.
-    """
+    """Every workload, one after the other; within each the plain loop, `fit` and matrix products take turns."""
     here = machine.device()
     limit = partial(matrix_product_rate, side=SIDE, repeats=3, dtype=machine.precision(here), device=here)
     found = []
     for workload in workloads:
         say(f"training {workload.title}: fit and the plain loop")
-        loops = {"plain": plain_loop(workload), "fit": fit_loop(workload)}
-        sides = {name: slice_of(train, workload.batch, seconds) for name, train in loops.items()}
-        rates = take_turns({"plain": sides["plain"], "matrix": limit, "fit": sides["fit"]}, rounds)
+        plain, own = (slice_of(loop(workload), workload.batch, seconds) for loop in (plain_loop, fit_loop))
+        rates = take_turns({"plain": plain, "matrix": limit, "fit": own}, rounds)
         gigaflops = workload.operations() / 1e9
-        share = [100 * gigaflops * own / most for own, most in zip(rates["fit"], rates["matrix"], strict=True)]
+        share = [100 * gigaflops * rate / most for rate, most in zip(rates["fit"], rates["matrix"], strict=True)]
         found.append(
             {
                 "title": workload.title,
@@ -283,15 +273,15 @@ def measure_verdict(rounds: int) -> dict[str, Any]:
 
 def epoch_seconds(setting: Setting, epochs: int) -> list[float]:
     """How long the first so many epochs take, each with its evaluation."""
-    model, images = models.build(setting.model, **setting.options), data.load(**setting.data)
     moments = [time.perf_counter()]
 
-    def note(_: Epoch, __: nn.Module) -> None:
+    def note(*_: object) -> None:
         moments.append(time.perf_counter())
         if len(moments) > epochs:
             raise StopTraining
 
-    fit(model, images, setting.config, callbacks=[note])
+    images = data.load(**setting.data)
+    fit(models.build(setting.model, **setting.options), images, setting.config, callbacks=[note])
     return [after - before for before, after in pairwise(moments)]
 
 
@@ -305,15 +295,14 @@ def measure_prediction(rounds: int, *, pictures: int) -> dict[str, Any]:
         labels[name] = label_all()
         return pictures / (time.perf_counter() - start)
 
-    def ours(files: list[Path], precision: str) -> list[str]:
+    def own(files: Sequence[Path], precision: str) -> list[str]:
         return [each.top[0][0] for each in predict(network, files, top=1, precision=precision)]
 
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         files = write_crops(Path(folder), pictures)
         plain = {f"plain, {n} workers": partial(plain_script, network, folder, n) for n in (0, WORKERS)}
-        own = {f"predict in {name}": partial(ours, files, name) for name in ("float32", "auto")}
-        sides = {name: partial(timed, name, label_all) for name, label_all in (plain | own).items()}
-        rates = take_turns(sides, rounds)
+        ours = {f"predict in {name}": partial(own, files, name) for name in ("float32", "auto")}
+        rates = take_turns({name: partial(timed, name, side) for name, side in (plain | ours).items()}, rounds)
     best = max(plain, key=lambda name: median(rates[name]))
     rows = [
         {
@@ -322,7 +311,7 @@ def measure_prediction(rounds: int, *, pictures: int) -> dict[str, Any]:
             "ratio": ratio(rates[name], rates[best]),
             "other_labels": sum(one != other for one, other in zip(labels[name], labels[best], strict=True)),
         }
-        for name in (best, *own)
+        for name in (best, *ours)
     ]
     return {"network": "bundled ResNet-18", "pictures": pictures, "rows": rows}
 
@@ -353,28 +342,27 @@ def write_crops(folder: Path, pictures: int) -> list[Path]:
 def screen(record: Mapping[str, Any]) -> Group:
     """The whole record on one screen."""
     here = record["machine"]
-    parts: list[RenderableType] = [
+    group = Group(
         f"{here['cpu']}, {here['cores']} cores, {here['memory_gb']} GB; torch {here['torch']} on {here['device']}, "
         f"{here['threads']} threads, {here['precision']}\nmedian (lowest–highest) of {record['settings']['repeats']}\n"
-    ]
+    )
+    add = lambda *lines: group.renderables.append(columns(*lines))  # noqa: E731
     if limits := record.get("limits"):
-        parts.append(columns(["limits", "GFLOP/s"], [(name, shown(limits[name])) for name in limits]))
+        add(["limits", "GFLOP/s"], *([name, shown(number)] for name, number in limits.items()))
     if training := record.get("training"):
-        names = ("plain", "fit", "ratio", "share")
-        rows = [(each["title"], *(shown(each[name]) for name in names)) for each in training]
-        parts.append(columns(["training", "plain loop, images/s", "fit", "fit / plain", "% of the limit"], rows))
+        keys = ("plain", "fit", "ratio", "share")
+        rows = ([each["title"], *(shown(each[key]) for key in keys)] for each in training)
+        add(["training", "plain loop, images/s", "fit", "fit / plain", "% of the limit"], *rows)
     if verdict := record.get("verdict"):
         told = f"plain-56 worse than plain-20, {verdict['epochs']} epochs"
-        parts.append(columns(["verdict", "seconds"], [(told, shown(verdict["seconds"]))]))
+        add(["verdict", "seconds"], [told, shown(verdict["seconds"])])
     if found := record.get("prediction"):
-        rows = [
-            (row["what"], shown(row["rate"]), shown(row["ratio"]), str(row["other_labels"])) for row in found["rows"]
-        ]
-        parts.append(columns([f"{found['pictures']:,} pictures", "a second", "times", "other labels"], rows))
-    return Group(*parts)
+        rows = ([r["what"], shown(r["rate"]), shown(r["ratio"]), str(r["other_labels"])] for r in found["rows"])
+        add([f"{found['pictures']:,} pictures", "a second", "times", "other labels"], *rows)
+    return group
 
 
-def columns(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+def columns(titles: Sequence[str], *rows: Sequence[str]) -> Table:
     """A table without lines; all columns but the first are numbers."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), caption="")
     for number, title in enumerate(titles):

@@ -43,8 +43,8 @@ def make_bundle(
 ) -> dict[str, Any]:
     """Pack the course into a new folder, or bring a bundle up to date; what it says of itself in its `bundle.json`.
 
-    `names` are data sets and weights as `resnet-edu fetch` names them; `wheel` is the course's own, a checkout builds it.
-    With torch "none", torch and torchvision are left out, and what only they need.
+    `names` are data sets and weights as `resnet-edu fetch` names them; a checkout builds the course's own `wheel`. With
+    torch "none", torch and torchvision are left out, and what only they need.
     """
     fetch.require_known(names, slides=False)
     if torch not in TORCH:
