@@ -2,8 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from difflib import SequenceMatcher
-from itertools import takewhile
+from difflib import get_close_matches
 
 
 class UnknownName(ValueError):
@@ -11,16 +10,9 @@ class UnknownName(ValueError):
 
     def __init__(self, kind: str, got: object, known: Iterable[str]) -> None:
         names = sorted(known)
-        alike = {name: SequenceMatcher(None, name, str(got)).ratio() for name in names}
-        # Of several that are as similar, the one that begins alike: resnet34 for resnet35, and not resnet56.
-        nearest = max(names, key=lambda name: (alike[name], same_letters(name, str(got)), name), default="")
-        hint = f" Did you mean {nearest!r}?" if nearest and alike[nearest] >= 0.5 else ""
+        nearest = get_close_matches(str(got), names, n=1, cutoff=0.5)
+        hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
         super().__init__(f"Unknown {kind} {got!r}.{hint} Known: {', '.join(names)}.")
-
-
-def same_letters(one: str, other: str) -> int:
-    """With how many letters both names begin."""
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
 
 class DatasetUnavailable(ValueError):

@@ -49,7 +49,7 @@ def predict(
     *,
     top: int = 5,
     skip: Skip | None = None,
-    precision: str = "float32",
+    precision: str = "auto",
 ) -> list[Prediction]:
     """The `top` most probable labels of each picture.
 
@@ -59,8 +59,8 @@ def predict(
         paths: picture files.
         top: labels a file, at most as many as there are categories.
         skip: is told of each file that cannot be used, which is then left out; by default it is an error.
-        precision: "float32"; or "auto", which with hundreds of files is bfloat16 where the device has units for it.
-            Percentages move a little; where the best label is a close call, float32 decides.
+        precision: "auto" is bfloat16 for hundreds of files, where the device has units for it. Percentages then move a
+            little; where the best label is a close call, float32 decides. "float32" keeps every digit.
 
     Returns:
         One prediction a file, in order. Percentages are the softmax of the logits, times 100.
@@ -76,7 +76,14 @@ def predict(
         raise ValueError(f"top must lie between 1 and {len(network.categories)}, got {top}.")
     if isinstance(paths, str | Path):
         raise ValueError(f"paths takes several files: write [{str(paths)!r}] for one.")
-    files = [path_of(path) for path in paths]
+    files = []
+    for path in paths:
+        if not isinstance(path, str | Path):
+            kind = type(path).__name__
+            raise ValueError(
+                f"paths takes the paths of files, got {kind}. For an open picture: network.transforms(it)."
+            )
+        files.append(Path(path))
     use_own_cores()
     model = network.model.to(device()).eval()
     if len(files) > FEW:
@@ -102,14 +109,6 @@ def open_network(network: Pretrained | Path | str) -> Pretrained:
     if isinstance(network, Pretrained):
         return network
     return pretrained(source="bundled") if network == "bundled" else open_run(Path(network))
-
-
-def path_of(path: object) -> Path:
-    """A path as such."""
-    if not isinstance(path, str | Path):
-        kind = type(path).__name__
-        raise ValueError(f"paths takes the paths of files, got {kind}. For an open picture: network.transforms(it).")
-    return Path(path)
 
 
 def logits_of(model: nn.Module, images: Tensor, precision: str) -> Tensor:

@@ -112,7 +112,7 @@ def lab(
     port: Annotated[int, typer.Option(metavar="PORT", min=0, max=65535, help="First port to try.")] = 8888,
     ip: Annotated[str, typer.Option(metavar="ADDRESS", help="Listen there: 0.0.0.0 in a container.")] = "127.0.0.1",
     browser: Annotated[
-        bool | None, typer.Option("--browser/--no-browser", metavar="", help="Default: if there is a display.")
+        bool | None, typer.Option("--browser/--no-browser", metavar="", help="Default: not over SSH, not with --ip.")
     ] = None,
     force: Annotated[
         bool, flag("--force", "Replace yours where the course has a newer one; yours is kept, dated.")
@@ -123,7 +123,7 @@ def lab(
 
     Lessons are copied to DIR, the worked ones to DIR/solutions. What you have changed is never overwritten.
     """
-    from .lab import default_folder, has_display, lab_command, serve
+    from .lab import LOOPBACK, default_folder, lab_command, serve
 
     if not copy_only and not find_spec("jupyterlab"):
         raise ModuleNotFoundError("JupyterLab is not installed", name="jupyterlab")
@@ -141,12 +141,13 @@ def lab(
         print(f"The course has newer editions; yours are kept: {', '.join(outdated)}. {again}")
     if copy_only:
         return
-    shown = has_display() if browser is None else browser
+    over_ssh = bool(os.environ.get("SSH_CONNECTION"))
+    here = not over_ssh and ip == LOOPBACK  # in a container there is no browser
+    shown = here if browser is None else browser
     page = "home.md" if not lesson and course.exercises_passed(folder) else f"{found.name}.ipynb"
     command = lab_command(folder, page=page, ip=ip, port=port, browser=shown)
-    where = "" if shown else " Open the http address below in a browser."
-    print(f"JupyterLab is starting. Ctrl-C here ends it.{where}")
-    if os.environ.get("SSH_CONNECTION"):
+    print("JupyterLab is starting. Ctrl-C here ends it. If no browser opens, open the http address below in one.")
+    if over_ssh:
         print("On your own machine first run: ssh -N -L PORT:127.0.0.1:PORT HOST, with the PORT of that address.")
     raise typer.Exit(serve(command))
 

@@ -298,8 +298,8 @@ def predict(
     as_json: AsJson = False,
     as_csv: Annotated[bool, flag("--csv", "Print a table: file, label, percent.")] = False,
     precision: Annotated[
-        Literal["float32", "auto", "bfloat16"], typer.Option(help="auto: faster with many files, less exact.")
-    ] = "float32",
+        Literal["float32", "auto", "bfloat16"], typer.Option(help="auto: bfloat16 for many files, if it is faster.")
+    ] = "auto",
 ) -> None:
     """Name pictures: for each file the best labels with percentages. Exit code 2 if a file cannot be used."""
     from ..prediction import open_network, predict as name_pictures

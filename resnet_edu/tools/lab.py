@@ -9,7 +9,6 @@ start.
 import os
 import subprocess
 import sys
-import webbrowser
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -35,19 +34,6 @@ def default_folder(here: Path) -> Path:
     if (here / MANIFEST).is_file():
         return here
     return (files.checkout() or here) / "my-course"
-
-
-def has_display(environment: Mapping[str, str] = os.environ, platform: str = sys.platform) -> bool:
-    """Whether a browser opened here would be seen: not over SSH, not on a Linux without X11 or Wayland."""
-    if environment.get("SSH_CONNECTION") or environment.get("CI"):
-        return False
-    if platform.startswith("linux") and not (environment.get("DISPLAY") or environment.get("WAYLAND_DISPLAY")):
-        return False
-    try:
-        webbrowser.get()
-    except webbrowser.Error:
-        return False
-    return True
 
 
 def lab_command(

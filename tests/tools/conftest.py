@@ -28,6 +28,5 @@ def served(home: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """The commands that `lab` would have started."""
     commands: list[list[str]] = []
     monkeypatch.setattr(lab, "serve", lambda command: commands.append(command) or 0)
-    monkeypatch.setattr(lab, "has_display", lambda: False)
     monkeypatch.delenv("SSH_CONNECTION", raising=False)
     return commands
