@@ -196,11 +196,6 @@ HE_IMAGENET_10CROP = from_one_source(
     HE_2015,
 )  # fmt: skip
 
-#: Likewise top-5 error.
-HE_IMAGENET_10CROP_TOP5 = from_one_source(
-    {"resnet50": 6.71, "resnet101": 6.05, "resnet152": 5.71, "vgg16": 9.33}, "%", HE_2015
-)
-
 #: Training on ImageNet, sections 3.4 and 4.
 IMAGENET_IMAGES = Fact(1_280_000, "training images", HE_2015)
 HE_IMAGENET_BATCH = Fact(256, "images", HE_2015, note="section 3.4")
@@ -251,17 +246,13 @@ ALEXNET_2010_TOP5 = Fact(17.0, "%", KRIZHEVSKY_2012, note="another data set: ILS
 
 #: AlexNet in numbers, as the paper prints them.
 ALEXNET_MILLION_PARAMETERS = Fact(60, "million parameters", KRIZHEVSKY_2012, note="abstract, rounded")
-ALEXNET_RELU_SPEED = Fact(6, "times", KRIZHEVSKY_2012, note="CIFAR-10, four layers, to 25 % training error, figure 1")
 ALEXNET_CROPS = Fact(
     2_048, "images for one", KRIZHEVSKY_2012, note="section 4.1: 224-pixel crops of 256 pixels, mirrored"
 )
-ALEXNET_GPU_MEMORY = Fact(3, "GB", KRIZHEVSKY_2012, note="one GTX 580, section 3.2")
-ALEXNET_NORMALISATION_GAIN = Fact(1.2, "points of top-5 error", KRIZHEVSKY_2012, note="section 3.3")
 
 #: How many more parameters the one-tower AlexNet has than the net of 2012.
 ALEXNET_ONE_TOWER_MORE = Fact(0.2, "%", KRIZHEVSKY_2014, note="more parameters than the two towers")
 RESNET152_TOP5_SINGLE = Fact(4.49, "%", HE_2015, note="one net, validation set")
-RESNET_ENSEMBLE = Fact(6, "nets", HE_2015, note="two of them with 152 layers")
 HUMAN_IMAGES = Fact(1_500, "images", RUSSAKOVSKY_2015, note="of the 100,000 of the test set")
 HUMAN_TOP5 = Fact(5.1, "%", RUSSAKOVSKY_2015, note="one trained annotator")
 

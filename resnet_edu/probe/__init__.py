@@ -2,8 +2,9 @@
 
 `summary` says what each layer costs, `receptive_field` what it sees, `activations` and `forward_statistics` what it
 puts out, `gradient_norms` what it learns from, `layer_signals` both along a deep stack; `input_output_gradients` and
-`autocorrelation` measure how gradients shatter; `grad_cam`,
-`integrated_gradients` and `occlusion` say where in an image the evidence is.
+`autocorrelation` measure how gradients shatter; `grad_cam`, `integrated_gradients` and `occlusion` say where in an
+image the evidence is. They take a `model`, a batch of `images` as it takes them, `(N, C, H, W)`, and `labels`, int64
+`(N,)`.
 """
 
 from .activations import LayerStatistics, activations, forward_statistics

@@ -87,7 +87,6 @@ def activations(model: nn.Module, layers: Iterable[str] | None = None) -> Iterat
     tensor after the ReLU.
 
     Args:
-        model: the network to watch; it is not changed.
         layers: names as in `model.named_modules()`, or None for every module without children.
 
     Yields:
@@ -115,8 +114,6 @@ def forward_statistics(
     changes, its running statistics included.
 
     Args:
-        model: the network.
-        images: one batch, `(N, C, H, W)`, or whatever the model takes.
         layers: names as for `activations`.
 
     Returns:

@@ -4,7 +4,9 @@ Grad-CAM: Selvaraju et al. 2016, https://arxiv.org/abs/1610.02391. Integrated Gr
 https://arxiv.org/abs/1703.01365. Occlusion: Zeiler, Fergus 2013, https://arxiv.org/abs/1311.2901, section 4.2. Guided
 Backpropagation: Springenberg et al. 2014, https://arxiv.org/abs/1412.6806.
 
-All raise `ValueError` for images that are no batch, and for targets that are no class numbers of the model's.
+The model returns logits `(N, classes)`; it runs in eval mode and is left as it was. Images are normalised,
+`(N, C, H, W)`. The target is the class asked about, one number for all images or one each. All raise `ValueError` for
+images that are no batch, and for targets that are no class numbers of the model's.
 """
 
 import warnings
@@ -43,9 +45,6 @@ def grad_cam(model: nn.Module, images: Tensor, target: Target, *, layer: str = "
     both are as in the paper.
 
     Args:
-        model: returns logits `(N, classes)`. Runs in eval mode and is left as it was.
-        images: normalised, `(N, C, H, W)`.
-        target: the class asked about, one number for all images or one each.
         layer: name as in `model.named_modules()`; puts out `(N, channels, h, w)`.
         relu: keep only what speaks for the class.
 
@@ -77,9 +76,6 @@ def integrated_gradients(
     The integral is a sum over the middles of `steps` equal pieces (the midpoint rule).
 
     Args:
-        model: returns logits `(N, classes)`. Runs in eval mode and is left as it was.
-        images: normalised, `(N, C, H, W)`.
-        target: the class asked about, one number for all images or one each.
         baseline: where the way begins, a number or a tensor that can be spread to the shape of `images`. In normalised
             images 0 is the mean colour of the training set.
         steps: pieces of the way, at least 2; each costs a pass forward and back.
@@ -110,9 +106,6 @@ def occlusion(
     Needs no gradients, so it works on anything that answers. (H / stride) · (W / stride) passes forward.
 
     Args:
-        model: returns logits `(N, classes)`. Runs in eval mode and is left as it was.
-        images: normalised, `(N, C, H, W)`.
-        target: the class asked about, one number for all images or one each.
         window: side of the square, in pixels; at most that of the image.
         stride: from one square to the next, in pixels; at most `window`, or pixels are left out.
         baseline: what covers, as for `integrated_gradients`.

@@ -35,9 +35,6 @@ def gradient_norms(
     hooks or random numbers. Frozen weights (`requires_grad=False`) are measured like the others.
 
     Args:
-        model: the network.
-        images: one batch, `(N, C, H, W)`, or whatever the model takes.
-        labels: class numbers, int64 `(N,)`.
         loss: scalar function of (output, labels). Replace it for a net with several outputs.
 
     Returns:

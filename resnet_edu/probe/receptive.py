@@ -72,7 +72,6 @@ def receptive_field(model: nn.Module, input_shape: Sequence[int]) -> list[Recept
     the model does not change.
 
     Args:
-        model: any network on images.
         input_shape: `(C, H, W)` or `(N, C, H, W)`.
 
     Returns:

@@ -46,8 +46,6 @@ def layer_signals(net: nn.Sequential, images: Tensor, labels: Tensor) -> LayerSi
     Args:
         net: a sequence whose children have one layer with weights each, or none, such as `models.deep_net`. A child
             may add its input to what its layer puts out, and do nothing else behind the layer.
-        images: one batch, `(N, C, H, W)`.
-        labels: class numbers, int64 `(N,)`.
 
     Raises:
         ValueError: a child has several layers with weights, or the labels do not fit.

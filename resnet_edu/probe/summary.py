@@ -80,7 +80,6 @@ def summary(model: nn.Module, input_shape: Sequence[int]) -> Summary:
     Nothing is computed: the pass runs on torch's "meta" device, in eval mode, and the model does not change.
 
     Args:
-        model: any network that takes one tensor.
         input_shape: `(C, H, W)` of one image, or `(N, C, H, W)`; for a linear net `(D,)` or `(N, D)`.
 
     Returns:
