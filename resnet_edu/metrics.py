@@ -80,7 +80,9 @@ def recompute_batch_norm(model: nn.Module, split: Split, *, precision: str = "au
     still hold much of their first values, 0 and 1, and a net that knows its training images by heart may take all of
     them for one class. What is frozen stays as it is.
     """
-    device, norms, seen = machine.device(), trained_batch_norms(model), 0
+    device, seen = machine.device(), 0
+    with eval_mode(model):
+        norms = [each for each in training_mode(model).modules() if isinstance(each, _BatchNorm) and each.training]
     if not norms:
         return
     model.to(device)
@@ -99,13 +101,6 @@ def recompute_batch_norm(model: nn.Module, split: Split, *, precision: str = "au
         finally:
             for norm, momentum in zip(norms, momenta, strict=True):
                 norm.momentum = momentum
-
-
-def trained_batch_norms(model: nn.Module) -> list[_BatchNorm]:
-    """The batch norms that are in training mode while `fit` trains: all that are not frozen."""
-    with eval_mode(model):
-        modules = training_mode(model).modules()
-        return [module for module in modules if isinstance(module, _BatchNorm) and module.training]
 
 
 def logits_of(outputs: object, count: int, head: str | None = None) -> Tensor:

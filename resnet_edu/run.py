@@ -103,13 +103,13 @@ class Run:
             OutOfMemory: a batch is too large; the message says which size to try.
         """
         begin = prepare(self.recipe)
+        told(begin)
         with self.locked():
             if self.report():
                 raise ValueError(f"{self.folder} holds a finished run. Name another folder.")
             run, model, data = replace(self, recipe=begin.recipe), begin.model, begin.data
             if distributed.first():
                 run.remember(begin)
-            told(begin)
             history = run.checkpoint.history()
             if stops_early(history, run.recipe.patience):  # killed between its last epoch and its end
                 run.checkpoint.restore(model, make_optimizer(model, run.recipe.training), torch.Generator())

@@ -24,7 +24,7 @@ from .data.split import Data, Split
 from .display import ProgressLine
 from .errors import LossNotFinite, StopTraining
 from .history import Epoch, History
-from .metrics import Metrics, evaluate, logits_of, recompute_batch_norm, the_logits, trained_batch_norms
+from .metrics import Metrics, evaluate, logits_of, recompute_batch_norm, the_logits
 from .models.heads import AUXILIARY, head_of
 from .models.modes import eval_mode, training_mode
 
@@ -184,7 +184,7 @@ def prepare(model: nn.Module, data: Data, config: TrainConfig, *, several: bool)
     machine.use_own_cores()
     machine.seed_everything(config.seed)
     device = machine.device()
-    check_fits(model.to(device), data, config, several=several)
+    check_fits(model.to(device), data, several=several)
     model.to(memory_format=torch.channels_last if config.channels_last else torch.contiguous_format)
     return data.train.to(device), data.val.to(device)
 
@@ -236,14 +236,9 @@ def cross_entropy(outputs: object, labels: Tensor, *, label_smoothing: float) ->
     return F.cross_entropy(the_logits(outputs, len(labels)), labels, label_smoothing=label_smoothing)
 
 
-def check_fits(model: nn.Module, data: Data, config: TrainConfig, *, several: bool = False) -> None:
+def check_fits(model: nn.Module, data: Data, *, several: bool = False) -> None:
     """A dry run of two images, so that a mismatch is found before any training; it may return `several` logits."""
     images = data.train.inputs(slice(2)).to(machine.device())
-    numbers: list[int] = []  # that a batch norm sees of one image, per channel
-    hooks = [
-        module.register_forward_pre_hook(lambda _, inputs: numbers.append(inputs[0][0, 0].numel()))
-        for module in trained_batch_norms(model)
-    ]
     try:
         with eval_mode(model), torch.no_grad():
             logits = (logits_of if several else the_logits)(model(images), len(images))
@@ -251,19 +246,10 @@ def check_fits(model: nn.Module, data: Data, config: TrainConfig, *, several: bo
         raise ValueError(
             f"The model does not take the images of {data.name}, {tuple(images.shape[1:])} each: {error}"
         ) from error
-    finally:
-        for hook in hooks:
-            hook.remove()
     if logits.shape[1] < len(data.classes):
         raise ValueError(
             f"The model tells {logits.shape[1]} classes apart, but {data.name} has {len(data.classes)}: "
             f"build it with num_classes={len(data.classes)}."
-        )
-    smallest = len(data.train) // steps_per_epoch(len(data.train), config.batch_size) // distributed.size()
-    if numbers and min(numbers) * smallest < 2:
-        raise ValueError(
-            "Batch norm would see one number per channel only, and nothing to compare it with: take a batch_size of at "
-            f"least {3 * distributed.size()}, or larger images."
         )
 
 

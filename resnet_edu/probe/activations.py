@@ -179,27 +179,3 @@ def preserved_rng(device: torch.device) -> Any:
     if device.type == "meta":
         return nullcontext()
     return torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
-
-
-def check_batch(images: Tensor, labels: Tensor) -> None:
-    """Raise `ValueError` for an empty batch, or labels that are not int64 of shape `(N,)`."""
-    if len(images) == 0:
-        raise ValueError("Got an empty batch of images. Hand over at least one image and its label.")
-    if labels.dtype != torch.int64 or labels.shape != images.shape[:1]:
-        raise ValueError(
-            f"Got labels of shape {tuple(labels.shape)} and type {labels.dtype} for {len(images)} images; "
-            f"expected class numbers, int64 of shape ({len(images)},)."
-        )
-
-
-def check_logits(output: object, labels: Tensor) -> None:
-    """Raise `ValueError` for what is not one tensor `(N, classes)`, or a label outside the classes."""
-    if not isinstance(output, Tensor) or output.ndim != 2 or len(output) != len(labels):
-        got = f"shape {tuple(output.shape)}" if isinstance(output, Tensor) else f"a {type(output).__name__}"
-        raise ValueError(f"The model returned {got}, expected logits as one tensor ({len(labels)}, classes).")
-    lowest, highest = int(labels.min()), int(labels.max())
-    if lowest < 0 or highest >= output.shape[1]:
-        raise ValueError(
-            f"Labels run from {lowest} to {highest}, but the model has {output.shape[1]} classes (0 to "
-            f"{output.shape[1] - 1}). Build it with num_classes={highest + 1} or check the labels."
-        )
