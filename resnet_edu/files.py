@@ -9,7 +9,6 @@ import hashlib
 import logging
 import os
 import shlex
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -127,14 +126,6 @@ def locked(folder: Path, name: str, *, advice: str = ADVICE) -> Iterator[None]:
         raise DatasetUnavailable(
             f"{name} cannot be stored: {error.strerror or error} ({error.filename or folder}). " + advice
         ) from error
-
-
-def require_room(path: Path, needed: int) -> None:
-    """Raise `OSError` (no space) before the disk is filled and not after."""
-    free = shutil.disk_usage(path.parent).free
-    if needed > free:
-        reason = f"{os.strerror(errno.ENOSPC)}, {needed / 1e6:.1f} MB are needed and {free / 1e6:.1f} MB are free"
-        raise OSError(errno.ENOSPC, reason, str(path.parent))
 
 
 def hash_of(path: Path, digest: str) -> str:

@@ -24,7 +24,7 @@ from torch.nn import functional as F
 from .. import machine
 from ..display import ProgressLine
 from ..errors import DatasetUnavailable, UnreadablePicture
-from ..files import data_folder, locked, printable, require_room, write_atomically
+from ..files import data_folder, locked, printable, write_atomically
 from .pictures import View, without_warnings
 from .split import PARTS, channel_counts, statistics_of
 
@@ -109,7 +109,6 @@ def write(
     folder: Path, listed: list[Picture], classes: list[str], view: View, target: Path
 ) -> tuple[dict[str, Any], bool]:
     """Write all pictures that can be used to a file. What is known of them, and whether some were not handed out."""
-    require_room(target, len(listed) * view.channels * view.height * view.width)
     used: list[Picture] = []
     blank: list[str] = []
     faults: list[tuple[str, UnreadablePicture]] = []

@@ -1,5 +1,6 @@
 """The pictures of a folder are decoded once, and anew whenever one of them is another."""
 
+import errno
 import os
 import shutil
 from collections import Counter
@@ -168,9 +169,11 @@ def test_what_is_kept_of_a_folder_that_is_gone_is_deleted(tmp_path: Path, pictur
 
 
 def test_a_cache_that_cannot_be_written(pictures: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    usage = shutil.disk_usage(pictures)._replace(free=1000)
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
     with monkeypatch.context() as patched:
-        patched.setattr(shutil, "disk_usage", lambda _: usage)
+        patched.setattr("resnet_edu.data.cache.write", full)
         with pytest.raises(DatasetUnavailable, match=r"No space left on device.*set RESNET_EDU_DATA"):
             data.load(pictures, size=16)
     shutil.rmtree(cache)

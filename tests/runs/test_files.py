@@ -10,7 +10,7 @@ import pytest
 
 from resnet_edu import files
 from resnet_edu.errors import DatasetUnavailable
-from resnet_edu.files import data_folder, has_digest, hash_of, locked, printable, require_room, tilde, write_atomically
+from resnet_edu.files import data_folder, has_digest, hash_of, locked, printable, tilde, write_atomically
 
 FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -79,12 +79,6 @@ def test_the_lock_is_free_again_after_an_error(tmp_path: Path, caplog: pytest.Lo
     with locked(tmp_path, "set"):
         pass
     assert caplog.messages == []
-
-
-def test_room_is_looked_at_beforehand(tmp_path: Path) -> None:
-    require_room(tmp_path / "file", 1000)
-    with pytest.raises(OSError, match=r"No space left on device, 1000000000000\.0 MB are needed and .* MB are free"):
-        require_room(tmp_path / "file", 10**18)
 
 
 def test_the_data_folder_is_named_by_the_environment_or_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
