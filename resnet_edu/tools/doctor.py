@@ -36,18 +36,20 @@ class Finding:
 
 def diagnose(folder: Path | None = None) -> list[Finding]:
     """Examine the machine. A `fail` means that the course cannot run, a `warn` that a part of it is missing or slow."""
+    import resnet_edu as edu
+
     checks: dict[str, Callable[[], Answer]] = {
         "Python": check_python,
         "packages": check_packages,
         "torch": check_torch,
         "device": check_device,
-        "profile": check_profile,
+        "profile": lambda: ("ok", edu.machine.profile().name),  # an unknown one would stop every lesson
         "cores": check_cores,
         "memory": check_memory,
         "folder": lambda: check_folder(folder or lab.default_folder(Path.cwd())),
         "lessons": check_lessons,
         "JupyterLab": check_lab,
-        "data": check_data,
+        "data": lambda: ("ok", edu.data.load("mnist5k").source.partition(";")[0]),
         "weights and runs": check_assets,
         "downloads": check_downloads,
     }
@@ -140,13 +142,6 @@ def check_device() -> Answer:
     return "ok", f"{device.type}: {name}, {precision}"
 
 
-def check_profile() -> Answer:
-    """The size of the experiments; an unknown name in RESNET_EDU_PROFILE would stop every lesson."""
-    from .. import machine
-
-    return "ok", machine.profile().name
-
-
 def check_cores() -> Answer:
     """The CPU cores this process may use."""
     from .. import machine
@@ -196,13 +191,6 @@ def check_lessons() -> Answer:
     if learner and worked == learner:
         return "ok", found
     return "warn" if learner else "fail", found, course.how_to_get_lessons()
-
-
-def check_data() -> Answer:
-    """The data set that comes with the installation can be read."""
-    from .. import data
-
-    return "ok", data.load("mnist5k").source.partition(";")[0]
 
 
 def check_assets() -> Answer:
