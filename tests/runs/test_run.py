@@ -87,7 +87,7 @@ def test_training_and_prediction_see_the_same_tensors(finished: Run, pictures: P
 def test_predictions_are_those_of_the_evaluation_and_of_each_picture_alone(finished: Run, pictures: Path) -> None:
     network, data = open_run(finished.folder), finished.recipe.load()
     files = sorted(pictures.rglob("*.jpg")) * 4  # 144: more than two batches
-    together = predict(finished.folder, files, top=3)
+    together = predict(finished.folder, files, top=3, precision="float32")
     assert [each.file for each in together] == files
     whole = [evaluate(network.model, part, precision="float32") for part in (data.train, data.val, data.test)]
     wrong = sum(each.top1_error * int(each.confusion.sum()) / 100 for each in whole)
