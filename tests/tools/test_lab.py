@@ -92,7 +92,31 @@ def test_answers_are_kept_and_a_newer_edition_is_told(home: Path, capsys: pytest
 
 
 @pytest.mark.usefixtures("served")
-@pytest.mark.parametrize("damage", ['{"cells": [', "
+@pytest.mark.parametrize("damage", ['{"cells": [', "<<<<<<< HEAD\n{}", ""])
+def test_a_half_edited_notebook_is_told_and_kept(capsys: pytest.CaptureFixture[str], damage: str) -> None:
+    said(capsys)
+    Path("mine/01_lenet.ipynb").write_text(damage)
+    assert said(capsys) == [
+        "Your lessons are in mine (1 kept as you changed them).",
+        f"01_lenet.ipynb is not a readable notebook; it is left as it is. {AGAIN}",
+    ]
+    assert Path("mine/01_lenet.ipynb").read_text() == damage
+    said(capsys, "--force")
+    assert Path(f"mine/01_lenet.{TODAY}.ipynb").read_text() == damage
+
+
+def test_the_default_folder_is_ignored_by_git_and_a_course_folder_is_its_own(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = files.checkout()
+    assert root is not None
+    assert lab.default_folder(root) == root / "my-course"
+    assert "my-course/" in (root / ".gitignore").read_text().splitlines()
+    course.copy_lessons(tmp_path / "mine")
+    assert lab.default_folder(tmp_path / "mine") == tmp_path / "mine"
+    monkeypatch.setattr(files, "checkout", lambda: None)  # from a wheel: beside you
+    assert lab.default_folder(tmp_path) == tmp_path / "my-course"
+
 
 def test_the_server_finds_the_package_in_a_checkout(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(files, "checkout", lambda: tmp_path)
