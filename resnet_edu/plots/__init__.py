@@ -29,7 +29,7 @@ from .lesson_09 import (
 from .lesson_10 import errors_by_layer, transfer_curves, transfer_grid, transfer_view
 from .lesson_11 import attribution_grid, maps_over_photos, photo_attribution, rank_correlations
 from .lesson_12 import confusion_matrix, named_photos, precision_and_coverage
-from .lesson_13 import losses_together, rates_and_losses, step_times
+from .lesson_13 import losses_together, step_times
 
 __all__ = [
     "Stage", "activation_slopes", "architecture", "attribution_grid", "augmentation_grid", "augmented_views",
@@ -42,7 +42,7 @@ __all__ = [
     "layer_costs", "learning_curves", "lines", "loss_race", "losses_together", "maps_over_photos", "model_picker",
     "model_picker_grid", "named_layers", "named_photos", "network_walk", "numbers", "paths_and_lengths",
     "photo_attribution", "photo_predictions", "pooling", "precision_and_coverage", "published_nets",
-    "rank_correlations", "rates_and_losses", "receptive_growth", "receptive_growth_grid", "response_normalisation",
+    "rank_correlations", "receptive_growth", "receptive_growth_grid", "response_normalisation",
     "seen_pixels", "signal_and_gradient", "signal_and_gradient_grid", "signals_by_layer", "six_curves", "stage_costs",
     "stage_table", "stage_table_grid", "step_times", "steps_to_reach", "tensor_shapes", "train_and_test",
     "transfer_curves", "transfer_grid", "transfer_view", "votes",

@@ -1,11 +1,11 @@
-"""Lesson 13: several processes against one, batch size and learning rate, where a step's time goes."""
+"""Lesson 13: several processes against one, and where a step's time goes."""
 
 from collections.abc import Mapping, Sequence
 
 from matplotlib.ticker import NullLocator
 
 from .curves import draw_lines, whole_numbers
-from .style import COLOURS, GREY, Figure, course_style, look_of, name_rows, new_chart, new_figure
+from .style import COLOURS, GREY, Figure, course_style, name_rows, new_chart, new_figure
 
 
 @course_style()
@@ -36,38 +36,15 @@ def losses_together(losses: Mapping[str, Sequence[float]], *, title: str) -> Fig
 
 
 @course_style()
-def rates_and_losses(
-    rates: Mapping[str, Sequence[float]], losses: Mapping[str, Sequence[float]], *, title: str
-) -> Figure:
-    """Learning rate over epochs on the left, training loss on the right, one line a run.
-
-    Args:
-        rates: by run, the rate of each step; a run's steps are spread over the epochs.
-        losses: by run, the training loss in nats after each epoch.
-    """
-    figure, (left, right) = new_figure(1, 2, width=8.4, height=3.5, title=title)
-    for (name, steps), colour in zip(rates.items(), COLOURS, strict=False):
-        epochs = [len(losses[name]) * step / len(steps) for step in range(len(steps))]
-        left.plot(epochs, steps, **look_of(colour, marker=""), label=name)
-    draw_lines(right, losses, first=1)
-    left.set(title="Learning rate", xlabel="epoch", ylabel="learning rate")
-    right.set(title="Training loss", xlabel="epoch", ylabel="training loss (nats)")
-    left.set_ylim(bottom=0)
-    right.set_ylim(bottom=0)
-    left.legend(fontsize=8.5, loc="center right")
-    return figure
-
-
-@course_style()
 def step_times(steps: Mapping[str, Mapping[str, float]], *, title: str) -> Figure:
-    """Where the time of a training step goes: a stacked bar for each setting, in milliseconds an image.
+    """Where the time of a training step goes: a stacked bar for each setting, in milliseconds per image.
 
     Args:
         steps: by setting, the milliseconds that each stage takes for an image, in the order in which they happen.
     """
     stages = list(dict.fromkeys(stage for times in steps.values() for stage in times))
     longest = max(sum(times.values()) for times in steps.values())
-    figure, axes = new_chart(height=1.5 + 0.55 * len(steps), title=title, x="milliseconds an image")
+    figure, axes = new_chart(height=1.5 + 0.55 * len(steps), title=title, x="milliseconds per image")
     for stage, colour in zip(stages, COLOURS, strict=False):
         axes.barh(0, 0, color=colour, label=stage)  # one entry of the legend for each stage
     for row, times in enumerate(steps.values()):

@@ -126,7 +126,6 @@ SAMPLES: dict[str, Callable[[], Figure]] = {
     "pooling": lambda: plots.pooling(torch.arange(16).view(4, 4)),
     "precision_and_coverage": lambda: plots.precision_and_coverage(SURE, threshold=50, title="Fewer, better"),
     "rank_correlations": lambda: plots.rank_correlations(RANKS, threshold=0.5, title="Ranks"),
-    "rates_and_losses": lambda: plots.rates_and_losses({"a": [0.1] * 6}, {"a": [3.0, 2.0, 1.0]}, title="Rates"),
     "receptive_growth": lambda: plots.receptive_growth(PHOTO, layers=2),
     "receptive_growth_grid": plots.receptive_growth_grid,
     "response_normalisation": lambda: plots.response_normalisation([0.1, 1.0], {"small": [2.0, 4.0]}, title="LRN"),
@@ -217,10 +216,6 @@ LINES: dict[str, tuple[Callable[[], Figure], list[list[list[float]]]]] = {
     "losses_together": (  # below, the distance to the first run
         lambda: plots.losses_together({"one": [2.0, 1.0, 0.5], "two": [2.0, 1.5]}, title="T"),
         [[[2, 1, 0.5], [2, 1.5]], [[0, 0.5]]],
-    ),
-    "rates_and_losses": (
-        lambda: plots.rates_and_losses({"a": [0.1, 0.2], "b": [0.5]}, {"a": [2.0], "b": [3.0]}, title="T"),
-        [[[0.1, 0.2], [0.5]], [[2], [3]]],
     ),
     "errors_by_layer": (  # every seed, and their means
         lambda: plots.errors_by_layer({"trained": {"relu": [10.0, 20.0], "layer4": [30.0, 50.0]}}, title="T"),
