@@ -67,8 +67,8 @@ from .lesson_08 import (
 from .lesson_09 import (
     bottleneck_parameters as check_bottleneck_parameters,
     choose_net as check_choose_net,
+    cost_factor as check_cost_factor,
     count_layers as check_count_layers,
-    keras_count as check_keras_count,
 )
 from .lesson_10 import (
     freeze_backbone as check_freeze_backbone,
@@ -99,12 +99,11 @@ __all__ = [
     "CheckResult", "check_activation_bytes", "check_alexnet", "check_average_gradients", "check_average_head",
     "check_backprop", "check_block_removal", "check_bottleneck", "check_bottleneck_parameters",
     "check_bottleneck_stage", "check_branch_cost", "check_cheap_head", "check_choose_net", "check_clip", "check_conv2d",
-    "check_count_layers", "check_crop", "check_descend", "check_first_answer", "check_flip", "check_freeze_backbone",
-    "check_grad_cam", "check_he_std", "check_identity_start", "check_inception",
-    "check_integrated_gradients", "check_keras_count", "check_labels_needed", "check_lenet5", "check_linear_parameters",
-    "check_load_trunk", "check_mix_pixels", "check_multi_head_loss", "check_new_head", "check_normalise",
-    "check_option_a", "check_output_size", "check_parameter_groups", "check_path_lengths", "check_pass_through",
-    "check_pick_layer",
+    "check_cost_factor", "check_count_layers", "check_crop", "check_descend", "check_first_answer", "check_flip",
+    "check_freeze_backbone", "check_grad_cam", "check_he_std", "check_identity_start", "check_inception",
+    "check_integrated_gradients", "check_labels_needed", "check_lenet5", "check_linear_parameters", "check_load_trunk",
+    "check_mix_pixels", "check_multi_head_loss", "check_new_head", "check_normalise", "check_option_a",
+    "check_output_size", "check_parameter_groups", "check_pass_through", "check_path_lengths", "check_pick_layer",
     "check_pick_threshold", "check_plain_block", "check_rank_correlation", "check_read_confusion", "check_read_curves",
     "check_receptive_field", "check_repair", "check_resnet34", "check_scaled_rate", "check_shape_walk",
     "check_split_sessions", "check_stage", "check_standstill", "check_top_k_error", "check_total_loss",

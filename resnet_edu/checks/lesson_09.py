@@ -1,15 +1,14 @@
-"""The checks of lesson 09: layers and parameters counted by formula, a net for a budget, what Keras would print."""
+"""The checks of lesson 09: layers, parameters and costs by formula, a net for a budget."""
 
 import random
 from collections.abc import Callable, Sequence
-from math import inf, prod
+from math import inf
 
 import torch
-from torch import nn
 
-from ..models import BasicBlock, Bottleneck, build
+from ..models import Bottleneck
 from .exercise import Call, exercise
-from .values import optional, several, text, whole
+from .values import number, optional, text, whole
 
 # --- 09.1 count the layers --------------------------------------------------------------------------------------
 
@@ -27,32 +26,18 @@ LAYER_MISTAKES = {
         counted(lambda b, k: 1 + k * sum(b)),
     "One too many. Did you count a pooling? Only layers with weights count, without batch norm.":
         counted(lambda b, k: 3 + k * sum(b)),
-    "Two too many. Did you count the poolings? Only layers with weights count, without batch norm.":
-        counted(lambda b, k: 4 + k * sum(b)),
     "You count two convolutions in every block. A bottleneck has three.":
         {"bottleneck": False},
     "You count three convolutions in every block. A basic block has two.":
         {"bottleneck": True},
-    "Basic block and bottleneck are swapped: the basic block has two convolutions, the bottleneck three.":
-        counted(lambda b, k: 2 + (5 - k) * sum(b)),
     "Each block counts as one layer. Count the convolutions in it.":
         counted(lambda b, k: 2 + sum(b)),
     "You count the stages. The list says how many blocks are in each: add up.":
         counted(lambda b, k: 2 + k * len(b)),
-    "You multiply the stages. Their blocks follow one another: add.":
-        counted(lambda b, k: 2 + k * prod(b)),
     f"You count the projections as well. {PROJECTIONS}":
         counted(lambda b, k: 2 + k * sum(b) + len(b) - (k == 2)),
-    f"You count the projections as well, one for each stage. {PROJECTIONS}":
-        counted(lambda b, k: 2 + k * sum(b) + len(b)),
-    f"You count the projections as well, in all stages but the first. {PROJECTIONS}":
-        counted(lambda b, k: 2 + k * sum(b) + len(b) - 1),
-    "Batch norms are in your count. A layer here is a convolution or a linear layer.":
-        counted(lambda b, k: 3 + 2 * k * sum(b)),
     "Each convolution is in your count twice. Is it with its batch norm? A batch norm is no layer here.":
         counted(lambda b, k: 2 + 2 * k * sum(b)),
-    "You stop after four stages. Add up all of them, however many there are.":
-        counted(lambda b, k: 2 + k * sum(b[:4])),
     "You take every stage to be as long as the first. Add up the list.":
         counted(lambda b, k: 2 + k * len(b) * b[0]),
 }  # fmt: skip
@@ -100,11 +85,6 @@ def formula(
     return count
 
 
-def at_full_width(i: int, c: int, stride: int) -> int:
-    out = 4 * c
-    return i * out + 10 * out * out + 6 * out + (i * out + 2 * out if stride != 1 or i != out else 0)
-
-
 BOTTLENECK_MISTAKES = {
     "The batch norms are missing: each has a weight and a bias a channel.":
         formula(norm=0, projection_norm=0),
@@ -120,33 +100,18 @@ BOTTLENECK_MISTAKES = {
     "You project only where the stride is not 1. The first block of ResNet-50 has stride 1 and leads from 64 channels "
     "to 256, so it projects too.":
         formula(projects=lambda i, c, s: s != 1),
-    "You project only where the stride is 2. The first block of ResNet-50 has stride 1 and leads from 64 channels to "
     "256, so it projects too.":
         formula(projects=lambda i, c, s: s == 2),
     "You project only where the channels change. With stride 2 the sides differ, so x does not fit either.":
         formula(projects=lambda i, c, s: i != 4 * c),
     "You compare in_channels with channels. The block puts out 4 · channels: compare with that.":
         formula(projects=lambda i, c, s: s != 1 or i != c),
-    "You ask whether there are more channels than 4 · channels. There may be fewer, and x does not fit either.":
-        formula(projects=lambda i, c, s: s != 1 or i > 4 * c),
-    "You project where the stride is 2. With stride 3 the sides differ as well.":
-        formula(projects=lambda i, c, s: s == 2 or i != 4 * c),
     "The projection's batch norm is missing: 2 · 4 · channels parameters.":
         formula(projection_norm=0),
-    "The projection is a 1×1 convolution. You count 9 weights for each pair of channels.":
-        formula(projection_kernel=9),
     "The 3×3 convolution has 3 · 3 weights for each pair of channels, not 3.":
         formula(kernel=3),
-    "All three convolutions count as 1×1. The one in the middle is 3×3.":
-        formula(kernel=1),
     "The 3×3 convolution leads from `channels` to `channels`: 9 · channels · channels weights.":
         formula(middle=lambda c, s: c),
-    "You give the convolutions a bias. They have none: the batch norm behind each takes a constant off again.":
-        formula(norm=3, projection_norm=3),
-    "The last convolution leads up to 4 · channels. You stay at `channels`.":
-        formula(expansion=1),
-    "You count every convolution at full width. The first leads *down* to `channels`.":
-        at_full_width,
     "The stride changes the size of the map, not the number of weights. Do not divide by it.":
         formula(middle=lambda c, s: c * c / s**2),
 }  # fmt: skip
@@ -210,18 +175,10 @@ BUDGET_MISTAKES = {
         choose(lambda macs, size, g, m: macs <= g or size <= m),
     "A net that costs exactly the budget is within it: compare with `<=`.":
         choose(lambda macs, size, g, m: macs < g and size < m),
-    "You take the largest error. The table holds errors, so the smallest is the best.":
-        choose(pick=largest(0)),
     "You take the net with the most multiply-adds that fits. The most expensive is not always the best.":
         choose(pick=largest(1)),
-    "You take the net with the most parameters that fits. More parameters are not always better.":
-        choose(pick=largest(2)),
     "You take the net with the fewest multiply-adds. Compare the errors.":
         choose(pick=smallest(1)),
-    "You take the net with the fewest parameters. Compare the errors.":
-        choose(pick=smallest(2)),
-    "You return the first net that fits. Look at all of them.":
-        choose(pick=lambda names, nets: names[0]),
     "You return the last net that fits, as if the table were sorted. It is not.":
         choose(pick=lambda names, nets: names[-1]),
     "The two budgets are swapped: the second number of a net is GMACs, the third is million parameters.":
@@ -251,94 +208,54 @@ def choose_net(nets: Nets, gmacs: float, million: float) -> str | None:
     return choose()(nets, gmacs, million)
 
 
-# --- 09.4 Keras's count -----------------------------------------------------------------------------------------
+# --- 09.4 what a change costs -----------------------------------------------------------------------------------
 
 
-def parameters(net: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in net.parameters())
+def macs(
+    wide: int, width: int, kernel: int, groups: int, widen: float, *, ends: float = 1, middle: float | None = None
+) -> float:
+    """Multiply-adds of a bottleneck per pixel; `ends` multiplies the wide side, `middle` replaces the middle layer."""
+    width = round(widen * width)
+    return 2 * ends * wide * width + (kernel**2 * width**2 / groups if middle is None else middle)
 
 
-def biases(net: nn.Module, size: Callable[[nn.Conv2d], int] = lambda conv: conv.out_channels) -> int:
-    return sum(size(each) for each in net.modules() if isinstance(each, nn.Conv2d) and each.bias is None)
+def against_plain(cost: Callable[..., float]) -> Callable[..., float]:
+    return lambda wide, width, kernel, groups, widen: (
+        cost(wide, width, kernel, groups, widen) / macs(wide, width, 3, 1, 1)
+    )
 
 
-def outputs(net: nn.Module) -> int:
-    return sum(each.out_channels for each in net.modules() if isinstance(each, nn.Conv2d))
-
-
-def features(net: nn.Module) -> int:
-    return sum(each.num_features for each in net.modules() if isinstance(each, nn.BatchNorm2d))
-
-
-def trainable(net: nn.Module) -> int:
-    return parameters(net) + biases(net)
-
-
-def at_the_top(net: nn.Module) -> tuple[int, int]:
-    """The count of someone who looks at the direct children only."""
-    top = nn.ModuleList(each for each in net.children() if not list(each.children()))
-    return parameters(net) + biases(top), 2 * features(top)
-
-
-def keras(
-    first: Callable[[nn.Module], int] = trainable, second: Callable[[nn.Module], int] = lambda net: 2 * features(net)
-) -> Callable[[nn.Module], tuple[int, int]]:
-    return lambda net: (first(net), second(net))
-
-
-KERAS_MISTAKES = {
-    "The biases of the convolutions are missing: the Keras listing leaves each convolution its bias.":
-        keras(parameters),
-    "You give every convolution a bias. Those that have one (`conv.bias is not None`) are counted with it already.":
-        keras(lambda net: parameters(net) + outputs(net)),
-    "A bias is a number for each *output* channel. You add the input channels.":
-        keras(lambda net: parameters(net) + biases(net, lambda conv: conv.in_channels)),
-    "You add one number for each convolution. A bias has as many as the convolution has output channels.":
-        keras(lambda net: parameters(net) + biases(net, lambda conv: 1)),
-    "You add a bias to the linear layers. They have one in PyTorch too, so it is counted already.":
-        keras(lambda net: trainable(net) + sum(m.out_features for m in net.modules() if isinstance(m, nn.Linear))),
-    "The batch norms' weight and bias are trained in Keras as well, under the names gamma and beta. Count them.":
-        keras(lambda net: trainable(net) - 2 * features(net)),
-    "A batch norm keeps two numbers for each channel that are not trained: the moving mean and variance.":
-        keras(second=features),
-    "You count `num_batches_tracked`, PyTorch's counter of batches. Keras has none: only mean and variance.":
-        keras(second=lambda net: sum(buffer.numel() for buffer in net.buffers())),
-    "Weight and bias of a batch norm are trained. Only its moving mean and variance are non-trainable.":
-        keras(second=lambda net: 4 * features(net)),
-    "The moving statistics are missing: Keras lists them as non-trainable.":
-        keras(second=lambda net: 0),
-    "Your first number is Keras's total. It holds the trainable parameters only.":
-        keras(lambda net: trainable(net) + 2 * features(net)),
-    "You count the moving statistics as trainable. Gradient descent does not touch them: give them apart.":
-        keras(lambda net: trainable(net) + 2 * features(net), lambda net: 0),
-    "The order is (trainable, non-trainable).":
-        lambda net: keras()(net)[::-1],
-    "That is PyTorch's own count. Add what Keras counts besides.":
-        keras(parameters, lambda net: 0),
-    "You see the outermost layers only. `model.modules()` goes through the layers inside the blocks as well.":
-        at_the_top,
+CHANGE_MISTAKES = {
+    "The number of groups has no effect. Each filter of the 3×3 sees only its own group's channels.": {"groups": 1},
+    "You divide all three convolutions by the groups. Only the one in the middle is grouped.":
+        against_plain(lambda i, w, k, g, f: macs(i, w, k, 1, f) / g),
+    "You divide by the groups twice. Each filter sees 1 / groups of the channels, and there are as many filters.":
+        against_plain(lambda i, w, k, g, f: macs(i, w, k, g * g, f)),
+    "The kernel's size has no effect. A k×k filter takes k · k products for each channel.": {"kernel": 3},
+    "You count k products for each channel. A k×k filter has k · k.":
+        against_plain(lambda i, w, k, g, f: macs(i, w, 3, 1, f, middle=3 * k * (f * w) ** 2 / g)),
+    "The widening has no effect.": {"widen": 1},
+    "The convolution in the middle has more channels coming in *and* going out: widening counts twice there.":
+        against_plain(lambda i, w, k, g, f: macs(i, w, k, g, f, middle=k * k * f * w * w / g)),
+    "You widen the ends as well. Only the inside of the block gets wider.":
+        against_plain(lambda i, w, k, g, f: macs(i, w, k, g, f, ends=f)),
+    "That is the other way round: divide the changed block's cost by the usual one's.":
+        lambda *values: 1 / cost_factor.oracle(*values),
+    "You return the cost itself. Asked is how many times the usual block's it is.": macs,
+    "One of the two 1×1 convolutions is missing.":
+        against_plain(lambda i, w, k, g, f: macs(i, w, k, g, f, ends=0.5)),
 }  # fmt: skip
 
 
-def keras_calls() -> list[Call]:
-    a, b, c = random.sample(range(3, 40), 3)
-    with torch.device("meta"):
-        small = nn.Sequential(nn.Conv2d(3, a, 3, bias=False), nn.BatchNorm2d(a), nn.ReLU(), nn.Conv2d(a, b, 5))
-        small.append(nn.BatchNorm2d(b))
-        blocks = nn.Sequential(BasicBlock(c, a, 2), Bottleneck(a, b))
-        nested = nn.Sequential(nn.Conv2d(1, c, 3), blocks, nn.Linear(4 * b, 7))
-        flat = nn.Sequential(nn.Conv2d(2, a, 3, bias=False), nn.Flatten(), nn.Linear(a, b), nn.Linear(b, c))
-        return [Call(net) for net in (small, nested, flat, build("resnet50", num_classes=6))]
-
-
 @exercise(
-    "09.4 Keras's count",
-    calls=keras_calls,
-    returns=several(
-        "two numbers, (trainable, non_trainable)", *[whole("whole numbers", hint="Nothing needs to be divided.")] * 2
-    ),
-    mistakes=KERAS_MISTAKES,
-)
-def keras_count(model: nn.Module) -> tuple[int, int]:
-    """Right for four nets. ResNet-50 with six classes: 23,546,886 + 53,120 = 23,600,006."""
-    return keras()(model)
+    "09.4 what a change costs",
+    calls=lambda: [
+        *(Call(256, 64, **change) for change in ({}, {"widen": 2}, {"widen": 2, "groups": 32}, {"groups": 64})),
+        *(Call(4 * w, w, k, groups, widen) for w, k, groups, widen in ((60, 5, 3, 2), (96, 1, 4, 1.5), (48, 5, 6, 3))),
+    ],
+    returns=number("one number, a factor"),
+    mistakes=CHANGE_MISTAKES,
+)  # fmt: skip
+def cost_factor(wide: int, width: int, kernel: int = 3, groups: int = 1, widen: float = 1) -> float:
+    """Right for wide, grouped and large-kernel blocks. Now measure."""
+    return against_plain(macs)(wide, width, kernel, groups, widen)

@@ -1,7 +1,6 @@
 """Answers to the exercises of lesson 09."""
 
 import numpy as np
-from torch import nn
 
 from resnet_edu import models
 
@@ -65,38 +64,25 @@ def smallest_when_nothing_fits(nets, gmacs, million):
     return choose_net(nets, gmacs, million) or min(nets, key=lambda name: nets[name][1])
 
 
-def keras_count(model: nn.Module) -> tuple[int, int]:
-    trainable = sum(parameter.numel() for parameter in model.parameters())
-    moving = 0
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d) and module.bias is None:
-            trainable += module.out_channels
-        elif isinstance(module, nn.BatchNorm2d):
-            moving += 2 * module.num_features
-    return trainable, moving
+def cost_factor(wide: int, width: int, kernel: int = 3, groups: int = 1, widen: float = 1) -> float:
+    inside = int(width * widen)
+    return (2 * wide * inside + kernel * kernel * inside * inside // groups) / (2 * wide * width + 9 * width * width)
 
 
-def keras_by_names(model: nn.Module) -> list[int]:
-    """Right: from the state dict alone."""
-    state = model.state_dict()
-    moving = sum(value.numel() for key, value in state.items() if key.endswith(("running_mean", "running_var")))
-    total = sum(value.numel() for key, value in state.items() if not key.endswith("num_batches_tracked"))
-    kernels = [key.removesuffix("weight") for key, value in state.items() if value.ndim == 4]
-    return [total - moving + sum(len(state[f"{key}weight"]) for key in kernels if f"{key}bias" not in state), moving]
+def by_layers(wide, width, kernel=3, groups=1, widen=1):
+    """Right: layer by layer, for maps of 7×7."""
 
+    def block(inside, kernel, groups):
+        return 49 * sum((wide * inside, inside * kernel**2 * (inside // groups), inside * wide))
 
-def biases_added(model: nn.Module) -> tuple[int, int]:
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d) and module.bias is None:
-            module.bias = nn.Parameter(module.weight.new_zeros(module.out_channels))
-    return sum(parameter.numel() for parameter in model.parameters()), keras_count(model)[1]
+    return block(round(widen * width), kernel, groups) / block(width, 3, 1)
 
 
 RIGHT = {
     "09.1": [count_layers, one_by_one, by_numpy],
     "09.2": [bottleneck_parameters, simplified],
     "09.3": [choose_net, sorted_first],
-    "09.4": [keras_count, keras_by_names],
+    "09.4": [cost_factor, by_layers],
 }
 
 WRONG = {
@@ -116,9 +102,8 @@ WRONG = {
         (lambda nets, gmacs, million: "resnet50", "got 'resnet50'"),
     ],
     "09.4": [
-        (biases_added, "changes the network it is given as `model`"),
-        (lambda model: sum(keras_count(model)), "Expected two numbers"),
-        (lambda model: (keras_count(model)[0] / 1, 0), "Nothing needs to be divided"),
-        (lambda model: (1, 2), "got 1"),
+        (lambda wide, width, kernel=3, groups=1, widen=1: "2.5", "Expected one number, a factor, got the"),
+        (lambda wide, width, kernel=3, groups=1, widen=1: 1.0, "expected 3.059, got 1"),
+        (lambda wide, width, kernel=3, groups=1, widen=1: (1.0, widen), "Expected one number"),
     ],
 }
