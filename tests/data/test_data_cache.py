@@ -155,6 +155,13 @@ def test_twins_within_a_part_are_none_however_many_pictures_it_has() -> None:
     assert module.duplicates(small, ["train"] * 10 + ["test"] * 590, [0] * 600) == [(3, 595)]
 
 
+def test_brightness_makes_no_twins_and_hides_none() -> None:
+    images = torch.randint(150, 256, (20, 3, 32, 32), dtype=torch.uint8)
+    darker = (images[:1] * 0.5 + 20).byte()
+    small = module.miniatures(torch.cat([images, darker]))
+    assert module.duplicates(small, ["train"] * 10 + ["test"] * 11, [0] * 21) == [(0, 20)]
+
+
 def test_what_is_kept_of_a_folder_that_is_gone_is_deleted(tmp_path: Path, pictures: Path, cache: Path) -> None:
     passing = fill(tmp_path / "passing", dict.fromkeys(CLASSES, 10), first=5000)
     for folder in (pictures, passing):
