@@ -94,12 +94,6 @@ def test_what_is_no_mirror_is_refused(mirror: str, tmp_path: Path) -> None:
         fetch_file(File("weights", (), None), tmp_path, mirror=mirror)
 
 
-def test_what_a_killed_process_left_is_cleared_away(server: Served, tmp_path: Path) -> None:
-    (tmp_path / "weights.part.0123.partial").write_bytes(CONTENT[:100])
-    fetch_file(weights(server), tmp_path)
-    assert names_in(tmp_path) == {"weights"}
-
-
 def test_a_full_disk(server: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/disk/weights.part")

@@ -216,16 +216,6 @@ def test_what_is_not_there_is_said_with_the_command(server: Served, folder: Path
 
 
 @every_set
-def test_load_downloads_where_it_is_allowed(
-    server: Served, folder: Path, name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("RESNET_EDU_DOWNLOAD", "1")
-    first = sizes(data.load(name))
-    monkeypatch.delenv("RESNET_EDU_DOWNLOAD")
-    assert sizes(data.load(name)) == first
-
-
-@every_set
 def test_archives_that_somebody_put_there_are_unpacked_and_kept(server: Served, folder: Path, name: str) -> None:
     known = sets.SETS[name]
     (folder / known.place).mkdir(parents=True)

@@ -12,13 +12,11 @@ from PIL import Image
 from test_figures import network, transfer
 from torch import Tensor
 
-from resnet_edu import facts, models, plots
+from resnet_edu import facts, plots
 from resnet_edu.models import Pretrained
-from resnet_edu.models.pretrained import PhotoTransforms
 from resnet_edu.plots.lesson_08 import stage_rows
 from resnet_edu.plots.lesson_09 import BUDGETS, within_budget
 from resnet_edu.plots.lesson_10 import LABELS, METHODS
-from resnet_edu.plots.lesson_12 import deepest_layer
 from resnet_edu.plots.style import BLUE, GREY
 
 NETS = plots.published_nets()
@@ -85,16 +83,6 @@ def test_transfer_is_drawn_as_means_and_run_by_run() -> None:
     assert figure.get_suptitle() == "frozen, 20 labels a class: 40.0 % test error (35.0 to 45.0)"
     assert [line.get_label() for line in figure.axes[0].lines if line.get_alpha() == 1.0] == ["frozen"]
     assert lines(plots.transfer_grid(study).axes[2]) == [[35, 36], [35, 45], [35, 36], [35, 36]]
-
-
-def test_grey_photos_are_named_with_a_map_of_the_deepest_layer_that_is_fine_enough() -> None:
-    model = models.build("lenet5", num_classes=4, in_channels=1).eval()
-    colour = PhotoTransforms(32, (0.5,) * 3, (0.2,) * 3)
-    grey = Pretrained(model, ("a", "b", "c", "d"), lambda photo: colour(photo)[:1], "a test")
-    assert plots.named_photos(grey, PICTURES, top=4).png().startswith(b"\x89PNG")
-    resnet = models.build("resnet18").eval()
-    found = [deepest_layer(resnet, torch.zeros(1, 3, side, side)) for side in (64, 32, 4)]
-    assert found == ["layer3", "layer2", None]
 
 
 def percents_of(network: Pretrained, picture: Image.Image) -> Tensor:

@@ -134,12 +134,3 @@ def test_the_command_shows_one_screen_or_prints_json_alone(
 def test_a_part_that_does_not_exist_is_refused_before_anything_is_measured() -> None:
     with pytest.raises(UnknownName, match="Did you mean 'training'"):
         bench.measure(["limits", "trainning"])
-
-
-def test_parts_are_measured_in_their_order_with_machine_and_settings() -> None:
-    said: list[str] = []
-    record = bench.measure(["limits"], rounds=1, quick=True, say=said.append)
-    assert said == [f"limits: {bench.PARTS['limits']}"]
-    assert set(record) == {"date", "machine", "settings", "limits"}
-    assert set(record["limits"]) == {"float32", "bfloat16"}
-    json.dumps(record)

@@ -59,14 +59,6 @@ def test_to_another_folder_it_says_how_to_use_it(
     assert not (tmp_path / "sets").exists()
 
 
-def test_the_command_in_the_message_of_load_is_the_right_one(server: Served) -> None:
-    with pytest.raises(ValueError, match="resnet-edu fetch") as caught:
-        data.load("hymenoptera")
-    command = str(caught.value).rpartition("run: resnet-edu ")[2]
-    assert cli.run(command.split()) == 0
-    assert len(data.load("hymenoptera").train) == 10
-
-
 def line(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     """What a command that fails says: one line on stderr, exit code 2. (What can go wrong: test_data_download.)"""
     assert cli.run(["fetch", "resnet18", *arguments]) == 2

@@ -54,16 +54,6 @@ def test_last_seconds_and_length() -> None:
         _ = History().last
 
 
-def test_text_is_a_table_with_a_line_an_epoch() -> None:
-    lines = str(History([FIRST, SECOND])).splitlines()
-    assert len(lines) == 3
-    assert len({len(line) for line in lines}) == 1, lines  # the columns stand below each other
-    assert [lines[0].index(word) + len(word) for word in ("epoch", "train loss", "val loss", "lr", "images/s")] == [
-        lines[1].index(word) + len(word) for word in ("1", "2.250", "2.000", "0.1000", "571")
-    ]
-    assert lines[1].split() == ["1", "2.250", "90.00", "%", "2.000", "85.50", "%", "0.1000", "571"]
-
-
 ROW = "1,2.25,90.0,2.0,85.5,0.1,3.5,571.25\n"
 
 

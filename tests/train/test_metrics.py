@@ -1,6 +1,7 @@
 """`evaluate` against definitions and scikit-learn, and batch norm measured anew against the formula."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -75,10 +76,12 @@ def test_a_network_that_returns_no_finite_logits_is_said_to() -> None:
 
 
 def test_what_is_no_split_is_refused() -> None:
+    data: Any = tiny_data()
+    tensor: Any = torch.rand(2, 1, 8, 8)
     with pytest.raises(ValueError, match=r"evaluate takes one part of .* got a Data\. Choose .*\(model, data\.test\)"):
-        evaluate(small_net(), tiny_data())  # pyright: ignore
+        evaluate(small_net(), data)
     with pytest.raises(ValueError, match=r"evaluate takes one part .* a Split, got a Tensor\. See edu\.data\.load"):
-        evaluate(small_net(), torch.rand(2, 1, 8, 8))  # pyright: ignore
+        evaluate(small_net(), tensor)
 
 
 def test_labels_beyond_the_classes_are_refused() -> None:
