@@ -7,7 +7,7 @@ scripts that nbconvert would fetch. Slides are shown by reveal.js, see `fetch.py
 import re
 from collections.abc import Callable, Generator, Sequence
 from copy import deepcopy
-from html import escape
+from html import escape, unescape
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,7 +30,16 @@ PAGE = """
 {%- block html_head_js -%}{%- endblock -%}
 {%- block html_head_js_mathjax -%}{%- endblock -%}
 {%- block html_head_js_mermaidjs -%}{%- endblock -%}
-{%- block notebook_css -%}{{ super() }}<style>main { max-width: 62rem; margin: auto }</style>{%- endblock -%}
+{%- block notebook_css -%}{{ super() }}<style>{{ resources.measure }}</style>{%- endblock -%}
+"""
+MEASURE = """
+main { max-width: 56rem; margin: auto; padding: 0 1rem; box-sizing: border-box }
+.jp-MarkdownCell p, .jp-MarkdownCell li, nav { max-width: 44rem }
+nav { font-size: 1rem; line-height: 1.7; margin: 1rem auto 1rem 0 }
+.jp-InputPrompt, .jp-OutputPrompt { display: none }
+pre { white-space: pre-wrap !important; overflow-wrap: break-word }
+img { max-width: 100%; height: auto }
+@media print { nav { display: none } details::details-content { content-visibility: visible } }
 """
 # Cells of a script are marked as editors know them; its text is comments.
 SCRIPT = """
@@ -64,6 +73,11 @@ class PageRenderer(IPythonRenderer):
     def _html_embed_images(self, html: str) -> str:
         """As in nbconvert, which parses and so closes every tag at once: `<details>` would hide nothing."""
         return super()._html_embed_images(html) if "<img" in html else html
+
+    def heading(self, text: str, level: int, **attrs: Any) -> str:
+        """A heading that the page's contents can link to."""
+        name = re.sub(r"<[^>]+>|[^\w -]", "", unescape(text)).strip().replace(" ", "-")
+        return f'<h{level} id="{name}">{text}</h{level}>\n'
 
     def inline_math(self, body: str) -> str:
         """A formula within a line."""
@@ -105,15 +119,20 @@ class LessonSlides(PageExporter, SlidesExporter):
     """nbconvert's slides, with formulas as MathML."""
 
 
-def to_html(notebook: NotebookNode, *, name: str, folder: Path) -> str:
+def to_html(notebook: NotebookNode, *, name: str, folder: Path, links: str = "") -> str:
     """An executed notebook as one HTML page.
 
-    A widget's view is left out, since it is dead without a kernel; its static twin is beside it.
+    A widget's view is left out, since it is dead without a kernel; its static twin is beside it. `links`, to
+    other pages, stand above and below.
     """
     exporter = PageExporter(template_file="page.html.j2", extra_loaders=[TEMPLATES], embed_images=True)
-    resources = {"metadata": {"name": name, "path": str(folder)}}
+    resources = {"metadata": {"name": name, "path": str(folder)}, "measure": MEASURE}
     html, _ = exporter.from_notebook_node(shown(notebook), resources=resources)
-    return html
+    parts = re.findall(r'<h2 id="([^"]+)">(.*?)</h2>', html)
+    contents = " · ".join(f'<a href="#{anchor}">{text}</a>' for anchor, text in parts)
+    above = f'<nav aria-label="Contents">{links}<br>{contents}</nav>' if parts or links else ""
+    below = f'<nav aria-label="Lessons">{links}</nav>' if links else ""
+    return html.replace("<main>", f"<main>{above}", 1).replace("</main>", f"{below}</main>")
 
 
 def to_slides(worked: NotebookNode, learner: NotebookNode, *, name: str, folder: Path) -> str:
@@ -173,7 +192,14 @@ def _slides(lesson: Lesson) -> bytes:
 
 
 def _page(lesson: Lesson) -> bytes:
-    return to_html(_read(lesson), name=lesson.title, folder=lesson.path.parent).encode()
+    known = course.lessons("worked")
+    place = [each.name for each in known].index(lesson.name)
+    links = ['<a href="index.html">All lessons</a>']
+    if place > 0:
+        links.insert(0, f'<a href="{known[place - 1].name}.html">← {escape(known[place - 1].title)}</a>')
+    if place + 1 < len(known):
+        links.append(f'<a href="{known[place + 1].name}.html">{escape(known[place + 1].title)} →</a>')
+    return to_html(_read(lesson), name=lesson.title, folder=lesson.path.parent, links=" · ".join(links)).encode()
 
 
 def _script(lesson: Lesson) -> bytes:
@@ -224,5 +250,8 @@ def export(folder: Path, edition: str, names: Sequence[str] = (), *, force: bool
 
 def index(lessons: Sequence[Lesson], ending: str) -> bytes:
     """A page with a link to each lesson's."""
-    items = [f'<li><a href="{lesson.name}{ending}">{escape(lesson.title)}</a></li>' for lesson in lessons]
+    items = [
+        f'<li><a href="{lesson.name}{ending}">{escape(lesson.title)}</a><br>{escape(lesson.line)}</li>'
+        for lesson in lessons
+    ]
     return INDEX.format(title="The lessons", items="\n".join(items)).encode()

@@ -111,7 +111,14 @@ def test_pages_need_nothing_and_are_linked_from_the_first(
     for path in Path("out").glob("*.html"):
         assert remote_resources(path.read_text(encoding="utf-8")) == []
     links = Path("out", first).read_text(encoding="utf-8")
-    assert f'<li><a href="06_degradation{ending}">06 · Title &amp; more</a></li>' in links
+    assert f'<li><a href="06_degradation{ending}">06 · Title &amp; more</a><br>' in links
+
+
+def test_a_page_has_contents_and_links_to_its_neighbours(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(capsys, "out", "--edition", "html")
+    page = BeautifulSoup(Path("out/01_lenet.html").read_text(encoding="utf-8"), "html.parser")
+    assert [link["href"] for link in page.select("nav a")] == ["index.html", "06_degradation.html"] * 2
+    assert page.select_one("h1")["id"] == "01--Title--more"  # pyright: ignore[reportOptionalSubscript]
 
 
 def test_a_script_is_python_with_the_text_as_comments(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
