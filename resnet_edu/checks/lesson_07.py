@@ -174,17 +174,21 @@ def option_a(x: Tensor, out_channels: int) -> Tensor:
 # --- 07.4 path lengths ------------------------------------------------------------------------------------------
 
 PATH_MISTAKES = {
-    "You begin with length 1. One path passes by every block: its length is 0.": lambda n: path_lengths.oracle(n)[1:],
-    "The longest path is missing: the one through all blocks.": lambda n: path_lengths.oracle(n)[:-1],
+    "You begin with length 1. One path passes by every block: its length is 0.": lambda n: paths(n)[1:],
+    "The longest path is missing: the one through all blocks.": lambda n: paths(n)[:-1],
     "Those are shares of all paths. Asked is how many there are: do not divide by 2ⁿ.":
-        lambda n: [count / 2**n for count in path_lengths.oracle(n)],
+        lambda n: [count / 2**n for count in paths(n)],
     "You count the paths of this length *or less*. Asked are those of exactly this length.":
-        lambda n: list(accumulate(path_lengths.oracle(n))),
+        lambda n: list(accumulate(paths(n))),
     "You double at each length. 2ᵏ counts all paths through k blocks, whatever their length.":
         lambda n: [2**k for k in range(n + 1)],
     "You count layers. The length is the number of blocks that a path goes through.":
         lambda n: [0 if k % 2 else comb(n, k // 2) for k in range(2 * n + 1)],
 }  # fmt: skip
+
+
+def paths(blocks: int) -> list[int]:
+    return [comb(blocks, length) for length in range(blocks + 1)]
 
 
 @exercise(
@@ -195,7 +199,7 @@ PATH_MISTAKES = {
 )
 def path_lengths(blocks: int) -> list[int]:
     """The binomial coefficients, for 1 to 54 blocks: 27 blocks have 134,217,728 paths, most of medium length."""
-    return [comb(blocks, length) for length in range(blocks + 1)]
+    return paths(blocks)
 
 
 # --- 07.5 take a block out --------------------------------------------------------------------------------------

@@ -240,7 +240,7 @@ CHANGE_MISTAKES = {
     "You widen the ends as well. Only the inside of the block gets wider.":
         against_plain(lambda i, w, k, g, f: macs(i, w, k, g, f, ends=f)),
     "That is the other way round: divide the changed block's cost by the usual one's.":
-        lambda *values: 1 / cost_factor.oracle(*values),
+        lambda i, w, k, g, f: 1 / against_plain(macs)(i, w, k, g, f),
     "You return the cost itself. Asked is how many times the usual block's it is.": macs,
     "One of the two 1×1 convolutions is missing.":
         against_plain(lambda i, w, k, g, f: macs(i, w, k, g, f, ends=0.5)),
