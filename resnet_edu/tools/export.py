@@ -36,6 +36,7 @@ MEASURE = """
 main { max-width: 56rem; margin: auto; padding: 0 1rem; box-sizing: border-box }
 .jp-MarkdownCell p, .jp-MarkdownCell li, nav { max-width: 44rem }
 nav { font-size: 1rem; line-height: 1.7; margin: 1rem auto 1rem 0 }
+nav a { color: #0b5fa5; text-decoration: underline }
 .jp-InputPrompt, .jp-OutputPrompt { display: none }
 pre { white-space: pre-wrap !important; overflow-wrap: break-word }
 img { max-width: 100%; height: auto }
