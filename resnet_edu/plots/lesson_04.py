@@ -1,79 +1,20 @@
-"""Lesson 04: inception blocks, their channel budget, and what auxiliary heads do."""
+"""Lesson 04: the channel budget of inception blocks, two sides over several seeds, and the votes of pixels."""
 
 from collections.abc import Mapping, Sequence
+from statistics import median
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from matplotlib.axes import Axes
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..models.googlenet import INCEPTIONS
-from ..models.modes import eval_mode
-from ..probe.activations import isolated_forward, watch
-from ..probe.summary import macs
-from .architecture import arrow, text_box
 from .curves import powers_of_ten
 from .style import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY, Figure, course_style, name_rows, new_chart, new_figure
 
-REDUCING, LARGE, POOLING = ORANGE, SKY, "#E8E8E8"
+REDUCING, LARGE = ORANGE, SKY
 BRANCH_COLOURS = (BLUE, GREEN, PURPLE, GREY)
 SIDES = {"3": 28, "4": 14, "5": 7}  # of the maps, by the first figure of a block's name
-
-
-@course_style()
-def inception_diagrams(blocks: Mapping[str, nn.Module], *, in_channels: int, side: int, title: str) -> Figure:
-    """Each block's four branches from top to bottom, with the million multiply-adds of each convolution.
-
-    Args:
-        blocks: modules with the children `branch1`, `branch2` …, whose outputs are stacked, by the name above them.
-        in_channels: channels of the block's input.
-        side: of its maps, in pixels.
-    """
-    figure, panels = new_figure(1, len(blocks), width=5.4 * len(blocks), height=3.7, title=title)
-    for axes, (name, block) in zip(panels, blocks.items(), strict=True):
-        branches = [branch_steps(branch, in_channels, side) for branch in block.children()]
-        draw_block(axes, branches, f"x: {in_channels} channels, {side}×{side}")
-        axes.set_title(name, fontsize=11, loc="center")
-    return figure
-
-
-def branch_steps(branch: nn.Module, in_channels: int, side: int) -> list[tuple[str, str, int]]:
-    """The boxes of a branch in the order in which they run: the text in each, its colour, the channels it puts out."""
-    steps: list[tuple[str, str, int]] = []
-
-    def note(_: str, module: nn.Module, out: Tensor) -> None:
-        if isinstance(module, nn.Conv2d):
-            kernel, cost = module.kernel_size[0], macs(module, out) / 1e6
-            colour = REDUCING if kernel == 1 else LARGE
-            steps.append((f"{kernel}×{kernel}, {module.out_channels}\n{cost:.1f} M", colour, module.out_channels))
-        elif isinstance(module, nn.MaxPool2d):
-            steps.append((f"max pool\n{module.kernel_size}×{module.kernel_size}", POOLING, out.shape[1]))
-
-    with watch(branch, None, note), torch.no_grad(), eval_mode(branch):
-        isolated_forward(branch, torch.zeros(1, in_channels, side, side))
-    return steps
-
-
-def draw_block(axes: Axes, branches: list[list[tuple[str, str, int]]], source: str) -> None:
-    """One block: the input at the top, a column for each branch, the stack at the bottom."""
-    axes.set_axis_off()
-    axes.set_xlim(-0.1, 4 * 1.3)
-    axes.set_ylim(-4.35, 0.45)
-    middle, bottom = 1.3 * (len(branches) - 1) / 2 + 0.6, -3.75
-    axes.text(middle, 0.1, source, ha="center", va="center", fontsize=9)
-    for column, steps in enumerate(branches):
-        x = 1.3 * column + 0.6
-        arrow(axes, (middle, -0.1), (x, -0.72))
-        for row, (text, colour, _) in enumerate(steps):
-            y = -1.05 - 1.25 * row
-            last = row == len(steps) - 1
-            text_box(axes, x, y, text, size=(1.04, 0.6), colour=colour, fontsize=8.5)
-            arrow(axes, (x, y - 0.33), (x, bottom + 0.3) if last else (x, y - 0.92))
-        axes.text(x + 0.07, bottom + 0.55, f"{steps[-1][2]}", va="center", fontsize=8.5, color=GREY)
-    total = sum(steps[-1][2] for steps in branches)
-    text = f"stacked: {total} channels"
-    text_box(axes, middle, bottom, text, size=(2 * middle - 0.16, 0.5), colour="white", fontsize=9, weight="bold")
 
 
 class Branches(NamedTuple):
@@ -169,21 +110,33 @@ def draw_channels(axes: Axes, blocks: Mapping[str, Sequence[int]]) -> None:
 
 
 @course_style()
-def gradient_with_and_without(norms: Mapping[str, tuple[Sequence[float], Sequence[float]]], *, title: str) -> Figure:
-    """A pair of points for each seed: the gradient without auxiliary heads, and with them; logarithmic.
+def paired_seeds(
+    values: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    names: tuple[str, str],
+    *,
+    title: str,
+    x: str = "",
+    y: str,
+    log: bool = False,
+) -> Figure:
+    """Two sides compared in several settings: a pair of points for each seed, and a bar at each side's median.
 
     Args:
-        norms: by setting, the norms without and with heads, in the same order of seeds.
+        values: by setting, those of the first and of the second side, in the same order of seeds.
+        names: of the two sides.
+        log: a logarithmic y axis.
     """
-    figure, axes = new_chart(width=7.5, height=3.6, title=title, y="gradient norm, first layer")
-    for column, (without, with_heads) in enumerate(norms.values()):
-        xs = [column + 0.12 * (index - (len(without) - 1) / 2) for index in range(len(without))]
-        axes.vlines(xs, without, with_heads, color="#BBBBBB", lw=1.5, zorder=1)
-        axes.plot(xs, without, color=RED, marker="s", ls="", label=None if column else "without heads")
-        axes.plot(xs, with_heads, color=BLUE, marker="o", ls="", label=None if column else "with heads")
-    powers_of_ten(axes)
-    axes.set_xticks(range(len(norms)), list(norms))
-    axes.set_xlim(-0.5, len(norms) - 0.5)
+    figure, axes = new_chart(width=7.5, height=3.6, title=title, x=x, y=y)
+    for column, (first, second) in enumerate(values.values()):
+        xs = [column + 0.12 * (index - (len(first) - 1) / 2) for index in range(len(first))]
+        axes.vlines(xs, first, second, color="#BBBBBB", lw=1.5, zorder=1)
+        for side, colour, marker, name in ((first, RED, "s", names[0]), (second, BLUE, "o", names[1])):
+            axes.plot(xs, side, color=colour, marker=marker, ls="", label=None if column else name)
+            axes.hlines(median(side), column - 0.38, column + 0.38, color=colour, lw=1)
+    if log:
+        powers_of_ten(axes)
+    axes.set_xticks(range(len(values)), list(values))
+    axes.set_xlim(-0.5, len(values) - 0.5)
     axes.grid(visible=False, axis="x")
     axes.legend()
     return figure

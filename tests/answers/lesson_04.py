@@ -1,60 +1,35 @@
 """Answers to the exercises of lesson 04."""
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from resnet_edu import models
 from resnet_edu.models.googlenet import ConvBlock
 
-# --- 04.1 mix pixels --------------------------------------------------------------------------------------------
+# --- 04.1 break even --------------------------------------------------------------------------------------------
 
 
-def mix_pixels(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    return (x.permute(0, 2, 3, 1) @ weight.T + bias).permute(0, 3, 1, 2)
+def break_even(in_channels: int, channels: int, kernel: int) -> int:
+    alone = kernel**2 * in_channels * channels
+    reduced = 0
+    while (reduced + 1) * (in_channels + kernel**2 * channels) < alone:
+        reduced += 1
+    return reduced
 
 
-def mix_flat(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    out = weight @ x.flatten(2) + bias[:, None]
-    return out.reshape(len(x), len(weight), *x.shape[2:])
+def break_even_by_formula(in_channels: int, channels: int, kernel: int) -> int:
+    return (kernel**2 * in_channels * channels - 1) // (in_channels + kernel**2 * channels)
 
 
-def mix_by_einsum(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    return torch.einsum("nchw,kc->nkhw", x, weight) + bias[:, None, None]
+def break_even_by_numpy(in_channels, channels, kernel):
+    widths = np.arange(1, kernel**2 * in_channels)
+    return (widths * (in_channels + kernel**2 * channels) < kernel**2 * in_channels * channels).sum()
 
 
-def mix_by_loop(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    return torch.stack([(x * row[:, None, None]).sum(1) + b for row, b in zip(weight, bias, strict=True)], 1)
-
-
-# --- 04.2 cost of a branch --------------------------------------------------------------------------------------
-
-
-def branch_cost(side: int, in_channels: int, channels: int, kernel: int, reduced: int | None = None) -> tuple[int, int]:
-    if reduced is None:
-        parameters = in_channels * channels * kernel**2
-    else:
-        parameters = in_channels * reduced + reduced * channels * kernel**2
-    return parameters, parameters * side**2
-
-
-def branch_cost_by_torch(side, in_channels, channels, kernel, reduced=None):
-    """Right as well: a list, counted in layers."""
-    convs = [torch.nn.Conv2d(reduced or in_channels, channels, kernel, bias=False, device="meta")]
-    if reduced:
-        convs.append(torch.nn.Conv2d(in_channels, reduced, 1, bias=False, device="meta"))
-    parameters = sum(conv.weight.numel() for conv in convs)
-    return [parameters, parameters * side * side]
-
-
-def branch_cost_by_numpy(*args, **options):
-    """Right as well: whole numbers of NumPy and of PyTorch."""
-    parameters, macs = branch_cost(*args, **options)
-    return np.prod([parameters]), torch.tensor([macs])
-
-
-# --- 04.3 inception block ---------------------------------------------------------------------------------------
+# --- 04.2 inception block ---------------------------------------------------------------------------------------
 
 
 class Inception(nn.Module):
@@ -72,6 +47,12 @@ class Inception(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.cat(self.parts(x), 1)
+
+
+class Chained(Inception):
+    def parts(self, x: Tensor) -> list[Tensor]:
+        one = self.branch1(x)
+        return [one, self.branch2(one), self.branch3(x), self.branch4(x)]
 
 
 class Detached(Inception):
@@ -92,135 +73,87 @@ class OtherNames(Inception):
         return [self.branch1(x), self.branch2(x), self.branch3(x), self.pooled(x)]
 
 
-# --- 04.4 average head ------------------------------------------------------------------------------------------
+# --- 04.3 widest block ------------------------------------------------------------------------------------------
 
 
-class Head(nn.Module):
-    def __init__(self, channels: int, classes: int) -> None:
-        super().__init__()
-        self.fc = nn.Linear(channels, classes)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.fc(x.mean((2, 3)))
-
-    def votes(self, x: Tensor) -> Tensor:
-        return self.fc(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+def cost(in_channels: int, side: int, unit: int) -> int:
+    one, three_reduced, three, five_reduced, five, pool = (size * unit for size in (4, 6, 8, 1, 2, 2))
+    weights = in_channels * (one + three_reduced + five_reduced + pool)
+    return side * side * (weights + 9 * three_reduced * three + 25 * five_reduced * five)
 
 
-class HeadByVotes(Head):
-    def forward(self, x: Tensor) -> Tensor:
-        return self.votes(x).mean((2, 3))
-
-    def votes(self, x: Tensor) -> Tensor:
-        return F.conv2d(x, self.fc.weight[:, :, None, None], self.fc.bias)
-
-
-class HeadByModules(Head):
-    def __init__(self, channels: int, classes: int) -> None:
-        super().__init__(channels, classes)
-        self.pool = nn.AdaptiveAvgPool2d(1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.fc(self.pool(x).flatten(1))
+def widest_block(in_channels: int, side: int, budget: int) -> tuple[int, ...]:
+    unit = 1
+    while cost(in_channels, side, unit + 1) <= budget:
+        unit += 1
+    return tuple(size * unit for size in (4, 6, 8, 1, 2, 2))
 
 
-class TwoLayers(Head):
-    def __init__(self, channels: int, classes: int) -> None:
-        super().__init__(channels, classes)
-        self.hidden = nn.Linear(channels, channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.fc(self.hidden(x.mean((2, 3))))
+def widest_block_by_root(in_channels, side, budget):
+    """Right as well: solves the quadratic equation, and gives a list of NumPy's whole numbers."""
+    half, room = 13 * in_channels / 2, budget / side**2
+    unit = math.floor((-half + math.sqrt(half**2 + 482 * room)) / 482 + 1e-9)
+    return list(np.array([4, 6, 8, 1, 2, 2]) * unit)
 
 
-class ChangesInput(Head):
-    def forward(self, x: Tensor) -> Tensor:
-        return self.fc(x.mul_(1.5).mean((2, 3)))
+# --- 04.4 silent branch -----------------------------------------------------------------------------------------
 
 
-class NoVotes(nn.Module):
-    def __init__(self, channels: int, classes: int) -> None:
-        super().__init__()
-        self.fc = nn.Linear(channels, classes)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.fc(x.mean((2, 3)))
-
-
-def votes(formula):
-    """A right head with other `votes`."""
-    return type("AverageHead", (Head,), {"votes": formula})
+def silent_branch(block: nn.Module, images: Tensor) -> str:
+    with torch.no_grad():
+        for name, branch in block.named_children():
+            out = branch(images)
+            if (out - out[:1]).abs().max() < 1e-6:
+                return name
+    raise AssertionError("unreachable")
 
 
-WRONG_VOTES = [
-    (votes(lambda self, x: Head.votes(self, x) - self.fc.bias[:, None, None]), "Give it to every"),
-    (votes(lambda self, x: Head.votes(self, x) / x[0, 0].numel()), "so that the *sum*"),
-    (votes(lambda self, x: Head.votes(self, x).softmax(1)), "probabilities of each pixel"),
-    (votes(lambda self, x: Head.votes(self, x).clamp(min=0)), "Leave negative votes in"),
-    (votes(lambda self, x: Head.votes(self, x.mT).reshape(len(x), 3, *x.shape[2:])), "rows and columns"),
-    (votes(lambda self, x: self.fc(x.permute(0, 2, 3, 1)).reshape(len(x), 3, *x.shape[2:])), "not `reshape`"),
-    (votes(lambda self, x: self(x)[:, :, None, None].expand(-1, -1, *x.shape[2:])), "logits of the whole image"),
-    (votes(lambda self, x: self.fc(x.permute(0, 2, 3, 1))), "returns the classes last"),
-    (votes(lambda self, x: Head.votes(self, x) * 2), "`votes` is not: the shape is right"),
-    (votes(lambda self, x: 3), "Expected a tensor (N, classes, H, W) from `votes`"),
-]
-
-# --- 04.5 total loss --------------------------------------------------------------------------------------------
+def silent_branch_by_range(block, images):
+    ranges = {}
+    for name in ("branch1", "branch2", "branch3", "branch4"):
+        out = getattr(block, name)(images).detach()
+        ranges[name] = float((out.amax(0) - out.amin(0)).sum())
+    return min(ranges, key=ranges.__getitem__)
 
 
-def total_loss(outputs, labels: Tensor, weight: float = 0.3) -> Tensor:
-    if isinstance(outputs, Tensor):
-        return F.cross_entropy(outputs, labels)
-    main, *auxiliary = (F.cross_entropy(logits, labels) for logits in outputs)
-    return main + weight * sum(auxiliary)
+def silent_in_train_mode(block, images):
+    block.train()
+    return silent_branch(block, images)
 
 
-def total_loss_by_field(outputs, labels, weight=0.3):
-    if not isinstance(outputs, tuple):
-        outputs = (outputs,)
-    scale = torch.tensor([1.0, weight, weight][: len(outputs)])
-    logs = [-logits.log_softmax(1)[range(len(labels)), labels].mean() for logits in outputs]
-    return (torch.stack(logs) * scale).sum()
-
-
-def partly_detached(outputs, labels, weight=0.3):
-    if isinstance(outputs, Tensor):
-        return F.cross_entropy(outputs, labels)
-    main, *auxiliary = (F.cross_entropy(logits, labels) for logits in outputs)
-    return main + weight * sum(auxiliary).item()  # pyright: ignore[reportAttributeAccessIssue]
+def silenced(block, images):
+    name = silent_branch(block, images)
+    block.get_submodule(name).requires_grad_(False)
+    return name
 
 
 RIGHT = {
-    "04.1": [mix_pixels, mix_flat, mix_by_einsum, mix_by_loop],
-    "04.2": [branch_cost, branch_cost_by_torch, branch_cost_by_numpy],
-    "04.3": [Inception, models.Inception],
-    "04.4": [Head, HeadByVotes, HeadByModules],
-    "04.5": [total_loss, total_loss_by_field],
+    "04.1": [break_even, break_even_by_formula, break_even_by_numpy],
+    "04.2": [Inception, models.Inception],
+    "04.3": [widest_block, widest_block_by_root],
+    "04.4": [silent_branch, silent_branch_by_range],
 }
 
 WRONG = {
     "04.1": [
-        (lambda x, weight, bias: F.conv2d(x, weight[:, :, None, None], bias), "PyTorch's own convolution"),
-        (lambda x, weight, bias: mix_pixels(x.detach(), weight, bias), "the gradient of `x`"),
-        (lambda x, weight, bias: x.permute(0, 2, 3, 1) @ weight.T + bias, "expected a tensor of shape"),
+        (lambda i, o, k: k * k * i * o / (i + k * k * o), "Channels cannot be divided"),
+        (lambda in_channels, channels, kernel: in_channels, "expected"),
+        (lambda in_channels, channels, kernel: (1, 2), "a whole number of channels"),
     ],
     "04.2": [
-        (lambda *args, **options: [n / 1 for n in branch_cost(*args, **options)], "Nothing needs to be divided"),
-        (lambda *args, **options: branch_cost(*args, **options)[0], "Expected two numbers"),
-        (lambda *args, **options: (1, 2), "in place 0: expected 221184, got 1"),
-    ],
-    "04.3": [
+        (Chained, "channels"),
         (Detached, "no gradient reaches"),
         (OtherNames, "branch4"),
     ],
-    "04.4": [
-        (TwoLayers, "hidden"),
-        (ChangesInput, "changes the tensor"),
-        (NoVotes, "Expected a method `votes(x)`"),
-        *WRONG_VOTES,
+    "04.3": [
+        (lambda in_channels, side, budget: widest_block(in_channels, side, budget)[0], "six whole numbers"),
+        (lambda in_channels, side, budget: [16.5] * 6, "whole number"),
+        (lambda in_channels, side, budget: (1, 2, 3, 4, 5, 6), "in place 0"),
     ],
-    "04.5": [
-        (partly_detached, "the gradient of `outputs"),
-        (lambda outputs, labels, weight=0.3: float(total_loss(outputs, labels, weight)), "a tensor with one number"),
+    "04.4": [
+        (lambda block, images: 2, "the name of a branch"),
+        (lambda block, images: "branch5", "Known: branch1"),
+        (silent_in_train_mode, "changes the network"),
+        (silenced, "changes the network"),
     ],
 }

@@ -58,7 +58,7 @@ class Raises(Stub):
 
 
 class OtherSignature(Stub):
-    def __init__(self, one: int, two: int, three: int, four: int, five: int, six: int, seven: int) -> None:
+    def __init__(self, one: int, two: int, three: int, four: int, five: int, six: int, seven: int, eight: int) -> None:
         super().__init__()
 
 
@@ -69,8 +69,8 @@ def raises(*args: Any, **options: Any) -> Any:
     raise ZeroDivisionError("on purpose")
 
 
-def other_signature(one: int, two: int, three: int, four: int, five: int, six: int, seven: int) -> None:
-    """Seven arguments, which no exercise has."""
+def other_signature(one: int, two: int, three: int, four: int, five: int, six: int, seven: int, eight: int) -> None:
+    """Eight arguments, which no exercise has."""
 
 
 WRONG_KINDS = [3, 2.5, "text", [1, 2], {}, object(), int, nn.Linear(2, 2), OtherSignature, other_signature]

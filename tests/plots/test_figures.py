@@ -64,11 +64,6 @@ def summaries() -> dict[str, probe.Summary]:
     return {name: probe.summary(on_meta(name), (3, 64, 64)) for name in ("resnet18", "resnet50")}
 
 
-def inception() -> Figure:
-    block = models.Inception(192, 64, 96, 128, 16, 32, 32)
-    return plots.inception_diagrams({"3a": block}, in_channels=192, side=8, title="A block")
-
-
 def photo_predictions() -> Figure:
     return plots.photo_predictions([Prediction(data.photo("cat"), [("cat", 81.0), ("dog", 12.0)])], title="A cat")
 
@@ -102,10 +97,8 @@ SAMPLES: dict[str, Callable[[], Figure]] = {
     "gradient_flow": lambda: plots.gradient_flow(*batch(), depth=5, activation="relu", init="large"),
     "gradient_flow_grid": lambda: plots.gradient_flow_grid(*batch()),
     "gradient_series": lambda: plots.gradient_series(torch.rand(5), {"plain": torch.rand(5)}, title="Series"),
-    "gradient_with_and_without": lambda: plots.gradient_with_and_without(TWO, title="Heads"),
     "gradients_by_layer": lambda: plots.gradients_by_layer({"net": LAYERS}, title="Gradients"),
     "image_grid": lambda: plots.image_grid(PHOTO[None], ["one"], title="A photo"),
-    "inception_diagrams": inception,
     "kernel_effect": lambda: plots.kernel_effect(PHOTO[0], torch.ones(3, 3)),
     "kernel_gallery": lambda: plots.kernel_gallery(PHOTO[0]),
     "kernel_positions": lambda: plots.kernel_positions(8, 3, padding=1, stride=2),
@@ -121,6 +114,7 @@ SAMPLES: dict[str, Callable[[], Figure]] = {
     "network_walk": lambda: plots.network_walk(STAGES, title="A walk"),
     "paths_and_lengths": plots.paths_and_lengths,
     "numbers": lambda: plots.numbers({"a": torch.ones(2, 3), "b": torch.ones(3)}, signs="=", title="Numbers"),
+    "paired_seeds": lambda: plots.paired_seeds(TWO, ("without", "with"), title="Heads", y="norm", log=True),
     "photo_attribution": lambda: plots.photo_attribution(network(), PICTURE, method="Occlusion", place=2),
     "photo_predictions": photo_predictions,
     "pooling": lambda: plots.pooling(torch.arange(16).view(4, 4)),

@@ -116,13 +116,3 @@ def test_the_addition_stands_before_a_last_relu_and_last_of_all_without() -> Non
     post, pre = plots.block_diagrams({"2015": BasicBlock(4, 4), "2016": PreActBlock(4, 4)}, title="").axes
     rows = [next(-text.get_position()[1] for text in axes.texts if text.get_text() == "+") for axes in (post, pre)]
     assert rows == [6, 7]
-
-
-def test_an_inception_block_is_drawn_with_its_kernels_channels_and_cost() -> None:
-    figure = plots.inception_diagrams({"3a": Inception(*INCEPTIONS["3a"])}, in_channels=192, side=28, title="Block")
-    written = texts(figure.axes[0])
-    assert written.count("max pool\n3×3") == 1
-    assert {"3×3, 128\n86.7 M", "1×1, 96\n14.5 M"} <= set(written)
-    assert (written[0], written[-1]) == ("x: 192 channels, 28×28", "stacked: 256 channels")
-    boxes = [patch for patch in figure.axes[0].patches if isinstance(patch, FancyBboxPatch)]
-    assert len(boxes) == 6 + 1 + 1  # convolutions, pooling, stack
