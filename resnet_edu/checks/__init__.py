@@ -41,7 +41,7 @@ from .lesson_05 import (
     backward as check_backprop,
     clip as check_clip,
     he_std as check_he_std,
-    standstill_depth as check_standstill,
+    still_layers as check_standstill,
 )
 from .lesson_06 import (
     PlainBlock as check_plain_block,

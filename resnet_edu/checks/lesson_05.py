@@ -1,9 +1,8 @@
-"""The checks of lesson 05: backpropagation by hand, He's variance, the depth where learning stops, clipping."""
+"""The checks of lesson 05: backpropagation by hand, He's variance, layers that stand still, clipping."""
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
-from math import inf, nan, prod, sqrt
+from math import inf, prod, sqrt
 from typing import Any
 
 import torch
@@ -11,9 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .exercise import Call, exercise
-from .values import listed, number, optional, several, tensor, whole
-
-Shape = tuple[int, ...]
+from .values import listed, number, several, tensor, text
 
 # --- 05.1 backpropagation by hand -------------------------------------------------------------------------------
 
@@ -30,16 +27,15 @@ def back(
     slope1: Callable[[Tensor], Tensor | float] = slope,
     slope2: Callable[[Tensor], Tensor | float] = slope,
     on: Callable[[Tensor], Tensor | float] = slope,
-    through: Callable[[Tensor], Tensor] = lambda w2: w2,
 ) -> Callable[..., Gradients]:
-    """The three gradients with one part exchanged: the error's factor, a slope, or what is passed on to layer 1."""
+    """The three gradients with the error's factor or a slope exchanged."""
 
     def backward(x: Tensor, target: Tensor, w1: Tensor, w2: Tensor, w3: Tensor) -> Gradients:
         h1 = torch.sigmoid(x @ w1)
         h2 = torch.sigmoid(h1 @ w2)
         error = (h2 @ w3 - target) * scale(len(x))
         back2 = error @ w3.T
-        back1 = (back2 * on(h2)) @ through(w2).T
+        back1 = (back2 * on(h2)) @ w2.T
         return x.T @ (back1 * slope1(h1)), h1.T @ (back2 * slope2(h2)), h2.T @ error
 
     return backward
@@ -49,47 +45,24 @@ def both(slope: Callable[[Tensor], Tensor | float]) -> Callable[..., Gradients]:
     return back(slope1=slope, slope2=slope, on=slope)
 
 
-def one(_: Tensor) -> float:
-    return 1.0
-
-
-def layer_transposed(*which: int) -> Callable[..., Gradients]:
-    return lambda *args: tuple(g.T if i in which else g for i, g in enumerate(back()(*args), start=1))  # type: ignore[return-value]
-
-
 BACKPROP_MISTAKES = {
     "The sigmoids are missing on the way back. Multiply what comes back through a layer by the slope, h · (1 − h).":
-        both(one),
+        both(lambda h: 1.0),
     "g3 and g2 are right. In g1 the slope of the first sigmoid is missing: multiply by h1 · (1 − h1).":
-        back(slope1=one),
+        back(slope1=lambda h: 1.0),
     "g3 is right. The slope of the second sigmoid is missing: multiply by h2 · (1 − h2) before you go on.":
-        back(slope2=one, on=one),
+        back(slope2=lambda h: 1.0, on=lambda h: 1.0),
     "g3 and g2 are right. What you pass on to the first layer lacks the slope of the second sigmoid: every slope on "
     "the way stays in the product.":
-        back(on=one),
-    "You apply the sigmoid twice. h1 and h2 have been through it already: the slope is h · (1 − h), not "
-    "σ(h) · (1 − σ(h)).":
-        both(lambda h: slope(h.sigmoid())),
+        back(on=lambda h: 1.0),
     "1 − h² is the slope of tanh. The sigmoid's is h · (1 − h).":
         both(lambda h: 1 - h * h),
-    "The sigmoid's slope is h · (1 − h). You multiply by h alone.":
-        both(lambda h: h),
-    "The sigmoid's slope is h · (1 − h). You multiply by 1 − h alone.":
-        both(lambda h: 1 - h),
     "Your gradients are N times too large: the loss is a mean over the N samples. `error` has the division in it.":
         back(scale=lambda n: 1.0),
-    "Your gradients are N times too small. `error` has the division by N in it; do not divide again.":
-        back(scale=lambda n: 1 / n**2),
-    "All signs are flipped: the error is output − target.":
-        back(scale=lambda n: -1 / n),
-    "Everything is twice too large. The ½ in front of the square takes up the 2 of its derivative.":
-        back(scale=lambda n: 2 / n),
-    "g3 and g2 are right. On the way to the first layer you leave out w2: multiply by `w2.T`.":
-        back(through=torch.ones_like),
     "`backward` returns the gradients from last to first. The order is g1, g2, g3.":
         lambda *args: back()(*args)[::-1],
     "Your gradients are those of the weights transposed: the layer's input stands left, `h.T @ delta`.":
-        [layer_transposed(1, 2, 3), layer_transposed(1), layer_transposed(2), layer_transposed(3)],
+        lambda *args: tuple(gradient.T for gradient in back()(*args)),
 }  # fmt: skip
 
 
@@ -121,11 +94,11 @@ def backward(x: Tensor, target: Tensor, w1: Tensor, w2: Tensor, w3: Tensor) -> G
 # --- 05.2 He's variance -----------------------------------------------------------------------------------------
 
 
-def fan_in(shape: Shape) -> int:
+def fan_in(shape: tuple[int, ...]) -> int:
     return prod(shape[1:])
 
 
-def fan_out(shape: Shape) -> int:
+def fan_out(shape: tuple[int, ...]) -> int:
     return shape[0] * prod(shape[2:])
 
 
@@ -148,21 +121,11 @@ HE_MISTAKES = {
         lambda s, a: sqrt(1 / fan_in(s)),
     "The kernel is not counted. A convolution adds up in_channels · k · k products.":
         lambda s, a: sqrt(2 / ((1 + a * a) * s[1])),
-    "The kernel's side is counted once. It has k · k weights for each input channel.":
-        lambda s, a: sqrt(2 / ((1 + a * a) * prod(s[1:3]))),
     "Right for ReLU. The negative slope has no effect yet: with slope a, the share of the second moment that is kept "
     "is (1 + a²) / 2.":
         {"negative_slope": 0.0},
     "The slope enters squared: negative values are multiplied by a, their squares by a².":
         lambda s, a: sqrt(2 / ((1 + a) * fan_in(s))),
-    "The factor 1 + a² stands on the wrong side: the more the activation keeps, the smaller the weights may be.":
-        lambda s, a: sqrt(2 * (1 + a * a) / fan_in(s)),
-    "That is the bound of the uniform distribution. Its standard deviation is the bound divided by √3.":
-        lambda s, a: sqrt(6 / ((1 + a * a) * fan_in(s))),
-    "The root goes over the number of inputs as well: √(2 / n), not √2 / n.":
-        lambda s, a: sqrt(2 / (1 + a * a)) / fan_in(s),
-    "You count all weights of the layer. Count those of one unit: the shape without its first number.":
-        lambda s, a: sqrt(2 / ((1 + a * a) * prod(s))),
 }  # fmt: skip
 
 
@@ -172,145 +135,70 @@ HE_MISTAKES = {
     returns=number("one number, the standard deviation"),
     mistakes=HE_MISTAKES,
 )
-def he_std(shape: Shape, negative_slope: float = 0.0) -> float:
+def he_std(shape: tuple[int, ...], negative_slope: float = 0.0) -> float:
     """Equal to PyTorch's for 8 layers, linear and convolutional, with ReLU and with leaky ReLU."""
     return nn.init.calculate_gain("leaky_relu", negative_slope) / sqrt(fan_in(shape))
 
 
-# --- 05.3 where the first layer stops ---------------------------------------------------------------------------
+# --- 05.3 layers that stand still -------------------------------------------------------------------------------
+
+Question = Callable[[Tensor, Tensor, Tensor], Any]  # about weights before the step, the step, the weights after it
 
 
-class Dim(nn.Module):
-    """Multiplies by a constant, forwards and therefore backwards: a layer that makes gradients shrink."""
+def where(question: Question) -> Callable[..., list[str]]:
+    """An answer that names the parameters for which the answer to a question is yes."""
 
-    def __init__(self, factor: float) -> None:
-        super().__init__()
-        self.factor = factor
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.factor * x
-
-
-@dataclass
-class Family:
-    """Builds nets of any depth: a linear layer, `depth` − 2 that scale by `factor`, and a classifier, 4 to 3 numbers.
-
-    The first weights lie around `middle`, where the steps of float32 are equal, so that the depth sought is sharp.
-    """
-
-    factor: float
-    seed: int
-    middle: float = 1.5
-
-    def __call__(self, depth: int) -> nn.Module:
-        """A fresh net; the same depth gives the same net."""
-        generator = torch.Generator().manual_seed(self.seed)
-        first, last = nn.Linear(4, 4, bias=False), nn.Linear(4, 3)
-        with torch.no_grad():
-            first.weight.copy_(self.middle * (0.75 + 0.5 * torch.rand(4, 4, generator=generator)))
-            last.weight.copy_(torch.randn(3, 4, generator=generator))
-            last.bias.copy_(torch.randn(3, generator=generator))
-        return nn.Sequential(first, *[Dim(self.factor) for _ in range(depth - 2)], last)
-
-    def __repr__(self) -> str:
-        return "build"
-
-
-Still = Callable[[Tensor, Tensor, Tensor], bool]  # of the weights before the step, their gradient, the weights after it
-
-
-def smallest(
-    still: Still = lambda before, _, after: torch.equal(before, after), *, layer: int = 0
-) -> Callable[..., Any]:
-    """The smallest depth at which one layer stands still."""
-
-    def answer(build: Family, images: Tensor, labels: Tensor, depths: list[int], lr: float) -> int | None:
-        for depth in sorted(depths):
-            net = build(depth)
-            weight = [parameter for parameter in net.parameters() if parameter.ndim > 1][layer]
-            (gradient,) = torch.autograd.grad(F.cross_entropy(net(images), labels), weight)
-            if still(weight.detach(), gradient, weight.detach() - lr * gradient):
-                return depth
-        return None
+    def answer(net: nn.Module, images: Tensor, labels: Tensor, lr: float) -> list[str]:
+        named = dict(net.named_parameters())
+        gradients = torch.autograd.grad(F.cross_entropy(net(images), labels), list(named.values()))
+        pairs = zip(named.items(), gradients, strict=True)
+        return [name for (name, w), g in pairs if question(w.detach(), lr * g, w.detach() - lr * g)]
 
     return answer
 
 
-def instead(change: Callable[[int, list[int]], Any]) -> Callable[..., Any]:
-    """The right depth, turned into something else; None stays None."""
-    return lambda build, images, labels, depths, lr: (
-        None if (found := smallest()(build, images, labels, depths, lr)) is None else change(found, depths)
-    )
-
-
-def all_close(before: Tensor, _: Tensor, after: Tensor) -> bool:
-    return torch.allclose(before, after)
-
-
-def some_still(before: Tensor, _: Tensor, after: Tensor) -> bool:
-    return bool((before == after).any())
-
+exactly = where(lambda before, step, after: torch.equal(before, after))
+nearly = where(lambda before, step, after: torch.allclose(before, after))
+partly = where(lambda before, step, after: (before == after).any())
 
 STANDSTILL_MISTAKES = {
-    "You always return the smallest depth. Did you keep a *copy* of the weights, `.detach().clone()`, before the step? "
-    "Without it you compare a tensor with itself.":
-        lambda build, images, labels, depths, lr: min(depths),
-    "You always return the largest depth. Return as soon as the first layer stands still.":
-        lambda build, images, labels, depths, lr: max(depths),
-    "You watch the last layer, which moves at every depth. The first one is `next(net.parameters())`.":
-        smallest(layer=-1),
-    "You wait for a gradient of exactly 0. The layer stands still long before: a step that is too small is lost when "
-    "it is added to the weight.":
-        smallest(lambda _, gradient, after: not gradient.any()),
-    "You return a depth at which the weights still move, if only a little. `torch.allclose` forgives small steps: "
-    "compare with `torch.equal`.":
-        smallest(all_close),
-    "At that depth some weights stand still while others move. All of them have to stand still.":
-        smallest(some_still),
-    "That is the last depth at which the first layer still moves. Return the next one.":
-        instead(lambda found, depths: max((depth for depth in depths if depth < found), default=None)),
-    "That is the place in the list. Return the depth itself.":
-        instead(lambda found, depths: depths.index(found)),
-    "`depths` need not be sorted. Go through `sorted(depths)`.":
-        instead(lambda found, depths: next(depth for depth in depths if depth >= found)),
+    "Nothing stands still in your answer. Did you keep a *copy* of the weights, `.detach().clone()`? And a gradient "
+    "need not be exactly 0: a step that is too small is lost when it is added to the weight.":
+        where(lambda before, step, after: not step.any()),
+    "You name layers whose weights move, if only a little. `torch.allclose` forgives small steps: use `torch.equal`.":
+        nearly,
+    "In one of these layers some weights stand still while others move. All of them have to stand still.":
+        partly,
+    "A small step is not lost by itself. Whether it is depends on the weight that it is added to: compare the weights.":
+        where(lambda before, step, after: step.abs().max() < 2**-24),
     "The learning rate has no effect: `lr` decides how long the step is.":
         {"lr": 0.1},
-    "You add the gradient itself. The step is lr times the gradient.":
-        {"lr": 1.0},
 }  # fmt: skip
 
 
-def family(depths: list[int], lr: float, factor: float, middle: float = 1.5) -> Call:
-    """A question with one answer however the step is rounded, and with other answers for the usual mistakes."""
+def sigmoid_net(layers: int, lr: float) -> Call:
+    """A net with one answer however the step is rounded, and with other answers for the usual mistakes."""
     while True:
-        build = Family(factor, random.randrange(2**31), middle)
-        images, labels = torch.randn(6, 4) * torch.tensor([1.0, 0.5, 0.3, 0.1]), torch.arange(6) % 3
-        asked = (build, images, labels, depths)
-        found = {smallest()(*asked, lr * share) for share in (0.8, 1.0, 1.25)}
-        others = {smallest(all_close)(*asked, lr), smallest(some_still)(*asked, lr)}
-        others.add(max((depth for depth in depths if found != {None} and depth < min(found)), default=None))
-        if len(found) == 1 and None not in found and (factor < 0.1 or len(found | others) == 4):
+        net = nn.Sequential(*[part for _ in range(layers) for part in (nn.Linear(4, 4, False), nn.Sigmoid())])
+        net.append(nn.Linear(4, 3))
+        for parameter in net.parameters():
+            parameter.data = (torch.rand(parameter.shape) + 0.5) * torch.randn(parameter.shape).sign()
+        asked = net, torch.randn(6, 4), torch.arange(6) % 3
+        found = [exactly(*asked, lr * share) for share in (1.0, 0.8, 1.25)]
+        if found[0] == found[1] == found[2] and found[0] not in (nearly(*asked, lr), partly(*asked, lr)):
             return Call(*asked, lr=lr)
 
 
-def standstill_calls() -> list[Call]:
-    even = list(range(2, 40, 2))
-    shuffled = [39, *random.sample(range(3, 39, 2), 18)]  # the deepest first: the first that stands still is too deep
-    questions = [family(even, 0.1, 0.3), family(even, 0.001, 0.3), family(even, 10.0, 0.25)]
-    questions += [family(list(range(2, 40)), 0.1, 0.02), family(shuffled, 0.1, 0.3), family(even, 0.1, 0.3, middle=0.1)]
-    moving = Call(*questions[0].args[:3], [2, 3, 4], lr=0.1)  # the first layer moves at each of these depths
-    return [*questions, moving]
-
-
 @exercise(
-    "05.3 where the first layer stops",
-    calls=standstill_calls,
-    returns=optional(whole("one of the depths, a whole number, or None", hint="")),
+    "05.3 layers that stand still",
+    calls=lambda: [sigmoid_net(18, 0.1), sigmoid_net(18, 0.001), sigmoid_net(20, 10.0), sigmoid_net(16, 0.1)],
+    returns=listed("a list of names, as `named_parameters` gives them", text("the name of a parameter")),
+    may_change=("net",),
     mistakes=STANDSTILL_MISTAKES,
 )
-def standstill_depth(build: Family, images: Tensor, labels: Tensor, depths: list[int], lr: float = 0.1) -> int | None:
-    """Right for 6 families of nets and three learning rates, and None where the first layer moves at every depth."""
-    return smallest()(build, images, labels, depths, lr)
+def still_layers(net: nn.Module, images: Tensor, labels: Tensor, lr: float = 0.1) -> list[str]:
+    """Right for 4 nets and three learning rates."""
+    return exactly(net, images, labels, lr)
 
 
 # --- 05.4 gradient clipping -------------------------------------------------------------------------------------
@@ -339,24 +227,10 @@ CLIP_MISTAKES = {
         scaled(lambda gs, limit: limit / max(norm(gs), 1e-12)),
     "You add up the norms of the tensors. The norm of all together is the root of the sum of squares.":
         shortened(lambda gs: sum(g.norm() for g in gs)),
-    "You take the largest tensor's norm. The norm of all together is the root of the sum of squares.":
-        shortened(lambda gs: max(g.norm() for g in gs)),
     "The square root is missing: a norm is the root of the sum of squares.":
         shortened(lambda gs: norm(gs) ** 2),
-    "You divide by the largest number. The norm is the root of the sum of squares.":
-        shortened(lambda gs: max(g.abs().max() for g in gs)),
-    "Gradients that are too long are thrown away. Shorten them: their direction is worth keeping.":
-        scaled(lambda gs, limit: 0.0 if norm(gs) > limit else 1.0),
-    "You shorten long gradients to the norm 1. The limit is max_norm.":
-        scaled(lambda gs, limit: 1 / norm(gs) if norm(gs) > limit else 1.0),
-    "Your factor is at least 1, so that only short gradients change. It is at most 1: `min` in place of `max`.":
-        scaled(lambda gs, limit: max(1.0, limit / max(norm(gs), 1e-12))),
-    "The factor is upside down: max_norm divided by the norm.":
-        scaled(lambda gs, limit: min(1.0, norm(gs) / limit)),
     "Nothing is clipped: the gradients come back as they were.":
         {"max_norm": inf},
-    "Gradients that are all zero should stay zero. Do you divide by a norm of 0?":
-        lambda gs, limit: [g * torch.tensor(limit / n if (n := norm(gs)) else nan).clamp(max=1) for g in gs],
 }  # fmt: skip
 
 

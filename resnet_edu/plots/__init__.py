@@ -15,7 +15,9 @@ from .lesson_01 import (
 from .lesson_02 import augmentation_grid, augmented_views, response_normalisation, train_and_test
 from .lesson_03 import layer_costs, named_layers, receptive_growth, receptive_growth_grid, seen_pixels
 from .lesson_04 import channel_budget, channel_budget_grid, paired_seeds, votes
-from .lesson_05 import activation_slopes, autocorrelations, gradient_flow, gradient_flow_grid, gradient_series
+from .lesson_05 import (
+    activation_slopes, autocorrelations, gradient_chain, gradient_flow, gradient_flow_grid, gradient_series,
+)  # fmt: skip
 from .lesson_06 import (
     degradation, depth_and_skip, depth_and_skip_grid, depth_sweep, identity_extension, six_curves,
 )  # fmt: skip
@@ -36,9 +38,9 @@ __all__ = [
     "autocorrelations", "block_diagrams", "chain", "challenge_history", "channel_budget", "channel_budget_grid",
     "confusion_matrix", "connections", "convolution_step", "degradation", "depth_and_skip", "depth_and_skip_grid",
     "depth_sweep", "descents", "error_against_cost", "errors_by_epoch", "errors_by_layer", "errors_without",
-    "feature_maps", "gradient_flow", "gradient_flow_grid", "gradient_series", "gradients_by_layer",
-    "identity_extension", "image_grid", "kernel_effect", "kernel_gallery", "kernel_positions", "layer_costs",
-    "learning_curves", "lines", "loss_race", "losses_together", "maps_over_photos", "model_picker",
+    "feature_maps", "gradient_chain", "gradient_flow", "gradient_flow_grid", "gradient_series",
+    "gradients_by_layer", "identity_extension", "image_grid", "kernel_effect", "kernel_gallery", "kernel_positions",
+    "layer_costs", "learning_curves", "lines", "loss_race", "losses_together", "maps_over_photos", "model_picker",
     "model_picker_grid", "named_layers", "named_photos", "network_walk", "numbers", "paired_seeds",
     "paths_and_lengths", "photo_attribution", "photo_predictions", "pooling", "precision_and_coverage",
     "published_nets", "rank_correlations", "receptive_growth", "receptive_growth_grid", "response_normalisation",

@@ -12,7 +12,20 @@ from torch import Tensor
 from ..models.deep import ACTIVATIONS, INIT_STD, deep_net
 from ..probe import LayerSignals, layer_signals
 from .curves import QUANTITIES, draw_layers, finish_layers, powers_of_ten
-from .style import GREEN, GREY, ORANGE, PLAIN, RESIDUAL, Figure, course_style, look_of, new_chart, new_figure
+from .style import (
+    GREEN,
+    GREY,
+    ORANGE,
+    PLAIN,
+    RESIDUAL,
+    Figure,
+    arrow,
+    course_style,
+    look_of,
+    new_chart,
+    new_figure,
+    text_box,
+)
 
 #: How names are written in figures.
 NAMES = {"relu": "ReLU", "xavier": "Xavier", "he": "He"}
@@ -25,6 +38,34 @@ REPAIRS = {
 }
 #: Beginnings of names and their colours in the figures of shattered gradients; all others are green.
 KINDS = {"plain": PLAIN, "residual": RESIDUAL, "white": GREY, "brown": GREY}
+
+
+@course_style()
+def gradient_chain(factors: Sequence[float], *, title: str) -> Figure:
+    """A chain of layers: the signal goes right above them, the gradient comes back below, multiplied in each layer.
+
+    Args:
+        factors: by which each layer multiplies the gradient, from the first layer to the last.
+    """
+    figure, axes = new_chart(width=9.0, height=2.7, title=title)
+    axes.set_axis_off()
+    count, passed = len(factors), 1.0
+    for number in range(count, 0, -1):
+        x, factor = 2.0 * number, factors[number - 1]
+        text_box(axes, x, 0, f"layer {number}\n$W_{number}\\,\\varphi(x)$", size=(1.1, 1.0), colour="white", fontsize=9)
+        arrow(axes, (x - 1.45, 0.25), (x - 0.6, 0.25))
+        arrow(axes, (x + 1.45, -0.25), (x + 0.6, -0.25), colour=PLAIN)
+        axes.text(x + 1, -0.45, f"{passed:.2g}", ha="center", va="top", color=PLAIN, fontsize=10)
+        axes.text(x, -0.75, f"× {factor:g}", ha="center", va="top", color=PLAIN, fontsize=10)
+        axes.text(x - 1, 0.4, f"$x_{number - 1}$", ha="center", va="bottom", fontsize=10)
+        passed *= factor
+    arrow(axes, (1.4, -0.25), (0.6, -0.25), colour=PLAIN)
+    axes.text(1, -0.45, f"{passed:.1g}", ha="center", va="top", color=PLAIN, weight="bold", fontsize=10)
+    arrow(axes, (2.0 * count + 0.6, 0.25), (2.0 * count + 1.45, 0.25))
+    text_box(axes, 2.0 * count + 2, 0, "loss", size=(0.9, 0.8), colour="#E8E8E8", fontsize=9)
+    axes.set_xlim(0.4, 2.0 * count + 2.6)
+    axes.set_ylim(-1.3, 0.9)
+    return figure
 
 
 @course_style()
@@ -49,7 +90,7 @@ def activation_slopes(*, title: str = "A sigmoid passes back at most a quarter o
 
 @course_style()
 def gradient_flow(images: Tensor, labels: Tensor, *, depth: int = 30, skip: bool = False, **options: Any) -> Figure:
-    """Signal, gradient and the weights' gradient of one untrained net, with a ReLU net after He in grey.
+    """Signal, gradient and likeness of inputs in one untrained net, with a ReLU net after He in grey.
 
     Args:
         images: one batch, `(N, C, H, W)`.
@@ -64,10 +105,13 @@ def gradient_flow(images: Tensor, labels: Tensor, *, depth: int = 30, skip: bool
     word = "Vanishes" if share < 0.01 else "Explodes" if share > 100 else "Arrives"
     title = f"{word}: the gradient changes by × {net.gradient_factor:.2f} a layer, × {share:.0e} from last to first"
     figure, panels = new_figure(1, 3, width=9.0, height=3.6, title=title)
-    for axes, quantity in zip(panels, QUANTITIES, strict=True):
+    for axes, quantity in zip(panels, ("signal", "gradient", "likeness"), strict=True):
         draw_layers(axes, getattr(reference, quantity), GREY, "ReLU, He")
         draw_layers(axes, getattr(net, quantity), RESIDUAL if skip else PLAIN, "this net")
-        finish_layers(axes, quantity)
+        if quantity in QUANTITIES:
+            finish_layers(axes, quantity)
+    panels[2].set(ylim=(-0.3, 1.05), xlabel="layer", ylabel="mean cosine of two images")
+    panels[2].set_title("likeness of the images", fontsize=11)
     panels[0].legend()
     return figure
 
@@ -90,7 +134,7 @@ def gradient_flow_grid(images: Tensor, labels: Tensor) -> Figure:
         labels: class numbers, int64 `(N,)`.
     """
     depth, width = 30, 64
-    title = f"Batch norm and a skip together stay flat, whatever else you choose ({depth} layers)"
+    title = f"With batch norm and a skip the gradient stays flat, whatever else you choose ({depth} layers)"
     y = "gradient relative to the last hidden layer's"
     figure, panels = new_figure(3, 4, width=9.0, height=6.4, title=title, y=y, sharex=True, sharey=True)
     cells = [(activation, init) for activation in ACTIVATIONS for init in INIT_STD]

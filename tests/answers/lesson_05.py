@@ -68,41 +68,29 @@ def he_std_of_torch(shape: tuple[int, ...], negative_slope: float = 0.0) -> floa
     return nn.init.calculate_gain("leaky_relu", negative_slope) / math.prod(shape[1:]) ** 0.5
 
 
-# --- 05.3 where the first layer stops ---------------------------------------------------------------------------
+# --- 05.3 layers that stand still -------------------------------------------------------------------------------
 
 
-def standstill_depth(build, images, labels, depths, lr=0.1):
-    for depth in sorted(depths):
-        net = build(depth)
-        weight = next(net.parameters())
-        before = weight.detach().clone()
-        F.cross_entropy(net(images), labels).backward()
-        torch.optim.SGD(net.parameters(), lr=lr).step()
-        if torch.equal(weight, before):
-            return depth
-    return None
+def still_layers(net, images, labels, lr=0.1):
+    before = {name: parameter.detach().clone() for name, parameter in net.named_parameters()}
+    F.cross_entropy(net(images), labels).backward()
+    torch.optim.SGD(net.parameters(), lr=lr).step()
+    return [name for name, parameter in net.named_parameters() if torch.equal(parameter, before[name])]
 
 
-def standstill_by_hand(build, images, labels, depths, lr=0.1):
-    """Right: no optimizer, and every depth is looked at."""
-    found = []
-    for depth in depths:
-        net = build(depth)
-        weight = next(net.parameters())
-        (gradient,) = torch.autograd.grad(F.cross_entropy(net(images), labels), weight)
-        if bool((weight - lr * gradient == weight).all()):
-            found.append(depth)
-    return min(found, default=None)
+def still_by_hand(net, images, labels, lr=0.1):
+    """Right: no optimizer, and a tuple."""
+    names, parameters = zip(*net.named_parameters(), strict=True)
+    gradients = torch.autograd.grad(F.cross_entropy(net(images), labels), parameters)
+    moved = [bool((p - lr * g != p).any()) for p, g in zip(parameters, gradients, strict=True)]
+    return tuple(name for name, moves in zip(names, moved, strict=True) if not moves)
 
 
-def absolute_threshold(build, images, labels, depths, lr=0.1):
-    for depth in sorted(depths):
-        net = build(depth)
-        weight = next(net.parameters())
-        (gradient,) = torch.autograd.grad(F.cross_entropy(net(images), labels), weight)
-        if lr * float(gradient.abs().max()) < 2**-24:
-            return depth
-    return None
+def without_clone(net, images, labels, lr=0.1):
+    before = dict(net.named_parameters())
+    F.cross_entropy(net(images), labels).backward()
+    torch.optim.SGD(net.parameters(), lr=lr).step()
+    return [name for name, parameter in net.named_parameters() if torch.equal(parameter, before[name])]
 
 
 # --- 05.4 gradient clipping -------------------------------------------------------------------------------------
@@ -133,7 +121,7 @@ def clip_in_place(gradients, max_norm):
 RIGHT = {
     "05.1": [backward, sample_by_sample],
     "05.2": [he_std, he_std_by_tensors, he_std_by_numpy, he_std_of_torch],
-    "05.3": [standstill_depth, standstill_by_hand],
+    "05.3": [still_layers, still_by_hand],
     "05.4": [clip, clip_with_if],
 }
 
@@ -152,10 +140,10 @@ WRONG = {
         (lambda shape, negative_slope=0.0: True, "Expected one number"),
     ],
     "05.3": [
-        (absolute_threshold, "expected "),
-        (lambda *args, lr=0.1: standstill_depth(*args, lr=lr) or 1000, "expected None, got 1000"),
-        (lambda *args, lr=0.1: (standstill_depth(*args, lr=lr) or 0) + 1, "expected "),
-        (lambda *args, lr=0.1: float(standstill_depth(*args, lr=lr) or 0), "Expected one of the depths"),
+        (without_clone, "expected "),
+        (lambda net, images, labels, lr=0.1: still_layers(net, images, labels, lr)[1:], "expected "),
+        (lambda net, images, labels, lr=0.1: len(still_layers(net, images, labels, lr)), "a list of names"),
+        (lambda net, images, labels, lr=0.1: [1, 2], "the name of a parameter"),
     ],
     "05.4": [
         (clip_in_place, "changes the list it is given as `gradients`"),

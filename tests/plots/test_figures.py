@@ -94,6 +94,7 @@ SAMPLES: dict[str, Callable[[], Figure]] = {
     "errors_by_layer": lambda: plots.errors_by_layer({"net": {"relu": [9.0, 8.0], "layer1": [7.0]}}, title="Layers"),
     "errors_without": lambda: plots.errors_without({"plain": {"layer1.0": 80.0}}, {"plain": 6.0}, title="Loss"),
     "feature_maps": lambda: plots.feature_maps({"C1": torch.randn(6, 5, 4), "dead": torch.zeros(2, 3, 3)}, title="M"),
+    "gradient_chain": lambda: plots.gradient_chain([0.25, 0.5, 0.1], title="A chain"),
     "gradient_flow": lambda: plots.gradient_flow(*batch(), depth=5, activation="relu", init="large"),
     "gradient_flow_grid": lambda: plots.gradient_flow_grid(*batch()),
     "gradient_series": lambda: plots.gradient_series(torch.rand(5), {"plain": torch.rand(5)}, title="Series"),

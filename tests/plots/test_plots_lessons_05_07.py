@@ -40,6 +40,15 @@ def test_a_line_that_stops_being_a_number_ends_in_a_cross() -> None:
     assert legend(axes) == list(losses)
 
 
+def test_the_chain_multiplies_from_the_loss_back() -> None:
+    (axes,) = plots.gradient_chain([0.5, 0.25, 2.0], title="A chain").axes
+    written = [text.get_text() for text in axes.texts]
+    products = [text for text in written if text in ("1", "2", "0.5")]
+    assert "0.2" in written, "a quarter, in one digit"
+    assert products == ["1", "2", "0.5"], "1 at the loss, then times 2, times ¼, times ½"
+    assert {"× 0.5", "× 0.25", "× 2", "loss"} <= set(written)
+
+
 def test_slopes_are_the_derivatives_of_the_activations() -> None:
     left, right = plots.activation_slopes().axes
     assert legend(left) == ["sigmoid", "tanh", "ReLU"]
@@ -56,7 +65,7 @@ def test_gradient_flow_shows_the_chosen_net_beside_the_reference() -> None:
     chosen = probe.layer_signals(deep_net(6, inputs=16, **options), images, labels)  # type: ignore[arg-type]
     torch.manual_seed(0)
     reference = probe.layer_signals(deep_net(6, inputs=16), images, labels)
-    for axes, quantity in zip(figure.axes, ("signal", "gradient", "weight"), strict=True):
+    for axes, quantity in zip(figure.axes, ("signal", "gradient", "likeness"), strict=True):
         assert heights(axes.lines[0]) == pytest.approx(getattr(reference, quantity))
         assert heights(axes.lines[1]) == pytest.approx(getattr(chosen, quantity))
         assert same_color(axes.lines[0].get_color(), GREY)
