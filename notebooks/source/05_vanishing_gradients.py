@@ -256,13 +256,7 @@ for name, law in laws.items():
     rows.append((name, f"{law:.2f}", f"{forward:.2f}", f"{back:.2f}", f"{signal[-1] / signal[0]:.0e}"))
     assert abs(forward / law - 1) < 0.05, "the signal changes as the formula says"
     assert abs(back / law - 1) < 0.05, "and the gradient by the same factor"
-columns = [
-    "weights",
-    "factor by the formula",
-    "signal, per layer",
-    "gradient, per layer",
-    "signal, layer 49 to layer 1",
-]
+columns = ["weights", "by the formula", "signal, per layer", "gradient, per layer", "signal, layer 49 to 1"]
 edu.table(rows, columns)
 
 # %% [markdown]
@@ -340,13 +334,13 @@ likeness = {name: list(measure(50, images, labels, **options).likeness[:-1]) for
 for seed in range(3):
     he = measure(50, images, labels, seed=seed).likeness
     assert he[0] < 0.6 < 0.95 < he[39], "He's net ends up with nearly the same for every image"
-title = "In a deep ReLU net all images end up alike; batch norm keeps them apart"
+title = "Deep ReLU nets make all images alike, unless batch norm helps"
 edu.plots.lines(likeness, title=title, x="layer", y="mean cosine of two images", first=1, limits=(0, 1.05))
 
 # %% [markdown]
 # In the He net, two different digits have a cosine of about 0.4 to 0.5 at layer 1 and of 0.99 at layer 40. The last layers see almost
 # the same vector whatever you show them, and the classifier has to work with the tiny rest. The sigmoid net gets there within
-# a few layers. Batch norm, which centres and scales each unit over the batch, pulls the images apart again at every layer:
+# a few layers. The tanh net keeps them apart. Batch norm, which centres and scales each unit over the batch, pulls the images apart again at every layer:
 # the cosine stays at about a third. So when a deep net doesn't train, there are (at least) three suspects: a gradient that
 # vanishes, one that explodes, and inputs that can't be told apart.
 
@@ -477,7 +471,7 @@ skips = {
 }
 torch.manual_seed(0)
 zeroed = zero_branches(deep_mlp(50, skip=True))
-skips["skip, zeroed branch"] = edu.probe.layer_signals(zeroed, images, labels)
+skips["skip, zeroed"] = edu.probe.layer_signals(zeroed, images, labels)
 title = "A skip needs a tame branch: normalised, or small (ReLU, He)"
 edu.plots.signals_by_layer(skips, title=title)
 
@@ -489,8 +483,8 @@ for name, signals in skips.items():
     rows.append((name, factor, f"{grown[0]:.1e}", f"{grown[1]:.1e}", alike))
 assert abs(skips["skip"].gradient_factor / math.sqrt(2) - 1) < 0.05, "the variance doubles in every layer"
 assert 1 < skips["skip, batch norm"].gradient_factor < 1.08, "with both, the factor is nearly 1"
-assert abs(skips["skip, zeroed branch"].gradient_factor - 1) < 1e-6, "with zeroed branches it is 1"
-assert skips["skip, zeroed branch"].likeness[-2] < 0.6 < 0.95 < skips["skip"].likeness[-2]
+assert abs(skips["skip, zeroed"].gradient_factor - 1) < 1e-6, "with zeroed branches it is 1"
+assert skips["skip, zeroed"].likeness[-2] < 0.6 < 0.95 < skips["skip"].likeness[-2]
 edu.table(
     rows, ["50 layers, ReLU", "gradient, per layer", "signal grows by", "gradient grows by", "likeness at layer 49"]
 )
@@ -591,8 +585,8 @@ edu.table(rows, ["training error", "SGD, best rate", *(f"Adam, {lr}" for lr in a
 # %% [markdown]
 # Adam rescues neither. In the sigmoid net the gradient of the first layers is smaller than the $10^{-8}$ that Adam adds to its
 # denominator to avoid dividing by zero, so its steps there are tiny as well. In the Xavier net the gradient is small but not gone, so
-# Adam's steps have their full length, and still nothing is learned. That leaves the third suspect: by the last layer all images look
-# alike, and their differences are a tiny part of a tiny signal. An optimizer changes how far you step, not what the net can see.
+# Adam's steps have their full length, and still nothing is learned. That leaves the third suspect: at the last layer the images have a
+# mean cosine of 0.94 to 0.98 (five seeds), and what tells them apart is a small part of a tiny signal. An optimizer changes how far you step, not what the net can see.
 #
 # ## When gradients explode
 #
@@ -777,7 +771,7 @@ assert by_size[1] < 0.25 < 1.2 < by_size[20], "sigmoid gradients vanish with sma
 edu.table(rows, ["Xavier's weights times", "gradient, factor per layer"])
 
 # %%
-zero = skips["skip, zeroed branch"]
+zero = skips["skip, zeroed"]
 claims = [
     ("ReLU, Xavier: gradient, factor per layer", choices["Xavier"].gradient_factor),
     ("ReLU, batch norm: likewise, least of four initial weights", min(relu_factors.values())),
