@@ -87,7 +87,7 @@ assert naive(torch.zeros(1, 192, 28, 28)).shape == (1, sum(widths), 28, 28)
 edu.table([*rows, ("stacked", sum(widths), f"{sum(costs):.1f}")], ["branch", "channels out", "million multiply-adds"])
 
 # %% [markdown]
-# Two things are wrong with this. The 5×5 branch makes only 32 of the channels and takes a third of the work. And the pooling branch
+# Two things are wrong with this. The 5×5 branch makes only 32 of the channels and takes two fifths of the work. And the pooling branch
 # passes on all 192 channels it gets, so the block puts out 416, the next one even more, and every block makes the next one more
 # expensive. Both problems have the same solution: a convolution that makes wide maps narrow without looking at any neighbours.
 #
@@ -251,7 +251,7 @@ edu.plots.architecture(
 rows = []
 for name, branch in (("1×1", "branch1"), ("3×3", "branch2"), ("5×5", "branch3"), ("pooling", "branch4"), ("block", "")):
     a, b = (million_macs(block.get_submodule(branch), 192, 28) for block in (naive, reduced))
-    rows.append((name, f"{a:.1f}", f"{b:.1f}", f"{a / b:.1f} times"))
+    rows.append((name, f"{a:.1f}", f"{b:.1f}", f"{a / b:.1f} times" if a else None))
 saved = million_macs(naive, 192, 28) / million_macs(reduced, 192, 28)
 assert 2 < saved < 3, "the block as a whole gets less than three times cheaper"
 edu.table(rows, ["million multiply-adds", "naive", "reduced", "cheaper by"])
