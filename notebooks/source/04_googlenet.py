@@ -243,9 +243,7 @@ def paper_block(*sizes: int) -> Inception:
 
 
 reduced = paper_block(*INCEPTIONS["3a"])
-edu.plots.architecture(
-    reduced, (192, 28, 28), title="Inception 3a: 1×1 before the large kernels, and behind the pooling"
-)
+edu.plots.architecture(reduced, (192, 28, 28), title="Inception 3a: reduce first, and behind the pooling")
 
 # %%
 rows = []
