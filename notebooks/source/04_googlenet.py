@@ -661,5 +661,4 @@ assert max(count(ours), own) < 15e6
 #
 # ## Next lesson
 #
-# [05 · Vanishing and exploding gradients](05_vanishing_gradients.ipynb): why three beginnings gave three different gradients.
-# Before it: [03 · VGG](03_vgg.ipynb). This lesson with all answers: [worked edition](solutions/04_googlenet.ipynb).
+# 05 · Vanishing and exploding gradients: why three beginnings gave three different gradients.

@@ -826,6 +826,5 @@ edu.table(claims, ["measured above", "value"])
 #
 # ## Next lesson
 #
-# [06 · Degradation](06_degradation.ipynb): with batch norm no gradient vanishes, and yet a net of 56 layers is worse than one of 20, on
-# the very images it was trained on. Before this one: [04 · GoogLeNet](04_googlenet.ipynb). This lesson with all answers:
-# [worked edition](solutions/05_vanishing_gradients.ipynb).
+# 06 · Degradation: with batch norm no gradient vanishes, and yet a net of 56 layers is worse than one of 20, on the very images
+# it was trained on.
