@@ -339,11 +339,11 @@ title = "Deep ReLU nets make all images alike, unless batch norm helps"
 edu.plots.lines(likeness, title=title, x="layer", y="mean cosine of two images", first=1, limits=(0, 1.05))
 
 # %% [markdown]
-# In the He net, two different digits have a cosine of about 0.4 to 0.5 at layer 1 and of 0.99 at layer 40. The last layers see almost
-# the same vector whatever you show them, and the classifier has to work with the tiny rest. The sigmoid net gets there within
-# a few layers. The tanh net keeps them apart. Batch norm, which centres and scales each unit over the batch, pulls the images apart again at every layer:
-# the cosine stays at about a third. So when a deep net doesn't train, there are (at least) three suspects: a gradient that
-# vanishes, one that explodes, and inputs that can't be told apart.
+# In the He net, two different digits have a cosine of 0.4 to 0.5 at layer 1 and of 0.99 at layer 40. The last layers see almost the same
+# vector whatever you show them, and the classifier has to work with the tiny rest. The sigmoid net gets there within a few
+# layers; the tanh net keeps its images apart. Batch norm, which centres and scales each unit over the batch, pulls the images apart
+# again at every layer: the cosine stays at about a third. So when a deep net doesn't train, there are (at least) three suspects: a
+# gradient that vanishes, one that explodes, and inputs that can't be told apart.
 
 # %% [markdown]
 # ## A layer that stands still
