@@ -586,7 +586,7 @@ edu.table(rows, ["training error", "SGD, best rate", *(f"Adam, {lr}" for lr in a
 # %% [markdown]
 # Adam rescues neither: over five seeds the best that either reached was 80 %. In the sigmoid net the gradient of the first layers is smaller than the $10^{-8}$ that Adam adds to its
 # denominator to avoid dividing by zero, so its steps there are tiny as well. In the Xavier net the gradient is small but not gone, so
-# Adam's steps have their full length, and still nothing is learned. That leaves the third suspect: at the last layer the images have a
+# Adam's steps have their full length, and still hardly anything is learned. That leaves the third suspect: at the last layer the images have a
 # mean cosine of 0.94 to 0.98 (five seeds), and what tells them apart is a small part of a tiny signal. An optimizer changes how far you step, not what the net can see.
 #
 # ## When gradients explode
