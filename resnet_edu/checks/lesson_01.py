@@ -1,9 +1,10 @@
-"""The checks of lesson 01: sizes and shapes, conv2d written by hand, LeNet-5."""
+"""The checks of lesson 01: output size, conv2d written by hand, LeNet-5, the training loop, a net with a bug in it."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import ceil
 from typing import Any
+from weakref import WeakSet
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +12,8 @@ from torch.nn import functional as F
 
 from .exercise import Call, exercise
 from .module import module_exercise
-from .values import listed, several, tensor, whole
+from .result import Wrong
+from .values import listed, number, several, tensor, text, whole
 
 # --- 01.1 output size -------------------------------------------------------------------------------------------
 
@@ -24,12 +26,8 @@ SIZE_MISTAKES = {
         lambda n, k, p, s: (n + 2 * p - k + 1) // s,
     "You round up. Where the last step does not fit into the image it is left out: round down, with `//`.":
         lambda n, k, p, s: ceil((n + 2 * p - k) / s) + 1,
-    "You round to the nearest number. A step that does not fit is left out: round down, with `//`.":
-        lambda n, k, p, s: round((n + 2 * p - k) / s) + 1,
-    "The stride has no effect. With stride 2 the kernel takes every second position only.":
-        {"stride": 1},
-    "The padding has no effect. It makes the image larger by `padding` pixels on each side.":
-        {"padding": 0},
+    "The stride has no effect. With stride 2 the kernel takes every second position only.": {"stride": 1},
+    "The padding has no effect. It makes the image larger by `padding` pixels on each side.": {"padding": 0},
     "The padding is subtracted. It makes the image larger, so the output grows.":
         lambda n, k, p, s: (n - 2 * p - k) // s + 1,
     "The kernel's size has no effect. A kernel that is k wide has k − 1 positions fewer than the image has pixels.":
@@ -80,14 +78,12 @@ CONV2D_MISTAKES = {
         lambda x, w, b, s, p: F.conv2d(x, w, b * x.shape[1], s, p),
     "The bias is added inside the innermost loop. Add it once per output pixel, after the sum.":
         lambda x, w, b, s, p: F.conv2d(x, w, b * w[0].numel(), s, p),
-    "The padding has no effect. Put `padding` rows and columns of zeros around the image first.":
-        {"padding": 0},
+    "The padding has no effect. Put `padding` rows and columns of zeros around the image first.": {"padding": 0},
     "The padding is on the right and at the bottom only. It goes on all four sides.":
         lambda x, w, b, s, p: F.conv2d(F.pad(x, (0, p, 0, p)), w, b, s),
     "The border repeats the edge's pixels. `padding` means zeros.":
         lambda x, w, b, s, p: F.conv2d(F.pad(x, (p, p, p, p), mode="replicate"), w, b, s),
-    "The stride has no effect. With stride 2 the kernel moves by two pixels.":
-        {"stride": 1},
+    "The stride has no effect. With stride 2 the kernel moves by two pixels.": {"stride": 1},
     "The stride works down the rows only. It applies along the columns as well.":
         lambda x, w, b, s, p: F.conv2d(x, w, b, (s, 1), p),
     "Only the first input channel is used. Sum over all of them.":
@@ -100,8 +96,7 @@ CONV2D_MISTAKES = {
         lambda x, w, b, s, p: F.conv2d(x, w[:1], b[:1], s, p).expand(-1, len(w), -1, -1),
     "The right numbers in the wrong places: height and width are mixed up in the last `reshape` or `view`.":
         lambda x, w, b, s, p: (out := F.conv2d(x, w, b, s, p)).mT.reshape(out.shape),
-    "Negative values are gone. A convolution has no ReLU in it.":
-        lambda x, w, b, s, p: F.conv2d(x, w, b, s, p).relu(),
+    "Negative values are gone. A convolution has no ReLU in it.": lambda x, w, b, s, p: F.conv2d(x, w, b, s, p).relu(),
 }  # fmt: skip
 
 
@@ -117,9 +112,7 @@ CONV2D_MISTAKES = {
     ],
     returns=tensor("a tensor of shape (N, K, H_out, W_out)"),
     gradients=True,
-    forbids={
-        "conv": "The result is right, but PyTorch's own convolution computes it. Write the loops, or a `@`, yourself."
-    },
+    forbids={"conv": "Right, but PyTorch's own convolution computes it. Write the loops, or a `@`, yourself."},
     mistakes=CONV2D_MISTAKES,
 )
 def conv2d(x: Tensor, weight: Tensor, bias: Tensor, *, stride: int = 1, padding: int = 0) -> Tensor:
@@ -156,36 +149,25 @@ def pooled_first(m: Any, x: Tensor) -> Tensor:
 
 T, R, S = torch.tanh, torch.relu, torch.sigmoid
 LENET_MISTAKES = {
-    "Your activations are ReLUs. In 1998 they were tanh; ReLU came with AlexNet.":
-        with_activations(R, R, R, R),
+    "Your activations are ReLUs. In 1998 they were tanh; ReLU came with AlexNet.": with_activations(R, R, R, R),
     "This is today's version, with ReLU and max pooling. Build the one of 1998: tanh and average pooling.":
         with_activations(R, R, R, R, pool=F.max_pool2d),
-    "Your activations are sigmoids. LeNet-5 uses tanh, which is centred on 0.":
-        with_activations(S, S, S, S),
-    "You pool by the maximum. In 1998 it was the average.":
-        with_activations(T, T, T, T, pool=F.max_pool2d),
+    "Your activations are sigmoids. LeNet-5 uses tanh, which is centred on 0.": with_activations(S, S, S, S),
+    "You pool by the maximum. In 1998 it was the average.": with_activations(T, T, T, T, pool=F.max_pool2d),
     "There is no activation at all, so the whole net is one linear function. Add tanh.":
         with_activations(same, same, same, same),
-    "The tanh after the two convolutions is missing.":
-        with_activations(same, same, T, T),
+    "The tanh after the two convolutions is missing.": with_activations(same, same, T, T),
     "The tanh between the linear layers is missing: two linear layers in a row are no more than one.":
         with_activations(T, T, same, same),
-    "The tanh after C5, the layer with 120 outputs, is missing.":
-        with_activations(T, T, same, T),
-    "The tanh after F6, the layer with 84 outputs, is missing.":
-        with_activations(T, T, T, same),
-    "The tanh after the first convolution is missing.":
-        with_activations(same, T, T, T),
-    "The tanh after the second convolution is missing.":
-        with_activations(T, same, T, T),
-    "You pool before the tanh. The tanh comes directly after the convolution.":
-        pooled_first,
+    "The tanh after C5, the layer with 120 outputs, is missing.": with_activations(T, T, same, T),
+    "The tanh after F6, the layer with 84 outputs, is missing.": with_activations(T, T, T, same),
+    "The tanh after the first convolution is missing.": with_activations(same, T, T, T),
+    "The tanh after the second convolution is missing.": with_activations(T, same, T, T),
+    "You pool before the tanh. The tanh comes directly after the convolution.": pooled_first,
     "There is a tanh after the output layer. Logits may be any number: leave it off.":
         with_activations(T, T, T, T, last=T),
     "You end with a softmax. Return the logits: cross-entropy applies the softmax itself.":
-        with_activations(T, T, T, T, last=lambda x: x.softmax(1)),
-    "You end with a log-softmax. Return the logits: cross-entropy applies it itself.":
-        with_activations(T, T, T, T, last=lambda x: x.log_softmax(1)),
+        [with_activations(T, T, T, T, last=end) for end in (lambda x: x.softmax(1), lambda x: x.log_softmax(1))],
 }  # fmt: skip
 
 
@@ -210,54 +192,207 @@ class LeNet5(nn.Module):
         return with_activations(T, T, T, T)(self, x)
 
 
-# --- 01.4 predict a shape ---------------------------------------------------------------------------------------
+# --- 01.4 training loop -----------------------------------------------------------------------------------------
 
-Shape = tuple[int, ...]
-
-
-def walk(side: int, *, padding: int = 0, kernel: int = 5, ceil_mode: bool = False, maps: int = 16) -> list[Shape]:
-    """An image without data on its way through the real layers; the options make wrong variants."""
-    x, shapes = torch.zeros(1, 1, side, side, device="meta"), []
-    for channels in (6, maps):
-        x = F.conv2d(x, torch.zeros(channels, x.shape[1], kernel, kernel, device="meta"), padding=padding)
-        shapes.append(tuple(x.shape[1:]))
-        x = F.avg_pool2d(x, 2, ceil_mode=ceil_mode)
-        shapes.append(tuple(x.shape[1:]))
-    return shapes
+Pair = tuple[Tensor, Tensor]  # images and labels
 
 
-WALK_MISTAKES = {
-    "Your convolutions keep the side. LeNet-5 pads nothing: a 5×5 kernel takes 4 pixels off.":
-        lambda side: walk(side, padding=2),
-    "Your convolutions take 2 pixels off, as 3×3 kernels do. LeNet-5's are 5×5.":
-        lambda side: walk(side, kernel=3),
-    "Your convolutions take 5 pixels off. A 5×5 kernel has side − 5 + 1 positions.":
-        lambda side: walk(side, kernel=6),
-    "You round up after pooling. An odd row or column at the end is left out: round down, with `//`.":
-        lambda side: walk(side, ceil_mode=True),
-    "Your list begins with the input. Begin with what comes out of the first convolution.":
-        lambda side: [(1, side, side), *walk(side)],
-    "The last pooling is missing: convolution, pooling, convolution, pooling make four shapes.":
-        lambda side: walk(side)[:3],
-    "Only the convolutions are in your list. Each of them is followed by a pooling with a shape of its own.":
-        lambda side: walk(side)[::2],
-    "Channels stand last. PyTorch's order is (channels, height, width).":
-        lambda side: [(*shape[1:], shape[0]) for shape in walk(side)],
-    "The second convolution has 16 filters in LeNet-5, not 12.":
-        lambda side: walk(side, maps=12),
-    "The walk is that of a 32-pixel image whatever the side. Compute it from `side`.":
-        {"side": 32},
+def tiny_net() -> nn.Module:
+    """Batch norm makes a forgotten mode visible; the net is handed over in the wrong one."""
+    layers = nn.Flatten(), nn.Linear(16, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3)
+    return nn.Sequential(*layers).eval()
+
+
+def some(count: int) -> Pair:
+    return torch.randn(count, 1, 4, 4), torch.randint(3, (count,))
+
+
+def train_call(count: int, epochs: int, batch_size: int, **options: Any) -> Call:
+    model, orders = tiny_net(), [torch.randperm(count) for _ in range(epochs)]
+    return Call(model, torch.optim.SGD(model.parameters(), **options), some(count), some(90), orders, batch_size)
+
+
+def per_image(losses: Sequence[float], sizes: Sequence[int]) -> float:
+    return sum(loss * size for loss, size in zip(losses, sizes, strict=True)) / sum(sizes)
+
+
+def error_of(logits: Tensor, labels: Tensor) -> float:
+    return 100 * (logits.argmax(1) != labels).double().mean().item()
+
+
+TRAIN_MISTAKES = {
+    "The gradients of all batches add up. Empty them in each step, with `optimizer.zero_grad()`.": {"_steps": "bs"},
+    "No weight changes: `step` is missing, or it finds no gradients. The order is `zero_grad`, `backward`, `step`.":
+        [{"_steps": steps} for steps in ("zb", "zsb", "sbz", "bzs")],
+    "The net is never put into training mode. Call `model.train()` at the start of each epoch.": {"_train": "never"},
+    "After the first validation the net stays in evaluation mode. Call `model.train()` in each epoch.":
+        {"_train": "once"},
+    "You measure the validation images in training mode. Call `model.eval()` first.": {"_eval": False},
+    "The labels are in another order than the images. Take both by the same numbers: `images[batch]`, `labels[batch]`.":
+        [{"_labels": lambda batch, start: torch.arange(start, start + len(batch))},
+         {"_labels": lambda batch, start: batch.flip(0)}],
+    "You train on the validation images as well. They only measure; no step may follow from them.": {"_also": True},
+    "You validate on the training images, which the net knows by now.": {"_validate": lambda train, val: train},
+    "That is the sum of the losses. Divide by the number of images, to get the loss of one image.":
+        [{"_total": lambda losses, sizes: per_image(losses, sizes) * sum(sizes)},
+         {"_total": lambda losses, sizes: sum(losses)}],
+    "The last batch may be smaller, so the mean over batches is not that over images: weigh each loss by `len(batch)`.":
+        {"_total": lambda losses, sizes: sum(losses) / len(losses)},
+    "That is the loss of the last batch. Average over the epoch.": {"_total": lambda losses, sizes: losses[-1]},
+    "You take the images in the order in which they lie. Take them in the epoch's own order.":
+        {"_order": lambda orders, epoch: orders[epoch].sort().values},
+    "Every epoch takes the first epoch's order. Each has its own.": {"_order": lambda orders, epoch: orders[0]},
+    "The images that do not fill a batch are left out. Take the smaller last batch too.": {"_drop": True},
+    "`batch_size` has no effect: you step once an epoch, on all images at once.": {"batch_size": 10**6},
+    "You apply softmax before the cross-entropy, which does it itself. Hand it the logits.":
+        {"_logits": lambda x: x.softmax(1)},
+    "That is the share of right answers. The error counts the wrong ones.":
+        {"_error": lambda out, y: 100 - error_of(out, y)},
+    "The error is a share between 0 and 1. Give it in percent.": {"_error": lambda out, y: error_of(out, y) / 100},
 }  # fmt: skip
 
-SHAPE = "a list of shapes, each (channels, height, width)"
+
+class Witness(nn.Module):
+    """Knows how many of its training steps somebody remembers at the same time: a hook lives as long as its graph."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net, self.alive, self.most = tiny_net(), WeakSet[nn.Module](), 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        out, token = self.net(x), nn.Identity()
+        if out.requires_grad and self.training:
+            self.alive.add(token)
+            self.most = max(self.most, len(self.alive))
+            out.register_hook(lambda gradient, token=token: None)
+        return out
+
+
+def need_no_notes(answer: Callable[..., Any]) -> None:
+    model = Witness()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    answer(model, optimizer, some(40), some(4), [torch.arange(40)], 2)
+    if model.most > 5:
+        raise Wrong(
+            "The numbers are right, but summing up the losses keeps the notes of every step for `backward`, and memory "
+            "grows with each batch. Add up bare numbers: `loss.item()`."
+        )
+
+
+PAIRS = "a list with a pair for each epoch, (mean training loss, validation error in percent)"
 
 
 @exercise(
-    "01.4 predict a shape",
-    calls=lambda: [Call(side) for side in (32, 28, 64, 29, *random.sample(range(30, 200), 6))],
-    returns=listed(SHAPE, several(SHAPE, *[whole("whole numbers in a shape", hint="Use `//`.")] * 3)),
-    mistakes=WALK_MISTAKES,
+    "01.4 training loop",
+    calls=lambda: [train_call(22, 3, 4, lr=0.2), train_call(13, 2, 5, lr=0.1, momentum=0.9)],
+    returns=listed(PAIRS, several(PAIRS, number("the loss, a number"), number("the error, a number"))),
+    may_change=("model", "optimizer"),
+    finally_=need_no_notes,
+    mistakes=TRAIN_MISTAKES,
 )
-def shape_walk(side: int) -> list[Shape]:
-    """Right for 10 sides, odd ones among them: what PyTorch's layers give."""
-    return walk(side)
+def train(
+    model: nn.Module, optimizer: torch.optim.Optimizer, train_set: Pair, val_set: Pair, orders: Sequence[Tensor],
+    batch_size: int, *, _steps: str = "zbs", _train: str = "each", _eval: bool = True, _also: bool = False,
+    _drop: bool = False, _labels: Any = lambda batch, start: batch, _validate: Any = lambda train, val: val,
+    _total: Any = per_image, _order: Any = lambda orders, epoch: orders[epoch], _logits: Any = same,
+    _error: Any = error_of,
+) -> list[tuple[float, float]]:  # fmt: skip
+    """Right for two nets with batch norm: losses and errors of each epoch are equal, and no notes are kept."""
+    history = []
+    for epoch in range(len(orders)):
+        if _train == "each" or (_train == "once" and epoch == 0):
+            model.train()
+        losses, sizes = [], []
+        for images, labels in (train_set, val_set) if _also else (train_set,):
+            order = _order(orders, epoch) if images is train_set[0] else torch.arange(len(labels))
+            for start in range(0, len(order) - (batch_size - 1) * _drop, batch_size):
+                batch = order[start : start + batch_size]
+                loss = F.cross_entropy(_logits(model(images[batch])), labels[_labels(batch, start)])
+                for step in _steps:
+                    {"z": optimizer.zero_grad, "b": loss.backward, "s": optimizer.step}[step]()
+                if images is train_set[0]:
+                    losses.append(loss.item())
+                    sizes.append(len(batch))
+        if _eval:
+            model.eval()
+        with torch.no_grad():
+            images, labels = _validate(train_set, val_set)
+            history.append((_total(losses, sizes), _error(model(images), labels)))
+    return history
+
+
+# --- 01.5 find the bug ------------------------------------------------------------------------------------------
+
+WORDS = ("fine", "frozen", "mixed", "softmax")
+CHANGES: dict[str, list[Callable[[Tensor], Tensor]]] = {
+    "first": [same, torch.tanh, Tensor.detach, lambda h: h.reshape(h.shape[1], -1).T, lambda h: h - h.mean(0)],
+    "last": [same, torch.exp, lambda h: h.flip(0), lambda h: h.softmax(1), lambda h: h.sigmoid().softmax(1)],
+}
+
+
+class Suspect(nn.Module):
+    """A small net with something done to what comes out of one of its layers: of the first, or of the last."""
+
+    def __init__(self, at: str, change: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.conv, self.fc1, self.fc2 = nn.Conv2d(1, 2, 3), nn.Linear(32, 5), nn.Linear(5, 4)
+        self.first, self.last = (change, same) if at == "first" else (same, change)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = torch.tanh(self.conv(x)).flatten(1)  # (N, 32)
+        return self.last(self.fc2(torch.tanh(self.fc1(self.first(h)))))
+
+
+def bug_calls() -> list[Call]:
+    nets = [Suspect(at, change) for at, each in CHANGES.items() for change in each]
+    nets.append(Suspect("last", same))
+    nets[-1].fc1.weight.requires_grad_(False)
+    return [Call(net, torch.randn(6, 1, 6, 6), torch.randint(4, (6,))) for net in random.sample(nets, len(nets))]
+
+
+def frozen(net: nn.Module, images: Tensor, labels: Tensor) -> bool:
+    net.zero_grad()
+    F.cross_entropy(net(images), labels).backward()
+    return any(parameter.grad is None for parameter in net.parameters())
+
+
+def mixed(net: nn.Module, images: Tensor) -> bool:
+    alone = torch.cat([net(image) for image in images.split(1)])
+    return not torch.allclose(alone, net(images), atol=1e-5)
+
+
+def adds_to_one(net: nn.Module, images: Tensor) -> bool:
+    return torch.allclose(net(images).sum(1), torch.ones(len(images)))
+
+
+def first_of(**found: bool) -> str:
+    return next((name for name, yes in found.items() if yes), "fine")
+
+
+BUG_MISTAKES = {
+    "Every net gets the same answer. Measure: the three faults show in three different numbers.":
+        [lambda net, x, y, word=word: word for word in WORDS],
+    "You miss frozen layers. After `loss.backward()`, look for a parameter whose `grad` is None.":
+        lambda net, x, y: first_of(mixed=mixed(net, x), softmax=adds_to_one(net, x)),
+    "`requires_grad` does not tell all: a `detach` in `forward` cuts a layer off too. Look at `grad` after `backward`.":
+        lambda net, x, y: first_of(frozen=any(not p.requires_grad for p in net.parameters()), mixed=mixed(net, x),
+                                   softmax=adds_to_one(net, x)),
+    "You miss mixed images. Send one image through alone: its logits must be those it has in the batch.":
+        lambda net, x, y: first_of(frozen=frozen(net, x, y), softmax=adds_to_one(net, x)),
+    "You miss the softmax. Its outputs add up to 1 for each image.":
+        lambda net, x, y: first_of(frozen=frozen(net, x, y), mixed=mixed(net, x)),
+    "Positive outputs are no proof of a softmax: they must also add up to 1.":
+        lambda net, x, y: first_of(frozen=frozen(net, x, y), mixed=mixed(net, x), softmax=bool((net(x) > 0).all())),
+}  # fmt: skip
+
+
+@exercise(
+    "01.5 find the bug",
+    calls=bug_calls,
+    returns=text("one of four words", among=WORDS),
+    may_change=("net",),
+    mistakes=BUG_MISTAKES,
+)
+def diagnose(net: nn.Module, images: Tensor, labels: Tensor) -> str:
+    """Right for a dozen nets: three instruments that you will use again."""
+    return first_of(frozen=frozen(net, images, labels), mixed=mixed(net, images), softmax=adds_to_one(net, images))

@@ -51,6 +51,7 @@ HINTS = (
     ("channels, but got", "A layer gets another number of channels than it was built for."),
     ("must match the size of tensor", "Two tensors of different shapes are combined."),
     ("running_mean should contain", "A batch norm gets another number of channels than it was built for."),
+    ("modified by an inplace operation", "You step before `backward`, or change in place what it still needs."),
 )
 
 

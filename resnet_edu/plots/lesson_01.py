@@ -1,4 +1,4 @@
-"""Lesson 01: convolution and pooling in numbers, kernels on a photo, the walk through LeNet-5, and its training."""
+"""Lesson 01: convolution and pooling in numbers, kernels on a photo, the walk through LeNet-5."""
 
 import math
 from collections.abc import Sequence
@@ -8,14 +8,12 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import ScalarFormatter
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..history import History
 from .architecture import arrow
-from .images import draw_numbers, frame, minus
-from .style import BLUE, GREY, ORANGE, RED, SKY, Figure, bare, course_style, look_of, new_chart, new_figure
+from .images import draw_numbers, frame, minus, numbers
+from .style import BLUE, ORANGE, RED, SKY, Figure, bare, course_style, new_chart, new_figure
 
 #: 3×3 kernels that everyone meets, by name, row by row.
 KERNELS: dict[str, tuple[int, ...]] = {
@@ -61,37 +59,82 @@ def convolution_step(image: Tensor, kernel: Tensor, row: int, column: int) -> Fi
 
 
 @course_style()
-def kernel_positions(size: int, kernel: int, *, padding: int = 0, stride: int = 1) -> Figure:
-    """Every place at which a kernel stands along one side of an image, one below the other.
+def convolution_over_channels(image: Tensor, kernel: Tensor, bias: float, row: int, column: int) -> Figure:
+    """One kernel with a slice for each channel, a line each, and on the right the sum of what the slices give.
 
     Args:
-        size: pixels along the side.
-        kernel: pixels the kernel covers.
-        padding: zeros added at each end.
-        stride: pixels from one place to the next.
-
-    Raises:
-        ValueError: the kernel is larger than the padded image.
+        image: `(C, H, W)`, with small numbers.
+        kernel: `(C, k, k)`.
+        bias: added to the sum.
+        row, column: of the output pixel to mark.
     """
-    width = size + 2 * padding
-    starts = range(0, width - kernel + 1, stride)
-    if kernel > width:
-        raise ValueError(f"A kernel of {kernel} pixels does not fit on {size} + 2·{padding} pixels.")
-    extra = (f", padding {padding}" if padding else "") + (f", stride {stride}" if stride > 1 else "")
-    title = f"{len(starts)} place{'s' * (len(starts) > 1)} for {kernel} pixels on {size}{extra}"
-    figure, axes = new_chart(height=0.9 + 0.36 * (len(starts) + 1), title=title)
-    for x in range(width):
-        inside = padding <= x < padding + size
-        axes.add_patch(Rectangle((x, 0), 1, 0.8, fc=SKY if inside else "white", ec="black", lw=1))
-        axes.text(x + 0.5, 0.4, "" if inside else "0", ha="center", va="center", fontsize=10)
-        if x >= starts[-1] + kernel:
-            axes.text(x + 0.5, 1.15, "not reached", ha="center", va="center", fontsize=9, color=RED)
-    for number, start in enumerate(starts, start=1):
-        axes.add_patch(Rectangle((start, number), kernel, 0.8, fc=ORANGE, ec="black", lw=1))
-        axes.text(start + kernel / 2, number + 0.4, str(number), ha="center", va="center", fontsize=10)
-    axes.set_xlim(-0.1, width + 0.6)
-    axes.set_ylim(len(starts) + 1, -0.1)
-    bare(axes)
+    channels, k = kernel.shape[:2]
+    slices = F.conv2d(image[None].float(), kernel[:, None].float(), groups=channels)[0]  # (C, H - k + 1, W - k + 1)
+    title = "A kernel has one slice for each channel, and makes one map from all of them"
+    widths = [image.shape[2], k, slices.shape[2], slices.shape[2]]
+    figure, panels = new_figure(channels, 4, width=9.0, height=2.2 * channels, width_ratios=widths, title=title)
+    for c in range(channels):
+        left, middle, right, last = panels[4 * c : 4 * c + 4]
+        draw_numbers(left, image[c], f"channel {c}")
+        draw_numbers(middle, kernel[c], f"slice {c}", diverging=True)
+        draw_numbers(right, slices[c], f"channel {c} gives", diverging=True, high=float(slices.abs().max()))
+        for axes, top, start, side in ((left, row, column, k), (middle, 0, 0, k), (right, row, column, 1)):
+            frame(axes, top, start, side, RED)
+        last.set_axis_off()
+    summed = figure.add_subplot(panels[0].get_gridspec()[:, 3])  # pyright: ignore[reportOptionalSubscript]
+    draw_numbers(summed, slices.sum(0) + bias, f"sum, plus bias {bias:g}", diverging=True)
+    frame(summed, row, column, 1, RED)
+    return figure
+
+
+@course_style()
+def kernel_places(settings: Sequence[tuple[int, int, int, int]], *, title: str) -> Figure:
+    """Where a kernel stands on a square image: its first and its last place, and the middle of every place.
+
+    Args:
+        settings: side of the image, side of the kernel, padding and stride, a panel each.
+    """
+    figure, panels = new_figure(1, len(settings), width=9.0, height=3.3, title=title)
+    for axes, (size, kernel, padding, stride) in zip(panels, settings, strict=True):
+        whole = size + 2 * padding
+        starts = range(0, whole - kernel + 1, stride)
+        for x in range(whole):
+            for y in range(whole):
+                inside = padding <= min(x, y) and max(x, y) < padding + size
+                unseen = max(x, y) >= starts[-1] + kernel
+                colour = "#C0C0C0" if unseen else SKY if inside else "white"
+                axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, fc=colour, ec="black", lw=0.6))
+                if not inside:
+                    axes.text(x, y, "0", ha="center", va="center", fontsize=8)
+        for top in starts:
+            middles = [left + (kernel - 1) / 2 for left in starts]
+            axes.plot(middles, [top + (kernel - 1) / 2] * len(starts), color=ORANGE, marker="o", ls="", mec="black")
+        frame(axes, 0, 0, kernel, RED)
+        frame(axes, starts[-1], starts[-1], kernel, BLUE)
+        axes.set(xlim=(-0.7, whole - 0.3), ylim=(whole - 0.3, -0.7), aspect="equal")
+        axes.set_title(f"padding {padding}, stride {stride}\n{len(starts)}×{len(starts)} places", fontsize=11)
+        bare(axes)
+    return figure
+
+
+@course_style()
+def patches_as_columns(image: Tensor, kernel: Tensor) -> Figure:
+    """A convolution as a matrix product: patches become columns, the kernel a row, their product the output.
+
+    Args:
+        image: `(H, W)`, with few places for the kernel.
+        kernel: `(k, k)`.
+    """
+    k = kernel.shape[0]
+    columns = F.unfold(image[None, None].float(), k)[0]  # (k·k, places)
+    row = kernel.float().flatten()[None]  # (1, k·k)
+    panels = {"image": image, "kernel, as a row": row, "patches, as columns": columns, "their product": row @ columns}
+    figure = numbers(panels, title="Copy the patches into columns, and a convolution is a matrix product", signs=" @=")
+    for place, colour in zip((0, columns.shape[1] - 1), (RED, BLUE), strict=True):
+        top, left = divmod(place, image.shape[1] - k + 1)
+        frame(figure.axes[0], top, left, k, colour)
+        for axes, height in ((figure.axes[2], k * k), (figure.axes[3], 1)):
+            axes.add_patch(Rectangle((place - 0.5, -0.5), 1, height, fill=False, ec=colour, lw=3, clip_on=False))
     return figure
 
 
@@ -103,17 +146,12 @@ def pooling(values: Tensor, *, title: str = "Pooling makes one number of each 2�
         values: `(H, W)`, both even.
     """
     batch = values[None, None].float()
-    panels = {
-        f"feature map, {values.shape[0]}×{values.shape[1]}": values,
-        "average (1998)": F.avg_pool2d(batch, 2)[0, 0],
-        "maximum (today)": F.max_pool2d(batch, 2)[0, 0],
-    }
-    figure, places = new_figure(1, 3, width=8.0, height=3.3, width_ratios=[2, 1.2, 1.2], title=title)
-    for axes, (name, panel) in zip(places, panels.items(), strict=True):
-        draw_numbers(axes, panel, name, high=float(values.max()))
+    average, maximum = F.avg_pool2d(batch, 2)[0, 0], F.max_pool2d(batch, 2)[0, 0]
+    panels = {"feature map": values, "average (1998)": average, "maximum (today)": maximum}
+    figure = numbers(panels, title=title, diverging=False)
     for row in range(0, values.shape[0], 2):
         for column in range(0, values.shape[1], 2):
-            frame(places[0], row, column, 2, BLUE)
+            frame(figure.axes[0], row, column, 2, BLUE)
     return figure
 
 
@@ -235,39 +273,3 @@ def draw_stage(axes: Axes, stage: Stage, left: float) -> float:
         corner = (left + back * 1.2, -height / 2 + (back - (drawn - 1) / 2) * 0.8)
         axes.add_patch(Rectangle(corner, width, height, fc=SKY if channels > 1 else "white", ec="black", lw=0.8))
     return width + (drawn - 1) * 1.2
-
-
-def steps_to_reach(history: History, loss: float, *, steps_per_epoch: int) -> int | None:
-    """Training steps until the first epoch whose training loss is at most `loss`; None if there is none."""
-    reached = [epoch.epoch for epoch in history.epochs if epoch.train_loss <= loss]
-    return reached[0] * steps_per_epoch if reached else None
-
-
-@course_style()
-def loss_race(reference: tuple[str, History], challenger: tuple[str, History], *, steps_per_epoch: int) -> Figure:
-    """Training loss of two runs over steps, and the step at which the second reaches the first one's last value.
-
-    Args:
-        reference: name and history; its last training loss is the mark to reach.
-        challenger: name and history.
-        steps_per_epoch: weight updates in one epoch.
-    """
-    mark = reference[1].last.train_loss
-    reached = steps_to_reach(challenger[1], mark, steps_per_epoch=steps_per_epoch)
-    title = f"{challenger[0]} does not reach the training loss of {reference[0]}"
-    if reached:
-        total = reference[1].last.epoch * steps_per_epoch
-        title = f"{challenger[0]} needs {reached:,} steps where {reference[0]} needs {total:,}"
-    figure, axes = new_chart(height=3.8, title=title, x="training step", y="training loss (nats), log scale")
-    for (name, history), colour in zip((reference, challenger), (RED, BLUE), strict=True):
-        steps = [epoch.epoch * steps_per_epoch for epoch in history.epochs]
-        losses = [epoch.train_loss for epoch in history.epochs]
-        axes.plot(steps, losses, **look_of(colour, ls="-"), label=name)
-    axes.axhline(mark, color=GREY, lw=1.2, ls="--")
-    axes.text(steps_per_epoch, mark * 0.93, f"{mark:.3f}: where {reference[0]} ends", va="top", fontsize=9)
-    if reached:
-        axes.axvline(reached, color=BLUE, lw=1.2, ls=":")
-    axes.set_yscale("log")
-    axes.yaxis.set_major_formatter(ScalarFormatter())
-    axes.legend()
-    return figure

@@ -215,32 +215,105 @@ class InDict(LeNet5):
         return {"digit": super().forward(x)}
 
 
-# --- 01.4 predict a shape ---------------------------------------------------------------------------------------
+# --- 01.4 training loop -----------------------------------------------------------------------------------------
 
 
-def shape_walk(side: int) -> list[tuple[int, int, int]]:
-    c1 = side - 4
-    s2 = c1 // 2
-    c3 = s2 - 4
-    s4 = c3 // 2
-    return [(6, c1, c1), (6, s2, s2), (16, c3, c3), (16, s4, s4)]
+def train(model, optimizer, train_set, val_set, orders, batch_size):
+    history = []
+    for order in orders:
+        model.train()
+        total = 0.0
+        for batch in order.split(batch_size):
+            loss = F.cross_entropy(model(train_set[0][batch]), train_set[1][batch])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            total += loss.item() * len(batch)
+        model.eval()
+        with torch.no_grad():
+            wrong = model(val_set[0]).argmax(dim=1) != val_set[1]
+        history.append((total / len(order), 100 * wrong.float().mean().item()))
+    return history
 
 
-def shape_walk_by_loop(side, pool=lambda n: n // 2, channels=(6, 16)):
-    shapes = []
-    for number in channels:
-        side = side - 4
-        shapes.append([number, side, side])
-        side = pool(side)
-        shapes.append([number, side, side])
-    return shapes
+def train_by_weights(model, optimizer, train_set, val_set, orders, batch_size):
+    """Each step by the batch's sum over its size; the error by the loop; tensors returned."""
+    (images, labels), history = train_set, []
+    for order in orders:
+        shuffled, answers = images[order], labels[order]
+        losses = []
+        model.train()
+        for start in range(0, len(order), batch_size):
+            x, y = shuffled[start : start + batch_size], answers[start : start + batch_size]
+            total = nn.CrossEntropyLoss(reduction="sum")(model(x), y)
+            (total / len(x)).backward()
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=False)
+            losses.append(total.detach())
+        model.eval()
+        wrong = sum(int(model(x[None]).argmax() != y) for x, y in zip(*val_set, strict=True))
+        history.append([torch.stack(losses).sum() / len(order), np.float64(100 * wrong / len(val_set[1]))])
+    return history
+
+
+def train_stepping_first(model, optimizer, train_set, val_set, orders, batch_size):
+    loss = F.cross_entropy(model(train_set[0]), train_set[1])
+    loss.backward()
+    for batch in orders[0].split(batch_size):
+        loss = F.cross_entropy(model(train_set[0][batch]), train_set[1][batch])
+        optimizer.step()
+        loss.backward()
+    return [(loss.item(), 0.0) for _ in orders]
+
+
+def train_keeping_notes(model, optimizer, train_set, val_set, orders, batch_size):
+    history = []
+    for order in orders:
+        model.train()
+        total = 0.0
+        for batch in order.split(batch_size):
+            loss = F.cross_entropy(model(train_set[0][batch]), train_set[1][batch])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            total = total + loss * len(batch)
+        model.eval()
+        wrong = (model(val_set[0]).argmax(dim=1) != val_set[1]).float().mean()
+        history.append((total / len(order), 100 * wrong))
+    return history
+
+
+# --- 01.5 find the bug ------------------------------------------------------------------------------------------
+
+
+def diagnose(net, images, labels):
+    F.cross_entropy(net(images), labels).backward()
+    if any(parameter.grad is None for parameter in net.parameters()):
+        return "frozen"
+    logits = net(images)
+    if (logits.sum(dim=1) - 1).abs().max() < 1e-4:
+        return "softmax"
+    if not torch.allclose(logits[:1], net(images[:1]), atol=1e-5):
+        return "mixed"
+    return "fine"
+
+
+def diagnose_by_gradient(net, images, labels):
+    """Does image 0's answer depend on another image? An answer of one image must not."""
+    x = images.clone().requires_grad_()
+    out = net(x)
+    out[0].sum().backward()
+    if x.grad is not None and x.grad[1:].abs().max() > 0:
+        return "mixed"
+    return diagnose(net, images, labels)
 
 
 RIGHT = {
     "01.1": [output_size, output_size_by_counting, output_size_by_numpy],
     "01.2": [conv2d, conv2d_loops, conv2d_patches],
     "01.3": [LeNet5, AsSequential, PackageLeNet5],
-    "01.4": [shape_walk, shape_walk_by_loop],
+    "01.4": [train, train_by_weights],
+    "01.5": [diagnose],
 }
 
 WRONG = {
@@ -277,10 +350,16 @@ WRONG = {
         (InDict, "got the dict"),
     ],
     "01.4": [
-        (lambda side: shape_walk_by_loop(side, pool=lambda n: n / 2), "Expected whole numbers in a shape"),
-        (lambda side: [(c, h) for c, h, _ in shape_walk(side)], "got the tuple"),
-        (lambda side: shape_walk(side)[-1], "got the int"),
-        (lambda side: shape_walk_by_loop(side, channels=(3, 16)), "expected "),
-        (lambda side: {"C1": side}, "got the dict"),
+        (train_stepping_first, "You step before `backward`"),
+        (train_keeping_notes, "keeps the notes of every step"),
+        (lambda *six: train(*six)[-1], "got the float"),
+        (lambda *six: [loss for loss, _ in train(*six)], "got the float"),
+        (lambda *six: dict(train(*six)), "got the dict"),
+        (lambda *six: [(loss, error + 1) for loss, error in train(*six)], "expected "),
+    ],
+    "01.5": [
+        (lambda net, images, labels: True, "got the bool"),
+        (lambda net, images, labels: "broken", "Known: fine, frozen, mixed, softmax"),
+        (lambda net, images, labels: diagnose(net, images[:1], labels[:1]), "You miss mixed images"),
     ],
 }

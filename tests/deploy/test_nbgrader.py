@@ -159,7 +159,7 @@ def test_autograde_pays_for_what_passes_and_for_nothing_else(course: Path) -> No
     hand_in(course, "wrong", **{"01_lenet": wrong})
     log = nbgrader(course, "autograde", "week1")
 
-    full = {"check_00_1": 1, "check_01_1": 1, "check_01_2": 3, "check_01_3": 2, "check_01_4": 2}
+    full = {"check_00_1": 1, "check_01_1": 1, "check_01_2": 3, "check_01_3": 2, "check_01_4": 3, "check_01_5": 3}
     assert scores(course, "right") == full
     assert scores(course, "unfinished") == dict.fromkeys(full, 0)
     assert scores(course, "wrong") == dict.fromkeys(full, 0) | {"check_01_3": 2}, "a warning costs no points"

@@ -7,9 +7,10 @@ import pytest
 import torch
 import torchvision
 from torch import nn
+from training import tiny_data
 
 from notebooks import build
-from resnet_edu import models, probe
+from resnet_edu import TrainConfig, fit, models, probe
 from resnet_edu.models.googlenet import INCEPTIONS, ConvBlock
 from resnet_edu.models.resnet import make_stage
 
@@ -35,6 +36,23 @@ def same_values(mine: nn.Module, packages: nn.Module, *, in_channels: int) -> No
         torch.testing.assert_close(mine(x), packages(x))
         mine.eval()
         packages.eval()
+
+
+@pytest.mark.parametrize("batch_size", [10, 20])
+def test_the_loop_of_lesson_01_is_fits(batch_size: int) -> None:
+    [train] = built_in("01", "train")
+    data, bare = tiny_data(40), {"schedule": "constant", "weight_decay": 0, "channels_last": False, "fused": False}
+    config = TrainConfig(epochs=3, batch_size=batch_size, lr=0.05, augment=(), precision="float32", **bare)
+    mine, packages = (nn.Sequential(nn.Flatten(), nn.Linear(64, 12), nn.ReLU(), nn.Linear(12, 10)) for _ in "12")
+    mine.load_state_dict(packages.state_dict())
+    generator = torch.Generator().manual_seed(config.seed)
+    orders = [torch.randperm(40, generator=generator) for _ in range(3)]
+    optimizer = torch.optim.SGD(mine.parameters(), lr=0.05, momentum=0.9)
+    train_set, val_set = ((part.inputs(), part.labels) for part in (data.train, data.val))
+    found = train(mine, optimizer, train_set, val_set, orders, batch_size)
+    wanted = fit(packages, data, config)
+    assert [loss for loss, _ in found] == [epoch.train_loss for epoch in wanted.epochs]
+    assert [error for _, error in found] == pytest.approx([epoch.val_error for epoch in wanted.epochs])
 
 
 @pytest.mark.parametrize("sizes", [(16, 4), (16, 8, 2), (6, 4)])

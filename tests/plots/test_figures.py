@@ -20,7 +20,7 @@ from resnet_edu.plots.style import Figure, course_style, new_figure
 from resnet_edu.prediction import Prediction
 from resnet_edu.study import Recorded
 
-NOT_FIGURES = {"Stage", "named_layers", "published_nets", "steps_to_reach"}
+NOT_FIGURES = {"Stage", "named_layers", "published_nets"}
 #: Figures whose panels have titles, and no message of their own.
 WITHOUT_MESSAGE = {"kernel_effect", "photo_attribution", "six_curves"}
 ERRORS = {"plain": [9.0, 5.0, 4.0], "residual": [8.0, 3.0, 1.0]}
@@ -83,6 +83,9 @@ SAMPLES: dict[str, Callable[[], Figure]] = {
     "channel_budget_grid": plots.channel_budget_grid,
     "confusion_matrix": lambda: plots.confusion_matrix(torch.eye(3).long(), ("a", "b", "$c^"), title="All right"),
     "connections": lambda: plots.connections({"a layer": [torch.eye(3)]}, title="Lines"),
+    "convolution_over_channels": lambda: plots.convolution_over_channels(
+        torch.ones(2, 4, 4), torch.ones(2, 3, 3), 1, 0, 0
+    ),
     "convolution_step": lambda: plots.convolution_step(torch.ones(5, 6), torch.ones(3, 3), 1, 2),
     "degradation": lambda: plots.degradation(RUNS, title="Deeper and worse"),
     "depth_and_skip": lambda: plots.depth_and_skip(depths()),
@@ -102,17 +105,17 @@ SAMPLES: dict[str, Callable[[], Figure]] = {
     "image_grid": lambda: plots.image_grid(PHOTO[None], ["one"], title="A photo"),
     "kernel_effect": lambda: plots.kernel_effect(PHOTO[0], torch.ones(3, 3)),
     "kernel_gallery": lambda: plots.kernel_gallery(PHOTO[0]),
-    "kernel_positions": lambda: plots.kernel_positions(8, 3, padding=1, stride=2),
+    "kernel_places": lambda: plots.kernel_places([(6, 3, 1, 2)], title="Places"),
     "layer_costs": lambda: plots.layer_costs(probe.summary(on_meta("vgg11"), (3, 64, 64)), title="Costs"),
     "learning_curves": lambda: plots.learning_curves(RUNS, title="Curves"),
     "lines": lambda: plots.lines(ERRORS, title="Lines", x="epoch", y="error (%)", levels={"a": 9.0, "b": 9.1}),
-    "loss_race": lambda: plots.loss_race(("old", RUNS["plain20"]), ("new", RUNS["resnet56"]), steps_per_epoch=10),
     "losses_together": lambda: plots.losses_together(ERRORS, title="Together"),
     "maps_over_photos": lambda: plots.maps_over_photos(torch.rand(1, 3, 6, 5), {"m": torch.randn(1, 6, 5)}, title="M"),
     "model_picker": lambda: plots.model_picker(plots.published_nets()),
     "model_picker_grid": lambda: plots.model_picker_grid(plots.published_nets()),
     "named_photos": lambda: plots.named_photos(network(), {"red": PICTURE}, top=2, threshold=90),
     "network_walk": lambda: plots.network_walk(STAGES, title="A walk"),
+    "patches_as_columns": lambda: plots.patches_as_columns(torch.ones(3, 4), torch.ones(2, 2)),
     "paths_and_lengths": plots.paths_and_lengths,
     "numbers": lambda: plots.numbers({"a": torch.ones(2, 3), "b": torch.ones(3)}, signs="=", title="Numbers"),
     "paired_seeds": lambda: plots.paired_seeds(TWO, ("without", "with"), title="Heads", y="norm", log=True),

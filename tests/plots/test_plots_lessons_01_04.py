@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from drawn import bars, history, pixels, texts, title, titles
+from drawn import bars, pixels, places, texts, title, titles
 from matplotlib.axes import Axes
 from oracle import on_meta
 from torch import nn
@@ -46,24 +46,33 @@ def test_one_step_of_a_convolution_is_torchs_and_marks_where_it_comes_from() -> 
 
 
 @pytest.mark.parametrize(
-    ("size", "kernel", "padding", "stride"), [(7, 3, 0, 1), (7, 3, 1, 2), (8, 3, 0, 2), (5, 5, 0, 3)]
+    ("size", "kernel", "padding", "stride"), [(6, 3, 0, 1), (6, 3, 1, 2), (5, 2, 0, 2), (4, 4, 0, 3)]
 )
-def test_a_kernel_stands_in_as_many_places_as_torch_has_outputs(
-    size: int, kernel: int, padding: int, stride: int
-) -> None:
-    count = F.conv1d(torch.zeros(1, 1, size), torch.zeros(1, 1, kernel), padding=padding, stride=stride).shape[2]
-    (axes,) = plots.kernel_positions(size, kernel, padding=padding, stride=stride).axes
-    side, windows = size + 2 * padding, [c for c in frames(axes) if c[2] == kernel and c[1] > 0]
-    assert [left for left, _, _ in windows] == [place * stride for place in range(count)]
-    assert len(frames(axes)) == side + count
-    assert title(axes).startswith(f"{count} place")
-    assert texts(axes).count("0") == 2 * padding
-    assert texts(axes).count("not reached") == side - (windows[-1][0] + kernel)
+def test_a_kernels_places_are_those_of_a_convolution(size: int, kernel: int, padding: int, stride: int) -> None:
+    image, weight = torch.zeros(1, 1, size, size), torch.zeros(1, 1, kernel, kernel)
+    count = F.conv2d(image, weight, padding=padding, stride=stride).shape[2]
+    (axes,) = plots.kernel_places([(size, kernel, padding, stride)], title="Places").axes
+    assert title(axes).endswith(f"{count}×{count} places")
+    assert sum(len(places(line)) for line in axes.lines) == count**2
+    assert texts(axes).count("0") == (size + 2 * padding) ** 2 - size**2
+    *_, first, last = frames(axes)
+    assert (first[2], last[2]) == (kernel, kernel)
+    assert last[0] - first[0] == (count - 1) * stride
 
 
-def test_a_kernel_that_does_not_fit_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"9 pixels does not fit on 5 \+ 2·1"):
-        plots.kernel_positions(5, 9, padding=1)
+def test_a_kernel_over_channels_adds_up_its_slices() -> None:
+    image, kernel = torch.randint(0, 5, (2, 5, 4)).float(), torch.randint(-2, 3, (2, 3, 3)).float()
+    panels = plots.convolution_over_channels(image, kernel, 2.0, 0, 0).axes
+    wanted = F.conv2d(image[None], kernel[None], torch.tensor([2.0]))[0, 0]
+    np.testing.assert_allclose(pixels(panels[-1]), wanted, atol=1e-5)
+    np.testing.assert_allclose(pixels(panels[2]) + pixels(panels[6]) + 2, wanted, atol=1e-5)
+
+
+def test_patches_as_columns_show_the_convolution() -> None:
+    image, kernel = torch.randint(0, 9, (3, 4)), torch.randint(-2, 3, (2, 2))
+    product = pixels(plots.patches_as_columns(image, kernel).axes[3])
+    wanted = F.conv2d(image[None, None].float(), kernel[None, None].float()).flatten()
+    np.testing.assert_allclose(product[0], wanted, atol=1e-5)
 
 
 def test_a_kernels_effect_is_shown_on_the_scale_that_fits() -> None:
@@ -93,11 +102,6 @@ def test_the_walk_draws_each_map_to_scale_from_left_to_right() -> None:
         spans.setdefault(box.get_width(), []).extend([box.get_x(), box.get_x() + box.get_width()])
     edges = [edge for span in spans.values() for edge in (min(span), max(span))]
     assert edges == sorted(edges), "no stage overlaps the next"
-
-
-@pytest.mark.parametrize(("losses", "steps"), [((20, 4, 1), 20), ((5, 5, 5), 10), ((20, 6, 5.1), None)])
-def test_steps_to_reach_is_the_end_of_the_first_epoch_below(losses: tuple[float, ...], steps: int | None) -> None:
-    assert plots.steps_to_reach(history(*losses), 0.5, steps_per_epoch=10) == steps
 
 
 def test_views_are_moved_and_mirrored_and_one_control_changes_one_thing() -> None:
