@@ -250,6 +250,17 @@ ALEXNET_CROPS = Fact(
     2_048, "images for one", KRIZHEVSKY_2012, note="section 4.1: 224-pixel crops of 256 pixels, mirrored"
 )
 
+#: How AlexNet was trained: sections 2 and 5, most of it "roughly".
+ALEXNET_RECIPE = {
+    "training images": Fact(1_200_000, "images", KRIZHEVSKY_2012),
+    "epochs": Fact(90, "epochs", KRIZHEVSKY_2012),
+    "days": Fact(6, "days", KRIZHEVSKY_2012, note="five to six, on two GTX 580"),
+    "batch": Fact(128, "images", KRIZHEVSKY_2012),
+    "rate": Fact(0.01, "", KRIZHEVSKY_2012, note="at the start"),
+    "momentum": Fact(0.9, "", KRIZHEVSKY_2012),
+    "weight decay": Fact(0.0005, "", KRIZHEVSKY_2012),
+}
+
 #: How many more parameters the one-tower AlexNet has than the net of 2012.
 ALEXNET_ONE_TOWER_MORE = Fact(0.2, "%", KRIZHEVSKY_2014, note="more parameters than the two towers")
 RESNET152_TOP5_SINGLE = Fact(4.49, "%", HE_2015, note="one net, validation set")

@@ -12,7 +12,7 @@ from .lesson_01 import (
     Stage, convolution_over_channels, convolution_step, kernel_effect, kernel_gallery, kernel_places, network_walk,
     patches_as_columns, pooling,
 )  # fmt: skip
-from .lesson_02 import augmentation_grid, augmented_views, response_normalisation, train_and_test
+from .lesson_02 import augmentation_grid, augmented_views, photos_and_maps, train_and_test
 from .lesson_03 import layer_costs, named_layers, receptive_growth, receptive_growth_grid, seen_pixels
 from .lesson_04 import channel_budget, channel_budget_grid, paired_seeds, votes
 from .lesson_05 import (
@@ -36,15 +36,15 @@ from .lesson_13 import losses_together, step_times
 __all__ = [
     "Stage", "activation_slopes", "architecture", "attribution_grid", "augmentation_grid", "augmented_views",
     "autocorrelations", "block_diagrams", "chain", "challenge_history", "channel_budget", "channel_budget_grid",
-    "confusion_matrix", "connections", "convolution_over_channels", "convolution_step", "degradation",
-    "depth_and_skip", "depth_and_skip_grid", "depth_sweep", "descents", "error_against_cost", "errors_by_epoch",
-    "errors_by_layer", "errors_without", "feature_maps", "gradient_chain", "gradient_flow", "gradient_flow_grid",
-    "gradient_series", "gradients_by_layer", "identity_extension", "image_grid", "kernel_effect", "kernel_gallery",
-    "kernel_places", "layer_costs", "learning_curves", "lines", "losses_together", "maps_over_photos",
-    "model_picker", "model_picker_grid", "named_layers", "named_photos", "network_walk", "numbers", "paired_seeds",
-    "patches_as_columns", "paths_and_lengths", "photo_attribution", "photo_predictions", "pooling",
+    "confusion_matrix", "connections", "convolution_over_channels", "convolution_step", "degradation", "depth_and_skip",
+    "depth_and_skip_grid", "depth_sweep", "descents", "error_against_cost", "errors_by_epoch", "errors_by_layer",
+    "errors_without", "feature_maps", "gradient_chain", "gradient_flow", "gradient_flow_grid", "gradient_series",
+    "gradients_by_layer", "identity_extension", "image_grid", "kernel_effect", "kernel_gallery", "kernel_places",
+    "layer_costs", "learning_curves", "lines", "losses_together", "maps_over_photos", "model_picker",
+    "model_picker_grid", "named_layers", "named_photos", "network_walk", "numbers", "paired_seeds",
+    "patches_as_columns", "paths_and_lengths", "photo_attribution", "photo_predictions", "photos_and_maps", "pooling",
     "precision_and_coverage", "published_nets", "rank_correlations", "receptive_growth", "receptive_growth_grid",
-    "response_normalisation", "seen_pixels", "signal_and_gradient", "signal_and_gradient_grid", "signals_by_layer",
-    "six_curves", "stage_costs", "stage_table", "stage_table_grid", "step_times", "tensor_shapes", "train_and_test",
-    "transfer_curves", "transfer_grid", "transfer_view", "votes",
+    "seen_pixels", "signal_and_gradient", "signal_and_gradient_grid", "signals_by_layer", "six_curves", "stage_costs",
+    "stage_table", "stage_table_grid", "step_times", "tensor_shapes", "train_and_test", "transfer_curves",
+    "transfer_grid", "transfer_view", "votes",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Lesson 02: augmented views, the gap between training and test error, local response normalisation."""
+"""Lesson 02: augmented views, the gap between training and test loss, photos beside their feature maps."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,7 +11,7 @@ from .style import BLUE, GREY, ORANGE, RED, Figure, bare, course_style, name_row
 
 VIEWS = 8  # drawn in the explorer: the image itself, and what seven epochs show in its place
 #: Rows of the static twin: black pixels on each side of an image of 112 pixels, and whether it is mirrored.
-KINDS = {"crop": (12, False), "flip": (0, True), "crop and flip": (12, True)}
+KINDS = {"crop": (12, False), "flip": (0, True)}
 
 
 def augmented(image: Tensor, *, padding: int, flip: bool, seed: int, count: int = VIEWS - 1) -> Tensor:
@@ -46,7 +46,7 @@ def augmented_views(image: Tensor, *, padding: int = 12, flip: bool = True, seed
 
 @course_style()
 def augmentation_grid(images: Mapping[str, Tensor]) -> Figure:
-    """The explorer's settings side by side: rows of crop, flip and both for each image.
+    """The explorer's settings side by side: a row of crops and a row of flips for each image.
 
     Args:
         images: `(C, H, W)` uint8, by name; the crop pads as in `KINDS`, in proportion to 112 pixels.
@@ -94,18 +94,27 @@ def train_and_test(values: Mapping[str, tuple[float, float]], *, title: str, qua
 
 
 @course_style()
-def response_normalisation(before: Sequence[float], divisors: Mapping[str, Sequence[float]], *, title: str) -> Figure:
-    """The activations of one pixel by channel, and by which number each is divided, one panel a setting.
+def photos_and_maps(photos: Mapping[str, Tensor], maps: Mapping[str, Sequence[Tensor]], *, title: str) -> Figure:
+    """One row a photo: the photo in colour, and beside it, layer by layer, the map that varies most.
 
     Args:
-        before: one value a channel.
-        divisors: one value a channel, by name of the setting.
+        photos: `(3, H, W)` uint8, by name.
+        maps: for each layer's name the maps `(C, H, W)` of each photo, in the same order.
     """
-    figure, (first, *others) = new_figure(1, 1 + len(divisors), width=9.0, height=3.0, title=title)
-    first.bar(range(len(before)), before, color=[ORANGE if value == max(before) else GREY for value in before])
-    first.set(title="activations of one pixel", xlabel="channel", ylabel="share of the strongest")
-    for axes, (name, values) in zip(others, divisors.items(), strict=True):
-        axes.bar(range(len(values)), values, color=BLUE)
-        axes.set_ylim(0, 1.1 * max(map(max, divisors.values())))
-        axes.set(title=name, xlabel="channel", ylabel="divided by")
+    columns = 1 + len(maps)
+    figure, panels = new_figure(
+        len(photos), columns, width=1.75 * columns, height=1.85 * len(photos) + 0.8, title=title
+    )
+    for row, (name, photo) in enumerate(photos.items()):
+        first, *others = panels[row * columns : (row + 1) * columns]
+        draw_view(first, photo, framed=False)
+        first.set_ylabel(name)
+        for axes, (layer, stacks) in zip(others, maps.items(), strict=True):
+            best = stacks[row][stacks[row].flatten(1).std(dim=1).argmax()]
+            axes.imshow(best.numpy(), cmap="gray", interpolation="nearest")
+            bare(axes)
+            if row == 0:
+                count, height, width = stacks[row].shape
+                axes.set_title(f"{layer}\n1 of {count} maps, {height}×{width}", fontsize=9, weight="normal")
+    panels[0].set_title("the photo", fontsize=9, weight="normal")
     return figure

@@ -30,59 +30,62 @@ def each_image(logits, labels, k):
     return 100.0 * (logits.topk(k).indices != labels[:, None]).all(dim=1)
 
 
-# --- 02.2 linear parameters -------------------------------------------------------------------------------------
+# --- 02.2 a larger image ----------------------------------------------------------------------------------------
+
+LAYERS = ((3, 64, 11, 4, 2), (64, 192, 5, 1, 2), (192, 384, 3, 1, 1), (384, 256, 3, 1, 1), (256, 256, 3, 1, 1))
 
 
-def linear_parameters(channels: int, side: int, hidden: int, num_classes: int) -> int:
-    inputs = channels * side * side
-    return hidden * (inputs + 1) + hidden * (hidden + 1) + num_classes * (hidden + 1)
+def costs_at(side: int) -> tuple[int, int, int, int]:
+    parameters = work = 0
+    for place, (inputs, outputs, kernel, stride, padding) in enumerate(LAYERS):
+        side = (side + 2 * padding - kernel) // stride + 1
+        parameters += outputs * (inputs * kernel * kernel + 1)
+        work += outputs * inputs * kernel * kernel * side * side
+        if place in (0, 1, 4):
+            side = (side - 3) // 2 + 1
+    flat = 256 * side * side
+    linear = flat * 4096 + 4096 * 4096 + 4096 * 1000
+    return parameters, linear + 4096 + 4096 + 1000, work, linear
 
 
-def linear_parameters_by_layers(channels: int, side: int, hidden: int, num_classes: int) -> int:
-    with torch.device("meta"):
-        net = nn.Sequential(
-            nn.Linear(channels * side**2, hidden), nn.Linear(hidden, hidden), nn.Linear(hidden, num_classes)
-        )
-    return sum(p.numel() for p in net.parameters())
+def costs_of_torch(side: int) -> list[int]:
+    """Real layers on a device without memory."""
+    totals, x = [0, 0, 0, 0], torch.empty(1, 3, side, side, device="meta")
+    for place, sizes in enumerate(LAYERS):
+        conv = nn.Conv2d(*sizes, device="meta")
+        x = conv(x)
+        totals[0] += sum(p.numel() for p in conv.parameters())
+        totals[2] += conv.weight.numel() * x[0, 0].numel()
+        x = F.max_pool2d(x, 3, 2) if place in (0, 1, 4) else x
+    for inputs, outputs in ((x.numel(), 4096), (4096, 4096), (4096, 1000)):
+        linear = nn.Linear(inputs, outputs, device="meta")
+        totals[1] += sum(p.numel() for p in linear.parameters())
+        totals[3] += linear.weight.numel()
+    return totals
 
 
 # --- 02.3 AlexNet -----------------------------------------------------------------------------------------------
 
 
 class AlexNet(nn.Module):
-    """The right answer, with parts to exchange."""
+    """The right answer, with an activation to exchange."""
 
-    filters: tuple[int, ...] = (1, 3, 6, 4, 4)
-    kernels: tuple[int, ...] = (11, 5, 3, 3, 3)
-    padding: tuple[int, ...] = (2, 2, 1, 1, 1)
-    pools: tuple[int, ...] = (0, 1, 4)
-    pool: Callable[[], nn.Module] = staticmethod(lambda: nn.MaxPool2d(3, 2))
-    acts: tuple[Callable[[], nn.Module], ...] = (nn.ReLU,) * 7
-    groups: int = 1
-    bias: bool = True
-    drops: tuple[Callable[[], nn.Module], ...] = (nn.Dropout, nn.Dropout)
-    average: int = 6
+    act: Callable[[], nn.Module] = nn.ReLU
 
     def __init__(self, num_classes: int = 1000, width: int = 64) -> None:
         super().__init__()
-        layers, inputs = [], 3
-        for i, (times, kernel) in enumerate(zip(self.filters, self.kernels, strict=True)):
-            groups = self.groups if i in (1, 3, 4) else 1
-            outputs = times * width
-            layers.append(
-                nn.Conv2d(inputs, outputs, kernel, 4 if i == 0 else 1, self.padding[i], groups=groups, bias=self.bias)
-            )
-            layers.append(self.acts[i]())
-            if i in self.pools:
-                layers.append(self.pool())
-            inputs = outputs
+        act, filters = self.act, (3, width, 3 * width, 6 * width, 4 * width, 4 * width)
+        layers = list[nn.Module]()
+        for i, (_, _, kernel, stride, padding) in enumerate(LAYERS):
+            layers += [nn.Conv2d(filters[i], filters[i + 1], kernel, stride, padding), act()]
+            layers += [nn.MaxPool2d(3, 2)] if i in (0, 1, 4) else []
         self.features = nn.Sequential(*layers)
-        self.avgpool = nn.AdaptiveAvgPool2d(self.average)
+        self.avgpool = nn.AdaptiveAvgPool2d(6)
         hidden = 64 * width
         self.classifier = nn.Sequential(
-            self.drops[0](), nn.Linear(inputs * self.average**2, hidden), self.acts[5](),
-            self.drops[1](), nn.Linear(hidden, hidden), self.acts[6](), nn.Linear(hidden, num_classes),
-        )  # fmt: skip
+            *(nn.Dropout(), nn.Linear(4 * width * 36, hidden), act()),
+            *(nn.Dropout(), nn.Linear(hidden, hidden), act(), nn.Linear(hidden, num_classes)),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return self.classifier(self.avgpool(self.features(x)).flatten(1))
@@ -158,7 +161,7 @@ class Functional(nn.Module):
 class InPlace(AlexNet):
     """Right: whether its own ReLUs work in place is the learner's choice."""
 
-    acts = (lambda: nn.ReLU(inplace=True),) * 7
+    act = staticmethod(lambda: nn.ReLU(inplace=True))
 
 
 class MeanTakenOff(AlexNet):
@@ -167,44 +170,12 @@ class MeanTakenOff(AlexNet):
         return super().forward(x)
 
 
-# --- 02.4 flip --------------------------------------------------------------------------------------------------
+# --- 02.4 flip and crop -----------------------------------------------------------------------------------------
 
 
-def flip_chosen(images: Tensor, chosen: Tensor) -> Tensor:
-    return torch.where(chosen[:, None, None, None], images.flip(3), images)
-
-
-def flip_by_index(images: Tensor, chosen: Tensor) -> Tensor:
-    out = images.clone()
-    out[chosen] = images[chosen].flip(-1)
-    return out
-
-
-def flip_in_place(images: Tensor, chosen: Tensor) -> Tensor:
-    images[chosen] = images[chosen].flip(-1)
-    return images
-
-
-def flip_in_a_loop(images: Tensor, chosen: Tensor) -> Tensor:
-    return torch.stack([image.flip(-1) if yes else image for image, yes in zip(images, chosen, strict=True)])
-
-
-def flip_by_product(images: Tensor, chosen: Tensor) -> Tensor:
-    mask = chosen.view(-1, 1, 1, 1).float()
-    return mask * images.flip(3) + (1 - mask) * images
-
-
-def flip_even_widths(images: Tensor, chosen: Tensor) -> Tensor:
-    half = images.shape[3] // 2
-    mirrored = torch.cat([images[..., half:].flip(3), images[..., :half].flip(3)], dim=3)[..., : 2 * half]
-    return torch.where(chosen[:, None, None, None], mirrored, images[..., : 2 * half])
-
-
-# --- 02.5 crop --------------------------------------------------------------------------------------------------
-
-
-def crop_each(images: Tensor, top: Tensor, left: Tensor, padding: int) -> Tensor:
+def augment(images: Tensor, flip: Tensor, top: Tensor, left: Tensor, padding: int) -> Tensor:
     N, _, H, W = images.shape
+    images = torch.where(flip[:, None, None, None], images.flip(3), images)
     padded = F.pad(images, (padding,) * 4)
     rows = top[:, None] + torch.arange(H)  # (N, H)
     columns = left[:, None] + torch.arange(W)  # (N, W)
@@ -212,30 +183,41 @@ def crop_each(images: Tensor, top: Tensor, left: Tensor, padding: int) -> Tensor
     return padded[number, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
 
-def crop_by_gather(images: Tensor, top: Tensor, left: Tensor, padding: int) -> Tensor:
+def augment_by_gather(images: Tensor, flip: Tensor, top: Tensor, left: Tensor, padding: int) -> Tensor:
     N, C, H, W = images.shape
-    padded = F.pad(images, (padding,) * 4)
+    mirrored = images.clone()
+    mirrored[flip] = images[flip].flip(-1)
     rows = (top[:, None] + torch.arange(H)).view(N, 1, H, 1).expand(N, C, H, W + 2 * padding)
     columns = (left[:, None] + torch.arange(W)).view(N, 1, 1, W).expand(N, C, H, W)
-    return padded.gather(2, rows).gather(3, columns)
+    return F.pad(mirrored, (padding,) * 4).gather(2, rows).gather(3, columns)
 
 
-def crop_in_a_loop(images, top, left, padding):
+def augment_in_a_loop(images, flip, top, left, padding):
     H, W = images.shape[2:]
     padded = F.pad(images, (padding,) * 4)
-    return torch.stack([padded[n, :, top[n] : top[n] + H, left[n] : left[n] + W] for n in range(len(images))])
+    out = []
+    for n in range(len(images)):
+        i, j = top[n], 2 * padding - left[n] if flip[n] else left[n]
+        image = padded[n, :, i : i + H, j : j + W]
+        out.append(image.flip(-1) if flip[n] else image)
+    return torch.stack(out)
+
+
+def augment_in_place(images, flip, top, left, padding):
+    images[flip] = images[flip].flip(-1)
+    return augment(images, torch.zeros_like(flip), top, left, padding)
+
+
+def changed(change: Callable[[Tensor], Any]) -> Callable[..., Any]:
+    """The right answer with something done to it."""
+    return lambda images, flip, top, left, padding: change(augment(images, flip, top, left, padding))
 
 
 RIGHT = {
     "02.1": [top_k_error, top_k_error_by_sorting, top_k_error_by_counting],
-    "02.2": [
-        linear_parameters,
-        linear_parameters_by_layers,
-        lambda c, s, h, k: torch.tensor(linear_parameters(c, s, h, k)),
-    ],
+    "02.2": [costs_at, costs_of_torch],
     "02.3": [AlexNet, Functional, InPlace],
-    "02.4": [flip_chosen, flip_by_index],
-    "02.5": [crop_each, crop_by_gather],
+    "02.4": [augment, augment_by_gather],
 }
 
 WRONG = {
@@ -248,8 +230,10 @@ WRONG = {
         ),
     ],
     "02.2": [
-        (lambda c, s, h, k: float(linear_parameters(c, s, h, k)), "the float"),
-        (lambda c, s, h, k: linear_parameters(c, s, h, k) + 1, "expected "),
+        (lambda side: sum(costs_at(side)), "Expected four whole numbers"),
+        (lambda side: costs_at(side)[::-1], "in place 0: expected "),
+        (lambda side: tuple(map(float, costs_at(side))), "the float"),
+        (lambda side: (*costs_at(side)[:2], costs_at(side)[2] + 1, costs_at(side)[3]), "in place 2: expected "),
     ],
     "02.3": [
         (NoAverage, "what happens between them is not"),
@@ -263,18 +247,12 @@ WRONG = {
         (MeanTakenOff, "changes the tensor it is given"),
     ],
     "02.4": [
-        (flip_in_place, "changes the tensor it is given as `images`"),
-        (flip_in_a_loop, "loop over the images"),
-        (flip_by_product, "type of number: expected"),
-        (flip_even_widths, "expected a tensor of shape"),
-        (lambda images, chosen: flip_chosen(images, chosen) * 2, "the values are not"),
-        (lambda images, chosen: flip_chosen(images, chosen).tolist(), "Expected a tensor of images"),
-    ],
-    "02.5": [
-        (crop_in_a_loop, "loop over the images"),
-        (lambda x, top, left, padding: crop_each(x, top, left, padding).float(), "type of number: expected"),
-        (lambda x, top, left, padding: crop_each(x, top, left, padding).mT, "got shape"),
-        (lambda x, top, left, padding: crop_each(x.zero_(), top, left, padding), "changes the tensor"),
-        (lambda x, top, left, padding: crop_each(x, top, left, max(padding, 1)), "the values are not"),
+        (augment_in_place, "changes the tensor it is given as `images`"),
+        (augment_in_a_loop, "loop over the images"),
+        (changed(lambda out: out.float()), "type of number: expected"),
+        (changed(lambda out: out.mT), "got shape"),
+        (changed(lambda out: out * 2), "the values are not"),
+        (changed(lambda out: out.tolist()), "Expected a tensor of images"),
+        (lambda x, flip, top, left, padding: augment(x, flip, top, left, max(padding, 1)), "the values are not"),
     ],
 }

@@ -116,6 +116,16 @@ def test_views_are_moved_and_mirrored_and_one_control_changes_one_thing() -> Non
     assert not torch.equal(augmented(IMAGE, padding=4, flip=False, seed=6), plain)
 
 
+def test_photos_stand_beside_the_map_that_varies_most() -> None:
+    maps = torch.zeros(3, 5, 5)
+    maps[1] = torch.arange(25.0).view(5, 5)
+    figure = plots.photos_and_maps({"cat": IMAGE}, {"conv1": [maps]}, title="Maps")
+    photo, best = figure.axes
+    np.testing.assert_array_equal(pixels(photo), IMAGE.permute(1, 2, 0))
+    np.testing.assert_array_equal(pixels(best), maps[1])
+    assert titles(figure) == ["the photo", "conv1\n1 of 3 maps, 5×5"]
+
+
 def stack(*, kernel: int = 3, layers: int = 3, first_stride: int = 1, pool_every: int = 0) -> nn.Sequential:
     net = nn.Sequential()
     for index in range(1, layers + 1):
