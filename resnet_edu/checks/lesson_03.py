@@ -1,18 +1,16 @@
-"""The checks of lesson 03: receptive field, VGG block, memory of the activations, and a cheaper head."""
+"""The checks of lesson 03: receptive field, VGG block, memory of the activations, and batch norm by hand."""
 
 import math
 import random
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from .exercise import Call, exercise
 from .module import module_exercise
-from .values import whole
+from .values import several, tensor, whole
 
 # --- 03.1 receptive field ---------------------------------------------------------------------------------------
 
@@ -46,15 +44,8 @@ FIELD_MISTAKES = {
     "Your recurrence is right from the last layer to the first, but you run it from the first to the last. Turn the "
     "list round with `reversed`.":
         field_from_the_end,
-    "You leave pixels out that fall between the kernels of a layer whose stride is larger than its kernel. Count from "
-    "the first pixel to the last.":
-        {"_jump": lambda jump, stride: jump * min(stride, 2)},
     "You return the largest kernel. Each further layer widens the window.":
         lambda layers: max((k for k, _ in layers), default=1),
-    "You return the last layer's kernel. The layers before it widen the window.":
-        lambda layers: layers[-1][0] if layers else 1,
-    "You multiply the kernels. The windows of neighbours overlap: each layer adds to the size.":
-        lambda layers: math.prod(k for k, _ in layers),
     "That is the jump, the distance between the windows of two neighbours, not the size of one.":
         lambda layers: math.prod(s for _, s in layers),
 }  # fmt: skip
@@ -105,8 +96,6 @@ BLOCK_MISTAKES = {
         {"_order": lambda c, r, p: [*pairs(c, r), nn.AvgPool2d(2)]},
     "The side stays as it is. The block ends with a pooling that halves it.":
         {"_order": lambda c, r, p: pairs(c, r)},
-    "You pool windows of 3×3. VGG's are 2×2 and do not overlap.":
-        {"_order": lambda c, r, p: [*pairs(c, r), nn.MaxPool2d(3, 2, 1)]},
     "You pool before the convolutions. The pooling ends the block.":
         {"_order": lambda c, r, p: [p, *pairs(c, r)]},
     "You pool behind each convolution. One pooling is enough, at the end of the block.":
@@ -126,8 +115,6 @@ BLOCK_MISTAKES = {
     "There is a single convolution, whatever is asked for. Loop over `range(convolutions)`; each needs weights of its "
     "own.":
         more_or_fewer(lambda n: 1),
-    "There are 2 convolutions, whatever is asked for. Loop over `range(convolutions)`.":
-        more_or_fewer(lambda n: 2),
     "There is one convolution too many. The one that changes the channels counts too.":
         more_or_fewer(lambda n: n + 1),
     "There is one convolution too few. The one that changes the channels does not come on top.":
@@ -135,8 +122,6 @@ BLOCK_MISTAKES = {
     "Every convolution takes `in_channels`. The first leads from `in_channels` to `channels`, the others get its "
     "`channels`.":
         {"_sizes": lambda i, c, n: [(i, c)] * n},
-    "The last convolution changes the channels. It is the first that does, in VGG.":
-        {"_sizes": lambda i, c, n: [*[(i, i)] * (n - 1), (i, c)]},
 }  # fmt: skip
 
 
@@ -171,8 +156,6 @@ def parameter_bytes(stages: Stages, side: int, batch_size: int) -> int:
 MEMORY_MISTAKES = {
     "You count numbers, not bytes. A float32 takes four bytes.":
         {"_each": 1},
-    "You take eight bytes a number. PyTorch computes in float32, which takes four.":
-        {"_each": 8},
     "The batch size has no effect. Each image of the batch has activations of its own.":
         {"batch_size": 1},
     "The pooled maps are missing. They are the input of the next stage, so they are kept too.":
@@ -189,8 +172,6 @@ MEMORY_MISTAKES = {
         {"_count": lambda convolutions: 2 * convolutions},
     "You count the image as well. Count what the layers put out.":
         {"_image": 3},
-    "You add up the channels of the stages at the full side. Sides halve, and convolutions repeat.":
-        {"_count": lambda convolutions: 1, "_halve": "never", "_pools": 0},
     "These are the parameters. Activations are the maps that the layers put out; they grow with side and batch.":
         parameter_bytes,
 }  # fmt: skip
@@ -228,63 +209,83 @@ def activation_bytes(
     return _each * batch_size * numbers
 
 
-# --- 03.4 cheaper head ------------------------------------------------------------------------------------------
+# --- 03.4 batch norm by hand ------------------------------------------------------------------------------------
 
-
-def mean(x: Tensor) -> Tensor:
-    return x.mean((2, 3))
-
-
-HEAD_MISTAKES = {
-    "You take the largest number of each map. Global *average* pooling takes the mean.":
-        {"_forward": lambda fc, x: fc(x.amax((2, 3)))},
-    "You take the sum of each map, which grows with the image. Take the mean.":
-        {"_forward": lambda fc, x: fc(x.sum((2, 3)))},
-    "A ReLU follows the linear layer. Logits may be negative: leave it off.":
-        {"_forward": lambda fc, x: fc(mean(x)).relu()},
-    "You end with a softmax. Return the logits: cross-entropy applies the softmax itself.":
-        [{"_forward": lambda fc, x: fc(mean(x)).softmax(1)},
-         {"_forward": lambda fc, x: fc(mean(x)) if fc.training else fc(mean(x)).softmax(1)}],
-    "You end with a log-softmax. Return the logits: cross-entropy applies it itself.":
-        {"_forward": lambda fc, x: fc(mean(x)).log_softmax(1)},
-    "A ReLU stands before the pooling. The maps have been through one: take the mean as it is.":
-        {"_forward": lambda fc, x: fc(mean(x.relu()))},
-    "You look at the first pixel of each map only. Take the mean over the whole map.":
-        {"_forward": lambda fc, x: fc(x[:, :, 0, 0])},
-    "You average over the batch too, so all images get the same logits. Keep dimension 0.":
-        {"_forward": lambda fc, x: fc(mean(x).mean(0).expand(len(x), -1))},
-    "There is a dropout in the head. With so few parameters it is not needed: leave it out.":
-        {"_forward": lambda fc, x: fc(F.dropout(mean(x), training=fc.training))},
-    "`squeeze()` takes the batch away where there is one image. Write `.flatten(1)`.":
-        {"_forward": lambda fc, x: fc(mean(x).squeeze())},
-    "The logits still have a height and a width of 1. Flatten after the pooling: `nn.Flatten()`.":
-        {"_forward": lambda fc, x: fc(mean(x))[:, :, None, None]},
-    "Your linear layer takes whole maps of 7×7. After global average pooling there is one number for each map: that is "
-    "what makes the head cheap.":
-        [{"_forward": lambda fc, x: fc(F.adaptive_avg_pool2d(x, 7).flatten(1)), "_places": 49},
-         {"_forward": lambda fc, x: fc(x.flatten(1)), "_places": 49}],
+NORM_MISTAKES = {
+    "You take one mean and one variance of the whole tensor. Each channel has its own: dimensions 0, 2 and 3.":
+        {"_dims": (0, 1, 2, 3)},
+    "You average over the pixels of each image by itself. Batch norm averages over the batch too: dimensions 0, 2, 3.":
+        {"_dims": (2, 3)},
+    "You average over the channels as well, for each image by itself: that is layer norm. Take dimensions 0, 2 and 3.":
+        {"_dims": (1, 2, 3)},
+    "You average over the batch only, for each pixel by itself. The pixels count too: dimensions 0, 2 and 3.":
+        {"_dims": (0,)},
+    "You divide by the variance. Divide by its square root.":
+        {"_root": lambda var, eps: var + eps},
+    "You add `eps` to the standard deviation. It belongs under the root, with the variance.":
+        {"_root": lambda var, eps: var.sqrt() + eps},
+    "`eps` is missing: add it to the variance, under the root.":
+        {"_root": lambda var, eps: var.sqrt()},
+    "You divide by n − 1 to normalise. Take n there, `correction=0`: only the running variance takes n − 1.":
+        {"_correction": 1},
+    "The running variance gets the variance with n in the denominator. PyTorch stores the one with n − 1.":
+        {"_stored": 0},
+    "The running statistics take nine tenths of the new batch. `momentum` is the share of the *new* batch.":
+        {"_share": lambda momentum: 1 - momentum},
+    "The running statistics become those of the last batch. They move by the share `momentum` only.":
+        {"_share": lambda momentum: 1.0},
+    "The running statistics stay as they were. In train mode they move towards those of the batch.":
+        {"_share": lambda momentum: 0.0},
+    "In eval mode you still use the batch's own statistics, so an image's result depends on its neighbours.":
+        {"_uses_batch": lambda training: True},
+    "In train mode you use the running statistics. There the batch's own are used.":
+        {"_uses_batch": lambda training: False},
+    "The running statistics move in eval mode too. They are measured in train mode only.":
+        {"_moves": lambda training: True},
+    "`weight` has no effect. It multiplies each channel after it was normalised.":
+        lambda x, weight, *rest: batch_norm.oracle(x, torch.ones_like(weight), *rest),
+    "`bias` has no effect. It is added to each channel at the end.":
+        lambda x, weight, bias, *rest: batch_norm.oracle(x, weight, torch.zeros_like(bias), *rest),
+    "You add `bias` before you multiply by `weight`. First multiply, then add.":
+        lambda x, weight, bias, *rest: batch_norm.oracle(x, weight, weight * bias, *rest),
 }  # fmt: skip
 
 
-class Head(nn.Module):
-    """One linear layer, and what is done with it."""
+def norm_calls() -> list[Call]:
+    calls = []
+    for shape, options in (((4, 3, 5, 6), {}), ((2, 5, 3, 3), {"momentum": 0.3}), ((6, 4, 2, 5), {"eps": 0.1})):
+        channels = shape[1]
+        x = torch.randn(shape) * (0.5 + 2 * torch.rand(channels, 1, 1)) + torch.randn(channels, 1, 1)
+        settings = (
+            torch.rand(channels) + 0.5,
+            torch.randn(channels),
+            torch.randn(channels),
+            torch.rand(channels) + 0.5,
+        )
+        calls += [Call(x, *settings, True, **options), Call(x, *settings, False, **options)]
+    return calls
 
-    def __init__(self, features: int, classes: int, forward: Callable[[nn.Module, Tensor], Tensor]) -> None:
-        super().__init__()
-        self.fc, self.way = nn.Linear(features, classes), forward
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.way(self.fc, x)
-
-
-@module_exercise(
-    "03.4 cheaper head",
-    calls=lambda: [Call(8, 5), Call(6, 11)],
-    inputs=lambda channels, num_classes: [torch.randn(3, channels, *sides) + 0.3 for sides in ((7, 7), (5, 8), (1, 1))],
-    mistakes=HEAD_MISTAKES,
+@exercise(
+    "03.4 batch norm by hand",
+    calls=norm_calls,
+    returns=several("three tensors: the output, the new running mean and the new running variance", *[tensor()] * 3),
+    forbids={"batch_norm": "The values are right, but they are PyTorch's. Compute means and variances yourself."},
+    mistakes=NORM_MISTAKES,
 )
-def cheap_head(
-    channels: int, num_classes: int, *, _places: int = 1, _forward: Any = lambda fc, x: fc(mean(x))
-) -> nn.Module:
-    """One mean a map, one linear layer, images of any size. In VGG-16 it would save 123,129,856 parameters."""
-    return Head(channels * _places, num_classes, _forward)
+def batch_norm(
+    x: Tensor, weight: Tensor, bias: Tensor, running_mean: Tensor, running_var: Tensor, training: bool,
+    momentum: float = 0.1, eps: float = 1e-5, *, _dims: tuple[int, ...] = (0, 2, 3), _correction: int = 0,
+    _stored: int = 1, _root: Callable[[Tensor, float], Tensor] = lambda var, eps: (var + eps).sqrt(),
+    _share: Callable[[float], float] = lambda momentum: momentum,
+    _uses_batch: Callable[[bool], bool] = lambda training: training,
+    _moves: Callable[[bool], bool] = lambda training: training,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    """Equal to PyTorch's `nn.BatchNorm2d` in train and in eval mode, running statistics included."""
+    mean, var = x.mean(_dims, keepdim=True), x.var(_dims, keepdim=True, correction=_correction)
+    if not _uses_batch(training):
+        mean, var = running_mean[:, None, None], running_var[:, None, None]
+    out = (x - mean) / _root(var, eps) * weight[:, None, None] + bias[:, None, None]
+    share = _share(momentum) if _moves(training) else 0.0
+    new_mean, new_var = x.mean((0, 2, 3)), x.var((0, 2, 3), correction=_stored)
+    return out, running_mean.lerp(new_mean, share), running_var.lerp(new_var, share)

@@ -13,7 +13,7 @@ from .lesson_01 import (
     patches_as_columns, pooling,
 )  # fmt: skip
 from .lesson_02 import augmentation_grid, augmented_views, photos_and_maps, train_and_test
-from .lesson_03 import layer_costs, named_layers, receptive_growth, receptive_growth_grid, seen_pixels
+from .lesson_03 import channel_values, layer_costs, named_layers, receptive_growth, receptive_growth_grid, seen_pixels
 from .lesson_04 import channel_budget, channel_budget_grid, paired_seeds, votes
 from .lesson_05 import (
     activation_slopes, autocorrelations, gradient_chain, gradient_flow, gradient_flow_grid, gradient_series,
@@ -36,11 +36,11 @@ from .lesson_13 import losses_together, step_times
 __all__ = [
     "Stage", "activation_slopes", "architecture", "attribution_grid", "augmentation_grid", "augmented_views",
     "autocorrelations", "block_diagrams", "chain", "challenge_history", "channel_budget", "channel_budget_grid",
-    "confusion_matrix", "connections", "convolution_over_channels", "convolution_step", "degradation", "depth_and_skip",
-    "depth_and_skip_grid", "depth_sweep", "descents", "error_against_cost", "errors_by_epoch", "errors_by_layer",
-    "errors_without", "feature_maps", "gradient_chain", "gradient_flow", "gradient_flow_grid", "gradient_series",
-    "gradients_by_layer", "identity_extension", "image_grid", "kernel_effect", "kernel_gallery", "kernel_places",
-    "layer_costs", "learning_curves", "lines", "losses_together", "maps_over_photos", "model_picker",
+    "channel_values", "confusion_matrix", "connections", "convolution_over_channels", "convolution_step", "degradation",
+    "depth_and_skip", "depth_and_skip_grid", "depth_sweep", "descents", "error_against_cost", "errors_by_epoch",
+    "errors_by_layer", "errors_without", "feature_maps", "gradient_chain", "gradient_flow", "gradient_flow_grid",
+    "gradient_series", "gradients_by_layer", "identity_extension", "image_grid", "kernel_effect", "kernel_gallery",
+    "kernel_places", "layer_costs", "learning_curves", "lines", "losses_together", "maps_over_photos", "model_picker",
     "model_picker_grid", "named_layers", "named_photos", "network_walk", "numbers", "paired_seeds",
     "patches_as_columns", "paths_and_lengths", "photo_attribution", "photo_predictions", "photos_and_maps", "pooling",
     "precision_and_coverage", "published_nets", "rank_correlations", "receptive_growth", "receptive_growth_grid",

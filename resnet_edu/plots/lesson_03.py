@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..probe.summary import LayerSummary, Summary
 from .images import frame
-from .style import BLUE, GREY, ORANGE, Figure, bare, course_style, name_rows, new_figure
+from .style import BLUE, COLOURS, GREY, ORANGE, Figure, bare, course_style, name_rows, new_figure
 
 MOST_DOTS = 40  # positions of a row that are drawn one by one; more become a bar
 POOLINGS = ("MaxPool2d", "AvgPool2d")
@@ -140,6 +140,30 @@ def seen_pixels(maps: Mapping[str, Tensor], *, title: str) -> Figure:
         axes.set_title(f"{name}\n{side}×{int(columns.max() - columns.min()) + 1} pixels", fontsize=11)
         bare(axes)
     figure.colorbar(panels[0].images[0], ax=panels, label="size of the gradient, largest = 1", shrink=0.7)
+    return figure
+
+
+@course_style()
+def channel_values(panels: Mapping[str, Tensor], *, title: str) -> Figure:
+    """How the numbers of each channel are distributed, one panel a stage, one hill a channel.
+
+    Args:
+        panels: maps `(N, C, H, W)` by name, all of one shape.
+    """
+    figure, all_axes = new_figure(1, len(panels), width=9.0, height=3.2, sharex=True, sharey=True, title=title)
+    edges = np.linspace(-8, 8, 129)
+    for axes, (name, maps) in zip(all_axes, panels.items(), strict=True):
+        channels = maps.shape[1]
+        axes.axvline(0, color=GREY, lw=0.8)
+        for channel in range(channels):
+            heights, _ = np.histogram(maps[:, channel].numpy(), bins=edges)
+            base = channels - 1 - channel
+            hill = base + 0.85 * heights / heights.max()
+            axes.fill_between(edges[:-1], base, hill, step="post", color=COLOURS[channel % len(COLOURS)], alpha=0.8)
+        axes.set_title(name, fontsize=11)
+        axes.set_xlabel("value")
+        axes.grid(visible=False)
+    all_axes[0].set_yticks(range(channels), [f"channel {channel}" for channel in range(channels, 0, -1)])
     return figure
 
 

@@ -164,43 +164,48 @@ def memory_by_numpy(stages: Layers, side: int, batch_size: int = 1) -> np.intege
     return 4 * batch_size * np.sum(channels * (count * sides[:-1] ** 2 + sides[1:] ** 2))
 
 
-# --- 03.4 cheaper head ------------------------------------------------------------------------------------------
+# --- 03.4 batch norm by hand ------------------------------------------------------------------------------------
 
 
-class Head(nn.Module):
-    """Whatever is done before the linear layer."""
-
-    def __init__(self, channels: int, num_classes: int, pool: Callable[[Tensor], Tensor] = lambda x: x.mean((2, 3))):
-        super().__init__()
-        self.fc, self.pool = nn.Linear(channels, num_classes), pool
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.fc(self.pool(x))
-
-
-def head_of_modules(channels: int, num_classes: int) -> nn.Module:
-    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, num_classes))
+def norm(x, weight, bias, running_mean, running_var, training, momentum=0.1, eps=1e-5):
+    if training:
+        mean, var = x.mean(dim=(0, 2, 3)), x.var(dim=(0, 2, 3), correction=0)  # (C,)
+        n = x.numel() // x.shape[1]
+        running_mean = (1 - momentum) * running_mean + momentum * mean
+        running_var = (1 - momentum) * running_var + momentum * var * n / (n - 1)
+    else:
+        mean, var = running_mean, running_var
+    mean, var, weight, bias = (each.view(1, -1, 1, 1) for each in (mean, var, weight, bias))
+    return weight * (x - mean) / torch.sqrt(var + eps) + bias, running_mean, running_var
 
 
-def head_lazy(channels: int, num_classes: int) -> nn.Module:
-    return nn.Sequential(nn.AdaptiveAvgPool2d((1, 1)), nn.Flatten(), nn.LazyLinear(num_classes))
+def norm_in_columns(x, weight, bias, running_mean, running_var, training, momentum=0.1, eps=1e-5):
+    """Right: the channels as columns of a matrix."""
+    rows = x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])  # (N · H · W, C)
+    mean, var = running_mean, running_var
+    if training:
+        mean, var = rows.mean(0), ((rows - rows.mean(0)) ** 2).mean(0)
+        running_mean = running_mean + momentum * (mean - running_mean)
+        running_var = running_var + momentum * (rows.var(0) - running_var)
+    out = (rows - mean) * (var + eps).rsqrt() * weight + bias
+    return out.view(x.shape[0], *x.shape[2:], -1).permute(0, 3, 1, 2), running_mean, running_var
 
 
-def head_by_convolution(channels: int, num_classes: int) -> nn.Module:
-    """Right: mixing before the mean is the same as mixing after it."""
-    return nn.Sequential(nn.Conv2d(channels, num_classes, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+def norm_of_torch(x, weight, bias, running_mean, running_var, training, momentum=0.1, eps=1e-5):
+    mean, var = running_mean.clone(), running_var.clone()
+    return nn.functional.batch_norm(x, mean, var, weight, bias, training, momentum, eps), mean, var
+
+
+def norm_in_place(x, weight, bias, running_mean, running_var, training, momentum=0.1, eps=1e-5):
+    out, mean, var = norm(x, weight, bias, running_mean, running_var, training, momentum, eps)
+    return out, running_mean.copy_(mean), running_var.copy_(var)
 
 
 RIGHT = {
     "03.1": [field, field_from_the_end, field_by_numpy, field_of_torch],
     "03.2": [block, block_pooled_before_the_last_relu, block_nested],
     "03.3": [memory, memory_of_torch, memory_by_numpy],
-    "03.4": [
-        lambda channels, num_classes: Head(channels, num_classes),
-        head_of_modules,
-        head_lazy,
-        head_by_convolution,
-    ],
+    "03.4": [norm, norm_in_columns],
 }
 
 WRONG = {
@@ -236,14 +241,10 @@ WRONG = {
         (lambda stages, side, batch_size=1: stages[99], "IndexError"),
     ],
     "03.4": [
-        (lambda c, k: Head(c, k, lambda x: x.std((2, 3), correction=0)), "what happens between them is not"),
-        (lambda c, k: Head(c, k, lambda x: x.mean((2, 3)).detach()), "no gradient reaches the input"),
-        (lambda c, k: Head(c, k, lambda x: x.mul_(2).mean((2, 3))), "changes the tensor it is given"),
-        (lambda c, k: nn.Sequential(head_of_modules(c, c), nn.Linear(c, k)), "2 × convolution or linear layer"),
-        (lambda c, k: nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()), "0 × convolution or linear layer"),
-        (lambda c, k: nn.Sequential(nn.Flatten(), nn.Linear(c * 25, k)), "`in_features=200`, expected `in_features=8`"),
-        (lambda c, k: nn.Sequential(*head_of_modules(c, c)[:2], nn.Linear(c, k, bias=False)), "has no bias"),  # pyright: ignore[reportIndexIssue]
-        (lambda c, k: nn.Linear(c, k), "mat1 and mat2 shapes"),
-        (lambda c, k: torch.zeros(2), "Expected a module"),
+        (norm_of_torch, "but they are PyTorch's"),
+        (norm_in_place, "changes the tensor it is given as `running_mean`"),
+        (lambda *args, **options: norm(*args, **options)[0], "Expected three tensors"),
+        (lambda *args, **options: norm(*args, **options)[::-1], "in place 0: expected a tensor of shape"),
+        (lambda *args, **options: tuple(each + 1 for each in norm(*args, **options)), "in place 0: the shape is right"),
     ],
 }

@@ -73,6 +73,7 @@ SAMPLES: dict[str, Callable[[], Figure]] = {
     "activation_slopes": plots.activation_slopes,
     "architecture": lambda: plots.architecture(on_meta("resnet18"), (3, 64, 64), title="A net"),
     "attribution_grid": lambda: plots.attribution_grid(network(), {"red": PICTURE}),
+    "channel_values": lambda: plots.channel_values({"before": torch.randn(4, 3, 5, 5)}, title="Batch norm"),
     "photos_and_maps": lambda: plots.photos_and_maps({"photo": PHOTO}, {"conv1": [torch.rand(4, 9, 9)]}, title="Maps"),
     "augmentation_grid": lambda: plots.augmentation_grid({"photo": PHOTO, "digit": PHOTO[:1]}),
     "augmented_views": lambda: plots.augmented_views(PHOTO),

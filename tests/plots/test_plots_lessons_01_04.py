@@ -142,6 +142,17 @@ def test_windows_grow_as_the_probe_says(setting: dict[str, int]) -> None:
     assert [(row.size, row.jump) for row in rows[1:]] == [(field.size, field.jump) for field in fields]
 
 
+def test_each_channel_is_a_hill_where_its_values_lie() -> None:
+    maps = torch.stack([torch.full((2, 3, 3), value) for value in (4.0, -2.0)], dim=1)
+    (axes,) = plots.channel_values({"before": maps}, title="Batch norm").axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["channel 2", "channel 1"]
+    for hill, value, base in zip(axes.collections, (4.0, -2.0), (1, 0), strict=True):
+        corners = hill.get_paths()[0].vertices
+        highest = corners[corners[:, 1] > base + 0.5, 0]
+        assert highest.min() <= value <= highest.max()
+        assert highest.max() - highest.min() < 0.2
+
+
 def test_bars_are_the_layers_parameters_numbers_and_multiply_adds() -> None:
     costs = probe.summary(on_meta("vgg16"), (3, 224, 224))
     names = list(plots.named_layers(costs))
