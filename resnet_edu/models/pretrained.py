@@ -30,7 +30,7 @@ from .registry import available, build
 from .weights import load_state
 
 WeightSource = Literal["auto", "imagenet", "bundled"]
-BUNDLED = {"resnet18": "resnet18_cifar10"}  # the networks in this package, and their files in assets/weights
+BUNDLED = {"resnet18": "resnet18_tiny_imagenet"}  # the networks in this package, and their files in assets/weights
 DETECTOR = "fasterrcnn_mobilenet_v3_large_320_fpn"  # finds the things in a photo
 SURE = 0.5  # score from which a detection counts
 ONE_AT_A_TIME = Lock()  # the detector's anchors are made anew for each picture, and folders are read in threads
