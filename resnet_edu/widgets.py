@@ -233,7 +233,7 @@ def transfer_explorer(study: Recorded) -> Explorer:
     """Lesson 10: the recorded study of transfer, one method at a time; twin: `plots.transfer_grid`."""
     controls = {
         "labels": control(SelectionSlider, "labels", "labelled images a class", LABELS, value=10),
-        "method": control(ToggleButtons, "method", "how the net is trained", list(METHODS), value="fine-tuned"),
+        "method": control(Dropdown, "method", "how the net is trained", list(METHODS), value="fine-tuned"),
     }
     return Explorer(partial(plots.transfer_view, study), controls)
 

@@ -8,15 +8,25 @@ from matplotlib.axes import Axes
 from ..study import Recorded
 from .style import BLUE, GREEN, GREY, ORANGE, RED, Figure, course_style, look_of, new_chart, new_figure
 
-#: The methods with their looks, the same in every figure.
+#: The methods with their looks, the same in every figure; the first three are baselines.
 METHODS = {
-    "from scratch": look_of(RED),
-    "frozen": look_of(GREY, marker="v"),
-    "frozen, stage 1": look_of(GREEN),
+    "mean colour": look_of(GREY, ls=":", marker="x"),
+    "raw pixels": look_of(GREY, ls="--", marker="+"),
+    "untrained backbone": look_of(GREY, ls="-.", marker="v"),
+    "from scratch": look_of(RED, marker="s"),
+    "frozen, stage 1": look_of(ORANGE, marker="^"),
+    "frozen": look_of(GREEN, marker="D"),
     "fine-tuned": look_of(BLUE),
 }
 LABELS = (5, 10, 20, 50, 100)
-LAYERS = {"relu": "stem", "layer1": "stage 1", "layer2": "stage 2", "layer3": "stage 3", "layer4": "stage 4"}
+LAYERS = {
+    "colour": "mean colour",
+    "relu": "stem",
+    "layer1": "stage 1",
+    "layer2": "stage 2",
+    "layer3": "stage 3",
+    "layer4": "stage 4",
+}
 ONE_RUN = {"ls": "", "ms": 3}  # how a single run is drawn beside the mean
 
 
@@ -27,14 +37,14 @@ def transfer_errors(study: Recorded, method: str, labels: int) -> list[float]:
 
 @course_style()
 def transfer_curves(study: Recorded, *, title: str = "Few labels: start from trained weights") -> Figure:
-    """Mean test error over labelled images a class, one line a method, each run as a faint marker.
+    """Mean test error over labelled images per class, one line per method, each run as a faint marker.
 
     Args:
-        study: the recorded study `mnist5k-transfer`.
+        study: one of the recorded studies `photos-transfer` and `mnist5k-transfer`.
     """
-    figure, axes = new_chart(height=3.9, title=title, x="labelled images a class", y="test error (%)")
+    figure, axes = new_chart(height=3.9, title=title, x="labelled images per class", y="test error (%)")
     draw_curves(axes, study)
-    axes.legend()
+    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
     return figure
 
 
@@ -45,15 +55,15 @@ def transfer_view(study: Recorded, *, labels: int = 10, method: str = "fine-tune
     Args:
         study: as for `transfer_curves`.
         labels: 5, 10, 20, 50 or 100.
-        method: "from scratch", "frozen", "frozen, stage 1" or "fine-tuned".
+        method: one of `METHODS`.
     """
     errors = transfer_errors(study, method, labels)
     spread = f"{mean(errors):.1f} % test error ({min(errors):.1f} to {max(errors):.1f})"
-    title = f"{method}, {labels} labels a class: {spread}"
+    title = f"{method}, {labels} labels per class: {spread}"
     figure, (left, right) = new_figure(1, 2, width=8.4, height=3.7, width_ratios=[3, 2], title=title)
     draw_curves(left, study, faint=[name for name in METHODS if name != method])
     left.axvline(labels, color=GREY, lw=1)
-    left.set(title=f"{method}, from 5 to 100 labels", xlabel="labelled images a class", ylabel="test error (%)")
+    left.set(title=f"{method}, from 5 to 100 labels", xlabel="labelled images per class", ylabel="test error (%)")
     draw_runs(right, study, labels)
     right.set(title=f"every run at {labels} labels", ylabel="test error (%)")
     return figure
@@ -85,7 +95,7 @@ def draw_curves(axes: Axes, study: Recorded, *, faint: Sequence[str] = ()) -> No
 
 
 def draw_runs(axes: Axes, study: Recorded, labels: int) -> None:
-    """Every run at one number of labels, one column a method, its mean as a bar."""
+    """Every run at one number of labels, one column per method, its mean as a bar."""
     for column, (name, look) in enumerate(METHODS.items()):
         errors = transfer_errors(study, name, labels)
         spread = [column + 0.08 * (index - (len(errors) - 1) / 2) for index in range(len(errors))]
@@ -98,7 +108,7 @@ def draw_runs(axes: Axes, study: Recorded, labels: int) -> None:
 
 @course_style()
 def errors_by_layer(errors: Mapping[str, Mapping[str, Sequence[float]]], *, title: str) -> Figure:
-    """Error of a linear head on frozen features, layer by layer, one line a kind of weights.
+    """Error of a linear head on frozen features, layer by layer, one line per kind of weights.
 
     Args:
         errors: by kind of weights and layer, the error of every seed in percent.

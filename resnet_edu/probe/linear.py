@@ -3,13 +3,15 @@
 The idea of a linear probe at every layer is that of Alain and Bengio 2016, https://arxiv.org/abs/1610.01644.
 """
 
+import json
 from collections.abc import Sequence
 
 import torch
+from safetensors import safe_open
 from torch import Tensor, nn, optim
 from torch.nn import functional as F
 
-from .. import machine
+from .. import files, machine
 from ..data.batches import evaluation_batches
 from ..data.split import Split
 from ..models.modes import eval_mode
@@ -72,3 +74,20 @@ def linear_head(features: Tensor, labels: Tensor, num_classes: int, *, weight_de
         head.weight.div_(std)
         head.bias.sub_(head.weight @ mean)
     return head
+
+
+def clothing_features() -> tuple[dict[str, dict[str, Tensor]], tuple[str, ...]]:
+    """What the bundled ResNet-18 makes of 1,713 photos of clothing; see `assets/features/extract.py`.
+
+    Returns:
+        By part ("train" with 100 photos per class, "val", "test"): "labels" int64 `(N,)`, "colour" float32 `(N, 3)`
+        from 0 to 1, and of each stage "layer1" to "layer4" the averaged maps, float32 `(N, channels)`. Then the names
+        of the ten classes.
+    """
+    parts: dict[str, dict[str, Tensor]] = {}
+    with safe_open(files.assets() / "features" / "clothing.safetensors", "pt") as file:
+        for key in file.keys():  # noqa: SIM118, it is no dict
+            part, _, name = key.partition(".")
+            value = file.get_tensor(key)
+            parts.setdefault(part, {})[name] = value.long() if name == "labels" else value.float()
+        return parts, tuple(json.loads(file.metadata()["classes"]))

@@ -2,6 +2,7 @@
 
 import copy
 from math import inf
+from statistics import mean
 from typing import Any
 
 import torch
@@ -113,30 +114,39 @@ def other_key(model: Any, head_lr: float, backbone_lr: float) -> list[dict[str, 
     return [{"params": group["params"], "learning_rate": group["lr"]} for group in groups(model, head_lr, backbone_lr)]
 
 
-# --- 10.4 read the learning curve -------------------------------------------------------------------------------
+# --- 10.4 how many labels ---------------------------------------------------------------------------------------
 
 
-def labels_needed(curve: dict[int, float], error: float) -> float:
-    return min((labels for labels, measured in curve.items() if measured <= error), default=inf)
+def labels_needed(curve: dict[int, list[float]], error: float) -> float:
+    needed = inf
+    for labels in sorted(curve, reverse=True):
+        if sum(curve[labels]) / len(curve[labels]) > error:
+            break
+        needed = labels
+    return needed
 
 
-def labels_by_loop(curve: dict[int, float], error: float) -> float:
-    for labels in sorted(curve):
-        if curve[labels] <= error:
-            return labels
+def labels_by_suffix(curve: dict[int, list[float]], error: float) -> float:
+    """Right: tries each number, the smallest first."""
+    for least in sorted(curve):
+        if all(mean(errors) <= error for labels, errors in curve.items() if labels >= least):
+            return least
     return float("inf")
 
 
-def labels_by_torch(curve: dict[int, float], error: float) -> torch.Tensor:
-    points = torch.tensor([labels if measured <= error else inf for labels, measured in curve.items()])
-    return points.min()
+def labels_by_torch(curve: dict[int, list[float]], error: float) -> torch.Tensor:
+    """Right."""
+    numbers = torch.tensor(sorted(curve))
+    high = torch.stack([torch.tensor(curve[int(n)], dtype=torch.float64).mean() > error for n in numbers])
+    last = int(high.nonzero().max()) + 1 if high.any() else 0
+    return numbers[last] if last < len(numbers) else torch.tensor(inf)
 
 
 RIGHT = {
     "10.1": [new_head, head_on_a_copy, lazy_head, head_as_the_package],
     "10.2": [freeze_backbone, freeze_by_name, freeze_as_the_package],
     "10.3": [groups, one_group_each, lazy_groups],
-    "10.4": [labels_needed, labels_by_loop, labels_by_torch],
+    "10.4": [labels_needed, labels_by_suffix, labels_by_torch],
 }
 
 WRONG = {

@@ -1,0 +1,50 @@
+"""What the bundled ResNet-18 makes of photos of clothing, so that lesson 10 can train on them without the photos.
+
+    resnet-edu fetch clothing
+    python assets/features/extract.py
+
+For 100 training photos per class, drawn with seed 0, and all of `val` and `test`: the output of each stage, averaged over
+its map, and the mean colour. "Clothing dataset (small)" by A. Grigorev and 32 contributors, free for any use:
+https://github.com/alexeygrigorev/clothing-dataset-small
+"""
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+import resnet_edu as edu
+from resnet_edu.data.split import PARTS
+from resnet_edu.recipe import normalised_like
+
+STAGES = ("layer1", "layer2", "layer3", "layer4")
+LABELS = 100  # per class
+
+
+def drawn(labels: Tensor) -> Tensor:
+    """Indices of the first `LABELS` photos of each class in a random order."""
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
+    return torch.cat([order[labels[order] == label][:LABELS] for label in range(int(labels.max()) + 1)])
+
+
+def main() -> None:
+    """Write `clothing.safetensors` beside this script."""
+    network = edu.models.pretrained("resnet18", source="bundled")
+    side = network.transforms.size
+    photos = normalised_like(edu.data.load("clothing", size=side), network)
+    found: dict[str, Tensor] = {}
+    for part in PARTS:
+        split = getattr(photos, part)
+        split = split.subset(drawn(split.labels)) if part == "train" else split
+        found[f"{part}.labels"] = split.labels.to(torch.uint8)
+        found[f"{part}.colour"] = split.images.float().mean(dim=(2, 3)).half() / 255
+        for stage, features in edu.probe.layer_features(network.model, split, STAGES).items():
+            found[f"{part}.{stage}"] = features.half()
+    about = {"classes": json.dumps(photos.classes), "network": network.source, "size": str(side)}
+    save_file(found, Path(__file__).with_name("clothing.safetensors"), metadata=about)
+
+
+if __name__ == "__main__":
+    main()
