@@ -77,12 +77,12 @@ def test_transfer_is_drawn_as_means_and_run_by_run() -> None:
     assert legend(axes) == list(METHODS)
     named = {str(line.get_label()): line for line in axes.lines if line.get_label() in METHODS}
     assert places(named["frozen"]) == list(LABELS)
-    assert [heights(line)[2] for line in named.values()] == [35.5, 40, 35.5, 35.5]
+    assert {name: heights(line)[2] for name, line in named.items()} == dict.fromkeys(METHODS, 35.5) | {"frozen": 40}
     assert len(axes.lines) == len(METHODS) * (1 + len(LABELS))
     figure = plots.transfer_view(study, labels=20, method="frozen")
-    assert figure.get_suptitle() == "frozen, 20 labels a class: 40.0 % test error (35.0 to 45.0)"
+    assert figure.get_suptitle() == "frozen, 20 labels per class: 40.0 % test error (35.0 to 45.0)"
     assert [line.get_label() for line in figure.axes[0].lines if line.get_alpha() == 1.0] == ["frozen"]
-    assert lines(plots.transfer_grid(study).axes[2]) == [[35, 36], [35, 45], [35, 36], [35, 36]]
+    assert lines(plots.transfer_grid(study).axes[2]) == [[35, 45] if name == "frozen" else [35, 36] for name in METHODS]
 
 
 def percents_of(network: Pretrained, picture: Image.Image) -> Tensor:
