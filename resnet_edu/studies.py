@@ -186,9 +186,10 @@ class BlockWithoutIdentity(BasicBlock):
 
 
 def transfer(name: str, title: str, images: Mapping[str, Any], augment: tuple[str, ...]) -> Study:
-    """A ResNet-18 with 5 to 100 labels a class: from scratch, on frozen stages, fine-tuned, and simple baselines.
+    """A ResNet-18 with 5 to 100 labels per class: from scratch, on frozen stages, fine-tuned, and simple baselines.
 
-    Whatever has to be chosen, a rate or a weight decay, validation images choose; the test images are used once.
+    Validation images choose: the weight decay of a head in each run, the rate of a whole net once for each number of
+    labels, in a draw of its own (seed 100). The test images are used once.
     """
     config = TrainConfig(epochs=1, batch_size=25, optimizer="adamw", weight_decay=0.01, augment=augment)
     heads = {
@@ -200,19 +201,27 @@ def transfer(name: str, title: str, images: Mapping[str, Any], augment: tuple[st
         "frozen, stage 3": ("bundled", "layer3", 1),
         "frozen": ("bundled", "layer4", 1),
     }
-    settings = {}
-    for labels in (5, 10, 20, 50, 100):
-        for method, (weights, layer, places) in heads.items():
-            special = {"labels": labels, "weights": weights, "layer": layer, "places": places}
-            special["weight_decays"] = [1e-4, 1e-3, 1e-2]
-            settings[f"{method}, {labels} labels"] = Setting("resnet18", {}, images, config, special, train_head)
-        for method, weights in (("from scratch", "none"), ("fine-tuned", "bundled")):
-            special = {"labels": labels, "weights": weights, "rates": [3e-4, 1e-3, 3e-3]}
-            special["images"] = max(1500, 40 * labels)
-            settings[f"{method}, {labels} labels"] = Setting(
-                "resnet18", {}, images, config, special, train_at_best_rate
-            )
-    return Study(name, title, settings, range(5))
+    rates, counts, whole = (3e-4, 1e-3, 3e-3), (5, 10, 20, 50, 100), {"from scratch": "none", "fine-tuned": "bundled"}
+
+    def trained(method: str, labels: int, rate: float, *, trial: bool) -> Setting:
+        special = {"labels": labels, "weights": whole[method], "images": max(1500, 40 * labels), "trial": trial}
+        return Setting("resnet18", {}, images, replace(config, lr=rate), special, train_on_few)
+
+    def chosen(recorded: Recorded) -> dict[str, Setting]:
+        settings = {}
+        for labels in counts:
+            for method, (weights, layer, places) in heads.items():
+                special = {"labels": labels, "weights": weights, "layer": layer, "places": places}
+                special["weight_decays"] = [1e-4, 1e-3, 1e-2]
+                settings[f"{method}, {labels} labels"] = Setting("resnet18", {}, images, config, special, train_head)
+            for method in whole:
+                trials = {r: recorded.of(f"{method} at {r:g}, {labels} labels")[0].last.val_error for r in rates}
+                best = min(trials, key=trials.__getitem__)
+                settings[f"{method}, {labels} labels"] = trained(method, labels, best, trial=False)
+        return settings
+
+    trials = {f"{m} at {r:g}, {n} labels": trained(m, n, r, trial=True) for n in counts for m in whole for r in rates}
+    return Study(name, title, trials, [100], chosen, range(5))
 
 
 def with_few_labels(setting: Setting, seed: int) -> tuple[nn.Module, Data]:
@@ -254,20 +263,15 @@ def error_of(head: nn.Linear, features: Tensor, labels: Tensor) -> float:
     return 100 * float((head(features).argmax(dim=1) != labels).float().mean())
 
 
-def train_at_best_rate(setting: Setting, seed: int, _: Path) -> Outcome:
-    """The whole network at each of the "rates": an epoch of "images" images, in which the labelled ones come again."""
-    trials = {}
-    for rate in setting.special["rates"]:
-        model, images = with_few_labels(setting, seed)
-        again = torch.arange(setting.special["images"]) % len(images.train)
-        repeated = replace(images, train=images.train.subset(again))
-        history = fit(model, repeated, replace(setting.config, lr=rate, seed=seed))
-        if history.interrupted:
-            return history, {}
-        trials[rate] = history, model
-    best = min(trials, key=lambda rate: trials[rate][0].last.val_error)
-    history, model = trials[best]
-    return history, {"rate": best, "test_error": evaluate(model, images.test).top1_error}  # pyright: ignore[reportPossiblyUnboundVariable]
+def train_on_few(setting: Setting, seed: int, _: Path) -> Outcome:
+    """The whole network for an epoch of "images" images, in which the labelled ones come again; "trial": no test."""
+    model, few = with_few_labels(setting, seed)
+    again = torch.arange(setting.special["images"]) % len(few.train)
+    repeated = replace(few, train=few.train.subset(again))
+    history = fit(model, repeated, replace(setting.config, seed=seed))
+    if history.interrupted or setting.special["trial"]:
+        return history, {}
+    return history, {"test_error": evaluate(model, few.test).top1_error}
 
 
 #: Every study of the course, by name.

@@ -63,6 +63,7 @@ class Study:
     seeds: Sequence[int]  # of the runs
     # further settings that depend on what these have found
     then: Callable[["Recorded"], Mapping[str, Setting]] | None = None
+    later: Sequence[int] | None = None  # the seeds of those; by default the same
 
     def runs(self) -> Iterator[tuple[str, int]]:
         """Label and seed of every run; all settings with the first seed come first."""
@@ -135,7 +136,7 @@ def run_study(study: Study, folder: Path, *, progress: Progress = lambda _: None
     recorded = read_recorded(study.name, folder) if record.is_file() else Recorded(study.name)
     finished = run_settings(study.settings, study.seeds, recorded, folder, progress)
     if finished and study.then:
-        run_settings(study.then(recorded), study.seeds, recorded, folder, progress)
+        run_settings(study.then(recorded), study.later or study.seeds, recorded, folder, progress)
     return recorded
 
 

@@ -152,17 +152,41 @@ def test_a_plain_net_is_the_residual_one_with_equal_first_weights(monkeypatch: p
     assert torch.equal(plain.eval()(x), residual.fc(residual.avgpool(features).flatten(1)))
 
 
-def test_few_labels_are_chosen_by_the_seed_and_heads_by_the_validation_images() -> None:
+def transfer_after(best: float) -> dict[str, studies.Setting]:
+    """The settings that follow trials in which this rate was the best for all."""
     study = find_study("mnist5k-transfer")
-    few = study.settings["frozen, stage 1, 5 labels"]
+    epoch = invented("", 0).epochs[-1]
+    errors = {(label, 100): setting.config.lr != best for label, setting in study.settings.items()}
+    trials = {key: [replace(epoch, val_error=10.0 + worse)] for key, worse in errors.items()}
+    assert study.then is not None
+    return {**study.then(Recorded(study.name, {label: {} for label in study.settings}, [], trials))}
+
+
+def test_few_labels_are_chosen_by_the_seed_and_heads_by_the_validation_images() -> None:
+    after = transfer_after(0.001)
+    few = after["frozen, stage 1, 5 labels"]
     (_, first), (_, again), (_, other) = (studies.with_few_labels(few, seed) for seed in (0, 0, 1))
     assert first.train.labels.bincount().tolist() == [5] * 10
     assert torch.equal(first.train.images, again.train.images)
     assert not torch.equal(first.train.images, other.train.images)
-    history, found = studies.train_head(study.settings["raw pixels, 100 labels"], 0, Path())
+    history, found = studies.train_head(after["raw pixels, 100 labels"], 0, Path())
     assert len(history) == 0
     assert 5 < found["test_error"] < 25
     assert found["weight_decay"] in few.special["weight_decays"]
+
+
+@pytest.mark.parametrize("best", [0.0003, 0.003])
+def test_the_rate_is_that_of_the_lowest_validation_error_in_trials_that_test_nothing(best: float) -> None:
+    after = transfer_after(best)
+    whole = [
+        f"{method}, {labels} labels" for method in ("from scratch", "fine-tuned") for labels in (5, 10, 20, 50, 100)
+    ]
+    assert {after[label].config.lr for label in whole} == {best}
+    trial = find_study("mnist5k-transfer").settings["fine-tuned at 0.001, 5 labels"]
+    shorter = replace(trial, special={**trial.special, "images": 25})
+    assert studies.train_on_few(shorter, 0, Path())[1] == {}
+    final = replace(shorter, special={**shorter.special, "trial": False})
+    assert "test_error" in studies.train_on_few(final, 0, Path())[1]
 
 
 # Recording, stopping and going on
@@ -327,14 +351,15 @@ def test_every_study_names_networks_and_data_that_exist(study: Study) -> None:
 
 @pytest.mark.parametrize("name", RECORDS)
 def test_a_record_says_what_was_run_with_which_seeds_and_versions(name: str) -> None:
-    recorded = load_study(name)
-    settings = json.loads(json.dumps({label: each.to_dict() for label, each in STUDIES[name].settings.items()}))
-    for label, setting in recorded.settings.items():
-        if name != "mnist5k-transfer":  # recorded with weights that the package no longer has
+    recorded, study = load_study(name), STUDIES[name]
+    if name != "mnist5k-transfer":  # recorded with weights that the package no longer has
+        planned = {**study.settings, **(study.then(recorded) if study.then else {})}
+        settings = json.loads(json.dumps({label: each.to_dict() for label, each in planned.items()}))
+        for label, setting in recorded.settings.items():
             assert in_full(setting) == in_full(settings[label])
     for run in recorded.runs:
         assert {"setting", "seed", "date", "seconds", "machine"} < {*run}
-        assert "test_error" in run or "diverged" in run
+        assert "test_error" in run or "diverged" in run or recorded.settings[run["setting"]].get("trial")
         assert {"python", "torch", "torchvision", "cpu", "cores", "os", "device"} <= {*run["machine"]}
     assert len(recorded.epochs) == len(recorded.runs)  # none twice
     rows = (files.assets() / "runs" / f"{name}.csv").read_text(encoding="utf-8").splitlines()[1:]
