@@ -285,7 +285,7 @@ STUDIES: dict[str, Study] = {
         tiny_imagenet(),
         transfer("mnist5k-transfer", "From photos to digits", {"name": "mnist5k", "size": 32, "channels": 3}, ()),
         transfer(
-            "photos-transfer", "From photos to clothes", {"name": "clothing", "size": 64}, ("resized_crop", "flip")
+            "photos-transfer", "From photos to clothes", {"name": "clothing", "size": 96}, ("resized_crop", "flip")
         ),
     )
 }

@@ -34,10 +34,10 @@ MEAN, STD = (0.480, 0.448, 0.398), (0.277, 0.269, 0.282)  # of Tiny-ImageNet's t
 TEACHER_SIDE, TEACHER_MEAN, TEACHER_STD = 128, 0.498, 0.502
 BATCH, PEAK, WEIGHT_DECAY, SEED = 128, 0.2, 5e-4, 0
 #: Side of the photos in pixels, epochs; the rate falls from epoch `FALL_FROM` on.
-STAGES = ((32, 4), (48, 5), (64, 7), (96, 2))
+STAGES = ((32, 4), (48, 5), (64, 6), (96, 1))
 FALL_FROM = 4
 #: Sides to measure at, and the one that the net is used with.
-SIDES, SIDE = (48, 64, 80, 96, 112, 128), 96
+SIDES, SIDE = (64, 80, 96, 112, 128), 96
 
 
 def read(folder: Path, part: str) -> tuple[Tensor, Tensor]:
