@@ -359,5 +359,5 @@ def study(
 
 def print_run(run: Mapping[str, Any]) -> None:
     """One line when a run ends."""
-    outcome = f"test error {run['test_error']:.1f} %" if "test_error" in run else run["diverged"]
+    outcome = f"test error {run['test_error']:.1f} %" if "test_error" in run else run.get("diverged", "a trial, not tested")
     print(f"  {run['setting']}, seed {run['seed']}: {outcome}, {run['seconds']:.1f} s", flush=True)
