@@ -80,9 +80,9 @@ def clothing_features() -> tuple[dict[str, dict[str, Tensor]], tuple[str, ...]]:
     """What the bundled ResNet-18 makes of 1,713 photos of clothing; see `assets/features/extract.py`.
 
     Returns:
-        By part ("train" with 100 photos per class, "val", "test"): "labels" int64 `(N,)`, "colour" float32 `(N, 3)`
-        from 0 to 1, and of each stage "layer1" to "layer4" the averaged maps, float32 `(N, channels)`. Then the names
-        of the ten classes.
+        By part ("train" with 100 photos per class, "val", "test"): "labels" int64 `(N,)`; the averaged maps of each
+        stage, "layer1" to "layer4", float32 `(N, channels)`; as baselines "colour" `(N, 3)`, a photo's mean, and
+        "untrained" `(N, 128)`, stage 2 of a net with random weights. Then the names of the ten classes.
     """
     parts: dict[str, dict[str, Tensor]] = {}
     with safe_open(files.assets() / "features" / "clothing.safetensors", "pt") as file:

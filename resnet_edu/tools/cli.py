@@ -359,5 +359,6 @@ def study(
 
 def print_run(run: Mapping[str, Any]) -> None:
     """One line when a run ends."""
-    outcome = f"test error {run['test_error']:.1f} %" if "test_error" in run else run.get("diverged", "a trial, not tested")
+    tested = f"test error {run['test_error']:.1f} %" if "test_error" in run else "not tested"
+    outcome = run.get("diverged", tested)
     print(f"  {run['setting']}, seed {run['seed']}: {outcome}, {run['seconds']:.1f} s", flush=True)
