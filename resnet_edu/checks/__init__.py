@@ -79,7 +79,6 @@ from .lesson_11 import (
     grad_cam as check_grad_cam,
     integrated_gradients as check_integrated_gradients,
     pick_layer as check_pick_layer,
-    rank_correlation as check_rank_correlation,
 )
 from .lesson_12 import (
     pick_threshold as check_pick_threshold,
@@ -97,16 +96,16 @@ from .result import CheckResult
 __all__ = [
     "CheckResult", "check_activation_bytes", "check_alexnet", "check_augment", "check_average_gradients",
     "check_backprop", "check_batch_norm", "check_block_removal", "check_bottleneck", "check_bottleneck_parameters",
-    "check_bottleneck_stage", "check_break_even", "check_choose_net", "check_clip", "check_conv2d", "check_cost_factor",
-    "check_costs_at", "check_count_layers", "check_descend", "check_diagnose", "check_first_answer",
-    "check_freeze_backbone", "check_grad_cam", "check_he_std", "check_identity_start", "check_inception",
-    "check_integrated_gradients", "check_labels_needed", "check_lenet5", "check_load_trunk", "check_multi_head_loss",
-    "check_new_head", "check_normalise", "check_option_a", "check_output_size", "check_parameter_groups",
-    "check_pass_through", "check_path_lengths", "check_pick_layer", "check_pick_threshold", "check_plain_block",
-    "check_rank_correlation", "check_read_confusion", "check_read_curves", "check_receptive_field", "check_repair",
-    "check_resnet34", "check_scaled_rate", "check_silent_branch", "check_split_sessions", "check_stage",
-    "check_standstill", "check_top_k_error", "check_train", "check_two_layers", "check_vgg_block", "check_widest_block",
-    "progress", "six_curves",
+    "check_bottleneck_stage", "check_break_even", "check_choose_net", "check_clip", "check_conv2d",
+    "check_cost_factor", "check_costs_at", "check_count_layers", "check_descend", "check_diagnose",
+    "check_first_answer", "check_freeze_backbone", "check_grad_cam", "check_he_std", "check_identity_start",
+    "check_inception", "check_integrated_gradients", "check_labels_needed", "check_lenet5", "check_load_trunk",
+    "check_multi_head_loss", "check_new_head", "check_normalise", "check_option_a", "check_output_size",
+    "check_parameter_groups", "check_pass_through", "check_path_lengths", "check_pick_layer",
+    "check_pick_threshold", "check_plain_block", "check_read_confusion", "check_read_curves",
+    "check_receptive_field", "check_repair", "check_resnet34", "check_scaled_rate", "check_silent_branch",
+    "check_split_sessions", "check_stage", "check_standstill", "check_top_k_error", "check_train",
+    "check_two_layers", "check_vgg_block", "check_widest_block", "progress", "six_curves",
 ]  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The checks of lesson 11: Grad-CAM, the layer to look at, Integrated Gradients, the agreement of two maps."""
+"""The checks of lesson 11: Grad-CAM, the layer to look at, Integrated Gradients that are complete."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -8,14 +8,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .. import probe
-from ..probe.attribution import ranks
 from .exercise import Call, exercise
 from .result import Wrong
 from .values import Returns, number, several, tensor, text
 
 # --- 11.1 Grad-CAM ----------------------------------------------------------------------------------------------
-
-Cam = Callable[[nn.Module, nn.Module, Tensor, int], Tensor]
 
 
 def cam(
@@ -24,7 +21,7 @@ def cam(
     score: Callable[[Tensor, int], Tensor] = lambda logits, target: logits[0, target],
     finish: Callable[[Tensor], Tensor] = lambda large: large,
     **enlarging: Any,
-) -> Cam:
+) -> Callable[..., Tensor]:
     """Grad-CAM with one part exchanged: how maps `m` and gradient `g` make one map, of which number, how enlarged."""
 
     def attribution(features: nn.Module, head: nn.Module, image: Tensor, target: int) -> Tensor:
@@ -40,50 +37,34 @@ def mean(gradient: Tensor) -> Tensor:
     return gradient.mean(dim=(2, 3), keepdim=True)
 
 
-def total(maps: Tensor) -> Tensor:
-    return maps.sum(dim=1, keepdim=True)
-
-
 def right(m: Tensor, g: Tensor) -> Tensor:
-    return total(mean(g) * m).clamp(min=0)
+    return (mean(g) * m).sum(1, True).clamp(min=0)
 
 
 CAM_MISTAKES = {
     "The last ReLU is missing: the map has negative values. What speaks against the class is cut off.":
-        cam(lambda m, g: total(mean(g) * m)),
-    "You take the absolute value, so that evidence against the class looks like evidence for it. Use a ReLU.":
-        cam(lambda m, g: total(mean(g) * m).abs()),
+        cam(lambda m, g: (mean(g) * m).sum(1, True)),
     "The ReLU comes after the enlarging. Cut the small map first, then enlarge it: between a positive and a negative "
     "cell the two differ.":
-        cam(lambda m, g: total(mean(g) * m), finish=lambda large: large.clamp(min=0)),
+        cam(lambda m, g: (mean(g) * m).sum(1, True), finish=lambda large: large.clamp(min=0)),
     "You add up the gradient over the cells. A channel's weight is the *mean*: `gradient.mean(dim=(2, 3), …)`.":
-        cam(lambda m, g: total(g.sum(dim=(2, 3), keepdim=True) * m).clamp(min=0)),
-    "You average the weighted maps over the channels. They are added up: `sum(dim=1)`.":
-        cam(lambda m, g: right(m, g) / m.shape[1]),
+        cam(lambda m, g: (g.sum(dim=(2, 3), keepdim=True) * m).sum(1, True).clamp(min=0)),
     "You multiply cell by cell. Grad-CAM first averages the gradient over the cells: one weight for each channel.":
-        cam(lambda m, g: total(g * m).clamp(min=0)),
+        cam(lambda m, g: (g * m).sum(1, True).clamp(min=0)),
     "You cut each channel at zero before adding. Then no channel can speak against another: add first, cut after.":
-        cam(lambda m, g: total((mean(g) * m).clamp(min=0))),
+        cam(lambda m, g: ((mean(g) * m).clamp(min=0)).sum(1, True)),
     "You drop the negative weights. They stay; only the finished sum is cut at zero.":
-        cam(lambda m, g: total(mean(g).clamp(min=0) * m).clamp(min=0)),
+        cam(lambda m, g: (mean(g).clamp(min=0) * m).sum(1, True).clamp(min=0)),
     "The weights play no part: you add up the maps as they are, so every class gets the same map.":
-        cam(lambda m, g: total(m).clamp(min=0)),
-    "The weights play no part: you average the maps as they are, so all classes get the same map.":
-        cam(lambda m, g: m.mean(1, keepdim=True).clamp(min=0)),
+        cam(lambda m, g: m.sum(1, True).clamp(min=0)),
     "You differentiate the probability. Take the logit: the softmax mixes in what speaks for other classes.":
         cam(right, score=lambda logits, target: logits.softmax(1)[0, target]),
     "You differentiate the largest logit. Take that of the class asked about, `target`.":
         cam(right, score=lambda logits, target: logits.max()),
-    "You differentiate the sum of all logits. Take that of `target` alone.":
-        cam(right, score=lambda logits, target: logits.sum()),
     'The map is enlarged in blocks. Use `mode="bilinear"`.':
         cam(right, mode="nearest"),
-    "You enlarge bicubically. Grad-CAM does it bilinearly.":
-        cam(right, mode="bicubic"),
     "You enlarge with `align_corners=True`, which pulls the outer cells to the border. Leave it out.":
         cam(right, align_corners=True),
-    "You divide by the largest value. Leave the map in its units; a figure can scale it.":
-        cam(right, finish=lambda large: large / large.max()),
 }  # fmt: skip
 
 
@@ -105,11 +86,17 @@ NO_BACKWARD = (
 )
 
 
-def need_no_gradients(answer: Cam) -> None:
-    args, _ = net_and_image(4, (4, 4), place=0).copied()
-    answer(*args)
-    if any(parameter.grad is not None for part in args[:2] for parameter in part.parameters()):
-        raise Wrong(NO_BACKWARD)
+def leaves_no_gradients(call: Callable[[], Call]) -> Callable[[Callable[..., Any]], None]:
+    """One more question: whether an answer lets gradients pile up in the parameters it was given."""
+
+    def ask(answer: Callable[..., Any]) -> None:
+        args, _ = call().copied()
+        answer(*args)
+        parts = [each for each in args if isinstance(each, nn.Module)]
+        if any(parameter.grad is not None for part in parts for parameter in part.parameters()):
+            raise Wrong(NO_BACKWARD)
+
+    return ask
 
 
 @exercise(
@@ -118,7 +105,7 @@ def need_no_gradients(answer: Cam) -> None:
                    net_and_image(6, (3, 5), place=1)],
     returns=tensor("one map (H, W) of the image's side"),
     mistakes=CAM_MISTAKES,
-    finally_=need_no_gradients,
+    finally_=leaves_no_gradients(lambda: net_and_image(4, (4, 4), place=0)),
 )  # fmt: skip
 def grad_cam(features: nn.Module, head: nn.Module, image: Tensor, target: int) -> Tensor:
     """Equal to captum's `LayerGradCam`, for several nets, classes and sides."""
@@ -142,13 +129,6 @@ def fitting(fits: Callable[[torch.Size, int], bool], which: int = -1) -> Callabl
     ][which]
 
 
-def nearest(model: nn.Module, layers: Sequence[str], image: Tensor, cells: int) -> str:
-    sides = {name: min(shape[1:]) for name, shape in shapes(model, layers, image).items()}
-    return min(layers, key=lambda name: abs(sides[name] - cells))
-
-
-deepest = fitting(lambda shape, cells: min(shape[1:]) >= cells)
-
 LAYER_MISTAKES = {
     "You take the first layer that is fine enough. Take the last, which knows more than edges.":
         fitting(lambda shape, cells: min(shape[1:]) >= cells, 0),
@@ -158,15 +138,8 @@ LAYER_MISTAKES = {
         fitting(lambda shape, cells: min(shape[1:]) > cells),
     "You count the cells on the longer side. The shorter one decides what the map can tell apart.":
         fitting(lambda shape, cells: max(shape[1:]) >= cells),
-    "You count all the cells of the map. `cells` is their number on the shorter *side*.":
-        fitting(lambda shape, cells: shape[1] * shape[2] >= cells),
     "You count channels. The side of a map stands in the last two places of its shape.":
         fitting(lambda shape, cells: shape[0] >= cells),
-    "You take the first layer with *at most* so many cells. It should have at least as many.":
-        fitting(lambda shape, cells: min(shape[1:]) <= cells, 0),
-    "You take the layer whose side comes closest to `cells`. At least as many are asked for: one cell less is too "
-    "coarse.":
-        nearest,
 }  # fmt: skip
 
 
@@ -181,13 +154,10 @@ def stages(strides: Sequence[int], channels: Sequence[int]) -> nn.Sequential:
 def layer_calls() -> list[Call]:
     names = ["layer1", "layer2", "layer3", "layer4"]
     net, other = stages((2, 2, 2, 2), (2, 3, 5, 4)), stages((1, 2, 1, 3), (9, 2, 8, 3))
-    questions = [
-        *((net, names, (64, 64), cells) for cells in (7, 8, 4)),  # sides 32, 16, 8, 4
-        (net, names, (32, 96), 8),  # shorter sides 16, 8, 4, 2
-        (net, names[:3], (96, 48), 7),  # 24, 12, 6
-        *((other, names, (24, 24), cells) for cells in (12, 20)),  # 24, 12, 12, 4
-        (other, names, (30, 18), 5),  # 18, 9, 9, 3
-    ]
+    questions = [(net, names, (64, 64), cells) for cells in (7, 8, 4)]  # sides 32, 16, 8, 4
+    questions += [(net, names, (32, 96), 8), (net, names[:3], (96, 48), 7)]  # shorter sides 16, 8, 4, 2; 24, 12, 6
+    questions += [(other, names, (24, 24), cells) for cells in (12, 20)]  # 24, 12, 12, 4
+    questions += [(other, names, (30, 18), 5)]  # 18, 9, 9, 3
     return [Call(model, layers, torch.randn(1, 3, *side), cells) for model, layers, side, cells in questions]
 
 
@@ -199,10 +169,10 @@ def layer_calls() -> list[Call]:
 )
 def pick_layer(model: nn.Module, layers: Sequence[str], image: Tensor, cells: int) -> str:
     """As deep as the map allows, for square and oblong images."""
-    return deepest(model, layers, image, cells)
+    return fitting(lambda shape, cells: min(shape[1:]) >= cells)(model, layers, image, cells)
 
 
-# --- 11.3 Integrated Gradients ----------------------------------------------------------------------------------
+# --- 11.3 completeness ------------------------------------------------------------------------------------------
 
 Score = Callable[[Tensor], Tensor]
 Attribution = Callable[[Score, Tensor, Tensor, int], Tensor]
@@ -236,24 +206,16 @@ INTEGRATED_MISTAKES = {
         attributed(lambda f, x, b, n: along()(f, x, b, n) / (x - b)),
     "You multiply by `x`. The way that was gone is `x - baseline`.":
         attributed(lambda f, x, b, n: along()(f, x, b, n) / (x - b) * x),
-    "The sign is turned: the way leads from the baseline to the image, `x - baseline`.":
-        attributed(lambda f, x, b, n: -along()(f, x, b, n)),
     "You add up the gradients. Divide by the number of steps: the mean is asked for.":
         attributed(lambda f, x, b, n: n * along()(f, x, b, n)),
     "You take the gradient at the image alone. That is gradient × input; an integral needs the whole way.":
         attributed(along(lambda n: torch.ones(1))),
-    "You average the points and take one gradient there. Take a gradient at each point and average those.":
-        attributed(along(lambda n: torch.tensor([0.5]))),
     "Each piece is represented by its beginning. Take its middle: (k + 0.5) / steps.":
         attributed(along(lambda n: torch.arange(n) / n)),
-    "Each piece is represented by its end. Take the middle of it: (k + 0.5) / steps.":
-        attributed(along(lambda n: torch.arange(1, n + 1) / n)),
     "You spread the points from 0 to 1, ends included. Take the middles of equal pieces: (k + 0.5) / steps.":
         attributed(along(lambda n: torch.linspace(0, 1, n))),
     "Your way begins at zero. It begins at `baseline`.":
         attributed(lambda f, x, b, n: along()(f, x, torch.zeros_like(b), n)),
-    "The points lie between zero and the difference. Add the baseline: `baseline + t * (x - baseline)`.":
-        attributed(lambda f, x, b, n: along()(lambda point: f(point - b), x, b, n)),
     "You drop the sign. With it goes completeness: evidence against the class must count as negative.":
         attributed(lambda f, x, b, n: along()(f, x, b, n).abs()),
     f"{ERROR} turned round: it is the sum of the attribution *minus* the difference.":
@@ -262,16 +224,6 @@ INTEGRATED_MISTAKES = {
         erring(lambda s, fx, fb: abs(s - (fx - fb))),
     f"{ERROR} measured from f(x) alone. The sum accounts for f(x) − f(baseline).":
         erring(lambda s, fx, fb: s - fx),
-    f"{ERROR} the sum itself. Take f(x) − f(baseline) off it.":
-        erring(lambda s, fx, fb: s),
-    f"{ERROR} the difference of the scores. Take it off the attribution's sum.":
-        erring(lambda s, fx, fb: fx - fb),
-    f"{ERROR} made with f(baseline) − f(x). It is f(x) − f(baseline).":
-        erring(lambda s, fx, fb: s + fx - fb),
-    f"{ERROR} a share of the difference. It is asked for in the score's units.":
-        erring(lambda s, fx, fb: s / (fx - fb) - 1),
-    f"{ERROR} squared. It is asked for as it is.":
-        erring(lambda s, fx, fb: (s - (fx - fb)) ** 2),
 }  # fmt: skip
 
 
@@ -289,13 +241,6 @@ def integrated_calls() -> list[Call]:
     return [Call(*case) for case in cases]
 
 
-def need_no_gradients_either(answer: Callable[..., Any]) -> None:
-    f = curved(6)
-    answer(f, *torch.randn(2, 1, 6), 2)
-    if any(parameter.grad is not None for parameter in f.parameters()):
-        raise Wrong(NO_BACKWARD)
-
-
 PAIR = "two things, `(attribution, error)`: a tensor of the image's shape and one number"
 
 
@@ -304,87 +249,12 @@ def near_zero(error: Any) -> Tensor:
 
 
 @exercise(
-    "11.3 Integrated Gradients",
+    "11.3 completeness",
     calls=integrated_calls,
     returns=several(PAIR, tensor(PAIR), Returns(near_zero, 1e-3)),
     mistakes=INTEGRATED_MISTAKES,
-    finally_=need_no_gradients_either,
+    finally_=leaves_no_gradients(lambda: integrated_calls()[4]),
 )
 def integrated_gradients(f: Score, x: Tensor, baseline: Tensor, steps: int) -> tuple[Tensor, Tensor]:
     """The attribution by the midpoint rule and its error, for 7 nets, baselines and numbers of steps."""
     return attributed(along())(f, x, baseline, steps)
-
-
-# --- 11.4 rank correlation --------------------------------------------------------------------------------------
-
-
-def correlation(a: Tensor, b: Tensor) -> float:
-    return float(torch.corrcoef(torch.stack([a.flatten().double(), b.flatten().double()]))[0, 1])
-
-
-def ranked(rank: Callable[[Tensor], Tensor]) -> Callable[[Tensor, Tensor], float]:
-    return lambda a, b: correlation(rank(a.flatten()), rank(b.flatten()))
-
-
-def by_differences(a: Tensor, b: Tensor) -> float:
-    n, difference = a.numel(), ranks(a) - ranks(b)
-    return float(1 - 6 * difference.square().sum() / (n * (n * n - 1)))
-
-
-def kendall(a: Tensor, b: Tensor) -> float:
-    pairs = [(values.flatten()[:, None] - values.flatten()).sign().flatten().double() for values in (a, b)]
-    return float(torch.cosine_similarity(*pairs, dim=0))
-
-
-RANK_MISTAKES = {
-    "You correlate the values themselves. Replace each value by its rank first: one bright spot must not decide.":
-        correlation,
-    "Equal values get different ranks, by the accident of their place. They share the mean of their ranks: a Grad-CAM "
-    "map is full of equal zeros.":
-        ranked(lambda v: v.argsort(stable=True).argsort()),
-    "Two times `argsort` breaks ties in whatever order the sort leaves them. Equal values share the mean of their "
-    "ranks: a Grad-CAM map is full of equal zeros.":
-        ranked(lambda v: v.argsort().argsort()),
-    "`argsort` gives the places of the sorted values, not the ranks. The ranks are the `argsort` of that.":
-        ranked(lambda v: v.argsort(stable=True)),
-    "`argsort` says where the smallest value stands, where the next, and so on. Asked is the rank of each value.":
-        ranked(lambda v: v.argsort()),
-    "You number the distinct values, so that a tie of a hundred counts as one rank.":
-        ranked(lambda v: v.unique(return_inverse=True)[1]),
-    "Equal values share their highest rank. They should share the mean of their ranks.":
-        ranked(lambda v: (v[:, None] >= v).sum(dim=1)),
-    "Equal values share their lowest rank. They should share their mean rank.":
-        ranked(lambda v: (v[:, None] > v).sum(dim=1)),
-    "The formula 1 − 6 Σd² / (n (n² − 1)) holds without ties only. Correlate the ranks instead.":
-        by_differences,
-    "Take the mean off the ranks before you multiply them: that is what makes it a correlation.":
-        lambda a, b: float(torch.cosine_similarity(ranks(a), ranks(b), dim=0)),
-    "You compare all pairs, which is Kendall's tau. Asked is the correlation of the ranks, Spearman's.":
-        kendall,
-    "The sign is turned: one of the two is ranked from the largest down.":
-        lambda a, b: -probe.rank_correlation(a, b),
-    "You drop the sign. A map that is reversed has the correlation −1.":
-        lambda a, b: abs(probe.rank_correlation(a, b)),
-    "You square the correlation, and with that lose its sign.":
-        lambda a, b: probe.rank_correlation(a, b) ** 2,
-    "You rank absolute values. Evidence for and against a class are two ends of the scale, not the same end.":
-        lambda a, b: probe.rank_correlation(a.abs(), b.abs()),
-}  # fmt: skip
-
-
-def rank_calls() -> list[Call]:
-    a, b = torch.randn(2, 6, 5)
-    smooth = [
-        Call(a, b),
-        Call(a, (a - 0.5) ** 3 - 0.3 * b),
-        Call(a, b - a),
-        Call(torch.randn(40), torch.randn(40).exp()),
-    ]
-    with_zeros = Call(a.clamp(min=0), (a + b).clamp(min=0))  # as a ReLU makes them
-    return [*smooth, with_zeros, *(Call((2 * u).round() / 2, -(2 * u + v).round()) for u, v in torch.randn(4, 2, 6, 5))]
-
-
-@exercise("11.4 rank correlation", calls=rank_calls, returns=number(tolerance=1e-4), mistakes=RANK_MISTAKES)
-def rank_correlation(a: Tensor, b: Tensor) -> float:
-    """Spearman's rank correlation, ties included: the same as scipy's `spearmanr`."""
-    return probe.rank_correlation(a, b)

@@ -52,13 +52,12 @@ def maps_over_photos(
 
 
 @course_style()
-def rank_correlations(found: Mapping[str, Mapping[str, Sequence[float]]], *, threshold: float, title: str) -> Figure:
+def rank_correlations(found: Mapping[str, Mapping[str, Sequence[float]]], *, title: str) -> Figure:
     """How much of a map is left when more and more of the network is replaced by random weights.
 
     Args:
         found: by method, the rank correlations with the map of the trained network by what was replaced, one value
             a seed. The line is their mean, the band goes from the smallest to the largest.
-        threshold: drawn as a dashed line.
     """
     x, y = "replaced by random weights", "rank correlation"
     figure, axes = new_chart(width=7.6, height=3.9, title=title, x=x, y=y)
@@ -67,8 +66,7 @@ def rank_correlations(found: Mapping[str, Mapping[str, Sequence[float]]], *, thr
         values = np.array([by_stage[stage] for stage in stages])  # (stages, seeds)
         axes.plot(values.mean(axis=1), **look_of(colour, ls="-"), label=name)
         axes.fill_between(range(len(stages)), values.min(axis=1), values.max(axis=1), color=colour, alpha=0.2)
-    axes.axhline(threshold, color=GREY, linestyle="--", linewidth=1.2)
-    axes.text(len(stages) / 2 - 1, threshold, "threshold", color=GREY, va="bottom", ha="center", fontsize=10)
+    axes.axhline(0, color=GREY, linewidth=1.2)
     axes.set_xticks(range(len(stages)), stages)
     axes.set_ylim(-0.6, 1.08)
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))

@@ -3,7 +3,6 @@
 from typing import Any
 
 import torch
-from scipy.stats import spearmanr
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -100,28 +99,10 @@ def backward(f: Any, x: Tensor, baseline: Tensor, steps: int) -> Any:
     return integrated(f, x, baseline, steps)
 
 
-# --- 11.4 rank correlation --------------------------------------------------------------------------------------
-
-
-def rank_correlation(a: Tensor, b: Tensor) -> Tensor:
-    """Right, as a tensor without dimensions."""
-    ranks = []
-    for values in (a.flatten(), b.flatten()):
-        rank = (values[:, None] > values).sum(1) + ((values[:, None] == values).sum(1) + 1) / 2
-        ranks.append(rank - rank.mean())
-    return torch.cosine_similarity(*ranks, dim=0)
-
-
-def of_scipy(a: Tensor, b: Tensor) -> Any:
-    """Right, though by the library."""
-    return spearmanr(a.flatten().numpy(), b.flatten().numpy())[0]
-
-
 RIGHT = {
     "11.1": [cam, cam_einsum],
     "11.2": [pick, pick_backwards],
     "11.3": [integrated, in_one_batch],
-    "11.4": [rank_correlation, of_scipy],
 }
 
 WRONG = {
@@ -147,10 +128,5 @@ WRONG = {
         (with_error(lambda attribution, error: (attribution, attribution - error)), "Expected two things"),
         (in_place, "changes the tensor it is given as `x`"),
         (backward, "keep gradients"),
-    ],
-    "11.4": [
-        (lambda a, b: a.flatten(), "Expected one number"),
-        (lambda a, b: float("nan"), "got nan"),
-        (lambda a, b: 0.3, "got 0.3"),
     ],
 }

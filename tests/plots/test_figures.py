@@ -125,7 +125,7 @@ SAMPLES: dict[str, Callable[[], Figure]] = {
     "photo_predictions": photo_predictions,
     "pooling": lambda: plots.pooling(torch.arange(16).view(4, 4)),
     "precision_and_coverage": lambda: plots.precision_and_coverage(SURE, threshold=50, title="Fewer, better"),
-    "rank_correlations": lambda: plots.rank_correlations(RANKS, threshold=0.5, title="Ranks"),
+    "rank_correlations": lambda: plots.rank_correlations(RANKS, title="Ranks"),
     "receptive_growth": lambda: plots.receptive_growth(PHOTO, layers=2),
     "receptive_growth_grid": plots.receptive_growth_grid,
     "seen_pixels": lambda: plots.seen_pixels({"net": torch.eye(9)}, title="Seen"),
