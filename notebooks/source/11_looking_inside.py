@@ -19,6 +19,7 @@
 from copy import deepcopy
 from dataclasses import replace
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
@@ -305,15 +306,8 @@ for steps in step_numbers:
     for name, error in zip(names, found.error.tolist(), strict=True):
         errors[name].append(abs(error))
 pixels = found.attribution.sum(dim=1)  # (N, side, side), over the three colours
-ticks = [str(steps) for steps in step_numbers]
-edu.plots.lines(
-    errors,
-    title="More steps, smaller error, though not at every step",
-    x="steps",
-    y="error (logit)",
-    ticks=ticks,
-    log=True,
-)
+axes = {"x": "steps", "y": "size of the error (logit)", "ticks": [str(steps) for steps in step_numbers], "log": True}
+edu.plots.lines(errors, title="More steps, smaller error, though not at every step", **axes)
 
 # %%
 nothing = answers(model, torch.zeros_like(photos[:1]))[0][0]
@@ -351,7 +345,7 @@ score, cup = logit_of(model, classes[0]), photos[:1]
 with torch.no_grad():
     to_explain = float(score(cup) - score(black))
 rows = []
-for steps in (4, 16, 64):
+for steps in (8, 16, 32):
     right = edu.probe.integrated_gradients(model, cup, classes[0], baseline=black, steps=steps)
     rows.append([steps, f"{broken(score, cup, black, steps).sum() - to_explain:+.2f}", f"{right.error[0]:+.2f}"])
 edu.table(rows, ["steps", "error of the broken version", "error of the right one"])
@@ -443,7 +437,7 @@ from captum.attr import IntegratedGradients, Occlusion
 
 image.requires_grad_()
 integrated, delta = IntegratedGradients(theirs).attribute(
-    image, torch.zeros_like(image), target, n_steps=steps // 4, method="riemann_middle", return_convergence_delta=True
+    image, torch.zeros_like(image), target, n_steps=16, method="riemann_middle", return_convergence_delta=True
 )
 with torch.no_grad():
     moved = (3, side // 8, side // 8)
@@ -453,7 +447,7 @@ with torch.no_grad():
 print(f"answer {network.categories[target]}, convergence delta {float(delta):.3f}")
 
 # %%
-ours = edu.probe.integrated_gradients(model, photos[1:2], classes[1], steps=steps // 4)
+ours = edu.probe.integrated_gradients(model, photos[1:2], classes[1], steps=16)
 pairs = {
     "Grad-CAM": (by_stage["layer3"][1:2], cam_of_theirs),
     "Integrated Gradients": (ours.attribution, integrated),
@@ -578,6 +572,7 @@ def highest(maps: Tensor, region: Tensor) -> str:
     return f"{100 * region.flatten(1).gather(1, place).float().mean():.0f}"
 
 
+# %%
 corner = torch.zeros(len(fours), 28, 28)
 corner[:, 20:, 20:] = 1  # the tag and two pixels around it
 ink = F.max_pool2d((fours > 100).float(), 5, stride=1, padding=2)[:, 0]  # the digit and two pixels around it
@@ -652,7 +647,7 @@ explain = {
     "Guided Backprop": lambda net, x, c: edu.probe.guided_backprop(net, x, c).sum(1),
     "Grad-CAM, layer2": lambda net, x, c: edu.probe.grad_cam(net, x, c, layer="layer2", relu=False),
     "Integrated Gradients": lambda net, x, c: edu.probe.integrated_gradients(net, x, c, steps=8).attribution.sum(1),
-    "random numbers": lambda net, x, c: torch.randn(len(x), *x.shape[2:]),
+    "random numbers": lambda net, x, c: torch.from_numpy(np.random.default_rng().random((len(x), *x.shape[2:]))),
 }
 two, their_classes = photos[:2], classes[:2]
 trained = {name: method(model, two, their_classes) for name, method in explain.items()}
@@ -672,7 +667,7 @@ edu.plots.rank_correlations(left, title="Guided Backpropagation hardly depends o
 
 # %%
 assert min(left["Guided Backprop"]["+ layer3"]) > 0.6
-assert max(max(map(abs, left[name]["+ layer3"])) for name in ("Grad-CAM, layer2", "Integrated Gradients")) < 0.6
+assert max(max(map(abs, left[name]["+ layer3"])) for name in list(left)[1:]) < 0.7
 torch.manual_seed(0)
 noisy = two + 0.05 * torch.randn_like(two)  # too little to see
 rows = [
@@ -797,14 +792,18 @@ print("rank correlation between the maps from two baselines:", [round(value, 2) 
 assert max(other_order) < 0.7
 
 # %%
+import warnings
+
 from captum.attr import DeepLift
 
-try:
-    DeepLift(theirs).attribute(image, target=target)
-except RuntimeError as error:
-    print(f"torchvision's ResNet: {str(error).split('. ')[0]}.")
-else:
-    raise AssertionError("torchvision's ResNet should be refused")
+refused = ""
+with warnings.catch_warnings(action="ignore"):  # captum says that it puts hooks on every ReLU
+    try:
+        DeepLift(theirs).attribute(image, target=target)
+    except RuntimeError as error:
+        refused = str(error).split(". ")[0]
+print(f"torchvision's ResNet: {refused}.")
+assert "ReLU" in refused
 assert min(map(int, highest(maps["veil", "veil"]["Integrated Gradients"], ink).split())) > 80
 assert min(left["Guided Backprop"]["+ layer3"]) > 0.6
 

@@ -10,10 +10,9 @@ from torch import Tensor
 from .exercise import Call, exercise
 from .values import mapping, number, several, text
 
-# --- 12.1 prepare a folder --------------------------------------------------------------------------------------
+# --- 12.1 split by session --------------------------------------------------------------------------------------
 
 Plan = dict[str, str]
-Groups = Callable[[Sequence[str], str], list]
 
 
 def parts_of(name: str) -> tuple[str, int, int]:
@@ -32,17 +31,16 @@ def is_last(names: Sequence[str], name: str, every: int) -> bool:
     return (sessions(names, kind).index(session) + 1) % every == 0
 
 
-def plan(
-    tested: Callable[[Sequence[str], str, int], bool] = is_last,
-    path: Callable[[str, str, str], str] = lambda part, kind, name: f"{part}/{kind}/{name}",
-) -> Callable[[Sequence[str], int], Plan]:
-    """A plan from the rule that sends a file to the test part, and from how its path is written."""
+def plan(tested: Callable[[Sequence[str], str, int], bool] = is_last) -> Callable[[Sequence[str], int], Plan]:
+    """A plan from the rule that sends a file to the test part."""
     return lambda names, every: {
-        name: path("test" if tested(names, name, every) else "train", parts_of(name)[0], name) for name in names
+        name: f"{'test' if tested(names, name, every) else 'train'}/{parts_of(name)[0]}/{name}" for name in names
     }
 
 
-def counted(order: Groups, place: Callable[[str], object]) -> Callable[[Sequence[str], int], Plan]:
+def counted(
+    order: Callable[[Sequence[str], str], list], place: Callable[[str], object]
+) -> Callable[[Sequence[str], int], Plan]:
     return plan(lambda names, name, every: (order(names, name).index(place(name)) + 1) % every == 0)
 
 
@@ -53,8 +51,6 @@ def of_class(names: Sequence[str], name: str) -> list[str]:
 SESSION_MISTAKES = {
     "You deal out single files, so a session stands in both parts. Deal out whole sessions.":
         counted(lambda names, name: sorted(of_class(names, name)), lambda name: name),
-    "You deal out files in the order they come, whatever their session. Deal out whole sessions.":
-        counted(lambda names, name: list(names), lambda name: name),
     "You take the first of each `every` sessions for the test. Take the last.":
         plan(lambda names, name, every: sessions(names, parts_of(name)[0]).index(parts_of(name)[1]) % every == 0),
     "You divide the session's own number. Numbers can be missing: count the sessions that are there.":
@@ -67,16 +63,8 @@ SESSION_MISTAKES = {
                 lambda name: parts_of(name)[1]),
     "You count on from one class to the next. Begin anew in each class, or one may get no test photos.":
         counted(lambda names, name: sorted({parts_of(each)[:2] for each in names}), lambda name: parts_of(name)[:2]),
-    "You put the sessions of all classes in one row. Session 3 of one class is not session 3 of another.":
-        counted(lambda names, name: sorted({parts_of(each)[1] for each in names}), lambda name: parts_of(name)[1]),
     "You have exchanged train and test.":
         plan(lambda names, name, every: not is_last(names, name, every)),
-    "The part comes first and then the class: `train/cat/…`, not `cat/train/…`.":
-        plan(path=lambda part, kind, name: f"{kind}/{part}/{name}"),
-    "The folder of the class is missing: `train/cat/cat-1-1.jpg`.":
-        plan(path=lambda part, kind, name: f"{part}/{name}"),
-    "You shorten the file's name. Two sessions would overwrite each other: keep the whole name.":
-        plan(path=lambda part, kind, name: f"{part}/{kind}/{name.rpartition('-')[2]}"),
 }  # fmt: skip
 
 
@@ -92,7 +80,7 @@ def album(counts: dict[str, list[int]], files: int, every: int, *, in_order: boo
 
 
 @exercise(
-    "12.1 prepare a folder",
+    "12.1 split by session",
     calls=lambda: [
         album({"cat": [1, 2, 3, 4, 5], "dog": [1, 2, 3, 4]}, 3, 2),
         album({"cat": [8, 9, 10, 11, 12, 100], "owl": [3, 4, 7, 9, 20, 21]}, 4, 3),
@@ -150,10 +138,6 @@ CONFUSION_MISTAKES = {
         reading(lambda c: int(c.diagonal().argmin())),
     "You take the class with the most missed photos. A large class has many: take the share of its row.":
         reading(lambda c: int(wrong(c).sum(dim=1).argmax())),
-    "You take the answer that was most often wrong in number. Take its share of all such answers: the column's.":
-        reading(doubtful=lambda c: int(wrong(c).sum(dim=0).argmax())),
-    "For the answer to believe least you look at the count on the diagonal. Divide by the sum of its column.":
-        reading(doubtful=lambda c: int(c.diagonal().argmin())),
     "An answer that was never given is neither right nor wrong: leave out the columns that are all 0.":
         reading(doubtful=lambda c: least(c, 0, empty=0.0)),
     "A class without a photo cannot be missed: leave out the rows that are all 0.":
@@ -164,10 +148,6 @@ CONFUSION_MISTAKES = {
         reading(mixed=lambda c: place(wrong(c).T)),
     "For the pair you compare shares of the row. Asked is for the mistake made on the most photos: compare counts.":
         reading(mixed=lambda c: place(wrong(c) / c.sum(dim=1, keepdim=True).clamp(min=1))),
-    "You add up both ways of a pair. Cat called dog and dog called cat are two mistakes.":
-        reading(mixed=lambda c: place((wrong(c) + wrong(c).T).triu())),
-    "You return the class with the *highest* recall. It is the one that is missed least.":
-        reading(lambda c: int((c.diagonal() / c.sum(dim=1).clamp(min=1)).argmax())),
 }  # fmt: skip
 
 #: What the photos show, by row, and what the net said, by column. The third net never says bus; the fourth saw none.
@@ -195,8 +175,6 @@ def read_confusion(confusion: Tensor, classes: list[str]) -> Reading:
 
 # --- 12.3 pick a threshold --------------------------------------------------------------------------------------
 
-Pick = Callable[[Tensor, Tensor, float], float]
-
 
 def precision_at(confidence: Tensor, right: Tensor, threshold: float) -> float:
     return 100 * float(right[confidence >= threshold].float().mean())
@@ -206,7 +184,7 @@ def fine(
     measure: Callable[[Tensor, Tensor, float], float] = precision_at,
     pick: Callable[[list[float]], float] = lambda found: min(found, default=math.inf),
     enough: Callable[[float, float], bool] = lambda got, asked: got >= asked - 1e-4,
-) -> Pick:
+) -> Callable[..., float]:
     """The lowest of the confidences at which enough of what is answered is right, or infinity; or a variant of it."""
     return lambda confidence, right, precision: pick(
         [each for each in confidence.unique().tolist() if enough(measure(confidence, right, each), precision)]
@@ -222,13 +200,7 @@ def from_above(confidence: Tensor, right: Tensor, precision: float) -> float:
     return found
 
 
-def one_by_one(confidence: Tensor, right: Tensor, precision: float) -> float:
-    order = confidence.argsort(descending=True, stable=True)
-    running = 100 * right[order].float().cumsum(0) / torch.arange(1, len(order) + 1)
-    return min(confidence[order][running >= precision].tolist(), default=math.inf)
-
-
-def otherwise(value: Callable[[Tensor], float]) -> Pick:
+def otherwise(value: Callable[[Tensor], float]) -> Callable[..., float]:
     return lambda c, right, precision: value(c) if (t := fine()(c, right, precision)) == math.inf else t
 
 
@@ -244,24 +216,13 @@ THRESHOLD_MISTAKES = {
         fine(lambda c, right, t: 100 * int(right[c >= t].sum()) / len(c)),
     "You return the highest such threshold, which answers the fewest photos. Return the lowest.":
         fine(pick=lambda found: max(found, default=math.inf)),
-    "You ask how many of the right answers are kept. Asked is how many of the answers given are right.":
-        fine(lambda c, right, t: 100 * int(right[c >= t].sum()) / max(1, int(right.sum())),
-             lambda found: max(found, default=math.inf)),
-    "You count answers one by one. Photos of equal confidence are all answered or none of them is.":
-        one_by_one,
-    "You return the precision itself. A net that is 90 % sure need not be right in 90 % of the cases: measure.":
-        lambda confidence, right, precision: precision / 100,
     "You compare a share from 0 to 1 with a percentage, or the other way round. `precision` is in percent.":
         lambda confidence, right, precision: fine()(confidence, right, precision / 100),
-    "No threshold seems good enough to you. Is your precision in percent, as the one asked for?":
-        lambda confidence, right, precision: fine()(confidence, right, 100 * precision),
     "No threshold is good enough, and you return the highest confidence, which still gives an answer. Return infinity: "
     "answer nothing.":
         otherwise(lambda confidence: float(confidence.max())),
     "No threshold is good enough, and you return 0, which answers all. Return infinity.":
         otherwise(lambda confidence: 0.0),
-    "No threshold is good enough, and you return 1. A net can be 100 % sure and wrong: return infinity.":
-        otherwise(lambda confidence: 1.0),
 }  # fmt: skip
 
 SURE = torch.tensor([0.95, 0.9, 0.8, 0.7, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2])

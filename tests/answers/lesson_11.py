@@ -62,7 +62,7 @@ def pick_hook_left(model: nn.Module, layers: list[str], image: Tensor, cells: in
     return [name for name in layers if min(seen[name].shape[2:]) >= cells][-1]
 
 
-# --- 11.3 Integrated Gradients ----------------------------------------------------------------------------------
+# --- 11.3 completeness ------------------------------------------------------------------------------------------
 
 
 def integrated(f: Any, x: Tensor, baseline: Tensor, steps: int) -> tuple[Tensor, float]:
