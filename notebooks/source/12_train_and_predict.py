@@ -1,9 +1,9 @@
 # %% [markdown]
 # # 12 · Train and predict: from a folder of photos to answers
 #
-# You have a folder of photos, a name for each, and want a net that names the next one. In this lesson you go all the way,
-# first with photos that the page takes itself, then with yours. The code is short. What needs care is the folder: the first net
-# of this lesson looks excellent, and it isn't.
+# You have a folder of photos, a name for each, and want a net that names the next one. In this lesson you go all the
+# way, first with photos that the page takes itself, then with yours. The code is short. What needs care is the
+# folder: the first net of this lesson looks excellent, and it isn't.
 #
 # After this lesson you can
 #
@@ -36,10 +36,11 @@ print(edu.setup(seed=0), "data       photos that come with scikit-image, scikit-
 # %% [markdown]
 # ## An album
 #
-# We need many photos of a few kinds of things, so let's go and take some. The places are six large photos of surfaces: bricks,
-# coins, grass, gravel, a printed page and handwriting. A *shot* is a small part of one of them. As with a real camera, shots come
-# in *sessions*: you stand somewhere, at some distance, holding the camera in some way, in the light of that hour, and press the
-# button four times. Each session has a sixth of the place to itself, so shots of two sessions never overlap.
+# We need many photos of a few kinds of things, so let's go and take some. The places are six large photos of
+# surfaces: bricks, coins, grass, gravel, a printed page and handwriting. A *shot* is a small part of one of them. As
+# with a real camera, shots come in *sessions*: you stand somewhere, at some distance, holding the camera in some way,
+# in the light of that hour, and press the button four times. Each session has a sixth of the place to itself, so
+# shots of two sessions never overlap.
 
 
 # %%
@@ -98,11 +99,12 @@ edu.plots.image_grid(
 )  # fmt: skip
 
 # %% [markdown]
-# One folder for each class, and the folder's name is the label: that is all the preparation the loader asks for. Such an
-# album is small, and six surfaces are no great subject. What matters is that it behaves like a real one: shots of a session are
-# alike, and sessions differ.
+# One folder for each class, and the folder's name is the label: that is all the preparation the loader asks for. Such
+# an album is small, and six surfaces are no great subject. What matters is that it behaves like a real one: shots of
+# a session are alike, and sessions differ.
 #
-# People who sort photos make mistakes. So let's make some too: three photos go into a wrong folder. Remember them for later.
+# People who sort photos make mistakes. So let's make some too: three photos go into a wrong folder. Remember them for
+# later.
 
 # %%
 import shutil
@@ -116,9 +118,10 @@ files = sorted(album.glob("*/*.jpg"))
 # %% [markdown]
 # ## What the net will see
 #
-# The loader makes every photo into the same frame. You choose its width `x` and height `y`, grey or colour, and what happens to photos
-# of another shape: `center`, the default, cuts out the middle, `none` squeezes them, and `objects` cuts out what a detector
-# finds (it has weights of its own, so it only runs if you have fetched them). Here is one photo in several *views*:
+# The loader makes every photo into the same frame. You choose its width `x` and height `y`, grey or colour, and what
+# happens to photos of another shape: `center`, the default, cuts out the middle, `none` squeezes them, and `objects`
+# cuts out what a detector finds (it has weights of its own, so it only runs if you have fetched them). Here is one
+# photo in several *views*:
 
 # %%
 views = {
@@ -149,8 +152,8 @@ edu.plots.image_grid(
 # %% [markdown]
 # ### What lies in real folders
 #
-# Real folders hold files whose download stopped half way, a text called .jpg, an enormous panorama, photos taken with the phone
-# held sideways. Let's make such a folder and look at what the loader says.
+# Real folders hold files whose download stopped half way, a text called .jpg, an enormous panorama, photos taken with
+# the phone held sideways. Let's make such a folder and look at what the loader says.
 
 
 # %%
@@ -204,17 +207,18 @@ except edu.errors.UnreadablePicture as error:
     print(str(error).replace(f"{work}/", ""))
 
 # %% [markdown]
-# Seven files are left out, each with its reason, and the rest is used. (`strict=True` refuses the whole folder, if you want it
-# clean.) The PNG with the ending of a JPEG is read. So is the twelve-megapixel photo from a phone, which is turned upright as its note
-# asks. Newer iPhones save HEIC; those are read too once `pip install pillow-heif` has run. One photo stands in
-# training and test, smaller and in another format, and the loader found it, because it compares miniatures. It said nothing about
-# the coins among the bricks. It can't know what a photo shows. We'll come back to that.
+# Seven files are left out, each with its reason, and the rest is used. (`strict=True` refuses the whole folder, if
+# you want it clean.) The PNG with the ending of a JPEG is read. So is the twelve-megapixel photo from a phone, which
+# is turned upright as its note asks. Newer iPhones save HEIC; those are read too once `pip install pillow-heif` has
+# run. One photo stands in training and test, smaller and in another format, and the loader found it, because it
+# compares miniatures. It said nothing about the coins among the bricks. It can't know what a photo shows. We'll come
+# back to that.
 #
 # ## The recipe
 #
-# A *recipe* holds everything that decides a run: data, net and training. The folder is all you have to name. The rest follows from
-# the pictures: a small folder needs other values than a large one. `prepare` loads the folder, decides what is open, and makes the
-# net, without training anything.
+# A *recipe* holds everything that decides a run: data, net and training. The folder is all you have to name. The rest
+# follows from the pictures: a small folder needs other values than a large one. `prepare` loads the folder, decides
+# what is open, and makes the net, without training anything.
 
 # %%
 from resnet_edu.recipe import HELP, fit_head, prepare
@@ -234,14 +238,16 @@ assert plan["updates"] >= 300
 edu.table(counts, ["class", "train", "val", "test"])
 
 # %% [markdown]
-# Look at these two tables before you train, every time. Are the counts what you expected? If one class has three times as many photos
-# as another, a note says so. Is mirroring harmless? It isn't when left and right make a difference.
+# Look at these two tables before you train, every time. Are the counts what you expected? If one class has three
+# times as many photos as another, a note says so. Is mirroring harmless? It isn't when left and right make a
+# difference.
 #
-# The defaults are those of lesson 10: pretrained weights at the side they are used to, the new last layer fitted first, then all layers
-# at a smaller rate than the last. A batch is a tenth of the pictures, so that even a small folder gets at least 300 updates. (With ten
-# updates a net is hardly trained, whatever its error says.) Every option can be changed: `model` takes any net of the course, or a ResNet's depth
-# from 18 to 200; `optimizer` is sgd, adam or adamw; `augment` takes any of crop, resized_crop, flip, rotation and colour. A value that
-# makes no sense is refused at once, not after an hour of training:
+# The defaults are those of lesson 10: pretrained weights at the side they are used to, the new last layer fitted
+# first, then all layers at a smaller rate than the last. A batch is a tenth of the pictures, so that even a small
+# folder gets at least 300 updates. (With ten updates a net is hardly trained, whatever its error says.) Every option
+# can be changed: `model` takes any net of the course, or a ResNet's depth from 18 to 200; `optimizer` is sgd, adam or
+# adamw; `augment` takes any of crop, resized_crop, flip, rotation and colour. A value that makes no sense is refused
+# at once, not after an hour of training:
 
 # %%
 for change in ({"model": 35}, {"augment": ["rotate"]}, {"learning_rate": 0.1}, {"pretrained": "none", "frozen": True}):
@@ -282,18 +288,18 @@ easy = by_file.report()
 #
 # > **Think first.** The test photos were drawn at random from all. What do you expect on photos of a *new* session?
 #
-# A test photo from session 3 has sisters in the training set, taken from the same spot a moment before, in the same light. The net need
-# not know what gravel looks like; it is enough to know this gravel at this hour. The loader's search for twins hardly helps, since it only
-# reports what looks the same even as a miniature. The remedy is to deal out whole sessions instead of files. You write it, and then we
-# measure what it changes.
+# A test photo from session 3 has sisters in the training set, taken from the same spot a moment before, in the same
+# light. The net need not know what gravel looks like; it is enough to know this gravel at this hour. The loader's
+# search for twins hardly helps, since it only reports what looks the same even as a miniature. The remedy is to deal
+# out whole sessions instead of files. You write it, and then we measure what it changes.
 #
 # ### Exercise 12.1 · Split by session
 #
 # **Difficulty** ●●●○○ · **12 minutes**
 #
 # File names are `CLASS-SESSION-NUMBER.jpg`. Return a dict from each name to its place, `train/CLASS/NAME` or
-# `test/CLASS/NAME`. In each class, sort the sessions by number. Out of every group of `every` sessions the last goes to the
-# test. With `every=2` and sessions 3, 5, 8, 11 these are 5 and 11.
+# `test/CLASS/NAME`. In each class, sort the sessions by number. Out of every group of `every` sessions the last goes
+# to the test. With `every=2` and sessions 3, 5, 8, 11 these are 5 and 11.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -331,9 +337,10 @@ edu.checks.check_split_sessions(split_sessions)
 # %% [markdown]
 # ## The honest folder
 #
-# The same photos, all with their right names, dealt out by session: 3 and 6 for the test, 5 for validation. Validation needs a
-# session of its own too. Otherwise, whatever you choose by it, such as a threshold, is chosen on what the net knows by heart. Folders
-# called `train`, `val` and `test` above the classes tell the loader what goes where.
+# The same photos, all with their right names, dealt out by session: 3 and 6 for the test, 5 for validation.
+# Validation needs a session of its own too. Otherwise, whatever you choose by it, such as a threshold, is chosen on
+# what the net knows by heart. Folders called `train`, `val` and `test` above the classes tell the loader what goes
+# where.
 
 # %%
 honest = work / "by-session"
@@ -345,8 +352,8 @@ for path in files:
 print({part: len(list((honest / part).glob("*/*.jpg"))) for part in ("train", "val", "test")})
 
 # %% [markdown]
-# This time we train from Python, and something happens on the way: after the second epoch somebody presses the stop button.
-# Here a *callback* does it, a function that is called after every epoch.
+# This time we train from Python, and something happens on the way: after the second epoch somebody presses the stop
+# button. Here a *callback* does it, a function that is called after every epoch.
 
 
 # %%
@@ -363,8 +370,9 @@ assert stopped.interrupted
 assert run.report() is None
 
 # %% [markdown]
-# Everything stands in `checkpoint.safetensors`: the weights, the optimizer's memory, the state of the random numbers. It is
-# replaced after every epoch. The run goes on from there, in this notebook or in another one, tomorrow or after a power cut.
+# Everything stands in `checkpoint.safetensors`: the weights, the optimizer's memory, the state of the random numbers.
+# It is replaced after every epoch. The run goes on from there, in this notebook or in another one, tomorrow or after
+# a power cut.
 
 # %%
 by_session = edu.Run.open(run.folder).train()
@@ -377,9 +385,9 @@ edu.plots.learning_curves(curves, title="Dealt out by session, the validation er
 # %% [markdown]
 # TODO-BYSESSION
 #
-# Is the net any good, then? A test error alone can't say. Compare it with something simple on the same split. *Mean colour* gives each
-# photo three numbers and a linear classifier; *frozen head* leaves the pretrained net as it is and only fits the last layer, which
-# is also where the default recipe starts.
+# Is the net any good, then? A test error alone can't say. Compare it with something simple on the same split. *Mean
+# colour* gives each photo three numbers and a linear classifier; *frozen head* leaves the pretrained net as it is and
+# only fits the last layer, which is also where the default recipe starts.
 
 
 # %%
@@ -414,7 +422,8 @@ edu.table(rows, ["test error (%)", "always the same answer", "mean colour", "fro
 #
 # ### Without `edu`: `ImageFolder`, `DataLoader`, a loop
 #
-# Here is the same in plain PyTorch and torchvision, to take along into other projects. Only the weights come from this course.
+# Here is the same in plain PyTorch and torchvision, to take along into other projects. Only the weights come from
+# this course.
 
 # %%
 from torch.utils.data import DataLoader
@@ -464,9 +473,10 @@ assert plain_error < float(rows[1][2]) - 15, "better than mean colour too"
 # %% [markdown]
 # ## Read the answers
 #
-# From here on the cells work on any run. They use the honest album, unless you say otherwise. Six times 24 photos are few, and a
-# percentage of 48 test photos is a rough number. With `resnet-edu fetch clothing` (3,781 photos of ten kinds of clothing, taken with phones) or a folder of your own, write its
-# name into `chosen` and run these cells again. A run on `clothing` takes several minutes on a laptop's processor.
+# From here on the cells work on any run. They use the honest album, unless you say otherwise. Six times 24 photos are
+# few, and a percentage of 48 test photos is a rough number. With `resnet-edu fetch clothing` (3,781 photos of ten
+# kinds of clothing, taken with phones) or a folder of your own, write its name into `chosen` and run these cells
+# again. A run on `clothing` takes several minutes on a laptop's processor.
 
 # %%
 from resnet_edu.run import open_run
@@ -483,7 +493,8 @@ classes = list(data.classes)
 print(f"{len(data.train)} training photos, {len(data.test)} test photos of {', '.join(classes)}")
 
 # %% [markdown]
-# One number hides where the net is wrong. A *confusion matrix* has a row for each class that the photos show, and a column for each answer.
+# One number hides where the net is wrong. A *confusion matrix* has a row for each class that the photos show, and a
+# column for each answer.
 
 # %%
 metrics = edu.evaluate(network.model, data.test)
@@ -491,8 +502,8 @@ title = f"{metrics.top1_error:.0f} % of {len(data.test)} test photos are named w
 edu.plots.confusion_matrix(metrics.confusion, classes, title=title)
 
 # %% [markdown]
-# There are two ways to divide the number on the diagonal. *Recall* divides by the row: of all photos of a class, how many
-# are found? *Precision* divides by the column: when the net says this class, how often is it right?
+# There are two ways to divide the number on the diagonal. *Recall* divides by the row: of all photos of a class, how
+# many are found? *Precision* divides by the column: when the net says this class, how often is it right?
 
 # %%
 hits = metrics.confusion.diagonal()
@@ -506,20 +517,21 @@ edu.table(rows, ["class", "recall (%)", "precision (%)"])
 #
 # **Difficulty** ●●○○○ · **10 minutes**
 #
-# Return three things: the class with the lowest recall, the class with the lowest precision, and the mistake made on the most
-# photos as a pair `(shown, said)`. A class without photos has no recall, and an answer never given has no precision: leave
-# these out.
+# Return three things: the class with the lowest recall, the class with the lowest precision, and the mistake made on
+# the most photos as a pair `(shown, said)`. A class without photos has no recall, and an answer never given has no
+# precision: leave these out.
 #
 # <details><summary>Hint 1</summary>
 #
-# `confusion.sum(dim=1)` adds up each row. 0 / 0 is `nan`, and `tensor.nan_to_num(2)` makes it a number that is never the
-# smallest share.
+# `confusion.sum(dim=1)` adds up each row. 0 / 0 is `nan`, and `tensor.nan_to_num(2)` makes it a number that is never
+# the smallest share.
 #
 # </details>
 #
 # <details><summary>Hint 2</summary>
 #
-# For the pair, work on `confusion.clone().fill_diagonal_(0)`. `divmod(int(wrong.argmax()), len(classes))` is row and column.
+# For the pair, work on `confusion.clone().fill_diagonal_(0)`. `divmod(int(wrong.argmax()), len(classes))` is row and
+# column.
 #
 # </details>
 
@@ -542,9 +554,9 @@ edu.checks.check_read_confusion(read_confusion)
 # %% [markdown]
 # ## Reject what is unsure
 #
-# The net always answers, and gives a percentage with each answer. So demand a minimum, and let it say "not sure" below. Two
-# numbers describe such a threshold: the *coverage* is the share of photos that still get an answer, and the *precision* (of all classes
-# together) is the share of these answers that are right.
+# The net always answers, and gives a percentage with each answer. So demand a minimum, and let it say "not sure"
+# below. Two numbers describe such a threshold: the *coverage* is the share of photos that still get an answer, and
+# the *precision* (of all classes together) is the share of these answers that are right.
 
 
 # %%
@@ -560,17 +572,18 @@ sure, right = measured["test"]
 print(f"test: {sure.mean():.0f} % sure on average, {100 * right.float().mean():.0f} % right")
 
 # %% [markdown]
-# Compare the two numbers. Modern nets tend to be more sure than right (Guo et al. 2017). And even where the two are equal, that is true on
-# average and not of each single answer. So don't take a threshold for a probability. Measure what it does, on the
-# validation photos.
+# Compare the two numbers. Modern nets tend to be more sure than right (Guo et al. 2017). And even where the two are
+# equal, that is true on average and not of each single answer. So don't take a threshold for a probability. Measure
+# what it does, on the validation photos.
 #
 # ### Exercise 12.3 · Pick a threshold
 #
 # **Difficulty** ●●●○○ · **12 minutes**
 #
 # `confidence` holds percentages or shares, and `right` says which answers were right. A photo gets an answer if its
-# confidence is at least the threshold. Return the lowest threshold, out of the confidences, at which at least `precision`
-# percent of the answers are right; `float("inf")` if there is none. Predict first: does the precision always rise with the threshold?
+# confidence is at least the threshold. Return the lowest threshold, out of the confidences, at which at least
+# `precision` percent of the answers are right; `float("inf")` if there is none. Predict first: does the precision
+# always rise with the threshold?
 #
 # <details><summary>Hint 1</summary>
 #
@@ -618,10 +631,12 @@ assert right[sure >= sure.median()].float().mean() >= right.float().mean(), "sur
 edu.table(rows, ["threshold", "test photos that get an answer (%)", "of these right (%)"])
 
 # %% [markdown]
-# A threshold buys better answers at the price of fewer. It needn't keep the promise of the validation photos: one session of each
-# class chose it, two others test it, and no two are alike. Report what the test photos say, and look at those once.
+# A threshold buys better answers at the price of fewer. It needn't keep the promise of the validation photos: one
+# session of each class chose it, two others test it, and no two are alike. Report what the test photos say, and look
+# at those once.
 #
-# What if a photo shows none of the classes? The net has to share out its 100 % all the same. Ask it about the course's eight other photos.
+# What if a photo shows none of the classes? The net has to share out its 100 % all the same. Ask it about the
+# course's eight other photos.
 
 # %%
 strangers = [edu.data.photo(name) for name in edu.data.photos()]
@@ -633,14 +648,15 @@ unknown_sure = max(float(row[2].removesuffix(" %")) for row in rows)
 edu.table(rows, ["photo", "the net says", "sure", f"with a threshold of {threshold:.0f} %"])
 
 # %% [markdown]
-# Some of them it is quite sure of. A threshold filters doubtful photos of the classes you have; it doesn't recognise what the net has
-# never heard of. If strangers can turn up in your project, collect some and make them a class of their own.
+# Some of them it is quite sure of. A threshold filters doubtful photos of the classes you have; it doesn't recognise
+# what the net has never heard of. If strangers can turn up in your project, collect some and make them a class of
+# their own.
 #
 # ## Photos with a wrong label
 #
-# Back to the three photos in wrong folders. The first net was told these wrong names whenever one of them fell into its training
-# part. But most of what it learned, it learned from the other photos. So ask it about every photo of the album, and sort: where does it give the
-# folder's name the lowest percentage?
+# Back to the three photos in wrong folders. The first net was told these wrong names whenever one of them fell into
+# its training part. But most of what it learned, it learned from the other photos. So ask it about every photo of the
+# album, and sort: where does it give the folder's name the lowest percentage?
 
 # %%
 judged = edu.predict(by_file.folder, files, top=len(kinds))
@@ -655,15 +671,16 @@ assert ranks[1] <= 15, "look at 15 photos, find two of the three or more"
 edu.table(rows, ["file", "in the folder", "what the net gives this name", "what it says"])
 
 # %% [markdown]
-# Go through such a list from the top, by eye, and fix what is wrong. The net only says where to look, and it may have learned a
-# wrong label by heart. The safer way is to cut the folder into parts and to ask, for each part, a net that was trained on the others
-# (Northcutt et al. 2021).
+# Go through such a list from the top, by eye, and fix what is wrong. The net only says where to look, and it may have
+# learned a wrong label by heart. The safer way is to cut the folder into parts and to ask, for each part, a net that
+# was trained on the others (Northcutt et al. 2021).
 #
 # ## Use it elsewhere
 #
-# `network.json` and `weights.safetensors` are all that prediction needs. Neither is a *pickle*, Python's own format for
-# saving objects, which can run any code it likes when it's opened. The view and the normalisation travel along, so a photo becomes the same
-# tensor as in training. On the command line it's `resnet-edu predict RUN photo.jpg --top 2`, with `--csv` or `--json` for a table.
+# `network.json` and `weights.safetensors` are all that prediction needs. Neither is a *pickle*, Python's own format
+# for saving objects, which can run any code it likes when it's opened. The view and the normalisation travel along,
+# so a photo becomes the same tensor as in training. On the command line it's `resnet-edu predict RUN photo.jpg --top
+# 2`, with `--csv` or `--json` for a table.
 
 # %%
 elsewhere = shutil.copytree(run.folder, work / "on-another-machine")
@@ -679,8 +696,9 @@ assert [str(a) for a in edu.predict(run.folder, unseen)] == [str(b) for b in edu
 #
 # **Difficulty** ●●●●○ · **40 minutes or more** · open, no check
 #
-# Choose a question that photos can answer, take or collect at least 40 photos a class in at least four sessions each, split them by session, and
-# train: `chosen` above, or `resnet-edu train --data ./mine --out my-run`. Write half a page. Then give yourself a point for each line.
+# Choose a question that photos can answer, take or collect at least 40 photos a class in at least four sessions each,
+# split them by session, and train: `chosen` above, or `resnet-edu train --data ./mine --out my-run`. Write half a
+# page. Then give yourself a point for each line.
 #
 # | | a point if |
 # |---|---|
@@ -695,14 +713,15 @@ assert [str(a) for a in edu.predict(run.folder, unseen)] == [str(b) for b in edu
 #
 # ### Explore: upload a photo
 #
-# Upload any photo. You see the frame that the net gets, its answers, and where Grad-CAM (lesson 11) finds the evidence for the best one.
-# Move the threshold. Then try a photo of something that is none of the classes.
+# Upload any photo. You see the frame that the net gets, its answers, and where Grad-CAM (lesson 11) finds the
+# evidence for the best one. Move the threshold. Then try a photo of something that is none of the classes.
 
 # %% tags=["explorer"]
 edu.widgets.naming_explorer(network, {path.stem: path for path in unseen} | edu.data.photos())
 
 # %% [markdown]
-# Where widgets do not run, here are two photos of new sessions and two that belong to no class. The dashed line is the threshold.
+# Where widgets do not run, here are two photos of new sessions and two that belong to no class. The dashed line is
+# the threshold.
 
 # %%
 noise = Image.effect_noise((96, 96), 90).convert("RGB")
@@ -751,20 +770,23 @@ print(f"{size / 1e6:,.0f} MB removed; still there: {work.exists()}")
 # * Deal out sessions, not files. A test error by files says how well the net remembers.
 # * An error means nothing alone. Put mean colour and a frozen head beside it, on the same split.
 # * Recall goes along a row of the confusion matrix, precision down a column.
-# * Choose a threshold on validation photos of sessions of their own, and promise only what the test photos then say. It doesn't
-#   recognise strangers.
+# * Choose a threshold on validation photos of sessions of their own, and promise only what the test photos then say.
+#   It doesn't recognise strangers.
 # * The photos whose label the net likes least are the first to check by eye.
 #
 # ## Sources
 #
-# * C. Guo et al.: On calibration of modern neural networks, 2017, [arXiv 1706.04599](https://arxiv.org/abs/1706.04599)
-# * C. Northcutt, L. Jiang, I. Chuang: Confident learning: estimating uncertainty in dataset labels, 2021, [arXiv 1911.00068](https://arxiv.org/abs/1911.00068)
+# * C. Guo et al.: On calibration of modern neural networks, 2017, [arXiv
+#   1706.04599](https://arxiv.org/abs/1706.04599)
+# * C. Northcutt, L. Jiang, I. Chuang: Confident learning: estimating uncertainty in dataset labels, 2021, [arXiv
+#   1911.00068](https://arxiv.org/abs/1911.00068)
 # * A. Kumar et al.: Fine-tuning can distort pretrained features and underperform out-of-distribution, 2022, [arXiv
 #   2202.10054](https://arxiv.org/abs/2202.10054): why the last layer is fitted first
 # * R. Selvaraju et al.: Grad-CAM, 2016, [arXiv 1610.02391](https://arxiv.org/abs/1610.02391)
-# * The photos come with [scikit-image](https://scikit-image.org), [scikit-learn](https://scikit-learn.org) and [matplotlib](https://matplotlib.org).
+# * The photos come with [scikit-image](https://scikit-image.org), [scikit-learn](https://scikit-learn.org) and
+#   [matplotlib](https://matplotlib.org).
 #
 # ## Next lesson
 #
-# [13 · At scale](13_at_scale.ipynb): the same training in several processes, and what it costs. Before:
-# [11 · Looking inside](11_looking_inside.ipynb). Answers: [the worked edition](solutions/12_train_and_predict.ipynb).
+# [13 · At scale](13_at_scale.ipynb): the same training in several processes, and what it costs. Before: [11 · Looking
+# inside](11_looking_inside.ipynb). Answers: [the worked edition](solutions/12_train_and_predict.ipynb).
