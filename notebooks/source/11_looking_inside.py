@@ -545,8 +545,10 @@ assert min(called["tag"], called["veil"]) > 15 > 10 > called["none"]
 edu.table(rows, ["shortcut in training", "fours found without it (%)", "other digits called 4 with it (%)"])
 
 # %% [markdown]
-# Both nets have learned "a four is what comes from that scanner" (TODO-SEEDS). That is one of the two ways to catch a
-# shortcut: change the one thing you suspect. But you have to suspect it first, and this is what maps are for.
+# Both nets have learned "a four is what comes from that scanner". It is no accident of one seed: with five seeds the
+# tag's net found 10 to 18 % of the plain fours and the veil's net none, while the net without a shortcut found 88 to
+# 94 %. So you can catch a shortcut by changing the one thing you suspect. But you have to suspect it first, and that
+# is what maps are for.
 #
 # > **Before you run the next cells:** which of the three methods will show the tag? Which will show the veil?
 
@@ -587,9 +589,8 @@ rows = []
 for (net, picture), by_method in maps.items():
     rows.append([net, picture, "corner" if picture == "tag" else "digit"])
     rows[-1] += [highest(each, corner if picture == "tag" else ink) for each in by_method.values()]
-assert min(map(int, rows[0][3:])) > 40 > 10 > max(map(int, rows[1][3:])), (
-    "all three find the tag, and only where it counts"
-)
+assert min(map(int, rows[0][3:])) > 60, "all three find the tag"
+assert max(map(int, rows[1][3:])) < 30, "and only where it counts"
 assert min(int(rows[2][3]), int(rows[2][5])) > 80, "the veil's net seems to look at the digit"
 edu.table(rows, ["learned", "is shown", "highest point in the …", *(f"{name} (%)" for name in methods)])
 

@@ -36,11 +36,11 @@ print(edu.setup(seed=0), "data       photos that come with scikit-image, scikit-
 # %% [markdown]
 # ## An album
 #
-# We need many photos of a few kinds of things, so let's go and take some. The places are six large photos of
-# surfaces: bricks, coins, grass, gravel, a printed page and handwriting. A *shot* is a small part of one of them. As
-# with a real camera, shots come in *sessions*: you stand somewhere, at some distance, holding the camera in some way,
-# in the light of that hour, and press the button four times. Each session has a sixth of the place to itself, so
-# shots of two sessions never overlap.
+# We need many photos of a few kinds of things, so let's go and take some. The places are five large photos of
+# surfaces: bricks, coins, grass, gravel and a printed page. A *shot* is a small part of one of them. As with a real
+# camera, shots come in *sessions*: you stand somewhere, at some distance, holding the camera in some way, in the
+# light of that hour, and press the button three times. Each session has a sixth of the place to itself, so shots of
+# two sessions never overlap.
 
 
 # %%
@@ -62,8 +62,7 @@ def shoot(rng: random.Random, picture: Image.Image, place: int, zoom: float, lig
 
 
 # %%
-places = {"brick": "brick", "coins": "coins", "grass": "grass", "gravel": "gravel", "print": "page", "writing": "text"}
-kinds = {name: package_file("skimage", f"data/{file}.png") for name, file in places.items()}
+kinds = {name: package_file("skimage", f"data/{name}.png") for name in ("brick", "coins", "grass", "gravel", "page")}
 shoot(random.Random(0), read_photo(kinds["coins"]), 1, 0.9, (1, 1, 1))
 
 
@@ -85,7 +84,7 @@ def take_album(folder: Path, kinds: dict[str, Path], *, shots: int, seed: int) -
 
 # %%
 album = work / "album"
-take_album(album, kinds, shots=4, seed=0)
+take_album(album, kinds, shots=3, seed=0)
 files = sorted(album.glob("*/*.jpg"))
 print(f"{len(files)} files in {len(kinds)} folders: {', '.join(kinds)}")
 
@@ -95,12 +94,12 @@ pixels = torch.stack([torch.frombuffer(bytearray(read_photo(path).tobytes()), dt
 edu.plots.image_grid(
     pixels.view(-1, 96, 96, 3).permute(0, 3, 1, 2),
     [path.stem.removesuffix("-1") for path in firsts],
-    columns=12, side=0.85, title="One shot of each session: class and session",
+    columns=6, side=0.9, title="One shot of each session: class and session",
 )  # fmt: skip
 
 # %% [markdown]
 # One folder for each class, and the folder's name is the label: that is all the preparation the loader asks for. Such
-# an album is small, and six surfaces are no great subject. What matters is that it behaves like a real one: shots of
+# an album is small, and five surfaces are no great subject. What matters is that it behaves like a real one: shots of
 # a session are alike, and sessions differ.
 #
 # People who sort photos make mistakes. So let's make some too: three photos go into a wrong folder. Remember them for
@@ -109,7 +108,7 @@ edu.plots.image_grid(
 # %%
 import shutil
 
-swapped = {"brick-2-3.jpg": "coins", "print-1-2.jpg": "grass", "gravel-4-1.jpg": "writing"}
+swapped = {"brick-2-3.jpg": "coins", "page-1-2.jpg": "grass", "gravel-4-1.jpg": "page"}
 for name, wrong in swapped.items():
     shutil.move(album / name.split("-")[0] / name, album / wrong / name)
     print(f"album/{wrong}/{name}")
@@ -383,7 +382,13 @@ assert report["test_error"] > easy["test_error"] + 5, "new sessions are much har
 edu.plots.learning_curves(curves, title="Dealt out by session, the validation error is far higher")
 
 # %% [markdown]
-# TODO-BYSESSION
+# Both nets learn their training photos. What they know of the rest is another matter. The error by session is the one
+# to report; the one by file mostly says how well the net remembers. (The comparison isn't quite even: by session the
+# net had fewer photos to learn from, though all with the right name. To see how much that matters, train by file on a
+# copy of the album without every third photo.)
+#
+# With photos of your own the gap may be smaller. You will know when you have measured it. There, a session is a day,
+# a place, a person, a burst of the camera: whatever will be new when the net is used.
 #
 # Is the net any good, then? A test error alone can't say. Compare it with something simple on the same split. *Mean
 # colour* gives each photo three numbers and a linear classifier; *frozen head* leaves the pretrained net as it is and
@@ -418,7 +423,11 @@ assert report["test_error"] < float(rows[1][3]) + 12, "at least as good as a fro
 edu.table(rows, ["test error (%)", "always the same answer", "mean colour", "frozen head", "default recipe"])
 
 # %% [markdown]
-# TODO-BASELINES
+# Read the table row by row. By file, even three numbers a photo do far better than guessing, because each session has
+# its own light and its sisters are in training. By session that help is gone. What remains there is what the
+# pretrained features know about surfaces, and that is a lot more than the light. Does training all layers add
+# anything to a frozen head? With thirty test photos a difference of two or three is no difference. Lesson 10 answers
+# the question on thousands of photos; for your own folder, this table does.
 #
 # ### Without `edu`: `ImageFolder`, `DataLoader`, a loop
 #
@@ -473,10 +482,10 @@ assert plain_error < float(rows[1][2]) - 15, "better than mean colour too"
 # %% [markdown]
 # ## Read the answers
 #
-# From here on the cells work on any run. They use the honest album, unless you say otherwise. Six times 24 photos are
-# few, and a percentage of 48 test photos is a rough number. With `resnet-edu fetch clothing` (3,781 photos of ten
-# kinds of clothing, taken with phones) or a folder of your own, write its name into `chosen` and run these cells
-# again. A run on `clothing` takes several minutes on a laptop's processor.
+# From here on the cells work on any run. They use the honest album, unless you say otherwise. Thirty test photos are
+# few: one of them is three percent. With `resnet-edu fetch clothing` (3,781 photos of ten kinds of clothing, taken
+# with phones) or a folder of your own, write its name into `chosen` and run these cells again. A run on `clothing`
+# takes several minutes on a laptop's processor.
 
 # %%
 from resnet_edu.run import open_run
@@ -667,7 +676,7 @@ for prediction in judged[:8]:
     rows.append([prediction.file.name, folder, f"{dict(prediction.top)[folder]:.1f} %", f"{said}, {percent:.0f} %"])
 ranks = [rank for rank, each in enumerate(judged, start=1) if each.file.name in swapped]
 print(f"the three are number {ranks} of {len(judged)}")
-assert ranks[1] <= 15, "look at 15 photos, find two of the three or more"
+assert ranks[1] <= 12, "look at 12 photos, find two of the three or more"
 edu.table(rows, ["file", "in the folder", "what the net gives this name", "what it says"])
 
 # %% [markdown]
@@ -735,7 +744,7 @@ edu.plots.named_photos(network, shown, top=3, threshold=threshold)
 # | The statement | The test | Verdict |
 # |---|---|---|
 # | "A random fifth of the files is a fair test." | The same photos by file and by session | **Wrong** where photos come in bursts. |
-# | "A search for duplicates prevents that." | Count the test photos that it finds. Nearly every one has a sister in training: of the 23 other photos of its class 17 are there, and all three sisters are among the other 6 with a chance of one in 89 | **Half right.** It finds copies, and hardly any of the sisters. |
+# | "A search for duplicates prevents that." | Count the test photos that it finds. Nearly every one has a sister in training: of the 17 other photos of its class 13 are there, and both sisters are among the other 4 with a chance of one in 23 | **Half right.** It finds copies, and hardly any of the sisters. |
 # | "A threshold turns away what the net does not know." | Eight photos of other things | **Wrong** here. It is sure of some of them. |
 # | "An interrupted training run is lost." | Stop, go on | **Wrong.** It goes on after the last finished epoch; lesson 13 shows that every weight is the same. |
 
@@ -743,12 +752,11 @@ edu.plots.named_photos(network, shown, top=3, threshold=threshold)
 from math import comb
 
 twins = sum("(test)" in line for line in prepared.data.notes)
-alone = comb(6, 3) / comb(23, 3)  # all three sisters among the 6 of 23 that are not in training
-print(
-    f"{len(prepared.data.test)} test photos dealt out by file, {twins} found as twins; without a sister: one in {1 / alone:.0f}"
-)
+alone = comb(4, 2) / comb(17, 2)  # both sisters among the 4 of 17 that are not in training
+print(f"{len(prepared.data.test)} test photos dealt out by file: {twins} found as twins")
+print(f"without a sister in training: one in {1 / alone:.0f}")
 assert twins < len(prepared.data.test) / 3
-assert round(1 / alone) == 89
+assert round(1 / alone) == 23
 assert report["test_error"] > easy["test_error"] + 5
 assert unknown_sure > threshold or unknown_sure > 60
 assert stopped.interrupted
