@@ -67,9 +67,9 @@ assert network.categories[classes[0]] == "espresso"
 edu.table(rows, ["photo", "first answer", "second", "third"])
 
 # %% [markdown]
-# The espresso is an espresso. The rocket can't be named rightly, because none of the 200 words fits; the nearest
-# would be "missile", and the net prefers something else. Grace Hopper was a rear admiral, and "military uniform" is
-# one of the 200, yet it isn't what the net says. It always answers, right or wrong. Remember the rocket: by the end
+# The espresso is an espresso. The rocket can't be named rightly, because "rocket" isn't one of the 200 words; the net
+# picks something slim and upright instead. Grace Hopper wears the uniform of a navy officer, and "military uniform"
+# is one of the 200: see where it comes. The net always answers, right or wrong. Remember the rocket: by the end
 # you'll be able to say something about that answer.
 #
 # ## The first layer: 64 filters
@@ -327,8 +327,9 @@ edu.table(rows, ["photo", "to explain: F(x) − F(x′)", "found: sum of the map
 
 # %% [markdown]
 # The error doesn't fall with every single step, because a net of ReLUs has kinks along the way. So print it beside
-# every map you show. It is also the best debugging tool there is for this method. Here is a version with faults. Its
-# maps look perfectly reasonable, and yet:
+# every map you show. It is also the best debugging tool there is for this method. Here is a version with faults, on
+# the espresso with a white baseline. Its maps look perfectly reasonable, and yet its error stays when there are more
+# steps:
 
 
 # %%
@@ -347,14 +348,14 @@ def broken(f, x: Tensor, baseline: Tensor, steps: int) -> Tensor:
 
 
 # %%
-black = network.transforms(Image.new("RGB", (side, side)))[None].to(photos.device)
+white = network.transforms(Image.new("RGB", (side, side), "white"))[None].to(photos.device)
 score, cup = logit_of(model, classes[0]), photos[:1]
 with torch.no_grad():
-    to_explain = float(score(cup) - score(black))
+    to_explain = float(score(cup) - score(white))
 rows = []
-for steps in (8, 16, 32):
-    right = edu.probe.integrated_gradients(model, cup, classes[0], baseline=black, steps=steps)
-    rows.append([steps, f"{broken(score, cup, black, steps).sum() - to_explain:+.2f}", f"{right.error[0]:+.2f}"])
+for steps in (8, 32):
+    right = edu.probe.integrated_gradients(model, cup, classes[0], baseline=white, steps=steps)
+    rows.append([steps, f"{broken(score, cup, white, steps).sum() - to_explain:+.2f}", f"{right.error[0]:+.2f}"])
 edu.table(rows, ["steps", "error of the broken version", "error of the right one"])
 
 # %% [markdown]
@@ -698,11 +699,11 @@ edu.table(rows, ["method", "rank correlation with the map of the same photo, a l
 #
 # ## A wrong answer, discussed
 #
-# Back to the rocket. An obelisk is not a silly answer: a slender light tower under the sky, and the net has no word
-# for rocket. But is the tower what it went by? The maps say so: the evidence is in the middle. That is a guess, and
-# you can test a guess by changing the photo.
+# Back to the rocket. The net has no word for it, and what it says instead isn't silly: something slim and upright,
+# under the sky. But is the rocket what it went by? The maps say so: the evidence is in the middle. That is a guess,
+# and you can test a guess by changing the photo.
 #
-# > **Before you run it:** what will be left of the obelisk when a third of the photo on the left is covered? When the
+# > **Before you run it:** what will be left of the answer when a third of the photo on the left is covered? When the
 # > much smaller square in the middle is? When the photo stands on its head?
 
 
@@ -731,7 +732,8 @@ _, chances = answers(model, torch.stack(list(versions.values())))
 left_of_it = chances[:, classes[wrong]].tolist()
 best = [network.categories[c] for c in chances.argmax(dim=1).tolist()]
 left_of_it = dict(zip(versions, left_of_it, strict=True))
-assert left_of_it["middle covered"] < min(left_of_it["left third covered"], left_of_it["right third covered"])
+thirds = left_of_it["left third covered"], left_of_it["right third covered"]
+assert left_of_it["middle covered"] < min(thirds)
 edu.plots.image_grid(
     torch.stack([*versions.values()]),
     [f"{name}\n{percent:.0f} %, {answer}" for (name, percent), answer in zip(left_of_it.items(), best, strict=True)],
@@ -739,10 +741,10 @@ edu.plots.image_grid(
 )  # fmt: skip
 
 # %% [markdown]
-# What can be said? Without the middle the obelisk is gone, although that square is a ninth of the photo. Without the
-# whole left or right third it stays the first answer. So the maps had the right place. The place isn't all that
-# counts, though: take away the colour, or turn the photo upside down, and less is left too. (A grey patch is itself
-# something the net has never seen. That's why you cover other places as well, and larger ones.)
+# What can be said? Covering the square in the middle, a ninth of the photo, takes more from the answer than covering
+# the whole left or right third. So the maps had the right place. The place isn't all that counts, though: take away
+# the colour, or turn the photo upside down, and less is left too. (A grey patch is itself something the net has never
+# seen. That's why you cover other places as well, and larger ones.)
 #
 # What can't be said is *why*. The slenderness, the light colour, the pointed tip? A map shows where, and these tests
 # say what is needed, not what it means to the net. And there is a simpler truth behind it: none of its 200 words
@@ -768,11 +770,11 @@ edu.plots.image_grid(
 #
 # <details><summary>An example</summary>
 #
-# "Asked about *obelisk*, its first answer for a photo of a rocket, which is none of its 200 classes, the net has its
-# evidence in the middle column of cells, where the rocket stands (Grad-CAM, layer3). With the middle ninth of the
-# photo covered the answer is gone, with a whole side third covered it stays first; what it is about the rocket that
-# counts, this does not say. If the side thirds had cost as much as the middle, I would have put it down to the grey
-# patch and dropped the claim." (For the first point, add the percentage.)
+# "Asked about its first answer for a photo of a rocket, which is none of its 200 classes, the net has its evidence in
+# the middle column of cells, where the rocket stands (Grad-CAM, layer3). Covering the middle ninth of the photo takes
+# more from the answer than covering a whole side third; what it is about the rocket that counts, this does not say.
+# If the side thirds had cost as much as the middle, I would have put it down to the grey patch and dropped the
+# claim." (For the first two points, add the answer, the percentage and the number of cells.)
 #
 # </details>
 #
