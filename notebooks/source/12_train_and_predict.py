@@ -36,10 +36,11 @@ print(edu.setup(seed=0), "data       photos that come with scikit-image, scikit-
 # %% [markdown]
 # ## An album
 #
-# We need many photos of a few kinds of things, so let's go and take some. The places are six of the large photos that
+# We need many photos of a few kinds of things, so let's go and take some. The places are the eight large photos that
 # come with the course's packages. A *shot* is a small part of one of them. As with a real camera, shots come in
-# *sessions*: you stand somewhere, at some distance, in the light of that hour, and press the button three times. Each
-# session has a sixth of the place to itself, so shots of two sessions never overlap.
+# *sessions*: you stand somewhere, at some distance, holding the camera in some way, in the light of that hour, and
+# press the button three times. Each session has a sixth of the place to itself, so shots of two sessions never
+# overlap.
 
 
 # %%
@@ -59,7 +60,7 @@ def shoot(rng: random.Random, picture: Image.Image, place: int, zoom: float, lig
 
 
 # %%
-kinds = {name: edu.data.photo(name) for name in ("astronaut", "cat", "coffee", "flower", "rocket", "temple")}
+kinds = edu.data.photos()  # eight places, by name
 shoot(random.Random(0), read_photo(kinds["cat"]), 1, 0.9, (1, 1, 1))
 
 
@@ -71,10 +72,11 @@ def take_album(folder: Path, kinds: dict[str, Path], *, shots: int, seed: int) -
         (folder / name).mkdir(parents=True)
         picture = read_photo(path)
         for session, place in enumerate(rng.sample(range(6), 6), start=1):
-            zoom, bright, warm = (rng.uniform(*ends) for ends in ((0.6, 1), (0.3, 1.6), (-0.4, 0.4)))
+            zoom, bright, warm = (rng.uniform(*ends) for ends in ((0.3, 0.8), (0.3, 1.7), (-0.45, 0.45)))
+            turn = rng.randrange(4)  # how the camera is held
             light = (bright * (1 + warm), bright, bright * (1 - warm))  # red, green, blue
             for number in range(1, shots + 1):
-                shot = shoot(rng, picture, place, zoom, light)
+                shot = shoot(rng, picture, place, zoom, light).rotate(90 * turn)
                 shot.save(folder / name / f"{name}-{session}-{number}.jpg", quality=90)
 
 
@@ -89,7 +91,7 @@ firsts = [album / name / f"{name}-{session}-1.jpg" for name in kinds for session
 pixels = torch.stack([torch.frombuffer(bytearray(read_photo(path).tobytes()), dtype=torch.uint8) for path in firsts])
 edu.plots.image_grid(
     pixels.view(-1, 96, 96, 3).permute(0, 3, 1, 2),
-    [path.stem.removesuffix("-1") for path in firsts],
+    [path.stem.removesuffix("-1").replace("grace_hopper", "hopper") for path in firsts],
     columns=12, side=0.85, title="One shot of each session: class and session",
 )  # fmt: skip
 
@@ -262,10 +264,11 @@ for change in ({"model": 35}, {"augment": ["rotate"]}, {"learning_rate": 0.1}, {
 # %%
 fit_head(prepared.model, prepared.data.train)
 by_file = edu.evaluate(prepared.model, prepared.data.test).top1_error
-print(f"{by_file:.0f} % of {len(prepared.data.test)} test photos are named wrongly, {6 * 3 * 6} photos in all")
+print(f"{by_file:.0f} % of {len(prepared.data.test)} test photos are named wrongly, {len(files)} photos in all")
 
 # %% [markdown]
-# An error you'd be happy to report, all the more since three labels are wrong. Before you do:
+# With eight classes, guessing is wrong seven times out of eight. Not bad for a second's work, and with three wrong
+# labels among the photos! Before you report it:
 #
 # > **Think first.** The test photos were drawn at random from all. What do you expect on photos of a *new* session?
 #
@@ -358,13 +361,14 @@ data = prepare(recipe).data
 colour, frozen = mean_colour_error(data), frozen_head_error(recipe)
 rows = [["by file", f"{mean_colour_error(prepared.data):.0f}", f"{by_file:.0f}"]]
 rows.append(["by session", f"{colour:.0f}", f"{frozen:.0f}"])
-assert frozen > by_file + 10, "new sessions are much harder than new files"
+assert frozen > by_file + 8, "new sessions are much harder than new files"
 edu.table(rows, ["test error (%)", "mean colour", "frozen head"])
 
 # %% [markdown]
-# Nothing has changed but the way of dealing out, and the errors are several times as many. The error by session is
-# the one to report; the one by file mostly says how well the net remembers. (The comparison isn't quite even: by
-# session the net had fewer photos to learn from, though all with the right name.)
+# Nothing has changed but the way of dealing out, and the errors are far more. (With four other albums the frozen head
+# made 13 to 32 % errors by file and 38 to 58 % by session.) The error by session is the one to report; the one by
+# file mostly says how well the net remembers. (The comparison isn't quite even: by session the net had fewer photos
+# to learn from, though all with the right name.)
 #
 # Our places make it hard. With photos of your own the gap may be smaller, and you will know when you have measured
 # it. There, a session is a day, a place, a person, a burst of the camera: whatever will be new when the net is used.
@@ -437,7 +441,7 @@ edu.table(rows, [f"on {len(data.test)} test photos of new sessions", "named wron
 
 # %% [markdown]
 # The net knows more than the light of the hour: mean colour, which needs no net at all, is beaten. Does training all
-# layers add anything to a frozen head? With 36 test photos, a difference of two or three is no difference. Lesson 10
+# layers add anything to a frozen head? With 48 test photos, a difference of two or three is no difference. Lesson 10
 # answers that question on thousands of photos; for your own folder, this table does.
 #
 # ### Without `edu`: `ImageFolder`, `DataLoader`, a loop
@@ -493,8 +497,8 @@ assert plain_error < colour, "better than mean colour too"
 # %% [markdown]
 # ## Read the answers
 #
-# From here on the cells work on any run. They use the honest album, unless you say otherwise. Thirty test photos are
-# few: one of them is three percent. With `resnet-edu fetch clothing` (3,781 photos of ten kinds of clothing, taken
+# From here on the cells work on any run. They use the honest album, unless you say otherwise. Forty-eight test photos
+# are few: one of them is two percent. With `resnet-edu fetch clothing` (3,781 photos of ten kinds of clothing, taken
 # with phones) or a folder of your own, write its name into `chosen` and run these cells again. A run on `clothing`
 # takes several minutes on a laptop's processor.
 
@@ -661,8 +665,8 @@ edu.table(rows, ["threshold", "test photos that get an answer (%)", "of these ri
 # %%
 from resnet_edu.data.photos import package_file
 
-strangers = [edu.data.photo(name) for name in ("camera", "grace_hopper")]
-strangers += [package_file("skimage", f"data/{name}.png") for name in ("brick", "coins", "grass", "moon", "page")]
+names = ("brick", "coins", "grass", "gravel", "moon", "page", "horse")
+strangers = [package_file("skimage", f"data/{name}.png") for name in names]
 rows = []
 for prediction in edu.predict(network, strangers, top=1):
     (label, percent), name = prediction.top[0], prediction.file.stem
@@ -788,7 +792,7 @@ print(f"{len(prepared.data.test)} test photos dealt out by file: {twins} found a
 print(f"without a sister in training: one in {1 / alone:.0f}")
 assert twins < len(prepared.data.test) / 3
 assert round(1 / alone) == 23
-assert frozen > by_file + 10
+assert frozen > by_file + 8
 assert unknown_sure > threshold or unknown_sure > 60
 assert stopped.interrupted
 assert len(history) == report["epochs"]
