@@ -412,7 +412,7 @@ edu.table([(start, f"{error:.1f} %") for start, error in live.items()], ["start"
 
 # %%
 far = edu.study.load_study("mnist5k-transfer")
-edu.plots.transfer_curves(far, title="FAR_TITLE")
+edu.plots.transfer_curves(far, title="Digits: the photo net's last stage loses to raw pixels, its first stage wins")
 
 # %%
 methods = ("raw pixels", "untrained backbone", "from scratch", "frozen, stage 1", "frozen", "fine-tuned")
@@ -423,10 +423,28 @@ edu.table(
 )
 
 # %%
-ASSERT_FAR
+for count in counts:
+    pairs = list(zip(errors["fine-tuned"][count], errors["from scratch"][count], strict=True))
+    assert all(tuned < scratch for tuned, scratch in pairs), "fine-tuning beats training from scratch in every draw"
+    pairs = list(zip(errors["frozen"][count], errors["raw pixels"][count], strict=True))
+    assert all(frozen > pixels for frozen, pixels in pairs), "the frozen last stage loses to raw pixels in every draw"
+    assert mean(errors["frozen, stage 1"][count]) < mean(errors["frozen"][count]) / 2, (
+        "stage 1 makes less than half the errors"
+    )
 
 # %% [markdown]
-# FAR_PROSE
+# Three things to read from it.
+#
+# **Fine-tuning beats training from scratch**, in every draw and at every number of labels, even from photos to digits. In
+# points of error the gap is wide with few labels and narrow with many.
+#
+# **A frozen last stage can be worse than no net at all.** A head on the last stage makes more errors than a head on raw pixels. Two
+# causes are likely. Stage 4 has specialised in telling photographed things apart. And at 32 pixels its map is a single place, so
+# it can't say *where* a stroke is. The untrained backbone, which has specialised in nothing, does no better than raw
+# pixels either, so the first cause isn't the whole story.
+#
+# **Cut off early, the same frozen weights are the best bargain.** Strokes of a pen have edges too. A head on stage 1 is as good
+# as fine-tuning up to 20 labels per class, for a fraction of the time.
 #
 # ### Explore: labels × method
 
@@ -532,15 +550,29 @@ edu.table(
 # | "Freezing means `requires_grad = False`." | Ten batches in training mode, then the running statistics | **Wrong.** The statistics move, so the backbone must be in evaluation mode as well. |
 # | "With few labels, use pretrained features." | Heads on ten photos per class, five draws | **Right** for clothing: they beat random features and mean colour in every draw. |
 # | "The last layer has the best features." | A head on each stage, near and far | **Not in general.** With 50 photos per class stage 3 beats stage 4 on clothing in every draw; on digits stage 1 does. |
-# | "Pretrained features are never worse than none." | FAR_CLAIM
+# | "Pretrained features are never worse than none." | A head on the frozen last stage against one on raw digits | **Wrong.** Far from photos, raw pixels win in every draw. |
 
 # %%
-ASSERT_CLAIMS
+assert same
+assert (moved - 1).abs().max() > 0.1
+ten = [curves[name][10] for name in ("stage 3", "random weights", "mean colour")]
+assert max(ten[0]) < min(*ten[1], *ten[2]), "near: trained features win in every draw"
+assert max(curves["stage 3"][50]) < min(curves["stage 4"][50]), "and not those of the last stage"
+assert all(mean(errors["frozen"][count]) > mean(errors["raw pixels"][count]) for count in counts), (
+    "far: worse than none"
+)
+print("All four verdicts hold.")
 
 # %% [markdown]
 # ## Summary
 #
-# SUMMARY
+# * Weights come with transforms and categories. Use their normalisation, and put a head of your own on the backbone.
+# * Frozen means no gradients *and* evaluation mode. Then features are computed once, and a head is found in a second.
+# * Near the photos it was trained on, a frozen net's features are worth many labels: five photos per class with them beat a
+#   hundred on random features.
+# * Far from them, fine-tune, or cut the net early. Its last stage can be worse than raw pixels.
+# * Always put baselines beside your result: mean colour, raw pixels, random weights.
+# * Choose stages and rates on validation images, and use the test images once.
 #
 # ## Sources
 #
