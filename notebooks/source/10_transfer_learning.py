@@ -424,27 +424,27 @@ edu.table(
 
 # %%
 for count in counts:
-    pairs = list(zip(errors["fine-tuned"][count], errors["from scratch"][count], strict=True))
-    assert all(tuned < scratch for tuned, scratch in pairs), "fine-tuning beats training from scratch in every draw"
-    pairs = list(zip(errors["frozen"][count], errors["raw pixels"][count], strict=True))
-    assert all(frozen > pixels for frozen, pixels in pairs), "the frozen last stage loses to raw pixels in every draw"
-    assert mean(errors["frozen, stage 1"][count]) < mean(errors["frozen"][count]) / 2, (
-        "stage 1 makes less than half the errors"
-    )
+    draws = zip(errors["fine-tuned"][count], errors["from scratch"][count], strict=True)
+    assert sum(tuned < scratch for tuned, scratch in draws) >= (5 if count < 100 else 4), "fine-tuning beats scratch"
+    draws = zip(errors["frozen"][count], errors["raw pixels"][count], strict=True)
+    assert all(frozen > pixels for frozen, pixels in draws), "the frozen last stage loses to raw pixels in every draw"
+    assert mean(errors["frozen, stage 1"][count]) < mean(errors["frozen"][count]) / 2, "stage 1: less than half"
+    assert mean(errors["frozen, stage 1"][count]) < mean(errors["fine-tuned"][count]), "and less than fine-tuned"
+print("All of it holds in five draws.")
 
 # %% [markdown]
 # Three things to read from it.
 #
-# **Fine-tuning beats training from scratch**, in every draw and at every number of labels, even from photos to digits. In
-# points of error the gap is wide with few labels and narrow with many.
+# **Fine-tuning beats training from scratch**, even from photos to digits: in every draw up to 50 labels per class, and in four
+# of five draws with 100. In points of error the gap is wide with few labels and narrow with many.
 #
 # **A frozen last stage can be worse than no net at all.** A head on the last stage makes more errors than a head on raw pixels. Two
 # causes are likely. Stage 4 has specialised in telling photographed things apart. And at 32 pixels its map is a single place, so
 # it can't say *where* a stroke is. The untrained backbone, which has specialised in nothing, does no better than raw
 # pixels either, so the first cause isn't the whole story.
 #
-# **Cut off early, the same frozen weights are the best bargain.** Strokes of a pen have edges too. A head on stage 1 is as good
-# as fine-tuning up to 20 labels per class, for a fraction of the time.
+# **Cut off early, the same frozen weights are the best bargain.** Strokes of a pen have edges too. On average a head on stage 1
+# makes fewer errors than the fine-tuned net at every number of labels, for a fraction of the time.
 #
 # ### Explore: labels × method
 

@@ -352,11 +352,10 @@ def test_every_study_names_networks_and_data_that_exist(study: Study) -> None:
 @pytest.mark.parametrize("name", RECORDS)
 def test_a_record_says_what_was_run_with_which_seeds_and_versions(name: str) -> None:
     recorded, study = load_study(name), STUDIES[name]
-    if name != "mnist5k-transfer":  # recorded with weights that the package no longer has
-        planned = {**study.settings, **(study.then(recorded) if study.then else {})}
-        settings = json.loads(json.dumps({label: each.to_dict() for label, each in planned.items()}))
-        for label, setting in recorded.settings.items():
-            assert in_full(setting) == in_full(settings[label])
+    planned = {**study.settings, **(study.then(recorded) if study.then else {})}
+    settings = json.loads(json.dumps({label: each.to_dict() for label, each in planned.items()}))
+    for label, setting in recorded.settings.items():
+        assert in_full(setting) == in_full(settings[label])
     for run in recorded.runs:
         assert {"setting", "seed", "date", "seconds", "machine"} < {*run}
         assert "test_error" in run or "diverged" in run or recorded.settings[run["setting"]].get("trial")
