@@ -104,6 +104,7 @@ SAMPLES: dict[str, Callable[[], Figure]] = {
     "gradient_flow_grid": lambda: plots.gradient_flow_grid(*batch()),
     "gradient_series": lambda: plots.gradient_series(torch.rand(5), {"plain": torch.rand(5)}, title="Series"),
     "gradients_by_layer": lambda: plots.gradients_by_layer({"net": LAYERS}, title="Gradients"),
+    "identity_extension": plots.identity_extension,
     "image_grid": lambda: plots.image_grid(PHOTO[None], ["one"], title="A photo"),
     "kernel_effect": lambda: plots.kernel_effect(PHOTO[0], torch.ones(3, 3)),
     "kernel_gallery": lambda: plots.kernel_gallery(PHOTO[0]),
@@ -209,8 +210,8 @@ LINES: dict[str, tuple[Callable[[], Figure], list[list[list[float]]]]] = {
         [[[80, 90], [6, 6], [20, 5], [4, 4], [90, 90]]],
     ),
     "rank_correlations": (
-        lambda: plots.rank_correlations(RANKS, threshold=0.5, title="T"),
-        [[[0.3, 0.05], [0.5, 0.5]]],
+        lambda: plots.rank_correlations(RANKS, title="T"),
+        [[[0.3, 0.05]]],
     ),
     "losses_together": (  # below, the distance to the first run
         lambda: plots.losses_together({"one": [2.0, 1.0, 0.5], "two": [2.0, 1.5]}, title="T"),
