@@ -663,7 +663,7 @@ edu.table(rows, ["threshold", "test photos that get an answer (%)", "of these ri
 # photos of other things.
 
 # %%
-from resnet_edu.data.photos import package_file
+from resnet_edu.data.sets import package_file
 
 names = ("brick", "coins", "grass", "gravel", "moon", "page", "horse")
 strangers = [package_file("skimage", f"data/{name}.png") for name in names]
