@@ -192,7 +192,7 @@ curves = {NAMES[stage]: curve(train, val, stage, counts) for stage in ("colour",
 means = {name: [mean(errors) for errors in each.values()] for name, each in curves.items()}
 edu.plots.lines(
     means,
-    title="Each doubling of the labels takes off several points, if the features know something",
+    title="More labels help where the features know something",
     x="labelled photos per class",
     y="validation error (%), mean of 5 draws",
     ticks=[str(count) for count in counts],
@@ -412,7 +412,7 @@ edu.table([(start, f"{error:.1f} %") for start, error in live.items()], ["start"
 
 # %%
 far = edu.study.load_study("mnist5k-transfer")
-edu.plots.transfer_curves(far, title="Digits: the photo net's last stage loses to raw pixels, its first stage wins")
+edu.plots.transfer_curves(far, title="Digits: stage 1 wins, stage 4 loses to raw pixels")
 
 # %%
 methods = ("raw pixels", "untrained backbone", "from scratch", "frozen, stage 1", "frozen", "fine-tuned")

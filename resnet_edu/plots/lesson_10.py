@@ -72,7 +72,8 @@ def transfer_view(study: Recorded, *, labels: int = 10, method: str = "fine-tune
 @course_style()
 def transfer_grid(study: Recorded) -> Figure:
     """The static twin: every run of every method, one panel for each number of labels."""
-    title = f"The fewer labels, the more the start matters ({len(study.seeds)} runs each, bar: mean)"
+    runs = len(transfer_errors(study, "fine-tuned", LABELS[0]))
+    title = f"The fewer labels, the more the start matters ({runs} runs each, bar: mean)"
     figure, panels = new_figure(1, len(LABELS), width=8.8, sharey=True, title=title, y="test error (%)")
     for axes, labels in zip(panels, LABELS, strict=True):
         draw_runs(axes, study, labels)
@@ -101,7 +102,7 @@ def draw_runs(axes: Axes, study: Recorded, labels: int) -> None:
         spread = [column + 0.08 * (index - (len(errors) - 1) / 2) for index in range(len(errors))]
         axes.plot(spread, errors, **look | {"ls": "", "ms": 5})
         axes.hlines(mean(errors), column - 0.35, column + 0.35, color=look["color"], lw=2)
-    axes.set_xticks(range(len(METHODS)), [name.replace(", ", ",\n") for name in METHODS], rotation=60, fontsize=8)
+    axes.set_xticks(range(len(METHODS)), list(METHODS), rotation=90, fontsize=8)
     axes.set_xlim(-0.6, len(METHODS) - 0.4)
     axes.set_ylim(bottom=0)
 
