@@ -878,4 +878,4 @@ assert at_layer3["Guided Backprop"] > 0.7
 # ## Next lesson
 #
 # [12 · Train and predict](12_train_and_predict.ipynb): the whole workflow on a folder of your own photos. Before: [10
-# · Transfer learning](10_transfer_learning.ipynb). Answers: [the worked edition](solutions/11_looking_inside.ipynb).
+# · Transfer learning](10_transfer_learning.ipynb).

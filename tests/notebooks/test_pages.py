@@ -21,7 +21,7 @@ def test_a_learners_home_counts_what_is_passed(tmp_path: Path) -> None:
     (tmp_path / course.PROGRESS).write_text(json.dumps({"format": 1, "exercises": done}))
     course.copy_lessons(tmp_path)
     home = (tmp_path / "home.md").read_text(encoding="utf-8")
-    assert home.count("1 of 4 exercises passed<!-- 01 -->") == 1
+    assert home.count("1 of 5 exercises passed<!-- 01 -->") == 1
     assert home.count("0 of 1 exercise passed<!-- 00 -->") == 1
     assert (tmp_path / "pictures" / "06.png").is_file()
     assert "google.colab" not in (tmp_path / "01_lenet.ipynb").read_text(encoding="utf-8")
