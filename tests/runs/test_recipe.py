@@ -137,6 +137,11 @@ def test_the_seed_reaches_the_split(tmp_path: Path) -> None:
     assert torch.equal(one.test.images, load(folder, size=24, crop="center", seed=1).test.images)
 
 
+def test_all_is_frozen_but_the_new_head(tmp_path: Path) -> None:
+    model = prepare(Recipe(data=folder_of(tmp_path, 5), pretrained="bundled", frozen=True)).model
+    assert {name for name, value in model.named_parameters() if value.requires_grad} == {"fc.weight", "fc.bias"}
+
+
 def test_the_head_is_fitted_and_nothing_else(tmp_path: Path) -> None:
     begin = prepare(Recipe(data=folder_of(tmp_path, 20)))
     before = {name: value.clone() for name, value in begin.model.state_dict().items()}

@@ -12,7 +12,7 @@ from training import noise, small_net, tiny_data
 
 from resnet_edu import evaluate, models
 from resnet_edu.errors import LossNotFinite, UnknownName
-from resnet_edu.metrics import recompute_batch_norm
+from resnet_edu.metrics import recompute_batch_norm, right_by_class
 
 # evaluate: definitions
 
@@ -60,6 +60,11 @@ def test_evaluate_leaves_the_model_as_it_was() -> None:
     assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())
     assert all(parameter.grad is None for parameter in net.parameters())
     net(noise(20).inputs()).sum().backward()  # no trace of inference mode
+
+
+def test_the_share_of_a_class_is_of_its_own_images() -> None:
+    confusion = torch.tensor([[8, 2, 0], [1, 3, 0], [0, 0, 0]])
+    assert right_by_class(confusion, ("a", "b", "none")) == {"a": 80, "b": 75}
 
 
 # evaluate: bad input
