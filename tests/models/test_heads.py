@@ -125,7 +125,9 @@ def test_a_frozen_backbone_is_the_same_after_training(heads: int | dict[str, int
 
 
 def test_without_evaluation_mode_statistics_move() -> None:
-    model = freeze(models.build("resnet20", width=4)).train()
+    model = freeze(models.build("resnet20", width=4))
+    assert not any(module.training for module in model.modules())
+    model.train()
     before = state_of(model)
     model(torch.randn(8, 3, 16, 16))
     moved = {name.rpartition(".")[2] for name in changed(model, before)}
