@@ -666,7 +666,7 @@ edu.table(rows, ["threshold", "test photos that get an answer (%)", "of these ri
 from resnet_edu.data.sets import package_file
 
 names = ("brick", "coins", "grass", "gravel", "moon", "page", "horse")
-strangers = [package_file("skimage", f"data/{name}.png") for name in names]
+strangers = [package_file("scikit-image", f"skimage/data/{name}.png") for name in names]
 rows = []
 for prediction in edu.predict(network, strangers, top=1):
     (label, percent), name = prediction.top[0], prediction.file.stem
