@@ -274,13 +274,13 @@ AUGMENT_MISTAKES = {
     "The first image decides for all. Each image has its own entry in `flip`.":
         {"_mirror": lambda x, flip: x.flip(3) if bool(flip[0]) else x},
     "You crop first and mirror afterwards, so the mirrored images move the wrong way. Mirror first.":
-        lambda x, flip, top, left, p: mirrored(augment.oracle(x, torch.zeros_like(flip), top, left, p), flip),
+        lambda x, flip, top, left, p: mirrored(augment.oracle(x, torch.zeros_like(flip), top, left, p), flip),  # pyright: ignore[reportGeneralTypeIssues]
     "The first image's corner is used for all. Image n is cut at `top[n]`, `left[n]`.":
         {"_corners": lambda top, left: (top[:1].expand_as(top), left[:1].expand_as(left))},
     "Rows and columns have changed places: `top` counts rows (dimension 2), `left` columns (dimension 3).":
         {"_corners": lambda top, left: (left, top)},
     "The windows move the wrong way: with top = 0 the window begins in the zeros above the image.":
-        lambda x, flip, top, left, p: augment.oracle(x, flip, 2 * p - top, 2 * p - left, p),
+        lambda x, flip, top, left, p: augment.oracle(x, flip, 2 * p - top, 2 * p - left, p),  # pyright: ignore[reportGeneralTypeIssues]
     "The zeros are on the right and at the bottom only. Put `padding` of them on all four sides.":
         {"_pad": lambda x, p: F.pad(x, (0, 2 * p, 0, 2 * p))},
     "What leaves on one side comes back on the other: `torch.roll` wraps around. Zeros should come in.":

@@ -243,11 +243,11 @@ NORM_MISTAKES = {
     "The running statistics move in eval mode too. They are measured in train mode only.":
         {"_moves": lambda training: True},
     "`weight` has no effect. It multiplies each channel after it was normalised.":
-        lambda x, weight, *rest: batch_norm.oracle(x, torch.ones_like(weight), *rest),
+        lambda x, weight, *rest: batch_norm.oracle(x, torch.ones_like(weight), *rest),  # pyright: ignore[reportGeneralTypeIssues]
     "`bias` has no effect. It is added to each channel at the end.":
-        lambda x, weight, bias, *rest: batch_norm.oracle(x, weight, torch.zeros_like(bias), *rest),
+        lambda x, weight, bias, *rest: batch_norm.oracle(x, weight, torch.zeros_like(bias), *rest),  # pyright: ignore[reportGeneralTypeIssues]
     "You add `bias` before you multiply by `weight`. First multiply, then add.":
-        lambda x, weight, bias, *rest: batch_norm.oracle(x, weight, weight * bias, *rest),
+        lambda x, weight, bias, *rest: batch_norm.oracle(x, weight, weight * bias, *rest),  # pyright: ignore[reportGeneralTypeIssues]
 }  # fmt: skip
 
 

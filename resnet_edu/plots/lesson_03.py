@@ -152,8 +152,8 @@ def channel_values(panels: Mapping[str, Tensor], *, title: str) -> Figure:
     """
     figure, all_axes = new_figure(1, len(panels), width=9.0, height=3.2, sharex=True, sharey=True, title=title)
     edges = np.linspace(-8, 8, 129)
+    channels = next(iter(panels.values())).shape[1]
     for axes, (name, maps) in zip(all_axes, panels.items(), strict=True):
-        channels = maps.shape[1]
         axes.axvline(0, color=GREY, lw=0.8)
         for channel in range(channels):
             heights, _ = np.histogram(maps[:, channel].numpy(), bins=edges)

@@ -147,7 +147,7 @@ def test_each_channel_is_a_hill_where_its_values_lie() -> None:
     (axes,) = plots.channel_values({"before": maps}, title="Batch norm").axes
     assert [label.get_text() for label in axes.get_yticklabels()] == ["channel 2", "channel 1"]
     for hill, value, base in zip(axes.collections, (4.0, -2.0), (1, 0), strict=True):
-        corners = hill.get_paths()[0].vertices
+        corners = np.asarray(hill.get_paths()[0].vertices)
         highest = corners[corners[:, 1] > base + 0.5, 0]
         assert highest.min() <= value <= highest.max()
         assert highest.max() - highest.min() < 0.2
