@@ -47,7 +47,7 @@ def stub(images):
 @pytest.mark.parametrize("errand", ["autograde", "validate"])
 def test_an_answer_that_has_not_passed_fails_its_cell(errand: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NBGRADER_EXECUTION", errand)
-    with pytest.raises(NotPassed, match=r"… not yet · 00\.1"):
+    with pytest.raises(NotPassed, match=r"… not yet · Exercise 0\.1"):
         checks.check_first_answer(stub)
     with pytest.raises(NotPassed, match=r"✗ wrong · 00\.1"):
         checks.check_first_answer(lambda images: images.shape[:3])
