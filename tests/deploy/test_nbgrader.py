@@ -49,7 +49,7 @@ def test_an_answer_that_has_not_passed_fails_its_cell(errand: str, monkeypatch: 
     monkeypatch.setenv("NBGRADER_EXECUTION", errand)
     with pytest.raises(NotPassed, match=r"… not yet · Exercise 0\.1"):
         checks.check_first_answer(stub)
-    with pytest.raises(NotPassed, match=r"✗ wrong · 00\.1"):
+    with pytest.raises(NotPassed, match=r"✗ wrong · Exercise 0\.1"):
         checks.check_first_answer(lambda images: images.shape[:3])
     with pytest.raises(NotPassed, match="… not yet"):
         checks.check_first_answer(None)
