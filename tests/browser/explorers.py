@@ -13,7 +13,7 @@ from .jupyter import ROOT
 
 SOURCES = sorted((ROOT / "notebooks" / "source").glob("*.py"))
 #: What stands in for a training that would take a minute.
-SHORT = {"12_train_and_predict": 'network = edu.models.pretrained("resnet18", source="bundled")'}
+SHORT = {"12_train_and_predict": 'network, unseen = edu.models.pretrained("resnet18", source="bundled"), []'}
 
 
 @dataclass(frozen=True)
