@@ -35,7 +35,7 @@ import readme  # noqa: E402
 #: The rooms of the package in the order in which a reader meets them; each gets a page with all its public names.
 ROOMS = (
     "data", "models", "train", "config", "history", "metrics", "probe", "plots", "widgets", "checks", "prediction",
-    "recipe", "run", "study", "facts", "machine", "table", "files", "errors",
+    "recipe", "run", "study", "facts", "machine", "display", "files", "errors",
 )  # fmt: skip
 MARK = re.compile(r"^ *### (BEGIN|END) SOLUTION\n?", re.MULTILINE)
 WIDGET, PICTURES = "application/vnd.jupyter.widget-view+json", {"image/png", "image/jpeg", "image/svg+xml"}
