@@ -251,5 +251,5 @@ assert hopper.top[0][1] > 50, "and sure all the same"
 #
 # ## Next lesson
 #
-# [00b · Primer](00b_primer.ipynb): the words and the few PyTorch tools that the course takes for granted, in twenty minutes. If tensors, gradients and
-# `nn.Module` are old friends, go straight to [01 · LeNet-5](01_lenet.ipynb): the network you have just trained, layer by layer.
+# 00b · Primer: the words and the few PyTorch tools that the course takes for granted, in twenty minutes. If tensors, gradients and
+# `nn.Module` are old friends, go straight to 01 · LeNet-5: the network you have just trained, layer by layer.

@@ -479,6 +479,6 @@ edu.table(list(distances.items()), ["after twelve steps", "distance from the bes
 #
 # ## Next lesson
 #
-# [01 · LeNet-5](01_lenet.ipynb): the layer that made networks see, and a training loop of your own. The one before:
-# [00 · Start here](00_start_here.ipynb). The answers of this one are in the worked edition,
+# 01 · LeNet-5: the layer that made networks see, and a training loop of your own. The one before:
+# 00 · Start here. The answers of this one are in the worked edition,
 # `solutions/00b_primer.ipynb`.

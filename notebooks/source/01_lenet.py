@@ -15,7 +15,7 @@
 # * measure why a network doesn't learn, and find the line that's to blame;
 # * test what is said about pooling, about "convolution" and about LeNet-5's size.
 #
-# You need the words of the [primer](00b_primer.ipynb): tensor, linear layer, activation, gradient, `nn.Module`.
+# You need the words of the primer: tensor, linear layer, activation, gradient, `nn.Module`.
 #
 # **Minutes:** 40 reading, 70 for the exercises · 1 running quick · 2 running full
 
@@ -1035,5 +1035,5 @@ edu.table(rows, ["network", "parameters", "test error"])
 # ## Next lesson
 #
 # Fourteen years later a network of the same shape, about a thousand times as large, won the largest contest of the
-# field by a wide margin: [02 · AlexNet](02_alexnet.ipynb). The one before: [00b · Primer](00b_primer.ipynb). The
+# field by a wide margin: 02 · AlexNet. The one before: 00b · Primer. The
 # answers of this one are in the worked edition, `solutions/01_lenet.ipynb`.

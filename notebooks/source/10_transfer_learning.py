@@ -580,4 +580,4 @@ print("All four verdicts hold.")
 #
 # ## Next lesson
 #
-# [11 · Looking inside](11_looking_inside.ipynb): what a trained net looks at, and how far such pictures can be trusted.
+# 11 · Looking inside: what a trained net looks at, and how far such pictures can be trusted.
