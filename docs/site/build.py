@@ -117,6 +117,10 @@ def lesson_page(lesson: course.Lesson, words: list[str]) -> NotebookNode:
     if words:
         listed = " · ".join(f"{{term}}`{word}`" for word in words)
         notebook.cells.append(v4.new_markdown_cell(f"## Words of this lesson\n\n{listed}"))
+    for output in (output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs):
+        page = output.get("data", {}).get("text/html")
+        if page is not None:  # a check names the next lesson
+            output["data"]["text/html"] = re.sub(r"(href=['\"][\w/]+)\.ipynb", r"\1.html", "".join(page))
     return notebook
 
 
