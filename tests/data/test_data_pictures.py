@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import tifffile
 from hypothesis import example, given, strategies as st
-from PIL import Image
+from PIL import Image, PngImagePlugin
 from torchvision.transforms import InterpolationMode, functional as T
 
 from resnet_edu.data import photos, pictures
@@ -150,6 +150,19 @@ def test_a_jpeg_too_large_to_decode_whole_is_decoded_small(tmp_path: Path, monke
             assert max(read_photo(path).size) == 400
             with pytest.raises(UnreadablePicture, match=r"more than \d+ million"):
                 read_photo(twin)
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_a_png_with_long_notes_is_read(after: bool, tmp_path: Path) -> None:
+    notes = PngImagePlugin.PngInfo()
+    notes.add_text("prompt", "word " * 500_000, zip=True)
+    path = save(tmp_path / "generated.png", gradient(), pnginfo=notes)
+    if after:  # behind the pixels
+        content = path.read_bytes()
+        start, end = content.index(b"zTXt") - 4, content.index(b"IDAT") - 4
+        last = content.index(b"IEND") - 4
+        path.write_bytes(content[:start] + content[end:last] + content[start:end] + content[last:])
+    assert (np.asarray(read_photo(path)) == np.asarray(gradient())).all()
 
 
 def test_heic_is_read_with_the_package_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

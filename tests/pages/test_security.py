@@ -49,8 +49,7 @@ def faults(code: str) -> list[str]:
         elif isinstance(node, ast.Call):
             called = ast.unparse(node.func)
             options = {word.arg: ast.unparse(word.value) for word in node.keywords}
-            bad = called in EXECUTES or options.get("shell", "False") != "False"
-            bad |= called.endswith(".extractall") and options.get("filter") != "'data'"
+            bad = called in EXECUTES or called.endswith(".extractall") or options.get("shell", "False") != "False"
             bad |= called == "torch.load" and options.get("weights_only") != "True"
             bad |= options.get("allow_pickle", "False") != "False"
             found += [ast.unparse(node)] * bad
