@@ -721,7 +721,7 @@ edu.plots.gradient_series(points, one_each, title="The gradient as a function of
 lags = list(range(16))
 curves = {name: edu.probe.autocorrelation(gradients, lags) for name, gradients in drawn.items()}
 edu.plots.autocorrelations(
-    curves, lags, title="The deeper, the sooner the gradient is another one; additions slow this down"
+    curves, lags, title="Depth shatters the gradient; additions slow that down"
 )
 
 # %%

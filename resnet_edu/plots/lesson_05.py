@@ -134,7 +134,7 @@ def gradient_flow_grid(images: Tensor, labels: Tensor) -> Figure:
         labels: class numbers, int64 `(N,)`.
     """
     depth, width = 30, 64
-    title = f"With batch norm and a skip the gradient stays flat, whatever else you choose ({depth} layers)"
+    title = f"Batch norm and a skip keep the gradient flat ({depth} layers)"
     y = "gradient relative to the last hidden layer's"
     figure, panels = new_figure(3, 4, width=9.0, height=6.4, title=title, y=y, sharex=True, sharey=True)
     cells = [(activation, init) for activation in ACTIVATIONS for init in INIT_STD]
