@@ -720,9 +720,7 @@ edu.plots.gradient_series(points, one_each, title="The gradient as a function of
 # %%
 lags = list(range(16))
 curves = {name: edu.probe.autocorrelation(gradients, lags) for name, gradients in drawn.items()}
-edu.plots.autocorrelations(
-    curves, lags, title="Depth shatters the gradient; additions slow that down"
-)
+edu.plots.autocorrelations(curves, lags, title="Depth shatters the gradient; additions slow that down")
 
 # %%
 mean = {name: curve.mean(dim=1) for name, curve in curves.items()}
