@@ -19,7 +19,7 @@ from .lesson_05 import (
     activation_slopes, autocorrelations, gradient_chain, gradient_flow, gradient_flow_grid, gradient_series,
 )  # fmt: skip
 from .lesson_06 import (
-    degradation, depth_and_skip, depth_and_skip_grid, depth_sweep, identity_extension, six_curves,
+    degradation, depth_and_skip, depth_and_skip_grid, depth_sweep, errors_by_rate, identity_extension, six_curves,
 )  # fmt: skip
 from .lesson_07 import (
     block_diagrams, errors_without, paths_and_lengths, signal_and_gradient, signal_and_gradient_grid,
@@ -38,10 +38,10 @@ __all__ = [
     "autocorrelations", "block_diagrams", "chain", "challenge_history", "channel_budget", "channel_budget_grid",
     "channel_values", "confusion_matrix", "connections", "convolution_over_channels", "convolution_step", "degradation",
     "depth_and_skip", "depth_and_skip_grid", "depth_sweep", "descents", "error_against_cost", "errors_by_epoch",
-    "errors_by_layer", "errors_without", "feature_maps", "gradient_chain", "gradient_flow", "gradient_flow_grid",
-    "gradient_series", "gradients_by_layer", "identity_extension", "image_grid", "kernel_effect", "kernel_gallery",
-    "kernel_places", "layer_costs", "learning_curves", "lines", "losses_together", "maps_over_photos", "model_picker",
-    "model_picker_grid", "named_layers", "named_photos", "network_walk", "numbers", "paired_seeds",
+    "errors_by_layer", "errors_by_rate", "errors_without", "feature_maps", "gradient_chain", "gradient_flow",
+    "gradient_flow_grid", "gradient_series", "gradients_by_layer", "identity_extension", "image_grid", "kernel_effect",
+    "kernel_gallery", "kernel_places", "layer_costs", "learning_curves", "lines", "losses_together", "maps_over_photos",
+    "model_picker", "model_picker_grid", "named_layers", "named_photos", "network_walk", "numbers", "paired_seeds",
     "patches_as_columns", "paths_and_lengths", "photo_attribution", "photo_predictions", "photos_and_maps", "pooling",
     "precision_and_coverage", "published_nets", "rank_correlations", "receptive_growth", "receptive_growth_grid",
     "seen_pixels", "signal_and_gradient", "signal_and_gradient_grid", "signals_by_layer", "six_curves", "stage_costs",

@@ -5,6 +5,7 @@ from statistics import mean
 
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import NullLocator
 
 from ..history import History
 from ..study import Recorded
@@ -12,6 +13,7 @@ from .curves import draw_error, errors_of
 from .style import BLUE, GREY, ORANGE, PLAIN, RESIDUAL, Figure, course_style, look_of, new_chart, new_figure
 
 DEPTHS = (20, 32, 44, 56)
+RATES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
 NAMES = {False: "plain", True: "resnet"}  # of a net without and with additions, in the study
 PARTS = {"train": "training", "val": "test"}  # the images on which a run was measured
 
@@ -58,15 +60,49 @@ def depth_sweep(study: Recorded) -> Figure:
     for kind, name, colour in (("plain", "plain", PLAIN), ("resnet", "residual", RESIDUAL)):
         settings = [setting for setting in study.settings if setting.startswith(kind)]
         depths = [int(setting.removeprefix(kind)) for setting in settings]
-        errors = [[run.last.train_error for run in study.of(setting)] for setting in settings]
-        look = look_of(colour, ls="-")
-        for depth, values in zip(depths, errors, strict=True):
-            axes.plot([depth] * len(values), values, **look | {"ls": "", "ms": 5, "mew": 0, "alpha": 0.55})
-        axes.plot(depths, list(map(mean, errors)), **look, markersize=9, label=f"{name}, mean")
+        draw_finals(axes, {depth: study.of(f"{kind}{depth}") for depth in depths}, colour, f"{name}, mean")
         axes.set_xticks(depths)
     axes.set_ylim(bottom=0)
     axes.legend()
     return figure
+
+
+@course_style()
+def errors_by_rate(study: Recorded, *, epochs: int = 6) -> Figure:
+    """Training error after the last epoch against the highest learning rate: one dot a run, a line through the means.
+
+    Args:
+        study: the recorded study `mnist5k-sceptic`.
+        epochs: 6 or 60; for 60 only the rates that were best after 6 are recorded.
+    """
+    x, y = "highest learning rate of the schedule", "training error (%)"
+    figure, axes = new_chart(height=3.8, title=f"Training error after {epochs} epochs, by learning rate", x=x, y=y)
+    for net, colour, weight in (
+        ("plain20", PLAIN, 1.2),
+        ("plain56", PLAIN, 3.0),
+        ("resnet20", RESIDUAL, 1.2),
+        ("resnet56", RESIDUAL, 3.0),
+    ):
+        labels = {rate: f"{net} at {rate:g}{'' if epochs == 6 else f', {epochs} epochs'}" for rate in RATES}
+        runs = {rate: study.of(label) for rate, label in labels.items() if label in study.settings}
+        draw_finals(axes, runs, colour, net, weight=weight)
+    axes.set_xscale("log")
+    axes.set_xticks(RATES, [f"{rate:g}" for rate in RATES])
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_ylim(bottom=0)
+    axes.legend()
+    return figure
+
+
+def draw_finals(
+    axes: Axes, runs: Mapping[float, list[History]], colour: str, name: str, *, weight: float = 2.0
+) -> None:
+    """The last training error of each run as a dot, by place on the x axis, and a line through the means."""
+    errors = {place: [run.last.train_error for run in each] for place, each in runs.items()}
+    look = look_of(colour, ls="-", lw=weight)
+    for place, values in errors.items():
+        axes.plot([place] * len(values), values, **look | {"ls": "", "ms": 5, "mew": 0, "alpha": 0.55})
+    axes.plot(list(errors), list(map(mean, errors.values())), **look, markersize=9, label=name)
 
 
 @course_style()
