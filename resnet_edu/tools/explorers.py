@@ -1,0 +1,194 @@
+"""The explorers on pages without a kernel: states drawn beforehand, and a few lines of script that swap them.
+
+The controls are the browser's own, so keyboards and screen readers work them. Without the script the first state shows.
+"""
+
+import base64
+import io
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from html import escape
+from itertools import product
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from .. import data, models, widgets
+from ..data.pictures import read_photo
+from ..plots.lesson_01 import KERNELS
+from ..plots.style import Figure
+from ..study import load_study
+
+#: What one control can be set to: by text, the values that it gives to the figure.
+Choices = Mapping[str, Mapping[str, Any]]
+
+SCRIPT = """<script>
+for (const explorer of document.querySelectorAll("figure.explorer:not([data-alive])")) {
+  explorer.dataset.alive = "";
+  const controls = [...explorer.querySelectorAll("select, input")];
+  const show = () => {
+    const state = controls.map((each) => each.value).join(" ");
+    for (const image of explorer.querySelectorAll("img")) {
+      image.hidden = image.dataset.state !== state;
+      if (!image.hidden) explorer.querySelector("figcaption").textContent = image.alt;
+    }
+    for (const slider of explorer.querySelectorAll("input"))
+      slider.nextElementSibling.textContent = slider.dataset.values.split("|")[slider.value];
+  };
+  controls.forEach((each) => each.addEventListener("input", show));
+}
+</script>"""
+STYLE = """<style>
+figure.explorer { margin: 1rem 0; padding: 0.75rem; border: 1px solid #8886; border-radius: 6px }
+figure.explorer label { display: inline-flex; gap: 0.5rem; align-items: center; margin: 0 1.5rem 0.5rem 0 }
+figure.explorer img { max-width: 100%; height: auto; background: white }
+figure.explorer figcaption { position: absolute; left: -10000px }
+@media print { figure.explorer form { display: none } }
+</style>"""
+
+
+def page(explorer: widgets.Explorer, choices: Mapping[str, Choices]) -> str:
+    """HTML with a control for each name in `choices` and a figure for every combination of what they can be set to."""
+    start = {name: each.value for name, each in explorer.controls.items()}
+    texts = [list(each) for each in choices.values()]
+    begin = [
+        next((place for place, change in enumerate(each.values()) if change.items() <= start.items()), 0)
+        for each in choices.values()
+    ]
+    images = []
+    for state in product(*(range(len(each)) for each in texts)):
+        changes = [list(each.values())[place] for each, place in zip(choices.values(), state, strict=True)]
+        figure = explorer.draw(**start | {name: value for change in changes for name, value in change.items()})
+        chosen = ", ".join(f"{name} {each[place]}" for name, each, place in zip(choices, texts, state, strict=True))
+        said, hidden = escape(figure.get_suptitle() or chosen), "" if list(state) == begin else "hidden "
+        key = " ".join(map(str, state))
+        images.append(
+            f'<img {hidden}data-state="{key}" alt="{said}" width="{figure.page_width}" src="{small(figure)}">'
+        )
+    controls = "\n".join(map(control, choices, texts, begin))
+    parts = [
+        '<figure class="explorer">',
+        "<form>",
+        controls,
+        "</form>",
+        *images,
+        "<figcaption role='status'></figcaption>",
+    ]
+    return "\n".join([STYLE, *parts, "</figure>", SCRIPT])
+
+
+def control(name: str, texts: Sequence[str], place: int) -> str:
+    """A slider where the texts are numbers, a menu elsewhere; its value is the place of the text."""
+    if len(texts) > 2 and all(text.removesuffix("%").replace(".", "").isdigit() for text in texts):
+        slider = f'<input type="range" min="0" max="{len(texts) - 1}" value="{place}" data-values="{"|".join(texts)}">'
+        return f"<label>{escape(name)} {slider}<output>{texts[place]}</output></label>"
+    options = "".join(
+        f'<option value="{number}"{" selected" if number == place else ""}>{escape(text)}</option>'
+        for number, text in enumerate(texts)
+    )
+    return f'<label>{escape(name)} <select autocomplete="off">{options}</select></label>'
+
+
+def small(figure: Figure) -> str:
+    """The figure at the size of the page, as a data URI."""
+    picture = Image.open(io.BytesIO(figure.png())).convert("RGB")
+    height = round(picture.height * figure.page_width / picture.width)
+    packed = io.BytesIO()
+    picture.resize((figure.page_width, height), Image.Resampling.LANCZOS).save(packed, "webp", quality=85)
+    return "data:image/webp;base64," + base64.b64encode(packed.getvalue()).decode()
+
+
+def crossed(explorer: widgets.Explorer, **values: Sequence[Any] | None) -> str:
+    """The page on which these controls can be set to these values; None stands for all of a menu's."""
+    choices = {}
+    for name, chosen in values.items():
+        made = explorer.controls[name]
+        listed = [each if isinstance(each, tuple) else (str(each), each) for each in getattr(made, "options", ())]
+        words = {value: text for text, value in listed} or {False: "off", True: "on"}
+        choices[made.description] = {
+            words.get(value, f"{value:g}" if isinstance(value, float) else str(value)): {name: value}
+            for value in (words if chosen is None else chosen)
+        }
+    return page(explorer, choices)
+
+
+def kernels() -> str:
+    """Lesson 01: the menu of kernels in place of nine sliders."""
+    explorer = widgets.kernel_explorer(square("camera")[0])
+    presets = {name: dict(zip(widgets.PLACES, weights, strict=True)) for name, weights in KERNELS.items()}
+    return page(explorer, {"kernel": presets})
+
+
+def square(name: str, side: int = 224) -> Tensor:
+    """A photo of the course, cut to its middle: uint8 `(3, side, side)`."""
+    picture = read_photo(data.photo(name))
+    short = min(picture.size)
+    left, top = ((length - short) // 2 for length in picture.size)
+    cut = picture.resize((side, side), box=(left, top, left + short, top + short))
+    return torch.frombuffer(bytearray(cut.tobytes()), dtype=torch.uint8).view(side, side, 3).permute(2, 0, 1)
+
+
+def augmentations() -> str:
+    """Lesson 02: two photos and a digit."""
+    digits = data.load("mnist5k", size=28).test
+    images = {
+        "cat": square("cat", 112),
+        "coffee": square("coffee", 112),
+        "digit 7": digits.images[digits.labels == 7][0],
+    }
+    return crossed(widgets.augmentation_explorer(images), name=None, padding=(0, 10, 20, 30), flip=(False, True))
+
+
+def gradients() -> str:
+    """Lesson 05: all activations, initial weights, with and without batch norm and skip."""
+    train = data.load("mnist5k", size=16, limit=2000).train
+    explorer = widgets.gradient_flow(train.inputs(slice(64)), train.labels[:64])
+    return crossed(explorer, activation=None, init=None, batch_norm=(False, True), skip=(False, True))
+
+
+def bundled() -> models.Pretrained:
+    """The network that is shipped."""
+    return models.pretrained("resnet18", source="bundled")
+
+
+#: By the name of the explorer, what makes its page.
+PAGES: dict[str, Callable[[], str]] = {
+    "kernel_explorer": kernels,
+    "augmentation_explorer": augmentations,
+    "receptive_explorer": lambda: crossed(
+        widgets.receptive_explorer(square("cat")), kernel=(3, 5, 7), layers=(1, 2, 3, 5, 8), pool_every=(0, 2)
+    ),
+    "channel_budget": lambda: crossed(
+        widgets.channel_budget(),
+        **{"1×1": (16, 64, 192), "3×3 reduce": (32, 96, 192), "5×5 reduce": (8, 16, 64), "kernel": (5, 3)},
+    ),
+    "gradient_flow": gradients,
+    "depth_and_skip": lambda: crossed(
+        widgets.depth_and_skip(load_study("mnist5k-degradation")), depth=None, skip=(False, True)
+    ),
+    "residual_explorer": lambda: crossed(
+        widgets.residual_explorer(), depth=None, residual=(False, True), batch_norm=(False, True)
+    ),
+    "stage_explorer": lambda: crossed(widgets.stage_explorer(), depth=None, width=(32, 64, 128), side=(64, 224)),
+    "model_picker": lambda: crossed(
+        widgets.model_picker(), gmacs=(1.0, 2.0, 5.0, 10.0, 20.0), million=(15.0, 30.0, 60.0, 150.0)
+    ),
+    "transfer_explorer": lambda: crossed(
+        widgets.transfer_explorer(load_study("mnist5k-transfer")), labels=None, method=None
+    ),
+    "attribution_explorer": lambda: crossed(
+        widgets.attribution_explorer(bundled(), data.photos()), which=None, method=None
+    ),
+    "naming_explorer": lambda: crossed(
+        widgets.naming_explorer(bundled(), data.photos()), which=None, threshold=(0, 25, 50, 75)
+    ),
+}
+
+
+@cache
+def living(code: str) -> str:
+    """HTML for the explorer that a cell makes, drawn once; empty for a cell that makes none."""
+    made = [name for name in PAGES if f"edu.widgets.{name}(" in code]
+    return "\n".join(PAGES[name]() for name in made)
