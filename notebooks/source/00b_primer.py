@@ -179,9 +179,9 @@ edu.plots.activation_slopes(title="Sigmoid and tanh go flat at both ends. ReLU h
 #
 # **Difficulty** ●○○○○ · **5 minutes**
 #
-# Write a network with two linear layers and a ReLU between them: `x` has the shape `(N, inputs)`, `w1` is `(hidden,
-# inputs)`, `w2` is `(outputs, hidden)`, and `b1` and `b2` hold one bias for each output of their layer. Return the
-# `(N, outputs)` numbers of the second layer.
+# Write a network with two linear layers and a ReLU between them: `x` has the shape `(N, inputs)`, `w1` is
+# `(hidden, inputs)`, `w2` is `(outputs, hidden)`, and `b1` and `b2` hold one bias for each output of their layer.
+# Return the `(N, outputs)` numbers of the second layer.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -377,8 +377,8 @@ assert sum(count for *_, count in rows) == (3 * 4 + 4) + (4 * 2 + 2) == 26
 edu.table([*rows, ("together", "", 26)], ["parameter", "shape", "numbers"])
 
 # %% [markdown]
-# For a plain chain of layers there's a shortcut without a class: `nn.Sequential(nn.Linear(3, 4), nn.ReLU(),
-# nn.Linear(4, 2))` runs one after the other.
+# For a plain chain of layers there's a shortcut without a class:
+# `nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))` runs one after the other.
 #
 # ## Training mode and evaluation mode
 #

@@ -280,8 +280,8 @@ edu.table(rows, ["channels in", "kernels", "shape of the weights", "K (C k² + 1
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# Broadcast, as in exercise 0b.1: a patch of shape `(N, 1, C, k, k)` times `weight` of shape `(K, C, k, k)` gives `(N,
-# K, C, k, k)`. Sum over the last three axes, add the bias once, and you have `(N, K)`.
+# Broadcast, as in exercise 0b.1: a patch of shape `(N, 1, C, k, k)` times `weight` of shape `(K, C, k, k)` gives
+# `(N, K, C, k, k)`. Sum over the last three axes, add the bias once, and you have `(N, K)`.
 # </details>
 
 

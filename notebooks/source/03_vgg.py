@@ -538,8 +538,8 @@ assert same == 0, "in eval mode it does not"
 #
 # <details><summary>Hint 1</summary>
 #
-# `x.mean(dim=(0, 2, 3))` has the shape `(C,)`: one mean per channel, over the batch and all pixels. `x.var(dim=(0, 2,
-# 3), correction=0)` divides by n, `correction=1` by n − 1.
+# `x.mean(dim=(0, 2, 3))` has the shape `(C,)`: one mean per channel, over the batch and all pixels.
+# `x.var(dim=(0, 2, 3), correction=0)` divides by n, `correction=1` by n − 1.
 # </details>
 # <details><summary>Hint 2</summary>
 #
