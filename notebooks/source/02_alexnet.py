@@ -1,11 +1,11 @@
 # %% [markdown]
 # # 02 · AlexNet: the network that changed the field
 #
-# In 2012 the best programs in the ImageNet contest used features that people had designed by hand. One team instead
-# entered convolutional networks: descendants of LeNet-5, about a thousand times as large. Seven of them together got an
-# error of 15.3 %, and the runner-up got 26.2 %. (That's the top-5 error, which you'll compute in a moment.) A year
-# later most entries were convolutional networks. In this lesson you take AlexNet apart and test which of its ideas do
-# what people say they do.
+# Until 2012 the best programs in the ImageNet contest used features (descriptions of an image) that people had designed
+# by hand. That year one team entered convolutional networks instead: descendants of LeNet-5, about a thousand times as
+# large. Seven of them together got an error of 15.3 %, and the runner-up got 26.2 %. (That's the top-5 error, which
+# you'll compute in a moment.) A year later most entries were convolutional networks. In this lesson you take AlexNet
+# apart and test which of its ideas do what people say they do.
 #
 # After this lesson you can
 #
@@ -63,8 +63,8 @@ rows = [(what, before, after, f"{after / before:,.0f} ×") for what, (before, af
 edu.table(rows, ["", "LeNet-5, 1998", "AlexNet, 2012", "growth"])
 
 # %% [markdown]
-# How long does that take to train? The backward pass costs about twice as much as the forward pass, so one image costs
-# three times the multiply-adds of the table. The authors went through the training images about 90 times.
+# How long does that take to train? The backward pass costs about twice as much as the forward pass, so one training
+# image costs three times the multiply-adds of the table. The authors went through the training images about 90 times.
 
 # %%
 multiply_adds = 3 * costs.macs * recipe["training images"].value * recipe["epochs"].value
@@ -74,15 +74,16 @@ print(f"a laptop that does 50 billion a second would need {multiply_adds / 50e9 
 assert 4e11 < multiply_adds / seconds < 5e11
 
 # %% [markdown]
-# Two GTX 580 cards with 3 GB of memory each did it in five to six days. That was the limit of the whole project: "our
-# results can be improved simply by waiting for faster GPUs and bigger datasets to become available", says the paper's
-# introduction.
+# Two GTX 580 graphics cards with 3 GB of memory each did it in five to six days. That was the limit of the whole
+# project: "our results can be improved simply by waiting for faster GPUs and bigger datasets to become available", says
+# the paper's introduction.
 #
 # ## The contest, and how it counts
 #
 # Each photo has one label, even if it shows a cup *and* a table. To be fair to a program that names the table first,
 # the contest lets it name five classes, and counts the answer as wrong only if the label isn't among them. The share of
-# wrong images is the **top-5 error**. With k guesses it's the top-k error.
+# wrong images is the **top-5 error**. With k guesses it's the top-k error. The error of the lessons so far was the
+# top-1 error.
 
 # %% tags=["nbval-check-output"]
 numbers = {
@@ -96,8 +97,8 @@ numbers = {
 edu.table([(what, f"{error:.1f} %") for what, error in numbers.items()], ["", "top-5 error"])
 
 # %% [markdown]
-# Apart from the runner-up's, every one of these numbers is called "AlexNet's error" somewhere. The paper's network on
-# its own is the first line. Torchvision's version, which you'll build below, is the last.
+# Apart from the runner-up's, every one of these numbers is called "AlexNet's error" somewhere. The first line is the
+# paper's network on its own. The last is torchvision's version, which you'll build below.
 #
 # ### Exercise 2.1 · Top-k error
 #
@@ -154,7 +155,7 @@ edu.table([(k, f"{100 - 10 * k} %", f"{error:.1f} %") for k, error in errors.ite
 
 # %% [markdown]
 # With ten classes a top-5 error says little, because even guessing gets half of them right. It was made for a thousand
-# classes, where five guesses miss 99.5 % of the time.
+# classes, where five random guesses miss 99.5 % of the time.
 #
 # ## The network
 #
@@ -273,7 +274,7 @@ assert factors[1] > 3, "the first linear layer needs a weight for every pixel of
 print("fc6 sees 6×6 pixels of each map for an image of 224, and 13×13 for one of 448")
 
 # %% [markdown]
-# The convolutions don't get a single new parameter. This is what weight sharing buys, and the reason why later networks
+# The convolutions don't get a single new parameter. This is what weight sharing buys you, and it's why later networks
 # replaced the large linear layers.
 #
 # ### Exercise 2.3 · AlexNet
@@ -281,8 +282,8 @@ print("fc6 sees 6×6 pixels of each map for an image of 224, and 13×13 for one 
 # **Difficulty** ●●●○○ · **18 minutes**
 #
 # Write the net, with torchvision's sizes and names. All sizes are multiples of `width`, so that you can also build a
-# small one: filters `width`, 3, 6, 4 and 4 times `width`, and `64 * width` numbers behind each of the first two linear
-# layers. `width=64` is AlexNet.
+# small one. The five convolutions have 1, 3, 6, 4 and 4 times `width` kernels, and each of the first two linear layers
+# puts out `64 * width` numbers. `width=64` is AlexNet.
 #
 # | | |
 # |---|---|
@@ -291,7 +292,7 @@ print("fc6 sees 6×6 pixels of each map for an image of 224, and 13×13 for one 
 # | `self.classifier` | dropout · linear · ReLU · dropout · linear · ReLU · linear |
 #
 # The three poolings are `nn.MaxPool2d(3, stride=2)`: their windows overlap, which was new. `nn.Dropout()` is explained
-# further down. Here you only have to put it in its place. Leave `inplace` off.
+# further down. Here you only have to put it in its place. Leave the option `inplace` of `nn.ReLU` off.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -345,7 +346,7 @@ edu.checks.check_alexnet(AlexNet)
 # %% [markdown]
 # Using torchvision's names pays off now. Here is torchvision's own network, with random weights because nothing in this
 # lesson is downloaded. Its state dict, which holds all weights by name, goes into the course's AlexNet with
-# `strict=True`. That refuses any name or size that differs. Then both networks compute the same logits.
+# `strict=True`, which refuses any name or size that differs. Then both networks compute the same logits.
 
 # %%
 torch.manual_seed(0)
@@ -361,15 +362,17 @@ del theirs, alexnet, ours, expected
 # %% [markdown]
 # ### Two curiosities of 2012
 #
-# If you compare torchvision's AlexNet with the paper, you'll find two things missing. The first is the *two towers*:
-# the net didn't fit on one card, so each card held half of the kernels, and the second, fourth and fifth convolution
-# only looked at the maps of their own card. (In PyTorch that's `groups=2`, and it halves the weights of such a layer.)
-# Torchvision's net is the one-tower version that Krizhevsky published in 2014. The second is *local response
-# normalisation*, which divides each activation by a number that grows with the squares of its neighbours in five
-# channels: $b_i = a_i / (2 + \alpha \sum_j a_j^2)^{3/4}$. The paper prints $\alpha = 10^{-4}$, but the authors' code,
-# cuda-convnet2, divides this number by the window of 5 before using it. PyTorch does the same, so
-# `nn.LocalResponseNorm(5, alpha=1e-4, k=2)` reproduces the code of 2012, not the formula. The paper reports a gain of
-# 1.2 points of top-5 error. VGG's authors found no gain two years later, and the layer went out of use.
+# If you compare torchvision's AlexNet with the paper, you'll find two things missing.
+#
+# The first is the *two towers*: the net didn't fit on one card, so each card held half of the kernels, and the second,
+# fourth and fifth convolution only looked at the maps of their own card. (In PyTorch that's `groups=2`, and it halves
+# the weights of such a layer.) Torchvision's net is the one-tower version that Krizhevsky published in 2014.
+#
+# The second is *local response normalisation*, which divides each activation by a number that grows with the squares of
+# its neighbours in five channels: $b_i = a_i / (2 + \alpha \sum_j a_j^2)^{3/4}$. The paper prints $\alpha = 10^{-4}$,
+# but the authors' code, cuda-convnet2, divides this number by the window of 5 before using it. PyTorch does the same,
+# so `nn.LocalResponseNorm(5, alpha=1e-4, k=2)` reproduces the authors' code, not the printed formula. The paper reports
+# a gain of 1.2 points of top-5 error. VGG's authors found no gain two years later, and the layer went out of use.
 
 
 # %%
@@ -402,8 +405,8 @@ print(f"the largest, {a.max():.0f}, becomes {published.max():.0f} in the code an
 # %% [markdown]
 # ## The paper's recipe, beside ours
 #
-# A network is only half of a result. The other half is the *recipe*: how it was trained. Here is the paper's (its
-# sections 4 and 5) beside the one you'll use in a moment.
+# A network is only half of a result. The other half is the *recipe*: how it was trained. Here is the paper's recipe
+# (from its sections 4 and 5) beside the one you'll use in a moment.
 
 # %%
 plain = edu.TrainConfig(epochs=6, batch_size=64, weight_decay=0, schedule="constant", augment=())
@@ -421,24 +424,24 @@ rows = [
 edu.table(rows, ["", "AlexNet, 2012", "our first experiment"])
 
 # %% [markdown]
-# Some of these words are new, and `edu.fit` has been using the ideas behind your back. **Momentum** adds nine tenths of
+# You met some of these ideas in lesson 01, as things that `edu.fit` adds to your loop. **Momentum** adds nine tenths of
 # the previous step to the current one, so steps in the same direction add up. **Weight decay** shrinks every weight a
 # little at each step, which discourages large weights. A **schedule** changes the learning rate during the run: the
 # authors divided it by 10, by hand, whenever the validation error stopped falling. Unless you say otherwise, `edu.fit`
 # uses momentum 0.9, weight decay 10⁻⁴ and the *one-cycle* schedule, which raises the rate to `lr` during the first 30 %
 # of the steps and then lowers it to almost zero. It's all in `edu.TrainConfig`. The first experiment switches decay and
-# schedule off, to have as few things in play as possible.
+# schedule off, so that there are as few things in play as possible.
 #
 # ## ReLU, put to the test
 #
-# Figure 1 of the paper is one of the most repeated claims of the field: a four-layer convolutional net with ReLU
-# reaches a training error of 25 % on CIFAR-10 six times faster than the same net with tanh. Two conditions in its
-# caption usually get lost when people retell it. Each net had its **own best learning rate**, and nothing kept the nets
-# from learning their training images by heart.
+# Figure 1 of the paper makes one of the most repeated claims in the field: a four-layer convolutional net with ReLU
+# reaches a training error of 25 % on CIFAR-10 (small colour photos in ten classes) six times faster than the same net
+# with tanh. Two conditions in its caption usually get lost when people retell it. Each net had its **own best learning
+# rate**, and nothing kept the nets from learning their training images by heart.
 #
-# Repeat it in small: four layers, digits, nothing against memorising, and initial weights drawn by a rule that suits
-# the activation (He's for ReLU, Xavier's for the other two; lesson 05 explains both). Three activations, and seven
-# learning rates that span a factor of a thousand.
+# Let's repeat it on a small scale: four layers, digits, nothing to prevent memorising, and initial weights drawn by a
+# rule that suits the activation (He's for ReLU, Xavier's for the other two; lesson 05 explains both). You'll try three
+# activations, each at seven learning rates that span a factor of a thousand.
 #
 # > **Before you run it:** which activation do you expect to win, and at a high or at a low rate?
 
@@ -507,14 +510,14 @@ assert history.last.train_error > 80, "ReLU does not survive the rate that suits
 assert outputs[-1].zeros == 1, "its last ReLU puts out nothing but zeros, for every image"
 
 # %% [markdown]
-# So the claim isn't simply true, and it isn't simply false.
+# So the claim is neither simply true nor simply false.
 #
 # * **At the same small rate, ReLU wins against tanh.** Its slope is 1 wherever it isn't 0, so more of the gradient
 #   arrives, and each step achieves more.
 # * **At its own best rate, tanh wins here.** Its output stays between −1 and 1, so it tolerates a learning rate ten
 #   times as high, at which the ReLU net dies. One step too far has pushed its units below zero for every image, as the
 #   last line shows. There the slope is 0, and no gradient brings them back.
-# * **The sigmoid doesn't leave the start at any of the seven rates.** Or not in six epochs, at least. Before we call it
+# * **The sigmoid doesn't leave the start at any of the seven rates.** Or at least not in six epochs. Before we call it
 #   dead, let's give it more time.
 
 # %%
@@ -541,19 +544,19 @@ assert errors[-1] < 60, "but it does leave the start"
 # The sigmoid spends many epochs at the error of guessing and then learns after all. (How many depends on the seed: with
 # one it left the start after 12 epochs, with another after 25.) It has two handicaps: a slope of at most 1/4, which
 # shrinks the gradient in every layer, and an output that is never centred on zero. So "the sigmoid doesn't learn" would
-# have been wrong. It takes many times as long, and in 2012, with five to six days for a single run, that was the same
-# thing.
+# have been wrong. It takes many times as long, and in 2012, with five to six days for a single run, that came to the
+# same thing.
 #
-# The order of tanh and ReLU was the same for each of six seeds. All this doesn't refute the paper, which had another
-# data set, another net and fifty thousand images. It does refute the short version, "ReLU is six times faster". Lesson
-# 05 shows what depth does to the three functions, and what ReLU needs to keep its promise.
+# The order of tanh and ReLU came out the same with each of six seeds. All this doesn't refute the paper, which had
+# another data set, another net and fifty thousand images. It does refute the short version, "ReLU is six times faster".
+# Lesson 05 shows what depth does to the three functions, and what ReLU needs to keep its promise.
 
 # %% [markdown]
 # ## More images out of one
 #
 # Sixty million parameters could learn 1.2 million images by heart. To prevent that, the paper hardly ever shows an
-# image the same way twice: it cuts out a random part, mirrors half of them, and shifts the colours a little. The label
-# stays what it was. That is **augmentation**.
+# image the same way twice: it cuts out a random part, mirrors it half of the time, and shifts the colours a little. The
+# label stays the same. This is called **augmentation**.
 #
 # ### Explore: what the net is shown
 #
@@ -577,15 +580,15 @@ print({name: tuple(image.shape) for name, image in pictures.items()})
 edu.widgets.augmentation_explorer(pictures)
 
 # %% [markdown]
-# Where widgets don't run, here is the same in print. Each row shows an image (framed) and what five epochs show in its
-# place.
+# Where widgets don't run, here is the same in print. Each row shows an image (framed) and what the net is shown instead
+# in five epochs.
 
 # %%
 edu.plots.augmentation_grid({name: pictures[name] for name in ("cat", "digit 2")})
 
 # %% [markdown]
-# A mirrored cat is still a cat, but a mirrored 2 isn't a digit at all. Augmentation may only do what leaves the label
-# true, and which transformations those are depends on your data.
+# A mirrored cat is still a cat, but a mirrored 2 isn't a digit at all. Augmentation may only make changes that leave
+# the label true, and which ones those are depends on your data.
 #
 # ### Exercise 2.4 · Flip and crop
 #
@@ -636,17 +639,18 @@ def augment(images: Tensor, flip: Tensor, top: Tensor, left: Tensor, padding: in
 edu.checks.check_augment(augment)
 
 # %% [markdown]
-# `edu.fit` does exactly this when you write `augment=("crop", "flip")`. On a batch of tensors it costs next to nothing.
+# `edu.fit` does exactly this when you write `augment=("crop", "flip")`. Done for a whole batch at once, it costs next
+# to nothing.
 #
 # ## Dropout
 #
-# AlexNet's other remedy is **dropout**: in each training step, a random half of a layer's numbers is set to zero, so no
-# unit can rely on another one being there. The paper drops half of the *outputs* of the first two linear layers, and at
-# test time, when nothing is dropped, it multiplies these outputs by one half to make up for it. PyTorch's `nn.Dropout`
-# does it the other way round: it *doubles* what is left during training and does nothing in evaluation mode.
-# Torchvision's AlexNet also puts it elsewhere, at the *inputs* of the first two linear layers. (The input of the second
-# is the output of the first. So one of the two places is the same, and the other moves from behind fc7 to in front of
-# fc6.)
+# AlexNet's other remedy against memorising is **dropout**: in each training step, a random half of a layer's numbers is
+# set to zero, so no *unit* (another word for neuron) can rely on another one being there. The paper drops half of the
+# *outputs* of the first two linear layers, and at test time, when nothing is dropped, it multiplies these outputs by
+# one half to make up for it. PyTorch's `nn.Dropout` does it the other way round: it *doubles* what is left during
+# training and does nothing in evaluation mode. Torchvision's AlexNet also puts it elsewhere, at the *inputs* of the
+# first two linear layers. (The input of the second is the output of the first. So one of the two places is the same,
+# and the other moves from behind fc7 to in front of fc6.)
 
 # %%
 torch.manual_seed(0)
@@ -719,7 +723,7 @@ edu.table(rows, ["", "gap of the loss", "training error", "test error"])
 # and dropout, so the comparison is fair.)
 #
 # How sure can you be after one run? With seven seeds, augmentation lowered the gap each time, by 23 to 57 %. Dropout
-# did too, but once by only 6 %. A single pair of runs, without a spread, is how most such claims are made.
+# did too, but once by only 6 %. Most such claims rest on a single pair of runs, without a spread.
 #
 # ## From edges to parts
 #
@@ -738,9 +742,10 @@ assert (sees["conv1"], sees["conv5"]) == (11, 163)
 edu.table([(layer, f"{side}×{side}") for layer, side in sees.items()], ["one number of", "has seen pixels"])
 
 # %% [markdown]
-# What the layers do with this room depends on training with photos. AlexNet's trained weights don't come with this
-# course, so look at a relative that does: the ResNet-18 in the package, which has learned from small photos. First its
-# first-layer filters, the counterpart of the paper's figure 3. Grey means zero.
+# What the layers make of this view only shows after training on photos. AlexNet's trained weights don't come with this
+# course, so look at a relative that does: the ResNet-18 in the package, which has learned from small photos. First,
+# here are the kernels of its first layer, also called *filters*, the counterpart of the paper's figure 3. Grey means
+# zero.
 
 # %%
 net = edu.models.pretrained("resnet18", source="bundled")
@@ -765,7 +770,7 @@ edu.plots.photos_and_maps(photos, maps, title="From outlines to a few bright pla
 # %% [markdown]
 # The first maps are line drawings: one direction each, light against dark. Deeper down the picture dissolves into a few
 # bright places, where a map says "something of my kind is here". A picture of maps can't tell you what that something
-# is, and "the deeper layers see ears" is more than anyone can read off it. Lesson 11 asks with better tools.
+# is, and "the deeper layers see ears" is more than anyone can read off it. Lesson 11 asks again, with better tools.
 #
 # ## Claims you will read elsewhere, tested
 #
@@ -799,7 +804,7 @@ edu.table(rows, ["image side", "padding", "map side, rounded down", "map side, r
 # %% [markdown]
 # ## Summary
 #
-# * AlexNet's ideas were mostly old. A million labelled photos and two fast graphics cards were new.
+# * AlexNet's ideas were mostly old. The new things were a million labelled photos and two fast graphics cards.
 # * The **top-k error** counts an image as wrong if its label isn't among the k best guesses. AlexNet: 18.2 % alone,
 #   15.3 % as seven nets.
 # * 61,100,840 parameters, 96 % of them in three linear layers. The five convolutions do 92 % of the work. A larger
@@ -807,7 +812,7 @@ edu.table(rows, ["image side", "padding", "map side, rounded down", "map side, r
 # * At the same small rate ReLU beats tanh, and the sigmoid takes many times as long as either. At its own best rate
 #   tanh can win, and here it does.
 # * **Dropout** and **augmentation** lower the gap between training and test loss. The paper drops outputs and halves at
-#   test time, PyTorch doubles in training. Augmentation may only do what leaves the label true.
+#   test time, PyTorch doubles in training. Augmentation may only make changes that leave the label true.
 # * Torchvision's AlexNet is the one-tower version of 2014. Two towers and response normalisation went out of use.
 #
 # ## Sources

@@ -56,8 +56,8 @@ edu.plots.architecture(vgg16, (3, 224, 224), title="VGG-16: 3×3 convolutions, p
 #
 # A single 3×3 kernel sees 9 pixels, while AlexNet's first kernel sees 121. How can small kernels be enough? Put a
 # second 3×3 convolution behind the first. Each of its nine inputs has seen 3×3 pixels, in windows that lie one pixel
-# apart. Don't trust a formula yet, measure: send an image through the stack, take **one** number of the output, and ask
-# autograd which pixels can change it. That set of pixels is its **receptive field**.
+# apart. Before you trust a formula, measure: send an image through the stack, take **one** number of the output, and
+# ask autograd which pixels can change it. That set of pixels is its **receptive field**.
 
 
 # %%
@@ -88,10 +88,10 @@ assert maps["three 3×3"][5, 5] > 3 * maps["three 3×3"][2, 2], "one path leads 
 edu.table(rows, ["stack", "pixels seen", "gradient in the middle / in the corner"])
 
 # %% [markdown]
-# The frames agree to the pixel: two 3×3 kernels see 5×5 pixels, and three see 7×7. The shades don't agree. In a single
-# large kernel each pixel has a weight of its own, and on average none counts more than another. In a stack, a pixel
-# counts through every path that leads from it to the output. Through three 3×3 layers one path leads from a corner, and
-# 7 · 7 = 49 paths lead from the middle. (The middle doesn't count 49 times as much, because paths with random weights
+# The frames agree to the pixel: two 3×3 kernels see 5×5 pixels, and three see 7×7. The shades don't. In a single large
+# kernel each pixel has a weight of its own, and on average none counts more than another. In a stack, a pixel counts
+# through every path that leads from it to the output. Through three 3×3 layers one path leads from a corner, and 7 ·
+# 7 = 49 paths lead from the middle. (The middle doesn't count 49 times as much, because paths with random weights
 # differ in sign and partly cancel.) So such a net looks hardest at the middle of its window, and what counts in
 # practice is smaller than the window (Luo et al. 2016). The *receptive field* is what can be seen at all.
 #
@@ -111,11 +111,11 @@ assert counts["three 3×3"] == 27 * channels**2 < counts["one 7×7"] == 49 * cha
 edu.table(rows, ["stack", "weights", "for C = 256", "billion multiply-adds at 56×56"])
 
 # %% [markdown]
-# One 7×7 kernel takes 81 % more weights than three 3×3 kernels, and as much more work. Are they the same thing, then?
+# One 7×7 kernel takes 81 % more weights than three 3×3 kernels, and 81 % more work. Are they the same thing, then?
 # Nearly, as long as nothing stands between them. Without padding, two 3×3 convolutions in a row *are* a 5×5
 # convolution, whose kernel the next cell computes: each of its 25 weights is a sum over all paths through the two
-# layers. But 18 numbers can't make *every* 5×5 kernel. And with a ReLU in between, the stack is no convolution at all:
-# its answer to the sum of two images isn't the sum of its answers.
+# layers. But 18 numbers can't make *every* 5×5 kernel. And with a ReLU in between, the stack isn't a convolution at
+# all: its answer to the sum of two images isn't the sum of its answers.
 
 # %%
 first, second = (nn.Conv2d(8, 8, 3, bias=False) for _ in range(2))
@@ -237,8 +237,8 @@ for depth, stages in edu.models.vgg.CONFIGURATIONS.items():
 edu.table(rows, ["net", "convolutions per stage", "parameters", "billion multiply-adds"])
 
 # %% [markdown]
-# Do they also compute the same? For that we need numbers. Take torchvision's VGG-11 with random weights (about half a
-# gigabyte), load them into ours, and compare the logits.
+# Do they also compute the same thing? To find out, you need numbers. Take torchvision's VGG-11 with random weights
+# (about half a gigabyte), load them into ours, and compare the logits.
 
 # %%
 torch.manual_seed(0)
@@ -322,9 +322,10 @@ assert layers["conv1_2"].macs == layers["conv2_2"].macs == layers["conv3_2"].mac
 #   of the places, four times the weights. That's what the rule is good for. Only the first layer of each stage, which
 #   has fewer channels coming in, and stage 5 are cheaper.
 #
-# Nine tenths of the parameters sit in three layers that have separate weights for each of the 49 places. **Global
-# average pooling** (Lin et al. 2013) drops the places: it takes the mean of each of the 512 maps and sends these 512
-# numbers through one linear layer. GoogLeNet and ResNet, the next nets of this course, end like that.
+# Nine tenths of the parameters sit in the three linear layers, most of them in fc6, which has separate weights for each
+# of the 49 places. **Global average pooling** (Lin et al. 2013) drops the places: it takes the mean of each of the 512
+# maps and sends these 512 numbers through one linear layer. GoogLeNet and ResNet, the next nets of this course, end
+# like that.
 
 # %% tags=["nbval-check-output"]
 before = costs.parameters
@@ -440,7 +441,7 @@ rows = [(name, f"{shallow[name][-1]:.0e}", f"{values[-1]:.0e}") for name, values
 edu.table(rows, ["variance", "behind VGG-11's 8 convolutions", "behind VGG-19's 16"])
 
 # %% [markdown]
-# The paper states a variance of 0.01, that is a standard deviation of 0.1, and with it the signal grows more than a
+# The paper states a variance of 0.01, which is a standard deviation of 0.1, and with it the signal grows more than a
 # millionfold. Many programs use a *standard deviation* of 0.01 instead, which is AlexNet's rule, and then the signal
 # dies. With 8 convolutions both go half as far, in powers of ten. The figure can't tell you whether such a net could
 # still be trained. It only shows how far from 1 it starts. He's rule (He et al. 2015) chooses the variance layer by
@@ -451,16 +452,16 @@ edu.table(rows, ["variance", "behind VGG-11's 8 convolutions", "behind VGG-19's 
 # ## Batch norm
 #
 # A good start sets the size of the signal once, before the first step. From then on every step changes the weights, and
-# the sizes drift. **Batch norm** (Ioffe and Szegedy 2015, a year after VGG) takes the more radical way: it *measures*
-# the signal in every forward pass and corrects it. It's a layer of its own, which usually stands between a convolution
-# and its ReLU. For each channel $c$, it takes all numbers of that channel, in all images of the batch and at all
-# pixels, and computes their mean $\mu_c$ and variance $\sigma_c^2$. Then
+# the sizes drift. **Batch norm** (Ioffe and Szegedy 2015, a year after VGG) is more radical: it *measures* the signal
+# in every forward pass and corrects it. It's a layer of its own, which usually stands between a convolution and its
+# ReLU. For each channel $c$, it takes all numbers of that channel, in all images of the batch and at all pixels, and
+# computes their mean $\mu_c$ and variance $\sigma_c^2$. Then
 #
 # $$\hat x = \frac{x - \mu_c}{\sqrt{\sigma_c^2 + \varepsilon}} \qquad\qquad y = \gamma_c\, \hat x + \beta_c$$
 #
 # The first step gives every channel mean 0 and variance 1, whatever the convolution did. ($\varepsilon = 10^{-5}$ only
 # prevents a division by zero.) The second step gives the channel a scale $\gamma_c$ and a shift $\beta_c$ that are
-# *learned*, like any weight, and start at 1 and 0. So the net can have any mean and variance it likes. But it now sets
+# *learned*, like any weight, and start at 1 and 0. So the net can have any mean and variance it likes. But now it sets
 # them directly, with two numbers per channel, and no longer as a side effect of all the weights before.
 
 # %%
@@ -520,9 +521,10 @@ assert same == 0, "in eval mode it does not"
 # %% [markdown]
 # This is where most batch-norm bugs come from: `net.eval()` forgotten before measuring, so that a result depends on the
 # batch; `net.train()` forgotten afterwards; or too few training steps, so that the running numbers haven't arrived yet.
-# (After 20 steps $0.9^{20} = 12$ % of the starting value are left. `edu.fit` therefore measures them anew at the end of
-# runs that are shorter than 100 steps.) One more detail: to normalise, batch norm divides by $n$, the count of numbers
-# in the channel. The running variance is an estimate for data to come, so it gets the variance with $n - 1$.
+# (After 20 steps $0.9^{20} = 12$ % of the starting value is left. That's why `edu.fit` measures them again at the end
+# of runs that are shorter than 100 steps.) One more detail: the variance that batch norm normalises with is a sum
+# divided by $n$, the count of numbers in the channel. The running variance is an estimate for data to come, so there
+# it's divided by $n - 1$.
 #
 # ### Exercise 3.4 · Batch norm by hand
 #
@@ -536,8 +538,8 @@ assert same == 0, "in eval mode it does not"
 #
 # <details><summary>Hint 1</summary>
 #
-# `x.mean(dim=(0, 2, 3))` has the shape `(C,)`: one mean per channel, over the batch and all pixels. `x.var(dim=(0, 2,
-# 3), correction=0)` divides by n, `correction=1` by n − 1.
+# `x.mean(dim=(0, 2, 3))` has the shape `(C,)`: one mean per channel, over the batch and all pixels.
+# `x.var(dim=(0, 2, 3), correction=0)` divides by n, `correction=1` by n − 1.
 # </details>
 # <details><summary>Hint 2</summary>
 #
@@ -632,11 +634,11 @@ edu.table(rows, ["training error", *[f"rate {rate:g}" for rate in rates], "at it
 
 # %% [markdown]
 # Compare each net at its best rate first: batch norm is ahead at both depths, after the same 96 steps. Then look at the
-# highest rate. There the 19-layer net without batch norm falls far behind, and with it the net still learns. A high
-# rate makes the weights, and with them the signal, jump from step to step. Batch norm measures the signal anew each
+# highest rate. There the 19-layer net without batch norm falls far behind, while the one with it still learns. A high
+# rate makes the weights, and with them the signal, jump from step to step. Batch norm measures the signal again each
 # time, so the layers behind it never see that jump.
 #
-# This is a small experiment: three passes over 2,000 digits. One seed is shown. It says that batch norm makes training
+# This is a small experiment: three passes over 2,000 digits, with one seed. It says that batch norm makes training
 # faster and less touchy here. It doesn't say that a net without it could never get there. Why it helps is still
 # debated. Lesson 05 measures what it does to the gradients, and where it does harm.
 #
@@ -654,7 +656,7 @@ edu.table(rows, ["net", "top-1 error", "top-5 error"])
 # %% [markdown]
 # From 11 to 16 layers the error falls. With 19 it's no lower here, and the authors write that it saturates. (With
 # training images of varying scale, 19 layers are 0.1 points ahead of 16.) They guess that more data would call for more
-# depth. It turned out to need something else, so keep that last line in mind until lesson 06.
+# depth. Depth turned out to need something else, so keep that last line in mind until lesson 06.
 #
 # ## Claims you will read elsewhere, tested
 #

@@ -1,10 +1,10 @@
 # %% [markdown]
 # # 04 · GoogLeNet: several scales, side by side
 #
-# In 2014 two nets showed that depth pays off. VGG bought it with 138 million parameters. GoogLeNet has 22 layers, a lower error,
-# and about a twentieth of the parameters. Its building block looks at an image with kernels of several sizes at once, and a
-# cheap trick makes that affordable. You'll build the block, do the arithmetic behind it, and then test whether several scales
-# really beat one at the same cost.
+# In 2014 two nets showed that depth pays off. VGG paid for it with 138 million parameters. GoogLeNet has 22 layers, a
+# lower error, and about a twentieth of the parameters. Its building block looks at an image with kernels of several
+# sizes at once, and a cheap trick makes that affordable. You'll build the block, do the arithmetic behind it, and then
+# test whether several scales really beat one at the same cost.
 #
 # After this lesson you can
 #
@@ -36,19 +36,19 @@ print(edu.setup(seed=0), f"data       {data.source}", sep="\n")
 # %% [markdown]
 # ## Which kernel size? All of them
 #
-# How large should a kernel be? AlexNet starts with 11×11, VGG uses 3×3 everywhere. Small things need small kernels and large things
-# large ones, and both occur in the same picture. The inception block doesn't choose. It sends its input through a 1×1, a 3×3 and
-# a 5×5 convolution and a max pooling, side by side, and stacks what comes out along the channels. The next block can take
-# whatever it needs from the stack.
+# How large should a kernel be? AlexNet starts with 11×11, VGG uses 3×3 everywhere. Small things need small kernels and
+# large things large ones, and both occur in the same picture. The inception block doesn't choose. It sends its input
+# through a 1×1, a 3×3 and a 5×5 convolution and a max pooling, side by side, and stacks what comes out along the
+# channels. The next block can take whatever it needs from the stack.
 #
-# "Convolution" means a convolution followed by batch norm and ReLU, as in lesson 03. The set-up cell has imported that trio as
-# `ConvBlock`; its padding keeps the side of the maps:
+# From here on, "convolution" means a convolution followed by batch norm and ReLU, as in lesson 03. The set-up cell has
+# imported that trio as `ConvBlock`. Its padding keeps the side of the maps:
 
 # %%
 ConvBlock(192, 64, 3)
 
 # %% [markdown]
-# And here's the whole idea in code. Four branches, one `torch.cat`:
+# And here's the whole idea in code: four branches, and one `torch.cat` that stacks them:
 
 
 # %%
@@ -70,7 +70,8 @@ naive = NaiveBlock(192, one=64, three=128, five=32)
 edu.plots.architecture(naive, (192, 28, 28), title="The naive inception block: four branches, stacked")
 
 # %% [markdown]
-# The widths are those of GoogLeNet's first block, called 3a. It gets 192 maps of 28×28. What does it cost, and what does it put out?
+# The widths are those of GoogLeNet's first block, called 3a. It gets 192 maps of 28×28. What does it cost, and what
+# does it put out?
 
 
 # %%
@@ -87,14 +88,16 @@ assert naive(torch.zeros(1, 192, 28, 28)).shape == (1, sum(widths), 28, 28)
 edu.table([*rows, ("stacked", sum(widths), f"{sum(costs):.1f}")], ["branch", "channels out", "million multiply-adds"])
 
 # %% [markdown]
-# Two things are wrong with this. The 5×5 branch makes only 32 of the channels and takes two fifths of the work. And the pooling branch
-# passes on all 192 channels it gets, so the block puts out 416, the next one even more, and every block makes the next one more
-# expensive. Both problems have the same solution: a convolution that makes wide maps narrow without looking at any neighbours.
+# Two things are wrong with this. The 5×5 branch makes only 32 of the channels but takes two fifths of the work. And the
+# pooling branch passes on all 192 channels it gets, so the block puts out 416, the next one even more, and every block
+# makes the next one more expensive. Both problems have the same solution: a convolution that makes wide maps narrow
+# without looking at any neighbours.
 #
 # ## A 1×1 convolution mixes channels
 #
-# A 1×1 kernel sees a single pixel, so what is there to convolve? It sees *all channels* of that pixel. Each output channel is a
-# weighted sum of them, with the same weights everywhere. Here are three channels of a photo, mixed by hand in four ways:
+# A 1×1 kernel sees a single pixel, so what is there to convolve? It sees *all channels* of that pixel. Each output
+# channel is a weighted sum of them, with the same weights everywhere. Here are three channels of a photo, mixed by hand
+# in four ways:
 
 # %%
 photo = Image.open(edu.data.photo("coffee")).convert("RGB").resize((180, 120)).crop((30, 0, 150, 120))
@@ -113,11 +116,12 @@ titles = ["red", "green", "blue", *(f"mix: {name}" for name in mixes)]
 edu.plots.image_grid((channels - low) / (high - low), titles, columns=7, side=1.4, title="Three channels, four mixes")
 
 # %% [markdown]
-# In the red channel both the saucer and the rim of the cup are bright. In "red − green" only the saucer is: at the rim, red and
-# green cancel. So a mix can answer a question that no single channel answers, such as "is this red?" rather than "is this bright?"
+# In the red channel both the saucer and the rim of the cup are bright. In "red − green" only the saucer is: at the rim,
+# red and green cancel. So a mix can answer a question that no single channel answers, such as "is this red?" rather
+# than "is this bright?"
 #
-# Written as a matrix product: put the three numbers of each pixel into a row, and *one* matrix turns every row into a row of four.
-# It's a linear layer, applied to each pixel.
+# You can write this as a matrix product. Put the three numbers of each pixel into a row, and *one* matrix turns every
+# row into a row of four. It's a linear layer, applied to each pixel.
 
 # %%
 pixels = x[0].flatten(1).T  # (14400, 3): a row for each pixel
@@ -126,13 +130,14 @@ print(f"{tuple(pixels.shape)} @ {tuple(matrix.T.shape)} = {tuple(rows.shape)}")
 torch.testing.assert_close(rows.T.reshape(1, 4, 120, 120), mixed)
 
 # %% [markdown]
-# With fewer outputs than inputs, a 1×1 convolution *reduces*: from 192 channels it keeps 16 mixes, and training decides which ones.
-# Lin, Chen and Yan introduced it a year earlier, in "Network in network".
+# With fewer outputs than inputs, a 1×1 convolution *reduces*: from 192 channels it keeps 16 mixes, and training decides
+# which ones. Lin, Chen and Yan introduced it a year earlier, in "Network in network".
 #
 # ## Reduce before you look around
 #
-# Now put it in front of the expensive kernel. A 5×5 convolution from 192 to 32 channels has $5 \cdot 5 \cdot 192 \cdot 32$ weights,
-# and each is used once at every pixel. Bring the 192 channels down to 16 first, and the big kernel has little left to do:
+# Now put it in front of the expensive kernel. A 5×5 convolution from 192 to 32 channels has
+# $5 \cdot 5 \cdot 192 \cdot 32$ weights, and each is used once at every pixel. Bring the 192 channels down to 16 first,
+# and the big kernel has little left to do:
 
 # %%
 alone = 5 * 5 * 192 * 32
@@ -148,9 +153,10 @@ edu.table(rows, ["branch", "weights", "million multiply-adds"])
 #
 # **Difficulty** ●●○○○ · **8 minutes**
 #
-# A reduction isn't free: the 1×1 convolution in front costs something too. For a branch that maps `in_channels` to `channels` with
-# one `kernel` × `kernel` convolution, find the largest number of reduced channels at which "1×1, then k×k" is still *cheaper* than
-# the k×k convolution alone. Return 0 if it never is. Before you run the check, guess for the 5×5 branch above: 16 pays; does 100?
+# A reduction isn't free: the 1×1 convolution in front costs something too. For a branch that maps `in_channels` to
+# `channels` with one `kernel` × `kernel` convolution, find the largest number of reduced channels at which "1×1, then
+# k×k" is still *cheaper* than the k×k convolution alone. Return 0 if it never is. Before you run the check, guess for
+# the 5×5 branch above: 16 pays; does 100?
 #
 # <details><summary>Hint 1</summary>
 #
@@ -160,8 +166,8 @@ edu.table(rows, ["branch", "weights", "million multiply-adds"])
 #
 # <details><summary>Hint 2</summary>
 #
-# With $r$ reduced channels: $r \cdot \text{in} + k^2 \cdot r \cdot \text{out} < k^2 \cdot \text{in} \cdot \text{out}$. Solve for
-# $r$, and think about what happens when both sides are equal.
+# With $r$ reduced channels: $r \cdot \text{in} + k^2 \cdot r \cdot \text{out} < k^2 \cdot \text{in} \cdot \text{out}$.
+# Solve for $r$, and think about what happens when both sides are equal.
 #
 # </details>
 
@@ -184,10 +190,11 @@ edu.checks.check_break_even(my_break_even)
 #
 # **Difficulty** ●●●○○ · **12 minutes**
 #
-# Turn the naive block into the one GoogLeNet uses. A 1×1 convolution reduces the channels *before* the 3×3 and the third branch,
-# and another one stands *behind* the pooling, so that the block decides how wide it gets. Use torchvision's names, so that its weights
-# fit: `branch1` (1×1), `branch2` (1×1, then 3×3), `branch3` (1×1, then **3×3** where the paper has 5×5; the reason comes below),
-# `branch4` (3×3 max pooling, then 1×1). `ConvBlock(in_channels, channels, kernel)` is yours to use.
+# Turn the naive block into the one GoogLeNet uses. A 1×1 convolution reduces the channels *before* the 3×3 and the
+# third branch, and another one stands *behind* the pooling, so that the block decides how wide it gets. Use
+# torchvision's names, so that its weights fit: `branch1` (1×1), `branch2` (1×1, then 3×3), `branch3` (1×1, then **3×3**
+# where the paper has 5×5; the reason comes below), `branch4` (3×3 max pooling, then 1×1).
+# `ConvBlock(in_channels, channels, kernel)` is yours to use.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -227,8 +234,8 @@ class MyInception(nn.Module):
 edu.checks.check_inception(MyInception)
 
 # %% [markdown]
-# The package has the same block, `Inception`, so from here on we can use it. To compare it with the naive one as the paper has it,
-# put the paper's 5×5 kernel into the third branch:
+# The package has the same block, `Inception`, so from here on we can use it. For a fair comparison with the naive
+# block, put the paper's 5×5 kernel into the third branch:
 
 # %%
 from resnet_edu.models.googlenet import INCEPTIONS, Inception
@@ -255,8 +262,8 @@ assert 2 < saved < 3, "the block as a whole gets less than three times cheaper"
 edu.table(rows, ["million multiply-adds", "naive", "reduced", "cheaper by"])
 
 # %% [markdown]
-# The 5×5 branch gets almost ten times cheaper, the block as a whole only 2.4 times. But look at what happens when you stack nine
-# blocks. Without the 1×1 behind the pooling, each one is wider than the one before:
+# The 5×5 branch gets almost ten times cheaper, the block as a whole only 2.4 times. But look at what happens when you
+# stack nine blocks. Without the 1×1 behind the pooling, each one is wider than the one before:
 
 # %%
 rows, channels, totals = [], 192, [0.0, 0.0]
@@ -272,20 +279,20 @@ assert 10 < totals[0] / totals[1] < 12, "all nine together: eleven times cheaper
 edu.table(rows, ["after block", "channels, naive", "channels, as built"])
 
 # %% [markdown]
-# So it's the growth that ruins the naive stack, and the small convolution behind the pooling is what prevents it. The other numbers
-# are free choices of the designers. Make your own:
+# So it's the growth that ruins the naive stack, and the small convolution behind the pooling is what prevents it. The
+# designers were free to choose the other numbers. Now choose your own:
 #
 # ### Explore: the channel budget
 #
-# The sliders are the six widths of block 3a. Solid bars are what you pay, dashed frames what the same branch costs without a
-# reduction. First find the slider that costs most. Then make the block a third cheaper and keep 256 channels. Then raise
-# "3×3 reduce" until the reduction no longer pays (exercise 4.1 tells you where that is).
+# The sliders are the six widths of block 3a. Solid bars show what you pay, dashed frames what the same branch costs
+# without a reduction. First find the slider that costs most. Then make the block a third cheaper while keeping 256
+# channels. Then raise "3×3 reduce" until the reduction no longer pays (exercise 4.1 tells you where that is).
 
 # %% tags=["explorer"]
 edu.widgets.channel_budget()
 
 # %% [markdown]
-# Where widgets don't run, here are the nine blocks as the paper has them. In each, the 3×3 branch takes most of the work.
+# Where widgets don't run, here are the nine blocks of the paper. In each, the 3×3 branch takes most of the work.
 
 # %%
 edu.plots.channel_budget_grid()
@@ -295,15 +302,16 @@ edu.plots.channel_budget_grid()
 #
 # **Difficulty** ●●●○○ · **12 minutes**
 #
-# GoogLeNet's authors fixed the multiply-adds first and asked how much net they could get for them. Do the same for one block. Keep the
-# proportions of 3a: with a unit $u$, the widths are `one` = 4u, `three_reduced` = 6u, `three` = 8u, `five_reduced` = u, `five` = 2u,
-# `pool` = 2u (3a has u = 16). Return the six widths for the largest whole $u$ whose block costs at most `budget` multiply-adds
-# on maps of `side` × `side`. The third branch has the paper's 5×5 kernel; at least u = 1 always fits.
+# GoogLeNet's authors fixed the multiply-adds first and asked how much net they could get for them. Do the same for one
+# block. Keep the proportions of 3a: with a unit $u$, the widths are `one` = 4u, `three_reduced` = 6u, `three` = 8u,
+# `five_reduced` = u, `five` = 2u, `pool` = 2u (3a has u = 16). Return the six widths for the largest whole $u$ whose
+# block costs at most `budget` multiply-adds on maps of `side` × `side`. The third branch has the paper's 5×5 kernel,
+# and u = 1 always fits.
 #
 # <details><summary>Hint 1</summary>
 #
-# Write a function for the multiply-adds of a given $u$ first. Six convolutions: four 1×1 that see `in_channels`, one 3×3 and one 5×5
-# that see reduced channels.
+# Write a function for the multiply-adds of a given $u$ first. There are six convolutions: four 1×1 that see
+# `in_channels`, one 3×3 and one 5×5 that see reduced channels.
 #
 # </details>
 #
@@ -336,8 +344,8 @@ edu.checks.check_widest_block(my_widest_block)
 # %% [markdown]
 # ## The whole net
 #
-# Now stack them: three ordinary convolutions bring the image down to 28×28, then come nine inception blocks, an average over each map,
-# and a single linear layer.
+# Now stack them: three ordinary convolutions bring the image down to 28×28, then come nine inception blocks, an average
+# over each map, and a single linear layer.
 
 # %%
 net = edu.models.build("googlenet")
@@ -364,12 +372,12 @@ edu.table([
 # %% [markdown]
 # (Both errors are those of whole submissions, made of several nets and many crops of each picture.)
 #
-# The package follows **torchvision's** GoogLeNet, because that's where published weights come from, and it deviates from the paper
-# in two ways that change the numbers. The third branch has a 3×3 kernel instead of 5×5: the weights were ported from a TensorFlow
-# model that had it so ([issue 906](https://github.com/pytorch/vision/issues/906)). And every convolution is followed by batch norm,
-# which was published some months after GoogLeNet; the paper's convolutions have biases instead. With the paper's 5×5 kernels the
-# net would have about 6 % more parameters. Smaller deviations have no parameters at all: no response normalisation, a 2×2 last max
-# pooling, 20 % dropout instead of 40 %.
+# The package follows **torchvision's** GoogLeNet, because that's where published weights come from, and it deviates
+# from the paper in two ways that change the numbers. The third branch has a 3×3 kernel instead of 5×5: the weights were
+# ported from a TensorFlow model that had it that way ([issue 906](https://github.com/pytorch/vision/issues/906)). And
+# every convolution is followed by batch norm, which was published some months after GoogLeNet; the paper's convolutions
+# have biases instead. With the paper's 5×5 kernels the net would have about 6 % more parameters. Smaller deviations
+# have no parameters at all: no response normalisation, a 2×2 last max pooling, 20 % dropout instead of 40 %.
 #
 # Is it really torchvision's net? Give both the same random weights and the same images:
 
@@ -390,9 +398,10 @@ torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
 # %% [markdown]
 # ## Do several scales beat one?
 #
-# The block is clever, but is it better? Test it, and make the test fair: two small nets with the *same* number of multiply-adds.
-# One is built of inception blocks with 32 channels. In the other, every block is a single 3×3 convolution, with as many
-# channels as the same budget buys. Stem, poolings, head, data and training are the same.
+# The block is clever, but is it better? Test it, and make the test fair: two small nets with the *same* number of
+# multiply-adds. One is built from inception blocks with 32 channels. In the other, every block is a single 3×3
+# convolution, with as many channels as the same budget buys. The *stem* (what comes before the blocks), the poolings,
+# the *head* (what comes after), the data and the training are the same.
 
 
 # %%
@@ -424,9 +433,9 @@ assert abs(rows[0][3] / rows[1][3] - 1) < 0.03, "equal to three percent"
 edu.table(rows, ["blocks", "channels", "parameters", "million multiply-adds"])
 
 # %% [markdown]
-# A comparison like this is easy to get wrong. If you try one learning rate, you compare the rate, not the nets. If you train once,
-# you compare two throws of dice. So give each side three rates and several seeds, choose the rate by the validation error, and look
-# at how far the seeds scatter.
+# A comparison like this is easy to get wrong. If you try one learning rate, you compare the rate, not the nets. If you
+# train once, you compare two rolls of the dice. So give each side three rates and several seeds, choose the rate by the
+# validation error, and look at how far the seeds scatter.
 #
 # > **Before you run it, commit yourself.** Which of the two wins, and by how many points of error?
 
@@ -465,14 +474,16 @@ edu.table(rows, ["learning rate", "plain 3×3, median error", "inception, median
 
 
 # %% [markdown]
-# **Verdict: no clear winner at this scale.** Over five seeds we got a median test error of 4.1 % with inception blocks (3.9 to 4.6) and
-# 4.7 % with plain ones (3.5 to 5.5), each at its own best rate, 0.1. The ranges overlap, so a single run could have shown you whatever
-# you wanted to see. That doesn't refute GoogLeNet. Digits of one size are the last place where several scales should matter, and
-# 2,000 of them aren't ImageNet. It does show what the paper's table can't: GoogLeNet differs from VGG in depth, head, training and
-# number of crops, too, so its lower error isn't proof that the branches are what helps.
+# **Verdict: no clear winner at this scale.** Over five seeds we got a median test error of 4.1 % with inception blocks
+# (3.9 to 4.6) and 4.7 % with plain ones (3.5 to 5.5), each at its own best rate, 0.1. The ranges overlap, so a single
+# run could have shown you whatever you wanted to see. That doesn't refute GoogLeNet. Digits of one size are the last
+# place where several scales should matter, and 2,000 of them aren't ImageNet. It does show what the paper's table
+# can't: GoogLeNet differs from VGG in depth, head, training and number of crops, too, so its lower error isn't proof
+# that the branches are what helps.
 #
-# One more caveat. "Equal multiply-adds" isn't "equal time": an inception block is seven small operations where the plain one is a
-# single larger one, and small operations keep a processor waiting. This is how long the last epoch took on this machine:
+# One more caveat: equal multiply-adds don't mean equal time. An inception block is seven small operations where the
+# plain one is a single larger one, and small operations keep a processor waiting. This is how long the last epoch took
+# on this machine:
 
 # %%
 seconds = {name: median(run[2] for key, run in runs.items() if key[0] == name) for name in sides}
@@ -481,11 +492,12 @@ edu.table([(name, f"{value:.2f} s") for name, value in seconds.items()], ["block
 # %% [markdown]
 # ## Auxiliary heads
 #
-# The authors worried whether a gradient would find its way down through 22 layers. So they put two more small classifiers halfway
-# up, behind blocks 4a and 4d. During training their losses are added to the main one with weight 0.3; afterwards the heads are thrown
-# away. Do they bring the first layer more gradient? That depends on how the weights begin. Measure it in a GoogLeNet of an eighth of
-# the width, before training, over five seeds, for three beginnings: weights with standard deviation 0.01, as in AlexNet; Xavier's larger
-# ones; and torchvision's net, with a batch norm behind each convolution.
+# The authors worried about whether a gradient would find its way down through 22 layers. So they put two more small
+# classifiers halfway up, behind blocks 4a and 4d. During training their losses are added to the main one with weight
+# 0.3; afterwards the heads are thrown away. Do they bring the first layer more gradient? That depends on how the
+# weights begin. Measure it before training, in a GoogLeNet of an eighth of the width, over five seeds and for three
+# beginnings: weights with standard deviation 0.01, as in AlexNet; Xavier's larger ones; and torchvision's net, with a
+# batch norm behind each convolution.
 
 
 # %%
@@ -535,24 +547,26 @@ assert all(2 / 3 < factor < 3 / 2 for factor in factors["batch norm"]), "by less
 edu.table(rows, ["beginning", "the heads multiply it by, at least", "median", "at most"])
 
 # %% [markdown]
-# With tiny weights the gradient all but dies on the way down, and the short way from a side exit makes an enormous difference, though
-# what arrives is still next to nothing. With Xavier's weights the heads bring a few times as much. With batch norm there's nothing left
-# to help. The authors came back to this a year later (Szegedy et al. 2015, section 4): the heads didn't speed up the beginning of
-# training, the lower one could go without harm, and what remained was a slight gain at the end, which they put down to
-# regularisation. Lesson 05 explains where gradients get lost, and the next generation of nets does without side exits.
+# With tiny weights the gradient all but dies on the way down, and the short way from an auxiliary head makes an
+# enormous difference, though what arrives is still next to nothing. With Xavier's weights the heads bring a few times
+# as much. With batch norm there's nothing left to help. The authors came back to this a year later (Szegedy et al.
+# 2015, section 4): the heads didn't speed up the beginning of training, the lower one could go without harm, and what
+# remained was a slight gain at the end, which they put down to *regularisation* (anything that keeps a net from
+# memorising). Lesson 05 explains where gradients get lost, and the next generation of nets does without auxiliary
+# heads.
 #
 # ## An average instead of big linear layers
 #
-# AlexNet and VGG flatten the last maps and send the long vector through large linear layers. GoogLeNet takes the **mean of each map**
-# (*global average pooling*) and puts a single linear layer behind it. Flattening its 1,024 maps of 7×7 would take 50 million
-# parameters for 1,000 classes; the average takes one million. It also changes what the head *is*. The mean and the linear layer
-# can trade places:
+# AlexNet and VGG flatten the last maps and send the long vector through large linear layers. GoogLeNet takes the **mean
+# of each map** (*global average pooling*) and puts a single linear layer behind it. With its 1,024 maps of 7×7
+# flattened, that layer would have 50 million parameters for 1,000 classes. With the averages it has one million. It
+# also changes what the head *is*. The mean and the linear layer can trade places:
 #
 # $$W \cdot \tfrac{1}{HW}\textstyle\sum_{ij} x_{ij} + b \;=\; \tfrac{1}{HW}\sum_{ij} \left( W x_{ij} + b \right)$$
 #
-# On the right, every place of the last maps casts a *vote* for each class, through a 1×1 convolution with the same $W$ and $b$, and
-# the logit is the mean vote. Any number of places can vote, so the net takes images of any side. Here are the votes of the small
-# inception net you just trained:
+# On the right, every place of the last maps casts a *vote* for each class, through a 1×1 convolution with the same $W$
+# and $b$, and the logit is the mean vote. Any number of places can vote, so the net takes images of any size. Here are
+# the votes of the small inception net you just trained:
 
 # %%
 net = runs["inception", 0.1, 0][0].eval()
@@ -569,17 +583,18 @@ print(f"a {label}; logits {', '.join(f'{digit}: {logits[0, digit]:.1f}' for digi
 edu.plots.votes(image[0, 0], {str(digit): votes[0, digit] for digit in strongest}, title="The logit is the mean vote")
 
 # %% [markdown]
-# The three classes with the highest logits are shown, on one scale. These maps are known as *class activation maps* (Zhou et al. 2016);
-# lesson 11 makes them for nets with any head. What the average gives up is position: the head doesn't know *where* a feature was,
-# only how much of it there was.
+# The three classes with the highest logits are shown, on one scale. These maps are known as *class activation maps*
+# (Zhou et al. 2016); lesson 11 makes them for nets with any head. What the average gives up is position: the head
+# doesn't know *where* a feature was, only how much of it there was.
 #
 # ### Exercise 4.4 · Find the silent branch
 #
 # **Difficulty** ●●●○○ · **10 minutes**
 #
-# A block with four branches has a failure of its own: one branch can die, and the net goes on training with the other three. You get
-# such a block, in eval mode, and a batch of images. One of its branches puts out the *same numbers for every image*. They may
-# be zeros (a dead ReLU), but they don't have to be. Return the name of that branch, "branch1" to "branch4". Leave the block as it is.
+# A block with four branches can fail in a way of its own: one branch dies, and the net goes on training with the other
+# three. You get such a block, in eval mode, and a batch of images. One of its branches puts out the *same numbers for
+# every image*. They may be zeros (a dead ReLU), but they don't have to be. Return the name of that branch, "branch1" to
+# "branch4". Leave the block as it is.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -636,28 +651,31 @@ assert max(count(ours), own) < 15e6
 # ## Summary
 #
 # * The **inception block** looks at several scales side by side and stacks the results along the channels.
-# * A **1×1 convolution** is a matrix applied to the channels of each pixel. In front of a large kernel it makes wide maps narrow and the
-#   block affordable; behind the pooling it keeps the block from growing.
+# * A **1×1 convolution** is a matrix applied to the channels of each pixel. In front of a large kernel it makes wide
+#   maps narrow and the block affordable; behind the pooling it keeps the block from growing.
 # * It pays as long as $r\,(\text{in} + k^2 \cdot \text{out}) < k^2 \cdot \text{in} \cdot \text{out}$.
-# * **Equal cost** means equal multiply-adds, each side at its own best rate, over several seeds. By that measure several scales
-#   and a single one come out even on small digits.
-# * **Auxiliary heads** help where the gradient shrinks on its way back. With good initial weights or batch norm there's little to do.
-# * **Global average pooling** replaces tens of millions of parameters by a mean: each place votes, and the logit is the mean vote.
+# * **Equal cost** means equal multiply-adds, each side at its own best rate, over several seeds. By that measure,
+#   several scales and a single one come out even on small digits.
+# * **Auxiliary heads** help where the gradient shrinks on its way back. With good initial weights or batch norm there's
+#   little to do.
+# * **Global average pooling** replaces tens of millions of parameters with a mean: each place votes, and the logit is
+#   the mean vote.
 # * Torchvision's net has 6.6 million parameters; it has 3×3 in place of 5×5, and batch norm.
 #
 # ## Sources
 #
-# * C. Szegedy et al.: Going deeper with convolutions, 2014, sections 4 to 7, [arXiv 1409.4842](https://arxiv.org/abs/1409.4842)
-# * C. Szegedy, V. Vanhoucke, S. Ioffe, J. Shlens, Z. Wojna: Rethinking the Inception architecture for computer vision, 2015, sections 1
-#   and 4, [arXiv 1512.00567](https://arxiv.org/abs/1512.00567)
+# * C. Szegedy et al.: Going deeper with convolutions, 2014, sections 4 to 7, [arXiv
+#   1409.4842](https://arxiv.org/abs/1409.4842)
+# * C. Szegedy, V. Vanhoucke, S. Ioffe, J. Shlens, Z. Wojna: Rethinking the Inception architecture for computer vision,
+#   2015, sections 1 and 4, [arXiv 1512.00567](https://arxiv.org/abs/1512.00567)
 # * M. Lin, Q. Chen, S. Yan: Network in network, 2013, [arXiv 1312.4400](https://arxiv.org/abs/1312.4400)
 # * S. Ioffe, C. Szegedy: Batch normalization, 2015, [arXiv 1502.03167](https://arxiv.org/abs/1502.03167)
 # * X. Glorot, Y. Bengio: Understanding the difficulty of training deep feedforward neural networks, 2010,
 #   [PMLR 9](https://proceedings.mlr.press/v9/glorot10a.html)
-# * B. Zhou, A. Khosla, A. Lapedriza, A. Oliva, A. Torralba: Learning deep features for discriminative localization, 2016,
-#   [arXiv 1512.04150](https://arxiv.org/abs/1512.04150)
-# * torchvision's [GoogLeNet](https://docs.pytorch.org/vision/stable/models/googlenet.html) and its
-#   [issue 906](https://github.com/pytorch/vision/issues/906) on the third branch
+# * B. Zhou, A. Khosla, A. Lapedriza, A. Oliva, A. Torralba: Learning deep features for discriminative localization,
+#   2016, [arXiv 1512.04150](https://arxiv.org/abs/1512.04150)
+# * torchvision's [GoogLeNet](https://docs.pytorch.org/vision/stable/models/googlenet.html) and its [issue
+#   906](https://github.com/pytorch/vision/issues/906) on the third branch
 #
 # ## Next lesson
 #
