@@ -36,8 +36,8 @@ print(f"data       {data.source}")
 #
 # A deep net is a chain. Layer $l$ takes $x_{l-1}$, bends it with an activation $\varphi$, multiplies it by its weights, and
 # passes on $x_l = W_l\,\varphi(x_{l-1})$. To learn, the first layer has to hear from the loss at the other end. The message
-# is the gradient. It comes back through the same layers in reverse order, and each layer multiplies it by two things: its
-# weights and the slope of its activation.
+# is the gradient. It comes back through the same layers in reverse order, and each layer multiplies it by two things, its
+# weights and the slope of its activation:
 #
 # $$\frac{\partial L}{\partial x_{l-1}} = \varphi'(x_{l-1}) \odot \left(W_l^{\top} \frac{\partial L}{\partial x_l}\right)$$
 #
@@ -199,7 +199,7 @@ sigmoids = {
 edu.plots.signals_by_layer(
     {f"{depth} layers": signals for depth, signals in sigmoids.items()},
     quantities=["gradient"],
-    title="Sigmoids, Xavier's weights: the deeper the net, the less reaches layer 1",
+    title="Sigmoids, Xavier: the deeper the net, the less reaches layer 1",
 )
 
 # %% [markdown]
@@ -340,7 +340,7 @@ likeness = {name: list(measure(50, images, labels, **options).likeness[:-1]) for
 for seed in range(3):
     he = measure(50, images, labels, seed=seed).likeness
     assert he[0] < 0.6 < 0.95 < he[39], "He's net ends up with nearly the same for every image"
-title = "ReLU and sigmoid make all images alike; batch norm and tanh don't"
+title = "ReLU and sigmoid make all images alike; batch norm doesn't"
 edu.plots.lines(likeness, title=title, x="layer", y="mean cosine of two images", first=1, limits=(0, 1.05))
 
 # %% [markdown]
@@ -447,13 +447,13 @@ edu.table(rows, ["with batch norm", "gradient, per layer", "over 48 layers"])
 # %% [markdown]
 # Neither gradient vanishes any more, and with ReLU the factor is about the same for all four initial weights. But look at
 # the numbers again: the gradients now *grow* towards the first layer. With sigmoids they hardly do, but with ReLU they grow
-# by about 1.2 per layer, which adds up to thousands over fifty layers. (Where does the 1.2 come from? A part of what leaves
-# a ReLU is the same for all images. With He's weights, the rest has a variance over the batch of
+# by about 1.2 per layer, which makes a factor of thousands over fifty layers. (Where does the 1.2 come from? A part of what
+# leaves a ReLU is the same for all images. With He's weights, the rest has a variance over the batch of
 # $(\pi - 1)/\pi \approx 0.68$ when it arrives at the next batch norm, which divides by the root of that to make it 1 again,
 # and so divides the gradient on its way back. Yang et al. 2019 derived this for very wide, fully connected nets at the start
 # of training, and showed that without skips their gradients explode whatever the activation. They also found that after a
-# single step the gradients of such nets range much less, so the start doesn't tell you everything.) You'll meet this growth
-# again in lesson 06.
+# single step the gradients of such nets span a much smaller range, so the start doesn't tell you everything.) You'll meet
+# this growth again in lesson 06.
 #
 # ## Second repair: a skip
 #
@@ -485,7 +485,7 @@ skips = {
 torch.manual_seed(0)
 zeroed = zero_branches(deep_mlp(50, skip=True))
 skips["skip, zeroed"] = edu.probe.layer_signals(zeroed, images, labels)
-title = "A bare skip explodes; a normalised or zeroed branch does not (ReLU, He)"
+title = "ReLU, He: a bare skip explodes, a tame branch does not"
 edu.plots.signals_by_layer(skips, title=title)
 
 # %%
@@ -530,9 +530,9 @@ edu.plots.gradient_flow_grid(images[:64], labels[:64])
 # %% [markdown]
 # ## Does it matter? Train them
 #
-# So far no net has learned anything. You've measured untrained nets, and used the measurements to predict how they'll train.
-# Now put the predictions to the test with seven nets of 30 layers and 64 units. Each trains for six epochs (192 steps in
-# quick) with one seed, at three learning rates, of which you keep the best. (The bare skip isn't among them.)
+# So far no net has learned anything. You've measured untrained nets, and the measurements predict how they'll train. Now put
+# these predictions to the test with seven nets of 30 layers and 64 units. Each trains for six epochs (192 steps in quick)
+# with one seed, at three learning rates, of which you keep the best. (The bare skip isn't among them.)
 #
 # > **Before you go on, commit yourself.** Which of the seven will learn nothing at all, at any rate? Which will be best?
 
@@ -590,7 +590,7 @@ edu.table(rows, ["training error", *(f"rate {lr}" for lr in rates)])
 # behind SkipInit (De and Smith 2020), where a single number that begins at zero multiplies each branch. A deep net can even
 # do without skips: Xiao et al. (2018) trained plain tanh nets of 10,000 layers, without batch norm, from carefully chosen
 # orthogonal weights. (Keep the scale in mind: ours are single runs on easy digits. To do well in image classification, Fixup
-# also needed stronger regularisation.)
+# also needed extra regularisation.)
 #
 # And what about **Adam**? It divides each step by the size of recent gradients, so a gradient that is merely small shouldn't
 # trouble it. Give the two nets that guess, and the He net, three rates of Adam:
@@ -651,7 +651,7 @@ assert not math.isfinite(runs["large"][-1]), "without clipping the loss soon sto
 assert all(map(math.isfinite, runs["large, clipped"])), "with clipping it stays one"
 assert end["large, clipped"] > guessing, "but after 200 steps it's still above that of guessing"
 assert end["He"] < guessing, "the right initial weights learn"
-title = "Ten layers, rate 0.1: clipping keeps the loss finite; He's weights learn"
+title = "Rate 0.1: clipping keeps the loss finite, He's weights learn"
 edu.plots.lines(runs, title=title, x="step", y="training loss", first=1, log=True, levels={"guessing: ln 10": guessing})
 
 # %% [markdown]

@@ -599,7 +599,7 @@ rows += [["ResNet-20, the three blocks missed most", missed], ["ResNet-20, the t
 edu.table(rows, ["trained", "share of x (%)"])
 
 # %% [markdown]
-# In the first block, $x$ and $F(x)$ have about the same mean square. From the fourth block on, $x$ has typically nine
+# In the first block, $x$ and $F(x)$ have about the same mean square. From the fourth block on, $x$ typically has nine
 # tenths, and a block adds the last tenth (in mean square; as lengths, that's still about a third of $x$). The blocks of the
 # ResNet-20 that are missed most had also added more than those that are missed least. So **the blocks that are missed tend
 # to be the ones that add a large part of the stream**. That may be part of the answer, but it's no proof: in the ResNet-56
@@ -640,7 +640,7 @@ print(f"test error of ResNet-56: {with_gaps:.1f} % with stochastic depth, {whole
 
 # %% [markdown]
 # In such a short training it doesn't pay, at least at this rate and with this seed. On average a quarter of the branches are
-# missing in each step, and six epochs are not enough to make up for that. Huang et al. trained a ResNet-110 for 500 epochs
+# missing in each step, and six epochs may be too few to make up for that. Huang et al. trained a ResNet-110 for 500 epochs
 # on CIFAR-10, where a net has time to overfit, and there it does pay:
 
 # %% tags=["nbval-check-output"]
@@ -649,8 +649,8 @@ edu.table(
 )
 
 # %% [markdown]
-# So you can see it as a regulariser, like dropout: it helps a net that would otherwise memorise its training images. Huang
-# et al. give a second reason: during training the net is shorter, so gradients reach its early layers better. With
+# So you can see it as a regulariser, like dropout: it can help a net that would otherwise memorise its training images.
+# Huang et al. give a second reason: during training the net is shorter, so gradients reach its early layers better. With
 # stochastic depth even 1,202 layers still improved the result. (Our hook multiplies by zero, so it saves no time.
 # `torchvision.ops.StochasticDepth` can also choose for each image anew. ConvNeXt, vision transformers and newer recipes for
 # ResNets use it.)

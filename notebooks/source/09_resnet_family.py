@@ -210,7 +210,7 @@ for name, net in (("in the 3×3", mine), ("in the first 1×1", older)):
 #
 # ## Where the cost sits
 #
-# Cut each net into its stages:
+# Let's cut each net into its stages:
 
 # %%
 edu.plots.stage_costs(costs, title="From 50 to 152 layers stage 3 grows most, from there to 200 stage 2")
