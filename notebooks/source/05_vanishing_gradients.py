@@ -1,17 +1,18 @@
 # %% [markdown]
 # # 05 · Vanishing and exploding gradients
 #
-# VGG stopped at 19 layers, and its authors started the deep versions from trained layers of a shallow one. GoogLeNet got two side
-# exits, so that its lower layers would hear more from the loss. Something goes wrong with depth, and both teams worked around
-# it. In this lesson you measure what it is, and find out that it's more than one thing.
+# VGG stopped at 19 layers, and its authors at first started the deep versions from trained layers of a shallow one. (Later
+# they found that the initial weights of Glorot and Bengio made this unnecessary.) GoogLeNet got two side exits, so that its
+# lower layers would hear more from the loss. Both teams took precautions, because deep nets were hard to train. In this
+# lesson you measure what goes wrong, and find out that it's more than one thing.
 #
 # After this lesson you can
 #
-# * say by which factor a gradient changes in one layer, and where that factor comes from;
+# * say by what factor a gradient changes in one layer, and where that factor comes from;
 # * write backpropagation by hand, and get what autograd gets;
 # * choose initial weights that keep the size of a signal through fifty layers;
 # * tell vanishing, exploding and shattered gradients apart, and see when a net can no longer tell its inputs apart;
-# * say what a deep net needs to train, and back it up with a counterexample.
+# * say what helps a deep net to train, and use counterexamples to show what it can do without.
 #
 # **Minutes:** 30 reading, 40 more for the exercises · 1 running quick · 4 running full
 
@@ -34,27 +35,29 @@ print(f"data       {data.source}")
 # ## A gradient is a product
 #
 # A deep net is a chain. Layer $l$ takes $x_{l-1}$, bends it with an activation $\varphi$, multiplies it by its weights, and
-# hands on $x_l = W_l\,\varphi(x_{l-1})$. To learn, the first layer has to hear from the loss at the other end. The message is the
-# gradient. It comes back through the same layers in reverse order, and each of them multiplies it by two things, its weights
-# and the slope of its activation:
+# passes on $x_l = W_l\,\varphi(x_{l-1})$. To learn, the first layer has to hear from the loss at the other end. The message
+# is the gradient. It comes back through the same layers in reverse order, and each layer multiplies it by two things, its
+# weights and the slope of its activation:
 #
 # $$\frac{\partial L}{\partial x_{l-1}} = \varphi'(x_{l-1}) \odot \left(W_l^{\top} \frac{\partial L}{\partial x_l}\right)$$
 #
-# (⊙ multiplies number by number.) Here's the chain for five layers, if every layer multiplies the gradient by a quarter:
+# (⊙ multiplies element by element.) Here's the chain for five layers, if every layer multiplies the gradient by a quarter:
 
 # %%
 edu.plots.gradient_chain([0.25] * 5, title="Each layer multiplies the gradient: after five, a thousandth is left")
 
 # %% [markdown]
-# Fifty layers are fifty such multiplications. If each makes the gradient a little smaller, what arrives is tiny. If each makes it a
-# little larger, what arrives is huge. So the factor of a single layer decides everything. Let's look at the slope first.
+# Fifty layers are fifty such multiplications. If each makes the gradient a little smaller, what arrives is tiny. If each
+# makes it a little larger, what arrives is huge. So it all depends on how close the factor of a single layer is to 1. Let's
+# look at the slope first.
 
 # %%
 edu.plots.activation_slopes()
 
 # %% [markdown]
-# The sigmoid and its relative tanh were the usual activations for decades. The sigmoid's slope is ¼ in the middle and less everywhere
-# else. So the slope alone cuts a gradient to a quarter or less in each layer; only large weights could make up for it.
+# The sigmoid and its relative tanh were the usual activations for decades. The sigmoid's slope is ¼ in the middle and less
+# everywhere else. So the slope alone cuts a gradient to a quarter or less in every layer, and only large weights can make up
+# for that.
 
 # %%
 x = torch.linspace(-8, 8, 1601, requires_grad=True)
@@ -69,21 +72,21 @@ print(f"¼ to the power of 50: {0.25**50:.0e}")
 # **Difficulty** ●●●○○ · **12 minutes**
 #
 # Here is a net of three layers with its forward pass: two sigmoids, no biases, and the loss
-# $\tfrac{1}{2N} \sum (y - \text{target})^2$. Samples are rows, as always in PyTorch, so the weights are on the
-# right. `error` is the gradient of the loss at the output $y$. Go back from there and return the gradients of `w1`,
-# `w2` and `w3`. Matrix products and slopes are all you need; autograd is not allowed.
+# $\tfrac{1}{2N} \sum (y - \text{target})^2$. Samples are rows, as always in PyTorch, so the weights are on the right.
+# `error` is the gradient of the loss at the output $y$. Go back from there and return the gradients of `w1`, `w2` and `w3`.
+# All you need is matrix products and slopes; autograd is not allowed.
 #
 # <details><summary>Hint 1</summary>
 #
-# For any layer $y = h\,w$ with the gradient $\delta$ at its output: the gradient of the weights is $h^\top \delta$,
-# and what goes on to the layer below is $\delta\,w^\top$. The shapes leave you no other choice.
+# For any layer $y = h\,w$ with the gradient $\delta$ at its output, the gradient of the weights is $h^\top \delta$, and what
+# goes on to the layer below is $\delta\,w^\top$. The shapes leave you no other choice.
 #
 # </details>
 #
 # <details><summary>Hint 2</summary>
 #
-# The slope of a sigmoid can be had from its output: where $h = \sigma(z)$, the slope is $h\,(1 - h)$. It multiplies
-# number by number.
+# You can get the slope of a sigmoid from its output: where $h = \sigma(z)$, the slope is $h\,(1 - h)$. Multiply by it
+# element by element.
 #
 # </details>
 #
@@ -116,8 +119,9 @@ edu.checks.check_backprop(my_backward)
 # %% [markdown]
 # ## Fifty layers, measured
 #
-# Now a net that is deep and nothing else, so that you can turn one knob at a time. Each layer is the one from above, with two options
-# for later: batch norm in front of the activation, and a *skip*, which adds the layer's input to its output.
+# Now let's build a net that is deep and nothing else, so that you can turn one knob at a time. Each layer is the one from
+# above, with two options for later: batch norm in front of the activation, and a *skip*, which adds the layer's input to its
+# output.
 
 
 # %%
@@ -137,8 +141,8 @@ print(Layer(nn.Identity(), nn.Sigmoid(), nn.Linear(128, 128), skip=False))
 
 
 # %% [markdown]
-# `deep_mlp` stacks them. The spread of the initial weights is one more knob with four settings. A section below explains them;
-# until then, read the names as "very narrow" to "too wide".
+# `deep_mlp` stacks these layers. The spread of the initial weights is one more knob, with four settings. A section below
+# explains them; until then, think of them as running from "very narrow" to "too wide".
 
 
 # %%
@@ -177,9 +181,9 @@ def deep_mlp(
 print("parameters with 50 layers:", f"{sum(p.numel() for p in deep_mlp(50).parameters()):,}")
 
 # %% [markdown]
-# Send one batch of 128 digits through untrained nets of 5 to 50 sigmoid layers, forward and back, and note the length (the
-# norm) of the gradient at each layer. The probe computes in float64: in float32 everything below $10^{-45}$ is zero, and you wouldn't
-# see the law behind the numbers.
+# Send one batch of 128 digits through untrained sigmoid nets of 5 to 50 layers, forward and back, and note the norm (the
+# length) of the gradient at each layer. The probe computes in float64, because in float32 everything below $10^{-45}$ is
+# zero and you wouldn't see the law behind the numbers.
 
 
 # %%
@@ -195,13 +199,13 @@ sigmoids = {
 edu.plots.signals_by_layer(
     {f"{depth} layers": signals for depth, signals in sigmoids.items()},
     quantities=["gradient"],
-    title="Sigmoids: the deeper the net, the less reaches its first layer",
+    title="Sigmoids, Xavier: the deeper the net, the less reaches layer 1",
 )
 
 # %% [markdown]
-# Every line starts at the loss, on its right end, and goes back to layer 1. On a logarithmic axis the lines are straight and
-# parallel: each layer multiplies the gradient by the same factor, whatever the depth. A line fitted through the logarithms gives the
-# factor (without the classifier, which has another shape).
+# Read each line from right to left: it starts at the loss and goes back to layer 1. On a logarithmic axis the lines are
+# nearly straight and parallel, so each layer multiplies the gradient by about the same factor, whatever the depth. A line
+# fitted through the logarithms gives you that factor (without the classifier, which has a different shape).
 
 # %%
 rows = [
@@ -215,20 +219,20 @@ for init in ("small", "he"):
 edu.table(rows, ["sigmoid net", "gradient at layer 1", "factor per layer"])
 
 # %% [markdown]
-# This is the *vanishing gradient*. Sepp Hochreiter described it in his diploma thesis of 1991, for nets that read sequences, and so did
-# Bengio, Simard and Frasconi in 1994. Of the two factors of a layer, the slope is to blame here: the setting `xavier` is made so
-# that the weights on their own keep a gradient's length. So take another activation. ReLU's slope is 1 wherever it lets
-# anything through. Is that enough?
+# This is the *vanishing gradient*. Sepp Hochreiter described it in his diploma thesis of 1991, for nets that read sequences,
+# and so did Bengio, Simard and Frasconi in 1994. In the Xavier nets, the slope is to blame: their weights are chosen so that
+# on their own they'd keep a gradient's length. (He's wider weights make up for a part of it, but 0.32 per layer is still far
+# below 1.) So let's try another activation. ReLU's slope is 1 wherever it lets anything through. Is that enough?
 #
 # ## Weights of the right size
 #
-# Before you look at the gradient, follow the signal in the other direction. One unit adds up $n$ products of weights and inputs.
-# If the weights are independent with mean 0, the variances add up too:
+# Before you look at the gradient, follow the signal in the other direction. One unit adds up $n$ products of weights and
+# inputs. If the weights are independent with mean 0, the variances of the products add up too:
 #
 # $$\operatorname{Var}(y) = n \cdot \operatorname{Var}(w) \cdot \operatorname{E}(x^2)$$
 #
-# The inputs $x$ come out of a ReLU, which throws away half of the squares if its own input is spread evenly on both sides of 0. So
-# from one layer to the next the variance is multiplied by $\tfrac{1}{2} n \operatorname{Var}(w)$. Four choices:
+# The inputs $x$ come out of a ReLU, which throws away half of the mean square if its own input is spread evenly around 0. So
+# from one layer to the next the variance is multiplied by $\tfrac{1}{2} n \operatorname{Var}(w)$. Here are four choices:
 #
 # | name here | standard deviation of the weights | factor of the variance |
 # |---|---|---|
@@ -237,9 +241,10 @@ edu.table(rows, ["sigmoid net", "gradient at layer 1", "factor per layer"])
 # | He (He et al. 2015) | $\sqrt{2 / n_{\text{in}}}$ | 1 |
 # | large | twice He's | 4 |
 #
-# The gradient meets the same weights and the same zeros on its way back, so in a net of equal widths it changes by the same factors.
-# The figure and the table show standard deviations and norms, whose factor is the root: 0.71 for Xavier, 1 for He, 2 for large.
-# ("Small" shrinks by a factor of 12 per layer and would squash the other lines, so it's in the table only.)
+# The gradient meets the same weights and the same zeros on its way back, so in a net of equal widths it changes by the same
+# factors. The figure and the table show standard deviations and norms, so their factors are the roots of these: 0.71 for
+# Xavier, 1 for He, 2 for large. ("Small" shrinks by a factor of 12 per layer and would squash the other lines, so it's in
+# the table only.)
 
 # %%
 choices = {name: measure(50, images, labels, init=name.lower()) for name in ("Xavier", "He", "large", "small")}
@@ -260,14 +265,14 @@ columns = ["weights", "by the formula", "signal, per layer", "gradient, per laye
 edu.table(rows, columns)
 
 # %% [markdown]
-# The measured factors agree with the formula to a few percent. A factor of 0.71 doesn't sound like much, but from layer 1 to layer 49
-# it leaves $\sqrt{1/2}^{\,48} = 6 \cdot 10^{-8}$ of the signal. He et al. report that a net of 30 layers stalled completely with
-# Xavier's weights and converged with theirs. (He's line isn't perfectly flat. The formula holds on average over all drawings of
-# the weights, and a single drawing strays, less so in wider nets.)
+# The measured factors agree with the formula to within 5 %. A factor of 0.71 may look harmless, but from layer 1 to layer 49
+# it leaves $\sqrt{1/2}^{\,48} = 6 \cdot 10^{-8}$ of the signal. He et al. report that a net of 30 layers stalled completely
+# with Xavier's weights and converged with theirs. (He's line isn't perfectly flat. The formula holds on average over all
+# random draws of the weights, and a single draw strays from it, less so in wider nets.)
 #
-# Look at the third panel as well. The gradient of a weight is the product of what comes *in* from the left and what comes *back*
-# from the right. With Xavier's weights one dies out to the right and the other to the left, so the product is equally small in every
-# layer. It isn't always the first layers that starve: here, all of them do.
+# Look at the third panel as well. The gradient of a weight is the product of what comes *in* from the left and what comes
+# *back* from the right. With Xavier's weights one dies out to the right and the other to the left, so the product is about
+# equally small in every layer. It isn't always the first layers that starve: here, all of them do.
 
 # %%
 starved, fed = choices["Xavier"].weight, choices["He"].weight
@@ -282,28 +287,27 @@ for name in ("Xavier", "He"):
 #
 # **Difficulty** ●●●○○ · **10 minutes**
 #
-# Return the standard deviation of the initial weights after He et al., from the shape of the weight tensor. A linear
-# layer's is (out, in), a convolution's (out, in, k, k). In front of the layer stands a *leaky* ReLU, which multiplies
-# negative values by `negative_slope` instead of throwing them away; 0 is the ordinary ReLU.
+# Return the standard deviation of the initial weights according to He et al., given the shape of the weight tensor: (out,
+# in) for a linear layer, (out, in, k, k) for a convolution. The activation in front of the layer is a *leaky* ReLU, which
+# multiplies negative values by `negative_slope` instead of throwing them away; 0 makes it the ordinary ReLU.
 #
 # <details><summary>Hint 1</summary>
 #
-# $n$ is the number of products that *one* output adds up. One pixel of a convolution's output adds up in · k · k of
-# them.
+# $n$ is the number of products that *one* output adds up. For one pixel of a convolution's output, that's in · k · k.
 #
 # </details>
 #
 # <details><summary>Hint 2</summary>
 #
-# Which share of $\operatorname{E}(x^2)$ does a leaky ReLU keep? Half of the values keep their square. The squares of
-# the other half are multiplied by $a^2$. Together: $\tfrac{1}{2}(1 + a^2)$.
+# What share of $\operatorname{E}(x^2)$ does a leaky ReLU keep? Half of the values keep their square, and the squares of the
+# other half are multiplied by $a^2$. Together that's $\tfrac{1}{2}(1 + a^2)$.
 #
 # </details>
 #
 # <details><summary>Hint 3</summary>
 #
-# Solve $\tfrac{1}{2}(1 + a^2) \cdot n \cdot \operatorname{Var}(w) = 1$, and do not forget the root.
-# `math.prod(shape[1:])` is $n$ for both kinds of layers.
+# Solve $\tfrac{1}{2}(1 + a^2) \cdot n \cdot \operatorname{Var}(w) = 1$, and do not forget the root. `math.prod(shape[1:])`
+# is $n$ for both kinds of layers.
 #
 # </details>
 
@@ -323,10 +327,11 @@ edu.checks.check_he_std(my_he_std)
 # %% [markdown]
 # ## Size is not everything: do the images stay apart?
 #
-# He's weights keep the *size* of the signal. But a signal of the right size can still be useless, if it's the same for every image. So
-# measure that too: take two different digits, look at what layer $l$ makes of each, and compute the cosine of the angle between
-# the two vectors. 1 means that the layer can't tell them apart, up to their length. Averaged over all pairs of digits in the
-# batch, that's the **likeness** of inputs at this layer (Poole et al. 2016 and Schoenholz et al. 2017 worked out the theory).
+# He's weights keep the *size* of the signal. But a signal of the right size can still be useless, if it's the same for every
+# image. So let's measure that too: take two different digits, look at what layer $l$ makes of each, and compute the cosine
+# of the angle between the two vectors. A cosine of 1 means that they point in the same direction and differ in length at
+# most. Averaged over all pairs of digits in the batch, that's the **likeness** of inputs at this layer (Poole et al. 2016
+# and Schoenholz et al. 2017 worked out the theory).
 
 # %%
 nets = {"ReLU, He": {}, "sigmoid, Xavier": {"activation": nn.Sigmoid, "init": "xavier"},
@@ -335,22 +340,23 @@ likeness = {name: list(measure(50, images, labels, **options).likeness[:-1]) for
 for seed in range(3):
     he = measure(50, images, labels, seed=seed).likeness
     assert he[0] < 0.6 < 0.95 < he[39], "He's net ends up with nearly the same for every image"
-title = "Deep ReLU nets make all images alike, unless batch norm helps"
+title = "ReLU and sigmoid make all images alike; batch norm doesn't"
 edu.plots.lines(likeness, title=title, x="layer", y="mean cosine of two images", first=1, limits=(0, 1.05))
 
 # %% [markdown]
-# In the He net, two different digits have a cosine of 0.4 to 0.5 at layer 1 and of 0.99 at layer 40. The last layers see almost the same
-# vector whatever you show them, and the classifier has to work with the tiny rest. The sigmoid net gets there within a few
-# layers; the tanh net keeps its images apart. Batch norm, which centres and scales each unit over the batch, pulls the images apart
-# again at every layer: the cosine stays at about a third. So when a deep net doesn't train, there are (at least) three suspects: a
-# gradient that vanishes, one that explodes, and inputs that can't be told apart.
+# In the He net, two different digits have a mean cosine below 0.6 at layer 1 and above 0.95 at layer 40, with each of three
+# seeds. The last layers see almost the same direction whatever you show them, and the classifier has to work with the small
+# rest. The sigmoid net gets there within a few layers; the tanh net keeps its images apart. So does batch norm, which
+# centres and scales each unit over the batch: with it the cosine stays at about a third from layer to layer. So when a deep
+# net doesn't train, there are (at least) three suspects: a gradient that vanishes, one that explodes, and inputs that can't
+# be told apart. Suspects, not culprits: all of this was measured before any training.
 
 # %% [markdown]
 # ## A layer that stands still
 #
-# What does a gradient of $10^{-18}$ mean in practice? Training runs in float32, whose numbers have 24 significant bits. Add less than
-# about a 30-millionth of itself to a weight, and nothing happens: the sum is rounded back to the same weight. Take one step of
-# SGD with the sigmoid net of 30 layers and count the weights that move.
+# What does a gradient of $10^{-18}$ mean in practice? Training runs in float32, whose numbers have 24 significant bits. If
+# you change a weight by less than about a 30-millionth of itself, nothing happens: the result is rounded back to the same
+# weight. Take one step of SGD with the sigmoid net of 30 layers and count the weights that move.
 
 
 # %%
@@ -371,18 +377,19 @@ rows = [
 edu.table(rows, ["layer", "weights that move", "gradient norm of the weights"])
 
 # %% [markdown]
-# The first layers stand still to the last bit, and the net trains its last layers on features that stay random. A higher learning
-# rate is no way out: to move layer 1 as far as layer 30 it would have to be larger by the ratio of the two norms, 17 orders of magnitude,
-# and the last layers would be thrown about by it. What about *Adam*, which divides each weight's step by the size of its own recent
-# gradients? That can make up for gradients that are small, as long as something is left in them. You'll try it below.
+# The first layers stand still to the last bit, so the last layers have to learn from features that stay random. A higher
+# learning rate is no way out. To move layer 1 as far as layer 30, it would have to be larger by the ratio of the two norms,
+# more than 17 orders of magnitude, and that would throw the last layers all over the place. What about *Adam*, which divides
+# each weight's step by the size of its own recent gradients? That can make up for gradients that are small, as long as
+# something is left of them. You'll try it below.
 #
 # ### Exercise 5.3 · Which layers stand still?
 #
 # **Difficulty** ●●●○○ · **12 minutes**
 #
-# Write the tool that diagnoses this. Take one step of plain SGD on the given net, $w - \text{lr} \cdot \text{gradient}$, with the
-# cross-entropy as the loss. Return the names of all parameters that are the same as before, to the last bit, in the order of
-# `net.named_parameters()`.
+# Write the tool that diagnoses this. Take one step of plain SGD on the given net, $w - \text{lr} \cdot \text{gradient}$,
+# with the cross-entropy as the loss. Return the names of all parameters that are the same as before, to the last bit, in the
+# order of `net.named_parameters()`.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -415,9 +422,9 @@ edu.checks.check_standstill(my_still_layers)
 # %% [markdown]
 # ## First repair: batch norm
 #
-# Good initial weights hold the signal at the start, and nobody promises that it stays that way in training. Batch norm (lesson 03) does it
-# by force: in front of every activation, each unit is shifted and scaled so that over the batch it has mean 0 and variance 1. Take the
-# two nets that starved, and add it.
+# Good initial weights give the signal the right size at the start, but nothing guarantees that it stays that way during
+# training. Batch norm (lesson 03) takes care of it all the time: in front of every activation, each unit is shifted and
+# scaled so that over the batch it has mean 0 and variance 1. Add it to the two nets that starved.
 
 # %%
 starving = {"sigmoid, Xavier": {"activation": nn.Sigmoid, "init": "xavier"}, "ReLU, Xavier": {"init": "xavier"}}
@@ -425,7 +432,7 @@ normed = {}
 for name, options in starving.items():
     normed[name] = measure(50, images, labels, **options)
     normed[f"{name}, batch norm"] = measure(50, images, labels, batch_norm=True, **options)
-edu.plots.signals_by_layer(normed, quantities=["gradient"], title="With batch norm no gradient vanishes")
+edu.plots.signals_by_layer(normed, quantities=["gradient"], title="With batch norm neither gradient vanishes (Xavier)")
 
 # %%
 growth = edu.facts.BATCH_NORM_RELU_GROWTH.value
@@ -438,20 +445,25 @@ rows = [(f"ReLU, {init}", f"{factor:.2f}", f"{factor**48:,.0f}") for init, facto
 edu.table(rows, ["with batch norm", "gradient, per layer", "over 48 layers"])
 
 # %% [markdown]
-# No gradient vanishes any more, and the initial size of the weights no longer matters. But read the numbers to the end: the gradients
-# *grow* towards the first layer. With sigmoids hardly, with ReLU by about 1.2 per layer, which makes thousands over fifty layers. (Where do
-# the 1.2 come from? What a ReLU lets through has a variance over the batch of $(\pi - 1)/\pi \approx 0.68$. The next batch norm divides
-# by its root to make it 1 again, and so divides the gradient on its way back. Yang et al. 2019 derived this, and showed that in
-# deep plain nets with batch norm the gradients explode whatever the activation.) You'll meet it again in lesson 06.
+# Neither gradient vanishes any more, and with ReLU the factor is about the same for all four initial weights. But look at
+# the numbers again: the gradients now *grow* towards the first layer. With sigmoids they hardly do, but with ReLU they grow
+# by about 1.2 per layer, which makes a factor of thousands over fifty layers. (Where does the 1.2 come from? A part of what
+# leaves a ReLU is the same for all images. With He's weights, the rest has a variance over the batch of
+# $(\pi - 1)/\pi \approx 0.68$ when it arrives at the next batch norm, which divides by the root of that to make it 1 again,
+# and so divides the gradient on its way back. Yang et al. 2019 derived this for very wide, fully connected nets at the start
+# of training, and showed that without skips their gradients explode whatever the activation. They also found that after a
+# single step the gradients of such nets span a much smaller range, so the start doesn't tell you everything.) You'll meet
+# this growth again in lesson 06.
 #
 # ## Second repair: a skip
 #
-# The other idea is to give the gradient a way around. With a skip, a layer computes $x + W \varphi(x)$, and the factor on the way back is
-# *1 plus something* instead of *something*. Whatever the layer does, the 1 stays. But what is added matters. He's branch $W \varphi(x)$
-# has the same variance as $x$, so each addition doubles the variance, and signal and gradient grow by $\sqrt{2}$ per layer. There are two
-# ways to tame that. Batch norm in the branch makes every layer add the *same* variance, about 1, so that after $l$ layers
-# the sum has a variance of about $l$ and the next layer changes it by a share of only $1/l$. Or make the branch *small*: set its
-# weights to zero at the start. Then the whole chain is the identity, and training decides what each layer adds.
+# The other idea is to give the gradient a way around. With a skip, a layer computes $x + W \varphi(x)$, and the factor on
+# the way back is *1 plus something* instead of *something*. Whatever the layer does, the 1 stays. But what is added matters.
+# He's branch $W \varphi(x)$ has the same variance as $x$, so each addition doubles the variance, and signal and gradient
+# grow by $\sqrt{2}$ per layer. Here are two ways to tame that. With batch norm in the branch every layer adds the *same*
+# variance, about 1. So after $l$ layers the sum has a variance of about $l$, and the next layer changes it by a share of
+# only $1/l$. Or you make the branch *small* by setting its weights to zero at the start. Then every layer with a skip begins
+# as the identity, and training decides what it adds.
 
 
 # %%
@@ -473,7 +485,7 @@ skips = {
 torch.manual_seed(0)
 zeroed = zero_branches(deep_mlp(50, skip=True))
 skips["skip, zeroed"] = edu.probe.layer_signals(zeroed, images, labels)
-title = "A skip needs a tame branch: normalised, or small (ReLU, He)"
+title = "ReLU, He: a bare skip explodes, a tame branch does not"
 edu.plots.signals_by_layer(skips, title=title)
 
 # %%
@@ -491,22 +503,26 @@ edu.table(
 )
 
 # %% [markdown]
-# Read the table by suspects. Plain with He's weights: right size, but all images alike. Batch norm: images apart, gradients growing. Skip
-# alone: exploding, and alike as well. The last two rows are clear of all three, and one of them has no normalisation at all.
-# ResNet took the first of these; lesson 07 comes back to the second.
+# Go through the table suspect by suspect. The plain net with He's weights has signals of the right size, but all images look
+# alike. With batch norm the images stay apart, but the gradients grow. With a skip alone signal and gradient explode, and
+# the images look alike as well. The last two rows come off best. With a skip and batch norm the gradient grows by a factor
+# of 13 over the whole net, and with zeroed branches it doesn't grow at all, although that net has no normalisation. (No
+# wonder: at the start, it does next to nothing. Whether it *learns* is another question, and you'll test that soon.) ResNet
+# took the first of these two ways; lesson 07 comes back to the second.
 #
 # ### Explore: gradient flow
 #
-# Choose a net, and see what becomes of signal, gradient and images. The grey line is always ReLU with He's weights. Find a net with
-# sigmoids whose gradient arrives, one without batch norm whose gradient explodes, and one without batch norm that keeps the images apart.
+# Choose a net, and see what happens to signal, gradient and images. The grey line is always ReLU with He's weights. Find a
+# net with sigmoids whose gradient arrives, one without batch norm whose gradient explodes, and one without batch norm that
+# keeps the images apart.
 
 # %% tags=["explorer"]
 edu.widgets.gradient_flow(images, labels)
 
 # %% [markdown]
-# Where widgets don't run, here are the gradients at a glance: three activations down, four initial weights across, and in each panel the
-# four combinations of batch norm and skip. Gradients are divided by that of the last hidden layer. (With convolutions the factors
-# per layer are about the same; `edu.models.deep_net(30, convolutional=True, …)` lets you check.)
+# Where widgets don't run, here are the gradients at a glance, with three activations down, four initial weights across, and
+# the four combinations of batch norm and skip in each panel. Gradients are divided by that of the last hidden layer. (With
+# convolutions the factors per layer are about the same; `edu.models.deep_net(30, convolutional=True, …)` lets you check.)
 
 # %%
 edu.plots.gradient_flow_grid(images[:64], labels[:64])
@@ -514,8 +530,9 @@ edu.plots.gradient_flow_grid(images[:64], labels[:64])
 # %% [markdown]
 # ## Does it matter? Train them
 #
-# So far no net has learned anything: you've measured untrained nets, and the measurements are predictions. Now train seven nets of 30
-# layers and 64 units, each at the best of three learning rates.
+# So far no net has learned anything. You've measured untrained nets, and the measurements predict how they'll train. Now put
+# these predictions to the test with seven nets of 30 layers and 64 units. Each trains for six epochs (192 steps in quick)
+# with one seed, at three learning rates, of which you keep the best. (The bare skip isn't among them.)
 #
 # > **Before you go on, commit yourself.** Which of the seven will learn nothing at all, at any rate? Which will be best?
 
@@ -546,31 +563,37 @@ def trained(name: str, options: dict, data: edu.data.Data, *, lr: float, optimiz
 rates = (0.01, 0.03, 0.1)
 runs = {(name, lr): trained(name, options, data, lr=lr) for name, options in recipes.items() for lr in rates}
 best = {name: min((runs[name, lr] for lr in rates), key=lambda run: run.last.train_error) for name in recipes}
-edu.plots.errors_by_epoch(best, title="30 layers, each net at its own best rate")
+edu.plots.errors_by_epoch(best, title="30 layers, each net at the best of three rates")
 
 # %%
 rows = [(name, *(f"{runs[name, lr].last.train_error:.0f} %" for lr in rates)) for name in recipes]
 errors = {name: run.last.train_error for name, run in best.items()}
-assert min(errors["sigmoid"], errors["ReLU, Xavier"]) > 80, "no gradient, no learning: these two guess at any rate"
+assert min(errors["sigmoid"], errors["ReLU, Xavier"]) > 80, "vanishing gradients: these two guess at all three rates"
 assert min(errors["ReLU, He"], errors["ReLU, batch norm"]) > 15, "these two learn something, but not well"
 assert errors["sigmoid, batch norm"] < 20, "batch norm alone makes the sigmoid net learn"
 assert max(errors["ReLU, skip, batch norm"], errors["ReLU, skip, zeroed branch"]) < 8, "with a skip and a tame branch"
 edu.table(rows, ["training error", *(f"rate {lr}" for lr in rates)])
 
 # %% [markdown]
-# The two nets whose gradient vanishes guess at every rate, as predicted. The two plain ReLU nets, with He's weights and with batch norm, learn
-# something but not well, although their gradients don't vanish: one can't tell its images apart, the other's gradients grow by 1.2 per
-# layer (and perhaps both suffer from something else; the last section has one more suspect). Sigmoids with batch norm do better. Around 0
-# a sigmoid is nearly a straight line, and Yang et al. find that with batch norm, gradients grow less the closer the net is to a
-# linear one.
+# The two nets whose gradient vanishes guess at all three rates, as predicted. The two plain ReLU nets, with He's weights and
+# with batch norm, learn something but not well, although their gradients don't vanish. That fits the measurements: one can
+# hardly tell its images apart, and the other's gradients grow by 1.2 per layer. It doesn't prove that these are the reasons.
+# Both nets may suffer from something else (the last section has one more suspect), and both did best at the lowest of the
+# three rates, so their own best rate may lie below the table. Sigmoids with batch norm do better. A likely reason is that
+# around 0 a sigmoid is nearly a straight line, and Yang et al. find that with batch norm, gradients grow less the closer the
+# net is to a linear one.
 #
-# Best of all are the two nets with a skip and a tame branch, and it doesn't matter which way it was tamed. So a deep net doesn't need
-# normalisation *and* skips: **small branches or normalised branches** will do. The last net is a residual net without any batch norm.
-# It's the idea behind Fixup (Zhang et al. 2019), whose authors report stable training even with 10,000 layers, and behind SkipInit
-# (De and Smith 2020), where a single number that begins at zero multiplies each branch.
+# Best of all are the two nets with a skip and a tame branch. Here it doesn't matter which way the branch was tamed: **small
+# branches and normalised branches** end at about the same training error. So a deep net can do without normalisation: the
+# last of the seven is a residual net without any batch norm. It's the idea behind Fixup (Zhang et al. 2019), which also
+# scales down the other layers of a branch, and whose authors report stable training even with 10,000 layers. It's also
+# behind SkipInit (De and Smith 2020), where a single number that begins at zero multiplies each branch. A deep net can even
+# do without skips: Xiao et al. (2018) trained plain tanh nets of 10,000 layers, without batch norm, from carefully chosen
+# orthogonal weights. (Keep the scale in mind: ours are single runs on easy digits. To do well in image classification, Fixup
+# also needed extra regularisation.)
 #
-# And **Adam**? It divides each step by the size of recent gradients, so a gradient that is merely small shouldn't trouble it. Give the
-# two nets that guess, and the He net, three rates of Adam:
+# And what about **Adam**? It divides each step by the size of recent gradients, so a gradient that is merely small shouldn't
+# trouble it. Give the two nets that guess, and the He net, three rates of Adam:
 
 # %%
 adam_rates = (0.0003, 0.001, 0.003)
@@ -579,22 +602,27 @@ for name in ("sigmoid", "ReLU, Xavier", "ReLU, He"):
     found = [trained(name, recipes[name], data, lr=lr, optimizer="adam").last.train_error for lr in adam_rates]
     adam[name] = min(found)
     rows.append((name, f"{errors[name]:.0f} %", *(f"{error:.0f} %" for error in found)))
-assert min(adam["sigmoid"], adam["ReLU, Xavier"]) > 70, "Adam doesn't rescue the two that guess"
+assert min(adam["sigmoid"], adam["ReLU, Xavier"]) > 70, "at these rates Adam doesn't rescue the two that guess"
 assert adam["ReLU, He"] > 2 * errors["ReLU, skip, zeroed branch"], "nor does it replace the skip"
 edu.table(rows, ["training error", "SGD, best rate", *(f"Adam, {lr}" for lr in adam_rates)])
 
 # %% [markdown]
-# Adam rescues neither: over five seeds the best that either reached was 80 %. In the sigmoid net the gradient of the first layers is smaller than the $10^{-8}$ that Adam adds to its
-# denominator to avoid dividing by zero, so its steps there are tiny as well. In the Xavier net the gradient is small but not gone, so
-# Adam's steps have their full length, and still hardly anything is learned. That leaves the third suspect: at the last layer the images have a
-# mean cosine of 0.94 to 0.98 (five seeds), and what tells them apart is a small part of a tiny signal. An optimizer changes how far you step, not what the net can see.
+# Adam rescues neither at these rates. (In our own trial over five seeds, the best that either reached was 80 %.) In the
+# sigmoid net, the gradients of the first layers are smaller than the $10^{-8}$ that Adam adds to its denominator to avoid
+# dividing by zero, so its steps there are tiny as well. In the Xavier net, the gradient is small but not gone, so Adam's
+# steps have nearly their full length, and still the net learns next to nothing. Is that because its images look alike? At
+# the last layer they have a mean cosine of 0.94 to 0.98 (five seeds). But the He net that starts from the same seed has
+# exactly the same cosines, because multiplying all weights by $\sqrt{2}$ only rescales the signal, and the He net does learn
+# something. So likeness alone can't be the reason. What differs is the size of the signal: over these layers Xavier's
+# weights shrink it to less than a ten-thousandth. Why Adam can't make up for that is left open here.
 #
 # ## When gradients explode
 #
-# Take a net of ten layers whose initial weights are twice as large as they should be. The signal doubles in each layer, and so does the
-# gradient. Instead of fixing the weights, you can limit the step: if the gradient of all weights together is longer than a given norm,
-# scale it down to that norm and keep its direction. This is *gradient clipping* (Pascanu et al. 2013), the everyday remedy in
-# nets that read sequences.
+# Take a net of ten layers whose initial weights are twice as large as they should be. The signal doubles in each layer, and
+# so does the gradient. Instead of fixing the weights, you can limit the step: if the gradient of all weights together is
+# longer than a given norm, scale it down to that norm and keep its direction. This is *gradient clipping* (Pascanu et al.
+# 2013), a standard remedy in nets that read sequences. Compare three runs at the same learning rate, 0.1, with 200 steps
+# each.
 
 
 # %%
@@ -623,34 +651,34 @@ assert not math.isfinite(runs["large"][-1]), "without clipping the loss soon sto
 assert all(map(math.isfinite, runs["large, clipped"])), "with clipping it stays one"
 assert end["large, clipped"] > guessing, "but after 200 steps it's still above that of guessing"
 assert end["He"] < guessing, "the right initial weights learn"
-title = "Clipping keeps the loss finite; the right weights learn"
+title = "Rate 0.1: clipping keeps the loss finite, He's weights learn"
 edu.plots.lines(runs, title=title, x="step", y="training loss", first=1, log=True, levels={"guessing: ln 10": guessing})
 
 # %% [markdown]
-# Without clipping the steps are so long that the loss soon isn't a number any more (the cross marks the last one that was). With
-# clipping the numbers stay finite, and the loss falls a long way, but look at the dotted line: guessing costs
-# $\ln 10 \approx 2.3$, and after 200 steps the clipped net is still above it. It has survived, not learned. The net with He's weights
-# needs no clipping and learns. So clipping is a safety belt, not a cure. And it can only shorten: against a gradient that
-# vanishes it does nothing.
+# Without clipping, the steps are so long that the loss soon isn't a number any more (the cross marks the last one that was).
+# With clipping, the numbers stay finite and the loss falls a long way. But look at the dotted line: guessing costs
+# $\ln 10 \approx 2.3$, and after 200 steps the clipped net is still above it. It has survived, but so far it hasn't learned.
+# The net with He's weights needs no clipping and learns. So clipping is a safety belt here, not a cure. (That's one run at
+# one rate and one limit; with others, or more steps, it may get further.) And clipping can only shorten a gradient, so it
+# does nothing for one that vanishes.
 #
 # ### Exercise 5.4 · Clip by norm
 #
 # **Difficulty** ●●○○○ · **8 minutes**
 #
-# You get a list of gradients, one tensor per layer. Together they are one long vector. If its norm is larger than `max_norm`, multiply
-# all of them by the same factor, so that the norm becomes `max_norm`. If it isn't, return them as they are. Leave the tensors
-# you're given unchanged.
+# You get a list of gradients, one tensor per layer. Together they are one long vector. If its norm is larger than
+# `max_norm`, multiply all of them by the same factor, so that the norm becomes `max_norm`. If it isn't, return them as they
+# are. Leave the tensors you're given unchanged.
 #
 # <details><summary>Hint 1</summary>
 #
-# The norm of all together is the root of the sum of *all* squares, over all tensors.
+# The norm of all of them together is the root of the sum of *all* squares, over all tensors.
 #
 # </details>
 #
 # <details><summary>Hint 2</summary>
 #
-# The factor is `max_norm / norm`, and at most 1. Take care that gradients which are all zero do not make you divide
-# by 0.
+# The factor is `max_norm / norm`, and at most 1. Make sure that you don't divide by 0 when all gradients are zero.
 #
 # </details>
 
@@ -672,14 +700,15 @@ edu.checks.check_clip(my_clip)
 # %% [markdown]
 # ## Shattered gradients
 #
-# A gradient is a promise: if you move a little, the loss will change like this. The promise is only worth something if it still holds
-# after the move. Balduzzi et al. (2017) asked how long it holds, with the simplest net that can tell: one number in, 200 units per
-# layer, one number out, ReLU, He's weights. Compute its gradient $dy/dx$ at 256 inputs between −2 and 2, and see how much the
-# gradient at one input tells you about the gradient at the next. This time nothing is trained; forty random nets of each kind are drawn.
+# A gradient is a promise: if you move a little, the loss will change like this. The promise is only worth something if it
+# still holds after the move. Balduzzi et al. (2017) asked how far it holds, with about the simplest net that can show it:
+# one number in, 200 units per layer, one number out, ReLU, He's weights. Compute its gradient $dy/dx$ at 256 inputs between
+# −2 and 2, and see how much the gradient at one input tells you about the gradient at the next. This time nothing is
+# trained: you draw forty random nets of each kind (a hundred in full).
 #
-# Plain and residual nets consist of the same blocks of two layers; the residual one adds each block, multiplied by $\sqrt{1/2}$ to
-# slow the growth of the signal, to its input. The first layer has random biases, so that the kinks of its ReLUs are spread over
-# the axis.
+# Plain and residual nets consist of the same blocks of two layers. The residual net multiplies each block by $\sqrt{1/2}$,
+# which slows the growth of the signal, and adds it to its input. The first layer has random biases, so that the kinks of its
+# ReLUs are spread over the axis.
 
 
 # %%
@@ -713,9 +742,9 @@ one_each = {name: gradients[:, 0] for name, gradients in drawn.items()}
 edu.plots.gradient_series(points, one_each, title="The gradient as a function of the input, one net each")
 
 # %% [markdown]
-# The gradient of the shallow net wanders in small steps, one for each ReLU that switches on or off. Those of the deep nets are rougher,
-# but how much? The *autocorrelation* at lag $k$ is the correlation between the gradient at one input and the gradient $k$
-# grid steps away: 1 if they are the same, 0 for white noise.
+# The gradient of the shallow net wanders in small steps, one for each ReLU that switches on or off. Those of the deep nets
+# are rougher, but how much rougher? The *autocorrelation* at lag $k$ is the correlation between the gradient at one input
+# and the gradient $k$ grid steps away: 1 if they are the same, 0 for white noise.
 
 # %%
 lags = list(range(16))
@@ -735,27 +764,28 @@ rows = [(name, f"{curve[1]:.2f}", f"{curve[4]:.2f}", f"{curve[12]:.2f}") for nam
 edu.table(rows, ["autocorrelation, mean over the nets", "lag 1", "lag 4", "lag 12"])
 
 # %% [markdown]
-# The paper says that plain nets have gradients that "resemble white noise", and that nets with skips are "far more resistant to
-# shattering". At 50 layers ours don't get that far: neighbours on the grid still resemble each other, and a dozen
-# steps away skips hardly make a difference any more. But the direction is the paper's. The deeper the plain net, the shorter the
-# step after which its gradient is a different one, and the additions slow that down: 50 layers with them hold about as long as
-# 24 without. No scaling of the gradient, up or down, would change this.
+# The paper says that plain nets have gradients that "resemble white noise", and that nets with skips are "far more resistant
+# to shattering". Our nets don't go that far: even with 50 plain layers, neighbours on the grid still resemble each other,
+# and with 50 layers, a dozen steps away, skips hardly make a difference any more. But the trend is the paper's. The deeper
+# the plain net, the shorter the step after which its gradient is a different one, and the additions slow that down: for the
+# first few steps, 50 layers with them hold about as long as 24 without. Scaling the gradient up or down would change none of
+# this.
 #
-# Keep in mind what you measured: gradients with respect to the *input*, in *untrained* nets. That shattering is also the reason why
-# deep plain nets train badly is plausible, not proven.
+# Keep in mind what you measured: gradients with respect to the *input*, in *untrained* nets. That shattering is also a
+# reason why deep plain nets train badly is plausible, but not proven.
 #
 # ## Claims you will read elsewhere, tested
 #
 # | The statement | The test | Verdict |
 # |---|---|---|
-# | "The sigmoid's slope is at most ¼, so gradients in sigmoid nets always vanish." | 30 layers, Xavier's weights times 1 to 40 | **Half right.** With usual weights they do. With weights 20 times larger they *explode*: what counts is slope times weights. |
+# | "The sigmoid's slope is at most ¼, so gradients in sigmoid nets always vanish." | 30 layers, Xavier's weights times 1 to 40 | **Half right.** With Xavier's weights they do. With weights 20 times as large they *explode*: what counts is slope times weights. |
 # | "ReLU solved the vanishing gradient." | ReLU with Xavier's weights, 50 layers | **Half right.** The factor is 0.71 per layer until the weights are He's. |
 # | "Vanishing gradients starve the first layers." | The weights' gradient in every layer | **Depends.** With sigmoids, yes. With ReLU and Xavier's weights all layers starve alike. |
-# | "He's weights are all a deep ReLU net needs." | Cosine between different images, 50 layers | **No.** They keep the size of the signal, but from about layer 40 on all images look alike. |
-# | "Batch norm cures vanishing gradients." | The factor per layer with batch norm | **Right**, none vanishes. But they grow towards the input, with ReLU by 1.2 per layer. |
-# | "A skip connection is all you need." | ReLU, He's weights and skips, without batch norm | **Wrong.** Signal and gradient grow by √2 per layer. |
-# | "Very deep nets need batch norm." | Skips, no normalisation, branches that begin at zero: measured and trained | **Wrong.** A net of 30 layers with skips and zeroed branches fits the digits as well as one with batch norm. |
-# | "A gradient of healthy size is a healthy gradient." | Autocorrelation of the gradients | **Wrong.** It may hold for a very short step only. |
+# | "He's weights are all a deep ReLU net needs." | Cosine between different images, 50 layers; 30 layers trained | **Not here.** They keep the size of the signal, but by layer 40 all images look alike, and the net we trained learned badly. |
+# | "Batch norm cures vanishing gradients." | The factor per layer with batch norm | **Right** at the start of training: in our nets none vanishes. But they grow towards the input, with ReLU by 1.2 per layer. |
+# | "A skip connection is all you need." | ReLU, He's weights and skips, without batch norm | **Not with He's weights.** Signal and gradient grow by √2 per layer at the start. (We didn't train this net.) |
+# | "Very deep nets need batch norm." | Skips, no normalisation, branches that begin at zero: measured and trained | **Wrong.** In six epochs, a net of 30 layers with skips and zeroed branches fits the digits as well as one with batch norm. |
+# | "A gradient of healthy size is a healthy gradient." | Autocorrelation of the gradients | **Not necessarily.** In a deep plain net it may be a different one a few grid steps away. |
 
 # %%
 rows = []
@@ -788,42 +818,48 @@ edu.table(claims, ["measured above", "value"])
 # %% [markdown]
 # ## Summary
 #
-# * A gradient that comes back through a layer is multiplied by the layer's weights and by the slope of its activation. Over fifty
-#   layers only a factor very close to 1 will do.
-# * **Sigmoids** with usual weights: less than ¼ per layer, and the first layers stand still to the last bit. **ReLU** with Xavier's
-#   weights: 0.71. ReLU with He's weights, variance $2/n$: 1.
-# * Size isn't everything. In deep plain ReLU nets **all images end up alike**; batch norm keeps them apart.
-# * **Batch norm** keeps gradients from vanishing, whatever the initial weights. With ReLU it lets them grow by about 1.2 per layer.
-# * **A skip alone** makes signal and gradient grow by $\sqrt{2}$ per layer. It wants a tame branch: *normalised*, as in ResNet, or *small* at
-#   the start, as in Fixup and SkipInit. Either will do.
-# * **Adam** changes the length of steps. It didn't rescue a net whose gradient is gone, nor one whose images look alike.
-# * **Clipping** keeps an exploding run alive. It doesn't make it learn, and it does nothing for a vanishing gradient.
+# * A gradient that comes back through a layer is multiplied by the layer's weights and by the slope of its activation. Over
+#   fifty layers only a factor very close to 1 will do.
+# * **Sigmoids** with Xavier's weights: less than ¼ per layer, and in a net of 30 layers the first ones stand still to the
+#   last bit. **ReLU** with Xavier's weights: 0.71. ReLU with He's weights, variance $2/n$: 1.
+# * Size isn't everything. In deep plain ReLU nets with He's weights **all images end up alike**; batch norm keeps them
+#   apart.
+# * **Batch norm** keeps gradients from vanishing at the start, whatever the initial weights. With ReLU it lets them grow by
+#   about 1.2 per layer.
+# * **A skip alone**, with He's weights, makes signal and gradient grow by $\sqrt{2}$ per layer. It wants a tame branch:
+#   *normalised*, as in ResNet, or *small* at the start, as in Fixup and SkipInit. In our runs either will do.
+# * **Adam** changes the length of the steps. At three rates it rescued neither the sigmoid net nor the ReLU net with
+#   Xavier's weights.
+# * **Clipping** keeps an exploding run alive. In ours that wasn't enough to learn in 200 steps, and for a vanishing gradient
+#   it does nothing.
 # * In deep plain nets the gradient also **shatters**: at inputs close by it's a different one. Additions slow that down.
 #
 # ## Sources
 #
 # * S. Hochreiter: Untersuchungen zu dynamischen neuronalen Netzen, diploma thesis, TU München, 1991
-# * Y. Bengio, P. Simard, P. Frasconi: Learning long-term dependencies with gradient descent is difficult, IEEE Transactions on Neural
-#   Networks, 1994
-# * X. Glorot, Y. Bengio: Understanding the difficulty of training deep feedforward neural networks, 2010,
-#   [PMLR 9](https://proceedings.mlr.press/v9/glorot10a.html)
-# * R. Pascanu, T. Mikolov, Y. Bengio: On the difficulty of training recurrent neural networks, 2013,
-#   [arXiv 1211.5063](https://arxiv.org/abs/1211.5063)
+# * Y. Bengio, P. Simard, P. Frasconi: Learning long-term dependencies with gradient descent is difficult, IEEE Transactions
+#   on Neural Networks, 1994
+# * X. Glorot, Y. Bengio: Understanding the difficulty of training deep feedforward neural networks, 2010, [PMLR
+#   9](https://proceedings.mlr.press/v9/glorot10a.html)
+# * R. Pascanu, T. Mikolov, Y. Bengio: On the difficulty of training recurrent neural networks, 2013, [arXiv
+#   1211.5063](https://arxiv.org/abs/1211.5063)
 # * D. Kingma, J. Ba: Adam: a method for stochastic optimization, 2014, [arXiv 1412.6980](https://arxiv.org/abs/1412.6980)
-# * K. He, X. Zhang, S. Ren, J. Sun: Delving deep into rectifiers, 2015, section 2.2 and figure 3,
-#   [arXiv 1502.01852](https://arxiv.org/abs/1502.01852)
+# * K. He, X. Zhang, S. Ren, J. Sun: Delving deep into rectifiers, 2015, section 2.2 and figure 3, [arXiv
+#   1502.01852](https://arxiv.org/abs/1502.01852)
 # * S. Ioffe, C. Szegedy: Batch normalization, 2015, [arXiv 1502.03167](https://arxiv.org/abs/1502.03167)
-# * B. Poole et al.: Exponential expressivity in deep neural networks through transient chaos, 2016,
-#   [arXiv 1606.05340](https://arxiv.org/abs/1606.05340)
+# * B. Poole et al.: Exponential expressivity in deep neural networks through transient chaos, 2016, [arXiv
+#   1606.05340](https://arxiv.org/abs/1606.05340)
 # * S. Schoenholz et al.: Deep information propagation, 2017, [arXiv 1611.01232](https://arxiv.org/abs/1611.01232)
 # * D. Balduzzi et al.: The shattered gradients problem, 2017, [arXiv 1702.08591](https://arxiv.org/abs/1702.08591)
+# * L. Xiao et al.: Dynamical isometry and a mean field theory of CNNs: how to train 10,000-layer vanilla convolutional
+#   neural networks, 2018, [arXiv 1806.05393](https://arxiv.org/abs/1806.05393)
 # * G. Yang et al.: A mean field theory of batch normalization, 2019, [arXiv 1902.08129](https://arxiv.org/abs/1902.08129)
-# * H. Zhang, Y. Dauphin, T. Ma: Fixup initialization: residual learning without normalization, 2019,
-#   [arXiv 1901.09321](https://arxiv.org/abs/1901.09321)
-# * S. De, S. Smith: Batch normalization biases residual blocks towards the identity function in deep networks (SkipInit), 2020,
-#   [arXiv 2002.10444](https://arxiv.org/abs/2002.10444)
+# * H. Zhang, Y. Dauphin, T. Ma: Fixup initialization: residual learning without normalization, 2019, [arXiv
+#   1901.09321](https://arxiv.org/abs/1901.09321)
+# * S. De, S. Smith: Batch normalization biases residual blocks towards the identity function in deep networks (SkipInit),
+#   2020, [arXiv 2002.10444](https://arxiv.org/abs/2002.10444)
 #
 # ## Next lesson
 #
-# 06 · Degradation: with batch norm no gradient vanishes, and yet a net of 56 layers is worse than one of 20, on the very images
-# it was trained on.
+# 06 · Degradation: with batch norm no gradient vanishes at the start, and yet a net of 56 layers is worse than one of 20, on
+# the very images it was trained on.

@@ -1,15 +1,15 @@
 # %% [markdown]
 # # 08 · ResNet-34: from an empty file to torchvision's logits
 #
-# Lesson 07 took one block apart. Sixteen of them, between a stem and a linear layer, make the net that this lesson builds. You write
-# it from an empty class, load weights that belong to somebody else's ResNet-34, and compare its logits with theirs. Then you find
-# out which mistakes such a comparison catches, and load weights that another program has saved.
+# Lesson 07 took one block apart. Sixteen of them, between a stem and a linear layer, make the net that you build in this
+# lesson. You write it from an empty class, load weights that belong to somebody else's ResNet-34, and compare its logits
+# with theirs. Then you find out which mistakes such a comparison catches, and load weights that another program has saved.
 #
 # After this lesson you can
 #
-# * write a ResNet-34 from an empty file and say why each line stands there;
-# * tell side, channels, parameters and multiply-adds of every stage, and what the 34 counts;
-# * test whether two implementations are the same net, and know which tests see which faults;
+# * write a ResNet-34 from an empty file and say why each line is there;
+# * name the side, channels, parameters and multiply-adds of every stage, and say what the 34 counts;
+# * test whether two implementations are the same net, and know which tests find which faults;
 # * change a trained net for grey images or several heads, and load weights from elsewhere without fooling yourself.
 #
 # **Minutes:** 30 reading, 50 more for the exercises · 1 running quick · 1 running full
@@ -31,19 +31,19 @@ print(edu.setup(seed=0))
 # %% [markdown]
 # ## The plan on one page
 #
-# Here is the whole net, drawn from the model. Each box is a layer with weights or a pooling. The higher the box, the
-# larger the side of its maps; one step down stands for half the side. A solid
-# arc is a shortcut that passes $x$ on as it is, a dashed arc one that has to change its shape.
+# Here is the whole net, drawn from the model. Each box is a layer with weights or a pooling. The higher the box, the larger
+# the side of its maps; one step down means half the side. A solid arc is a shortcut that passes $x$ on as it is, a dashed
+# arc one that has to change its shape.
 
 # %%
 net = edu.models.build("resnet34")
 edu.plots.architecture(net, (3, 224, 224), title="ResNet-34: a stem, four stages of 3, 4, 6 and 3 blocks, a head")
 
 # %% [markdown]
-# Follow one image of 224×224 pixels from left to right. Its side is halved five times, and the global average pooling at the end
-# leaves one number per channel. The names of the layers with weights are torchvision's, and blocks count from 0 within a stage.
-# The ReLUs differ: torchvision uses one module twice in a block, and here they are `relu1` and `relu2`. So `layer2.3.relu2` is the
-# last ReLU in the fourth block of stage 2.
+# Follow one image of 224×224 pixels from left to right. Its side is halved five times, and the global average pooling at the
+# end leaves one number per channel. The layers with weights have torchvision's names, and blocks count from 0 within a
+# stage. The ReLUs differ: torchvision uses one module twice in a block, and here they are `relu1` and `relu2`. So
+# `layer2.3.relu2` is the last ReLU in the fourth block of stage 2.
 
 # %% tags=["nbval-check-output"]
 summary = edu.probe.summary(net, (3, 224, 224))
@@ -59,9 +59,9 @@ edu.table([[name, " × ".join(map(str, shapes[name]))] for name in last], ["afte
 # %% [markdown]
 # ## The stem
 #
-# A photo has far more pixels than the stages can afford. The stem shrinks it sixteenfold in two steps: a 7×7 convolution with
-# stride 2 and 64 filters, then, after batch norm and ReLU, max pooling over 3×3 windows with stride 2. Each number that leaves
-# the stem has seen a patch of the image:
+# A photo has far more pixels than the stages can afford. The stem leaves one in sixteen, in two steps: a 7×7 convolution
+# with stride 2 and 64 filters, then, after batch norm and ReLU, max pooling over 3×3 windows with stride 2. Each number that
+# leaves the stem has seen a patch of the image:
 
 # %% tags=["nbval-check-output"]
 field = edu.probe.receptive_field(nn.Sequential(net.conv1, net.bn1, net.relu, net.maxpool), (3, 224, 224))[-1]
@@ -77,12 +77,13 @@ assert (field.size, field.jump) == (11, 4)
 assert at_full_size == 16 * at_56_pixels
 
 # %% [markdown]
-# For small images such a stem throws away too much: a digit of 28×28 would enter the first stage with 7×7. The nets of lesson 06
+# For small images such a stem leaves little: a digit of 28×28 would enter the first stage with 7×7. The nets of lesson 06
 # begin with one 3×3 convolution instead, and `edu.models.build("resnet34", stem="small")` does the same here.
 #
 # ## The stages
 #
-# The stages follow one rule: where the side is halved, the filters are doubled. Count what a 3×3 convolution costs in each:
+# The stages follow one rule: where the side is halved, the filters are doubled. Let's count what a 3×3 convolution costs in
+# each:
 
 # %% tags=["nbval-check-output"]
 costs, rows = [], []
@@ -96,21 +97,21 @@ assert [cost.parameters for cost in costs] == [9 * 64 * 64 * 4**n for n in range
 edu.table(rows, ["stage", "channels", "side", "parameters of a 3×3", "multiply-adds"])
 
 # %% [markdown]
-# Half the side is a quarter of the pixels, and twice the filters on twice the channels is four times the work for each of them. The
-# two cancel: a block that keeps its shape costs the same in every stage (and one that opens stage 2, 3 or 4 about a fifth less). So
-# as far as the work goes, you may put blocks where you like. The parameters don't cancel. They grow fourfold from stage to stage.
+# Half the side is a quarter of the pixels, and twice the filters on twice the channels is four times the work for each of
+# them. The two cancel, so a block that keeps its shape costs the same in every stage (and one that opens stage 2, 3 or 4
+# about a fifth less). As far as the work goes, you can put blocks wherever you like. The parameters don't cancel: they grow
+# fourfold from stage to stage.
 #
 # ### Explore: the table of stages
 #
-# Change the depth and see which rows move. The width is the number of filters of the stem, 64 in the paper; all stages
-# grow with it. Halve it: what happens to both totals? Then change the side, which leaves one of
-# them as it is.
+# Change the depth and see which rows move. The width is the number of filters of the stem, 64 in the paper, and all stages
+# grow with it. Halve it: what happens to both totals? Then change the side, which leaves one of them as it is.
 
 # %% tags=["explorer"]
 edu.widgets.stage_explorer()
 
 # %% [markdown]
-# Where widgets do not run, here are six nets at a glance. Each title gives the net's parameters and its multiply-adds.
+# Where widgets don't run, here are six nets at a glance. Each title gives the net's parameters and its multiply-adds.
 
 # %%
 edu.plots.stage_table_grid()
@@ -120,8 +121,9 @@ edu.plots.stage_table_grid()
 #
 # **Difficulty** ●●○○○ · **8 minutes**
 #
-# Write the function that makes one stage out of the `BasicBlock` of lesson 07: `BasicBlock(in_channels, channels, stride)`. The first block
-# leads from `in_channels` to `channels` and has the stride. All others keep the shape. Return an `nn.Sequential`.
+# Write the function that makes one stage out of the `BasicBlock` of lesson 07: `BasicBlock(in_channels, channels, stride)`.
+# The first block leads from `in_channels` to `channels` and has the stride. All others keep the shape. Return an
+# `nn.Sequential`.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -153,8 +155,8 @@ edu.checks.check_stage(my_stage)
 # %% [markdown]
 # ## What the 34 counts
 #
-# The number in a ResNet's name counts the layers with weights along the main path. Batch norms, pooling and the projections on the
-# shortcuts are not counted:
+# The number in a ResNet's name counts the layers with weights along the main path. Batch norms, pooling and the projections
+# on the shortcuts don't count:
 
 # %% tags=["nbval-check-output"]
 convolutions = [name for name, module in net.named_modules() if isinstance(module, nn.Conv2d)]
@@ -175,26 +177,27 @@ assert len(projections) == 3
 #
 # **Difficulty** ●●●●○ · **20 minutes**
 #
-# Now write the whole net, with torchvision's names: `conv1`, `bn1`, `relu`, `maxpool`, `layer1` to `layer4`, `avgpool`, `fc`. Names matter,
-# since weights are stored under them. `BasicBlock` is there. The check gives a net of the package your net's weights and compares the
-# logits, so the initial values are free.
+# Now write the whole net, with torchvision's names: `conv1`, `bn1`, `relu`, `maxpool`, `layer1` to `layer4`, `avgpool`,
+# `fc`. Names matter, since weights are stored under them. You can use `BasicBlock`. The check copies your net's weights into
+# a net of the package and compares the logits, so the initial values are up to you.
 #
 # <details><summary>Hint 1</summary>
 #
-# The stem: `nn.Conv2d(in_channels, 64, 7, 2, 3, bias=False)` and `nn.MaxPool2d(3, 2, 1)`. Both pad, so that 224 leads to 112 and 112 to 56.
+# The stem: `nn.Conv2d(in_channels, 64, 7, 2, 3, bias=False)` and `nn.MaxPool2d(3, 2, 1)`. Both pad, so that 224 becomes 112
+# and 112 becomes 56.
 #
 # </details>
 #
 # <details><summary>Hint 2</summary>
 #
-# A loop over `(64, 3, 1), (128, 4, 2), (256, 6, 2), (512, 3, 2)`, channels, blocks and stride, can make the stages. `add_module("layer1", …)` gives a
-# module a name.
+# A loop over `(64, 3, 1), (128, 4, 2), (256, 6, 2), (512, 3, 2)`, that is, channels, blocks and stride, can make the stages.
+# `add_module("layer1", …)` gives a module a name.
 #
 # </details>
 #
 # <details><summary>Hint 3</summary>
 #
-# `nn.AdaptiveAvgPool2d(1)` leaves `(N, 512, 1, 1)`; `.flatten(1)` makes `(N, 512)` of it. Return logits, without softmax.
+# `nn.AdaptiveAvgPool2d(1)` leaves `(N, 512, 1, 1)`; `.flatten(1)` turns it into `(N, 512)`. Return logits, without softmax.
 #
 # </details>
 
@@ -230,10 +233,11 @@ edu.checks.check_resnet34(MyResNet34)
 # %% [markdown]
 # ## The test: somebody else's weights
 #
-# How do you know that a net written by hand is a ResNet-34? Take an implementation that thousands of people use, copy its weights, and
-# compare. First the weights: `strict=True` refuses them if one name or one shape differs. Then the logits. The weights are
-# torchvision's random initial ones: for this comparison any numbers will do, and nothing has to be downloaded. `ours` is the
-# package's net, against which the check has judged yours. If you've solved exercise 8.2, put `MyResNet34()` in its place.
+# How do you know that a net written by hand is a ResNet-34? Take an implementation that thousands of people use, copy its
+# weights, and compare. First the weights: `strict=True` refuses them if a single name or shape differs. Then the logits. The
+# weights are torchvision's random initial ones: for this comparison any numbers will do, and nothing has to be downloaded.
+# `ours` is the package's net, the one that the check compared yours with. If you've solved exercise 8.2, put `MyResNet34()`
+# in its place.
 
 # %%
 theirs, ours = torchvision_resnet34(weights=None), edu.models.build("resnet34")
@@ -249,9 +253,9 @@ assert difference < 1e-5
 
 
 # %% [markdown]
-# Equal logits say that the forward pass is the same, on these images and in evaluation mode. A net is also its gradients, and its
-# batch norms keep statistics that change while it trains. So let both take one training step on the same batch, and compare
-# everything that has changed:
+# Equal logits say that the forward pass is the same, on these images and in evaluation mode. But a net also has gradients,
+# and its batch norms keep statistics that change while it trains. So let both take one training step on the same batch, and
+# compare everything that has changed:
 
 
 # %%
@@ -273,15 +277,17 @@ for part in ("gradients", "weights", "statistics"):
 edu.table(rows, ["after one step", "tensors", "largest relative difference"])
 
 # %% [markdown]
-# Names, logits, gradients and statistics agree, to rounding. That's no proof: a difference that shows only for other inputs would slip
-# through, say a layer that acts on negative images alone. But random weights and random images exercise every layer, so it's a
-# strong test. If it passes, you can expect what's published for torchvision's ResNet-34 to hold for this one.
+# Names, logits, gradients and statistics agree, to rounding. That's no proof: a difference that shows only for other inputs
+# would slip through, say a layer that acts on negative images alone. But random weights and random images exercise every
+# layer, so it's a strong test. If it passes, you can expect what's published for torchvision's ResNet-34 to hold for this
+# one, with the same weights and the same preprocessing.
 #
 # ## Where listings go wrong
 #
-# ResNet-34 is the net of many first tutorials, and many listings of it have a wrong line. They run without an error, which makes the
-# fault hard to see. Here are eight such faults. Each says which layers it spoils and what stands there instead: `layer[234].0` is
-# the block that opens stage 2, 3 or 4, `?` stands for any one character, `*` for any number of characters.
+# ResNet-34 is the net of many first tutorials, and it's easy to get a line of it wrong. Such a listing often runs without an
+# error, which makes the fault hard to see. Here are eight such faults. Each entry says which layers it spoils and what takes
+# their place: `layer[234].0` is the block that opens stage 2, 3 or 4, `?` stands for any one character, `*` for any number
+# of characters.
 
 
 # %%
@@ -304,8 +310,8 @@ faults = {
 print(f"{len(faults)} faults")
 
 # %% [markdown]
-# You have four instruments: the sides of the maps, the number of parameters, the strict load, which lists everything that doesn't fit,
-# and the logits with equal weights.
+# You have four instruments: the sides of the maps, the number of parameters, the strict load, which lists everything that
+# doesn't fit, and the logits with equal weights.
 
 
 # %%
@@ -333,8 +339,8 @@ def complaints(net: nn.Module, state: dict[str, Tensor]) -> int:
 
 
 # %% [markdown]
-# Try them on each fault alone. A dash stands where the weights were refused, so that there are no logits to compare.
-# The last column gives the largest difference of a logit, in percent of the largest logit.
+# Try them on one fault at a time. A dash means that the weights were refused, so that there are no logits to compare. The
+# last column gives the largest difference of a logit, in percent of the largest logit.
 #
 # > **Before you run it:** which of the eight faults will pass the strict load?
 
@@ -374,15 +380,15 @@ assert all(found[name]["logits"] for name in passed), "the logits find every one
 spoiled = None  # lets go of the last one
 
 # %% [markdown]
-# Parameters, running statistics and shapes describe what a net *has*. What it *does* between them has no name in the state dict: strides,
-# padding, activations and the order of things. So always compare logits.
+# Parameters, running statistics and shapes describe what a net *has*. What it *does* between them has no name in the state
+# dict: strides, padding, activations and the order of things. So compare logits as well, always.
 #
 # ## One channel, three heads
 #
-# Digits and many other images are grey. One argument changes, and one layer with it. You needn't throw away weights that were trained
-# on colour. A convolution adds over its input channels. So if you'd give it the same grey image three times, you may as well add
-# up the three kernels of each filter and give it the image once. Here it is without this course's package, as you'd do it with
-# torchvision alone:
+# Digits and many other images are grey. For them one argument changes, and one layer with it, and you don't have to throw
+# away weights that were trained on colour. A convolution adds over its input channels. So instead of giving it the same grey
+# image three times, you can add up the three kernels of each filter and give it the image once. Here's how you'd do it with
+# torchvision alone, without this course's package:
 
 # %%
 grey = torchvision_resnet34(weights=None)
@@ -400,10 +406,10 @@ print(f"largest difference between the logits, relative to the largest logit: {d
 # %% [markdown]
 # (This holds if all three channels are normalised by the same mean and standard deviation.)
 #
-# The other end can change as well. A Bengali grapheme is written as a root with up to two diacritics, one for the vowel and one for a
-# consonant, and a data set of handwritten graphemes (Alam et al. 2021) asks for all three. So put three linear layers, three *heads*,
-# on the same 512 features. Each has its own cross-entropy, and the simplest loss is their sum. A head that knows nothing gives each
-# of its $K$ classes the same probability, so its loss starts at $\ln K$:
+# The other end can change as well. A Bengali grapheme is written as a root with up to two diacritics, one for the vowel and
+# one for a consonant, and a data set of handwritten graphemes (Alam et al. 2021) asks for all three. So put three linear
+# layers, three *heads*, on the same 512 features. Each has its own cross-entropy, and the simplest loss is their sum. A head
+# that knows nothing gives each of its $K$ classes the same probability, so its loss starts at $\ln K$:
 
 # %% tags=["nbval-check-output"]
 classes = {head: int(fact.value) for head, fact in edu.facts.BENGALI_CLASSES.items()}
@@ -417,15 +423,16 @@ edu.table([[head, classes[head], sizes[head], f"{start[head]:.2f}", f"{100 * sta
            for head in classes], ["head", "classes", "parameters", "loss at the start", "share of the sum"])  # fmt: skip
 
 # %% [markdown]
-# The trunk is computed once for all three, and the heads are nearly free. But the head with the most classes has the largest share of
-# the loss, which may not be what you want. Weights in the sum are the usual remedy.
+# The trunk is computed once for all three, and the heads are nearly free. But at the start, the head with the most classes
+# has the largest share of the loss, which may not be what you want. The usual fix is to put weights into the sum.
 #
 # ### Exercise 8.3 · A loss for several heads
 #
 # **Difficulty** ●●○○○ · **8 minutes**
 #
-# Write the weighted sum: for each head the mean cross-entropy over the batch, times the head's weight. Outputs, labels and weights are dictionaries by the
-# head's name, and their order may differ. Without weights, or for a head that is not among them, the weight is 1.
+# Write the weighted sum: for each head the mean cross-entropy over the batch, times the head's weight. Outputs, labels and
+# weights are dictionaries with the heads' names as keys, and their order may differ. Without weights, or for a head that
+# isn't among them, the weight is 1.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -458,8 +465,9 @@ edu.checks.check_multi_head_loss(my_multi_head_loss)
 # %% [markdown]
 # ## Weights trained elsewhere
 #
-# The last step: weights from a file that another program wrote. Two things usually stand in the way. Training on several GPUs wraps the
-# net, and then every name is saved with `module.` in front. And the head has other classes than yours. Here is such a state:
+# The last step is to load weights from a file that another program wrote. Two things usually get in the way. Training on
+# several GPUs wraps the net, and then every name is saved with `module.` in front. And the head has other classes than
+# yours. Here is such a state:
 
 # %%
 stored = edu.models.build("resnet34", num_classes=120, width=8).state_dict()
@@ -477,9 +485,10 @@ assert unchanged, "strict=False has loaded nothing"
 assert len(left.missing_keys) == sum("num_batches" not in name for name in before), "all but the step counters"
 
 # %% [markdown]
-# `strict=False` passes over every name that doesn't match, and here none does. (182 of 218 are reported: PyTorch doesn't insist on the 36
-# step counters of batch norm.) So you'd go on with a random net. And it doesn't forgive other shapes: where the name matches and the
-# shape doesn't, it raises an error all the same. So be strict about the trunk, lenient about the head, and no more than that.
+# `strict=False` skips every name that doesn't match, and here none does. (182 of 218 are reported: PyTorch doesn't insist on
+# the 36 step counters of batch norm.) So you'd go on with a random net. And it doesn't forgive other shapes: where the name
+# matches and the shape doesn't, it raises an error all the same. So be strict about the trunk and lenient about the head,
+# but no more than that.
 #
 # ### Exercise 8.4 · Load a trunk
 #
@@ -488,13 +497,15 @@ assert len(left.missing_keys) == sum("num_batches" not in name for name in befor
 # Write `my_load_trunk(model, state, head="fc")`.
 #
 # 1. If all names of `state` begin with `module.`, cut that off, once.
-# 2. A name *fits* if both sides have it, with the same shape. Collect the names of both sides that do not fit.
-# 3. If one of them does not begin with the head's name and a dot, raise a `ValueError` that says which, and leave the model as it was.
+# 2. A name *fits* if both sides have it, with the same shape. Collect the names of both sides that don't fit.
+# 3. If one of them doesn't begin with the head's name and a dot, raise a `ValueError` that names it, and leave the model as
+#    it was.
 # 4. Otherwise load all that fits, and return two things: the model, and the names that don't fit, as a sorted list.
 #
 # <details><summary>Hint 1</summary>
 #
-# `key.removeprefix("module.")` cuts it off once and only in front. `key.lstrip("module.")` removes any of these *letters*, as many as there are.
+# `key.removeprefix("module.")` cuts it off once and only in front. `key.lstrip("module.")` removes any of these *letters*,
+# as many as there are.
 #
 # </details>
 #
@@ -533,9 +544,9 @@ edu.checks.check_load_trunk(my_load_trunk)
 # %% [markdown]
 # ### What trained weights can do
 #
-# A net with random weights has nothing to say about a photo. The package brings a ResNet-18, built from the same class and trained
-# before, so you can see one at work. Three lines do it: read the photo, send it through the net's own transforms, and look at the
-# largest probabilities.
+# A net with random weights has nothing to say about a photo. The package comes with a ResNet-18, built from the same class
+# and already trained, so you can see one at work. It takes three steps: read the photo, send it through the net's own
+# transforms, and look at the largest probabilities. Look at how sure it is, too.
 
 # %%
 from PIL import Image
@@ -561,11 +572,11 @@ edu.plots.image_grid(
 # | The statement | The test | Verdict |
 # |---|---|---|
 # | "ResNet-34 has 34 convolutions." | Count them | **Wrong.** 36, of which 33 are on the main path; the linear layer is the 34th. |
-# | "The weights load strictly, so the net is right." | Eight typical faults | **Wrong.** Four of the faults load without a word and give other logits. |
-# | "More parameters, more work." | Share of stage 4 in both | **Wrong.** It has more than half of the parameters and less than a fifth of the multiply-adds. |
-# | "A ResNet takes images of 224×224." | An image of 65×97 | **Wrong.** The global average pooling takes any side. |
-# | "If names do not match, `strict=False` solves it." | Names with `module.` in front | **Wrong.** It loads nothing and says nothing. |
-# | "Several heads are nearly free." | Parameters of three heads | **Right** for the net: below half a percent. What costs is the labels. |
+# | "The weights load strictly, so the net is right." | Eight typical faults | **Wrong.** Four of them load without a word and give other logits. |
+# | "More parameters, more work." | Share of stage 4 in both | **Wrong.** It has more than half of the net's parameters and less than a fifth of its multiply-adds. |
+# | "A ResNet takes images of 224×224." | An image of 65×97 | **Wrong.** The global average pooling takes any side. (How well trained weights do at another side is a different question.) |
+# | "If names don't match, `strict=False` solves it." | Names with `module.` in front | **Wrong.** It loads nothing and says nothing. |
+# | "Several heads are nearly free." | Parameters of three heads | **Right** for the net: below half a percent of its parameters. (The labels aren't counted here.) |
 
 # %%
 assert len(convolutions) == 36
@@ -582,25 +593,27 @@ with torch.inference_mode():
 # %% [markdown]
 # ## Summary
 #
-# * Stem, four stages, global average pooling, one linear layer. Where the side is halved, the filters are doubled, so that a
+# * Stem, four stages, global average pooling, one linear layer. Where the side is halved, the filters are doubled, so a
 #   block costs about the same in every stage.
-# * The 34 counts 33 convolutions on the main path and the linear layer; 3 projections come on top.
-# * Compare logits, gradients and statistics with equal weights: a strong test. Shapes, parameter counts and a strict load miss half of
-#   the typical faults.
-# * Weights for colour serve grey images if you add up the kernels. Several heads share one trunk, and their losses are added up.
-# * Be strict with weights from elsewhere: cut the prefix, let only the head differ, and read the names that did not fit.
+# * The 34 counts 33 convolutions on the main path and the linear layer; the 3 projections come on top.
+# * Compare logits, gradients and statistics with equal weights: a strong test. A strict load alone let half of our eight
+#   faults pass. With shapes and parameter counts beside it, two still slipped through.
+# * Weights for colour work for grey images if you add up the kernels. Several heads share one trunk, and you add up their
+#   losses.
+# * Be strict with weights from elsewhere: cut the prefix, let only the head differ, and read the names that didn't fit.
 #
 # ## Sources
 #
 # * K. He, X. Zhang, S. Ren, J. Sun: Deep residual learning for image recognition, 2015, section 3.3, table 1 and figure 3,
 #   [arXiv 1512.03385](https://arxiv.org/abs/1512.03385)
-# * torchvision's [`resnet.py`](https://github.com/pytorch/vision/blob/main/torchvision/models/resnet.py) and its
-#   [table of weights](https://docs.pytorch.org/vision/stable/models.html)
-# * S. Alam et al.: A large multi-target dataset of common Bengali handwritten graphemes, 2021,
-#   [arXiv 2010.00170](https://arxiv.org/abs/2010.00170); the [competition](https://www.kaggle.com/c/bengaliai-cv19) counted the root twice
+# * torchvision's [`resnet.py`](https://github.com/pytorch/vision/blob/main/torchvision/models/resnet.py) and its [table of
+#   weights](https://docs.pytorch.org/vision/stable/models.html)
+# * S. Alam et al.: A large multi-target dataset of common Bengali handwritten graphemes, 2021, [arXiv
+#   2010.00170](https://arxiv.org/abs/2010.00170); the [competition](https://www.kaggle.com/c/bengaliai-cv19) counted the
+#   root twice
 # * PyTorch on [saving and loading](https://docs.pytorch.org/tutorials/beginner/saving_loading_models.html)
 #
 # ## Next lesson
 #
-# [09 · The ResNet family](09_resnet_family.ipynb): from 18 layers to 200 with one class, and what each of them costs. Before:
-# [07 · Residual blocks](07_residual_blocks.ipynb).
+# [09 · The ResNet family](09_resnet_family.ipynb): from 18 layers to 200 with one class, and what each of them costs.
+# Before: [07 · Residual blocks](07_residual_blocks.ipynb).

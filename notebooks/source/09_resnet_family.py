@@ -1,9 +1,9 @@
 # %% [markdown]
 # # 09 · The ResNet family: 18 to 200 layers
 #
-# In lesson 08 you built ResNet-34. Here you change one list of four numbers (and the block, from 50 layers on) and get nets of 18
-# to 200 layers. You'll see what depth costs and what it buys, that a training recipe can buy more, when a deep net loses, and
-# what came after 2015.
+# In lesson 08 you built ResNet-34. Here you change one list of four numbers (and the block, from 50 layers on) and get nets
+# of 18 to 200 layers. You'll see what depth costs and what it buys, that a training recipe can buy more, when a deep net
+# loses, and what came after 2015.
 #
 # After this lesson you can
 #
@@ -11,7 +11,7 @@
 # * compute the parameters of a bottleneck by hand, and predict what a change of the block will cost;
 # * choose a net under a budget of multiply-adds and parameters;
 # * tell two nets apart that have the same name and the same weights but compute different things;
-# * say whether a deep net that loses is short of images or short of steps, by crossing the two.
+# * find out whether a deep net that loses is short of images or short of steps, by crossing the two.
 #
 # **Minutes:** 30 reading, 35 more for the exercises · 1 running quick · 4 running full
 
@@ -39,22 +39,22 @@ print(edu.setup(seed=0), f"data       {data.source}", sep="\n")
 # ## The end of a race
 #
 # From 2010 on, the ImageNet challenge asked each year for the objects in 100,000 photos or more, with 1,000 classes to
-# choose from. An answer may name five classes and
-# counts as an error if the right one is not among them: the *top-5 error*. In 2015 a ResNet won.
+# choose from. An answer may name five classes and counts as an error if the right one is not among them: the *top-5 error*.
+# In 2015 ResNets won.
 
 # %%
 errors = {entry: fact.value for entry, fact in edu.facts.ILSVRC_TOP5.items()}
 edu.plots.challenge_history(errors, human=edu.facts.HUMAN_TOP5.value)
 
 # %% [markdown]
-# AlexNet's bar is its result without further data; with another release of ImageNet for pre-training it won with 15.3 %. The dashed
-# line is one person who had trained for the task. We come back to it below. What won in 2015 was an average over six ResNets, the
-# deepest with 152 layers, eight times as many as VGG-19.
+# AlexNet's bar is its result without further data; with another release of ImageNet for pre-training it won with 15.3 %. The
+# dashed line is one person who had trained for the task. We'll come back to that line below. What won in 2015 was an average
+# over six ResNets. The deepest had 152 layers, eight times as many as VGG-19.
 #
 # ## One class, six nets
 #
-# All of them are one class with two options: which block, and how many blocks in each of the four stages. A *GMAC* is a billion
-# multiply-adds, for one image. Papers often call it a billion FLOPs.
+# All of them are one class with two options: which block, and how many blocks in each of the four stages. A *GMAC* is a
+# billion multiply-adds, for one image. Papers often call it a billion FLOPs.
 
 # %% tags=["nbval-check-output"]
 costs, rows = {}, []
@@ -70,13 +70,13 @@ for depth, (block, blocks) in DEPTHS.items():
 edu.table(rows, ["", "block", "blocks", "layers", "parameters", "GMACs at 224×224"])
 
 # %% [markdown]
-# The number in the name follows from the list. The first convolution and the linear layer at the end make 2. Each basic block adds
-# two convolutions, each bottleneck three:
+# The number in the name follows from the list. The first convolution and the linear layer at the end make 2. Each basic
+# block adds two convolutions, each bottleneck three:
 #
 # $$\text{layers} = 2 + k\,(n_1 + n_2 + n_3 + n_4) \qquad k = 2 \text{ (basic)} \text{ or } 3 \text{ (bottleneck)}$$
 #
-# The CIFAR nets of lesson 06 obey it too: three stages of $n$ basic blocks give $6n + 2$. What has no weights, such as
-# pooling and ReLU, is not counted. Neither is batch norm, nor the projections on the shortcuts.
+# The CIFAR nets of lesson 06 obey it too: three stages of $n$ basic blocks give $6n + 2$. Layers without weights, such as
+# pooling and ReLU, don't count. Neither do batch norms, nor the projections on the shortcuts.
 
 # %%
 with torch.device("meta"):
@@ -84,9 +84,9 @@ with torch.device("meta"):
 edu.plots.architecture(resnet50, (3, 224, 224), title="ResNet-50: 16 bottlenecks in stages of 3, 4, 6 and 3")
 
 # %% [markdown]
-# Each block is a 1×1, a 3×3 and a 1×1 convolution. Two things differ from ResNet-34. Stage 1 opens with a projection as well,
-# since 64 channels come in and 256 go out. And the first box of stages 2, 3 and 4 is taller, because that 1×1 still works on the
-# larger maps. We come back to it.
+# Each block is a 1×1, a 3×3 and a 1×1 convolution. Two things differ from ResNet-34. Stage 1 opens with a projection as
+# well, since 64 channels come in and 256 go out. And the first box of stages 2, 3 and 4 is taller, because that 1×1 still
+# works on the larger maps. We'll come back to this.
 #
 # ### Exercise 9.1 · Count the layers
 #
@@ -122,8 +122,8 @@ edu.checks.check_count_layers(count_layers)
 # %% [markdown]
 # ## The same name, the same weights?
 #
-# Weights trained elsewhere load only if every tensor has the same name and the same shape. `strict=True` demands just that. Check it for
-# all five nets that torchvision has, and compare the logits of two of them on random images:
+# Weights trained elsewhere load only if every tensor has the same name and the same shape. That's what `strict=True`
+# demands. Check it for all five nets that torchvision has, and compare the logits of two of them on random images:
 
 # %%
 rows = []
@@ -155,10 +155,9 @@ for name in ("resnet18", "resnet50"):
 # %% [markdown]
 # ### Where the stride stands
 #
-# Names and shapes are not everything. In the paper's nets, a bottleneck that halves the side does so in its *first* 1×1 convolution.
-# Torchvision, and this course with it, does so in the 3×3, which is often called **ResNet v1.5**. A stride is no
-# weight, so nothing in the state dict tells the two
-# apart. Build the paper's version by moving the stride, and count:
+# Names and shapes are not everything. In the paper's nets, a bottleneck that halves the side does so in its *first* 1×1
+# convolution. Torchvision does so in the 3×3, which is often called **ResNet v1.5**, and so does this course. A stride is no
+# weight, so nothing in the state dict tells the two apart. Build the paper's version by moving the stride, and count:
 
 
 # %%
@@ -183,8 +182,8 @@ for depth in (50, 101, 152):
 edu.table(rows, ["GMACs, stride", "in the 3×3", "in the first 1×1", "printed in the paper"])
 
 # %% [markdown]
-# The paper's own numbers come out, to within a tenth. The 0.23 GMACs in between are three 1×1 convolutions, which still work on the
-# large map if the stride is in the 3×3. Now give both versions the same weights:
+# The paper's own numbers come out, to within a tenth. The 0.23 GMACs in between are three 1×1 convolutions, which still work
+# on the large map if the stride is in the 3×3. Now give both versions the same weights:
 
 # %%
 older = as_in_the_paper(mine)  # mine is the ResNet-50 with torchvision's weights
@@ -205,20 +204,20 @@ for name, net in (("in the 3×3", mine), ("in the first 1×1", older)):
     assert reached == (1.0 if name == "in the 3×3" else 0.25)
 
 # %% [markdown]
-# So weights trained in one version load into the other without a word and give other logits. In the paper's version
-# three pixels in four are never read by the branch (nor by the projection on the shortcut, in either version). When a ported net is a few points worse than
-# promised, look at the stride.
+# So weights trained in one version load into the other without a complaint and give other logits. In the paper's version,
+# three pixels in four are never read by the branch (nor by the projection on the shortcut, in either version). When a ported
+# net is worse than promised, the stride is one of the first things to look at.
 #
 # ## Where the cost sits
 #
-# Cut each net into its stages:
+# Let's cut each net into its stages:
 
 # %%
 edu.plots.stage_costs(costs, title="From 50 to 152 layers stage 3 grows most, from there to 200 stage 2")
 
 # %% [markdown]
-# Most parameters of ResNet-18 to 50 are in stage 4, with three blocks or fewer. The multiply-adds are spread more evenly. There is a rule
-# behind it. From stage to stage the side is halved and the filters are doubled:
+# Most parameters of ResNet-18, 34 and 50 are in stage 4, which has three blocks or fewer. The multiply-adds are spread more
+# evenly. There is a rule behind it. From stage to stage the side is halved and the filters are doubled:
 
 # %% tags=["nbval-check-output"]
 basic, narrow, rows = [], [], []
@@ -234,11 +233,11 @@ assert all(3.9 < b.parameters / a.parameters < 4 for a, b in [*pairwise(basic), 
 edu.table(rows, ["millions, map", "basic: parameters", "MACs", "bottleneck: parameters", "bottleneck: MACs"])
 
 # %% [markdown]
-# A quarter of the pixels times four times the weights: **a block that keeps its shape needs the same number of
-# multiply-adds in each stage**. Its parameters grow fourfold from stage to stage. And the bottleneck, four times as
-# wide at its ends, costs less than the basic block on every map.
+# A quarter of the pixels times four times the weights: **a block that keeps its shape needs the same number of multiply-adds
+# in each stage**. Its parameters grow fourfold from stage to stage. And the bottleneck, four times as wide at its ends,
+# costs less than the basic block on every map.
 #
-# Why then does ResNet-50, with the stage list of ResNet-34, cost more at all? Because of the blocks that change the shape:
+# Then why does ResNet-50 cost more at all, with the stage list of ResNet-34? Because of the blocks that change the shape:
 
 # %% tags=["nbval-check-output"]
 starts, rows = {}, []
@@ -255,10 +254,9 @@ edu.table(rows, ["million MACs of the first block", "stage 1", "stage 2", "stage
 #
 # **Difficulty** ●●●○○ · **10 minutes**
 #
-# Compute the parameters of a bottleneck by a formula, without building it: 1×1 from `in_channels` to `channels`, 3×3,
-# 1×1 to `4 * channels`. The convolutions have no bias.
-# A batch norm follows each. Where the stride is not 1 or `in_channels` is not `4 * channels`, a 1×1 convolution with a
-# batch norm of its own lies on the shortcut.
+# Compute the parameters of a bottleneck by a formula, without building it: 1×1 from `in_channels` to `channels`, 3×3, 1×1 to
+# `4 * channels`. The convolutions have no bias, and a batch norm follows each. Where the stride is not 1 or `in_channels` is
+# not `4 * channels`, the shortcut has a 1×1 convolution with a batch norm of its own.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -304,7 +302,7 @@ edu.checks.check_bottleneck_parameters(bottleneck_parameters)
 # %%
 nets = edu.plots.published_nets()
 edu.plots.error_against_cost(
-    nets, title="ResNet-34 beats the four VGGs of 2014 with less than half of their multiply-adds"
+    nets, title="ResNet-34 errs less than VGGs without batch norm, at less than half of the work"
 )
 
 # %%
@@ -313,20 +311,22 @@ for small, large in pairwise(["resnet18", "resnet34", "resnet50", "resnet101", "
     gain, more = nets[small].error - nets[large].error, nets[large].gmacs - nets[small].gmacs
     rows.append([f"{small} → {large}", f"{gain:.2f}", f"{more:.2f}", f"{gain / more:.1f}"])
 per_gmac = [float(row[-1]) for row in rows]
-assert max(per_gmac) == per_gmac[1], "the step from 34 to 50 layers is the best bargain"
+assert max(per_gmac) == per_gmac[1], "per GMAC, the step from 34 to 50 layers is the best bargain"
 assert all(nets["resnet34"].error < nets[f"vgg{depth}"].error for depth in (11, 13, 16, 19))
 assert all(nets["resnet34"].gmacs < nets[f"vgg{depth}"].gmacs / 2 for depth in (11, 13, 16, 19))
 edu.table(rows, ["from → to", "points gained", "GMACs more", "points per GMAC"])
 
 # %% [markdown]
-# The step from 34 to 50 layers is by far the best bargain. But it isn't depth alone: the block changes too, and the classifier sees
-# 2,048 features instead of 512. After that, each GMAC buys less. (A part of the gap between the families is batch norm. With it,
-# VGG-16 comes level with ResNet-34 and VGG-19 passes it, at four and five times the multiply-adds.)
+# Counted in points per GMAC, the step from 34 to 50 layers is by far the best bargain. But it isn't depth alone: the block
+# changes too, and the classifier sees 2,048 features instead of 512. After that, each GMAC buys less. (Part of the gap
+# between the two families is batch norm. With it, VGG-16 comes level with ResNet-34 and VGG-19 passes it, at four and five
+# times the multiply-adds.)
 #
-# ### The recipe is worth more than the depth
+# ### For ResNet-50, the recipe is worth more than the depth
 #
-# In 2021 torchvision trained the same three nets again with a modern recipe: 600 epochs instead of 90, label smoothing, stronger
-# augmentation, averaged weights. Not one layer changed. The numbers come with the weights' metadata, which needs no download:
+# In 2021 torchvision trained the same three nets again with a modern recipe: 600 epochs instead of 90, label smoothing,
+# stronger augmentation, averaged weights, and other sizes for the training and test images. Not one layer changed. The
+# numbers come with the weights' metadata, so there's nothing to download:
 
 # %%
 recipes = {"IMAGENET1K_V1": [], "IMAGENET1K_V2": []}
@@ -337,7 +337,7 @@ for depth in (50, 101, 152):
         assert abs(weights[recipe].meta["_ops"] - nets[f"resnet{depth}"].gmacs) < 0.01, "the same multiply-adds"
 edu.plots.lines(
     recipes,
-    title="A better recipe gains more than a hundred layers",
+    title="A better recipe gains more than 102 more layers",
     x="layers",
     y="top-1 error on ImageNet (%)",
     ticks=["50", "101", "152"],
@@ -353,13 +353,15 @@ print(f"ResNet-50, old recipe to new: {by_recipe:.2f} points at no multiply-add 
 print(f"ResNet-50 to ResNet-152, old recipe: {by_depth:.2f} points for {more:.1f} GMACs more")
 
 # %% [markdown]
-# So be careful when a paper compares its new net with a ResNet-50 at 76 %. Wightman et al. (2021, "ResNet strikes back") brought the
-# plain ResNet-50 to 80.4 % by training alone.
+# The recipe isn't free either: it takes nearly seven times as many epochs, once. Depth costs multiply-adds for every image,
+# forever. So be careful when a paper compares its new net with a ResNet-50 at 76 %. Wightman et al. (2021, "ResNet strikes
+# back") brought the plain ResNet-50 to 80.4 % by training alone, and Bello et al. (2021) found that training and scaling may
+# matter more than changes of the architecture.
 #
 # ### Where does it end?
 #
-# He et al. (2016) trained a ResNet-200. With the block of 2015 it was *worse* than ResNet-152. With the pre-activation block of lesson
-# 07 it was better:
+# He et al. (2016) trained a ResNet-200. With the block of 2015 it was *worse* than ResNet-152. With the pre-activation block
+# of lesson 07 it was better:
 
 # %%
 at_200, rows = edu.facts.HE_2016_IMAGENET, []
@@ -370,28 +372,28 @@ assert rows[1][1] > rows[1][2], "with the block of 2016, they are better"
 edu.table(rows, ["top-1 error (%), one crop of 320 pixels, block of", "ResNet-152", "ResNet-200"])
 
 # %% [markdown]
-# Is that degradation again? The authors looked at the training error, as you did in lesson 06: "we find that the original ResNet-200
-# has lower training error than ResNet-152, suggesting that it suffers from overfitting" (He et al. 2016, section 5). So no: it fits
-# the training images better and the others worse.
+# Is that degradation again? The authors looked at the training error, as you did in lesson 06: "we find that the original
+# ResNet-200 has lower training error than ResNet-152, suggesting that it suffers from overfitting" (He et al. 2016, section
+# 5). So no: it fits the training images better and the others worse.
 #
 # ### Explore: the best net for a budget
 #
-# Set how many multiply-adds and parameters you can afford. What doesn't fit is pale, and the best of the rest has a ring. Then look
-# for a budget at which AlexNet is the best choice, and for one at which the number of parameters decides.
+# Set how many multiply-adds and parameters you can afford. What doesn't fit turns pale, and the best of the rest gets a
+# ring. Then look for a budget at which AlexNet is the best choice, and for one at which the number of parameters decides.
 
 # %% tags=["explorer"]
 edu.widgets.model_picker()
 
 # %% [markdown]
-# Where widgets do not run, here are six budgets at a glance.
+# Where widgets don't run, here are six budgets at a glance.
 
 # %%
 edu.plots.model_picker_grid(nets)
 
 # %% [markdown]
-# No budget makes a VGG the best choice. And look at 2 GMACs: GoogLeNet comes out ahead of ResNet-18, with fewer multiply-adds and about
-# half of the parameters. How sure is that? Its weights were trained elsewhere, so its recipe is another. And an error over
-# 50,000 images has a standard error of its own:
+# Among these nets, no budget makes a VGG the best choice. And look at 2 GMACs: GoogLeNet comes out ahead of ResNet-18, with
+# fewer multiply-adds and about half of the parameters. How sure is that? Its weights were trained elsewhere, so the recipe
+# was a different one. And an error over 50,000 images has a standard error of its own:
 
 # %%
 share = nets["resnet18"].error / 100
@@ -405,9 +407,9 @@ assert gap < standard_error / 5, "no difference in accuracy can be seen"
 #
 # **Difficulty** ●●○○○ · **8 minutes**
 #
-# `nets` maps a name to three numbers: the top-1 error in percent, the GMACs, the parameters in millions. Return the
-# name with the lowest error among those that cost
-# at most `gmacs` and at most `million`, or `None` if there is none. No two errors are equal.
+# `nets` maps a name to three numbers: the top-1 error in percent, the GMACs, the parameters in millions. Return the name
+# with the lowest error among those that cost at most `gmacs` and at most `million`, or `None` if there is none. No two
+# errors are equal.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -437,9 +439,10 @@ edu.checks.check_choose_net(choose_net)
 # %% [markdown]
 # ### A count that doesn't match
 #
-# Look up ResNet-50 and you find 25.6 million parameters here, 23.5 there and 23.6 in a third place. A well-known Keras exercise builds
-# it for six classes and prints 23,600,006. PyTorch counts fewer, for two reasons: Keras's convolutions keep a **bias** unless told
-# otherwise, and its total includes the **moving mean and variance** of each batch norm, which PyTorch keeps as *buffers*.
+# Look up ResNet-50 and you'll find 25.6 million parameters here, 23.5 there and 23.6 in a third place. A well-known Keras
+# exercise builds it for six classes and prints 23,600,006. PyTorch counts fewer, for two reasons: Keras's convolutions keep
+# a **bias** unless told otherwise, and its total includes the **moving mean and variance** of each batch norm, which PyTorch
+# keeps as *buffers*.
 
 # %% tags=["nbval-check-output"]
 with torch.device("meta"):
@@ -457,10 +460,10 @@ edu.table(
 #
 # ## A deep net that loses
 #
-# People often take ResNet-50 because it's known to be good, train it on a small set of small images, and find that a small VGG beats
-# it. "Too few blocks" is one explanation you can read. Another is "too few images", a third "too few steps". They predict different
-# things, so let's run the race and find out. All nets are an eighth as wide as usual. VGG-11 (with batch norm) and ResNet-50 then
-# have about the same number of parameters. ResNet-14 has one bottleneck per stage.
+# People often take ResNet-50 because it's known to be good, train it on a small set of small images, and find that a small
+# VGG beats it. "Too few blocks" is one explanation you can read. Another is "too few images", a third "too few steps". They
+# predict different things, so let's run the race and find out. All nets are an eighth as wide as usual, which brings VGG-11
+# (with batch norm) and ResNet-50 to similar numbers of parameters. ResNet-14 has one bottleneck per stage.
 
 # %%
 small = {"num_classes": 10, "in_channels": 1, "stem": "small", "width": 8}
@@ -474,8 +477,9 @@ edu.table([[name, cost.parameters, f"{cost.macs / 1e6:.1f}"] for name, cost in s
           ["", "parameters", "million multiply-adds"])  # fmt: skip
 
 # %% [markdown]
-# Two things vary, and each changes alone: the **images** (500 or 2,000) and the **steps** (64 or 256, of batches of 64). Everything else
-# stays: shifted images, 24 steps of warm-up in every run, then a cosine to zero, and the rate 0.1.
+# You change two things, one at a time: the **images** (500 or 2,000) and the **steps** (64 or 256, of batches of 64).
+# Everything else stays the same: shifted images, 24 steps of warm-up in every run, then a cosine to zero, the rate 0.1, and
+# one seed.
 #
 # > **Before you run it:** where will ResNet-50 win? What helps it more, four times the images or four times the steps?
 
@@ -523,46 +527,51 @@ rows = [[net, *(train[net, *cell] for cell in cells)] for net in racers]
 edu.table(rows, ["training error (%)", *(f"{images:,} images, {steps} steps" for images, steps in cells)])
 
 # %% [markdown]
-# After 64 steps ResNet-50 is bad on its *training* images as well, so it doesn't overfit. ResNet-14, with a quarter of the same blocks,
-# is far better, so it doesn't lack blocks. Four times the images don't help it at an equal number of steps. (Each image is then seen a
-# quarter as often.) Four times the steps help it by fifty points and more, whatever the number of images. In the words of lesson 06, it
-# is **slow** here and not **degraded**: its training error is still falling when the budget ends, and with more steps it goes on
-# falling. (These are single runs at one learning rate, so read only the large differences.)
+# After 64 steps ResNet-50 is bad on its *training* images as well, so it doesn't overfit. ResNet-14, with a quarter of the
+# same blocks, is far better, so blocks aren't what's missing. Four times the images don't help it at an equal number of
+# steps. (Each image is then seen a quarter as often.) Four times the steps help it by fifty points and more, whatever the
+# number of images. In the words of lesson 06, it is **slow** here: with a larger budget its training error falls much
+# further. It hasn't caught up after 256 steps either. Whether it would with still more, or at another learning rate, isn't
+# shown here. (These are single runs, all at one rate, so read only the large differences.)
 #
-# A residual net *can* be trained at any of these depths. That doesn't make depth free. A deep net is worth its cost where there are many
-# steps, and many images to make them worthwhile, as on ImageNet. On a small problem a shallow net comes to the same point sooner. If
-# you must use the deep one, train longer, start gently (lesson 07), or start from weights that others have trained (lesson 10).
+# A residual net *can* be trained at any of these depths. That doesn't make depth free. On this small problem the shallow
+# nets get to the same point sooner; a deep net can earn its cost where there are many steps, and many images to make them
+# worthwhile, as on ImageNet. If you must use the deep one on a small problem, you can train longer, start gently (lesson
+# 07), or start from weights that others have trained (lesson 10).
 #
-# This comparison is often made on Fashion-MNIST. Fetch it once with `resnet-edu fetch fashion_mnist`, and the profile `full` runs the
-# cells above on its photos of clothing. (Asserts that hold for the digits may fail there.)
+# This comparison is often made on Fashion-MNIST. Fetch it once with `resnet-edu fetch fashion_mnist`, and the profile `full`
+# runs the cells above on its photos of clothing. (Asserts that hold for the digits may fail there.)
 #
 # ## What came after 2015
 #
-# The residual sum has stayed. What changed is what's inside the branch and how the net is trained. One row each:
+# In nearly all of these nets the residual sum has stayed. What changed is what's inside the branch and how the net is
+# trained. Here's one row for each:
 #
 # | Year | Net | What's different in the block | In one sentence |
 # |---|---|---|---|
 # | 2016 | [Pre-activation](https://arxiv.org/abs/1603.05027) | batch norm and ReLU before the convolutions | Nothing is left on the shortcut, and 1,001 layers train well. |
 # | 2016 | [Wide ResNet](https://arxiv.org/abs/1605.07146) | more channels inside, fewer blocks | 16 wide layers did as well as 1,000 thin ones, and faster. |
-# | 2016 | [DenseNet](https://arxiv.org/abs/1608.06993) | joins x and F(x) side by side instead of adding | Every layer sees the output of all before it, so each can be thin. |
-# | 2016 | [ResNeXt](https://arxiv.org/abs/1611.05431) | the 3×3 works in 32 groups, and is twice as wide | More paths at the same cost did better than more depth or width. |
+# | 2016 | [DenseNet](https://arxiv.org/abs/1608.06993) | joins x and F(x) side by side instead of adding | Within a stage, every layer sees the output of all before it, so each can be thin. |
+# | 2016 | [ResNeXt](https://arxiv.org/abs/1611.05431) | the 3×3 works in 32 groups, and is twice as wide | At the same cost, more paths did better; and more paths gained more than more depth or width. |
 # | 2017 | [SE](https://arxiv.org/abs/1709.01507) | a gate multiplies each channel of F(x) by a number from 0 to 1 | The net chooses its channels by looking at the whole image. |
 # | 2018 | [ResNet-D](https://arxiv.org/abs/1812.01187) | the shortcut averages before its 1×1; the stem is three 3×3 | Small repairs, and no pixel is skipped any more. |
-# | 2021 | [NFNet](https://arxiv.org/abs/2102.06171) | no batch norm: scaled weights and branches that start at zero | Normalisation can be replaced, if the branches are kept small. |
+# | 2021 | [NFNet](https://arxiv.org/abs/2102.06171) | no batch norm: scaled weights, branches that start at zero, clipped gradients | Normalisation can be replaced, if branches and steps are kept small. |
 # | 2021 | [Strikes back](https://arxiv.org/abs/2110.00476) | nothing | The old ResNet-50 with a new recipe: 80.4 %. |
 # | 2022 | [ConvNeXt](https://arxiv.org/abs/2201.03545) | 7×7 with one filter per channel, then 1×1 up and down, LayerNorm, one GELU | A ResNet that took over the recipe and the proportions of vision transformers, and kept up with them. |
 #
-# Transformers are residual nets too: every block is $x + F(x)$, with attention or two linear layers as $F$.
+# Transformers are residual nets too: every block is $x + F(x)$, with attention or two linear layers in $F$.
 #
 # ### Exercise 9.4 · Predict, then measure, what a change costs
 #
 # **Difficulty** ●●●○○ · **10 minutes**
 #
-# Take a bottleneck with `wide` channels at its ends and `width` inside: 1×1, 3×3, 1×1. Now its middle convolution gets another `kernel`
-# size and a number of `groups` (each filter sees only 1 / groups of the channels), and the inside gets `widen` times as wide. How many
-# times as many multiply-adds does the new block need? Return that factor. Only the convolutions count, and the shape stays.
+# Take a bottleneck with `wide` channels at its ends and `width` inside: 1×1, 3×3, 1×1. Now its middle convolution gets
+# another `kernel` size and a number of `groups` (each filter sees only 1 / groups of the channels), and the inside gets
+# `widen` times as wide. By what factor does the number of multiply-adds change? Return that factor. Only the convolutions
+# count, and the shape stays the same.
 #
-# **First guess** for `wide=256, width=64`: a Wide block (`widen=2`), ResNeXt's (`widen=2, groups=32`), a 7×7 with one group per channel.
+# **First guess** for `wide=256, width=64`: a Wide block (`widen=2`), ResNeXt's (`widen=2, groups=32`), a 7×7 with one group
+# per channel.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -591,7 +600,7 @@ def cost_factor(wide: int, width: int, kernel: int = 3, groups: int = 1, widen: 
 edu.checks.check_cost_factor(cost_factor)
 
 # %% [markdown]
-# And now measure: the multiply-adds by counting, and the time on your machine.
+# Now measure both: the multiply-adds by counting, and the time on your machine.
 
 
 # %%
@@ -628,8 +637,9 @@ edu.table([[c, f"{macs[c] / macs['usual']:.2f}", f"{times[c] / times['usual']:.2
           ["block", "multiply-adds, times", "time here, times"])  # fmt: skip
 
 # %% [markdown]
-# The counts come out as predicted. The times usually don't: grouped convolutions do few products per number that they read, so memory
-# sets the pace. Multiply-adds are a good guide among blocks of the same kind, and a poor one between kinds.
+# The counts come out as predicted. The times usually don't, least of all for grouped convolutions. A likely reason is that
+# these do few products per number that they read, so memory sets the pace. So don't trust multiply-adds to predict the time
+# when you compare blocks of different kinds.
 #
 # ## Claims you will read elsewhere, tested
 #
@@ -638,16 +648,16 @@ edu.table([[c, f"{macs[c] / macs['usual']:.2f}", f"{times[c] / times['usual']:.2
 # | "ResNet-50 is 48 convolutions, one max pooling and one average pooling." | Count the modules | **Wrong.** 49 convolutions on the main path and one linear layer. Poolings have no weights. With the four projections there are 53 convolutions. |
 # | "ResNet-50 has 23.6 million parameters." | Both ways of counting | **Half right.** With six classes and in Keras's counting. With 1,000 classes it has 25.6 million. |
 # | "ResNet-152 is lighter than VGG-16." | Multiply-adds, parameters, activations | **Half right.** Fewer multiply-adds and less than half of the parameters, but more than twice the activations in memory. |
-# | "ResNet-50 loses on small data because it has too few blocks." | 4 bottlenecks against 16; images and steps crossed | **Wrong.** With a quarter of the blocks it does better. More images do not help at equal steps, more steps do: it is slow. |
+# | "ResNet-50 loses on small data because it has too few blocks." | 4 bottlenecks against 16; images and steps crossed | **Not here.** A net with a quarter of the blocks does better. More images don't help at equal steps, more steps do: it is slow. |
 # | "In 2015 the machine overtook humans." | What the two numbers were measured on | **Half right.** Six nets together on 100,000 photos against one trained person on 1,500 of them. Already one ResNet-152 had a lower error than that person, on the validation photos. It is one person and one measure, not vision as a whole. |
-# | "The deeper the ResNet, the better." | The published errors | **Half right.** Up to 152 layers. With the block of 2015, 200 layers overfit, and a better recipe for 50 layers is worth more than 102 more layers. |
+# | "The deeper the ResNet, the better." | The published errors | **Half right.** Up to 152 layers. With the block of 2015, 200 layers were worse, by overfitting as the authors suggest. And for ResNet-50 a better recipe is worth more than 102 more layers. |
 
 # %%
 kinds = [module for _, module in resnet50.named_modules() if isinstance(module, nn.Conv2d)]
 on_shortcuts = [name for name, _ in resnet50.named_modules() if name.endswith("downsample.0")]
 assert len(kinds) - len(on_shortcuts) == 49, "and the linear layer makes 50"
 assert round(edu.facts.PARAMETERS["resnet50"].value / 1e6, 1) == 25.6
-assert test["ResNet-14", 500, 64] < test["ResNet-50", 500, 64], "not a lack of blocks"
+assert test["ResNet-14", 500, 64] < test["ResNet-50", 500, 64], "with a quarter of the blocks it is better, not worse"
 print(f"ResNet-50: {len(kinds)} convolutions, {len(on_shortcuts)} of them on shortcuts")
 
 # %%
@@ -671,30 +681,36 @@ edu.table([[name, str(fact)] for name, fact in entries.items()], ["ImageNet", "t
 # %% [markdown]
 # ## Summary
 #
-# * A ResNet is a block and a stage list. Its name counts the convolutions of the main path and the linear layer: $2 + k \sum n_i$.
+# * A ResNet is a block and a stage list. Its name counts the convolutions of the main path and the linear layer:
+#   $2 + k \sum n_i$.
 # * A block that keeps its shape needs the same multiply-adds in every stage, and four times the parameters in the next. The
 #   bottleneck makes 50 layers nearly as cheap as 34.
-# * The step to bottlenecks is the best bargain. After it, each GMAC buys less, and a better recipe buys more than depth.
-# * Nets of one name can differ in where the stride stands, and their weights load all the same.
-# * A deep net that loses on a small problem may just be slow. Cross images and steps before you blame either, and look at the
-#   training error.
-# * What came after changes the inside of the branch and the recipe, and keeps the sum. Multiply-adds predict time only among blocks of
-#   the same kind.
+# * In torchvision's ResNets, the step to bottlenecks gains the most per GMAC. After it, each GMAC buys less, and for
+#   ResNet-50 a better recipe bought more than 102 more layers.
+# * Nets with the same name can differ in where the stride stands, and their weights load all the same.
+# * A deep net that loses on a small problem may just be slow. Cross images and steps before you blame either, and look at
+#   the training error.
+# * What came after changes the inside of the branch and the recipe, and nearly always keeps the sum. Between blocks of
+#   different kinds, multiply-adds are a poor guide to time.
 #
 # ## Sources
 #
-# * K. He, X. Zhang, S. Ren, J. Sun: Deep residual learning for image recognition, 2015, section 4.1, tables 1 to 5,
-#   [arXiv 1512.03385](https://arxiv.org/abs/1512.03385)
-# * K. He, X. Zhang, S. Ren, J. Sun: Identity mappings in deep residual networks, 2016, table 5, [arXiv 1603.05027](https://arxiv.org/abs/1603.05027)
-# * O. Russakovsky et al.: ImageNet large scale visual recognition challenge, 2015, section 6.4 on human accuracy,
-#   [arXiv 1409.0575](https://arxiv.org/abs/1409.0575)
-# * torchvision: [accuracy, parameters and multiply-adds of its models](https://docs.pytorch.org/vision/stable/models.html), and
-#   V. Vryniotis: [How to train state-of-the-art models using TorchVision's latest primitives](https://pytorch.org/blog/how-to-train-state-of-the-art-models-using-torchvision-latest-primitives/), 2021
+# * K. He, X. Zhang, S. Ren, J. Sun: Deep residual learning for image recognition, 2015, section 4.1, tables 1 to 5, [arXiv
+#   1512.03385](https://arxiv.org/abs/1512.03385)
+# * K. He, X. Zhang, S. Ren, J. Sun: Identity mappings in deep residual networks, 2016, table 5, [arXiv
+#   1603.05027](https://arxiv.org/abs/1603.05027)
+# * O. Russakovsky et al.: ImageNet large scale visual recognition challenge, 2015, section 6.4 on human accuracy, [arXiv
+#   1409.0575](https://arxiv.org/abs/1409.0575)
+# * torchvision: [accuracy, parameters and multiply-adds of its models](https://docs.pytorch.org/vision/stable/models.html),
+#   and V. Vryniotis: [How to train state-of-the-art models using TorchVision's latest
+#   primitives](https://pytorch.org/blog/how-to-train-state-of-the-art-models-using-torchvision-latest-primitives/), 2021
 # * R. Wightman, H. Touvron, H. Jégou: ResNet strikes back, 2021, [arXiv 2110.00476](https://arxiv.org/abs/2110.00476)
-# * The Keras listing: DeepLearning.AI, [Convolutional Neural Networks](https://www.coursera.org/learn/convolutional-neural-networks), assignment on
-#   residual networks
+# * I. Bello et al.: Revisiting ResNets: improved training and scaling strategies, 2021, [arXiv
+#   2103.07579](https://arxiv.org/abs/2103.07579)
+# * The Keras listing: DeepLearning.AI, [Convolutional Neural
+#   Networks](https://www.coursera.org/learn/convolutional-neural-networks), assignment on residual networks
 #
 # ## Next lesson
 #
-# [10 · Transfer learning](10_transfer_learning.ipynb): a ResNet-18 that others have trained, on your data. Before:
-# [08 · ResNet-34](08_resnet34.ipynb).
+# [10 · Transfer learning](10_transfer_learning.ipynb): a ResNet-18 that others have trained, on your data. Before: [08 ·
+# ResNet-34](08_resnet34.ipynb).
