@@ -62,7 +62,8 @@ def page(explorer: widgets.Explorer, choices: Mapping[str, Choices]) -> str:
         changes = [list(each.values())[place] for each, place in zip(choices.values(), state, strict=True)]
         figure = explorer.draw(**start | {name: value for change in changes for name, value in change.items()})
         chosen = ", ".join(f"{name} {each[place]}" for name, each, place in zip(choices, texts, state, strict=True))
-        said, hidden = escape(figure.get_suptitle() or chosen), "" if list(state) == begin else "hidden "
+        said = escape(": ".join(filter(None, [chosen, figure.get_suptitle()])))
+        hidden = "" if list(state) == begin else "hidden "
         key = " ".join(map(str, state))
         images.append(
             f'<img {hidden}data-state="{key}" alt="{said}" width="{figure.page_width}" src="{small(figure)}">'

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from resnet_edu.tools import explorers
+
 from .site_pages import built, pages
 
 if TYPE_CHECKING:
@@ -121,3 +123,14 @@ def test_search_finds_a_lesson_and_a_function(tab: "Page", noted: Noted, address
         tab.goto(f"{address}/search.html?q={word}", wait_until="load")
         tab.locator(f"#search-results a[href*='{page}']").first.wait_for(timeout=20_000)
     assert noted.complaints == []
+
+
+def test_a_living_explorer_follows_the_keyboard_and_says_what_it_shows(tab: "Page") -> None:
+    tab.set_content(explorers.PAGES["stage_explorer"]())
+    before = tab.get_by_role("slider", name="depth").input_value()
+    tab.get_by_role("slider", name="depth").press("ArrowRight")
+    assert tab.get_by_role("slider", name="depth").input_value() == str(int(before) + 1)
+    shown = tab.locator("figure.explorer img:visible")
+    assert shown.count() == 1
+    assert shown.get_attribute("alt") == tab.get_by_role("status").inner_text()
+    assert "depth 50" in tab.get_by_role("status").inner_text()
