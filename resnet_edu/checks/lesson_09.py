@@ -99,9 +99,7 @@ BOTTLENECK_MISTAKES = {
         formula(projects=lambda i, c, s: True),
     "You project only where the stride is not 1. The first block of ResNet-50 has stride 1 and leads from 64 channels "
     "to 256, so it projects too.":
-        formula(projects=lambda i, c, s: s != 1),
-    "256, so it projects too.":
-        formula(projects=lambda i, c, s: s == 2),
+        [formula(projects=lambda i, c, s: s != 1), formula(projects=lambda i, c, s: s == 2)],
     "You project only where the channels change. With stride 2 the sides differ, so x does not fit either.":
         formula(projects=lambda i, c, s: i != 4 * c),
     "You compare in_channels with channels. The block puts out 4 · channels: compare with that.":
