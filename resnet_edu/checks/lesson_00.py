@@ -26,8 +26,7 @@ FIRST_MISTAKES = {
         lambda x: (x.shape[0], x.shape[2], x.shape[2]),
     "The right numbers in another order: the number of images comes first.":
         lambda x: (x.shape[2], x.shape[3], x.shape[0]),
-    "You return all four numbers of the shape. Leave out the channels, the second of (N, C, H, W).":
-        lambda x: x.shape,
+    "You return all four numbers of the shape. Leave out the channels, the second of (N, C, H, W).": lambda x: x.shape,
     "The answer is the same for every batch. Ask the tensor itself: `images.shape`.":
         [lambda x, n=n, side=side: (n, side, side) for n in (8, 32, 64, 128) for side in (28, 32, 224)],
 }  # fmt: skip

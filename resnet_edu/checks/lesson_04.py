@@ -37,8 +37,7 @@ EVEN_MISTAKES = {
         lambda i, o, k: below(i * o, i + k * k * o),
     "The k×k convolution behind the reduction puts out `channels`, not `reduced` channels.":
         lambda i, o, k: max((r for r in range(i * o * k * k) if i * r + (k * r) ** 2 < k * k * i * o), default=0),
-    "The k×k convolution behind the reduction gets `reduced` channels, and no longer in_channels.":
-        lambda i, o, k: 0,
+    "The k×k convolution behind the reduction gets `reduced` channels, and no longer in_channels.": lambda i, o, k: 0,
 }  # fmt: skip
 
 
@@ -74,25 +73,20 @@ INCEPTION_MISTAKES = {
         [stacked(order) for order in ("1324", "1243", "2134", "4123", "4321", "1423", "1342", "2341")],
     "The branches are stacked along another dimension. The channels are `dim=1`.":
         [stacked(dim=0), stacked(dim=2), stacked(dim=3)],
-    "You add the branches up. They have different channels and are stacked, with `torch.cat`.":
-        added,
+    "You add the branches up. They have different channels and are stacked, with `torch.cat`.": added,
     "A branch is not in the stack: it has the 1×1, the 3×3, the one called 5×5 and the pooling.":
         [stacked(order) for order in ("234", "134", "124", "123")],
     "The max pooling has the kernel's side as its stride, PyTorch's default. Here it only looks for the largest "
-    "neighbour: `stride=1`.":
-        [{"_pool": nn.MaxPool2d(3, padding=1)}, {"_pool": nn.MaxPool2d(3)}],
-    "The max pooling has no padding; a 3×3 window needs `padding=1` to keep the side.":
-        {"_pool": nn.MaxPool2d(3, 1)},
+    "neighbour: `stride=1`.": [{"_pool": nn.MaxPool2d(3, padding=1)}, {"_pool": nn.MaxPool2d(3)}],
+    "The max pooling has no padding; a 3×3 window needs `padding=1` to keep the side.": {"_pool": nn.MaxPool2d(3, 1)},
     "The fourth branch takes averages. In the paper it is max pooling.":
         {"_pool": nn.AvgPool2d(**POOLED)},  # pyright: ignore[reportArgumentType]
     "The pooling branch passes on all channels of x. A 1×1 convolution behind the pooling takes them to `pool` "
-    "channels; without it each block would be wider than the one before.":
-        {"_last": lambda sizes, pool: pool},
+    "channels; without it each block would be wider than the one before.": {"_last": lambda sizes, pool: pool},
     "`branch4` convolves first and pools then. Pool first: the maximum is taken over x.":
         {"_last": lambda sizes, pool: nn.Sequential(ConvBlock(sizes[0], sizes[6], 1), pool)},
     "`branch3` has the 5×5 kernel of the paper. This exercise follows torchvision, whose weights were trained with 3×3 "
-    "in its place.":
-        {"_five": 5},
+    "in its place.": {"_five": 5},
     "`branch2` is one convolution. A 1×1 convolution that reduces the channels comes before it.":
         {"_second": lambda sizes: ConvBlock(sizes[0], sizes[3], 3)},
     "`branch3` is one convolution. A 1×1 convolution that reduces the channels comes before it.":
@@ -157,20 +151,16 @@ BUDGET_MISTAKES = {
         lambda i, s, budget: sized(largest(lambda u: spent(i, s, u), budget) + 1),
     "A block that costs exactly the budget is within it.":
         lambda i, s, budget: sized(largest(lambda u: spent(i, s, u), budget - 1)),
-    "Your third branch costs as much as one with a 3×3 kernel. It is the paper's here: 5×5.":
-        widest(13, 450),
-    "You leave out the 1×1 convolution behind the pooling.":
-        widest(11, 482),
-    "You leave out the two 1×1 convolutions that reduce.":
-        widest(6, 482),
+    "Your third branch costs as much as one with a 3×3 kernel. It is the paper's here: 5×5.": widest(13, 450),
+    "You leave out the 1×1 convolution behind the pooling.": widest(11, 482),
+    "You leave out the two 1×1 convolutions that reduce.": widest(6, 482),
     "You count naive branches: the large kernels see the reduced channels, not all of the input's.":
         widest(4 + 72 + 50 + 2, 0),
     "The budget is in multiply-adds: each weight is used at each of side · side pixels. You compare weights.":
         lambda i, s, budget: sized(largest(lambda u: spent(i, 1, u), budget)),
     "Right widths in another order. It is `Inception`'s: one, three_reduced, three, five_reduced, five, pool.":
         lambda i, s, budget: tuple(widest(13, 482)(i, s, budget)[place] for place in (0, 2, 4, 5, 1, 3)),
-    "That is the smallest block, of one unit. How far can you go?":
-        lambda i, s, budget: SIZES,
+    "That is the smallest block, of one unit. How far can you go?": lambda i, s, budget: SIZES,
 }  # fmt: skip
 
 
@@ -228,8 +218,7 @@ BRANCH_MISTAKES = {
         choose(lambda module, out: float(out.std((2, 3)).mean())),
     "You compare places and channels too. Compare the same number in different images, as `out.std(0)` does.":
         [choose(lambda module, out: float(out[0].std())), choose(lambda module, out: float(out.std()))],
-    "That is the branch that changes most from image to image.":
-        choose(lambda module, out: -float(out.std(0).mean())),
+    "That is the branch that changes most from image to image.": choose(lambda module, out: -float(out.std(0).mean())),
 }  # fmt: skip
 
 

@@ -53,14 +53,11 @@ BACKPROP_MISTAKES = {
     "g3 is right. The slope of the second sigmoid is missing: multiply by h2 · (1 − h2) before you go on.":
         back(slope2=lambda h: 1.0, on=lambda h: 1.0),
     "g3 and g2 are right. What you pass on to the first layer lacks the slope of the second sigmoid: every slope on "
-    "the way stays in the product.":
-        back(on=lambda h: 1.0),
-    "1 − h² is the slope of tanh. The sigmoid's is h · (1 − h).":
-        both(lambda h: 1 - h * h),
+    "the way stays in the product.": back(on=lambda h: 1.0),
+    "1 − h² is the slope of tanh. The sigmoid's is h · (1 − h).": both(lambda h: 1 - h * h),
     "Your gradients are N times too large: the loss is a mean over the N samples. `error` has the division in it.":
         back(scale=lambda n: 1.0),
-    "`backward` returns the gradients from last to first. The order is g1, g2, g3.":
-        lambda *args: back()(*args)[::-1],
+    "`backward` returns the gradients from last to first. The order is g1, g2, g3.": lambda *args: back()(*args)[::-1],
     "Your gradients are those of the weights transposed: the layer's input stands left, `h.T @ delta`.":
         lambda *args: tuple(gradient.T for gradient in back()(*args)),
 }  # fmt: skip
@@ -110,11 +107,9 @@ def he_calls() -> list[Call]:
 
 
 HE_MISTAKES = {
-    "That is the variance. The standard deviation is its square root.":
-        lambda s, a: 2 / ((1 + a * a) * fan_in(s)),
+    "That is the variance. The standard deviation is its square root.": lambda s, a: 2 / ((1 + a * a) * fan_in(s)),
     "You count the outputs. One unit adds up its *inputs*, and their number decides how large the sum gets. A weight's "
-    "shape begins with the outputs.":
-        lambda s, a: sqrt(2 / ((1 + a * a) * fan_out(s))),
+    "shape begins with the outputs.": lambda s, a: sqrt(2 / ((1 + a * a) * fan_out(s))),
     "That is Xavier's (Glorot's) formula, with inputs and outputs. He's has the inputs alone.":
         lambda s, a: sqrt(2 / (fan_in(s) + fan_out(s))),
     "The 2 is missing. ReLU throws half of the second moment away, and the 2 makes up for it.":
@@ -122,8 +117,7 @@ HE_MISTAKES = {
     "The kernel is not counted. A convolution adds up in_channels · k · k products.":
         lambda s, a: sqrt(2 / ((1 + a * a) * s[1])),
     "Right for ReLU. The negative slope has no effect yet: with slope a, the share of the second moment that is kept "
-    "is (1 + a²) / 2.":
-        {"negative_slope": 0.0},
+    "is (1 + a²) / 2.": {"negative_slope": 0.0},
     "The slope enters squared: negative values are multiplied by a, their squares by a².":
         lambda s, a: sqrt(2 / ((1 + a) * fan_in(s))),
 }  # fmt: skip
@@ -167,12 +161,10 @@ STANDSTILL_MISTAKES = {
         where(lambda before, step, after: not step.any()),
     "You name layers whose weights move, if only a little. `torch.allclose` forgives small steps: use `torch.equal`.":
         nearly,
-    "In one of these layers some weights stand still while others move. All of them have to stand still.":
-        partly,
+    "In one of these layers some weights stand still while others move. All of them have to stand still.": partly,
     "A small step is not lost by itself. Whether it is depends on the weight that it is added to: compare the weights.":
         where(lambda before, step, after: step.abs().max() < 2**-24),
-    "The learning rate has no effect: `lr` decides how long the step is.":
-        {"lr": 0.1},
+    "The learning rate has no effect: `lr` decides how long the step is.": {"lr": 0.1},
 }  # fmt: skip
 
 
@@ -227,19 +219,15 @@ def shortened(length: Callable[[list[Tensor]], Tensor | float]) -> Callable[[lis
 
 CLIP_MISTAKES = {
     "You clip each gradient on its own. That bends the direction of the step: compute one norm over all of them and "
-    "scale all by the same factor.":
-        lambda gs, limit: [g * min(1.0, limit / max(float(g.norm()), 1e-12)) for g in gs],
+    "scale all by the same factor.": lambda gs, limit: [g * min(1.0, limit / max(float(g.norm()), 1e-12)) for g in gs],
     "You cut every number at ± max_norm. That is clipping by value, and it bends the direction. Scale all gradients "
-    "by one factor.":
-        lambda gs, limit: [g.clamp(-limit, limit) for g in gs],
+    "by one factor.": lambda gs, limit: [g.clamp(-limit, limit) for g in gs],
     "Gradients whose norm is below max_norm are made larger. Leave those as they are: the factor is at most 1.":
         scaled(lambda gs, limit: limit / max(norm(gs), 1e-12)),
     "You add up the norms of the tensors. The norm of all together is the root of the sum of squares.":
         shortened(lambda gs: sum(g.norm() for g in gs)),
-    "The square root is missing: a norm is the root of the sum of squares.":
-        shortened(lambda gs: norm(gs) ** 2),
-    "Nothing is clipped: the gradients come back as they were.":
-        {"max_norm": inf},
+    "The square root is missing: a norm is the root of the sum of squares.": shortened(lambda gs: norm(gs) ** 2),
+    "Nothing is clipped: the gradients come back as they were.": {"max_norm": inf},
 }  # fmt: skip
 
 

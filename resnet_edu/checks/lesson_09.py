@@ -26,20 +26,14 @@ LAYER_MISTAKES = {
         counted(lambda b, k: 1 + k * sum(b)),
     "One too many. Did you count a pooling? Only layers with weights count, without batch norm.":
         counted(lambda b, k: 3 + k * sum(b)),
-    "You count two convolutions in every block. A bottleneck has three.":
-        {"bottleneck": False},
-    "You count three convolutions in every block. A basic block has two.":
-        {"bottleneck": True},
-    "Each block counts as one layer. Count the convolutions in it.":
-        counted(lambda b, k: 2 + sum(b)),
-    "You count the stages. The list says how many blocks are in each: add up.":
-        counted(lambda b, k: 2 + k * len(b)),
-    f"You count the projections as well. {PROJECTIONS}":
-        counted(lambda b, k: 2 + k * sum(b) + len(b) - (k == 2)),
+    "You count two convolutions in every block. A bottleneck has three.": {"bottleneck": False},
+    "You count three convolutions in every block. A basic block has two.": {"bottleneck": True},
+    "Each block counts as one layer. Count the convolutions in it.": counted(lambda b, k: 2 + sum(b)),
+    "You count the stages. The list says how many blocks are in each: add up.": counted(lambda b, k: 2 + k * len(b)),
+    f"You count the projections as well. {PROJECTIONS}": counted(lambda b, k: 2 + k * sum(b) + len(b) - (k == 2)),
     "Each convolution is in your count twice. Is it with its batch norm? A batch norm is no layer here.":
         counted(lambda b, k: 2 + 2 * k * sum(b)),
-    "You take every stage to be as long as the first. Add up the list.":
-        counted(lambda b, k: 2 + k * len(b) * b[0]),
+    "You take every stage to be as long as the first. Add up the list.": counted(lambda b, k: 2 + k * len(b) * b[0]),
 }  # fmt: skip
 
 
@@ -86,28 +80,23 @@ def formula(
 
 
 BOTTLENECK_MISTAKES = {
-    "The batch norms are missing: each has a weight and a bias a channel.":
-        formula(norm=0, projection_norm=0),
+    "The batch norms are missing: each has a weight and a bias a channel.": formula(norm=0, projection_norm=0),
     "A batch norm has two parameters for each channel, a weight and a bias. You count one.":
         formula(norm=1, projection_norm=1),
     "You count the running mean and variance too. They are not trained, so PyTorch keeps them as buffers.":
         formula(norm=4, projection_norm=4),
     "The projection is missing. Where the stride is not 1 or in_channels is not 4 · channels, the shortcut has a 1×1 "
-    "convolution and a batch norm.":
-        formula(projects=lambda i, c, s: False),
+    "convolution and a batch norm.": formula(projects=lambda i, c, s: False),
     "You always count a projection. With stride 1 and in_channels = 4 · channels, x is added as it is.":
         formula(projects=lambda i, c, s: True),
     "You project only where the stride is not 1. The first block of ResNet-50 has stride 1 and leads from 64 channels "
-    "to 256, so it projects too.":
-        [formula(projects=lambda i, c, s: s != 1), formula(projects=lambda i, c, s: s == 2)],
+    "to 256, so it projects too.": [formula(projects=lambda i, c, s: s != 1), formula(projects=lambda i, c, s: s == 2)],
     "You project only where the channels change. With stride 2 the sides differ, so x does not fit either.":
         formula(projects=lambda i, c, s: i != 4 * c),
     "You compare in_channels with channels. The block puts out 4 · channels: compare with that.":
         formula(projects=lambda i, c, s: s != 1 or i != c),
-    "The projection's batch norm is missing: 2 · 4 · channels parameters.":
-        formula(projection_norm=0),
-    "The 3×3 convolution has 3 · 3 weights for each pair of channels, not 3.":
-        formula(kernel=3),
+    "The projection's batch norm is missing: 2 · 4 · channels parameters.": formula(projection_norm=0),
+    "The 3×3 convolution has 3 · 3 weights for each pair of channels, not 3.": formula(kernel=3),
     "The 3×3 convolution leads from `channels` to `channels`: 9 · channels · channels weights.":
         formula(middle=lambda c, s: c),
     "The stride changes the size of the map, not the number of weights. Do not divide by it.":
@@ -165,18 +154,15 @@ def smallest(column: int) -> Callable[[list[str], Nets], str]:
 BUDGET_MISTAKES = {
     "You return the best net of all, whatever it costs. Leave out what is too large.":
         choose(lambda macs, size, g, m: True),
-    "The parameters have no effect. Both budgets must hold: multiply-adds and parameters.":
-        {"million": inf},
-    "The multiply-adds have no effect. Both budgets must hold: multiply-adds and parameters.":
-        {"gmacs": inf},
+    "The parameters have no effect. Both budgets must hold: multiply-adds and parameters.": {"million": inf},
+    "The multiply-adds have no effect. Both budgets must hold: multiply-adds and parameters.": {"gmacs": inf},
     "A net passes that keeps one of the budgets. It must keep both: `and`.":
         choose(lambda macs, size, g, m: macs <= g or size <= m),
     "A net that costs exactly the budget is within it: compare with `<=`.":
         choose(lambda macs, size, g, m: macs < g and size < m),
     "You take the net with the most multiply-adds that fits. The most expensive is not always the best.":
         choose(pick=largest(1)),
-    "You take the net with the fewest multiply-adds. Compare the errors.":
-        choose(pick=smallest(1)),
+    "You take the net with the fewest multiply-adds. Compare the errors.": choose(pick=smallest(1)),
     "You return the last net that fits, as if the table were sorted. It is not.":
         choose(pick=lambda names, nets: names[-1]),
     "The two budgets are swapped: the second number of a net is GMACs, the third is million parameters.":
@@ -240,8 +226,7 @@ CHANGE_MISTAKES = {
     "That is the other way round: divide the changed block's cost by the usual one's.":
         lambda i, w, k, g, f: 1 / against_plain(macs)(i, w, k, g, f),
     "You return the cost itself. Asked is how many times the usual block's it is.": macs,
-    "One of the two 1×1 convolutions is missing.":
-        against_plain(lambda i, w, k, g, f: macs(i, w, k, g, f, ends=0.5)),
+    "One of the two 1×1 convolutions is missing.": against_plain(lambda i, w, k, g, f: macs(i, w, k, g, f, ends=0.5)),
 }  # fmt: skip
 
 

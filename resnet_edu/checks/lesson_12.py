@@ -63,8 +63,7 @@ SESSION_MISTAKES = {
                 lambda name: parts_of(name)[1]),
     "You count on from one class to the next. Begin anew in each class, or one may get no test photos.":
         counted(lambda names, name: sorted({parts_of(each)[:2] for each in names}), lambda name: parts_of(name)[:2]),
-    "You have exchanged train and test.":
-        plan(lambda names, name, every: not is_last(names, name, every)),
+    "You have exchanged train and test.": plan(lambda names, name, every: not is_last(names, name, every)),
 }  # fmt: skip
 
 
@@ -134,8 +133,7 @@ CONFUSION_MISTAKES = {
     "Recall and precision are exchanged: recall divides by the row's sum, precision by the column's.":
         reading(lambda c: least(c, 0), lambda c: least(c, 1)),
     "For the class most often missed you look at the count on the diagonal. A small class has a small count: divide by "
-    "the sum of its row.":
-        reading(lambda c: int(c.diagonal().argmin())),
+    "the sum of its row.": reading(lambda c: int(c.diagonal().argmin())),
     "You take the class with the most missed photos. A large class has many: take the share of its row.":
         reading(lambda c: int(wrong(c).sum(dim=1).argmax())),
     "An answer that was never given is neither right nor wrong: leave out the columns that are all 0.":
@@ -206,10 +204,8 @@ def otherwise(value: Callable[[Tensor], float]) -> Callable[..., float]:
 
 THRESHOLD_MISTAKES = {
     "You go down from the surest answers and stop at the first threshold that is not good enough. A lower one can be "
-    "good enough again: look at all of them.":
-        from_above,
-    "Exactly `precision` percent is enough: compare with `>=`.":
-        fine(enough=lambda got, asked: got > asked + 1e-4),
+    "good enough again: look at all of them.": from_above,
+    "Exactly `precision` percent is enough: compare with `>=`.": fine(enough=lambda got, asked: got > asked + 1e-4),
     "A photo exactly at the threshold is answered too. Measure `confidence >= threshold`.":
         fine(lambda c, right, t: 100 * float(right[c > t].float().mean())),
     "You divide by the number of all photos. Divide by the number that get an answer.":
@@ -219,8 +215,7 @@ THRESHOLD_MISTAKES = {
     "You compare a share from 0 to 1 with a percentage, or the other way round. `precision` is in percent.":
         lambda confidence, right, precision: fine()(confidence, right, precision / 100),
     "No threshold is good enough, and you return the highest confidence, which still gives an answer. Return infinity: "
-    "answer nothing.":
-        otherwise(lambda confidence: float(confidence.max())),
+    "answer nothing.": otherwise(lambda confidence: float(confidence.max())),
     "No threshold is good enough, and you return 0, which answers all. Return infinity.":
         otherwise(lambda confidence: 0.0),
 }  # fmt: skip

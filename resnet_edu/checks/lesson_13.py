@@ -39,16 +39,14 @@ GRADIENT_MISTAKES = {
     "You weight by the number of images and divide by the number of processes. Divide by the number of all images.":
         lambda g, sizes: weighted(g, [size / len(sizes) for size in sizes]),
     "You divide the sum of the gradients by the number of all images. The gradients are means already: multiply each "
-    "by its number of images first.":
-        lambda g, sizes: weighted(g, [1 / sum(sizes)] * len(sizes)),
+    "by its number of images first.": lambda g, sizes: weighted(g, [1 / sum(sizes)] * len(sizes)),
     "You divide each gradient by its number of images. It is a mean already: multiply it by its share of them.":
         lambda g, sizes: weighted(g, [1 / size for size in sizes]),
     "Your weights are upside down: the process with the fewest images counts most.":
         lambda g, sizes: weighted(g, [1 / size / sum(1 / each for each in sizes) for size in sizes]),
     "You halve after each process, so that the last one counts half. Give all of them their weight at once.":
         lambda g, sizes: halved(g),
-    "You return the gradients of the first process alone.":
-        lambda g, sizes: list(g[0]),
+    "You return the gradients of the first process alone.": lambda g, sizes: list(g[0]),
     "You return the gradients of the largest share alone. All images have a part in the gradient of the batch.":
         lambda g, sizes: list(g[sizes.index(max(sizes))]),
 }  # fmt: skip
@@ -87,22 +85,17 @@ def final(batch: int) -> float:
 
 
 RATE_MISTAKES = {
-    "The batch size has no effect. A batch k times as large gets k times the base rate.":
-        scaled(lambda k: 1.0),
-    "You scale with the square root of k. The linear rule multiplies by k itself.":
-        scaled(sqrt),
-    "You divide by k. A larger batch means fewer steps, so each has to be larger.":
-        scaled(lambda k: 1 / k),
-    "You forget the base rate: k alone is no learning rate.":
-        scaled(lambda k: k / BASE_RATE),
+    "The batch size has no effect. A batch k times as large gets k times the base rate.": scaled(lambda k: 1.0),
+    "You scale with the square root of k. The linear rule multiplies by k itself.": scaled(sqrt),
+    "You divide by k. A larger batch means fewer steps, so each has to be larger.": scaled(lambda k: 1 / k),
+    "You forget the base rate: k alone is no learning rate.": scaled(lambda k: k / BASE_RATE),
     "You multiply by the batch size itself. What counts is how many times larger than the base batch it is.":
         scaled(lambda k: k * BASE_BATCH),
     "Your warm-up begins at 0. It begins at the base rate.":
         lambda step, batch, warmup: ramp(step, warmup, 0.0, final(batch)),
     "Your warm-up begins at a tenth of the final rate. It begins at the base rate, whatever the final one is.":
         lambda step, batch, warmup: ramp(step, warmup, final(batch) / 10, final(batch)),
-    "There is no warm-up: the first step has the final rate already.":
-        {"warmup_steps": 0},
+    "There is no warm-up: the first step has the final rate already.": {"warmup_steps": 0},
     "Your warm-up is a step ahead: step 0 has the base rate, step `warmup_steps` the final one.":
         lambda step, batch, warmup: ramp(step, warmup, BASE_RATE, final(batch), ahead=1),
     "Your warm-up is a step behind: step 0 has the base rate, step `warmup_steps` the final one.":
@@ -114,8 +107,7 @@ RATE_MISTAKES = {
     "Your rate goes on rising after the warm-up. From step `warmup_steps` on it stays where it is.":
         lambda step, batch, warmup: BASE_RATE + (final(batch) - BASE_RATE) * (step / warmup if warmup else 1),
     "Your rate stays at the base rate and then jumps. That is the constant warm-up; here it rises a little at each "
-    "step.":
-        lambda step, batch, warmup: final(batch) if step >= warmup else BASE_RATE,
+    "step.": lambda step, batch, warmup: final(batch) if step >= warmup else BASE_RATE,
     "Your rate is multiplied by the same factor at each step. Add the same amount at each step.":
         lambda step, batch, warmup: BASE_RATE * (batch / BASE_BATCH) ** (min(1, step / warmup) if warmup else 1),
     "With `warmup_steps=0` you divide by zero. Ask first whether the warm-up is over.":
@@ -164,18 +156,14 @@ def slowest(s: Stages, w: dict[str, int]) -> str:
 
 BOTTLENECK_MISTAKES = {
     "The workers have no effect. Several of them work on batches of their own, so that a stage with w workers hands "
-    "one on w times as often.":
-        by(lambda s, w: s, lambda s, w: s),
+    "one on w times as often.": by(lambda s, w: s, lambda s, w: s),
     "You choose the stage by the seconds of one worker. Divide by the number of workers before you compare.":
         by(lambda s, w: s),
-    "The stage is right. Its speed is that of one worker: multiply by their number.":
-        by(each, lambda s, w: s),
-    "You choose by seconds times workers. More workers make a stage faster.":
-        by(lambda s, w: s * w),
+    "The stage is right. Its speed is that of one worker: multiply by their number.": by(each, lambda s, w: s),
+    "You choose by seconds times workers. More workers make a stage faster.": by(lambda s, w: s * w),
     "You multiply seconds by workers. More workers make a stage faster: divide.":
         by(lambda s, w: s * w, lambda s, w: s * w),
-    "You name the fastest stage. All others wait for the slowest.":
-        by(lambda s, w: -s / w),
+    "You name the fastest stage. All others wait for the slowest.": by(lambda s, w: -s / w),
     "You name the stage with the fewest workers. It may be fast enough: compare seconds / workers.":
         by(lambda s, w: -w),
     "You add the stages' times, as if each waited for the others. They work at the same time: only the slowest counts.":
@@ -184,8 +172,7 @@ BOTTLENECK_MISTAKES = {
         lambda s, w, batch: (slowest(s, w), sum(batch * w[name] / s[name] for name in s) / len(s)),
     "The stage is right, the speed is that of the fastest stage.":
         lambda s, w, batch: (slowest(s, w), max(batch * w[name] / s[name] for name in s)),
-    "You return batches a second. Asked are images: multiply by `batch_size`.":
-        {"batch_size": 1},
+    "You return batches a second. Asked are images: multiply by `batch_size`.": {"batch_size": 1},
     "You return seconds an image. Asked are images a second.":
         lambda s, w, batch: ((name := slowest(s, w)), s[name] / w[name] / batch),
     "You return seconds a batch. Asked are images a second.":
