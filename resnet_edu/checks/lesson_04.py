@@ -128,38 +128,27 @@ class Inception(PackageInception):
 SIZES = (4, 6, 8, 1, 2, 2)  # of 3a, in units of 16
 
 
-def widest(line: int, square: int) -> Callable[[int, int, int], tuple[int, ...]]:
-    """An answer that takes the cost of u units for side² · (line · in_channels · u + square · u²)."""
-    return lambda i, side, budget: sized(largest(lambda u: side**2 * (line * i * u + square * u * u), budget))
-
-
 def largest(cost: Callable[[int], float], budget: float) -> int:
     return max((u for u in range(1, 400) if cost(u) <= budget), default=0)
 
 
-def sized(unit: int) -> tuple[int, ...]:
-    return tuple(size * unit for size in SIZES)
-
-
-def spent(in_channels: int, side: int, unit: int) -> int:
+def spent(in_channels: int, side: int, unit: int, line: int = 13, square: int = 482) -> int:
     """Multiply-adds of the block with this unit."""
-    return side**2 * (13 * in_channels * unit + 482 * unit**2)
+    return side**2 * (line * in_channels * unit + square * unit**2)
 
 
 BUDGET_MISTAKES = {
-    "That block costs more than the budget. You want the last that stays within it.":
-        lambda i, s, budget: sized(largest(lambda u: spent(i, s, u), budget) + 1),
-    "A block that costs exactly the budget is within it.":
-        lambda i, s, budget: sized(largest(lambda u: spent(i, s, u), budget - 1)),
-    "Your third branch costs as much as one with a 3×3 kernel. It is the paper's here: 5×5.": widest(13, 450),
-    "You leave out the 1×1 convolution behind the pooling.": widest(11, 482),
-    "You leave out the two 1×1 convolutions that reduce.": widest(6, 482),
+    "That block costs more than the budget. You want the last that stays within it.": {"_more": 1},
+    "A block that costs exactly the budget is within it.": {"_kept_back": 1},
+    "Your third branch costs as much as one with a 3×3 kernel. It is the paper's here: 5×5.": {"_square": 450},
+    "You leave out the 1×1 convolution behind the pooling.": {"_line": 11},
+    "You leave out the two 1×1 convolutions that reduce.": {"_line": 6},
     "You count naive branches: the large kernels see the reduced channels, not all of the input's.":
-        widest(4 + 72 + 50 + 2, 0),
+        {"_line": 4 + 72 + 50 + 2, "_square": 0},
     "The budget is in multiply-adds: each weight is used at each of side · side pixels. You compare weights.":
-        lambda i, s, budget: sized(largest(lambda u: spent(i, 1, u), budget)),
+        {"side": 1},
     "Right widths in another order. It is `Inception`'s: one, three_reduced, three, five_reduced, five, pool.":
-        lambda i, s, budget: tuple(widest(13, 482)(i, s, budget)[place] for place in (0, 2, 4, 5, 1, 3)),
+        {"_sizes": (4, 8, 2, 2, 6, 1)},
     "That is the smallest block, of one unit. How far can you go?": lambda i, s, budget: SIZES,
 }  # fmt: skip
 
@@ -182,9 +171,13 @@ def budgets() -> list[Call]:
     returns=several("six whole numbers, in the order of `Inception`'s arguments", *[whole()] * 6),
     mistakes=BUDGET_MISTAKES,
 )
-def widest_block(in_channels: int, side: int, budget: int) -> tuple[int, ...]:
+def widest_block(
+    in_channels: int, side: int, budget: int, *, _line: int = 13, _square: int = 482, _kept_back: int = 0,
+    _more: int = 0, _sizes: tuple[int, ...] = SIZES,
+) -> tuple[int, ...]:  # fmt: skip
     """Right for 7 budgets: no wider block of these proportions would fit."""
-    return widest(13, 482)(in_channels, side, budget)
+    unit = largest(lambda unit: spent(in_channels, side, unit, _line, _square), budget - _kept_back)
+    return tuple(size * (unit + _more) for size in _sizes)
 
 
 # --- 04.4 silent branch -----------------------------------------------------------------------------------------

@@ -17,49 +17,38 @@ from .values import listed, number, several, tensor, text
 Gradients = tuple[Tensor, Tensor, Tensor]
 
 
+Slope = Callable[[Tensor], Tensor | float]  # of a sigmoid, from what it put out
+
+
 def slope(h: Tensor) -> Tensor:
     return h * (1 - h)
 
 
-def back(
-    *,
-    scale: Callable[[int], float] = lambda n: 1 / n,
-    slope1: Callable[[Tensor], Tensor | float] = slope,
-    slope2: Callable[[Tensor], Tensor | float] = slope,
-    on: Callable[[Tensor], Tensor | float] = slope,
-) -> Callable[..., Gradients]:
-    """The three gradients with the error's factor or a slope exchanged."""
-
-    def backward(x: Tensor, target: Tensor, w1: Tensor, w2: Tensor, w3: Tensor) -> Gradients:
-        h1 = torch.sigmoid(x @ w1)
-        h2 = torch.sigmoid(h1 @ w2)
-        error = (h2 @ w3 - target) * scale(len(x))
-        back2 = error @ w3.T
-        back1 = (back2 * on(h2)) @ w2.T
-        return x.T @ (back1 * slope1(h1)), h1.T @ (back2 * slope2(h2)), h2.T @ error
-
-    return backward
+def one(h: Tensor) -> float:
+    return 1.0
 
 
-def both(slope: Callable[[Tensor], Tensor | float]) -> Callable[..., Gradients]:
-    return back(slope1=slope, slope2=slope, on=slope)
+def tanh_slope(h: Tensor) -> Tensor:
+    return 1 - h * h
 
 
 BACKPROP_MISTAKES = {
     "The sigmoids are missing on the way back. Multiply what comes back through a layer by the slope, h · (1 − h).":
-        both(lambda h: 1.0),
+        {"_slope1": one, "_slope2": one, "_on": one},
     "g3 and g2 are right. In g1 the slope of the first sigmoid is missing: multiply by h1 · (1 − h1).":
-        back(slope1=lambda h: 1.0),
+        {"_slope1": one},
     "g3 is right. The slope of the second sigmoid is missing: multiply by h2 · (1 − h2) before you go on.":
-        back(slope2=lambda h: 1.0, on=lambda h: 1.0),
+        {"_slope2": one, "_on": one},
     "g3 and g2 are right. What you pass on to the first layer lacks the slope of the second sigmoid: every slope on "
-    "the way stays in the product.": back(on=lambda h: 1.0),
-    "1 − h² is the slope of tanh. The sigmoid's is h · (1 − h).": both(lambda h: 1 - h * h),
+    "the way stays in the product.": {"_on": one},
+    "1 − h² is the slope of tanh. The sigmoid's is h · (1 − h).":
+        {"_slope1": tanh_slope, "_slope2": tanh_slope, "_on": tanh_slope},
     "Your gradients are N times too large: the loss is a mean over the N samples. `error` has the division in it.":
-        back(scale=lambda n: 1.0),
-    "`backward` returns the gradients from last to first. The order is g1, g2, g3.": lambda *args: back()(*args)[::-1],
+        {"_scale": lambda n: 1.0},
+    "`backward` returns the gradients from last to first. The order is g1, g2, g3.":
+        {"_result": lambda g1, g2, g3: (g3, g2, g1)},
     "Your gradients are those of the weights transposed: the layer's input stands left, `h.T @ delta`.":
-        lambda *args: tuple(gradient.T for gradient in back()(*args)),
+        {"_result": lambda g1, g2, g3: (g1.T, g2.T, g3.T)},
 }  # fmt: skip
 
 
@@ -80,12 +69,18 @@ AUTOGRAD = "Autograd computes these gradients. Here you do its work: matrix prod
     forbids={"backward": AUTOGRAD, "grad": AUTOGRAD, "jac": AUTOGRAD, "vjp": AUTOGRAD},
     mistakes=BACKPROP_MISTAKES,
 )
-def backward(x: Tensor, target: Tensor, w1: Tensor, w2: Tensor, w3: Tensor) -> Gradients:
+def backward(
+    x: Tensor, target: Tensor, w1: Tensor, w2: Tensor, w3: Tensor, *, _slope1: Slope = slope, _slope2: Slope = slope,
+    _on: Slope = slope, _scale: Callable[[int], float] = lambda n: 1 / n,
+    _result: Callable[[Tensor, Tensor, Tensor], Gradients] = lambda g1, g2, g3: (g1, g2, g3),
+) -> Gradients:  # fmt: skip
     """Equal to autograd for 5 nets of random sizes. This is all that `loss.backward()` does."""
-    weights = [w.detach().clone().requires_grad_() for w in (w1, w2, w3)]
-    output = torch.sigmoid(torch.sigmoid(x @ weights[0]) @ weights[1]) @ weights[2]
-    g1, g2, g3 = torch.autograd.grad((output - target).square().sum() / (2 * len(x)), weights)
-    return g1, g2, g3
+    h1 = torch.sigmoid(x @ w1)
+    h2 = torch.sigmoid(h1 @ w2)
+    error = (h2 @ w3 - target) * _scale(len(x))
+    back2 = error @ w3.T
+    back1 = (back2 * _on(h2)) @ w2.T
+    return _result(x.T @ (back1 * _slope1(h1)), h1.T @ (back2 * _slope2(h2)), h2.T @ error)
 
 
 # --- 05.2 He's variance -----------------------------------------------------------------------------------------

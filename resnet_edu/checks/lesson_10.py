@@ -304,47 +304,32 @@ def parameter_groups(
 Curve = dict[int, list[float]]
 
 
-def enough(curve: Curve, error: float, of_draws: Callable[[list[float]], float] = mean) -> list[int]:
-    """The numbers of labels from which on the curve stays below the limit."""
-    numbers = sorted(curve)
-    above = [place for place, labels in enumerate(numbers) if of_draws(curve[labels]) > error]
-    return numbers[max(above, default=-1) + 1 :]
-
-
 def low(curve: Curve, error: float) -> list[int]:
     """All numbers of labels at which the curve is below the limit."""
     return sorted(labels for labels, errors in curve.items() if mean(errors) <= error)
 
 
-def picked(pick: Callable[[Curve, float], Any]) -> Callable[[Curve, float], Any]:
-    return lambda curve, error: pick(curve, error) if enough(curve, error) else math.inf
-
-
 CURVE_MISTAKES = {
     "You take the first number of labels that is low enough, but with more labels the error goes up again. From your "
     "answer on it has to stay low.": lambda curve, error: min(low(curve, error), default=math.inf),
-    "You judge by the luckiest draw. One good draw is no promise: take the mean of the draws.":
-        lambda curve, error: min(enough(curve, error, min), default=math.inf),
-    "You ask that every draw is low enough. Asked is for the mean of the draws.":
-        lambda curve, error: min(enough(curve, error, max), default=math.inf),
-    "You look at the first draw only. Take the mean of all of them.":
-        lambda curve, error: min(enough(curve, error, lambda errors: errors[0]), default=math.inf),
+    "You judge by the luckiest draw. One good draw is no promise: take the mean of the draws.": {"_of_draws": min},
+    "You ask that every draw is low enough. Asked is for the mean of the draws.": {"_of_draws": max},
+    "You look at the first draw only. Take the mean of all of them.": {"_of_draws": lambda errors: errors[0]},
     "A mean that lies exactly at the limit counts as well: `<=`, not `<`.":
-        lambda curve, error: min(enough(curve, error - 1e-9), default=math.inf),
+        {"_of_draws": lambda errors: mean(errors) + 1e-9},
     "You return the largest number of labels that is enough. Asked is for the smallest.":
-        picked(lambda curve, error: max(enough(curve, error))),
+        {"_pick": lambda curve, enough: max(enough)},
     "You take the numbers in the order of the dict, which need not be sorted.":
-        picked(lambda curve, error: next(labels for labels in curve if labels in enough(curve, error))),
+        {"_pick": lambda curve, enough: next(labels for labels in curve if labels in enough)},
     "The comparison is turned around: a low error is good, so it must be at most `error`.":
         lambda curve, error: min((n for n, errors in curve.items() if mean(errors) >= error), default=math.inf),
     "You return the position in the curve, or the error there. Return the number of labels.":
-        [picked(lambda curve, error: sorted(curve).index(enough(curve, error)[0])),
-         picked(lambda curve, error: mean(curve[enough(curve, error)[0]]))],
+        [{"_pick": lambda curve, enough: sorted(curve).index(enough[0])},
+         {"_pick": lambda curve, enough: mean(curve[enough[0]])}],
     "No number of labels is enough, and you return the largest. Even that is too few: return `float('inf')`.":
-        lambda curve, error: min(enough(curve, error), default=max(curve)),
+        {"_none": max},
     "No number of labels is enough, and you return 0 or -1, as if none were needed. Return `float('inf')`.":
-        [lambda curve, error: min(enough(curve, error), default=0),
-         lambda curve, error: min(enough(curve, error), default=-1)],
+        [{"_none": lambda curve: 0}, {"_none": lambda curve: -1}],
 }  # fmt: skip
 
 
@@ -368,6 +353,13 @@ def curve_calls() -> list[Call]:
     returns=number("a number of labels, or `float('inf')`"),
     mistakes=CURVE_MISTAKES,
 )
-def labels_needed(curve: Curve, error: float) -> float:
+def labels_needed(
+    curve: Curve, error: float, *, _of_draws: Callable[[list[float]], float] = mean,
+    _pick: Callable[[Curve, list[int]], float] = lambda curve, enough: enough[0],
+    _none: Callable[[Curve], float] = lambda curve: math.inf,
+) -> float:  # fmt: skip
     """Right, for curves in any order, curves with a bump, means exactly at the limit, and limits out of reach."""
-    return min(enough(curve, error), default=math.inf)
+    numbers = sorted(curve)
+    above = [place for place, labels in enumerate(numbers) if _of_draws(curve[labels]) > error]
+    enough = numbers[max(above, default=-1) + 1 :]
+    return _pick(curve, enough) if enough else _none(curve)
