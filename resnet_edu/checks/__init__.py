@@ -5,108 +5,84 @@ passed, not yet, or wrong with the likely mistake named. No check raises, takes 
 leaves a trace in the notebook's random state. `progress()` is the table of all exercises.
 """
 
+from . import (
+    lesson_00,
+    lesson_01,
+    lesson_02,
+    lesson_03,
+    lesson_04,
+    lesson_05,
+    lesson_06,
+    lesson_07,
+    lesson_08,
+    lesson_09,
+    lesson_10,
+    lesson_11,
+    lesson_12,
+    lesson_13,
+)
 from .exercise import REGISTRY
-from .lesson_00 import (
-    descend as check_descend,
-    first_answer as check_first_answer,
-    normalise as check_normalise,
-    two_layers as check_two_layers,
-)
-from .lesson_01 import (
-    LeNet5 as check_lenet5,
-    conv2d as check_conv2d,
-    diagnose as check_diagnose,
-    output_size as check_output_size,
-    train as check_train,
-)
-from .lesson_02 import (
-    AlexNet as check_alexnet,
-    augment as check_augment,
-    costs_at as check_costs_at,
-    top_k_error as check_top_k_error,
-)
-from .lesson_03 import (
-    activation_bytes as check_activation_bytes,
-    batch_norm as check_batch_norm,
-    receptive_field as check_receptive_field,
-    vgg_block as check_vgg_block,
-)
-from .lesson_04 import (
-    Inception as check_inception,
-    break_even as check_break_even,
-    silent_branch as check_silent_branch,
-    widest_block as check_widest_block,
-)
-from .lesson_05 import (
-    backward as check_backprop,
-    clip as check_clip,
-    he_std as check_he_std,
-    still_layers as check_standstill,
-)
-from .lesson_06 import (
-    PlainBlock as check_plain_block,
-    RepairedBlock as check_repair,
-    pass_through as check_pass_through,
-    read_curves as check_read_curves,
-    six_curves,
-)
-from .lesson_07 import (
-    Bottleneck as check_bottleneck,
-    block_removal as check_block_removal,
-    option_a as check_option_a,
-    path_lengths as check_path_lengths,
-    start_as_identity as check_identity_start,
-)
-from .lesson_08 import (
-    ResNet34 as check_resnet34,
-    load_trunk as check_load_trunk,
-    multi_head_loss as check_multi_head_loss,
-    stage as check_stage,
-)
-from .lesson_09 import (
-    bottleneck_parameters as check_bottleneck_parameters,
-    choose_net as check_choose_net,
-    cost_factor as check_cost_factor,
-    count_layers as check_count_layers,
-)
-from .lesson_10 import (
-    freeze_backbone as check_freeze_backbone,
-    labels_needed as check_labels_needed,
-    new_head as check_new_head,
-    parameter_groups as check_parameter_groups,
-)
-from .lesson_11 import (
-    grad_cam as check_grad_cam,
-    integrated_gradients as check_integrated_gradients,
-    pick_layer as check_pick_layer,
-)
-from .lesson_12 import (
-    pick_threshold as check_pick_threshold,
-    read_confusion as check_read_confusion,
-    split_sessions as check_split_sessions,
-)
-from .lesson_13 import (
-    average_gradients as check_average_gradients,
-    find_bottleneck as check_bottleneck_stage,
-    scaled_rate as check_scaled_rate,
-)
 from .progress import Progress, collect
 from .result import CheckResult
 
-__all__ = [
-    "CheckResult", "check_activation_bytes", "check_alexnet", "check_augment", "check_average_gradients",
-    "check_backprop", "check_batch_norm", "check_block_removal", "check_bottleneck", "check_bottleneck_parameters",
-    "check_bottleneck_stage", "check_break_even", "check_choose_net", "check_clip", "check_conv2d",
-    "check_cost_factor", "check_costs_at", "check_count_layers", "check_descend", "check_diagnose",
-    "check_first_answer", "check_freeze_backbone", "check_grad_cam", "check_he_std", "check_identity_start",
-    "check_inception", "check_integrated_gradients", "check_labels_needed", "check_lenet5", "check_load_trunk",
-    "check_multi_head_loss", "check_new_head", "check_normalise", "check_option_a", "check_output_size",
-    "check_parameter_groups", "check_pass_through", "check_path_lengths", "check_pick_layer",
-    "check_pick_threshold", "check_plain_block", "check_read_confusion", "check_read_curves",
-    "check_receptive_field", "check_repair", "check_resnet34", "check_scaled_rate", "check_silent_branch",
-    "check_split_sessions", "check_stage", "check_standstill", "check_top_k_error", "check_train",
-    "check_two_layers", "check_vgg_block", "check_widest_block", "progress", "six_curves",
-]  # fmt: skip
+__all__ = ["CheckResult", "progress", "six_curves"]  # and the checks, each of which its exercise's card describes
+
+check_first_answer = lesson_00.first_answer
+check_normalise = lesson_00.normalise
+check_two_layers = lesson_00.two_layers
+check_descend = lesson_00.descend
+check_output_size = lesson_01.output_size
+check_conv2d = lesson_01.conv2d
+check_lenet5 = lesson_01.LeNet5
+check_train = lesson_01.train
+check_diagnose = lesson_01.diagnose
+check_top_k_error = lesson_02.top_k_error
+check_costs_at = lesson_02.costs_at
+check_alexnet = lesson_02.AlexNet
+check_augment = lesson_02.augment
+check_receptive_field = lesson_03.receptive_field
+check_vgg_block = lesson_03.vgg_block
+check_activation_bytes = lesson_03.activation_bytes
+check_batch_norm = lesson_03.batch_norm
+check_break_even = lesson_04.break_even
+check_inception = lesson_04.Inception
+check_widest_block = lesson_04.widest_block
+check_silent_branch = lesson_04.silent_branch
+check_backprop = lesson_05.backward
+check_he_std = lesson_05.he_std
+check_standstill = lesson_05.still_layers
+check_clip = lesson_05.clip
+check_plain_block = lesson_06.PlainBlock
+check_repair = lesson_06.RepairedBlock
+check_pass_through = lesson_06.pass_through
+check_read_curves = lesson_06.read_curves
+six_curves = lesson_06.six_curves
+check_identity_start = lesson_07.start_as_identity
+check_bottleneck = lesson_07.Bottleneck
+check_option_a = lesson_07.option_a
+check_path_lengths = lesson_07.path_lengths
+check_block_removal = lesson_07.block_removal
+check_stage = lesson_08.stage
+check_resnet34 = lesson_08.ResNet34
+check_multi_head_loss = lesson_08.multi_head_loss
+check_load_trunk = lesson_08.load_trunk
+check_count_layers = lesson_09.count_layers
+check_bottleneck_parameters = lesson_09.bottleneck_parameters
+check_choose_net = lesson_09.choose_net
+check_cost_factor = lesson_09.cost_factor
+check_new_head = lesson_10.new_head
+check_freeze_backbone = lesson_10.freeze_backbone
+check_parameter_groups = lesson_10.parameter_groups
+check_labels_needed = lesson_10.labels_needed
+check_grad_cam = lesson_11.grad_cam
+check_pick_layer = lesson_11.pick_layer
+check_integrated_gradients = lesson_11.integrated_gradients
+check_split_sessions = lesson_12.split_sessions
+check_read_confusion = lesson_12.read_confusion
+check_pick_threshold = lesson_12.pick_threshold
+check_average_gradients = lesson_13.average_gradients
+check_scaled_rate = lesson_13.scaled_rate
+check_bottleneck_stage = lesson_13.find_bottleneck
 
 
 def progress() -> Progress:

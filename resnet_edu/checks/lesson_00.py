@@ -26,8 +26,7 @@ FIRST_MISTAKES = {
         lambda x: (x.shape[0], x.shape[2], x.shape[2]),
     "The right numbers in another order: the number of images comes first.":
         lambda x: (x.shape[2], x.shape[3], x.shape[0]),
-    "You return all four numbers of the shape. Leave out the channels, the second of (N, C, H, W).":
-        lambda x: x.shape,
+    "You return all four numbers of the shape. Leave out the channels, the second of (N, C, H, W).": lambda x: x.shape,
     "The answer is the same for every batch. Ask the tensor itself: `images.shape`.":
         [lambda x, n=n, side=side: (n, side, side) for n in (8, 32, 64, 128) for side in (28, 32, 224)],
 }  # fmt: skip
@@ -89,33 +88,22 @@ def normalise(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
 # --- 00b.2 two layers -------------------------------------------------------------------------------------------
 
 
-def layers(x: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor, between: Any = torch.relu) -> Tensor:
-    return between(x @ w1.T + b1) @ w2.T + b2
-
-
 LAYERS_MISTAKES = {
     "There is no activation between the layers, so the two are no more than one linear layer.":
-        lambda *five: layers(*five, between=lambda x: x),
-    "There is a ReLU behind the second layer too. Its outputs may be negative: leave it off.":
-        lambda *five: layers(*five).relu(),
-    "The ReLU is behind the second layer. It belongs between the two.":
-        lambda *five: layers(*five, between=lambda x: x).relu(),
-    "Your activation keeps the sign: ReLU makes every negative number 0, `abs` does not.":
-        lambda *five: layers(*five, between=torch.abs),
-    "You took tanh. The exercise asks for ReLU: the larger of 0 and x.":
-        lambda *five: layers(*five, between=torch.tanh),
-    "You took the sigmoid. The exercise asks for ReLU: the larger of 0 and x.":
-        lambda *five: layers(*five, between=torch.sigmoid),
-    "The ReLU acts on the input. It belongs behind the first layer.":
-        lambda x, *four: layers(x.relu(), *four, between=lambda x: x),
-    "The biases are missing. Add `b1` and `b2`, one number for each output.":
-        lambda x, w1, b1, w2, b2: layers(x, w1, 0 * b1, w2, 0 * b2),
-    "The first bias is missing: `x @ w1.T + b1`.": lambda x, w1, b1, w2, b2: layers(x, w1, 0 * b1, w2, b2),
-    "The second bias is missing: `… @ w2.T + b2`.": lambda x, w1, b1, w2, b2: layers(x, w1, b1, w2, 0 * b2),
+        {"_between": torch.clone},
+    "There is a ReLU behind the second layer too. Its outputs may be negative: leave it off.": {"_end": torch.relu},
+    "The ReLU is behind the second layer. It belongs between the two.": {"_between": torch.clone, "_end": torch.relu},
+    "Your activation keeps the sign: ReLU makes every negative number 0, `abs` does not.": {"_between": torch.abs},
+    "You took tanh. The exercise asks for ReLU: the larger of 0 and x.": {"_between": torch.tanh},
+    "You took the sigmoid. The exercise asks for ReLU: the larger of 0 and x.": {"_between": torch.sigmoid},
+    "The ReLU acts on the input. It belongs behind the first layer.": {"_start": torch.relu, "_between": torch.clone},
+    "The biases are missing. Add `b1` and `b2`, one number for each output.": {"b1": 0, "b2": 0},
+    "The first bias is missing: `x @ w1.T + b1`.": {"b1": 0},
+    "The second bias is missing: `… @ w2.T + b2`.": {"b2": 0},
     "The first bias is added behind the ReLU. It is part of the layer, so it comes before.":
         lambda x, w1, b1, w2, b2: ((x @ w1.T).relu() + b1) @ w2.T + b2,
     "That is the first layer only. Its outputs are the inputs of the second.":
-        lambda x, w1, b1, w2, b2: layers(x, w1, b1, torch.eye(len(w1)), torch.zeros(len(w1))),
+        lambda x, w1, b1, w2, b2: (x @ w1.T + b1).relu(),
 }  # fmt: skip
 
 
@@ -129,52 +117,38 @@ LAYERS_MISTAKES = {
     gradients=True,
     mistakes=LAYERS_MISTAKES,
 )
-def two_layers(x: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor) -> Tensor:
+def two_layers(
+    x: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor, *, _start: Any = torch.clone,
+    _between: Any = torch.relu, _end: Any = torch.clone,
+) -> Tensor:  # fmt: skip
     """Right, gradients too: what two `nn.Linear` with an `nn.ReLU` between them compute."""
-    return layers(x, w1, b1, w2, b2)
+    return _end(_between(_start(x) @ w1.T + b1) @ w2.T + b2)
 
 
 # --- 00b.3 gradient descent -------------------------------------------------------------------------------------
 
 
-def walk(loss: Loss, start: float, rate: float, steps: int, *, forgets: bool = True, extra: int = 0) -> Tensor:
-    """Gradient descent by autograd; the options make wrong variants."""
-    weight, gradient = torch.tensor(start), torch.tensor(0.0)
-    for _ in range(steps + extra):
-        leaf = weight.clone().requires_grad_()
-        (slope,) = torch.autograd.grad(loss(leaf), leaf)
-        gradient = slope if forgets else gradient + slope
-        weight = weight - rate * gradient
-    return weight
-
-
-def stuck(loss: Loss, start: float, rate: float, steps: int) -> Tensor:
-    """The gradient of the start, taken again and again."""
-    return start - steps * (start - walk(loss, start, rate, 1))
+def gradient_at(loss: Loss, weight: Tensor) -> Tensor:
+    leaf = weight.detach().requires_grad_()
+    return torch.autograd.grad(loss(leaf), leaf)[0]
 
 
 DESCEND_MISTAKES = {
     "The gradients of all steps are added up, because `backward` adds to `w.grad`. Set `w.grad = None` in each step.":
-        lambda *four: walk(*four, forgets=False),
+        {"_step": sum},
     "You walk uphill. The gradient points to where the loss grows: subtract it.":
-        lambda f, start, rate, steps: walk(f, start, -rate, steps),
-    "You take one step too many.": lambda *four: walk(*four, extra=1),
-    "You take one step too few.": lambda *four: walk(*four, extra=-1),
-    "You take a single step. Repeat it `steps` times.": lambda f, start, rate, steps: walk(f, start, rate, 1),
-    "The learning rate has no effect. Multiply the gradient by it.":
-        lambda f, start, rate, steps: walk(f, start, 1.0, steps),
-    "Every step uses the gradient at the start. Compute loss and gradient anew after each step.": stuck,
-    "That is the loss at the end. Return the weight.": lambda *four: four[0](walk(*four)),
-    "The weight does not move. Inside `torch.no_grad()`, write `w -= rate * w.grad`.":
-        lambda f, start, rate, steps: start,
+        {"_step": lambda gradients: -gradients[-1]},
+    "You take one step too many.": {"_extra": 1},
+    "You take one step too few.": {"_extra": -1},
+    "You take a single step. Repeat it `steps` times.": {"steps": 1},
+    "The learning rate has no effect. Multiply the gradient by it.": {"rate": 1.0},
+    "Every step uses the gradient at the start. Compute loss and gradient anew after each step.":
+        {"_step": lambda gradients: gradients[0]},
+    "That is the loss at the end. Return the weight.": {"_result": lambda loss, weight: loss(weight)},
+    "The weight does not move. Inside `torch.no_grad()`, write `w -= rate * w.grad`.": {"rate": 0.0},
     "You step by the sign of the gradient and leave out its size.":
-        lambda f, start, rate, steps: walk(lambda w: f(w.detach()) + sign_of(f, w) * w, start, rate, steps),
+        {"_step": lambda gradients: gradients[-1].sign()},
 }  # fmt: skip
-
-
-def sign_of(loss: Loss, weight: Tensor) -> Tensor:
-    leaf = weight.detach().requires_grad_()
-    return torch.autograd.grad(loss(leaf), leaf)[0].sign()
 
 
 @exercise(
@@ -188,6 +162,13 @@ def sign_of(loss: Loss, weight: Tensor) -> Tensor:
     returns=number("one number, the weight after the last step", tolerance=1e-4),
     mistakes=DESCEND_MISTAKES,
 )
-def descend(loss: Loss, start: float, rate: float, steps: int) -> Tensor:
+def descend(
+    loss: Loss, start: float, rate: float, steps: int, *, _extra: int = 0,
+    _step: Any = lambda gradients: gradients[-1], _result: Any = lambda loss, weight: weight,
+) -> Tensor:  # fmt: skip
     """Right on four losses. With 61,706 weights in place of one, this is how lesson 01 trains its network."""
-    return walk(loss, start, rate, steps)
+    weight, gradients = torch.tensor(start), list[Tensor]()
+    for _ in range(steps + _extra):
+        gradients.append(gradient_at(loss, weight))
+        weight = weight - rate * _step(gradients)
+    return _result(loss, weight)

@@ -129,45 +129,27 @@ def same(x: Tensor) -> Tensor:
     return x
 
 
-def with_activations(*four: Activation, pool: Any = F.avg_pool2d, last: Activation = same) -> Callable[..., Tensor]:
-    """The way through the net with other activations after C1, C3, C5 and F6, pooling or end."""
-
-    def forward(m: Any, x: Tensor) -> Tensor:
-        c1, c3, c5, f6 = four
-        x = pool(c1(m.conv1(x)), 2)
-        x = pool(c3(m.conv2(x)), 2).flatten(1)
-        return last(m.fc3(f6(m.fc2(c5(m.fc1(x))))))
-
-    return forward
-
-
-def pooled_first(m: Any, x: Tensor) -> Tensor:
-    x = torch.tanh(F.avg_pool2d(m.conv1(x), 2))
-    x = torch.tanh(F.avg_pool2d(m.conv2(x), 2)).flatten(1)
-    return m.fc3(torch.tanh(m.fc2(torch.tanh(m.fc1(x)))))
-
-
 T, R, S = torch.tanh, torch.relu, torch.sigmoid
 LENET_MISTAKES = {
-    "Your activations are ReLUs. In 1998 they were tanh; ReLU came with AlexNet.": with_activations(R, R, R, R),
+    "Your activations are ReLUs. In 1998 they were tanh; ReLU came with AlexNet.": {"_acts": (R, R, R, R)},
     "This is today's version, with ReLU and max pooling. Build the one of 1998: tanh and average pooling.":
-        with_activations(R, R, R, R, pool=F.max_pool2d),
-    "Your activations are sigmoids. LeNet-5 uses tanh, which is centred on 0.": with_activations(S, S, S, S),
-    "You pool by the maximum. In 1998 it was the average.": with_activations(T, T, T, T, pool=F.max_pool2d),
+        {"_acts": (R, R, R, R), "_pool": F.max_pool2d},
+    "Your activations are sigmoids. LeNet-5 uses tanh, which is centred on 0.": {"_acts": (S, S, S, S)},
+    "You pool by the maximum. In 1998 it was the average.": {"_pool": F.max_pool2d},
     "There is no activation at all, so the whole net is one linear function. Add tanh.":
-        with_activations(same, same, same, same),
-    "The tanh after the two convolutions is missing.": with_activations(same, same, T, T),
+        {"_acts": (same, same, same, same)},
+    "The tanh after the two convolutions is missing.": {"_acts": (same, same, T, T)},
     "The tanh between the linear layers is missing: two linear layers in a row are no more than one.":
-        with_activations(T, T, same, same),
-    "The tanh after C5, the layer with 120 outputs, is missing.": with_activations(T, T, same, T),
-    "The tanh after F6, the layer with 84 outputs, is missing.": with_activations(T, T, T, same),
-    "The tanh after the first convolution is missing.": with_activations(same, T, T, T),
-    "The tanh after the second convolution is missing.": with_activations(T, same, T, T),
-    "You pool before the tanh. The tanh comes directly after the convolution.": pooled_first,
-    "There is a tanh after the output layer. Logits may be any number: leave it off.":
-        with_activations(T, T, T, T, last=T),
+        {"_acts": (T, T, same, same)},
+    "The tanh after C5, the layer with 120 outputs, is missing.": {"_acts": (T, T, same, T)},
+    "The tanh after F6, the layer with 84 outputs, is missing.": {"_acts": (T, T, T, same)},
+    "The tanh after the first convolution is missing.": {"_acts": (same, T, T, T)},
+    "The tanh after the second convolution is missing.": {"_acts": (T, same, T, T)},
+    "You pool before the tanh. The tanh comes directly after the convolution.":
+        {"_acts": (same, same, T, T), "_pool": lambda x, side: F.avg_pool2d(x, side).tanh()},
+    "There is a tanh after the output layer. Logits may be any number: leave it off.": {"_last": T},
     "You end with a softmax. Return the logits: cross-entropy applies the softmax itself.":
-        [with_activations(T, T, T, T, last=end) for end in (lambda x: x.softmax(1), lambda x: x.log_softmax(1))],
+        [{"_last": lambda x: x.softmax(1)}, {"_last": lambda x: x.log_softmax(1)}],
 }  # fmt: skip
 
 
@@ -183,13 +165,19 @@ class LeNet5(nn.Module):
     C1 156, C3 2,416, C5 48,120, F6 10,164, output 850.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self, *, _acts: Sequence[Activation] = (T, T, T, T), _pool: Any = F.avg_pool2d, _last: Activation = same
+    ) -> None:
         super().__init__()
         self.conv1, self.conv2 = nn.Conv2d(1, 6, 5), nn.Conv2d(6, 16, 5)
         self.fc1, self.fc2, self.fc3 = nn.Linear(400, 120), nn.Linear(120, 84), nn.Linear(84, 10)
+        self.acts, self.pool, self.last = _acts, _pool, _last
 
     def forward(self, x: Tensor) -> Tensor:
-        return with_activations(T, T, T, T)(self, x)
+        c1, c3, c5, f6 = self.acts
+        x = self.pool(c1(self.conv1(x)), 2)
+        x = self.pool(c3(self.conv2(x)), 2).flatten(1)
+        return self.last(self.fc3(f6(self.fc2(c5(self.fc1(x))))))
 
 
 # --- 01.4 training loop -----------------------------------------------------------------------------------------
@@ -208,8 +196,13 @@ def some(count: int) -> Pair:
 
 
 def train_call(count: int, epochs: int, batch_size: int, **options: Any) -> Call:
+    """Something to train; no epoch leaves the net in two minds about a validation image, however it rounds."""
     model, orders = tiny_net(), [torch.randperm(count) for _ in range(epochs)]
-    return Call(model, torch.optim.SGD(model.parameters(), **options), some(count), some(90), orders, batch_size)
+    optimizer, train_set, (images, labels) = torch.optim.SGD(model.parameters(), **options), some(count), some(90)
+    args, _ = Call(model, optimizer, train_set, (images, labels), orders, batch_size).copied()
+    leads = [lead for _, lead in train.oracle(*args, _error=lambda logits, _: -logits.topk(2).values.diff())]
+    clear = torch.cat(leads, dim=1).amin(1) > 1e-3  # each (N, 1)
+    return Call(model, optimizer, train_set, (images[clear], labels[clear]), orders, batch_size)
 
 
 def per_image(losses: Sequence[float], sizes: Sequence[int]) -> float:
@@ -365,24 +358,21 @@ def adds_to_one(net: nn.Module, images: Tensor) -> bool:
     return torch.allclose(net(images).sum(1), torch.ones(len(images)))
 
 
-def first_of(**found: bool) -> str:
-    return next((name for name, yes in found.items() if yes), "fine")
+def never(*args: Any) -> bool:
+    return False
 
 
 BUG_MISTAKES = {
     "Every net gets the same answer. Measure: the three faults show in three different numbers.":
         [lambda net, x, y, word=word: word for word in WORDS],
-    "You miss frozen layers. After `loss.backward()`, look for a parameter whose `grad` is None.":
-        lambda net, x, y: first_of(mixed=mixed(net, x), softmax=adds_to_one(net, x)),
+    "You miss frozen layers. After `loss.backward()`, look for a parameter whose `grad` is None.": {"_frozen": never},
     "`requires_grad` does not tell all: a `detach` in `forward` cuts a layer off too. Look at `grad` after `backward`.":
-        lambda net, x, y: first_of(frozen=any(not p.requires_grad for p in net.parameters()), mixed=mixed(net, x),
-                                   softmax=adds_to_one(net, x)),
+        {"_frozen": lambda net, x, y: any(not p.requires_grad for p in net.parameters())},
     "You miss mixed images. Send one image through alone: its logits must be those it has in the batch.":
-        lambda net, x, y: first_of(frozen=frozen(net, x, y), softmax=adds_to_one(net, x)),
-    "You miss the softmax. Its outputs add up to 1 for each image.":
-        lambda net, x, y: first_of(frozen=frozen(net, x, y), mixed=mixed(net, x)),
+        {"_mixed": never},
+    "You miss the softmax. Its outputs add up to 1 for each image.": {"_softmax": never},
     "Positive outputs are no proof of a softmax: they must also add up to 1.":
-        lambda net, x, y: first_of(frozen=frozen(net, x, y), mixed=mixed(net, x), softmax=bool((net(x) > 0).all())),
+        {"_softmax": lambda net, x: bool((net(x) > 0).all())},
 }  # fmt: skip
 
 
@@ -393,6 +383,13 @@ BUG_MISTAKES = {
     may_change=("net",),
     mistakes=BUG_MISTAKES,
 )
-def diagnose(net: nn.Module, images: Tensor, labels: Tensor) -> str:
+def diagnose(
+    net: nn.Module, images: Tensor, labels: Tensor, *, _frozen: Any = frozen, _mixed: Any = mixed,
+    _softmax: Any = adds_to_one,
+) -> str:  # fmt: skip
     """Right for a dozen nets: three instruments that you will use again."""
-    return first_of(frozen=frozen(net, images, labels), mixed=mixed(net, images), softmax=adds_to_one(net, images))
+    if _frozen(net, images, labels):
+        return "frozen"
+    if _mixed(net, images):
+        return "mixed"
+    return "softmax" if _softmax(net, images) else "fine"

@@ -35,10 +35,8 @@ TOP_K_MISTAKES = {
         share(lambda place, k: place < k),
     "This is a share between 0 and 1. The course gives errors in percent: times 100.":
         lambda logits, labels, k: share(lambda place, k: place >= k)(logits, labels, k) / 100,
-    "`k` has no effect: this is the top-1 error.":
-        {"k": 1},
-    "One guess too many: with k = 1 only the highest logit may be the label.":
-        share(lambda place, k: place > k),
+    "`k` has no effect: this is the top-1 error.": {"k": 1},
+    "One guess too many: with k = 1 only the highest logit may be the label.": share(lambda place, k: place > k),
     "One guess too few: with k = 1 the highest logit counts, and with k = 2 the two highest.":
         share(lambda place, k: place >= k - 1),
     "You take the k lowest logits. The guesses are the highest ones.":
@@ -48,8 +46,7 @@ TOP_K_MISTAKES = {
     "You judge the batch as a whole. Judge each image by itself, then take the mean.":
         lambda logits, labels, k: 100.0 * (not among(logits, labels, k).all()),
     "A label counts as found when it is among the guesses for *any* image. Compare row n with label n: "
-    "`labels[:, None]`.":
-        lambda logits, labels, k: 100 * (~among(logits, labels, k)).double().mean().item(),
+    "`labels[:, None]`.": lambda logits, labels, k: 100 * (~among(logits, labels, k)).double().mean().item(),
 }  # fmt: skip
 
 
@@ -83,20 +80,15 @@ SIDE_MISTAKES = {
         {"_flat": lambda side: 36},
     "`side` is counted once. A map has side · side pixels, and flattening keeps them all.":
         {"_flat": lambda side: side},
-    "The biases are missing from the parameters: one for each output of a layer.":
-        {"_bias": 0},
-    "A kernel of k×k has k · k weights for each pair of maps, not k.":
-        {"_square": 1},
+    "The biases are missing from the parameters: one for each output of a layer.": {"_bias": 0},
+    "A kernel of k×k has k · k weights for each pair of maps, not k.": {"_square": 1},
     "A convolution computes at every place of the map it puts *out*. You count the places of the map that comes in.":
         {"_input": True},
     "You count a convolution's work at a single place. Each weight is used once at every place of the output.":
         {"_places": 0},
-    "The three poolings are missing. Each leaves (side − 3) // 2 + 1 pixels.":
-        {"_pool": lambda side: side},
-    "You pool windows of 2×2. AlexNet's are 3×3 with stride 2.":
-        {"_pool": lambda side: side // 2},
-    "The padding has no effect. It is added on both sides before the kernel moves.":
-        {"_padding": 0},
+    "The three poolings are missing. Each leaves (side − 3) // 2 + 1 pixels.": {"_pool": lambda side: side},
+    "You pool windows of 2×2. AlexNet's are 3×3 with stride 2.": {"_pool": lambda side: side // 2},
+    "The padding has no effect. It is added on both sides before the kernel moves.": {"_padding": 0},
     "You count a multiply-add as two operations. Here one multiplication with its addition counts as one.":
         {"_each": 2},
     "There are three linear layers: to 4,096, to 4,096 and to the 1,000 classes. One is missing.":
@@ -149,33 +141,26 @@ def normalised(m: Any, x: Tensor) -> Tensor:
 
 
 ALEXNET_MISTAKES = {
-    "Your activations are tanh. AlexNet's are ReLUs: this is where they came into use.":
-        {"_acts": (nn.Tanh,) * 7},
-    "There is no activation at all. Put a ReLU after every layer but the last.":
-        without(*range(7)),
+    "Your activations are tanh. AlexNet's are ReLUs: this is where they came into use.": {"_acts": (nn.Tanh,) * 7},
+    "There is no activation at all. Put a ReLU after every layer but the last.": without(*range(7)),
     "A ReLU after a convolution is missing. One follows each of the five.":
         [without(*range(5)), *map(without, range(5)), without(2, 3)],
-    "The ReLUs between the linear layers are missing: three in a row are one.":
-        without(5, 6),
+    "The ReLUs between the linear layers are missing: three in a row are one.": without(5, 6),
     "Your poolings look at 2×2. AlexNet's look at 3×3 with stride 2, so that they overlap.":
         {"_pool": lambda: nn.MaxPool2d(2)},
-    "You pool by the average. AlexNet takes the maximum.":
-        {"_pool": lambda: nn.AvgPool2d(3, 2)},
+    "You pool by the average. AlexNet takes the maximum.": {"_pool": lambda: nn.AvgPool2d(3, 2)},
     "One of the three poolings is missing. They follow the first, the second and the fifth convolution.":
         [{"_pools": (0, 1)}, {"_pools": (1, 4)}],
     "The average pooling to 6×6 is missing. It does nothing at 224 pixels only.":
         lambda m, x: m.classifier(m.features(x).flatten(1)),
-    "There is a ReLU after the last layer. Logits may be negative: leave it off.":
-        lambda m, x: m.way(x).relu(),
-    "You end with a softmax. Return the logits: the loss applies it itself.":
-        lambda m, x: m.way(x).softmax(1),
+    "There is a ReLU after the last layer. Logits may be negative: leave it off.": lambda m, x: m.way(x).relu(),
+    "You end with a softmax. Return the logits: the loss applies it itself.": lambda m, x: m.way(x).softmax(1),
     "There is local response normalisation. The paper has it; torchvision's net, which you build here, does not.":
         normalised,
     "96 filters were the paper's, on two GPUs; torchvision's net has 64, so `width` of them.":
         [{"_filters": (1.5, 4, 6, 6, 4)}, {"_filters": (1.5, 3, 6, 4, 4)}],
     "In an `nn.Sequential` the position is the name, and ReLU, pooling and dropout count: the classifier begins with "
-    "dropout.":
-        {"_drop_first": False},
+    "dropout.": {"_drop_first": False},
     "A dropout is missing. Put an `nn.Dropout()` before each of the first two linear layers.":
         [{"_drops": drops} for drops in ((0.0, 0.0), (0.5, 0.0), (0.0, 0.5))],
     "Two runs in eval mode differ: dropout is still on. Use `nn.Dropout`, which knows the mode.":
@@ -265,8 +250,7 @@ def mirrored(x: Tensor, flip: Tensor, *dims: int) -> Tensor:
 
 
 AUGMENT_MISTAKES = {
-    "Every image is mirrored. Mirror only those for which `flip` is True.":
-        {"_mirror": lambda x, flip: x.flip(3)},
+    "Every image is mirrored. Mirror only those for which `flip` is True.": {"_mirror": lambda x, flip: x.flip(3)},
     "You mirror those that are not chosen. `torch.where(condition, a, b)` takes a where the condition is True.":
         {"_mirror": lambda x, flip: mirrored(x, ~flip)},
     "You turn the images upside down. Left and right change places along the last dimension, the width.":
@@ -283,8 +267,7 @@ AUGMENT_MISTAKES = {
         lambda x, flip, top, left, p: augment.oracle(x, flip, 2 * p - top, 2 * p - left, p),  # pyright: ignore[reportGeneralTypeIssues]
     "The zeros are on the right and at the bottom only. Put `padding` of them on all four sides.":
         {"_pad": lambda x, p: F.pad(x, (0, 2 * p, 0, 2 * p))},
-    "What leaves on one side comes back on the other: `torch.roll` wraps around. Zeros should come in.":
-        rolled,
+    "What leaves on one side comes back on the other: `torch.roll` wraps around. Zeros should come in.": rolled,
     "The images are padded, but not cut. They come back as large as they were: H × W.":
         lambda x, flip, top, left, p: F.pad(mirrored(x, flip), (p,) * 4),
 }  # fmt: skip

@@ -25,25 +25,20 @@ def field_from_the_end(layers: Sequence[tuple[int, int]]) -> int:
 
 FIELD_MISTAKES = {
     "The strides have no effect. Behind a layer with stride 2 a neighbour lies two pixels away: multiply k − 1 by the "
-    "product of all strides before.":
-        {"_jump": lambda jump, stride: 1},
+    "product of all strides before.": {"_jump": lambda jump, stride: 1},
     "You add up the kernels. The windows of neighbours overlap, so a kernel of k adds k − 1 steps, not k.":
         lambda layers: sum(k for k, _ in layers),
     "You multiply by a layer's own stride before its kernel is added. The stride sets the layers behind it apart: add "
-    "first, then multiply.":
-        {"_own_stride": True},
+    "first, then multiply.": {"_own_stride": True},
     "You use the stride of the layer just before. The steps multiply up: two layers with stride 2 set neighbours four "
-    "pixels apart.":
-        {"_jump": lambda jump, stride: stride},
+    "pixels apart.": {"_jump": lambda jump, stride: stride},
     "Your steps add up. They multiply: two layers with stride 3 set neighbours nine pixels apart, not five.":
         {"_jump": lambda jump, stride: jump + stride - 1},
-    "One too few. Without any layer a number depends on itself: begin with 1.":
-        {"_start": 0},
+    "One too few. Without any layer a number depends on itself: begin with 1.": {"_start": 0},
     "Each kernel adds one step too many: from the first of k neighbours to the last there are k − 1 steps.":
         {"_less": 0},
     "Your recurrence is right from the last layer to the first, but you run it from the first to the last. Turn the "
-    "list round with `reversed`.":
-        field_from_the_end,
+    "list round with `reversed`.": field_from_the_end,
     "You return the largest kernel. Each further layer widens the window.":
         lambda layers: max((k for k, _ in layers), default=1),
     "That is the jump, the distance between the windows of two neighbours, not the size of one.":
@@ -94,34 +89,27 @@ def more_or_fewer(count: Callable[[int], int]) -> Callable[..., nn.Module]:
 BLOCK_MISTAKES = {
     "You pool by the average. VGG takes the maximum: `nn.MaxPool2d(2)`.":
         {"_order": lambda c, r, p: [*pairs(c, r), nn.AvgPool2d(2)]},
-    "The side stays as it is. The block ends with a pooling that halves it.":
-        {"_order": lambda c, r, p: pairs(c, r)},
-    "You pool before the convolutions. The pooling ends the block.":
-        {"_order": lambda c, r, p: [p, *pairs(c, r)]},
+    "The side stays as it is. The block ends with a pooling that halves it.": {"_order": lambda c, r, p: pairs(c, r)},
+    "You pool before the convolutions. The pooling ends the block.": {"_order": lambda c, r, p: [p, *pairs(c, r)]},
     "You pool behind each convolution. One pooling is enough, at the end of the block.":
         {"_order": lambda c, r, p: [part for pair in zip(c, r, strict=True) for part in (*pair, p)]},
     "The ReLUs come before the convolutions. The order is convolution, ReLU.":
         {"_order": lambda c, r, p: [*pairs(r, c), p]},
     "The ReLUs all stand behind the last convolution. Without one between them the convolutions are one linear "
-    "function.":
-        {"_order": lambda c, r, p: [*c, *r, p]},
+    "function.": {"_order": lambda c, r, p: [*c, *r, p]},
     "No ReLU follows the last convolution. One follows each of them.":
         {"_order": lambda c, r, p: [*pairs(c, r)[:-1], p]},
-    "There is no ReLU, so the whole stack is one linear function.":
-        {"_order": lambda c, r, p: [*c, p]},
+    "There is no ReLU, so the whole stack is one linear function.": {"_order": lambda c, r, p: [*c, p]},
     "There is batch norm in the block. It was published in 2015; the VGG of 2014 has none.":
         {"_order": lambda c, r, p: [*(n for each, relu in zip(c, r, strict=True)
                                       for n in (each, nn.BatchNorm2d(each.out_channels), relu)), p]},
     "There is a single convolution, whatever is asked for. Loop over `range(convolutions)`; each needs weights of its "
-    "own.":
-        more_or_fewer(lambda n: 1),
-    "There is one convolution too many. The one that changes the channels counts too.":
-        more_or_fewer(lambda n: n + 1),
+    "own.": more_or_fewer(lambda n: 1),
+    "There is one convolution too many. The one that changes the channels counts too.": more_or_fewer(lambda n: n + 1),
     "There is one convolution too few. The one that changes the channels does not come on top.":
         more_or_fewer(lambda n: n - 1),
     "Every convolution takes `in_channels`. The first leads from `in_channels` to `channels`, the others get its "
-    "`channels`.":
-        {"_sizes": lambda i, c, n: [(i, c)] * n},
+    "`channels`.": {"_sizes": lambda i, c, n: [(i, c)] * n},
 }  # fmt: skip
 
 
@@ -154,24 +142,18 @@ def parameter_bytes(stages: Stages, side: int, batch_size: int) -> int:
 
 
 MEMORY_MISTAKES = {
-    "You count numbers, not bytes. A float32 takes four bytes.":
-        {"_each": 1},
-    "The batch size has no effect. Each image of the batch has activations of its own.":
-        {"batch_size": 1},
-    "The pooled maps are missing. They are the input of the next stage, so they are kept too.":
-        {"_pools": 0},
+    "You count numbers, not bytes. A float32 takes four bytes.": {"_each": 1},
+    "The batch size has no effect. Each image of the batch has activations of its own.": {"batch_size": 1},
+    "The pooled maps are missing. They are the input of the next stage, so they are kept too.": {"_pools": 0},
     "Each stage is counted as if it had a single convolution. Multiply by the number of its convolutions.":
         {"_count": lambda convolutions: 1},
-    "The side stays as it is. Each stage ends with a pooling that halves it.":
-        {"_halve": "never"},
+    "The side stays as it is. Each stage ends with a pooling that halves it.": {"_halve": "never"},
     "You halve the side before the convolutions of a stage. The pooling stands at the end of a stage.":
         {"_halve": "before"},
-    "You multiply by the side once. A map has side · side numbers.":
-        {"_power": 1},
+    "You multiply by the side once. A map has side · side numbers.": {"_power": 1},
     "You count each convolution and its ReLU. Of the two maps only the one behind the ReLU is kept: count one.":
         {"_count": lambda convolutions: 2 * convolutions},
-    "You count the image as well. Count what the layers put out.":
-        {"_image": 3},
+    "You count the image as well. Count what the layers put out.": {"_image": 3},
     "These are the parameters. Activations are the maps that the layers put out; they grow with side and batch.":
         parameter_bytes,
 }  # fmt: skip
@@ -220,12 +202,10 @@ NORM_MISTAKES = {
         {"_dims": (1, 2, 3)},
     "You average over the batch only, for each pixel by itself. The pixels count too: dimensions 0, 2 and 3.":
         {"_dims": (0,)},
-    "You divide by the variance. Divide by its square root.":
-        {"_root": lambda var, eps: var + eps},
+    "You divide by the variance. Divide by its square root.": {"_root": lambda var, eps: var + eps},
     "You add `eps` to the standard deviation. It belongs under the root, with the variance.":
         {"_root": lambda var, eps: var.sqrt() + eps},
-    "`eps` is missing: add it to the variance, under the root.":
-        {"_root": lambda var, eps: var.sqrt()},
+    "`eps` is missing: add it to the variance, under the root.": {"_root": lambda var, eps: var.sqrt()},
     "You divide by n − 1 to normalise. Take n there, `correction=0`: only the running variance takes n − 1.":
         {"_correction": 1},
     "The running variance gets the variance with n in the denominator. PyTorch stores the one with n − 1.":

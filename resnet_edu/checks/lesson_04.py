@@ -37,8 +37,7 @@ EVEN_MISTAKES = {
         lambda i, o, k: below(i * o, i + k * k * o),
     "The k×k convolution behind the reduction puts out `channels`, not `reduced` channels.":
         lambda i, o, k: max((r for r in range(i * o * k * k) if i * r + (k * r) ** 2 < k * k * i * o), default=0),
-    "The k×k convolution behind the reduction gets `reduced` channels, and no longer in_channels.":
-        lambda i, o, k: 0,
+    "The k×k convolution behind the reduction gets `reduced` channels, and no longer in_channels.": lambda i, o, k: 0,
 }  # fmt: skip
 
 
@@ -74,25 +73,20 @@ INCEPTION_MISTAKES = {
         [stacked(order) for order in ("1324", "1243", "2134", "4123", "4321", "1423", "1342", "2341")],
     "The branches are stacked along another dimension. The channels are `dim=1`.":
         [stacked(dim=0), stacked(dim=2), stacked(dim=3)],
-    "You add the branches up. They have different channels and are stacked, with `torch.cat`.":
-        added,
+    "You add the branches up. They have different channels and are stacked, with `torch.cat`.": added,
     "A branch is not in the stack: it has the 1×1, the 3×3, the one called 5×5 and the pooling.":
         [stacked(order) for order in ("234", "134", "124", "123")],
     "The max pooling has the kernel's side as its stride, PyTorch's default. Here it only looks for the largest "
-    "neighbour: `stride=1`.":
-        [{"_pool": nn.MaxPool2d(3, padding=1)}, {"_pool": nn.MaxPool2d(3)}],
-    "The max pooling has no padding; a 3×3 window needs `padding=1` to keep the side.":
-        {"_pool": nn.MaxPool2d(3, 1)},
+    "neighbour: `stride=1`.": [{"_pool": nn.MaxPool2d(3, padding=1)}, {"_pool": nn.MaxPool2d(3)}],
+    "The max pooling has no padding; a 3×3 window needs `padding=1` to keep the side.": {"_pool": nn.MaxPool2d(3, 1)},
     "The fourth branch takes averages. In the paper it is max pooling.":
         {"_pool": nn.AvgPool2d(**POOLED)},  # pyright: ignore[reportArgumentType]
     "The pooling branch passes on all channels of x. A 1×1 convolution behind the pooling takes them to `pool` "
-    "channels; without it each block would be wider than the one before.":
-        {"_last": lambda sizes, pool: pool},
+    "channels; without it each block would be wider than the one before.": {"_last": lambda sizes, pool: pool},
     "`branch4` convolves first and pools then. Pool first: the maximum is taken over x.":
         {"_last": lambda sizes, pool: nn.Sequential(ConvBlock(sizes[0], sizes[6], 1), pool)},
     "`branch3` has the 5×5 kernel of the paper. This exercise follows torchvision, whose weights were trained with 3×3 "
-    "in its place.":
-        {"_five": 5},
+    "in its place.": {"_five": 5},
     "`branch2` is one convolution. A 1×1 convolution that reduces the channels comes before it.":
         {"_second": lambda sizes: ConvBlock(sizes[0], sizes[3], 3)},
     "`branch3` is one convolution. A 1×1 convolution that reduces the channels comes before it.":
@@ -134,54 +128,41 @@ class Inception(PackageInception):
 SIZES = (4, 6, 8, 1, 2, 2)  # of 3a, in units of 16
 
 
-def widest(line: int, square: int) -> Callable[[int, int, int], tuple[int, ...]]:
-    """An answer that takes the cost of u units for side² · (line · in_channels · u + square · u²)."""
-    return lambda i, side, budget: sized(largest(lambda u: side**2 * (line * i * u + square * u * u), budget))
-
-
 def largest(cost: Callable[[int], float], budget: float) -> int:
     return max((u for u in range(1, 400) if cost(u) <= budget), default=0)
 
 
-def sized(unit: int) -> tuple[int, ...]:
-    return tuple(size * unit for size in SIZES)
-
-
-def spent(in_channels: int, side: int, unit: int) -> int:
+def spent(in_channels: int, side: int, unit: int, line: int = 13, square: int = 482) -> int:
     """Multiply-adds of the block with this unit."""
-    return side**2 * (13 * in_channels * unit + 482 * unit**2)
+    return side**2 * (line * in_channels * unit + square * unit**2)
 
 
 BUDGET_MISTAKES = {
-    "That block costs more than the budget. You want the last that stays within it.":
-        lambda i, s, budget: sized(largest(lambda u: spent(i, s, u), budget) + 1),
-    "A block that costs exactly the budget is within it.":
-        lambda i, s, budget: sized(largest(lambda u: spent(i, s, u), budget - 1)),
-    "Your third branch costs as much as one with a 3×3 kernel. It is the paper's here: 5×5.":
-        widest(13, 450),
-    "You leave out the 1×1 convolution behind the pooling.":
-        widest(11, 482),
-    "You leave out the two 1×1 convolutions that reduce.":
-        widest(6, 482),
+    "That block costs more than the budget. You want the last that stays within it.": {"_more": 1},
+    "A block that costs exactly the budget is within it.": {"_kept_back": 1},
+    "Your third branch costs as much as one with a 3×3 kernel. It is the paper's here: 5×5.": {"_square": 450},
+    "You leave out the 1×1 convolution behind the pooling.": {"_line": 11},
+    "You leave out the two 1×1 convolutions that reduce.": {"_line": 6},
     "You count naive branches: the large kernels see the reduced channels, not all of the input's.":
-        widest(4 + 72 + 50 + 2, 0),
+        {"_line": 4 + 72 + 50 + 2, "_square": 0},
     "The budget is in multiply-adds: each weight is used at each of side · side pixels. You compare weights.":
-        lambda i, s, budget: sized(largest(lambda u: spent(i, 1, u), budget)),
+        {"side": 1},
     "Right widths in another order. It is `Inception`'s: one, three_reduced, three, five_reduced, five, pool.":
-        lambda i, s, budget: tuple(widest(13, 482)(i, s, budget)[place] for place in (0, 2, 4, 5, 1, 3)),
-    "That is the smallest block, of one unit. How far can you go?":
-        lambda i, s, budget: SIZES,
+        {"_sizes": (4, 8, 2, 2, 6, 1)},
+    "That is the smallest block, of one unit. How far can you go?": lambda i, s, budget: SIZES,
 }  # fmt: skip
 
 
 def budgets() -> list[Call]:
-    """Some that are spent to the last multiply-add, and some that miss the next unit by one."""
-    sizes = [
-        (192, 28, 16),
-        *((random.randint(90, 600), random.randint(5, 30), random.randint(6, 40)) for _ in range(5)),
-    ]
-    exact = [Call(i, side, spent(i, side, unit)) for i, side, unit in sizes[::2]]
-    return exact + [Call(i, side, spent(i, side, unit + 1) - 1) for i, side, unit in sizes[1::2]]
+    """Some that are spent to the last multiply-add, and some that miss the next unit by one.
+
+    In the second the channels that come in cost the most, in the third the width: what leaves out a part of either goes
+    further there.
+    """
+    sizes = [(192, 28, 16), (2000, 7, 16), (90, 14, 40)]
+    sizes += [(random.randint(90, 600), random.randint(5, 30), random.randint(6, 40)) for _ in range(4)]
+    exact = [Call(i, side, spent(i, side, unit)) for i, side, unit in sizes[:5]]
+    return exact + [Call(i, side, spent(i, side, unit + 1) - 1) for i, side, unit in sizes[5:]]
 
 
 @exercise(
@@ -190,9 +171,13 @@ def budgets() -> list[Call]:
     returns=several("six whole numbers, in the order of `Inception`'s arguments", *[whole()] * 6),
     mistakes=BUDGET_MISTAKES,
 )
-def widest_block(in_channels: int, side: int, budget: int) -> tuple[int, ...]:
-    """Right for 6 budgets: no wider block of these proportions would fit."""
-    return widest(13, 482)(in_channels, side, budget)
+def widest_block(
+    in_channels: int, side: int, budget: int, *, _line: int = 13, _square: int = 482, _kept_back: int = 0,
+    _more: int = 0, _sizes: tuple[int, ...] = SIZES,
+) -> tuple[int, ...]:  # fmt: skip
+    """Right for 7 budgets: no wider block of these proportions would fit."""
+    unit = largest(lambda unit: spent(in_channels, side, unit, _line, _square), budget - _kept_back)
+    return tuple(size * (unit + _more) for size in _sizes)
 
 
 # --- 04.4 silent branch -----------------------------------------------------------------------------------------
@@ -226,20 +211,19 @@ BRANCH_MISTAKES = {
         choose(lambda module, out: float(out.std((2, 3)).mean())),
     "You compare places and channels too. Compare the same number in different images, as `out.std(0)` does.":
         [choose(lambda module, out: float(out[0].std())), choose(lambda module, out: float(out.std()))],
-    "That is the branch that changes most from image to image.":
-        choose(lambda module, out: -float(out.std(0).mean())),
+    "That is the branch that changes most from image to image.": choose(lambda module, out: -float(out.std(0).mean())),
 }  # fmt: skip
 
 
 @torch.no_grad()
 def broken_block(silent: int, fault: str) -> Call:
-    """A block in which one branch puts out the same for all images, and another nearly so."""
+    """A block in which one branch puts out the same for all images, and another nearly so, small or large by turns."""
     block = PackageInception(5, 4, 3, 4, 3, 4, 4).eval()
     convs = [[each for each in branch.modules() if isinstance(each, ConvBlock)] for branch in block.children()]
     for conv in [conv for branch in convs for conv in branch]:
         conv.bn.bias.uniform_(0.2, 0.6)
-    convs[silent - 1][-1].bn.weight.fill_(0.05)
-    convs[silent - 1][-1].bn.bias.fill_(random.choice([0.2, 1.0]))
+    convs[silent - 1][-1].bn.weight.fill_(0.02)
+    convs[silent - 1][-1].bn.bias.fill_(0.2 if silent % 2 else 5.0)
     if fault == "weights":
         convs[silent][0].conv.weight.zero_()
     else:

@@ -30,20 +30,14 @@ PLAIN_MISTAKES = {
         {"_forward": lambda m, x: m.conv2(R(m.bn2(m.conv1(R(m.bn1(x)))))), "_norm_first": True},
     "The batch norms come before the convolutions. Each follows its convolution.":
         {"_forward": lambda m, x: R(m.conv2(m.bn2(R(m.conv1(m.bn1(x)))))), "_norm_first": True},
-    "The last ReLU is missing.":
-        lambda m, x: m.branch(x),
+    "The last ReLU is missing.": lambda m, x: m.branch(x),
     "The ReLU between the two halves is missing: without it, two convolutions are no more than one.":
         lambda m, x: R(m.bn2(m.conv2(m.bn1(m.conv1(x))))),
-    "Neither ReLU is used.":
-        lambda m, x: m.bn2(m.conv2(m.bn1(m.conv1(x)))),
-    "Neither batch norm is used.":
-        lambda m, x: R(m.conv2(R(m.conv1(x)))),
-    "The second batch norm is not used.":
-        lambda m, x: R(m.conv2(R(m.bn1(m.conv1(x))))),
-    "The first batch norm is not used.":
-        lambda m, x: R(m.bn2(m.conv2(R(m.conv1(x))))),
-    "Only the first half is used: convolution, batch norm, ReLU come twice.":
-        lambda m, x: R(m.bn1(m.conv1(x))),
+    "Neither ReLU is used.": lambda m, x: m.bn2(m.conv2(m.bn1(m.conv1(x)))),
+    "Neither batch norm is used.": lambda m, x: R(m.conv2(R(m.conv1(x)))),
+    "The second batch norm is not used.": lambda m, x: R(m.conv2(R(m.bn1(m.conv1(x))))),
+    "The first batch norm is not used.": lambda m, x: R(m.bn2(m.conv2(R(m.conv1(x))))),
+    "Only the first half is used: convolution, batch norm, ReLU come twice.": lambda m, x: R(m.bn1(m.conv1(x))),
 }  # fmt: skip
 
 
@@ -80,32 +74,25 @@ REPAIR_MISTAKES = {
         lambda m, x: R(m.branch(x)) + m.shortcut(x),
     "You add x before the second batch norm, which then rescales the identity. Add it after.":
         lambda m, x: R(m.bn2(m.conv2(m.half(x)) + m.shortcut(x))),
-    "The last ReLU is missing: it comes after the addition.":
-        lambda m, x: m.branch(x) + m.shortcut(x),
-    "You subtract x. The block is F(x) + x.":
-        lambda m, x: R(m.branch(x) - m.shortcut(x)),
-    "You multiply by x. The block is F(x) + x.":
-        lambda m, x: R(m.branch(x) * m.shortcut(x)),
-    "You add `out` to itself. What is added is the block's input, x.":
-        lambda m, x: R(2 * m.branch(x)),
+    "The last ReLU is missing: it comes after the addition.": lambda m, x: m.branch(x) + m.shortcut(x),
+    "You subtract x. The block is F(x) + x.": lambda m, x: R(m.branch(x) - m.shortcut(x)),
+    "You multiply by x. The block is F(x) + x.": lambda m, x: R(m.branch(x) * m.shortcut(x)),
+    "You add `out` to itself. What is added is the block's input, x.": lambda m, x: R(2 * m.branch(x)),
     "You take the mean of F(x) and x. The identity passes whole: F(x) + x.":
         lambda m, x: R((m.branch(x) + m.shortcut(x)) / 2),
-    "You add ReLU(x). The identity passes as it is.":
-        lambda m, x: R(m.branch(x) + m.shortcut(R(x))),
+    "You add ReLU(x). The identity passes as it is.": lambda m, x: R(m.branch(x) + m.shortcut(R(x))),
     "You add the output of the first half. What is added is the block's input, x.":
         lambda m, x: R(m.bn2(m.conv2(h := m.half(x))) + h),
     "You add x in the middle, before the first ReLU. The shortcut goes around both convolutions.":
         lambda m, x: R(m.bn2(m.conv2(R(m.bn1(m.conv1(x)) + m.shortcut(x))))),
     "You add x in the middle, after the first ReLU. The shortcut goes around both convolutions.":
         lambda m, x: R(m.bn2(m.conv2(m.half(x) + m.shortcut(x)))),
-    "x is added twice. Once is enough.":
-        lambda m, x: R(m.branch(x) + 2 * m.shortcut(x)),
+    "x is added twice. Once is enough.": lambda m, x: R(m.branch(x) + 2 * m.shortcut(x)),
     "Right where the shape stays. Where the block halves the side and doubles the channels, x does not fit: add "
     "`self.shortcut(x)` in place of x.":
         [lambda m, x: R(m.branch(x) + x), lambda m, x: R(m.branch(x) + x if m.keeps else m.branch(x))],
     "The repair brings new parameters. Then one could say that the net is better because it is larger. The shortcut of "
-    "option A has none.":
-        {"_option": "B"},
+    "option A has none.": {"_option": "B"},
 }  # fmt: skip
 
 
@@ -161,28 +148,19 @@ def look(block: nn.Module) -> dict[str, Any]:
 
 
 PASSING_MISTAKES = {
-    "The block is as it was. Set the weights of its two convolutions and its two batch norms.":
-        lambda block, x: block,
-    "The convolutions are all zeros, so nothing passes. They must pass x on.":
-        {"_kernel": nn.init.zeros_},
+    "The block is as it was. Set the weights of its two convolutions and its two batch norms.": lambda block, x: block,
+    "The convolutions are all zeros, so nothing passes. They must pass x on.": {"_kernel": nn.init.zeros_},
     "A convolution is no identity: each filter is 1 at the centre of its *own* channel and 0 elsewhere; see "
-    "`nn.init.dirac_`.":
-        [{"_kernel": nn.init.ones_}, {"_kernel": lambda weight: weight}],
+    "`nn.init.dirac_`.": [{"_kernel": nn.init.ones_}, {"_kernel": lambda weight: weight}],
     "The convolutions pass x on, but in training mode the batch norms still normalise it, by mean and variance of the "
-    "batch itself. Give them the weight and the bias that undo this.":
-        {"_norms": 0},
-    "Only the first half is an identity. The block has two convolutions and two batch norms.":
-        {"_norms": 1},
+    "batch itself. Give them the weight and the bias that undo this.": {"_norms": 0},
+    "Only the first half is an identity. The block has two convolutions and two batch norms.": {"_norms": 1},
     "Right in training mode only. In evaluation mode a batch norm uses `running_mean` and `running_var`: set "
-    "these too.":
-        {"_running": False},
-    "The bias of a batch norm is still 0, so its output has mean 0. Set it to the mean.":
-        {"_mean": False},
+    "these too.": {"_running": False},
+    "The bias of a batch norm is still 0, so its output has mean 0. Set it to the mean.": {"_mean": False},
     "The weight of a batch norm is still 1, so every channel comes out with spread 1. Set it to the standard "
-    "deviation.":
-        {"_spread": torch.ones_like},
-    "The weight is the variance. Batch norm divides by its root.":
-        {"_spread": lambda var: var + 1e-5},
+    "deviation.": {"_spread": torch.ones_like},
+    "The weight is the variance. Batch norm divides by its root.": {"_spread": lambda var: var + 1e-5},
     "Nearly: batch norm divides by the root of variance *plus* `eps`. Channels with a small variance show it.":
         {"_spread": torch.sqrt},
     "Nearly: you divide the sum of squares by N - 1. In training mode batch norm divides by N (`correction=0`).":

@@ -4,9 +4,6 @@ import random
 from collections.abc import Callable, Sequence
 from math import inf
 
-import torch
-
-from ..models import Bottleneck
 from .exercise import Call, exercise
 from .values import number, optional, text, whole
 
@@ -26,20 +23,14 @@ LAYER_MISTAKES = {
         counted(lambda b, k: 1 + k * sum(b)),
     "One too many. Did you count a pooling? Only layers with weights count, without batch norm.":
         counted(lambda b, k: 3 + k * sum(b)),
-    "You count two convolutions in every block. A bottleneck has three.":
-        {"bottleneck": False},
-    "You count three convolutions in every block. A basic block has two.":
-        {"bottleneck": True},
-    "Each block counts as one layer. Count the convolutions in it.":
-        counted(lambda b, k: 2 + sum(b)),
-    "You count the stages. The list says how many blocks are in each: add up.":
-        counted(lambda b, k: 2 + k * len(b)),
-    f"You count the projections as well. {PROJECTIONS}":
-        counted(lambda b, k: 2 + k * sum(b) + len(b) - (k == 2)),
+    "You count two convolutions in every block. A bottleneck has three.": {"bottleneck": False},
+    "You count three convolutions in every block. A basic block has two.": {"bottleneck": True},
+    "Each block counts as one layer. Count the convolutions in it.": counted(lambda b, k: 2 + sum(b)),
+    "You count the stages. The list says how many blocks are in each: add up.": counted(lambda b, k: 2 + k * len(b)),
+    f"You count the projections as well. {PROJECTIONS}": counted(lambda b, k: 2 + k * sum(b) + len(b) - (k == 2)),
     "Each convolution is in your count twice. Is it with its batch norm? A batch norm is no layer here.":
         counted(lambda b, k: 2 + 2 * k * sum(b)),
-    "You take every stage to be as long as the first. Add up the list.":
-        counted(lambda b, k: 2 + k * len(b) * b[0]),
+    "You take every stage to be as long as the first. Add up the list.": counted(lambda b, k: 2 + k * len(b) * b[0]),
 }  # fmt: skip
 
 
@@ -65,55 +56,28 @@ def count_layers(blocks: Sequence[int], bottleneck: bool = False) -> int:
 # --- 09.2 parameters of a bottleneck ----------------------------------------------------------------------------
 
 
-def formula(
-    *,
-    kernel: int = 9,
-    middle: Callable[[int, int], float] = lambda c, s: c * c,
-    norm: int = 2,
-    projection_norm: int = 2,
-    expansion: int = 4,
-    projects: Callable[[int, int, int], bool] = lambda i, c, s: s != 1 or i != 4 * c,
-    projection_kernel: int = 1,
-) -> Callable[[int, int, int], int]:
-    """A count with one part exchanged; without options it is right."""
-
-    def count(i: int, c: int, stride: int) -> int:
-        out = expansion * c
-        total = i * c + int(kernel * middle(c, stride)) + c * out + norm * (2 * c + out)
-        return total + (projection_kernel * i * out + projection_norm * out if projects(i, c, stride) else 0)
-
-    return count
-
-
 BOTTLENECK_MISTAKES = {
-    "The batch norms are missing: each has a weight and a bias a channel.":
-        formula(norm=0, projection_norm=0),
+    "The batch norms are missing: each has a weight and a bias a channel.": {"_norm": 0, "_projection_norm": 0},
     "A batch norm has two parameters for each channel, a weight and a bias. You count one.":
-        formula(norm=1, projection_norm=1),
+        {"_norm": 1, "_projection_norm": 1},
     "You count the running mean and variance too. They are not trained, so PyTorch keeps them as buffers.":
-        formula(norm=4, projection_norm=4),
+        {"_norm": 4, "_projection_norm": 4},
     "The projection is missing. Where the stride is not 1 or in_channels is not 4 · channels, the shortcut has a 1×1 "
-    "convolution and a batch norm.":
-        formula(projects=lambda i, c, s: False),
+    "convolution and a batch norm.": {"_projects": lambda i, c, s: False},
     "You always count a projection. With stride 1 and in_channels = 4 · channels, x is added as it is.":
-        formula(projects=lambda i, c, s: True),
+        {"_projects": lambda i, c, s: True},
     "You project only where the stride is not 1. The first block of ResNet-50 has stride 1 and leads from 64 channels "
-    "to 256, so it projects too.":
-        formula(projects=lambda i, c, s: s != 1),
-    "256, so it projects too.":
-        formula(projects=lambda i, c, s: s == 2),
+    "to 256, so it projects too.": [{"_projects": lambda i, c, s: s != 1}, {"_projects": lambda i, c, s: s == 2}],
     "You project only where the channels change. With stride 2 the sides differ, so x does not fit either.":
-        formula(projects=lambda i, c, s: i != 4 * c),
+        {"_projects": lambda i, c, s: i != 4 * c},
     "You compare in_channels with channels. The block puts out 4 · channels: compare with that.":
-        formula(projects=lambda i, c, s: s != 1 or i != c),
-    "The projection's batch norm is missing: 2 · 4 · channels parameters.":
-        formula(projection_norm=0),
-    "The 3×3 convolution has 3 · 3 weights for each pair of channels, not 3.":
-        formula(kernel=3),
+        {"_projects": lambda i, c, s: s != 1 or i != c},
+    "The projection's batch norm is missing: 2 · 4 · channels parameters.": {"_projection_norm": 0},
+    "The 3×3 convolution has 3 · 3 weights for each pair of channels, not 3.": {"_kernel": 3},
     "The 3×3 convolution leads from `channels` to `channels`: 9 · channels · channels weights.":
-        formula(middle=lambda c, s: c),
+        {"_middle": lambda c, s: c},
     "The stride changes the size of the map, not the number of weights. Do not divide by it.":
-        formula(middle=lambda c, s: c * c / s**2),
+        {"_middle": lambda c, s: c * c / s**2},
 }  # fmt: skip
 
 
@@ -130,11 +94,16 @@ def bottleneck_calls() -> list[Call]:
     forbids={"": "The numbers are right, but PyTorch built the block and counted. Write them as a formula."},
     mistakes=BOTTLENECK_MISTAKES,
 )
-def bottleneck_parameters(in_channels: int, channels: int, stride: int = 1) -> int:
+def bottleneck_parameters(
+    in_channels: int, channels: int, stride: int = 1, *, _kernel: int = 9, _norm: int = 2, _projection_norm: int = 2,
+    _middle: Callable[[int, int], float] = lambda c, s: c * c,
+    _projects: Callable[[int, int, int], bool] = lambda i, c, s: s != 1 or i != 4 * c,
+) -> int:  # fmt: skip
     """Equal to the block of ResNet-50 for 10 combinations of channels and stride."""
-    with torch.device("meta"):  # shapes without memory
-        block = Bottleneck(in_channels, channels, stride)
-    return sum(parameter.numel() for parameter in block.parameters())
+    out = 4 * channels
+    total = in_channels * channels + int(_kernel * _middle(channels, stride)) + channels * out
+    total += _norm * (2 * channels + out)
+    return total + (in_channels + _projection_norm) * out * _projects(in_channels, channels, stride)
 
 
 # --- 09.3 choose under a budget ---------------------------------------------------------------------------------
@@ -143,46 +112,23 @@ Nets = dict[str, tuple[float, float, float]]  # name → (top-1 error in percent
 Fits = Callable[[float, float, float, float], bool]
 
 
-def choose(
-    fits: Fits = lambda macs, size, gmacs, million: macs <= gmacs and size <= million,
-    pick: Callable[[list[str], Nets], str] = lambda names, nets: min(names, key=lambda name: nets[name][0]),
-) -> Callable[[Nets, float, float], str | None]:
-    """Pick one of the nets that fit, None where none does."""
-
-    def chosen(nets: Nets, gmacs: float, million: float) -> str | None:
-        names = [name for name, (_, macs, size) in nets.items() if fits(macs, size, gmacs, million)]
-        return pick(names, nets) if names else None
-
-    return chosen
-
-
-def largest(column: int) -> Callable[[list[str], Nets], str]:
-    return lambda names, nets: max(names, key=lambda name: nets[name][column])
-
-
-def smallest(column: int) -> Callable[[list[str], Nets], str]:
-    return lambda names, nets: min(names, key=lambda name: nets[name][column])
-
-
 BUDGET_MISTAKES = {
     "You return the best net of all, whatever it costs. Leave out what is too large.":
-        choose(lambda macs, size, g, m: True),
-    "The parameters have no effect. Both budgets must hold: multiply-adds and parameters.":
-        {"million": inf},
-    "The multiply-adds have no effect. Both budgets must hold: multiply-adds and parameters.":
-        {"gmacs": inf},
+        {"_fits": lambda macs, size, g, m: True},
+    "The parameters have no effect. Both budgets must hold: multiply-adds and parameters.": {"million": inf},
+    "The multiply-adds have no effect. Both budgets must hold: multiply-adds and parameters.": {"gmacs": inf},
     "A net passes that keeps one of the budgets. It must keep both: `and`.":
-        choose(lambda macs, size, g, m: macs <= g or size <= m),
+        {"_fits": lambda macs, size, g, m: macs <= g or size <= m},
     "A net that costs exactly the budget is within it: compare with `<=`.":
-        choose(lambda macs, size, g, m: macs < g and size < m),
+        {"_fits": lambda macs, size, g, m: macs < g and size < m},
     "You take the net with the most multiply-adds that fits. The most expensive is not always the best.":
-        choose(pick=largest(1)),
+        {"_pick": lambda names, nets: max(names, key=lambda name: nets[name][1])},
     "You take the net with the fewest multiply-adds. Compare the errors.":
-        choose(pick=smallest(1)),
+        {"_pick": lambda names, nets: min(names, key=lambda name: nets[name][1])},
     "You return the last net that fits, as if the table were sorted. It is not.":
-        choose(pick=lambda names, nets: names[-1]),
+        {"_pick": lambda names, nets: names[-1]},
     "The two budgets are swapped: the second number of a net is GMACs, the third is million parameters.":
-        choose(lambda macs, size, g, m: macs <= m and size <= g),
+        {"_fits": lambda macs, size, g, m: macs <= m and size <= g},
 }  # fmt: skip
 
 
@@ -203,9 +149,14 @@ def random_budget() -> Call:
     returns=optional(text("the name of a net or None")),
     mistakes=BUDGET_MISTAKES,
 )
-def choose_net(nets: Nets, gmacs: float, million: float) -> str | None:
+def choose_net(
+    nets: Nets, gmacs: float, million: float, *,
+    _fits: Fits = lambda macs, size, gmacs, million: macs <= gmacs and size <= million,
+    _pick: Callable[[list[str], Nets], str] = lambda names, nets: min(names, key=lambda name: nets[name][0]),
+) -> str | None:  # fmt: skip
     """Right for 200 random tables, and None where nothing fits."""
-    return choose()(nets, gmacs, million)
+    names = [name for name, (_, macs, size) in nets.items() if _fits(macs, size, gmacs, million)]
+    return _pick(names, nets) if names else None
 
 
 # --- 09.4 what a change costs -----------------------------------------------------------------------------------
@@ -242,8 +193,7 @@ CHANGE_MISTAKES = {
     "That is the other way round: divide the changed block's cost by the usual one's.":
         lambda i, w, k, g, f: 1 / against_plain(macs)(i, w, k, g, f),
     "You return the cost itself. Asked is how many times the usual block's it is.": macs,
-    "One of the two 1×1 convolutions is missing.":
-        against_plain(lambda i, w, k, g, f: macs(i, w, k, g, f, ends=0.5)),
+    "One of the two 1×1 convolutions is missing.": against_plain(lambda i, w, k, g, f: macs(i, w, k, g, f, ends=0.5)),
 }  # fmt: skip
 
 

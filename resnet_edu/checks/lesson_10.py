@@ -92,8 +92,7 @@ def linear(net: Any, num_classes: int, **options: Any) -> nn.Linear:
 
 HEAD_MISTAKES = {
     "You put the new layer behind the old net. Then it sees the logits of the old classes and not the features before "
-    "them. Replace `fc` itself.":
-        lambda m, n: nn.Sequential(m, nn.Linear(m.fc.out_features, n)),
+    "them. Replace `fc` itself.": lambda m, n: nn.Sequential(m, nn.Linear(m.fc.out_features, n)),
     "The old head is still inside the new one: the new layer sees old logits. Take the old layer out.":
         lambda m, n: with_head(m, nn.Sequential(m.fc, nn.Linear(m.fc.out_features, n))),
     "There is a softmax in the head. The loss applies one itself: hand it logits.":
@@ -102,17 +101,14 @@ HEAD_MISTAKES = {
     "The new layer is there, and `forward` never uses it. The net's last layer is called `fc`.":
         [lambda m, n: with_head(m, linear(m, n), "head"), lambda m, n: with_head(m, linear(m, n), "classifier")],
     "`fc` takes 512 features, but these backbones make others. Read the number from the old layer: "
-    "`model.fc.in_features`.":
-        lambda m, n: with_head(m, nn.Linear(512, n)),
+    "`model.fc.in_features`.": lambda m, n: with_head(m, nn.Linear(512, n)),
     "`fc` still has as many outputs as before. Give it one for each of the new classes.":
         [lambda m, n: m, lambda m, n: with_head(m, linear(m, m.fc.out_features))],
-    "`fc` has no bias. No batch norm follows it, so it needs one.":
-        lambda m, n: with_head(m, linear(m, n, bias=False)),
+    "`fc` has no bias. No batch norm follows it, so it needs one.": lambda m, n: with_head(m, linear(m, n, bias=False)),
     "The backbone is frozen. Freezing is the next exercise; here everything stays free to learn.":
         [lambda m, n: with_head(m.requires_grad_(False), linear(m, n)),
          lambda m, n: with_head(m, linear(m, n)).requires_grad_(False)],
-    "You return the head alone. Return the whole network, with the head in it.":
-        linear,
+    "You return the head alone. Return the whole network, with the head in it.": linear,
 }  # fmt: skip
 
 
@@ -174,18 +170,15 @@ def five_steps(model: nn.Module) -> dict[str, Any]:
 
 
 FREEZE_MISTAKES = {
-    "After five steps the whole backbone has moved: it is not frozen at all.":
-        [lambda m: m, lambda m: m.train()],
+    "After five steps the whole backbone has moved: it is not frozen at all.": [lambda m: m, lambda m: m.train()],
     "Every weight of the backbone has moved. Evaluation mode stops the statistics, not the gradients: set "
-    "`requires_grad = False` as well.":
-        lambda m: m.eval(),
+    "`requires_grad = False` as well.": lambda m: m.eval(),
     "All weights rest, but the running statistics have moved: `requires_grad = False` does not stop a batch norm in "
     "train mode from replacing them. Put the backbone into evaluation mode.":
         [lambda m: frozen(m), lambda m: frozen(m).train()],
     "Everything is frozen, `fc` too, so there is nothing left to train. Free the head again.":
         lambda m: frozen(m, lambda name: True).eval(),
-    "You freeze the head and let the backbone learn. It is the other way round.":
-        lambda m: frozen(m, is_head).eval(),
+    "You freeze the head and let the backbone learn. It is the other way round.": lambda m: frozen(m, is_head).eval(),
     "A part of the head is frozen: weight and bias of `fc` both learn.":
         [lambda m: frozen(m, lambda name: name != "fc.weight").eval(),
          lambda m: frozen(m, lambda name: name != "fc.bias").eval()],
@@ -261,21 +254,17 @@ def frozen_or_not(**options: Any) -> list[Variant]:
 
 GROUP_MISTAKES = {
     "The head is in two groups, which an optimizer refuses. `model.parameters()` has the head in it: leave it out of "
-    "the backbone.":
-        frozen_or_not(_backbone=lambda name: True),
-    "Frozen parameters (`requires_grad` is False) are in a group. Leave them out.":
-        {"_frozen": True},
+    "the backbone.": frozen_or_not(_backbone=lambda name: True),
+    "Frozen parameters (`requires_grad` is False) are in a group. Leave them out.": {"_frozen": True},
     "The rates are swapped: the head is new and gets `head_lr`, the backbone gets `backbone_lr`.":
         frozen_or_not(_head=is_backbone, _backbone=is_head),
     "Everything has the same rate. The head gets `head_lr`, the backbone gets `backbone_lr`.":
         [*frozen_or_not(_head=lambda name: True, _backbone=lambda name: False),
          *frozen_or_not(_head=lambda name: False, _backbone=lambda name: True)],
-    "The head is in no group, so it would never learn.":
-        frozen_or_not(_head=lambda name: False),
+    "The head is in no group, so it would never learn.": frozen_or_not(_head=lambda name: False),
     "The backbone is in no group. That freezes it; here it learns too, at its own rate.":
         frozen_or_not(_backbone=lambda name: False),
-    "The biases are in no group. They learn too.":
-        frozen_or_not(_part=lambda name: not name.endswith("bias")),
+    "The biases are in no group. They learn too.": frozen_or_not(_part=lambda name: not name.endswith("bias")),
     "A layer that has 'fc' in its name, but is no part of `model.fc`, has the head's rate. Ask `model.fc` for its "
     "parameters, or test for names that start with 'fc.'.":
         [*frozen_or_not(_head=lambda name: "fc" in name, _backbone=lambda name: "fc" not in name),
@@ -315,48 +304,32 @@ def parameter_groups(
 Curve = dict[int, list[float]]
 
 
-def enough(curve: Curve, error: float, of_draws: Callable[[list[float]], float] = mean) -> list[int]:
-    """The numbers of labels from which on the curve stays below the limit."""
-    numbers = sorted(curve)
-    above = [place for place, labels in enumerate(numbers) if of_draws(curve[labels]) > error]
-    return numbers[max(above, default=-1) + 1 :]
-
-
 def low(curve: Curve, error: float) -> list[int]:
     """All numbers of labels at which the curve is below the limit."""
     return sorted(labels for labels, errors in curve.items() if mean(errors) <= error)
 
 
-def picked(pick: Callable[[Curve, float], Any]) -> Callable[[Curve, float], Any]:
-    return lambda curve, error: pick(curve, error) if enough(curve, error) else math.inf
-
-
 CURVE_MISTAKES = {
     "You take the first number of labels that is low enough, but with more labels the error goes up again. From your "
-    "answer on it has to stay low.":
-        lambda curve, error: min(low(curve, error), default=math.inf),
-    "You judge by the luckiest draw. One good draw is no promise: take the mean of the draws.":
-        lambda curve, error: min(enough(curve, error, min), default=math.inf),
-    "You ask that every draw is low enough. Asked is for the mean of the draws.":
-        lambda curve, error: min(enough(curve, error, max), default=math.inf),
-    "You look at the first draw only. Take the mean of all of them.":
-        lambda curve, error: min(enough(curve, error, lambda errors: errors[0]), default=math.inf),
+    "answer on it has to stay low.": lambda curve, error: min(low(curve, error), default=math.inf),
+    "You judge by the luckiest draw. One good draw is no promise: take the mean of the draws.": {"_of_draws": min},
+    "You ask that every draw is low enough. Asked is for the mean of the draws.": {"_of_draws": max},
+    "You look at the first draw only. Take the mean of all of them.": {"_of_draws": lambda errors: errors[0]},
     "A mean that lies exactly at the limit counts as well: `<=`, not `<`.":
-        lambda curve, error: min(enough(curve, error - 1e-9), default=math.inf),
+        {"_of_draws": lambda errors: mean(errors) + 1e-9},
     "You return the largest number of labels that is enough. Asked is for the smallest.":
-        picked(lambda curve, error: max(enough(curve, error))),
+        {"_pick": lambda curve, enough: max(enough)},
     "You take the numbers in the order of the dict, which need not be sorted.":
-        picked(lambda curve, error: next(labels for labels in curve if labels in enough(curve, error))),
+        {"_pick": lambda curve, enough: next(labels for labels in curve if labels in enough)},
     "The comparison is turned around: a low error is good, so it must be at most `error`.":
         lambda curve, error: min((n for n, errors in curve.items() if mean(errors) >= error), default=math.inf),
     "You return the position in the curve, or the error there. Return the number of labels.":
-        [picked(lambda curve, error: sorted(curve).index(enough(curve, error)[0])),
-         picked(lambda curve, error: mean(curve[enough(curve, error)[0]]))],
+        [{"_pick": lambda curve, enough: sorted(curve).index(enough[0])},
+         {"_pick": lambda curve, enough: mean(curve[enough[0]])}],
     "No number of labels is enough, and you return the largest. Even that is too few: return `float('inf')`.":
-        lambda curve, error: min(enough(curve, error), default=max(curve)),
+        {"_none": max},
     "No number of labels is enough, and you return 0 or -1, as if none were needed. Return `float('inf')`.":
-        [lambda curve, error: min(enough(curve, error), default=0),
-         lambda curve, error: min(enough(curve, error), default=-1)],
+        [{"_none": lambda curve: 0}, {"_none": lambda curve: -1}],
 }  # fmt: skip
 
 
@@ -380,6 +353,13 @@ def curve_calls() -> list[Call]:
     returns=number("a number of labels, or `float('inf')`"),
     mistakes=CURVE_MISTAKES,
 )
-def labels_needed(curve: Curve, error: float) -> float:
+def labels_needed(
+    curve: Curve, error: float, *, _of_draws: Callable[[list[float]], float] = mean,
+    _pick: Callable[[Curve, list[int]], float] = lambda curve, enough: enough[0],
+    _none: Callable[[Curve], float] = lambda curve: math.inf,
+) -> float:  # fmt: skip
     """Right, for curves in any order, curves with a bump, means exactly at the limit, and limits out of reach."""
-    return min(enough(curve, error), default=math.inf)
+    numbers = sorted(curve)
+    above = [place for place, labels in enumerate(numbers) if _of_draws(curve[labels]) > error]
+    enough = numbers[max(above, default=-1) + 1 :]
+    return _pick(curve, enough) if enough else _none(curve)

@@ -45,8 +45,7 @@ CAM_MISTAKES = {
     "The last ReLU is missing: the map has negative values. What speaks against the class is cut off.":
         cam(lambda m, g: (mean(g) * m).sum(1, True)),
     "The ReLU comes after the enlarging. Cut the small map first, then enlarge it: between a positive and a negative "
-    "cell the two differ.":
-        cam(lambda m, g: (mean(g) * m).sum(1, True), finish=lambda large: large.clamp(min=0)),
+    "cell the two differ.": cam(lambda m, g: (mean(g) * m).sum(1, True), finish=lambda large: large.clamp(min=0)),
     "You add up the gradient over the cells. A channel's weight is the *mean*: `gradient.mean(dim=(2, 3), …)`.":
         cam(lambda m, g: (g.sum(dim=(2, 3), keepdim=True) * m).sum(1, True).clamp(min=0)),
     "You multiply cell by cell. Grad-CAM first averages the gradient over the cells: one weight for each channel.":
@@ -220,10 +219,8 @@ INTEGRATED_MISTAKES = {
         attributed(lambda f, x, b, n: along()(f, x, b, n).abs()),
     f"{ERROR} turned round: it is the sum of the attribution *minus* the difference.":
         erring(lambda s, fx, fb: (fx - fb) - s),
-    f"{ERROR} without its sign. Too much and too little are two things.":
-        erring(lambda s, fx, fb: abs(s - (fx - fb))),
-    f"{ERROR} measured from f(x) alone. The sum accounts for f(x) − f(baseline).":
-        erring(lambda s, fx, fb: s - fx),
+    f"{ERROR} without its sign. Too much and too little are two things.": erring(lambda s, fx, fb: abs(s - (fx - fb))),
+    f"{ERROR} measured from f(x) alone. The sum accounts for f(x) − f(baseline).": erring(lambda s, fx, fb: s - fx),
 }  # fmt: skip
 
 

@@ -63,8 +63,7 @@ SESSION_MISTAKES = {
                 lambda name: parts_of(name)[1]),
     "You count on from one class to the next. Begin anew in each class, or one may get no test photos.":
         counted(lambda names, name: sorted({parts_of(each)[:2] for each in names}), lambda name: parts_of(name)[:2]),
-    "You have exchanged train and test.":
-        plan(lambda names, name, every: not is_last(names, name, every)),
+    "You have exchanged train and test.": plan(lambda names, name, every: not is_last(names, name, every)),
 }  # fmt: skip
 
 
@@ -115,39 +114,25 @@ def place(values: Tensor) -> tuple[int, ...]:
     return divmod(int(values.argmax()), values.shape[1])
 
 
-def reading(
-    missed: Callable[[Tensor], int] = lambda c: least(c, 1),
-    doubtful: Callable[[Tensor], int] = lambda c: least(c, 0),
-    mixed: Callable[[Tensor], tuple[int, ...]] = lambda c: place(wrong(c)),
-) -> Callable[[Tensor, list[str]], Reading]:
-    """The oracle with some of its three parts exchanged."""
-    return lambda confusion, classes: (
-        classes[missed(confusion)],
-        classes[doubtful(confusion)],
-        (classes[mixed(confusion)[0]], classes[mixed(confusion)[1]]),
-    )
-
-
 CONFUSION_MISTAKES = {
     "You have exchanged rows and columns: a row is what the photos show, a column what the net said.":
-        lambda confusion, classes: reading()(confusion.T, classes),
+        {"_seen": lambda c: c.T},
     "Recall and precision are exchanged: recall divides by the row's sum, precision by the column's.":
-        reading(lambda c: least(c, 0), lambda c: least(c, 1)),
+        {"_missed": lambda c: least(c, 0), "_doubtful": lambda c: least(c, 1)},
     "For the class most often missed you look at the count on the diagonal. A small class has a small count: divide by "
-    "the sum of its row.":
-        reading(lambda c: int(c.diagonal().argmin())),
+    "the sum of its row.": {"_missed": lambda c: int(c.diagonal().argmin())},
     "You take the class with the most missed photos. A large class has many: take the share of its row.":
-        reading(lambda c: int(wrong(c).sum(dim=1).argmax())),
+        {"_missed": lambda c: int(wrong(c).sum(dim=1).argmax())},
     "An answer that was never given is neither right nor wrong: leave out the columns that are all 0.":
-        reading(doubtful=lambda c: least(c, 0, empty=0.0)),
+        {"_doubtful": lambda c: least(c, 0, empty=0.0)},
     "A class without a photo cannot be missed: leave out the rows that are all 0.":
-        reading(lambda c: least(c, 1, empty=0.0)),
+        {"_missed": lambda c: least(c, 1, empty=0.0)},
     "The largest number stands on the diagonal, and that is no mistake. Leave the diagonal out of the search.":
-        reading(mixed=place),
+        {"_mixed": place},
     "The pair is turned around: first what the photos show, then what the net said.":
-        reading(mixed=lambda c: place(wrong(c).T)),
+        {"_mixed": lambda c: place(wrong(c).T)},
     "For the pair you compare shares of the row. Asked is for the mistake made on the most photos: compare counts.":
-        reading(mixed=lambda c: place(wrong(c) / c.sum(dim=1, keepdim=True).clamp(min=1))),
+        {"_mixed": lambda c: place(wrong(c) / c.sum(dim=1, keepdim=True).clamp(min=1))},
 }  # fmt: skip
 
 #: What the photos show, by row, and what the net said, by column. The third net never says bus; the fourth saw none.
@@ -168,9 +153,16 @@ READING = "two class names and a pair of names, `(missed, doubtful, (shown, said
     returns=several(READING, text(READING), text(READING), several(READING, text(READING), text(READING))),
     mistakes=CONFUSION_MISTAKES,
 )
-def read_confusion(confusion: Tensor, classes: list[str]) -> Reading:
+def read_confusion(
+    confusion: Tensor, classes: list[str], *, _seen: Callable[[Tensor], Tensor] = torch.clone,
+    _missed: Callable[[Tensor], int] = lambda c: least(c, 1),
+    _doubtful: Callable[[Tensor], int] = lambda c: least(c, 0),
+    _mixed: Callable[[Tensor], tuple[int, ...]] = lambda c: place(wrong(c)),
+) -> Reading:  # fmt: skip
     """Rows, columns and single squares are read right, with empty ones among them."""
-    return reading()(confusion, classes)
+    confusion = _seen(confusion)
+    shown, said = _mixed(confusion)
+    return classes[_missed(confusion)], classes[_doubtful(confusion)], (classes[shown], classes[said])
 
 
 # --- 12.3 pick a threshold --------------------------------------------------------------------------------------
@@ -178,17 +170,6 @@ def read_confusion(confusion: Tensor, classes: list[str]) -> Reading:
 
 def precision_at(confidence: Tensor, right: Tensor, threshold: float) -> float:
     return 100 * float(right[confidence >= threshold].float().mean())
-
-
-def fine(
-    measure: Callable[[Tensor, Tensor, float], float] = precision_at,
-    pick: Callable[[list[float]], float] = lambda found: min(found, default=math.inf),
-    enough: Callable[[float, float], bool] = lambda got, asked: got >= asked - 1e-4,
-) -> Callable[..., float]:
-    """The lowest of the confidences at which enough of what is answered is right, or infinity; or a variant of it."""
-    return lambda confidence, right, precision: pick(
-        [each for each in confidence.unique().tolist() if enough(measure(confidence, right, each), precision)]
-    )
 
 
 def from_above(confidence: Tensor, right: Tensor, precision: float) -> float:
@@ -200,29 +181,21 @@ def from_above(confidence: Tensor, right: Tensor, precision: float) -> float:
     return found
 
 
-def otherwise(value: Callable[[Tensor], float]) -> Callable[..., float]:
-    return lambda c, right, precision: value(c) if (t := fine()(c, right, precision)) == math.inf else t
-
-
 THRESHOLD_MISTAKES = {
     "You go down from the surest answers and stop at the first threshold that is not good enough. A lower one can be "
-    "good enough again: look at all of them.":
-        from_above,
-    "Exactly `precision` percent is enough: compare with `>=`.":
-        fine(enough=lambda got, asked: got > asked + 1e-4),
+    "good enough again: look at all of them.": from_above,
+    "Exactly `precision` percent is enough: compare with `>=`.": {"_enough": lambda got, asked: got > asked + 1e-4},
     "A photo exactly at the threshold is answered too. Measure `confidence >= threshold`.":
-        fine(lambda c, right, t: 100 * float(right[c > t].float().mean())),
+        {"_measure": lambda c, right, t: 100 * float(right[c > t].float().mean())},
     "You divide by the number of all photos. Divide by the number that get an answer.":
-        fine(lambda c, right, t: 100 * int(right[c >= t].sum()) / len(c)),
-    "You return the highest such threshold, which answers the fewest photos. Return the lowest.":
-        fine(pick=lambda found: max(found, default=math.inf)),
+        {"_measure": lambda c, right, t: 100 * int(right[c >= t].sum()) / len(c)},
+    "You return the highest such threshold, which answers the fewest photos. Return the lowest.": {"_pick": max},
     "You compare a share from 0 to 1 with a percentage, or the other way round. `precision` is in percent.":
-        lambda confidence, right, precision: fine()(confidence, right, precision / 100),
+        {"_enough": lambda got, asked: got >= (asked - 1e-4) / 100},
     "No threshold is good enough, and you return the highest confidence, which still gives an answer. Return infinity: "
-    "answer nothing.":
-        otherwise(lambda confidence: float(confidence.max())),
+    "answer nothing.": {"_none": lambda confidence: float(confidence.max())},
     "No threshold is good enough, and you return 0, which answers all. Return infinity.":
-        otherwise(lambda confidence: 0.0),
+        {"_none": lambda confidence: 0.0},
 }  # fmt: skip
 
 SURE = torch.tensor([0.95, 0.9, 0.8, 0.7, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2])
@@ -254,6 +227,13 @@ def threshold_calls() -> list[Call]:
     returns=number("a threshold, or `float('inf')`"),
     mistakes=THRESHOLD_MISTAKES,
 )
-def pick_threshold(confidence: Tensor, right: Tensor, precision: float) -> float:
+def pick_threshold(
+    confidence: Tensor, right: Tensor, precision: float, *,
+    _measure: Callable[[Tensor, Tensor, float], float] = precision_at,
+    _enough: Callable[[float, float], bool] = lambda got, asked: got >= asked - 1e-4,
+    _pick: Callable[[list[float]], float] = min, _none: Callable[[Tensor], float] = lambda confidence: math.inf,
+) -> float:  # fmt: skip
     """As many photos as possible get an answer, and enough of the answers are right."""
-    return fine()(confidence, right, precision)
+    measured = {each: _measure(confidence, right, each) for each in confidence.unique().tolist()}
+    good = [each for each, got in measured.items() if _enough(got, precision)]
+    return _pick(good) if good else _none(confidence)

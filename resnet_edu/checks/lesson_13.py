@@ -39,16 +39,14 @@ GRADIENT_MISTAKES = {
     "You weight by the number of images and divide by the number of processes. Divide by the number of all images.":
         lambda g, sizes: weighted(g, [size / len(sizes) for size in sizes]),
     "You divide the sum of the gradients by the number of all images. The gradients are means already: multiply each "
-    "by its number of images first.":
-        lambda g, sizes: weighted(g, [1 / sum(sizes)] * len(sizes)),
+    "by its number of images first.": lambda g, sizes: weighted(g, [1 / sum(sizes)] * len(sizes)),
     "You divide each gradient by its number of images. It is a mean already: multiply it by its share of them.":
         lambda g, sizes: weighted(g, [1 / size for size in sizes]),
     "Your weights are upside down: the process with the fewest images counts most.":
         lambda g, sizes: weighted(g, [1 / size / sum(1 / each for each in sizes) for size in sizes]),
     "You halve after each process, so that the last one counts half. Give all of them their weight at once.":
         lambda g, sizes: halved(g),
-    "You return the gradients of the first process alone.":
-        lambda g, sizes: list(g[0]),
+    "You return the gradients of the first process alone.": lambda g, sizes: list(g[0]),
     "You return the gradients of the largest share alone. All images have a part in the gradient of the batch.":
         lambda g, sizes: list(g[sizes.index(max(sizes))]),
 }  # fmt: skip
@@ -74,52 +72,43 @@ def average_gradients(gradients: Gradients, sizes: Sequence[int]) -> list[Tensor
 BASE_RATE, BASE_BATCH = 0.1, 256  # He et al. 2015, section 3.4
 
 
-def ramp(step: int, warmup: int, start: float, target: float, *, ahead: int = 0) -> float:
-    return target if step >= warmup else start + (target - start) * (step + ahead) / warmup
+def ramp(step: int, warmup: int) -> float:
+    """Which share of the way from the base rate to the final one has been gone."""
+    return step / warmup if step < warmup else 1.0
 
 
-def scaled(scale: Callable[[float], float]) -> Callable[[int, int, int], float]:
-    return lambda step, batch, warmup: ramp(step, warmup, BASE_RATE, BASE_RATE * scale(batch / BASE_BATCH))
-
-
-def final(batch: int) -> float:
-    return BASE_RATE * batch / BASE_BATCH
+def rising(step: int, warmup: int) -> float:
+    return step / warmup if warmup else 1.0
 
 
 RATE_MISTAKES = {
     "The batch size has no effect. A batch k times as large gets k times the base rate.":
-        scaled(lambda k: 1.0),
+        {"_final": lambda k: BASE_RATE},
     "You scale with the square root of k. The linear rule multiplies by k itself.":
-        scaled(sqrt),
-    "You divide by k. A larger batch means fewer steps, so each has to be larger.":
-        scaled(lambda k: 1 / k),
-    "You forget the base rate: k alone is no learning rate.":
-        scaled(lambda k: k / BASE_RATE),
+        {"_final": lambda k: BASE_RATE * sqrt(k)},
+    "You divide by k. A larger batch means fewer steps, so each has to be larger.": {"_final": lambda k: BASE_RATE / k},
+    "You forget the base rate: k alone is no learning rate.": {"_final": lambda k: k},
     "You multiply by the batch size itself. What counts is how many times larger than the base batch it is.":
-        scaled(lambda k: k * BASE_BATCH),
-    "Your warm-up begins at 0. It begins at the base rate.":
-        lambda step, batch, warmup: ramp(step, warmup, 0.0, final(batch)),
+        {"_final": lambda k: BASE_RATE * k * BASE_BATCH},
+    "Your warm-up begins at 0. It begins at the base rate.": {"_start": lambda final: 0.0},
     "Your warm-up begins at a tenth of the final rate. It begins at the base rate, whatever the final one is.":
-        lambda step, batch, warmup: ramp(step, warmup, final(batch) / 10, final(batch)),
-    "There is no warm-up: the first step has the final rate already.":
-        {"warmup_steps": 0},
+        {"_start": lambda final: final / 10},
+    "There is no warm-up: the first step has the final rate already.": {"warmup_steps": 0},
     "Your warm-up is a step ahead: step 0 has the base rate, step `warmup_steps` the final one.":
-        lambda step, batch, warmup: ramp(step, warmup, BASE_RATE, final(batch), ahead=1),
+        {"_way": lambda step, warmup: (step + 1) / warmup if step < warmup else 1.0},
     "Your warm-up is a step behind: step 0 has the base rate, step `warmup_steps` the final one.":
-        lambda step, batch, warmup: ramp(step, warmup, BASE_RATE, final(batch), ahead=-1 if step else 0),
+        {"_way": lambda step, warmup: max(step - 1, 0) / warmup if step < warmup else 1.0},
     "You reach the final rate one step too early: at step `warmup_steps - 1`.":
-        lambda step, batch, warmup: ramp(step, warmup - 1, BASE_RATE, final(batch)),
+        {"_way": lambda step, warmup: ramp(step, warmup - 1)},
     "Your rate falls during the warm-up and jumps afterwards: it has to rise.":
-        lambda step, batch, warmup: ramp(warmup - step if step < warmup else step, warmup, BASE_RATE, final(batch)),
-    "Your rate goes on rising after the warm-up. From step `warmup_steps` on it stays where it is.":
-        lambda step, batch, warmup: BASE_RATE + (final(batch) - BASE_RATE) * (step / warmup if warmup else 1),
+        {"_way": lambda step, warmup: 1 - step / warmup if step < warmup else 1.0},
+    "Your rate goes on rising after the warm-up. From step `warmup_steps` on it stays where it is.": {"_way": rising},
     "Your rate stays at the base rate and then jumps. That is the constant warm-up; here it rises a little at each "
-    "step.":
-        lambda step, batch, warmup: final(batch) if step >= warmup else BASE_RATE,
+    "step.": {"_way": lambda step, warmup: float(step >= warmup)},
     "Your rate is multiplied by the same factor at each step. Add the same amount at each step.":
-        lambda step, batch, warmup: BASE_RATE * (batch / BASE_BATCH) ** (min(1, step / warmup) if warmup else 1),
+        lambda step, batch, warmup: BASE_RATE * (batch / BASE_BATCH) ** ramp(step, warmup),
     "With `warmup_steps=0` you divide by zero. Ask first whether the warm-up is over.":
-        lambda step, batch, warmup: BASE_RATE + (final(batch) - BASE_RATE) * min(1, step / warmup),
+        {"_way": lambda step, warmup: min(1, step / warmup)},
 }  # fmt: skip
 
 
@@ -135,65 +124,54 @@ RATE_MISTAKES = {
     returns=number("a learning rate, a number"),
     mistakes=RATE_MISTAKES,
 )
-def scaled_rate(step: int, batch_size: int, warmup_steps: int) -> float:
+def scaled_rate(
+    step: int, batch_size: int, warmup_steps: int, *, _final: Callable[[float], float] = lambda k: BASE_RATE * k,
+    _start: Callable[[float], float] = lambda final: BASE_RATE, _way: Callable[[int, int], float] = ramp,
+) -> float:  # fmt: skip
     """From 64 images a batch to 8,192, during the warm-up, after it and without it."""
-    return ramp(step, warmup_steps, BASE_RATE, final(batch_size))
+    final = _final(batch_size / BASE_BATCH)
+    return _start(final) + (final - _start(final)) * _way(step, warmup_steps)
 
 
 # --- 13.3 find the bottleneck -----------------------------------------------------------------------------------
 
 Stages = dict[str, float]
-Key = Callable[[float, int], float]
+Key = Callable[[float, int], float]  # of a stage's seconds and workers
 
 
 def each(seconds: float, workers: int) -> float:
     return seconds / workers
 
 
-def chosen(stages: Stages, workers: dict[str, int], key: Key) -> str:
-    return max(stages, key=lambda name: key(stages[name], workers[name]))
+def alone(seconds: float, workers: int) -> float:
+    return seconds
 
 
-def by(key: Key, seconds: Key = each) -> Callable[[Stages, dict[str, int], int], tuple[str, float]]:
-    return lambda s, w, batch: ((name := chosen(s, w, key)), batch / seconds(s[name], w[name]))
-
-
-def slowest(s: Stages, w: dict[str, int]) -> str:
-    return chosen(s, w, each)
+def times(seconds: float, workers: int) -> float:
+    return seconds * workers
 
 
 BOTTLENECK_MISTAKES = {
     "The workers have no effect. Several of them work on batches of their own, so that a stage with w workers hands "
-    "one on w times as often.":
-        by(lambda s, w: s, lambda s, w: s),
+    "one on w times as often.": {"_key": alone, "_seconds": alone},
     "You choose the stage by the seconds of one worker. Divide by the number of workers before you compare.":
-        by(lambda s, w: s),
-    "The stage is right. Its speed is that of one worker: multiply by their number.":
-        by(each, lambda s, w: s),
-    "You choose by seconds times workers. More workers make a stage faster.":
-        by(lambda s, w: s * w),
-    "You multiply seconds by workers. More workers make a stage faster: divide.":
-        by(lambda s, w: s * w, lambda s, w: s * w),
-    "You name the fastest stage. All others wait for the slowest.":
-        by(lambda s, w: -s / w),
+        {"_key": alone},
+    "The stage is right. Its speed is that of one worker: multiply by their number.": {"_seconds": alone},
+    "You choose by seconds times workers. More workers make a stage faster.": {"_key": times},
+    "You multiply seconds by workers. More workers make a stage faster: divide.": {"_key": times, "_seconds": times},
+    "You name the fastest stage. All others wait for the slowest.": {"_key": lambda s, w: -s / w},
     "You name the stage with the fewest workers. It may be fast enough: compare seconds / workers.":
-        by(lambda s, w: -w),
+        {"_key": lambda s, w: -w},
     "You add the stages' times, as if each waited for the others. They work at the same time: only the slowest counts.":
-        lambda s, w, batch: (slowest(s, w), batch / sum(s[name] / w[name] for name in s)),
+        {"_speed": lambda own, speeds: 1 / sum(1 / speed for speed in speeds)},
     "You return the mean of the stages' speeds. No batch passes faster than the slowest stage lets it.":
-        lambda s, w, batch: (slowest(s, w), sum(batch * w[name] / s[name] for name in s) / len(s)),
-    "The stage is right, the speed is that of the fastest stage.":
-        lambda s, w, batch: (slowest(s, w), max(batch * w[name] / s[name] for name in s)),
-    "You return batches a second. Asked are images: multiply by `batch_size`.":
-        {"batch_size": 1},
-    "You return seconds an image. Asked are images a second.":
-        lambda s, w, batch: ((name := slowest(s, w)), s[name] / w[name] / batch),
-    "You return seconds a batch. Asked are images a second.":
-        lambda s, w, batch: ((name := slowest(s, w)), s[name] / w[name]),
-    "You return the first stage of the table. Look at all of them.":
-        lambda s, w, batch: ((name := next(iter(s))), batch * w[name] / s[name]),
-    "You return the last stage of the table. Look at all of them.":
-        lambda s, w, batch: ((name := list(s)[-1]), batch * w[name] / s[name]),
+        {"_speed": lambda own, speeds: sum(speeds) / len(speeds)},
+    "The stage is right, the speed is that of the fastest stage.": {"_speed": lambda own, speeds: max(speeds)},
+    "You return batches a second. Asked are images: multiply by `batch_size`.": {"batch_size": 1},
+    "You return seconds an image. Asked are images a second.": {"_speed": lambda own, speeds: 1 / own},
+    "You return seconds a batch. Asked are images a second.": {"batch_size": 1, "_speed": lambda own, speeds: 1 / own},
+    "You return the first stage of the table. Look at all of them.": {"_choose": lambda keys: next(iter(keys))},
+    "You return the last stage of the table. Look at all of them.": {"_choose": lambda keys: list(keys)[-1]},
 }  # fmt: skip
 
 
@@ -217,7 +195,12 @@ def random_pipeline() -> Call:
     returns=several("a pair, the stage and the images a second", text("the name of a stage"), number("a number")),
     mistakes=BOTTLENECK_MISTAKES,
 )
-def find_bottleneck(seconds: Stages, workers: dict[str, int], batch_size: int) -> tuple[str, float]:
+def find_bottleneck(
+    seconds: Stages, workers: dict[str, int], batch_size: int, *, _key: Key = each, _seconds: Key = each,
+    _choose: Callable[[Stages], str] = lambda keys: max(keys, key=lambda name: keys[name]),
+    _speed: Callable[[float, list[float]], float] = lambda own, speeds: own,
+) -> tuple[str, float]:  # fmt: skip
     """Right for 22 pipelines."""
-    name = slowest(seconds, workers)
-    return name, batch_size * workers[name] / seconds[name]
+    name = _choose({name: _key(seconds[name], workers[name]) for name in seconds})
+    speeds = {name: batch_size / _seconds(seconds[name], workers[name]) for name in seconds}
+    return name, _speed(speeds[name], list(speeds.values()))

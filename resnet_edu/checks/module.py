@@ -132,8 +132,10 @@ class Trial:
             hint = " It cannot be called; `nn.Sequential(*layers)` can." if isinstance(module, Iterable) else ""
             raise Wrong(f"Expected a module from `{self.name}`, got {kind_of(module)}.{hint}")
         self.side = Side(module, inputs, seed)
-        randomise(module)
-        self.weights = {key: value.clone() for key, value in module.state_dict().items()} if inputs else {}
+        self.weights = dict[str, Tensor]()
+        if inputs:
+            randomise(module)
+            self.weights = {key: value.clone() for key, value in module.state_dict().items()}
         self.runs = self.side.runs()
 
     def outcomes(self) -> Iterator[Outcome]:
@@ -259,8 +261,12 @@ def holds_weights(part: nn.Module) -> bool:
 
 @torch.no_grad()
 def randomise(module: nn.Module) -> None:
-    """Give batch norms weights and statistics that show, where new ones are all 0 or 1, and biases values."""
+    """Give layers values that show: new weights are so small that tanh changes little, new batch norms all 0 or 1."""
     for part in module.modules():
+        if isinstance(part, nn.Conv2d | nn.Linear):
+            nn.init.kaiming_uniform_(part.weight)
+            if part.bias is not None:
+                part.bias.uniform_(-0.5, 0.5)
         if isinstance(part, _BatchNorm) and part.affine:
             part.weight.uniform_(0.5, 1.5)
             part.bias.uniform_(-0.5, 0.5)

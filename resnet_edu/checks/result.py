@@ -218,6 +218,7 @@ def lesson_texts() -> dict[str, str]:
     return found
 
 
+@cache
 def headings() -> dict[str, str]:
     """The heading of every exercise's card by its number, "05.2", in the order of the course."""
     return {
