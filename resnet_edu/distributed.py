@@ -37,10 +37,7 @@ def first() -> bool:
 
 @contextmanager
 def joined() -> Iterator[None]:
-    """Work together with the others that torchrun has started, inside; nothing happens without torchrun.
-
-    Messages go through NCCL between GPUs and through gloo between CPUs.
-    """
+    """Work together with the others that torchrun has started, inside; nothing happens without torchrun."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or distributed.is_initialized():
         yield
         return

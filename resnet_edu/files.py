@@ -77,10 +77,7 @@ def quoted(path: object) -> str:
 
 
 def data_folder() -> Path:
-    """Where downloaded data sets lie, laid out as torchvision does it: its `root`.
-
-    The folder that the environment variable RESNET_EDU_DATA names, or else the system's folder for caches.
-    """
+    """Where downloaded data sets lie, as in torchvision's `root`: RESNET_EDU_DATA, or the system's place for caches."""
     named = os.environ.get("RESNET_EDU_DATA")
     try:
         return Path(named).expanduser().absolute() if named else platformdirs.user_cache_path("resnet-edu")

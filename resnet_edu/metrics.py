@@ -104,13 +104,10 @@ def recompute_batch_norm(model: nn.Module, split: Split, *, precision: str = "au
 
 
 def logits_of(outputs: object, count: int, head: str | None = None) -> Tensor:
-    """The logits `(count, classes)` that errors are counted on.
+    """The logits `(count, classes)` that errors are counted on, among what a model returned for `count` images.
 
-    Args:
-        outputs: what the model returned for `count` images: the logits; a dict of logits by head; or a named
-            tuple with one of these as `logits`, as GoogLeNet returns with its auxiliary heads.
-        count: number of images.
-        head: which one of a dict; the first by default.
+    It returns logits; or a dict of them by head, the first of which counts by default; or a named tuple with one of
+    these as `logits`, as GoogLeNet does with its auxiliary heads.
     """
     if isinstance(outputs, tuple) and hasattr(outputs, "logits"):
         outputs = getattr(outputs, "logits")  # noqa: B009

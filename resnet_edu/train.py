@@ -1,9 +1,4 @@
-"""The training loop: `fit` reads like the textbook, in one screen.
-
-What it stands on is around it: checks, optimizer, loss and totals below, batches out of memory in `data/batches.py`,
-number format and threads in `machine.py`, several processes in `distributed.py`, going on after a stop in
-`checkpoint.py`.
-"""
+"""The training loop: `fit` reads like the textbook, in one screen. What it stands on is around it."""
 
 import math
 import time
@@ -118,10 +113,7 @@ def until_stopped(model: nn.Module, history: History) -> Iterator[None]:
 
 
 class Totals:
-    """Loss and errors of one pass over the training images, added up step by step.
-
-    The device is waited for once a step, for the loss; the number of errors stays there until the end of the pass.
-    """
+    """Loss and errors of one pass over the training images; the errors stay on the device until its end."""
 
     def __init__(self, epoch: int, epochs: int, of: int, line: ProgressLine) -> None:
         self.epoch, self.epochs, self.of, self.line = epoch, epochs, of, line
@@ -132,7 +124,7 @@ class Totals:
     def add(self, loss: Tensor, outputs: object, labels: Tensor, rate: float) -> None:
         """Count one batch; `rate` is the learning rate of the step to come."""
         check_scalar(loss)
-        value = loss.item()
+        value = loss.item()  # waits for the device
         self.steps, self.seen, self.rate = self.steps + 1, self.seen + len(labels), rate
         if not math.isfinite(value):
             raise LossNotFinite(

@@ -1,8 +1,7 @@
 """Batches out of memory, augmented as whole tensors: every image its own crop, flip, turn and colour.
 
-The idea, a data set as one tensor and augmentation as a few tensor operations, is that of Keller Jordan's
-airbench (https://github.com/KellerJordan/cifar10-airbench). It keeps two cores busy with convolutions
-instead of workers, and runs on the GPU unchanged.
+A data set as one tensor, and augmentation as a few tensor operations, is the idea of Keller Jordan's airbench
+(https://github.com/KellerJordan/cifar10-airbench). It needs no workers, and runs on the GPU unchanged.
 """
 
 import math

@@ -39,7 +39,6 @@ LAB = {"IPython", "ipykernel", "jinja2", "jupyter_client", "jupyterlab", "latex2
 LAB |= {"nbclient", "nbconvert", "nbformat"}
 
 app = typer.Typer(
-    cls=cli_runs.Group,
     help="Learn deep convolutional networks by building them: LeNet to ResNet.",
     epilog=examples("doctor", "lab", "lab --help"),
     rich_markup_mode="rich",
@@ -87,7 +86,6 @@ def complain(message: str, *, code: int = 2) -> int:
 
 
 def show_version(wanted: bool) -> None:
-    """The callback of --version."""
     if wanted:
         print(f"resnet-edu {__version__}")
         raise typer.Exit
@@ -178,15 +176,16 @@ def fetch(
     to: Annotated[Path | None, typer.Option(metavar="DIR", help="Put them there and not into the caches.")] = None,
 ) -> None:
     """Download data sets and ImageNet weights, to use them offline."""
-    from .fetch import fetch as fetch_one, require_known, terms
+    from ..data.sets import SETS
+    from .fetch import fetch as fetch_one, require_known
 
     require_known(names)
     to = with_home(to).absolute() if to else None
     for name in names:
         place, new = fetch_one(name, to, mirror=mirror)
         print(f"{name}: {'now' if new else 'already'} in {place}", flush=True)
-        if new and terms(name):
-            print(f"  Terms: {terms(name)}")
+        if new and name in SETS:
+            print(f"  Terms: {SETS[name].terms}")
     if to:
         print(f"To use them there, set RESNET_EDU_DATA={to} and TORCH_HOME={to}.")
 
@@ -241,7 +240,6 @@ def rehearse_all(lessons: Sequence[course.Lesson], out: Path, jobs: int) -> list
 
 
 def print_rehearsals(runs: Sequence["Rehearsal"]) -> None:
-    """Minutes, cells run, peak memory, slowest cell and outcome of each lesson."""
     table = Table("lesson", "minutes", "cells", "peak, GB", "slowest, s", "result")
     for each in runs:
         slowest = max((cell.seconds for cell in each.cells), default=0.0)
@@ -256,12 +254,10 @@ def print_rehearsals(runs: Sequence["Rehearsal"]) -> None:
 def export(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the files go; made if missing.")],
     lessons: Lessons = None,
-    edition: Annotated[
-        Literal["learner", "worked", "slides", "html", "script"], typer.Option(help="In which form.")
-    ] = "learner",
+    edition: Annotated[Literal["learner", "worked", "slides", "html"], typer.Option(help="In which form.")] = "learner",
     force: Annotated[bool, flag("--force", "Replace changed files; yours are kept beside them, dated.")] = False,
 ) -> None:
-    """Write the lessons for a class: notebooks without solutions, worked ones, slides, web pages or plain Python."""
+    """Write the lessons for a class: notebooks without solutions, worked ones, slides or web pages."""
     from .export import INDEXED, export as export_lessons
 
     report = export_lessons(folder, edition, lessons or [], force=force)
@@ -271,15 +267,14 @@ def export(
     print(f"The {edition} edition is in {folder} ({report}).{first}")
 
 
-@command(app, "Teach", "bundle stick --torch cpu", "bundle stick --with cifar10,resnet18 --torch none")
+@command(app, "Teach", "bundle stick --torch cpu", "bundle stick --with cifar10,resnet18")
 def bundle(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder, or a bundle to bring up to date.")],
     extras: Annotated[
         str, typer.Option("--with", metavar="NAMES", help="Data and weights: cifar10,clothing,resnet18,…")
     ] = "",
     torch: Annotated[
-        Literal["default", "cpu", "none"],
-        typer.Option(help="As pip chooses; smaller, from PyTorch's index; or left out."),
+        Literal["default", "cpu"], typer.Option(help="As pip chooses; or smaller, from PyTorch's index.")
     ] = "default",
     wheel: Annotated[Path | None, typer.Option(metavar="FILE", help="The course's wheel; a clone builds it.")] = None,
     mirror: Mirror = None,
@@ -346,19 +341,19 @@ def study(
         return
     code = 0
     for each in chosen:
-        print(f"{each.name}: {each.title}, {len(list(each.runs()))} runs, recorded in {folder}")
+        wanted = set(each.runs())
+        print(f"{each.name}: {each.title}, {len(wanted)} runs, recorded in {folder}")
         try:
             recorded = run_study(each, folder, progress=print_run)
         except DatasetUnavailable as error:  # the other studies need not wait for its pictures
             code = complain(str(error))
             continue
-        if not set(each.runs()) <= set(recorded.epochs):
+        if not wanted <= set(recorded.epochs):
             raise KeyboardInterrupt  # `fit` returns what it has; the same command goes on from there
     raise typer.Exit(code)
 
 
 def print_run(run: Mapping[str, Any]) -> None:
-    """One line when a run ends."""
     tested = f"test error {run['test_error']:.1f} %" if "test_error" in run else "not tested"
     outcome = run.get("diverged", tested)
     print(f"  {run['setting']}, seed {run['seed']}: {outcome}, {run['seconds']:.1f} s", flush=True)

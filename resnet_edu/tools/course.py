@@ -93,7 +93,6 @@ def find_lesson(name: str, edition: Edition = "learner") -> Lesson:
 
 
 def how_to_get_lessons() -> str:
-    """The advice for a course without notebooks."""
     if files.checkout():
         return "Build them with: make notebooks"
     return "Install the wheel again, something is missing: pip install --force-reinstall --no-deps resnet_edu-*.whl"

@@ -44,11 +44,6 @@ def fetch(name: str, to: Path | None = None, *, mirror: str | None = None) -> tu
     return imagenet_file(name, to), fetch_imagenet(name, to, mirror=mirror)
 
 
-def terms(name: str) -> str:
-    """Under which a data set may be used; empty for what is no data set."""
-    return sets.SETS[name].terms if name in sets.SETS else ""
-
-
 def fetch_packed(name: str, folder: Path, *, mirror: str | None = None) -> list[Path]:
     """Put the files of a data set or of weights into a folder as their home server has them.
 
@@ -64,7 +59,6 @@ def fetch_packed(name: str, folder: Path, *, mirror: str | None = None) -> list[
 
 
 def fetch_reveal(to: Path | None = None, *, mirror: str | None = None) -> tuple[Path, bool]:
-    """Get reveal.js; see `fetch`."""
     folder = (to or (files.assets() if files.checkout() else files.data_folder())) / REVEAL
     if is_whole(folder):
         return folder, False

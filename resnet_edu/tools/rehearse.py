@@ -80,7 +80,6 @@ class Rehearsal:
 
     @property
     def failure(self) -> Cell | None:
-        """The cell that stopped the lesson."""
         return next((cell for cell in self.cells if cell.error), None)
 
 
@@ -88,15 +87,13 @@ class CurrentPython(KernelSpecManager):
     """Offers this interpreter as the kernel, whatever is registered on the machine."""
 
     def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
-        """The kernel that runs `sys.executable`."""
         return KernelSpec(resource_dir=RESOURCES, **get_kernel_dict())
 
 
 class PeakMemory:
     """Samples a process with its children in the background: `with PeakMemory(pid) as memory: …; memory.bytes`.
 
-    What processes share is above all the code of torch's libraries. It is in memory once, however many use it, so the
-    largest part that one of them shares counts once.
+    What they share, above all the code of torch's libraries, is in memory once: the largest share counts once.
     """
 
     def __init__(self, pid: int, *, interval: float = 0.1) -> None:
