@@ -16,12 +16,7 @@ MOST_EPOCHS = 1_000_000  # nobody means more
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """Options of `fit`.
-
-    Raises:
-        UnknownName: an optimizer, schedule, precision or augmentation that does not exist.
-        ValueError: a value of another type, or a number outside its range.
-    """
+    """Options of `fit`. A `ValueError` says which option cannot be as it was given, and what it may be."""
 
     epochs: int = 6  # enough on mnist5k for a verdict within seconds
     batch_size: int = 128  # He et al. 2015, section 4.2

@@ -65,9 +65,7 @@ def share(batch: Tensor) -> Tensor:
     What cannot be shared out evenly is left out: the mean of the processes' means would not be the batch's.
     """
     if len(batch) < size():
-        raise ValueError(
-            f"A batch of {len(batch)} images is too small for {size()} processes: choose a larger batch_size."
-        )
+        raise ValueError(f"A batch of {len(batch)} images is too small for {size()} processes: choose a larger one.")
     return batch[: len(batch) // size() * size()][rank() :: size()]
 
 

@@ -11,11 +11,10 @@ from .files import write_atomically
 
 @dataclass(frozen=True)
 class Epoch:
-    """One pass over the training images. Errors are in percent, losses in nats.
+    """One pass over the training images. Errors are in percent, losses in nats; two are equal if their results are.
 
-    Training loss and error are averages over the pass, as the weights change and with augmentation; validation
-    loss and error are measured at its end. Seconds are those of the pass, without the measurement. Two epochs are equal
-    when their results are, however long they took.
+    Training loss and error are averages over the pass, as the weights change and with augmentation; validation loss and
+    error are measured at its end, which is not in the seconds.
     """
 
     epoch: int

@@ -91,9 +91,8 @@ def seed_everything(seed: int) -> None:
 def use_own_cores() -> int:
     """Let torch start no more threads than this process has cores; the number of its threads.
 
-    torch counts the cores of the machine. In a container, or on a server shared by a class, a process may have a
-    share of them only, and threads that wait for each other cost far more than they bring. Whoever sets
-    OMP_NUM_THREADS has decided already.
+    torch counts the machine's cores, of which a container or a seat in a class may have a share only, and threads that
+    wait for each other cost far more than they bring. Whoever sets OMP_NUM_THREADS has decided already.
     """
     if not os.environ.get("OMP_NUM_THREADS"):
         torch.set_num_threads(min(torch.get_num_threads(), cores()))
@@ -101,10 +100,7 @@ def use_own_cores() -> int:
 
 
 def show_progress() -> bool:
-    """Whether a progress bar helps: somebody looks at a terminal or a notebook.
-
-    Not in CI, not where the output is kept (RESNET_EDU_QUIET), not in a pipe or a file.
-    """
+    """Whether a progress bar helps: somebody looks at a terminal or a notebook, and no output is kept, as in CI."""
     if any(os.environ.get(name, "").lower() not in ("", "0", "false") for name in ("CI", "RESNET_EDU_QUIET")):
         return False
     return in_notebook() or (sys.stderr is not None and sys.stderr.isatty())

@@ -46,12 +46,7 @@ def option(meaning: str, default: Any = None) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Everything that decides a run; see `HELP` for each option.
-
-    Raises:
-        UnknownName: a name that does not exist, with the nearest one that does.
-        ValueError: a value of another type, a number outside its range, or options that exclude each other.
-    """
+    """Everything that decides a run; see `HELP` for each option. A `ValueError` says what cannot be, and why."""
 
     data: str = field(
         metadata={"help": "Folder CLASS/FILE.jpg or train|val|test/CLASS/FILE.jpg, or a data set's name."}
@@ -134,9 +129,9 @@ class Recipe:
         return View(width, height, self.channels, crop, self.max_megabytes, models.detected_box)
 
     def preparation(self) -> tuple[View, int | None]:
-        """How one picture is prepared for prediction: its view, and the side to which it is resized after that.
+        """How one picture is prepared for prediction: its view, and the side to which it is resized then, if at all.
 
-        The images of a data set with a name were resized from the set's own side, some with a border. None: not at all.
+        The images of a data set with a name were resized from the set's own side, some with a border.
         """
         view = self.view()
         if holds_files(self.data) or (own := own_shape(self.data)[0]) == self.x:

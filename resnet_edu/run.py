@@ -92,10 +92,6 @@ class Run:
 
         Returns:
             The history. Its `interrupted` says whether the run was stopped by hand; it can be trained further then.
-
-        Raises:
-            ValueError: another process is at work on this run, its pictures are others than at its start, or a batch
-                is too large for the memory; or as for `data.load` and `fit`.
         """
         begin = prepare(self.recipe)
         told(begin)
@@ -279,8 +275,8 @@ def evaluate_run(
 ) -> tuple[Metrics, str]:
     """Measure a finished run, and say of what in one line; `say` is told what to know about other pictures.
 
-    `other` is a folder of pictures, of which the test images are taken, or all images if it is not divided into parts.
-    By default, and for the folder that it was trained on, the run's own test images are taken.
+    Of another folder the test images are taken, or all if it is not divided into parts; by default, and of the folder
+    that it was trained on, the run's own test images.
     """
     network, recipe = network or open_run(folder), Recipe.from_toml(folder / "config.toml")
     preprocessing: Any = network.transforms

@@ -147,10 +147,8 @@ def run_settings(
     known = recorded.settings
     changed = [label for label in plain if label in known and in_full(known[label]) != in_full(plain[label])]
     if changed:
-        where = "Record in another folder, or remove this file and its table."
-        raise ValueError(
-            f"{folder / recorded.name}.json was recorded with other settings of {', '.join(changed)}. {where}"
-        )
+        what, where = f"{folder / recorded.name}.json", "Record in another folder, or remove this file and its table."
+        raise ValueError(f"{what} was recorded with other settings of {', '.join(changed)}. {where}")
     known |= plain
     for label, seed in ((label, seed) for seed in seeds for label in settings):
         if (label, seed) in recorded.epochs:
@@ -197,13 +195,8 @@ def train_once(
     checkpoint = Checkpoint(unfinished, config) if unfinished else None
     done = History(checkpoint.history().epochs if checkpoint else [])
     try:
-        history = fit(
-            model,
-            images,
-            config,
-            checkpoint=checkpoint,
-            callbacks=[lambda epoch, _: done.epochs.append(epoch)],
-        )
+        callbacks = [lambda epoch, _: done.epochs.append(epoch)]
+        history = fit(model, images, config, checkpoint=checkpoint, callbacks=callbacks)
     except LossNotFinite as error:
         return done, {"diverged": str(error)}
     return history, {} if history.interrupted else {"test_error": evaluate(model, images.test).top1_error}

@@ -69,7 +69,7 @@ def decoded(folder: Path, listed: list[Picture], classes: list[str], view: View)
         if found := from_cache(file):  # another process has just written it
             return found
         used, images, faults = read(folder, listed, view)
-        found = described(folder, classes, used, images, faults)
+        found = examined(folder, classes, used, images, faults)
         # What the system does not hand out now, it may another time: then nothing is kept.
         if not any(is_refusal(error) for _, error in faults):
             about = json.dumps({"folder": str(folder.absolute()), "found": found[2:]})
@@ -135,7 +135,7 @@ def read(
     return used, images[: len(used)], faults
 
 
-def described(
+def examined(
     folder: Path,
     classes: list[str],
     used: list[Picture],

@@ -33,11 +33,7 @@ WHITE_IS_ZERO, SIGNED = 0, 2
 
 @dataclass(frozen=True)
 class View:
-    """What a picture is made into, `width` × `height` pixels.
-
-    Raises:
-        ValueError: a size, number of channels or crop that cannot be had, or "objects" without `find`.
-    """
+    """What a picture is made into; a `ValueError` for what cannot be had."""
 
     width: int  # in pixels
     height: int  # in pixels

@@ -176,19 +176,18 @@ def load(
         channels: 1 for grey, 3 for colour (a grey image is repeated three times); by default that of the set.
         limit: keep only this many training images, an equal share of every class; all by default.
         seed: which images go to which part.
-        crop: only for photos: "center" cuts a picture to the frame's proportions, "none" squeezes it into the frame,
-            "objects" cuts it to what `find` finds.
-        strict: only for photos: refuse them if a file cannot be used, in place of skipping the file.
-        max_megabytes: only for photos: skip larger files.
+        crop: only for photos, as the next three: "center" cuts a picture to the frame's proportions, "none" squeezes it
+            into the frame, "objects" cuts it to what `find` finds.
+        strict: refuse a folder if a file in it cannot be used, in place of skipping the file.
+        max_megabytes: skip larger files.
         find: for the crop "objects": `models.detected_box`.
 
     Returns:
         The data set; print its `.source` to say what was loaded, and its `.notes`.
 
     Raises:
-        UnknownName: no data set of this name; the message has the nearest one.
         DatasetUnavailable: not downloaded yet, the message has the command; no such folder, or no pictures in it.
-        ValueError: a size, number of channels or limit that cannot be had.
+        ValueError: a name that does not exist, or an option that cannot be.
     """
     if not is_folder(name):
         require_known(name)

@@ -88,10 +88,7 @@ def normalise(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -
 
 
 def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each channel of uint8 images `(N, C, H, W)`, on a scale of 0 to 1.
-
-    Counting how often each value from 0 to 255 is there takes no copy in float.
-    """
+    """Mean and standard deviation of each channel of uint8 images `(N, C, H, W)`, on a scale of 0 to 1."""
     counts = torch.zeros(images.shape[1], 256, dtype=torch.int64)
     for part in images.split(1024):
         counts += torch.stack([torch.bincount(channel.flatten(), minlength=256) for channel in part.unbind(dim=1)])

@@ -130,10 +130,7 @@ def take_turns(sides: Mapping[str, Callable[[], float]], rounds: int) -> dict[st
 def matrix_product_rate(
     *, side: int = 1024, repeats: int = 7, dtype: torch.dtype = torch.float32, device: str | torch.device = "cpu"
 ) -> float:
-    """Products of two square matrices, in 10⁹ operations a second: the median of `repeats`, after a warm-up.
-
-    Minutes depend on how busy the machine is; quoted beside them this says how busy it was.
-    """
+    """Products of two square matrices, in 10⁹ operations a second: how busy the machine is; the median, warmed up."""
     left, right = (torch.rand(side, side, device=device).to(dtype) for _ in range(2))
     times = []
     for _ in range(repeats + 1):

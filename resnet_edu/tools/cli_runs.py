@@ -91,10 +91,7 @@ def train(
 
 
 def add_recipe_options() -> None:
-    """Give `train` an option for each of a recipe's fields.
-
-    They come with torch, which takes seconds to load: only those who train, or ask how, wait for it.
-    """
+    """Give `train` an option for each of a recipe's fields; torch comes with them, and takes seconds to load."""
     from ..recipe import HELP, Recipe
 
     parameters = list(STATIC_OPTIONS)
@@ -156,15 +153,13 @@ def go(run: "Run") -> None:
         history = run.train(callbacks=(show,), told=print_plan if distributed.first() else lambda _: None)
     except BaseException as error:
         if isinstance(error, RuntimeError) and distributed.size() > 1:
-            raise ValueError(
-                f"Another process of this run has died ({str(error).splitlines()[0]}). {again()}"
-            ) from error
+            reason = str(error).partition("\n")[0]
+            raise ValueError(f"Another process of this run has died ({reason}). {again()}") from error
         if isinstance(error, KeyboardInterrupt):
             said(again())
         if isinstance(error, OSError) and error.errno in FULL:
-            raise ValueError(
-                f"The disk is full ({error.filename or run.folder}). Make room there. {again()}"
-            ) from error
+            place = error.filename or run.folder
+            raise ValueError(f"The disk is full ({place}). Make room there. {again()}") from error
         raise
     if history.interrupted:
         said(f"Stopped after epoch {len(history)}. {again()}")
@@ -255,9 +250,7 @@ def predict(
     top: Annotated[int | None, typer.Option(metavar="N", help="Labels for each file; default 3.")] = None,
     as_json: AsJson = False,
     as_csv: Annotated[bool, flag("--csv", "Print a table: file, label, percent.")] = False,
-    precision: Annotated[
-        Literal["float32", "auto", "bfloat16"], typer.Option(help="auto: bfloat16 for many files, if it is faster.")
-    ] = "auto",
+    precision: Annotated[Literal["float32", "auto", "bfloat16"], typer.Option(help="Of the network.")] = "auto",
 ) -> None:
     """Name pictures: for each file the best labels with percentages. Exit code 2 if a file cannot be used."""
     from ..prediction import open_network, predict as name_pictures

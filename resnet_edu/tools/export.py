@@ -102,10 +102,9 @@ class LessonSlides(PageExporter, SlidesExporter):
 
 
 def to_html(notebook: NotebookNode, *, name: str, folder: Path, links: str = "") -> str:
-    """An executed notebook as one HTML page.
+    """An executed notebook as one HTML page, with `links` to other pages above and below.
 
-    A widget's view is left out, since it is dead without a kernel; its static twin is beside it. `links`, to
-    other pages, stand above and below.
+    A widget's view is left out, since it is dead without a kernel; its static twin is beside it.
     """
     exporter = PageExporter(template_file="page.html.j2", extra_loaders=[TEMPLATES], embed_images=True)
     resources = {"metadata": {"name": name, "path": str(folder)}, "measure": MEASURE}
@@ -171,15 +170,8 @@ def slides(lesson: Lesson) -> bytes:
 
 
 def page(lesson: Lesson) -> bytes:
-    """A worked lesson as a page, with links to the lessons before and after it."""
-    known = course.lessons("worked")
-    place = [each.name for each in known].index(lesson.name)
-    before, after = known[max(0, place - 1) : place], known[place + 1 : place + 2]
-    links = [f'<a href="{each.name}.html">← {escape(each.title)}</a>' for each in before]
-    links.append('<a href="index.html">All lessons</a>')
-    links += [f'<a href="{each.name}.html">{escape(each.title)} →</a>' for each in after]
-    notebook = nbformat.read(lesson.path, as_version=4)
-    return to_html(notebook, name=lesson.title, folder=lesson.path.parent, links=" · ".join(links)).encode()
+    notebook, links = nbformat.read(lesson.path, as_version=4), '<a href="index.html">All lessons</a>'
+    return to_html(notebook, name=lesson.title, folder=lesson.path.parent, links=links).encode()
 
 
 # The ending of each edition's files, and what makes one.

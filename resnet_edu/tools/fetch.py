@@ -45,10 +45,7 @@ def fetch(name: str, to: Path | None = None, *, mirror: str | None = None) -> tu
 
 
 def fetch_packed(name: str, folder: Path, *, mirror: str | None = None) -> list[Path]:
-    """Put the files of a data set or of weights into a folder as their home server has them.
-
-    Such a folder is a mirror: `resnet-edu fetch NAME --mirror FOLDER` takes them from there, and checks them.
-    """
+    """Put the files of a data set or of weights, as their home server has them, into a folder: a mirror for `fetch`."""
     packed = sets.SETS[name].files if name in sets.SETS else (imagenet_download(name),)
     if name not in sets.SETS and imagenet_file(name).is_file() and not (folder / packed[0].name).exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -78,9 +75,7 @@ def find_reveal() -> Path:
     for folder in (files.assets() / REVEAL, files.data_folder() / REVEAL):
         if is_whole(folder):
             return folder
-    raise DatasetUnavailable(
-        f"Slides need {REVEAL}, which is not on this machine. While online, run: resnet-edu fetch {REVEAL}"
-    )
+    raise DatasetUnavailable(f"Slides need {REVEAL}, which is not here. While online, run: resnet-edu fetch {REVEAL}")
 
 
 def is_whole(folder: Path) -> bool:

@@ -25,10 +25,7 @@ LAB_OPTIONS = (
 
 
 def default_folder(here: Path) -> Path:
-    """The learner's folder where none is named: `here` if it is one already, else `my-course`.
-
-    `my-course` is in the checkout's root, or in `here` where the package is installed from a wheel.
-    """
+    """The learner's folder where none is named: `here` if it is one already, else `my-course`, in a clone its own."""
     if (here / MANIFEST).is_file():
         return here
     return (files.checkout() or here) / "my-course"
