@@ -33,11 +33,7 @@ class Checkpoint:
         self.config = config
 
     def history(self) -> History:
-        """The epochs that are finished, none without a file.
-
-        Raises:
-            WrongCheckpoint: the file is damaged, or belongs to a run with other options.
-        """
+        """The epochs that are finished, none without a file; `WrongCheckpoint` as for `read`."""
         return self.read()[0] if self.path.exists() else History()
 
     def restore(self, model: nn.Module, optimizer: optim.Optimizer, generator: torch.Generator) -> History:

@@ -16,12 +16,7 @@ MOST_EPOCHS = 1_000_000  # nobody means more
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """Options of `fit`.
-
-    Raises:
-        UnknownName: an optimizer, schedule, precision or augmentation that does not exist.
-        ValueError: a value of another type, or a number outside its range.
-    """
+    """Options of `fit`. A `ValueError` says which option cannot be as it was given, and what it may be."""
 
     epochs: int = 6  # enough on mnist5k for a verdict within seconds
     batch_size: int = 128  # He et al. 2015, section 4.2
@@ -53,13 +48,17 @@ class TrainConfig:
             raise ValueError(f"augment takes a list of names, [] for none, got {self.augment!r}.")
         check_augment(self.augment)
         object.__setattr__(self, "augment", tuple(self.augment))  # a list would make equal configs differ
-        warmup, smoothing = self.warmup_epochs, self.label_smoothing
+        backbone, warmup, smoothing = self.backbone_lr, self.warmup_epochs, self.label_smoothing
         if not is_whole(self.epochs) or not 1 <= self.epochs <= MOST_EPOCHS:
             raise ValueError(f"epochs must be a whole number from 1 to {MOST_EPOCHS}, got {self.epochs!r}.")
         for name, allowed, fine in (
             ("batch_size", "a whole number of at least 1", is_whole(self.batch_size) and self.batch_size >= 1),
-            ("lr", "a number above 0", is_positive(self.lr)),
-            ("backbone_lr", "a number above 0, or left out", self.backbone_lr is None or is_positive(self.backbone_lr)),
+            ("lr", "a number above 0", is_number(self.lr) and self.lr > 0),
+            (
+                "backbone_lr",
+                "a number above 0, or left out",
+                backbone is None or (is_number(backbone) and backbone > 0),
+            ),
             ("momentum", "a number from 0 to below 1", is_number(self.momentum) and 0 <= self.momentum < 1),
             ("weight_decay", "a number of at least 0", is_number(self.weight_decay) and self.weight_decay >= 0),
             ("warmup_epochs", "a number from 0 to below epochs", is_number(warmup) and 0 <= warmup < self.epochs),
@@ -77,12 +76,7 @@ class TrainConfig:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "TrainConfig":
-        """The inverse of `to_dict`; an option left out has its default.
-
-        Raises:
-            UnknownName: a key that is no option, or a name that does not exist.
-            ValueError: as for `TrainConfig`.
-        """
+        """The inverse of `to_dict`; an option left out has its default, and one that does not exist is refused."""
         known = [field.name for field in fields(cls)]
         for key in values:
             if key not in known:
@@ -98,11 +92,6 @@ def is_whole(value: object) -> bool:
 def is_number(value: object) -> bool:
     """Whether it is a number, and a finite one."""
     return is_whole(value) or (isinstance(value, float) and math.isfinite(value))
-
-
-def is_positive(value: Any) -> bool:
-    """Whether it is a finite number above 0."""
-    return is_number(value) and value > 0
 
 
 def schedule(config: TrainConfig, steps: int) -> Callable[[int], float]:

@@ -37,10 +37,7 @@ def first() -> bool:
 
 @contextmanager
 def joined() -> Iterator[None]:
-    """Work together with the others that torchrun has started, inside; nothing happens without torchrun.
-
-    Messages go through NCCL between GPUs and through gloo between CPUs.
-    """
+    """Work together with the others that torchrun has started, inside; nothing happens without torchrun."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or distributed.is_initialized():
         yield
         return
@@ -68,9 +65,7 @@ def share(batch: Tensor) -> Tensor:
     What cannot be shared out evenly is left out: the mean of the processes' means would not be the batch's.
     """
     if len(batch) < size():
-        raise ValueError(
-            f"A batch of {len(batch)} images is too small for {size()} processes: choose a larger batch_size."
-        )
+        raise ValueError(f"A batch of {len(batch)} images is too small for {size()} processes: choose a larger one.")
     return batch[: len(batch) // size() * size()][rank() :: size()]
 
 

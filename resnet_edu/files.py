@@ -45,10 +45,7 @@ def assets() -> Path:
 
 
 def write_atomically(target: Path, content: bytes) -> None:
-    """Write a file whole or not at all, also if the power fails. Makes the folder if it is missing.
-
-    The content goes into a neighbouring file, onto the disk, and then takes the old file's place.
-    """
+    """Write a file whole or not at all, also if the power fails. Makes the folder if it is missing."""
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, neighbour = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     try:
@@ -77,17 +74,12 @@ def quoted(path: object) -> str:
 
 
 def data_folder() -> Path:
-    """Where downloaded data sets lie, laid out as torchvision does it: its `root`.
-
-    The folder that the environment variable RESNET_EDU_DATA names, or else the system's folder for caches.
-    """
+    """Where downloaded data sets lie, as in torchvision's `root`: RESNET_EDU_DATA, or the system's place for caches."""
     named = os.environ.get("RESNET_EDU_DATA")
     try:
         return Path(named).expanduser().absolute() if named else platformdirs.user_cache_path("resnet-edu")
     except RuntimeError as error:
-        raise DatasetUnavailable(
-            "There is no home folder to keep data in: set RESNET_EDU_DATA to a folder you may write, without ~."
-        ) from error
+        raise DatasetUnavailable("There is no home folder to keep data in: set RESNET_EDU_DATA to a folder.") from error
 
 
 def tilde(path: Path) -> str:
@@ -123,9 +115,8 @@ def locked(folder: Path, name: str, *, advice: str = ADVICE) -> Iterator[None]:
         finally:
             lock.release()
     except OSError as error:
-        raise DatasetUnavailable(
-            f"{name} cannot be stored: {error.strerror or error} ({error.filename or folder}). " + advice
-        ) from error
+        reason = f"{error.strerror or error} ({error.filename or folder})"
+        raise DatasetUnavailable(f"{name} cannot be stored: {reason}. {advice}") from error
 
 
 def hash_of(path: Path, digest: str) -> str:

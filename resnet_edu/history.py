@@ -11,11 +11,10 @@ from .files import write_atomically
 
 @dataclass(frozen=True)
 class Epoch:
-    """One pass over the training images. Errors are in percent, losses in nats.
+    """One pass over the training images. Errors are in percent, losses in nats; two are equal if their results are.
 
-    Training loss and error are averages over the pass, as the weights change and with augmentation; validation
-    loss and error are measured at its end. Seconds are those of the pass, without the measurement. Two epochs are equal
-    when their results are, however long they took.
+    Training loss and error are averages over the pass, as the weights change and with augmentation; validation loss and
+    error are measured at its end, which is not in the seconds.
     """
 
     epoch: int
@@ -30,15 +29,10 @@ class Epoch:
 
 @dataclass
 class History:
-    """The epochs of one run, in order.
+    """The epochs of one run, in order."""
 
-    Args:
-        epochs: one record a pass.
-        interrupted: whether the run was stopped by hand before its last epoch.
-    """
-
-    epochs: list[Epoch] = field(default_factory=list)
-    interrupted: bool = False
+    epochs: list[Epoch] = field(default_factory=list)  # one record a pass
+    interrupted: bool = False  # whether the run was stopped by hand before its last epoch
 
     def __len__(self) -> int:
         """Number of finished epochs."""
@@ -58,19 +52,14 @@ class History:
 
     def __str__(self) -> str:
         """A table, one line an epoch."""
-        rows = [
-            f"{e.epoch:5d}   {e.train_loss:10.3f} {e.train_error:6.2f} %   {e.val_loss:9.3f} {e.val_error:6.2f} %   "
-            f"{e.lr:7.4f}   {e.images_per_second:8,.0f}"
-            for e in self.epochs
-        ]
-        head = "epoch   train loss    error    val loss    error        lr   images/s"
-        return "\n".join([head, *rows])
+        lines = ["epoch   train loss    error    val loss    error        lr   images/s"]
+        for e in self.epochs:
+            train, val = (f"{e.train_loss:10.3f} {e.train_error:6.2f} %", f"{e.val_loss:9.3f} {e.val_error:6.2f} %")
+            lines.append(f"{e.epoch:5d}   {train}   {val}   {e.lr:7.4f}   {e.images_per_second:8,.0f}")
+        return "\n".join(lines)
 
     def to_csv(self, path: Path | str) -> None:
-        """Write one row an epoch, all of them or none; every number keeps all its digits.
-
-        Whether the run was interrupted is not kept.
-        """
+        """Write one row an epoch, with every digit; whether the run was interrupted is not kept."""
         table = io.StringIO(newline="")
         writer = csv.DictWriter(table, [f.name for f in fields(Epoch)], lineterminator="\n")
         writer.writeheader()
@@ -79,11 +68,7 @@ class History:
 
     @classmethod
     def from_csv(cls, path: Path | str) -> "History":
-        """Read what `to_csv` wrote.
-
-        Raises:
-            ValueError: the file is empty, has other columns, or a damaged row.
-        """
+        """Read what `to_csv` wrote; a `ValueError` if the file is empty, has other columns, or a damaged row."""
         with Path(path).open(newline="") as file:
             reader = csv.DictReader(file, restkey="more", restval="")
             if reader.fieldnames is None:

@@ -33,11 +33,7 @@ class Profile:
 
 
 def profile() -> Profile:
-    """The profile named by the environment variable RESNET_EDU_PROFILE, `quick` by default.
-
-    Raises:
-        UnknownName: the variable names neither `quick` nor `full`.
-    """
+    """The profile named by the environment variable RESNET_EDU_PROFILE, `quick` by default."""
     name = os.environ.get("RESNET_EDU_PROFILE") or "quick"
     if name not in ("quick", "full"):
         raise UnknownName("profile in RESNET_EDU_PROFILE", name, ("quick", "full"))
@@ -45,31 +41,26 @@ def profile() -> Profile:
 
 
 def device() -> torch.device:
-    """The fastest device at hand: cuda, then mps (Apple), then cpu.
+    """The device that the environment variable RESNET_EDU_DEVICE names, or the fastest one: cuda, mps (Apple), cpu.
 
-    The environment variable RESNET_EDU_DEVICE names another one. Several processes under torchrun cannot talk about
-    tensors on an Apple GPU, so they compute on the CPU there.
+    Several processes under torchrun cannot talk about tensors on an Apple GPU, so they compute on the CPU there.
     """
-    if chosen := os.environ.get("RESNET_EDU_DEVICE"):
-        return named_device(chosen)
+    if name := os.environ.get("RESNET_EDU_DEVICE"):
+        try:
+            named = torch.device(name)
+        except RuntimeError as error:
+            raise UnknownName("device in RESNET_EDU_DEVICE", name, ("cpu", "cuda", "mps")) from error
+        gpus = {"cuda": torch.cuda, "mps": torch.backends.mps, "xpu": torch.xpu}.get(named.type)
+        beyond = named.type == "cuda" and named.index and named.index >= torch.cuda.device_count()
+        if gpus and (beyond or not gpus.is_available()):
+            advice = "unset it, or set it to cpu"
+            raise ValueError(f"RESNET_EDU_DEVICE is {name}, but torch finds no such GPU here: {advice}.")
+        return named
     if torch.cuda.is_available():
         return torch.device("cuda")
     if torch.backends.mps.is_available() and os.environ.get("WORLD_SIZE", "1") == "1":
         return torch.device("mps")
     return torch.device("cpu")
-
-
-def named_device(name: str) -> torch.device:
-    """The device that RESNET_EDU_DEVICE names, if it is here; see `device`."""
-    try:
-        named = torch.device(name)
-    except RuntimeError as error:
-        raise UnknownName("device in RESNET_EDU_DEVICE", name, ("cpu", "cuda", "mps")) from error
-    gpus = {"cuda": torch.cuda, "mps": torch.backends.mps, "xpu": torch.xpu}.get(named.type)
-    beyond = named.type == "cuda" and named.index and named.index >= torch.cuda.device_count()
-    if gpus and (beyond or not gpus.is_available()):
-        raise ValueError(f"RESNET_EDU_DEVICE is {name}, but torch finds no such GPU here: unset it, or set it to cpu.")
-    return named
 
 
 def precision(on: torch.device) -> torch.dtype:
@@ -100,9 +91,8 @@ def seed_everything(seed: int) -> None:
 def use_own_cores() -> int:
     """Let torch start no more threads than this process has cores; the number of its threads.
 
-    torch counts the cores of the machine. In a container, or on a server shared by a class, a process may have a
-    share of them only, and threads that wait for each other cost far more than they bring. Whoever sets
-    OMP_NUM_THREADS has decided already.
+    torch counts the machine's cores, of which a container or a seat in a class may have a share only, and threads that
+    wait for each other cost far more than they bring. Whoever sets OMP_NUM_THREADS has decided already.
     """
     if not os.environ.get("OMP_NUM_THREADS"):
         torch.set_num_threads(min(torch.get_num_threads(), cores()))
@@ -110,10 +100,7 @@ def use_own_cores() -> int:
 
 
 def show_progress() -> bool:
-    """Whether a progress bar helps: somebody looks at a terminal or a notebook.
-
-    Not in CI, not where the output is kept (RESNET_EDU_QUIET), not in a pipe or a file.
-    """
+    """Whether a progress bar helps: somebody looks at a terminal or a notebook, and no output is kept, as in CI."""
     if any(os.environ.get(name, "").lower() not in ("", "0", "false") for name in ("CI", "RESNET_EDU_QUIET")):
         return False
     return in_notebook() or (sys.stderr is not None and sys.stderr.isatty())
@@ -132,10 +119,12 @@ def in_notebook() -> bool:
 
 def description() -> dict[str, str | int | float]:
     """What a recorded number must be quoted with: processor, cores, memory in GB, system, versions."""
+    import psutil
+
     return {
         "cpu": cpu_name(),
         "cores": cores(),
-        "memory_gb": memory_gb(),
+        "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),  # 10⁹ bytes
         "os": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -177,13 +166,6 @@ def cpu_name() -> str:
     return platform.processor() or platform.machine()
 
 
-def memory_gb() -> float:
-    """Physical memory in GB (10⁹ bytes), one decimal."""
-    import psutil
-
-    return round(psutil.virtual_memory().total / 1e9, 1)
-
-
 def cpu_has_bfloat16() -> bool:
     """Whether the CPU multiplies bfloat16 in hardware (AVX512-BF16 or AMX); without it bfloat16 is slower."""
     queries = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
@@ -193,11 +175,7 @@ def cpu_has_bfloat16() -> bool:
 def setup(*, seed: int = 0) -> str:
     """Prepare a lesson: seed everything, set threads, and say under which conditions its numbers come about.
 
-    Args:
-        seed: for Python, NumPy and torch.
-
-    Returns:
-        One fact a line, to print: `print(edu.setup(seed=0))`.
+    It returns one fact a line: `print(edu.setup(seed=0))`.
     """
     seed_everything(seed)
     threads, here, python = use_own_cores(), device(), platform.python_version()

@@ -36,8 +36,7 @@ def evaluate(model: nn.Module, split: Split, *, head: str | None = None, precisi
         precision: as in `TrainConfig`.
 
     Raises:
-        UnknownName: a precision or a head that does not exist.
-        ValueError: this is no split, the model returns no logits, or a label lies outside its classes.
+        ValueError: the model and the split do not fit each other.
         LossNotFinite: the logits are infinite or not a number.
     """
     if not isinstance(split, Split):
@@ -51,10 +50,8 @@ def evaluate(model: nn.Module, split: Split, *, head: str | None = None, precisi
     logits = torch.cat(parts)
     classes, highest = logits.shape[1], int(split.labels.max())  # logits: (N, classes)
     if highest >= classes:
-        raise ValueError(
-            f"The labels go up to {highest}, but the model tells {classes} classes apart: "
-            f"build it with num_classes={highest + 1} or more."
-        )
+        advice = f"build it with num_classes={highest + 1} or more"
+        raise ValueError(f"The labels go up to {highest}, but the model tells {classes} classes apart: {advice}.")
     if not logits.isfinite().all():
         spoiled = [name for name, value in model.state_dict().items() if not value.isfinite().all()]
         where = f"{spoiled[0]} has numbers that are not finite" if spoiled else "all weights are finite"
@@ -104,13 +101,10 @@ def recompute_batch_norm(model: nn.Module, split: Split, *, precision: str = "au
 
 
 def logits_of(outputs: object, count: int, head: str | None = None) -> Tensor:
-    """The logits `(count, classes)` that errors are counted on.
+    """The logits `(count, classes)` that errors are counted on, among what a model returned for `count` images.
 
-    Args:
-        outputs: what the model returned for `count` images: the logits; a dict of logits by head; or a named
-            tuple with one of these as `logits`, as GoogLeNet returns with its auxiliary heads.
-        count: number of images.
-        head: which one of a dict; the first by default.
+    It returns logits; or a dict of them by head, the first of which counts by default; or a named tuple with one of
+    these as `logits`, as GoogLeNet does with its auxiliary heads.
     """
     if isinstance(outputs, tuple) and hasattr(outputs, "logits"):
         outputs = getattr(outputs, "logits")  # noqa: B009

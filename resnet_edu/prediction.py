@@ -3,12 +3,9 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
-from itertools import chain
 from pathlib import Path
 
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
 from .data.pictures import without_warnings
@@ -18,15 +15,9 @@ from .models import Pretrained, fold_batch_norms, pretrained
 from .run import open_run
 
 BATCH = 256  # pictures that are read before the network sees them
-SHARE = 16  # of them for one thread to read
 PIXELS = 2**20  # that the network sees at once, 256 pictures of 64×64: enough for the cores, and the memory is bounded
 CLOSE = 1 / 48  # of the largest logit; bfloat16 has changed the distance of the best two by up to 1/58 of it
 FEW = 128  # files; for so few, a copy of the network takes longer than it saves, and bfloat16 saves nothing to speak of
-SMALL_FILE = 2**14  # bytes; up to here decoding takes less time than the Python around it, which runs in one thread
-SMALL = 2**16  # pixels; up to here the calls cost more than the work, so pictures of one size are prepared together
-
-#: Is told of a file that cannot be used.
-Skip = Callable[[UnreadablePicture], object]
 
 
 @dataclass(frozen=True)
@@ -48,7 +39,7 @@ def predict(
     paths: Iterable[Path | str],
     *,
     top: int = 5,
-    skip: Skip | None = None,
+    skip: Callable[[UnreadablePicture], object] | None = None,
     precision: str = "auto",
 ) -> list[Prediction]:
     """The `top` most probable labels of each picture.
@@ -67,23 +58,18 @@ def predict(
 
     Raises:
         UnreadablePicture: a file is no picture that can be used, and there is no `skip`.
-        UnknownName: a precision that does not exist.
-        ValueError: `top` is out of range, `paths` are no paths, there is no such run, or the network puts out what is
-            no number.
+        ValueError: an argument that cannot be, or the network puts out what is no number.
     """
     network = open_network(network)
     if not 1 <= top <= len(network.categories):
         raise ValueError(f"top must lie between 1 and {len(network.categories)}, got {top}.")
     if isinstance(paths, str | Path):
         raise ValueError(f"paths takes several files: write [{str(paths)!r}] for one.")
-    files = []
-    for path in paths:
-        if not isinstance(path, str | Path):
-            kind = type(path).__name__
-            raise ValueError(
-                f"paths takes the paths of files, got {kind}. For an open picture: network.transforms(it)."
-            )
-        files.append(Path(path))
+    paths = list(paths)
+    if others := [type(path).__name__ for path in paths if not isinstance(path, str | Path)]:
+        advice = "For an open picture: network.transforms(it)."
+        raise ValueError(f"paths takes the paths of files, got {others[0]}. {advice}")
+    files = [Path(path) for path in paths]
     use_own_cores()
     model = network.model.to(device()).eval()
     if len(files) > FEW:
@@ -125,51 +111,34 @@ def logits_of(model: nn.Module, images: Tensor, precision: str) -> Tensor:
     return logits
 
 
-def loaded(network: Pretrained, paths: Sequence[Path], skip: Skip | None) -> Iterator[tuple[list[Path], Tensor]]:
+def loaded(
+    network: Pretrained, paths: Sequence[Path], skip: Callable[[UnreadablePicture], object] | None
+) -> Iterator[tuple[list[Path], Tensor]]:
     """Files that can be used and their tensors `(N, C, H, W)`, a batch at a time.
 
     The network waits meanwhile: both want all cores, and its threads lose more by waiting for one that reads than the
     reading takes.
     """
+
+    def prepared(file: Path) -> Tensor | UnreadablePicture:
+        try:
+            return network.transforms(network.read(file))
+        except UnreadablePicture as error:
+            return error
+
     with ThreadPoolExecutor(cores()) as pool:
         for start in range(0, len(paths), BATCH):
             files = paths[start : start + BATCH]
-            share = len(files) if are_small(files) else min(SHARE, -(-len(files) // cores()))
-            parts = [files[at : at + share] for at in range(0, len(files), share)]
             with without_warnings():
-                found = [*chain.from_iterable(pool.map(partial(prepared, network), parts))]
-            for error in (each for each in found if isinstance(each, UnreadablePicture)):
-                if skip is None:
-                    raise error
-                skip(error)
-            used = [(file, each) for file, each in zip(files, found, strict=True) if isinstance(each, Tensor)]
+                found = [*pool.map(prepared, files)]
+            used, images = [], []
+            for file, result in zip(files, found, strict=True):
+                if isinstance(result, Tensor):
+                    used.append(file)
+                    images.append(result)
+                elif skip is None:
+                    raise result
+                else:
+                    skip(result)
             if used:
-                yield [file for file, _ in used], torch.stack([image for _, image in used])
-
-
-def are_small(files: Sequence[Path]) -> bool:
-    """Whether one thread reads these faster than several, of which Python lets only one run at a time."""
-    try:
-        return sum(file.stat().st_size for file in files) <= SMALL_FILE * len(files)
-    except (OSError, ValueError):  # reading will say what is wrong with which file
-        return False
-
-
-def prepared(network: Pretrained, paths: Sequence[Path]) -> list[Tensor | UnreadablePicture]:
-    """What becomes of each file: its tensor `(C, H, W)`, or why it cannot be used."""
-    found: dict[int, Tensor | UnreadablePicture] = {}
-    small: dict[tuple[int, int], list[tuple[int, Image.Image]]] = {}
-    for number, path in enumerate(paths):
-        try:
-            picture = network.read(path)
-        except UnreadablePicture as error:
-            found[number] = error
-            continue
-        if picture.width * picture.height > SMALL:  # at once, for a large one must not wait in memory
-            found[number] = network.transforms(picture)
-        else:
-            small.setdefault(picture.size, []).append((number, picture))
-    for alike in small.values():
-        numbers, pictures = zip(*alike, strict=True)
-        found |= zip(numbers, network.inputs(pictures), strict=True)
-    return [found[number] for number in range(len(paths))]
+                yield used, torch.stack(images)

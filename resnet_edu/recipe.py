@@ -18,7 +18,7 @@ from PIL import Image
 from torch import nn
 
 from . import machine, models, probe
-from .config import TrainConfig, is_whole
+from .config import TrainConfig
 from .data import Data, load, names
 from .data.batches import evaluation_batches, steps_per_epoch
 from .data.folder import is_folder
@@ -46,12 +46,7 @@ def option(meaning: str, default: Any = None) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Everything that decides a run; see `HELP` for each option.
-
-    Raises:
-        UnknownName: a name that does not exist, with the nearest one that does.
-        ValueError: a value of another type, a number outside its range, or options that exclude each other.
-    """
+    """Everything that decides a run; see `HELP` for each option. A `ValueError` says what cannot be, and why."""
 
     data: str = field(
         metadata={"help": "Folder CLASS/FILE.jpg or train|val|test/CLASS/FILE.jpg, or a data set's name."}
@@ -66,8 +61,6 @@ class Recipe:
     channels: int = option("1 for grey, 3 for colour.", 3)
     crop: str = option("center cuts out a picture's middle, none squeezes it, objects takes what is found.", "center")
     max_megabytes: float = option("Skip larger files.", 50.0)
-    patience: int = option("Stop early after this many epochs without a lower validation error; 0 never.", 0)
-    top: int = option("Labels to print for each predicted file.", 3)
     epochs: int | None = option("Passes over the training images; by default 8, and more for 300 updates.")
     batch_size: int | None = option("Images in one update; by default a tenth of them, from 4 to 64.")
     lr: float | None = option("Highest learning rate, of the last layer where the others have their own.")
@@ -101,9 +94,6 @@ class Recipe:
         for name in ("frozen", "head_first"):
             if not isinstance(value := getattr(self, name), bool | None):
                 raise ValueError(f"{name} must be true or false, got {value!r}.")
-        for name, least in (("patience", 0), ("top", 1)):
-            if not is_whole(value := getattr(self, name)) or value < least:
-                raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}.")
         wants_weights = self.pretrained not in (None, "none")
         if self.pretrained == "none" and (self.frozen or self.head_first):
             raise ValueError("frozen and head_first need pretrained weights: random ones know nothing.")
@@ -139,9 +129,9 @@ class Recipe:
         return View(width, height, self.channels, crop, self.max_megabytes, models.detected_box)
 
     def preparation(self) -> tuple[View, int | None]:
-        """How one picture is prepared for prediction: its view, and the side to which it is resized after that.
+        """How one picture is prepared for prediction: its view, and the side to which it is resized then, if at all.
 
-        The images of a data set with a name were resized from the set's own side, some with a border. None: not at all.
+        The images of a data set with a name were resized from the set's own side, some with a border.
         """
         view = self.view()
         if holds_files(self.data) or (own := own_shape(self.data)[0]) == self.x:
@@ -174,12 +164,7 @@ class Recipe:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Recipe":
-        """The inverse of `to_dict`; an option left out has its default.
-
-        Raises:
-            UnknownName: a key that is no option.
-            ValueError: as for `Recipe`; or there is no `data`.
-        """
+        """The inverse of `to_dict`; an option left out has its default, and one that does not exist is refused."""
         for key in values:
             if key not in HELP:
                 raise UnknownName("option", key, HELP)
@@ -199,11 +184,7 @@ class Recipe:
 
     @classmethod
     def from_toml(cls, path: Path, **changes: Any) -> "Recipe":
-        """Read a TOML file; `changes` come before what stands in it.
-
-        Raises:
-            ValueError: no such file, no TOML, or as for `from_dict`.
-        """
+        """Read a TOML file; `changes` come before what stands in it."""
         return cls.from_dict({**read_toml(path), **changes})
 
 
@@ -213,29 +194,19 @@ HELP: dict[str, str] = {each.name: each.metadata["help"] for each in fields(Reci
 
 @dataclass(frozen=True)
 class Prepared:
-    """All that a run begins with.
+    """All that a run begins with."""
 
-    Args:
-        recipe: with every option decided.
-        data: the pictures, normalised as the network wants them.
-        model: the network, before any training.
-        weights: whose weights it has, in one line; None for random ones.
-        pictures: what tells these pictures, cut in this way, from others.
-    """
-
-    recipe: Recipe
-    data: Data
-    model: nn.Module
-    weights: str | None
-    pictures: dict[str, Any]
+    recipe: Recipe  # with every option decided
+    data: Data  # the pictures, normalised as the network wants them
+    model: nn.Module  # before any training
+    weights: str | None  # whose weights it has, in one line; None for random ones
+    pictures: dict[str, Any]  # what tells these pictures, cut in this way, from others
 
     def plan(self) -> dict[str, Any]:
         """What was found and what will be done, as plain values; `classes` are counts by class and part."""
-        training, images = self.recipe.training, len(self.data.train)
-        counts = {part: getattr(self.data, part).labels.bincount(minlength=len(self.data.classes)) for part in PARTS}
-        classes = {
-            name: {part: int(counts[part][label]) for part in PARTS} for label, name in enumerate(self.data.classes)
-        }
+        training, images, names = self.recipe.training, len(self.data.train), self.data.classes
+        counts = {part: getattr(self.data, part).labels.bincount(minlength=len(names)).tolist() for part in PARTS}
+        classes = {name: {part: counts[part][label] for part in PARTS} for label, name in enumerate(names)}
         notes = list(self.data.notes)
         most, least = (pick(classes, key=lambda name: classes[name]["train"]) for pick in (max, min))
         if (times := classes[most]["train"] / classes[least]["train"]) >= 3:
@@ -255,7 +226,7 @@ class Prepared:
         }
 
     def minutes(self) -> float:
-        """About how long the training will take here, as three updates of a copy of the network do."""
+        """About how long training takes here, by three updates of a copy of the network, which also find what fails."""
         training, train = self.recipe.training, self.data.train
         count = min(len(train), 3 * training.batch_size)
         few = train.subset(torch.linspace(0, len(train) - 1, count).long())  # from all classes: a part may be in order
@@ -271,9 +242,6 @@ def prepare(recipe: Recipe) -> Prepared:
       last layer is fitted to them first; then all of it is trained, the last layer at a higher rate than the others
       (Kumar et al. 2022, https://arxiv.org/abs/2202.10054). Each picture is cut out and mirrored at random.
     * A batch is at most a tenth of the pictures, and there are at least 300 updates.
-
-    Raises:
-        ValueError: there is one class only; or as for `data.load` and `models.pretrained`.
     """
     photos, colour = holds_files(recipe.data), recipe.channels == 3 and recipe.stem != "small"
     known = recipe.model in BUNDLED or recipe.frozen or recipe.head_first
@@ -351,11 +319,7 @@ def changes(before: Mapping[str, Any], pictures: Mapping[str, Any]) -> str:
 
 
 def need_utf8(folder: str | Path) -> None:
-    """Refuse a folder whose name cannot be written into a file.
-
-    Raises:
-        ValueError: the name holds bytes that are no UTF-8.
-    """
+    """Refuse a folder whose name cannot be written into a file: it holds bytes that are no UTF-8."""
     try:
         str(folder).encode()
     except UnicodeEncodeError as error:
@@ -364,11 +328,7 @@ def need_utf8(folder: str | Path) -> None:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """The options in a TOML file; a folder of pictures is looked for from the file's own folder on.
-
-    Raises:
-        ValueError: no such file, or no TOML.
-    """
+    """The options in a TOML file; a folder of pictures is looked for from the file's own folder on."""
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # Windows' editor puts a mark before the text
     except FileNotFoundError as error:

@@ -11,12 +11,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 from unicodedata import normalize
 
-import numpy as np
 import torch
 from filelock import FileLock, Timeout
 from PIL import Image
@@ -30,13 +28,13 @@ from .data import normalise
 from .data.folder import is_folder, load_one_part
 from .data.pictures import View
 from .data.sets import resize
-from .errors import StopTraining, WrongCheckpoint, enough_memory
+from .errors import WrongCheckpoint, enough_memory
 from .files import quoted, tilde, write_atomically
 from .history import Epoch, History
 from .metrics import Metrics, evaluate, right_by_class
 from .models import Pretrained
 from .recipe import Prepared, Recipe, changes, fit_head, need_utf8, pictures_of, prepare
-from .train import Callback, fit, make_optimizer
+from .train import Callback, fit
 
 
 @dataclass(frozen=True)
@@ -86,9 +84,7 @@ class Run:
     def train(
         self, *, callbacks: Sequence[Callback] = (), told: Callable[[Prepared], object] = lambda _: None
     ) -> History:
-        """Train to the end, from the last finished epoch on.
-
-        Validation images decide about stopping early; the test images are used once, at the end.
+        """Train to the end, from the last finished epoch on. The test images are used once, at the end.
 
         Args:
             callbacks: as for `fit`; epochs that were finished before are not reported again.
@@ -96,11 +92,6 @@ class Run:
 
         Returns:
             The history. Its `interrupted` says whether the run was stopped by hand; it can be trained further then.
-
-        Raises:
-            ValueError: another process is at work on this run, or its pictures are others than at its start; or as for
-                `data.load` and `fit`.
-            OutOfMemory: a batch is too large; the message says which size to try.
         """
         begin = prepare(self.recipe)
         told(begin)
@@ -111,26 +102,20 @@ class Run:
             if distributed.first():
                 run.remember(begin)
             history = run.checkpoint.history()
-            if stops_early(history, run.recipe.patience):  # killed between its last epoch and its end
-                run.checkpoint.restore(model, make_optimizer(model, run.recipe.training), torch.Generator())
-                model.to(machine.device())
-            else:
-                with enough_memory(run.recipe.training.batch_size):
-                    if run.recipe.head_first and not history.epochs:
-                        fit_head(model, data.train)
-                    steps = (*callbacks, partial(run.after_epoch, history))
-                    history = fit(model, data, run.recipe.training, callbacks=steps, checkpoint=run.checkpoint)
-            if not history.interrupted and distributed.first():
-                run.finish(begin, history)
-            return history
 
-    def after_epoch(self, history: History, epoch: Epoch, _: nn.Module) -> None:
-        """Keep the table of epochs up to date, and stop early."""
-        history.epochs.append(epoch)
-        if distributed.first():
-            history.to_csv(self.folder / "history.csv")
-        if stops_early(history, self.recipe.patience):
-            raise StopTraining
+            def keep_table(epoch: Epoch, _: nn.Module) -> None:
+                history.epochs.append(epoch)
+                if distributed.first():
+                    history.to_csv(self.folder / "history.csv")
+
+            with enough_memory(run.recipe.training.batch_size):
+                if run.recipe.head_first and not history.epochs:
+                    fit_head(model, data.train)
+                callbacks = (*callbacks, keep_table)
+                whole = fit(model, data, run.recipe.training, callbacks=callbacks, checkpoint=run.checkpoint)
+            if not whole.interrupted and distributed.first():
+                run.finish(begin, whole)
+            return whole
 
     def remember(self, begin: Prepared) -> None:
         """Write `network.json` and every option; or, of a run to go on with, compare its pictures with those it had."""
@@ -210,12 +195,6 @@ def whole_path(data: str) -> str:
     return str(Path(os.path.expanduser(data)).absolute()) if is_folder(data) else data
 
 
-def stops_early(history: History, patience: int) -> bool:
-    """Whether the validation error has not fallen for `patience` epochs; never with 0."""
-    errors = [epoch.val_error for epoch in history.epochs]
-    return patience > 0 and len(errors) > patience and min(errors[-patience:]) >= min(errors[:-patience])
-
-
 # The network of a finished run
 
 
@@ -231,13 +210,8 @@ class Preprocessing:
 
     def __call__(self, picture: Image.Image) -> Tensor:
         """A picture in RGB to a float tensor `(C, H, W)`."""
-        return self.together([picture])[0]
-
-    def together(self, pictures: Sequence[Image.Image]) -> Tensor:
-        """N pictures in RGB to a float tensor `(N, C, H, W)`."""
-        pixels = np.stack([self.view.fit(picture) for picture in pictures])  # (N, H, W, C)
-        images = torch.from_numpy(pixels).permute(0, 3, 1, 2)
-        return normalise(resize(images, self.side) if self.side else images, self.mean, self.std)
+        images = torch.tensor(self.view.fit(picture)).permute(2, 0, 1)[None]  # (1, C, H, W)
+        return normalise(resize(images, self.side) if self.side else images, self.mean, self.std)[0]
 
 
 def open_run(folder: Path) -> Pretrained:
@@ -301,25 +275,24 @@ def evaluate_run(
 ) -> tuple[Metrics, str]:
     """Measure a finished run, and say of what in one line; `say` is told what to know about other pictures.
 
-    `other` is a folder of pictures or the name of a data set, of which the test images are taken, or all images of a
-    folder that is not divided into parts. By default, and for the folder that it was trained on, the run's own test
-    images are taken.
+    Of another folder the test images are taken, or all if it is not divided into parts; by default, and of the folder
+    that it was trained on, the run's own test images.
     """
     network, recipe = network or open_run(folder), Recipe.from_toml(folder / "config.toml")
     preprocessing: Any = network.transforms
-    if other and is_folder(other) and os.path.realpath(whole_path(other)) == os.path.realpath(recipe.data):
+    place = Path(os.path.expanduser(other)) if other else None
+    if place and os.path.realpath(place) == os.path.realpath(recipe.data):
         say(f"{folder} was trained on pictures in {other}: measured are those that were kept for the test.")
-        other = None
-    if other and is_folder(other):
-        place = Path(os.path.expanduser(other))
+        place = None
+    if place:
         name, (split, classes, notes) = tilde(place), load_one_part(place, preprocessing.view)
         if preprocessing.side:
             split = replace(split, images=resize(split.images, preprocessing.side))
         for note in notes:
             say(note)
     else:
-        data = (replace(recipe, data=other, crop="center") if other else recipe).load()
-        if not other and (changed := changes(read_object(folder / "network.json"), pictures_of(data))):
+        data = recipe.load()
+        if changed := changes(read_object(folder / "network.json"), pictures_of(data)):
             raise ValueError(
                 f"The pictures in {recipe.data} are others than when {folder} was trained ({changed} changed), so its "
                 "test images are not known any more. Name pictures that it has not seen: --data DIR."

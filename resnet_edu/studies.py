@@ -292,11 +292,7 @@ STUDIES: dict[str, Study] = {
 
 
 def find_study(name: str) -> Study:
-    """A study by name.
-
-    Raises:
-        UnknownName: there is none.
-    """
+    """A study by name."""
     if name not in STUDIES:
         raise UnknownName("study", name, STUDIES)
     return STUDIES[name]

@@ -26,9 +26,6 @@ from .history import Epoch, History, epoch_from
 from .metrics import evaluate
 from .train import fit
 
-#: Is told of every run that ends.
-Progress = Callable[[Mapping[str, Any]], object]
-
 #: What one run leaves: its epochs, and what else was found, as plain values.
 Outcome = tuple[History, dict[str, Any]]
 
@@ -130,7 +127,9 @@ def read_recorded(name: str, folder: Path) -> Recorded:
         raise ValueError(f"{record} and {table.name} are damaged ({error}). Restore both, or remove both.") from error
 
 
-def run_study(study: Study, folder: Path, *, progress: Progress = lambda _: None) -> Recorded:
+def run_study(
+    study: Study, folder: Path, *, progress: Callable[[Mapping[str, Any]], object] = lambda _: None
+) -> Recorded:
     """Run what is not recorded yet; all runs that are finished, old and new."""
     record = folder / f"{study.name}.json"
     recorded = read_recorded(study.name, folder) if record.is_file() else Recorded(study.name)
@@ -141,17 +140,15 @@ def run_study(study: Study, folder: Path, *, progress: Progress = lambda _: None
 
 
 def run_settings(
-    settings: Mapping[str, Setting], seeds: Sequence[int], recorded: Recorded, folder: Path, progress: Progress
+    settings: Mapping[str, Setting], seeds: Sequence[int], recorded: Recorded, folder: Path, progress: Callable
 ) -> bool:
     """Run and record what is missing of these settings; False after an interrupt."""
     plain = json.loads(json.dumps({label: setting.to_dict() for label, setting in settings.items()}))
     known = recorded.settings
     changed = [label for label in plain if label in known and in_full(known[label]) != in_full(plain[label])]
     if changed:
-        where = "Record in another folder, or remove this file and its table."
-        raise ValueError(
-            f"{folder / recorded.name}.json was recorded with other settings of {', '.join(changed)}. {where}"
-        )
+        what, where = f"{folder / recorded.name}.json", "Record in another folder, or remove this file and its table."
+        raise ValueError(f"{what} was recorded with other settings of {', '.join(changed)}. {where}")
     known |= plain
     for label, seed in ((label, seed) for seed in seeds for label in settings):
         if (label, seed) in recorded.epochs:
@@ -198,25 +195,15 @@ def train_once(
     checkpoint = Checkpoint(unfinished, config) if unfinished else None
     done = History(checkpoint.history().epochs if checkpoint else [])
     try:
-        history = fit(
-            model,
-            images,
-            config,
-            checkpoint=checkpoint,
-            callbacks=[lambda epoch, _: done.epochs.append(epoch)],
-        )
+        callbacks = [lambda epoch, _: done.epochs.append(epoch)]
+        history = fit(model, images, config, checkpoint=checkpoint, callbacks=callbacks)
     except LossNotFinite as error:
         return done, {"diverged": str(error)}
     return history, {} if history.interrupted else {"test_error": evaluate(model, images.test).top1_error}
 
 
 def load_study(name: str, folder: Path | None = None) -> Recorded:
-    """Read a recorded study, from `assets/runs` by default.
-
-    Raises:
-        UnknownName: nothing is recorded under this name.
-        ValueError: the record is damaged.
-    """
+    """Read a recorded study, from `assets/runs` by default; a `ValueError` if there is none, or a damaged one."""
     folder = folder or files.assets() / "runs"
     if not (folder / f"{name}.json").is_file():
         raise UnknownName(f"recorded study in {folder}", name, (path.stem for path in folder.glob("*.json")))

@@ -1,9 +1,4 @@
-"""The training loop: `fit` reads like the textbook, in one screen.
-
-What it stands on is around it: checks, optimizer, loss and totals below, batches out of memory in `data/batches.py`,
-number format and threads in `machine.py`, several processes in `distributed.py`, going on after a stop in
-`checkpoint.py`.
-"""
+"""The training loop: `fit` reads like the textbook, in one screen. What it stands on is around it."""
 
 import math
 import time
@@ -66,9 +61,7 @@ def fit(
         The history; after an interrupt (Ctrl-C, the stop button) the epochs that were finished.
 
     Raises:
-        ValueError: the data are none or have one class only; the model does not take these images, or has fewer
-            outputs than there are classes; the loss is no scalar that depends on the weights, or comes with label
-            smoothing.
+        ValueError: model, data and loss do not fit each other; the message says what to change.
         LossNotFinite: the loss became infinite or not a number.
     """
     config, device = config or TrainConfig(), machine.device()
@@ -118,10 +111,7 @@ def until_stopped(model: nn.Module, history: History) -> Iterator[None]:
 
 
 class Totals:
-    """Loss and errors of one pass over the training images, added up step by step.
-
-    The device is waited for once a step, for the loss; the number of errors stays there until the end of the pass.
-    """
+    """Loss and errors of one pass over the training images; the errors stay on the device until its end."""
 
     def __init__(self, epoch: int, epochs: int, of: int, line: ProgressLine) -> None:
         self.epoch, self.epochs, self.of, self.line = epoch, epochs, of, line
@@ -132,7 +122,7 @@ class Totals:
     def add(self, loss: Tensor, outputs: object, labels: Tensor, rate: float) -> None:
         """Count one batch; `rate` is the learning rate of the step to come."""
         check_scalar(loss)
-        value = loss.item()
+        value = loss.item()  # waits for the device
         self.steps, self.seen, self.rate = self.steps + 1, self.seen + len(labels), rate
         if not math.isfinite(value):
             raise LossNotFinite(
@@ -150,10 +140,8 @@ class Totals:
         seconds = time.perf_counter() - self.started
         result = distributed.from_first(measure)
         train_error = 100 * wrong / seen
-        self.line.done(
-            f"{self.epoch} of {self.epochs} epochs, training error {train_error:.1f} %, "
-            f"validation error {result.top1_error:.1f} %"
-        )
+        told = f"training error {train_error:.1f} %, validation error {result.top1_error:.1f} %"
+        self.line.done(f"{self.epoch} of {self.epochs} epochs, {told}")
         return Epoch(
             epoch=self.epoch,
             train_loss=loss_sum / seen,
@@ -176,9 +164,7 @@ def measured(model: nn.Module, train: Split, val: Split, config: TrainConfig) ->
 def prepare(model: nn.Module, data: Data, config: TrainConfig, *, several: bool) -> tuple[Split, Split]:
     """Set threads and seeds, and put the network and the images to train and to validate on where it will compute."""
     if not isinstance(data, Data):
-        raise ValueError(
-            f"fit takes a data set in parts, such as edu.data.load(…) returns, got a {type(data).__name__}."
-        )
+        raise ValueError(f"fit takes a data set, such as edu.data.load(…) returns, got a {type(data).__name__}.")
     if len(data.train.labels.unique()) < 2:
         raise ValueError(f"All training images of {data.name} are of one class: there is nothing to tell apart.")
     machine.use_own_cores()
@@ -238,28 +224,23 @@ def cross_entropy(outputs: object, labels: Tensor, *, label_smoothing: float) ->
 
 def check_fits(model: nn.Module, data: Data, *, several: bool = False) -> None:
     """A dry run of two images, so that a mismatch is found before any training; it may return `several` logits."""
-    images = data.train.inputs(slice(2)).to(machine.device())
+    images, classes = data.train.inputs(slice(2)).to(machine.device()), len(data.classes)
     try:
         with eval_mode(model), torch.no_grad():
             logits = (logits_of if several else the_logits)(model(images), len(images))
     except RuntimeError as error:  # torch's own; the course's networks raise a ValueError that says more
-        raise ValueError(
-            f"The model does not take the images of {data.name}, {tuple(images.shape[1:])} each: {error}"
-        ) from error
-    if logits.shape[1] < len(data.classes):
-        raise ValueError(
-            f"The model tells {logits.shape[1]} classes apart, but {data.name} has {len(data.classes)}: "
-            f"build it with num_classes={len(data.classes)}."
-        )
+        size = tuple(images.shape[1:])
+        raise ValueError(f"The model does not take the images of {data.name}, {size} each: {error}") from error
+    if (told := logits.shape[1]) < classes:
+        advice = f"build it with num_classes={classes}"
+        raise ValueError(f"The model tells {told} classes apart, but {data.name} has {classes}: {advice}.")
 
 
 def check_scalar(loss: object) -> None:
     """Refuse a loss that cannot be brought down."""
     if not isinstance(loss, Tensor) or loss.ndim != 0:
         got = f"a tensor of shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else f"a {type(loss).__name__}"
-        raise ValueError(
-            f"loss(outputs, labels) returned {got}, expected a scalar tensor: end it in .mean() or .sum()."
-        )
+        raise ValueError(f"loss(outputs, labels) returned {got}, expected a scalar tensor: end it in .mean().")
     if not loss.requires_grad:
         raise ValueError(
             "loss(outputs, labels) returned a tensor without gradient: compute it from the outputs, with torch's "

@@ -1,8 +1,7 @@
 """Batches out of memory, augmented as whole tensors: every image its own crop, flip, turn and colour.
 
-The idea, a data set as one tensor and augmentation as a few tensor operations, is that of Keller Jordan's
-airbench (https://github.com/KellerJordan/cifar10-airbench). It keeps two cores busy with convolutions
-instead of workers, and runs on the GPU unchanged.
+A data set as one tensor, and augmentation as a few tensor operations, is the idea of Keller Jordan's airbench
+(https://github.com/KellerJordan/cifar10-airbench). It needs no workers, and runs on the GPU unchanged.
 """
 
 import math
@@ -39,16 +38,11 @@ def training_batches(
     generator: torch.Generator,
     share: Callable[[Tensor], Tensor] = lambda batch: batch,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """One pass in random order: pairs of images `(N, C, H, W)`, normalised, and labels `(N,)`.
+    """One pass in random order: pairs of images `(N, C, H, W)`, normalised, and labels `(N,)`, on the split's device.
 
-    Args:
-        split: the images; batches come out on its device.
-        batch_size: the most images in a batch. If it does not divide the number of images, all batches are a little
-            smaller, rather than the last one much: batch norm has little to go by in a few images.
-        augment: any of `AUGMENTATIONS`.
-        generator: source of the order and of the augmentation; a CPU generator, so that every device
-            draws the same numbers.
-        share: takes this process's rows out of a batch, where several train together: `distributed.share`.
+    If `batch_size` does not divide the number of images, all batches are a little smaller, rather than the last one
+    much: batch norm has little to go by in a few images. The order and the augmentation come from a `generator` on the
+    CPU, so that every device draws the same numbers. Where several processes train together, `share` takes one's rows.
     """
     check_augment(augment)
     order = torch.randperm(len(split), generator=generator).to(split.labels.device)
@@ -61,8 +55,7 @@ def training_batches(
 def evaluation_batches(split: Split, batch_size: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
     """One pass in order over every image: pairs of normalised images `(N, C, H, W)` and labels `(N,)`.
 
-    By default 500 images of up to 32×32 pixels, and fewer of larger ones, 64 at least: no batch takes more memory than
-    training does.
+    By default 500 images of up to 32×32 pixels, and fewer of larger ones, so that memory suffices as in training.
     """
     if batch_size is None:
         height, width = split.images.shape[2:]
@@ -88,10 +81,9 @@ def augmented(images: Tensor, augment: Sequence[str], generator: torch.Generator
 
 
 def random_crop(images: Tensor, padding: int, generator: torch.Generator) -> Tensor:
-    """Pad each side with `padding` black pixels, then cut each image out at a place of its own.
+    """Pad each side with `padding` black pixels, then cut each image `(N, C, H, W)` out at a place of its own.
 
-    `(N, C, H, W)` to `(N, C, H, W)`. With 4 pixels at side 32 it is the augmentation of He et al. 2015,
-    section 4.2.
+    With 4 pixels at side 32 it is the augmentation of He et al. 2015, section 4.2.
     """
     count, _, height, width = images.shape
     padded = F.pad(images, (padding, padding, padding, padding))  # (N, C, H + 2p, W + 2p)
@@ -101,10 +93,10 @@ def random_crop(images: Tensor, padding: int, generator: torch.Generator) -> Ten
 
 
 def random_resized_crop(images: Tensor, smallest: float, generator: torch.Generator) -> Tensor:
-    """Enlarge a part of each image, of its own place, size and proportions, to the whole: no black border.
+    """Enlarge a part of each image `(N, C, H, W)`, of its own place, size and proportions, to the whole.
 
-    `(N, C, H, W)` to `(N, C, H, W)`. The part has between `smallest` and all of the image's area, and is up to 4/3
-    wider or narrower than the image, as GoogLeNet was trained (Szegedy et al. 2014, section 6).
+    The part has between `smallest` and all of the image's area, and is up to 4/3 wider or narrower than the image, as
+    GoogLeNet was trained (Szegedy et al. 2014, section 6).
     """
     area, stretch, x, y = torch.rand(4, len(images), generator=generator)
     area = smallest + (1 - smallest) * area

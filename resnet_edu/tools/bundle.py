@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from .. import __version__, files
@@ -21,14 +20,13 @@ from ..errors import UnknownName
 from . import fetch
 
 # What pip is told so that it takes the torch that is wanted.
-TORCH = {"default": [], "cpu": ["--extra-index-url", "https://download.pytorch.org/whl/cpu"], "none": []}
+TORCH = {"default": [], "cpu": ["--extra-index-url", "https://download.pytorch.org/whl/cpu"]}
 INSTALL = """resnet-edu {version} for Python {python} on {system} {machine}, torch: {torch}
 
 In this folder, run:  python{python} install.py    (Windows: py -{python} install.py)
 
-It makes the folder resnet-course with an environment of its own. Without torch in the bundle, it installs into the
-environment of that Python, which must have torch and torchvision already. At the end it prints the command that opens
-the first lesson. No step asks a network.
+It makes the folder resnet-course with an environment of its own. At the end it prints the command that opens the first
+lesson. No step asks a network.
 """
 
 
@@ -43,8 +41,7 @@ def make_bundle(
 ) -> dict[str, Any]:
     """Pack the course into a new folder, or bring a bundle up to date; what it says of itself in its `bundle.json`.
 
-    `names` are data sets and weights as `resnet-edu fetch` names them; a checkout builds the course's own `wheel`. With
-    torch "none", torch and torchvision are left out, and what only they need.
+    `names` are data sets and weights as `resnet-edu fetch` names them; a checkout builds the course's own `wheel`.
     """
     fetch.require_known(names, slides=False)
     if torch not in TORCH:
@@ -58,17 +55,17 @@ def make_bundle(
     with tempfile.TemporaryDirectory(dir=beside, prefix=".resnet-edu-") as scratch:
         own, new = course_wheel(wheel, Path(scratch)), Path(scratch) / "wheels"
         versions = packages(own, Path(scratch) / "report.json", torch)
-        say(f"{len(versions)} packages; torch {versions.get('torch', 'left out')}")
+        say(f"{len(versions)} packages; torch {versions['torch']}")
         new.mkdir()
-        if pins := [f"{name}=={version}" for name, version in versions.items() if name != "resnet-edu"]:
-            pip("wheel", "--no-deps", "--wheel-dir", str(new), *TORCH[torch], *pins)
+        pins = [f"{name}=={version}" for name, version in versions.items() if name != "resnet-edu"]
+        pip("wheel", "--no-deps", "--wheel-dir", str(new), *TORCH[torch], *pins)
         shutil.copy2(own, new)
         about = {
             "version": __version__,
             "python": f"{sys.version_info.major}.{sys.version_info.minor}",
             "system": platform.system(),
             "machine": platform.machine(),
-            "torch": versions.get("torch"),
+            "torch": versions["torch"],
             "data": list(names),
             "wheels": sorted(path.name for path in new.iterdir()),
         }
@@ -103,14 +100,7 @@ def packages(wheel: Path, report: Path, torch: str) -> dict[str, str]:
     """What pip would install here for a wheel with its extra `lab`: versions by normalised name."""
     pip("install", "--dry-run", "--ignore-installed", "--report", str(report), *TORCH[torch], f"{wheel}[lab]")
     items = [item["metadata"] for item in json.loads(report.read_text())["install"]]
-    found = {str(canonicalize_name(item["name"])): item for item in items}
-    left_out = {"torch", "torchvision"} if torch == "none" else set()
-    wanted, todo = set[str](), {"resnet-edu"} if left_out else set(found)
-    while todo:  # without torch: what is needed by a way that leads past it
-        wanted.add(name := todo.pop())
-        needs = {str(canonicalize_name(Requirement(line).name)) for line in found[name].get("requires_dist", [])}
-        todo |= (needs & set(found)) - wanted - left_out
-    return {name: item["version"] for name, item in found.items() if name in wanted}
+    return {canonicalize_name(item["name"]): item["version"] for item in items}
 
 
 def pip(*arguments: str) -> None:

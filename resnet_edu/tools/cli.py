@@ -30,16 +30,13 @@ if TYPE_CHECKING:
     from .rehearse import Rehearsal
 
 Lessons = Annotated[list[str] | None, typer.Argument(metavar="LESSON", help="6, 06_degradation; default all.")]
-Mirror = Annotated[
-    str | None, typer.Option(metavar="URL", help="Get the files there instead; a folder will do.", show_default=False)
-]
+Mirror = Annotated[str | None, typer.Option(metavar="URL", help="Get the files there; a folder will do.")]
 COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 # Imported by what the extra `lab` is for.
 LAB = {"IPython", "ipykernel", "jinja2", "jupyter_client", "jupyterlab", "latex2mathml"}
 LAB |= {"nbclient", "nbconvert", "nbformat"}
 
 app = typer.Typer(
-    cls=cli_runs.Group,
     help="Learn deep convolutional networks by building them: LeNet to ResNet.",
     epilog=examples("doctor", "lab", "lab --help"),
     rich_markup_mode="rich",
@@ -87,7 +84,6 @@ def complain(message: str, *, code: int = 2) -> int:
 
 
 def show_version(wanted: bool) -> None:
-    """The callback of --version."""
     if wanted:
         print(f"resnet-edu {__version__}")
         raise typer.Exit
@@ -96,9 +92,7 @@ def show_version(wanted: bool) -> None:
 @app.callback(invoke_without_command=True)
 def start(
     context: typer.Context,
-    version: Annotated[
-        bool, typer.Option("--version", metavar="", callback=show_version, is_eager=True, help="Print it.")
-    ] = False,
+    version: Annotated[bool, typer.Option("--version", metavar="", callback=show_version, help="Print it.")] = False,
 ) -> None:
     """Learn deep convolutional networks by building them: LeNet to ResNet."""
     if context.invoked_subcommand is None:
@@ -111,12 +105,8 @@ def lab(
     lesson: Annotated[str | None, typer.Option(metavar="LESSON", help="Open on this one: 6, 06_degradation.")] = None,
     port: Annotated[int, typer.Option(metavar="PORT", min=0, max=65535, help="First port to try.")] = 8888,
     ip: Annotated[str, typer.Option(metavar="ADDRESS", help="Listen there: 0.0.0.0 in a container.")] = "127.0.0.1",
-    browser: Annotated[
-        bool | None, typer.Option("--browser/--no-browser", metavar="", help="Default: not over SSH, not with --ip.")
-    ] = None,
-    force: Annotated[
-        bool, flag("--force", "Replace yours where the course has a newer one; yours is kept, dated.")
-    ] = False,
+    browser: Annotated[bool | None, flag("--browser/--no-browser", "Default: not over SSH, not with --ip.")] = None,
+    force: Annotated[bool, flag("--force", "Replace yours where there is a newer one; yours is kept, dated.")] = False,
     copy_only: Annotated[bool, flag("--copy-only", "Bring the lessons into DIR, and start nothing.")] = False,
 ) -> None:
     """Open your copy of the lessons in JupyterLab.
@@ -178,15 +168,16 @@ def fetch(
     to: Annotated[Path | None, typer.Option(metavar="DIR", help="Put them there and not into the caches.")] = None,
 ) -> None:
     """Download data sets and ImageNet weights, to use them offline."""
-    from .fetch import fetch as fetch_one, require_known, terms
+    from ..data.sets import SETS
+    from .fetch import fetch as fetch_one, require_known
 
     require_known(names)
     to = with_home(to).absolute() if to else None
     for name in names:
         place, new = fetch_one(name, to, mirror=mirror)
         print(f"{name}: {'now' if new else 'already'} in {place}", flush=True)
-        if new and terms(name):
-            print(f"  Terms: {terms(name)}")
+        if new and name in SETS:
+            print(f"  Terms: {SETS[name].terms}")
     if to:
         print(f"To use them there, set RESNET_EDU_DATA={to} and TORCH_HOME={to}.")
 
@@ -196,9 +187,7 @@ def rehearse(
     names: Lessons = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the HTML pages go.")] = Path("build/rehearsal"),
     edition: Annotated[Literal["worked", "learner"], typer.Option(help="Which notebooks to run.")] = "worked",
-    jobs: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="So many at a time; default 1 for those you name, 2 for all.")
-    ] = None,
+    jobs: Annotated[int | None, typer.Option(metavar="N", min=1, help="At a time; default 2, or 1 if named.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Run lessons on this machine and measure them. Exit code 1 if a cell fails."""
@@ -241,7 +230,6 @@ def rehearse_all(lessons: Sequence[course.Lesson], out: Path, jobs: int) -> list
 
 
 def print_rehearsals(runs: Sequence["Rehearsal"]) -> None:
-    """Minutes, cells run, peak memory, slowest cell and outcome of each lesson."""
     table = Table("lesson", "minutes", "cells", "peak, GB", "slowest, s", "result")
     for each in runs:
         slowest = max((cell.seconds for cell in each.cells), default=0.0)
@@ -256,12 +244,10 @@ def print_rehearsals(runs: Sequence["Rehearsal"]) -> None:
 def export(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the files go; made if missing.")],
     lessons: Lessons = None,
-    edition: Annotated[
-        Literal["learner", "worked", "slides", "html", "script"], typer.Option(help="In which form.")
-    ] = "learner",
+    edition: Annotated[Literal["learner", "worked", "slides", "html"], typer.Option(help="In which form.")] = "learner",
     force: Annotated[bool, flag("--force", "Replace changed files; yours are kept beside them, dated.")] = False,
 ) -> None:
-    """Write the lessons for a class: notebooks without solutions, worked ones, slides, web pages or plain Python."""
+    """Write the lessons for a class: notebooks without solutions, worked ones, slides or web pages."""
     from .export import INDEXED, export as export_lessons
 
     report = export_lessons(folder, edition, lessons or [], force=force)
@@ -271,16 +257,11 @@ def export(
     print(f"The {edition} edition is in {folder} ({report}).{first}")
 
 
-@command(app, "Teach", "bundle stick --torch cpu", "bundle stick --with cifar10,resnet18 --torch none")
+@command(app, "Teach", "bundle stick --torch cpu", "bundle stick --with cifar10,resnet18")
 def bundle(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder, or a bundle to bring up to date.")],
-    extras: Annotated[
-        str, typer.Option("--with", metavar="NAMES", help="Data and weights: cifar10,clothing,resnet18,…")
-    ] = "",
-    torch: Annotated[
-        Literal["default", "cpu", "none"],
-        typer.Option(help="As pip chooses; smaller, from PyTorch's index; or left out."),
-    ] = "default",
+    extras: Annotated[str, typer.Option("--with", metavar="NAMES", help="Data and weights: cifar10,resnet18,…")] = "",
+    torch: Annotated[Literal["default", "cpu"], typer.Option(help="As pip chooses, or a smaller one.")] = "default",
     wheel: Annotated[Path | None, typer.Option(metavar="FILE", help="The course's wheel; a clone builds it.")] = None,
     mirror: Mirror = None,
 ) -> None:
@@ -299,9 +280,7 @@ def bench(
     parts: Annotated[
         list[str] | None, typer.Argument(metavar="PART", help="limits, training, verdict, prediction; default all.")
     ] = None,
-    repeats: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Measurements of each number; default 5, with --quick 3.")
-    ] = None,
+    repeats: Annotated[int | None, typer.Option(metavar="N", min=1, help="Rounds; default 5, with --quick 3.")] = None,
     quick: Annotated[bool, flag("--quick", "Shorter slices and fewer: about two minutes.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -321,12 +300,8 @@ def bench(
 def study(
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="One study; default all.")] = None,
     listed: Annotated[bool, flag("--list", "List the studies and what is recorded of them.")] = False,
-    out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Where NAME.csv and NAME.json go; default assets/runs.")
-    ] = None,
-    seeds: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Run seeds 0 to N − 1 instead of the study's own.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="For the records; default assets/runs.")] = None,
+    seeds: Annotated[int | None, typer.Option(metavar="N", min=1, help="Seeds 0 to N − 1, not the study's.")] = None,
 ) -> None:
     """Run a study (networks × seeds) and record it. What is recorded already is not run again."""
     from ..studies import STUDIES, find_study
@@ -345,20 +320,20 @@ def study(
         Console().print(table)
         return
     code = 0
+
+    def print_run(run: Mapping[str, Any]) -> None:
+        tested = f"test error {run['test_error']:.1f} %" if "test_error" in run else "not tested"
+        outcome = run.get("diverged", tested)
+        print(f"  {run['setting']}, seed {run['seed']}: {outcome}, {run['seconds']:.1f} s", flush=True)
+
     for each in chosen:
-        print(f"{each.name}: {each.title}, {len(list(each.runs()))} runs, recorded in {folder}")
+        wanted = set(each.runs())
+        print(f"{each.name}: {each.title}, {len(wanted)} runs, recorded in {folder}")
         try:
             recorded = run_study(each, folder, progress=print_run)
         except DatasetUnavailable as error:  # the other studies need not wait for its pictures
             code = complain(str(error))
             continue
-        if not set(each.runs()) <= set(recorded.epochs):
+        if not wanted <= set(recorded.epochs):
             raise KeyboardInterrupt  # `fit` returns what it has; the same command goes on from there
     raise typer.Exit(code)
-
-
-def print_run(run: Mapping[str, Any]) -> None:
-    """One line when a run ends."""
-    tested = f"test error {run['test_error']:.1f} %" if "test_error" in run else "not tested"
-    outcome = run.get("diverged", tested)
-    print(f"  {run['setting']}, seed {run['seed']}: {outcome}, {run['seconds']:.1f} s", flush=True)

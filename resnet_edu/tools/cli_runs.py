@@ -14,7 +14,6 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
-from typer.core import TyperArgument, TyperCommand, TyperGroup
 
 from ..files import FULL, printable, quoted, write_atomically
 
@@ -33,32 +32,7 @@ PHOTOS = "Your photos"
 METAVARS = {bool: "", int: "N", float: "X", str: "TEXT"}
 
 
-def without_types(params: list[Any]) -> list[Any]:
-    """Parameters whose help shows no Python type beside an argument's name, which says enough, and beside switches."""
-    for each in params:
-        if isinstance(each, TyperArgument) or {"--help", "--install-completion", "--show-completion"} & set(each.opts):
-            each.display_type_rich = lambda ctx: ""
-    return params
-
-
-class Command(TyperCommand):
-    """A command with a help `without_types`."""
-
-    def get_params(self, ctx: typer.Context) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """The parameters, as they are asked for by the help."""
-        return without_types(super().get_params(ctx))
-
-
-class Group(TyperGroup):
-    """All commands, with a help `without_types`."""
-
-    def get_params(self, ctx: typer.Context) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """The parameters, as they are asked for by the help."""
-        return without_types(super().get_params(ctx))
-
-
 def flag(name: str, text: str) -> Any:
-    """An option without a value."""
     return typer.Option(name, metavar="", help=text)
 
 
@@ -74,7 +48,7 @@ def examples(*lines: str) -> str:
 
 def command(app: typer.Typer, group: str, *lines: str) -> Any:
     """Registers a function as a command, in a group of the help, with examples."""
-    return app.command(cls=Command, rich_help_panel=group, epilog=examples(*lines))
+    return app.command(rich_help_panel=group, epilog=examples(*lines))
 
 
 @command(
@@ -117,10 +91,7 @@ def train(
 
 
 def add_recipe_options() -> None:
-    """Give `train` an option for each of a recipe's fields.
-
-    They come with torch, which takes seconds to load: only those who train, or ask how, wait for it.
-    """
+    """Give `train` an option for each of a recipe's fields; torch comes with them, and takes seconds to load."""
     from ..recipe import HELP, Recipe
 
     parameters = list(STATIC_OPTIONS)
@@ -146,16 +117,15 @@ show_options(STATIC_OPTIONS)
 
 
 def asked_for(given: Mapping[str, Any], *, out: Path | None, config: Path | None, resume: Path | None) -> "Run":
-    """The run to go on with, or a new one."""
-    from ..recipe import Recipe, read_toml
+    from ..recipe import Recipe
     from ..run import Run
 
     if resume:
         return Run.open(with_home(resume))
     if out is None:
         raise ValueError("--out is missing: name a folder for the run, or --resume one.")
-    written = read_toml(with_home(config)) if config else {}
-    return Run.start(Recipe.from_dict({**written, **given}), with_home(out))
+    recipe = Recipe.from_toml(with_home(config), **given) if config else Recipe.from_dict(given)
+    return Run.start(recipe, with_home(out))
 
 
 def say(line: str) -> None:
@@ -175,27 +145,21 @@ def go(run: "Run") -> None:
             f"{epoch.val_error:5.1f} %  {epoch.images_per_second:,.0f} images/s"
         )
 
-    def tell(begin: "Prepared") -> None:
-        if distributed.first():
-            print_plan(begin)
-
     def again() -> str:
         kept = (run.folder / "config.toml").exists()
         return f"Go on with: resnet-edu train --resume {quoted(run.folder)}" if kept else "Start it again."
 
     try:
-        history = run.train(callbacks=(show,), told=tell)
+        history = run.train(callbacks=(show,), told=print_plan if distributed.first() else lambda _: None)
     except BaseException as error:
         if isinstance(error, RuntimeError) and distributed.size() > 1:
-            raise ValueError(
-                f"Another process of this run has died ({str(error).splitlines()[0]}). {again()}"
-            ) from error
+            reason = str(error).partition("\n")[0]
+            raise ValueError(f"Another process of this run has died ({reason}). {again()}") from error
         if isinstance(error, KeyboardInterrupt):
             said(again())
         if isinstance(error, OSError) and error.errno in FULL:
-            raise ValueError(
-                f"The disk is full ({error.filename or run.folder}). Make room there. {again()}"
-            ) from error
+            place = error.filename or run.folder
+            raise ValueError(f"The disk is full ({place}). Make room there. {again()}") from error
         raise
     if history.interrupted:
         said(f"Stopped after epoch {len(history)}. {again()}")
@@ -244,7 +208,6 @@ def draw(run: "Run") -> None:
 
 
 def print_report(run: "Run") -> None:
-    """What a finished run found, and what to do with it."""
     report = run.report() or {}
     say(f"{report['epochs']} epochs; {report['test_error']:.1f} % of the test images are named wrongly.")
     print_classes(report["right_by_class"])
@@ -253,11 +216,8 @@ def print_report(run: "Run") -> None:
 
 
 def print_classes(right: Mapping[str, float]) -> None:
-    """Share of the images named rightly, a class a line."""
-    names = [printable(name) for name in right]
-    width = max(map(len, names), default=0)
-    for name, percent in zip(names, right.values(), strict=True):
-        say(f"  {name:{width}}  {percent:5.1f} % right")
+    for name, percent in right.items():
+        say(f"  {percent:5.1f} % right  {printable(name)}")
 
 
 @command(app, PHOTOS, "evaluate runs/pets", "evaluate runs/pets --data ./other --json")
@@ -273,16 +233,11 @@ def evaluate(
     run = with_home(run)
     network = open_run(run)
     metrics, images = evaluate_run(run, data, network=network, say=lambda line: None if as_json else say(line))
-    classes = network.categories
-    right = right_by_class(metrics.confusion, classes)
+    right = right_by_class(metrics.confusion, network.categories)
     if as_json:
-        values = {
-            "images": int(metrics.confusion.sum()),
-            "top1_error": metrics.top1_error,
-            "top5_error": metrics.top5_error,
-        }
-        values |= {"loss": metrics.loss, "right_by_class": right, "confusion": metrics.confusion.tolist()}
-        print(json.dumps({**values, "classes": list(classes)}, indent=1))
+        confusion = metrics.confusion.tolist()
+        values = {"images": sum(map(sum, confusion)), **vars(metrics), "confusion": confusion}
+        print(json.dumps({**values, "right_by_class": right, "classes": list(network.categories)}, indent=1))
         return
     say(f"{images}: {metrics.top1_error:.1f} % are named wrongly.")
     print_classes(right)
@@ -292,25 +247,16 @@ def evaluate(
 def predict(
     run: Annotated[str, typer.Argument(metavar="RUN|bundled", help="Folder of a finished run, or bundled.")],
     files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Pictures.", readable=False)],
-    top: Annotated[
-        int | None, typer.Option(metavar="N", help="Labels for each file; default as the run says, or 3.")
-    ] = None,
+    top: Annotated[int | None, typer.Option(metavar="N", help="Labels for each file; default 3.")] = None,
     as_json: AsJson = False,
     as_csv: Annotated[bool, flag("--csv", "Print a table: file, label, percent.")] = False,
-    precision: Annotated[
-        Literal["float32", "auto", "bfloat16"], typer.Option(help="auto: bfloat16 for many files, if it is faster.")
-    ] = "auto",
+    precision: Annotated[Literal["float32", "auto", "bfloat16"], typer.Option(help="Of the network.")] = "auto",
 ) -> None:
     """Name pictures: for each file the best labels with percentages. Exit code 2 if a file cannot be used."""
     from ..prediction import open_network, predict as name_pictures
-    from ..run import Run
 
-    run = run if run == "bundled" else str(with_home(run))
-    network, faults = open_network(run), []
-    if top is None:
-        recorded = run != "bundled" and (Path(run) / "config.toml").is_file()  # prediction does without
-        asked = Run.open(Path(run)).recipe.top if recorded else 3
-        top = min(asked, len(network.categories))
+    network, faults = open_network(run if run == "bundled" else with_home(run)), []
+    top = min(3, len(network.categories)) if top is None else top
     predictions = name_pictures(network, files, top=top, skip=faults.append, precision=precision)
     write_predictions(predictions, as_json=as_json, as_csv=as_csv)
     if faults:
@@ -321,10 +267,8 @@ def predict(
 def write_predictions(predictions: list["Prediction"], *, as_json: bool, as_csv: bool) -> None:
     """As JSON, as CSV, or a line a file and a line a label."""
     if as_json:
-        rows = [
-            {"file": str(each.file), "top": [{"label": label, "percent": percent} for label, percent in each.top]}
-            for each in predictions
-        ]
+        tops = [[{"label": label, "percent": percent} for label, percent in each.top] for each in predictions]
+        rows = [{"file": str(each.file), "top": top} for each, top in zip(predictions, tops, strict=True)]
         print(json.dumps(rows, indent=1))
     elif as_csv:
         table = csv.writer(sys.stdout, lineterminator="\n")
@@ -334,7 +278,5 @@ def write_predictions(predictions: list["Prediction"], *, as_json: bool, as_csv:
     else:
         for each in predictions:
             say(str(each.file))
-            labels = [(printable(label), percent) for label, percent in each.top]
-            width = max(len(label) for label, _ in labels)
-            for label, percent in labels:
-                say(f"  {label:{width}}  {percent:5.1f} %")
+            for label, percent in each.top:
+                say(f"  {percent:5.1f} %  {printable(label)}")

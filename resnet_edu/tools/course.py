@@ -93,7 +93,6 @@ def find_lesson(name: str, edition: Edition = "learner") -> Lesson:
 
 
 def how_to_get_lessons() -> str:
-    """The advice for a course without notebooks."""
     if files.checkout():
         return "Build them with: make notebooks"
     return "Install the wheel again, something is missing: pip install --force-reinstall --no-deps resnet_edu-*.whl"
@@ -136,9 +135,8 @@ class CopyReport:
 def copy_lessons(folder: Path, *, force: bool = False) -> CopyReport:
     """Copy the learner's edition into a folder and the worked edition into its `solutions/`.
 
-    The course's own `notebooks/` is left as it is, for those who edit lessons. A folder that was made without worked
-    lessons, by `export --edition learner`, stays without them. With `force`, a changed notebook is replaced if the
-    course has a newer edition of it or if it can no longer be read.
+    A folder that was made without worked lessons, by `export --edition learner`, stays without them. With `force`, a
+    changed notebook is replaced if the course has a newer edition of it or if it can no longer be read.
     """
     if folder.resolve() == notebooks().resolve():
         return CopyReport(folder)

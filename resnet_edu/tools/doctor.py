@@ -12,10 +12,11 @@ from typing import Literal
 
 from packaging.requirements import Requirement
 
+import resnet_edu as edu
+
 from .. import files
 from . import course, lab
 
-OLDEST_PYTHON = (3, 11)
 LESSON_MEMORY_GB = 1.5  # the most that a lesson may take in the quick profile
 SMALLEST_MEMORY_GB = 0.8  # torch alone takes 0.5
 ROOM_GB = 1.0  # runs, pages and a few downloads
@@ -36,22 +37,19 @@ class Finding:
 
 def diagnose(folder: Path | None = None) -> list[Finding]:
     """Examine the machine. A `fail` means that the course cannot run, a `warn` that a part of it is missing or slow."""
-    import resnet_edu as edu
-
     checks: dict[str, Callable[[], Answer]] = {
-        "Python": check_python,
+        "Python": lambda: ("ok", f"{platform.python_version()} in {sys.prefix}"),
         "packages": check_packages,
         "torch": check_torch,
         "device": check_device,
         "profile": lambda: ("ok", edu.machine.profile().name),  # an unknown one would stop every lesson
-        "cores": check_cores,
+        "cores": lambda: ("ok", f"{edu.machine.cores()} ({platform.machine()})"),
         "memory": check_memory,
         "folder": lambda: check_folder(folder or lab.default_folder(Path.cwd())),
         "lessons": check_lessons,
-        "JupyterLab": check_lab,
+        "JupyterLab": lambda: check_packages("lab"),
         "data": lambda: ("ok", edu.data.load("mnist5k").source.partition(";")[0]),
         "weights and runs": check_assets,
-        "downloads": check_downloads,
     }
     return [guarded(name, check) for name, check in checks.items()]
 
@@ -67,7 +65,6 @@ def guarded(name: str, check: Callable[[], Answer]) -> Finding:
 
 
 def reinstall(extra: str = "") -> str:
-    """The command that installs everything anew."""
     what = f"-e '.{extra}'" if files.checkout() else f"'resnet-edu{extra}'"
     return f"{sys.executable} -m pip install --upgrade {what}"
 
@@ -87,31 +84,15 @@ def unmet(package: str, extra: str = "") -> list[str]:
     return missing
 
 
-def check_python(version: tuple[int, ...] = sys.version_info[:3]) -> Answer:
-    """The interpreter is new enough."""
-    found = f"{'.'.join(map(str, version))} in {sys.prefix}"
-    if version[:2] < OLDEST_PYTHON:
-        return "fail", found, "Install Python 3.11 or newer and make a new environment with it."
-    return "ok", found
-
-
-def check_packages() -> Answer:
-    """Everything that the package depends on is installed, in a version that it allows."""
+def check_packages(extra: str = "") -> Answer:
+    """Everything that the course depends on, or its extra for lessons and teachers, is here in a version it allows."""
     try:
-        missing = unmet("resnet-edu")
+        missing = unmet("resnet-edu", extra)
     except metadata.PackageNotFoundError:
         return "warn", "resnet-edu is here but not installed", reinstall()
-    return ("fail", f"unmet: {', '.join(missing)}", reinstall()) if missing else ("ok", "all that are needed")
-
-
-def check_lab() -> Answer:
-    """What `resnet-edu lab` and the commands for teachers need: the extra `lab`."""
-    try:
-        if missing := unmet("resnet-edu", "lab"):
-            return "warn", f"unmet: {', '.join(missing)}", reinstall("[lab]")
-        return "ok", metadata.version("jupyterlab")
-    except metadata.PackageNotFoundError:
-        return "warn", "none", reinstall("[lab]")
+    if missing:
+        return "warn" if extra else "fail", f"unmet: {', '.join(missing)}", reinstall(extra and f"[{extra}]")
+    return "ok", "all that are needed"
 
 
 def check_torch() -> Answer:
@@ -128,27 +109,15 @@ def check_torch() -> Answer:
 
 
 def check_device() -> Answer:
-    """Where the networks compute, and in which number format."""
     import torch
 
-    from .. import machine
-
-    device = machine.device()
+    device = edu.machine.device()
     if device.type == "cpu" and shutil.which("nvidia-smi"):
         advice = "Install a torch build for your driver: https://pytorch.org/get-started/locally"
         return "warn", "cpu, though an NVIDIA driver is installed", advice
-    precision = str(machine.precision(device)).removeprefix("torch.")
-    name = torch.cuda.get_device_name() if device.type == "cuda" else machine.cpu_name()
+    precision = str(edu.machine.precision(device)).removeprefix("torch.")
+    name = torch.cuda.get_device_name() if device.type == "cuda" else edu.machine.cpu_name()
     return "ok", f"{device.type}: {name}, {precision}"
-
-
-def check_cores() -> Answer:
-    """The CPU cores this process may use."""
-    from .. import machine
-
-    if (count := machine.cores()) < 2:
-        return "warn", "1", "Expect twice the minutes that README states for two cores."
-    return "ok", f"{count} ({platform.machine()})"
 
 
 def check_memory() -> Answer:
@@ -185,7 +154,6 @@ def check_folder(folder: Path) -> Answer:
 
 
 def check_lessons() -> Answer:
-    """Both editions are there."""
     learner, worked = len(course.lessons("learner")), len(course.lessons("worked"))
     found = f"{learner} for you, {worked} worked"
     if learner and worked == learner:
@@ -194,7 +162,6 @@ def check_lessons() -> Answer:
 
 
 def check_assets() -> Answer:
-    """The weights and the recorded studies that come with the course are there and whole."""
     from safetensors import safe_open
 
     weights, runs = sorted(files.assets().glob("weights/*.safetensors")), sorted(files.assets().glob("runs/*.csv"))
@@ -204,12 +171,3 @@ def check_assets() -> Answer:
         with safe_open(path, framework="pt") as content:
             content.keys()
     return "ok", ", ".join(path.stem for path in (*weights, *runs))
-
-
-def check_downloads() -> Answer:
-    """ImageNet weights in torch's cache. None is needed: lessons say aloud what they use instead."""
-    import torch
-
-    folder = Path(torch.hub.get_dir()) / "checkpoints"
-    names = sorted(path.name for path in folder.glob("*.pth"))
-    return "ok", f"{', '.join(names) or 'none, none needed'} in {folder}"

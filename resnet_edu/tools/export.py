@@ -1,4 +1,4 @@
-"""The course in other forms: a class's notebooks, worked notebooks, slides, web pages, plain Python.
+"""The course in other forms: a class's notebooks, worked notebooks, slides, web pages.
 
 A page is one HTML file that needs nothing else: nbconvert's, with pictures inside, formulas as MathML, and none of the
 scripts that nbconvert would fetch. Slides are shown by reveal.js, see `fetch.py`.
@@ -15,7 +15,7 @@ import nbformat
 from jinja2 import ChoiceLoader, DictLoader, FileSystemLoader, pass_context
 from jinja2.runtime import Context
 from latex2mathml.converter import convert
-from nbconvert import HTMLExporter, PythonExporter, SlidesExporter
+from nbconvert import HTMLExporter, SlidesExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbformat import NotebookNode, v4
 
@@ -42,18 +42,6 @@ pre { white-space: pre-wrap !important; overflow-wrap: break-word }
 img { max-width: 100%; height: auto }
 @media print { nav { display: none } details::details-content { content-visibility: visible } }
 """
-# Cells of a script are marked as editors know them; its text is comments.
-SCRIPT = """
-{%- extends 'null.j2' -%}
-{%- block input %}
-# %%
-{{ cell.source | ipython2python }}
-{% endblock input -%}
-{%- block markdowncell scoped %}
-# %% [markdown]
-{{ cell.source | comment_lines }}
-{% endblock markdowncell -%}
-"""
 INDEX = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
@@ -63,9 +51,7 @@ INDEX = """<!DOCTYPE html>
 </ul></main></body></html>
 """
 CARD = re.compile(r'<div class="exercise"[^>]*>\n\n(### .+\n)(.*)\n</div>', re.DOTALL)
-TEMPLATES = ChoiceLoader(
-    [DictLoader({"page.html.j2": PAGE, "script.py.j2": SCRIPT}), FileSystemLoader(Path(__file__).parent)]
-)
+TEMPLATES = ChoiceLoader([DictLoader({"page.html.j2": PAGE}), FileSystemLoader(Path(__file__).parent)])
 
 
 class PageRenderer(IPythonRenderer):
@@ -76,16 +62,13 @@ class PageRenderer(IPythonRenderer):
         return super()._html_embed_images(html) if "<img" in html else html
 
     def heading(self, text: str, level: int, **attrs: Any) -> str:
-        """A heading that the page's contents can link to."""
         name = re.sub(r"<[^>]+>|[^\w -]", "", unescape(text)).strip().replace(" ", "-")
         return f'<h{level} id="{name}">{text}</h{level}>\n'
 
     def inline_math(self, body: str) -> str:
-        """A formula within a line."""
         return formula(body, "inline")
 
     def block_math(self, body: str) -> str:
-        """A formula on lines of its own."""
         return formula(body, "block")
 
 
@@ -102,7 +85,6 @@ class PageExporter(HTMLExporter):
 
     @pass_context
     def to_markup(self, context: Context, source: str) -> str:
-        """The Markdown of one cell as HTML."""
         path = context.get("resources", {}).get("metadata", {}).get("path", "")
         attachments = context.get("cell", {}).get("attachments", {})
         renderer = PageRenderer(
@@ -111,7 +93,6 @@ class PageExporter(HTMLExporter):
         return MarkdownWithMath(renderer=renderer).render(source)
 
     def default_filters(self) -> Generator[tuple[str, Any], None, None]:
-        """The usual filters, the one for Markdown replaced."""
         yield from super().default_filters()
         yield "markdown2html", self.to_markup
 
@@ -121,10 +102,9 @@ class LessonSlides(PageExporter, SlidesExporter):
 
 
 def to_html(notebook: NotebookNode, *, name: str, folder: Path, links: str = "") -> str:
-    """An executed notebook as one HTML page.
+    """An executed notebook as one HTML page, with `links` to other pages above and below.
 
-    A widget's view is left out, since it is dead without a kernel; its static twin is beside it. `links`, to
-    other pages, stand above and below.
+    A widget's view is left out, since it is dead without a kernel; its static twin is beside it.
     """
     exporter = PageExporter(template_file="page.html.j2", extra_loaders=[TEMPLATES], embed_images=True)
     resources = {"metadata": {"name": name, "path": str(folder)}, "measure": MEASURE}
@@ -136,6 +116,10 @@ def to_html(notebook: NotebookNode, *, name: str, folder: Path, links: str = "")
     return html.replace("<main>", f"<main>{above}", 1).replace("</main>", f"{below}</main>")
 
 
+def tags_of(cell: NotebookNode) -> list[str]:
+    return cell.metadata.get("tags", [])
+
+
 def to_slides(worked: NotebookNode, learner: NotebookNode, *, name: str, folder: Path) -> str:
     """A lesson's slides as one page.
 
@@ -143,10 +127,10 @@ def to_slides(worked: NotebookNode, learner: NotebookNode, *, name: str, folder:
     exercise shows what the learner sees, and on the next slide one answer. Checks are left out.
     """
     reveal = find_reveal()
-    stubs = {cell["id"]: cell.source for cell in learner.cells if "exercise" in _tags(cell)}
+    stubs = {cell["id"]: cell.source for cell in learner.cells if "exercise" in tags_of(cell)}
     cells: list[NotebookNode] = []
     for cell in shown(worked).cells:
-        if "check" in _tags(cell) or not cell.source.strip():
+        if "check" in tags_of(cell) or not cell.source.strip():
             continue
         if cell["id"] in stubs:
             cells += [v4.new_code_cell(stubs[cell["id"]]), v4.new_markdown_cell("### One answer")]
@@ -169,13 +153,9 @@ def to_slides(worked: NotebookNode, learner: NotebookNode, *, name: str, folder:
     return html
 
 
-def _tags(cell: NotebookNode) -> list[str]:
-    return cell.metadata.get("tags", [])
-
-
 def shown(notebook: NotebookNode) -> NotebookNode:
     """A copy without links to other notebooks, outputs that only a script could show, and marks around a solution."""
-    cells = [deepcopy(cell) for cell in notebook.cells if "navigation" not in _tags(cell)]
+    cells = [deepcopy(cell) for cell in notebook.cells if "navigation" not in tags_of(cell)]
     for cell in cells:
         if cell.cell_type == "code":
             cell.outputs = [each for each in cell.outputs if not NEEDS_SCRIPTS & set(each.get("data", {}))]
@@ -183,43 +163,23 @@ def shown(notebook: NotebookNode) -> NotebookNode:
     return NotebookNode(notebook, cells=cells)
 
 
-def _learners(lesson: Lesson) -> bytes:
-    return course.find_lesson(lesson.name, "learner").path.read_bytes()
+def slides(lesson: Lesson) -> bytes:
+    learner = nbformat.read(course.find_lesson(lesson.name, "learner").path, as_version=4)
+    worked = nbformat.read(lesson.path, as_version=4)
+    return to_slides(worked, learner, name=lesson.title, folder=lesson.path.parent).encode()
 
 
-def _slides(lesson: Lesson) -> bytes:
-    learner = nbformat.reads(_learners(lesson).decode(), as_version=4)
-    return to_slides(_read(lesson), learner, name=lesson.title, folder=lesson.path.parent).encode()
-
-
-def _page(lesson: Lesson) -> bytes:
-    known = course.lessons("worked")
-    place = [each.name for each in known].index(lesson.name)
-    links = ['<a href="index.html">All lessons</a>']
-    if place > 0:
-        links.insert(0, f'<a href="{known[place - 1].name}.html">← {escape(known[place - 1].title)}</a>')
-    if place + 1 < len(known):
-        links.append(f'<a href="{known[place + 1].name}.html">{escape(known[place + 1].title)} →</a>')
-    return to_html(_read(lesson), name=lesson.title, folder=lesson.path.parent, links=" · ".join(links)).encode()
-
-
-def _script(lesson: Lesson) -> bytes:
-    exporter = PythonExporter(template_file="script.py.j2", extra_loaders=[TEMPLATES])
-    text, _ = exporter.from_notebook_node(shown(_read(lesson)))
-    return (text.strip() + "\n").encode()
-
-
-def _read(lesson: Lesson) -> NotebookNode:
-    return nbformat.read(lesson.path, as_version=4)
+def page(lesson: Lesson) -> bytes:
+    notebook, links = nbformat.read(lesson.path, as_version=4), '<a href="index.html">All lessons</a>'
+    return to_html(notebook, name=lesson.title, folder=lesson.path.parent, links=links).encode()
 
 
 # The ending of each edition's files, and what makes one.
 EDITIONS: dict[str, tuple[str, Callable[[Lesson], bytes]]] = {
-    "learner": (".ipynb", _learners),
+    "learner": (".ipynb", lambda lesson: lesson.path.read_bytes()),
     "worked": (".ipynb", lambda lesson: lesson.path.read_bytes()),
-    "slides": (".slides.html", _slides),
-    "html": (".html", _page),
-    "script": (".py", _script),
+    "slides": (".slides.html", slides),
+    "html": (".html", page),
 }
 INDEXED = {"slides": "slides.html", "html": "index.html"}  # editions that bring a page with links to the others
 
@@ -250,7 +210,6 @@ def export(folder: Path, edition: str, names: Sequence[str] = (), *, force: bool
 
 
 def index(lessons: Sequence[Lesson], ending: str) -> bytes:
-    """A page with a link to each lesson's."""
     items = [
         f'<li><a href="{lesson.name}{ending}">{escape(lesson.title)}</a><br>{escape(lesson.line)}</li>'
         for lesson in lessons

@@ -44,16 +44,8 @@ def fetch(name: str, to: Path | None = None, *, mirror: str | None = None) -> tu
     return imagenet_file(name, to), fetch_imagenet(name, to, mirror=mirror)
 
 
-def terms(name: str) -> str:
-    """Under which a data set may be used; empty for what is no data set."""
-    return sets.SETS[name].terms if name in sets.SETS else ""
-
-
 def fetch_packed(name: str, folder: Path, *, mirror: str | None = None) -> list[Path]:
-    """Put the files of a data set or of weights into a folder as their home server has them.
-
-    Such a folder is a mirror: `resnet-edu fetch NAME --mirror FOLDER` takes them from there, and checks them.
-    """
+    """Put the files of a data set or of weights, as their home server has them, into a folder: a mirror for `fetch`."""
     packed = sets.SETS[name].files if name in sets.SETS else (imagenet_download(name),)
     if name not in sets.SETS and imagenet_file(name).is_file() and not (folder / packed[0].name).exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -64,7 +56,6 @@ def fetch_packed(name: str, folder: Path, *, mirror: str | None = None) -> list[
 
 
 def fetch_reveal(to: Path | None = None, *, mirror: str | None = None) -> tuple[Path, bool]:
-    """Get reveal.js; see `fetch`."""
     folder = (to or (files.assets() if files.checkout() else files.data_folder())) / REVEAL
     if is_whole(folder):
         return folder, False
@@ -84,9 +75,7 @@ def find_reveal() -> Path:
     for folder in (files.assets() / REVEAL, files.data_folder() / REVEAL):
         if is_whole(folder):
             return folder
-    raise DatasetUnavailable(
-        f"Slides need {REVEAL}, which is not on this machine. While online, run: resnet-edu fetch {REVEAL}"
-    )
+    raise DatasetUnavailable(f"Slides need {REVEAL}, which is not here. While online, run: resnet-edu fetch {REVEAL}")
 
 
 def is_whole(folder: Path) -> bool:

@@ -12,7 +12,6 @@ import platform
 import subprocess
 import sys
 import venv
-from importlib.util import find_spec
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -31,14 +30,10 @@ def main(arguments: list[str]) -> None:
         sys.exit(f"These packages are for {there}, this is {here}. Pack a bundle on a machine like this.")
     if missing:
         sys.exit(f"The folder is not complete, {missing[0]} is missing. Copy it again.")
-    if not about["torch"] and not (find_spec("torch") and find_spec("torchvision")):
-        sys.exit("This bundle has no torch. Install torch and torchvision for this Python, or pack one with them.")
     target = Path(arguments[0] if arguments else "resnet-course").absolute()
-    executable = Path(sys.executable)
-    if about["torch"]:
-        executable = target / ".venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-        print(f"Making {target / '.venv'}", flush=True)
-        venv.create(target / ".venv", with_pip=True)
+    executable = target / ".venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    print(f"Making {target / '.venv'}", flush=True)
+    venv.create(target / ".venv", with_pip=True)
     print(f"Installing {len(about['wheels'])} packages", flush=True)
     offline = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}  # may name an index
     offline["PIP_CONFIG_FILE"] = os.devnull

@@ -1,9 +1,7 @@
 """JupyterLab on a learner's own copy of the lessons.
 
-Without a folder the lessons are copied to `my-course/`, which git ignores, and not opened in the checkout's own
-`notebooks/`: answers written into files that git tracks would make the next `git pull` refuse or merge into a
-notebook's JSON. In a copy the answers survive every update, and lessons not yet begun are brought up to date at each
-start.
+Answers in a checkout's own `notebooks/` would make the next `git pull` refuse, or merge into a notebook's JSON. In a
+copy they survive every update, and lessons not yet begun are brought up to date at each start.
 """
 
 import os
@@ -27,10 +25,7 @@ LAB_OPTIONS = (
 
 
 def default_folder(here: Path) -> Path:
-    """The learner's folder where none is named: `here` if it is one already, else `my-course`.
-
-    `my-course` is in the checkout's root, or in `here` where the package is installed from a wheel.
-    """
+    """The learner's folder where none is named: `here` if it is one already, else `my-course`, in a clone its own."""
     if (here / MANIFEST).is_file():
         return here
     return (files.checkout() or here) / "my-course"
@@ -39,11 +34,7 @@ def default_folder(here: Path) -> Path:
 def lab_command(
     folder: Path, *, page: str = "00_start_here.ipynb", ip: str = LOOPBACK, port: int = 8888, browser: bool = False
 ) -> list[str]:
-    """The command that serves a folder in JupyterLab, opened on one page.
-
-    It listens on the loopback address unless told otherwise (in a container), makes a token of its own, takes the next
-    port where one is in use, and asks nothing when interrupted.
-    """
+    """The command that serves a folder in JupyterLab, opened on one page; the server makes a token of its own."""
     if not (folder / page).is_file():
         raise ValueError(f"{folder} has no {page}.")
     command = [
@@ -51,7 +42,7 @@ def lab_command(
         f"--ServerApp.root_dir={folder.resolve()}",
         f"--ServerApp.ip={ip}",
         f"--ServerApp.port={port}",
-        "--ServerApp.port_retries=50",
+        "--ServerApp.port_retries=50",  # it takes the next port where one is in use
         f"--ServerApp.open_browser={browser}",
         "--ServerApp.answer_yes=True",  # Ctrl-C ends it without a question
         f"--LabApp.default_url=/lab/tree/{page}",
@@ -74,11 +65,7 @@ def lab_environment(environment: Mapping[str, str] = os.environ) -> dict[str, st
 
 
 def serve(command: list[str]) -> int:
-    """Run the server until it is interrupted; its exit code.
-
-    Where the system can, this process becomes the server, so that every signal arrives where it belongs. In that case
-    the call does not return.
-    """
+    """Run the server until it is interrupted; its exit code. Where the system can, this process becomes the server."""
     sys.stdout.flush()
     sys.stderr.flush()
     if os.name == "posix":

@@ -30,10 +30,9 @@ from .lab import lab_environment
 
 
 class PollingClient(NotebookClient):
-    """Looks for a cell's reply every second.
+    """Looks for a cell's reply every second: for an explorer nbclient writes to the socket from which it reads.
 
-    For an explorer nbclient writes to the socket from which it reads the reply. With pyzmq this can swallow the signal
-    that the reply is there, and a busy machine would then wait until the cell's time is over.
+    With pyzmq this can swallow the signal that the reply is there, and a busy machine would wait in vain.
     """
 
     async def async_start_new_kernel_client(self) -> Any:
@@ -80,7 +79,6 @@ class Rehearsal:
 
     @property
     def failure(self) -> Cell | None:
-        """The cell that stopped the lesson."""
         return next((cell for cell in self.cells if cell.error), None)
 
 
@@ -88,23 +86,20 @@ class CurrentPython(KernelSpecManager):
     """Offers this interpreter as the kernel, whatever is registered on the machine."""
 
     def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
-        """The kernel that runs `sys.executable`."""
         return KernelSpec(resource_dir=RESOURCES, **get_kernel_dict())
 
 
-class PeakMemory:
+class PeakMemory(threading.Thread):
     """Samples a process with its children in the background: `with PeakMemory(pid) as memory: …; memory.bytes`.
 
-    What processes share is above all the code of torch's libraries. It is in memory once, however many use it, so the
-    largest part that one of them shares counts once.
+    What they share, above all the code of torch's libraries, is in memory once: the largest share counts once.
     """
 
     def __init__(self, pid: int, *, interval: float = 0.1) -> None:
-        self.bytes = 0
-        self.process, self.interval, self.ended = psutil.Process(pid), interval, threading.Event()
-        self.thread = threading.Thread(target=self._sample, daemon=True)
+        super().__init__(daemon=True)
+        self.process, self.interval, self.ended, self.bytes = psutil.Process(pid), interval, threading.Event(), 0
 
-    def _sample(self) -> None:
+    def run(self) -> None:
         while not self.ended.wait(self.interval):
             with suppress(psutil.Error):  # a process that ends meanwhile no longer counts
                 family = [self.process, *self.process.children(recursive=True)]
@@ -113,12 +108,12 @@ class PeakMemory:
                 self.bytes = max(self.bytes, sum(each.uss for each in found) + shared)
 
     def __enter__(self) -> Self:
-        self.thread.start()
+        self.start()
         return self
 
     def __exit__(self, *error: object) -> None:
         self.ended.set()
-        self.thread.join()
+        self.join()
 
 
 def rehearse(lesson: Lesson, folder: Path) -> Rehearsal:

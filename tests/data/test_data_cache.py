@@ -5,13 +5,13 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from picture_folders import CLASSES, everything, fill, noise, sizes
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
 
 from resnet_edu import data
@@ -99,7 +99,7 @@ def test_a_reading_that_was_broken_off_leaves_no_images(
         with pytest.raises(error):
             data.load(pictures, size=16)
     assert [*(cache / "folders").iterdir()]  # it was begun
-    assert not [*cache.rglob("images*.bin")]
+    assert not [*cache.rglob("*.safetensors")]
     assert len(data.load(pictures, size=16).test) == 6
 
 
@@ -127,25 +127,30 @@ def cut(file: Path) -> None:
     file.write_bytes(file.read_bytes()[:-1])
 
 
+def with_metadata(about: str) -> Callable[[Path], object]:
+    return lambda file: save_file(load_file(file), file, metadata={"about": about})
+
+
 @pytest.mark.parametrize(
-    ("name", "spoil"),
+    "spoil",
     [
-        ("images-*.bin", Path.unlink),
-        ("images-*.bin", cut),
-        ("images-*.bin", lambda file: file.write_bytes(file.read_bytes() + b"more")),
-        ("about.json", Path.unlink),
-        ("about.json", cut),
-        *(("about.json", partial(Path.write_text, data=text)) for text in ("", "{}", "[]", "null", '{"labels": [0]}')),
+        Path.unlink,
+        cut,
+        lambda file: file.write_bytes(b""),
+        lambda file: file.write_bytes(file.read_bytes() + b"more"),
+        lambda file: save_file(load_file(file), file),
+        lambda file: save_file({}, file, metadata={"about": '{"found": [{}, [], [], [], [], []]}'}),
+        *map(with_metadata, ("", "{", "{}", "[]", "null", '{"found": []}', '{"found": [{}, 1, 1, [], [], []]}')),
     ],
 )
-def test_a_damaged_cache_is_made_anew(pictures: Path, cache: Path, name: str, spoil: Callable[[Path], object]) -> None:
+def test_a_damaged_cache_is_made_anew(pictures: Path, cache: Path, spoil: Callable[[Path], object]) -> None:
     images = data.load(pictures, size=16).train.images.clone()
-    (file,) = cache.rglob(name)
+    (file,) = cache.rglob("*.safetensors")
     content = file.read_bytes()
     spoil(file)
     assert not file.exists() or file.read_bytes() != content
     after = data.load(pictures, size=16)
-    (_,) = cache.rglob("images-*.bin")  # what was damaged is gone
+    assert file.read_bytes() == content
     assert torch.equal(after.train.images, images)
 
 
@@ -166,12 +171,11 @@ def test_what_is_kept_of_a_folder_that_is_gone_is_deleted(tmp_path: Path, pictur
     passing = fill(tmp_path / "passing", dict.fromkeys(CLASSES, 10), first=5000)
     for folder in (pictures, passing):
         data.load(folder, size=16)
-    for name, content in (("foreign", "no JSON"), ("foreign-list", "[]"), ("foreign-number", '{"folder": 3}')):
-        (cache / "folders" / name).mkdir()
-        (cache / "folders" / name / "about.json").write_text(content)
+    for name, about in (("foreign", "no JSON"), ("foreign-list", "[]"), ("foreign-number", '{"folder": 3}')):
+        save_file({}, cache / "folders" / f"{name}.safetensors", metadata={"about": about})
     shutil.rmtree(passing)
     data.load(pictures, size=24)
-    found = sorted(each.name.split("-")[0] for each in (cache / "folders").iterdir())
+    found = sorted(each.stem.split("-")[0] for each in (cache / "folders").glob("*.safetensors"))
     assert found == ["foreign", "foreign", "foreign", "pets", "pets"]
 
 
@@ -180,7 +184,7 @@ def test_a_cache_that_cannot_be_written(pictures: Path, cache: Path, monkeypatch
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patched:
-        patched.setattr("resnet_edu.data.cache.write", full)
+        patched.setattr("resnet_edu.data.cache.read", full)
         with pytest.raises(DatasetUnavailable, match=r"No space left on device.*set RESNET_EDU_DATA"):
             data.load(pictures, size=16)
     shutil.rmtree(cache)

@@ -153,7 +153,8 @@ def test_a_run_folder_does_not_go_off(
         with pytest.raises(WrongCheckpoint, match=r"is no checkpoint of a run, or damaged"):
             Run.open(run).checkpoint.history()
     else:
-        assert cli.run(["predict", str(run), str(cat)]) == 2
+        command = ["evaluate", str(run)] if name == "config.toml" else ["predict", str(run), str(cat)]
+        assert cli.run(command) == 2
         said = capsys.readouterr().err
         assert said.startswith("resnet-edu: ")
         assert len(said.splitlines()) == 1

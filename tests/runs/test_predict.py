@@ -61,12 +61,10 @@ def test_one_prediction_a_file_in_order_and_top_labels_only(network: Pretrained,
     assert all(len(prediction.top) == 1 for prediction in predictions)
 
 
-@pytest.mark.parametrize("small", [0, 2**14], ids=["in threads", "in one thread"])
 def test_pictures_of_many_sizes_are_named_as_each_alone(
-    small: int, network: Pretrained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    network: Pretrained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Small ones of one size are prepared together, large ones at once; the answers stay in order."""
-    for name, value in {"SMALL_FILE": small, "BATCH": 64, "PIXELS": 260 * 40, "FEW": 100}.items():
+    for name, value in {"BATCH": 64, "PIXELS": 260 * 40, "FEW": 100}.items():
         monkeypatch.setattr(MODULE, name, value)
     numbers = np.random.default_rng(0)
     files, faults = [], []

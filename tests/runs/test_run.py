@@ -24,7 +24,7 @@ from resnet_edu.data import load
 from resnet_edu.data.folder import load_one_part
 from resnet_edu.errors import DatasetUnavailable
 from resnet_edu.recipe import prepare
-from resnet_edu.run import Preprocessing, evaluate_run, open_run, stops_early
+from resnet_edu.run import Preprocessing, evaluate_run, open_run
 
 CLASSES = ("blue", "green", "red")
 only_linux = pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
@@ -119,7 +119,7 @@ def test_validation_images_decide_and_test_images_are_reported(pictures: Path, t
             for file in sorted((pictures / truth).iterdir())[:size]:
                 file.rename(tmp_path / "divided" / part / name / f"{part}{file.name}")
     pictures.rename(tmp_path / "divided" / "train")
-    run = Run.start(recipe_for(tmp_path / "divided", patience=5), tmp_path / "run")
+    run = Run.start(recipe_for(tmp_path / "divided"), tmp_path / "run")
     data, seen = run.recipe.load(), list[float]()
     assert (len(data.val), len(data.test)) == (8, 8)
     history = run.train(callbacks=(lambda _, model: seen.append(evaluate(model, data.val).top1_error),))
@@ -256,23 +256,14 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_end(tmp_path: Path, finished
     assert results(run) == results(finished)
 
 
-def test_the_run_stops_early_and_ends_the_same_after_a_kill(pictures: Path, tmp_path: Path) -> None:
-    recipe = recipe_for(pictures, epochs=30, patience=2, lr=1e-6)
-    whole, killed = (Run.start(recipe, tmp_path / name) for name in ("whole", "killed"))
-    history = whole.train()
-    assert 3 <= len(history) < 30
-    killed.train(callbacks=(stop_after(len(history)),))  # after the checkpoint, before the end
-    assert not Run.open(killed.folder).train().interrupted
-    assert (killed.folder / "weights.safetensors").read_bytes() == (whole.folder / "weights.safetensors").read_bytes()
-
-
-@pytest.mark.parametrize(
-    ("errors", "patience", "stops"),
-    [([5, 4, 3], 2, 0), ([3, 4, 5], 2, 1), ([3, 3, 3], 2, 1), ([3, 4], 2, 0), ([9, 3, 4, 2], 2, 0), ([1, 2, 3], 0, 0)],
-)
-def test_patience_counts_epochs_without_a_lower_error(errors: list[float], patience: int, stops: int) -> None:
-    history = History([Epoch(number, 1, 1, 1, error, 1, 1, 1) for number, error in enumerate(errors, 1)])
-    assert stops_early(history, patience) is bool(stops)
+def test_a_run_that_was_killed_between_its_last_epoch_and_its_end_only_ends(tmp_path: Path, finished: Run) -> None:
+    killed = Run.start(finished.recipe, tmp_path / "killed")
+    killed.train(callbacks=(stop_after(3),))
+    told = Run.open(killed.folder).train(callbacks=(lambda epoch, _: pytest.fail(f"{epoch} is trained again"),))
+    assert (told.interrupted, len(told), results(killed)) == (False, 3, results(finished))
+    assert (killed.folder / "weights.safetensors").read_bytes() == (
+        finished.folder / "weights.safetensors"
+    ).read_bytes()
 
 
 def test_one_process_at_a_time_clears_away_what_a_killed_one_has_left(finished: Run) -> None:

@@ -106,21 +106,6 @@ def test_a_bundle_installs_where_no_index_can_be_reached_and_is_brought_up_to_da
 
 
 @pytest.mark.slow
-def test_a_bundle_without_torch_lacks_what_only_torch_needs_and_says_so(own: Path) -> None:
-    made = bundle.make_bundle(Path("stick"), torch="none", wheel=own)
-    names = "captum-0.9.0", "jupyterlab-4.2", "numpy-2.1", "resnet_edu-0.1.0"
-    assert made["wheels"] == [f"{name}-py3-none-any.whl" for name in names]
-    bare = subprocess.run(
-        [sys.executable, "-I", "-S", "stick/install.py"],
-        capture_output=True,
-        text=True,
-        env={"PATH": os.environ["PATH"]},
-    )
-    assert (bare.returncode, bare.stdout, bare.stderr.count("\n")) == (1, "", 1)
-    assert bare.stderr.startswith("This bundle has no torch. Install torch and torchvision")
-
-
-@pytest.mark.slow
 def test_data_is_packed_as_a_mirror_and_the_installer_hands_it_on(
     own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -53,7 +53,7 @@ def test_missing_packages_are_named_with_the_command(monkeypatch: pytest.MonkeyP
     finding = doctor.guarded("packages", doctor.check_packages)
     assert (finding.status, finding.found) == ("fail", f"unmet: rich>=999 (have {version})")
     assert finding.advice.startswith(f"{sys.executable} -m pip install")
-    finding = doctor.guarded("lab", doctor.check_lab)
+    finding = doctor.guarded("lab", lambda: doctor.check_packages("lab"))
     assert (finding.status, finding.advice[-7:]) == ("warn", ".[lab]'")
     assert "jupyterlab>=999" in finding.found
 
@@ -70,7 +70,6 @@ def test_what_would_stop_every_lesson(tmp_path: Path, monkeypatch: pytest.Monkey
     (finding,) = [each for each in doctor.diagnose(tmp_path) if each.name == "profile"]
     assert finding.status == "fail"
     assert "'fast'" in finding.found
-    assert [doctor.check_python(version)[0] for version in ((3, 10, 14), (3, 11, 0))] == ["fail", "ok"]
 
 
 @pytest.mark.parametrize(("gigabytes", "status"), [(0.5, "fail"), (1.0, "warn"), (1.5, "ok"), (64, "ok")])

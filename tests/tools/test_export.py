@@ -84,7 +84,6 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
             " Begin with out/slides.html.",
         ),
         ("html", ["01_lenet.html", "06_degradation.html", "index.html"], " Begin with out/index.html."),
-        ("script", ["01_lenet.py", "06_degradation.py"], ""),
     ],
 )
 def test_each_edition_is_told_and_made_twice_alike(
@@ -114,30 +113,15 @@ def test_pages_need_nothing_and_are_linked_from_the_first(
     assert f'<li><a href="06_degradation{ending}">06 · Title &amp; more</a><br>' in links
 
 
-def test_a_page_has_contents_and_links_to_its_neighbours(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_page_has_contents_and_links_to_the_others(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run(capsys, "out", "--edition", "html")
     page = BeautifulSoup(Path("out/01_lenet.html").read_text(encoding="utf-8"), "html.parser")
-    assert [link["href"] for link in page.select("nav a")] == ["index.html", "06_degradation.html"] * 2
+    assert [link["href"] for link in page.select("nav a")] == ["index.html"] * 2
     assert page.select_one("h1")["id"] == "01--Title--more"  # pyright: ignore[reportOptionalSubscript]
 
 
-def test_a_script_is_python_with_the_text_as_comments(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run(capsys, "out", "--edition", "script")
-    text = Path("out/01_lenet.py").read_text(encoding="utf-8")
-    assert text.startswith("# %% [markdown]\n# # 01 · Title & more\n# \n# Why it is")
-    found: dict[str, object] = {}
-    exec(compile(text, "01_lenet.py", "exec"), found)
-    assert callable(found["answer"])
-    assert "# %%\nprint(1 + 1)" in text
-
-
 @pytest.mark.slow
-def test_every_lesson_becomes_a_script_that_compiles_and_a_page(tmp_path: Path) -> None:
-    export.export(tmp_path, "script")
-    scripts = sorted(tmp_path.glob("*.py"))
-    assert len(scripts) == len(course.lessons())
-    for path in scripts:
-        compile(path.read_text(encoding="utf-8"), path.name, "exec")
+def test_a_real_lesson_becomes_a_page(tmp_path: Path) -> None:
     export.export(tmp_path, "html", ["0"])
     page = (tmp_path / "00_start_here.html").read_text(encoding="utf-8")
     assert remote_resources(page) == []
@@ -154,7 +138,7 @@ def test_unknown_names(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_slides_without_reveal_js(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (home / "assets" / "reveal.js" / "reveal.js").unlink()
-    expected = "Slides need reveal.js, which is not on this machine. While online, run: resnet-edu fetch reveal.js"
+    expected = "Slides need reveal.js, which is not here. While online, run: resnet-edu fetch reveal.js"
     assert refused(capsys, "out", "--edition", "slides") == expected
     assert not Path("out").exists()
 

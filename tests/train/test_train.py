@@ -365,7 +365,7 @@ def test_options_that_exclude_a_loss_of_ones_own_are_refused() -> None:
 
 def test_what_is_no_data_set_is_refused() -> None:
     loader: Any = [1, 2]
-    with pytest.raises(ValueError, match=r"fit takes a data set in parts, .* got a list"):
+    with pytest.raises(ValueError, match=r"fit takes a data set, .* got a list"):
         fit(small_net(), loader, CONFIG)
     images = tiny_data()
     one = replace(images, train=replace(images.train, labels=torch.full((40,), 3)))
