@@ -11,25 +11,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch, Polygon
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Patch, Polygon
 from PIL import Image
 from torch import Tensor, nn
 
 from ..data.sets import photo
 from ..probe.summary import summary
-from .style import (
-    BLUE,
-    GREY,
-    ORANGE,
-    RED,
-    SKY,
-    Figure,
-    arrow,
-    course_style,
-    new_chart,
-    new_figure,
-    text_box as text_box,
-)
+from .style import BLUE, GREY, ORANGE, RED, SKY, Figure, course_style, new_chart, new_figure
 
 SHORTCUTS = ("downsample", "shortcut")  # what the blocks of the package, and torchvision's, call their shortcut
 WAYS = {"identity": ("-", "shortcut"), "changes shape": ("--", "shortcut that changes the shape")}
@@ -106,6 +94,21 @@ def architecture(model: nn.Module, shape: Sequence[int], *, title: str) -> Figur
     axes.set_ylim(-highest / 2 - 2.4, highest / 2 + 1.2)
     figure.legend(handles=legend_of(units), loc="outside lower center", ncols=5, fontsize=8)
     return figure
+
+
+def arrow(
+    axes: Axes, start: tuple[float, float], end: tuple[float, float], *, colour: str = GREY, size: float = 9
+) -> None:
+    """A small arrow."""
+    look = {"arrowstyle": "-|>", "mutation_scale": size, "color": colour, "shrinkA": 0, "shrinkB": 0}
+    axes.add_patch(FancyArrowPatch(start, end, **look))
+
+
+def text_box(axes: Axes, x: float, y: float, text: str, *, size: tuple[float, float], colour: str, **look: Any) -> None:
+    """A rounded box around a point, `size` wide and high, with a text in its middle."""
+    corner = (x - size[0] / 2, y - size[1] / 2)
+    axes.add_patch(FancyBboxPatch(corner, *size, boxstyle="round,pad=0.03", fc=colour, ec=GREY))
+    axes.text(x, y, text, ha="center", va="center", **look)
 
 
 def units_of(model: nn.Module, shape: Sequence[int]) -> list[Unit]:
@@ -216,20 +219,16 @@ def legend_of(units: list[Unit]) -> list[Patch | Line2D]:
 def connections(nets: Mapping[str, Sequence[Tensor]], *, title: str, height: float = 3.2) -> Figure:
     """Small nets side by side: a circle for each number, a line for each weight, red above zero and blue below.
 
-    A weight of 0 is no connection, so no line is drawn.
-
-    Args:
-        nets: the weights `(outputs, inputs)` of each layer, from the input on, by what is written above the net.
+    A weight of 0 is no connection. Of each net, by its name, come the weights `(outputs, inputs)` of every layer.
     """
     figure, panels = new_figure(1, len(nets), width=9.0, height=height, title=title)
     for axes, (name, layers) in zip(panels, nets.items(), strict=True):
         sizes = [layers[0].shape[1], *(len(weights) for weights in layers)]
         places = [[(2.0 * column, (size - 1) / 2 - row) for row in range(size)] for column, size in enumerate(sizes)]
         for weights, before, after in zip(layers, places, places[1:], strict=False):
-            for row, end in zip(weights.tolist(), after, strict=True):
-                for weight, start in zip(row, before, strict=True):
-                    colour = "none" if weight == 0 else RED if weight > 0 else BLUE
-                    axes.plot(*zip(start, end, strict=True), color=colour, lw=0.6 + 1.6 * abs(weight), zorder=1)
+            for row, column in weights.nonzero().tolist():
+                weight, ends = float(weights[row, column]), zip(before[column], after[row], strict=True)
+                axes.plot(*ends, color=RED if weight > 0 else BLUE, lw=0.6 + 1.6 * abs(weight), zorder=1)
         for column, circles in enumerate(places):
             colour = SKY if column == 0 else ORANGE
             axes.scatter(*zip(*circles, strict=True), s=170, c=colour, ec="black", lw=0.8, zorder=2)

@@ -39,9 +39,7 @@ def lines(
     """One line for each name, over a common axis.
 
     Args:
-        series: the values by name, from left to right.
-        x: name of the x axis, with its unit.
-        y: likewise of the y axis.
+        x, y: names of the axes, with their units.
         first: number of the leftmost value.
         ticks: what is written below the values in place of their numbers.
         levels: horizontal dotted lines by name.
@@ -100,12 +98,7 @@ def powers_of_ten(axes: Axes) -> None:
 
 @course_style()
 def learning_curves(histories: Mapping[str, History], *, title: str, measured: str = "validation") -> Figure:
-    """Training error on the left, validation error on the right, one line a run, in percent over epochs.
-
-    Args:
-        histories: runs by name.
-        measured: on which images the right panel was measured.
-    """
+    """Training error on the left, validation error on the right (on the images `measured`), one line a run."""
     figure, panels = new_figure(1, 2, height=3.3, sharey=True, title=title)
     for axes, part, images in zip(panels, ("train", "val"), ("training", measured), strict=True):
         draw_lines(axes, {name: errors_of(run, part) for name, run in histories.items()}, first=1)
@@ -141,11 +134,7 @@ def errors_of(run: History, part: str) -> list[float]:
 
 @course_style()
 def gradients_by_layer(gradients: Mapping[str, Sequence[LayerGradient]], *, title: str) -> Figure:
-    """Gradient norm of each layer's weights on a logarithmic axis, one line a net, from the first layer to the last.
-
-    Args:
-        gradients: what `probe.gradient_norms` returns, by name.
-    """
+    """What `probe.gradient_norms` says of some nets: one line a net, from the first layer to the last; logarithmic."""
     figure, axes = new_chart(height=3.8, title=title, x="place in the net", y="gradient norm of the weights")
     for (name, rows), colour in zip(gradients.items(), PLAIN_FIRST, strict=False):
         places = [index / (len(rows) - 1) for index in range(len(rows))]
@@ -161,11 +150,9 @@ def gradients_by_layer(gradients: Mapping[str, Sequence[LayerGradient]], *, titl
 def signals_by_layer(
     nets: Mapping[str, LayerSignals], *, quantities: Sequence[str] = ("signal", "gradient"), title: str
 ) -> Figure:
-    """One panel a quantity, one line a net, one point a layer, the loss on the right; logarithmic.
+    """What `probe.layer_signals` says of up to six nets: one panel a quantity, one line a net, one point a layer.
 
-    Args:
-        nets: what `probe.layer_signals` returns, by name; at most six.
-        quantities: of "signal", "gradient" and "weight", in the order of the panels.
+    The quantities are of "signal", "gradient" and "weight"; the loss is on the right, the axes are logarithmic.
     """
     figure, panels = new_figure(1, len(quantities), width=max(7.0, 3.1 * len(quantities)), height=4.0, title=title)
     for axes, quantity in zip(panels, quantities, strict=True):

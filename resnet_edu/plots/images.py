@@ -1,12 +1,16 @@
 """Pictures of pictures: digits, photos, filters, feature maps, maps of evidence, and bars of what a network says."""
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
+import torch
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
+from PIL import Image
 from torch import Tensor
 
+from ..models import Pretrained
 from .style import GREY, Figure, bare, course_style, headline, new_figure
 
 
@@ -20,13 +24,11 @@ def image_grid(
     diverging: bool = False,
     side: float = 1.0,
 ) -> Figure:
-    """Images in rows, without axes.
+    """Images in rows of `columns`, without axes, each with one of the `titles` above it.
 
     Args:
         images: `(N, C, H, W)` with C = 1 (grey) or 3 (colour), or `(N, H, W)`; uint8, or floats that are
             stretched to the range of the whole batch.
-        titles: one line above each image.
-        columns: images a row.
         diverging: blue below zero, white at zero, red above; for filters and differences.
         side: of one image, in inches.
     """
@@ -52,12 +54,9 @@ def image_grid(
 
 @course_style()
 def feature_maps(maps: Mapping[str, Tensor], *, title: str) -> Figure:
-    """The maps of several layers, eight a row, one layer below the other.
+    """The maps `(C, H, W)` of several layers, by name, eight a row, one layer below the other.
 
     Every layer is drawn with a grey scale of its own, from its smallest value (black) to its largest (white).
-
-    Args:
-        maps: layer's name to `(C, H, W)`.
     """
     columns = 8
     rows = {name: -(-len(stack) // columns) for name, stack in maps.items()}
@@ -96,14 +95,30 @@ def draw_map(axes: Axes, image: Tensor, values: Tensor, *, signed: bool) -> None
     bare(axes)
 
 
+class Answers(NamedTuple):
+    """A photo as the network takes it, `(1, C, H, W)`, and its best labels: their names, percentages and numbers."""
+
+    image: Tensor
+    labels: list[str]
+    percents: list[float]
+    numbers: list[int]
+
+
+def answers(network: Pretrained, picture: Image.Image, top: int) -> Answers:
+    """What a network makes of a photo in RGB, the best label first."""
+    image = network.transforms(picture)[None].to(next(network.model.parameters()).device)
+    with torch.inference_mode():
+        percents, numbers = (100 * network.model.eval()(image)[0].softmax(dim=0)).topk(top)
+    return Answers(image, [network.categories[each] for each in numbers], percents.tolist(), numbers.tolist())
+
+
 def draw_answers(
     axes: Axes, labels: Sequence[str], percents: Sequence[float], colours: Sequence[str], *, digits: int = 0
 ) -> None:
     """A network's best labels as bars from the top, each with its percentage behind it."""
-    axes.barh(range(len(labels)), percents, color=colours)
+    bars = axes.barh(range(len(labels)), percents, color=colours)
     room = {"facecolor": "white", "edgecolor": "none", "pad": 1}  # a line that is drawn later stays behind the number
-    for row, percent in enumerate(percents):
-        axes.text(percent + 2, row, f"{percent:.{digits}f} %", va="center", fontsize=10, bbox=room, zorder=3)
+    axes.bar_label(bars, fmt=f"{{:.{digits}f}} %", padding=3, fontsize=10, bbox=room, zorder=3)
     axes.set_yticks(range(len(labels)), labels)
     axes.invert_yaxis()
     axes.set_xlim(0, 125)
@@ -145,7 +160,7 @@ def numbers(panels: Mapping[str, Tensor], *, title: str, signs: str = "", diverg
     Args:
         panels: `(H, W)`, or `(W,)` for a single row, by what is written above each.
         signs: what stands before the second matrix, the third and so on, a letter each: "+=".
-        diverging: blue below zero, white at zero, red above; otherwise grey, for numbers that are not negative.
+        diverging: the colours, as for `draw_numbers`.
     """
     matrices = [values if values.ndim == 2 else values[None] for values in panels.values()]
     rows, columns = max(map(len, matrices)), [max(values.shape[1], 2) for values in matrices]

@@ -1,6 +1,7 @@
 """Lesson 00, photos beside what a network says of them; and its primer, 00b: shapes, one weight, and its descent."""
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import product
 
 import numpy as np
 import torch
@@ -32,11 +33,7 @@ def photo_predictions(predictions: Sequence[Prediction], *, title: str) -> Figur
 
 @course_style()
 def tensor_shapes(shapes: Sequence[tuple[int, ...]], *, title: str) -> Figure:
-    """Tensors with 0 to 4 axes as rows, grids, stacks of grids and rows of stacks, each with its shape below.
-
-    Args:
-        shapes: of the tensors from left to right, with small numbers.
-    """
+    """Tensors with 0 to 4 short axes as rows, grids, stacks of grids and rows of stacks, each with its shape below."""
     figure, axes = new_chart(width=9.0, height=1.9, title=title)
     axes.set_axis_off()
     axes.set_aspect("equal")
@@ -47,8 +44,7 @@ def tensor_shapes(shapes: Sequence[tuple[int, ...]], *, title: str) -> Figure:
         for _ in range(count):
             for back in reversed(range(depth)):
                 corner = np.array([right, -rows / 2]) + 0.4 * back
-                cells = [(x, y) for x in range(columns) for y in range(rows)]
-                for cell in cells:
+                for cell in product(range(columns), range(rows)):
                     axes.add_patch(Rectangle(tuple(corner + cell), 1, 1, fc=SKY, ec="black", lw=0.8))
             right += columns + 0.4 * depth + 0.4
         axes.text((left + right - 0.8) / 2, -2.9, str(shape), ha="center", fontsize=11)
@@ -88,9 +84,7 @@ def chain(steps: Sequence[tuple[str, float, float]], slopes: Sequence[str], *, t
 def descents(loss: Callable[[Tensor], Tensor], paths: Mapping[str, Sequence[float]], *, title: str) -> Figure:
     """The loss of one weight as a curve, and on it the places that gradient descent went through, one panel a path.
 
-    Args:
-        loss: takes many weights at once, `(N,)`.
-        paths: the weight before the first step and after each, by what is written above the panel.
+    The loss takes many weights at once, `(N,)`; a path has the weight before the first step and after each.
     """
     figure, panels = new_figure(1, len(paths), width=9.0, height=3.2, title=title, sharey=True)
     visited = [weight for path in paths.values() for weight in path]

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -30,6 +31,11 @@ MOST_DRAWN = 16  # maps of one stack in the walk; more would be a blur
 GAP = 16.0  # between two stages of the walk, in pixels of the input
 
 
+def filtered(image: Tensor, kernel: Tensor) -> Tensor:
+    """The image `(H, W)` under a kernel `(k, k)`, without padding."""
+    return F.conv2d(image[None, None].float(), kernel[None, None].float())[0, 0]
+
+
 @course_style()
 def convolution_step(image: Tensor, kernel: Tensor, row: int, column: int) -> Figure:
     """One output pixel and where it comes from: image, kernel, output, each with its numbers; the sum written out.
@@ -37,12 +43,11 @@ def convolution_step(image: Tensor, kernel: Tensor, row: int, column: int) -> Fi
     Args:
         image: `(H, W)`; up to about 8×8 stays legible.
         kernel: `(k, k)`.
-        row: of the output pixel, from 0 to H - k.
-        column: likewise, from 0 to W - k.
+        row, column: of the output pixel, from 0.
     """
     k = kernel.shape[0]
-    rows, columns = image.shape[0] - k + 1, image.shape[1] - k + 1
-    output = F.conv2d(image[None, None].float(), kernel[None, None].float())[0, 0]
+    output = filtered(image, kernel)
+    rows, columns = output.shape
     title, widths = "Each output pixel is one sum of products", [image.shape[1], k, columns]
     figure, (left, middle, right) = new_figure(1, 3, width=9.0, height=3.5, width_ratios=widths, title=title)
     draw_numbers(left, image, f"image, {image.shape[0]}×{image.shape[1]}")
@@ -62,11 +67,8 @@ def convolution_step(image: Tensor, kernel: Tensor, row: int, column: int) -> Fi
 def convolution_over_channels(image: Tensor, kernel: Tensor, bias: float, row: int, column: int) -> Figure:
     """One kernel with a slice for each channel, a line each, and on the right the sum of what the slices give.
 
-    Args:
-        image: `(C, H, W)`, with small numbers.
-        kernel: `(C, k, k)`.
-        bias: added to the sum.
-        row, column: of the output pixel to mark.
+    The image is `(C, H, W)`, with small numbers, the kernel `(C, k, k)`; the bias is added to the sum. One output pixel
+    is marked, that in this row and column.
     """
     channels, k = kernel.shape[:2]
     slices = F.conv2d(image[None].float(), kernel[:, None].float(), groups=channels)[0]  # (C, H - k + 1, W - k + 1)
@@ -91,24 +93,21 @@ def convolution_over_channels(image: Tensor, kernel: Tensor, bias: float, row: i
 def kernel_places(settings: Sequence[tuple[int, int, int, int]], *, title: str) -> Figure:
     """Where a kernel stands on a square image: its first and its last place, and the middle of every place.
 
-    Args:
-        settings: side of the image, side of the kernel, padding and stride, a panel each.
+    One panel a setting: side of the image, side of the kernel, padding and stride.
     """
     figure, panels = new_figure(1, len(settings), width=9.0, height=3.3, title=title)
     for axes, (size, kernel, padding, stride) in zip(panels, settings, strict=True):
         whole = size + 2 * padding
         starts = range(0, whole - kernel + 1, stride)
-        for x in range(whole):
-            for y in range(whole):
-                inside = padding <= min(x, y) and max(x, y) < padding + size
-                unseen = max(x, y) >= starts[-1] + kernel
-                colour = "#C0C0C0" if unseen else SKY if inside else "white"
-                axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, fc=colour, ec="black", lw=0.6))
-                if not inside:
-                    axes.text(x, y, "0", ha="center", va="center", fontsize=8)
-        for top in starts:
-            middles = [left + (kernel - 1) / 2 for left in starts]
-            axes.plot(middles, [top + (kernel - 1) / 2] * len(starts), color=ORANGE, marker="o", ls="", mec="black")
+        for x, y in product(range(whole), repeat=2):
+            inside = padding <= min(x, y) and max(x, y) < padding + size
+            unseen = max(x, y) >= starts[-1] + kernel
+            colour = "#C0C0C0" if unseen else SKY if inside else "white"
+            axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, fc=colour, ec="black", lw=0.6))
+            if not inside:
+                axes.text(x, y, "0", ha="center", va="center", fontsize=8)
+        middles = product([start + (kernel - 1) / 2 for start in starts], repeat=2)
+        axes.plot(*zip(*middles, strict=True), color=ORANGE, marker="o", ls="", mec="black")
         frame(axes, 0, 0, kernel, RED)
         frame(axes, starts[-1], starts[-1], kernel, BLUE)
         axes.set(xlim=(-0.7, whole - 0.3), ylim=(whole - 0.3, -0.7), aspect="equal")
@@ -121,9 +120,7 @@ def kernel_places(settings: Sequence[tuple[int, int, int, int]], *, title: str) 
 def patches_as_columns(image: Tensor, kernel: Tensor) -> Figure:
     """A convolution as a matrix product: patches become columns, the kernel a row, their product the output.
 
-    Args:
-        image: `(H, W)`, with few places for the kernel.
-        kernel: `(k, k)`.
+    The image `(H, W)` has few places for the kernel `(k, k)`.
     """
     k = kernel.shape[0]
     columns = F.unfold(image[None, None].float(), k)[0]  # (k·k, places)
@@ -139,32 +136,25 @@ def patches_as_columns(image: Tensor, kernel: Tensor) -> Figure:
 
 
 @course_style()
-def pooling(values: Tensor, *, title: str = "Pooling makes one number of each 2×2 block") -> Figure:
-    """A small map, its 2×2 average and its 2×2 maximum, with all numbers.
-
-    Args:
-        values: `(H, W)`, both even.
-    """
+def pooling(values: Tensor) -> Figure:
+    """A small map `(H, W)` with even sides, its 2×2 average and its 2×2 maximum, with all numbers."""
     batch = values[None, None].float()
     average, maximum = F.avg_pool2d(batch, 2)[0, 0], F.max_pool2d(batch, 2)[0, 0]
     panels = {"feature map": values, "average (1998)": average, "maximum (today)": maximum}
-    figure = numbers(panels, title=title, diverging=False)
-    for row in range(0, values.shape[0], 2):
-        for column in range(0, values.shape[1], 2):
-            frame(figure.axes[0], row, column, 2, BLUE)
+    figure = numbers(panels, title="Pooling makes one number of each 2×2 block", diverging=False)
+    for row, column in product(range(0, len(values), 2), range(0, len(values[0]), 2)):
+        frame(figure.axes[0], row, column, 2, BLUE)
     return figure
 
 
 def draw_filtered(axes: Axes, image: Tensor, kernel: Tensor) -> None:
     """An image `(H, W)` under a kernel: grey where brightness is kept, blue and red where the weights cancel out."""
-    total = float(kernel.sum())
-    balanced = abs(total) < 1e-6
-    weights = kernel.float() / (1.0 if balanced else abs(total))
-    out = F.conv2d(image[None, None].float(), weights[None, None])[0, 0].cpu().numpy()
-    if balanced:
+    out, total = filtered(image, kernel).numpy(), round(float(kernel.sum()), 6)
+    if total == 0:
         bound = max(float(np.quantile(np.abs(out), 0.99)), 1.0)
         axes.imshow(out, cmap="RdBu_r", vmin=-bound, vmax=bound)
     else:
+        out = out / abs(total)
         axes.imshow(out if total > 0 else out + 255, cmap="gray", vmin=0, vmax=255)
     bare(axes)
 
@@ -174,34 +164,27 @@ def kernel_effect(image: Tensor, kernel: Tensor) -> Figure:
     """A photo, a kernel with its weights, and what the one makes of the other.
 
     Weights with a sum other than 0 are divided by it, and the result is shown in grey. Weights that cancel out
-    answer to differences only: blue is negative, white zero, red positive.
-
-    Args:
-        image: `(H, W)`, 0 to 255.
-        kernel: `(k, k)`.
+    answer to differences only: blue is negative, white zero, red positive. The image is `(H, W)`, 0 to 255, the kernel
+    `(k, k)`.
     """
     figure, (left, middle, right) = new_figure(1, 3, width=9.0, height=3.6, width_ratios=[3, 1.6, 3])
     left.imshow(image.numpy(), cmap="gray", vmin=0, vmax=255)
     left.set_title("photo", fontsize=11)
     bare(left)
-    total = float(kernel.sum())
+    total = round(float(kernel.sum()), 6)
     draw_numbers(middle, kernel, "kernel", diverging=True)
     middle.set_xlabel(f"sum {total:g}".replace("-", "−"), fontsize=10)
     draw_filtered(right, image, kernel)
-    kept, colours = f"divided by {abs(total):g}", "blue: negative · white: 0 · red: positive"
-    balanced = abs(total) < 1e-6
-    right.set_title("result: " + ("only differences" if balanced else "brightness kept"), fontsize=11)
-    right.set_xlabel(colours if balanced else kept, fontsize=10)
+    right.set_title("result: " + ("brightness kept" if total else "only differences"), fontsize=11)
+    colours = "blue: negative · white: 0 · red: positive"
+    right.set_xlabel(f"divided by {abs(total):g}" if total else colours, fontsize=10)
     return figure
 
 
 @course_style()
-def kernel_gallery(image: Tensor, *, title: str = "Nine numbers decide what is seen") -> Figure:
-    """What each of eight 3×3 kernels makes of one photo; the weights stand above the result.
-
-    Args:
-        image: `(H, W)`, 0 to 255.
-    """
+def kernel_gallery(image: Tensor) -> Figure:
+    """What each of eight 3×3 kernels makes of one photo `(H, W)`, 0 to 255; the weights stand above the result."""
+    title = "Nine numbers decide what is seen"
     figure, panels = new_figure(4, 4, width=8.4, height=6.7, height_ratios=[1, 2, 1, 2], title=title)
     for index, (name, weights) in enumerate(KERNELS.items()):
         kernel = torch.tensor(weights).view(3, 3)
@@ -235,11 +218,7 @@ class Stage(NamedTuple):
 
 @course_style()
 def network_walk(stages: Sequence[Stage], *, title: str) -> Figure:
-    """Each stage as a stack of maps or a column of numbers, drawn to scale, with the parameters in between.
-
-    Args:
-        stages: from the image to the logits.
-    """
+    """Each stage as a stack of maps or a column of numbers, drawn to scale, with the parameters in between."""
     figure, axes = new_chart(width=11.0, height=3.7, title=title)
     axes.set_axis_off()
     axes.set_aspect("equal")

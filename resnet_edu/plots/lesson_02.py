@@ -1,6 +1,7 @@
 """Lesson 02: augmented views, the gap between training and test loss, photos beside their feature maps."""
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 
 import torch
 from matplotlib.axes import Axes
@@ -24,18 +25,16 @@ def augmented(image: Tensor, *, padding: int, flip: bool, seed: int, count: int 
 
 @course_style()
 def augmented_views(image: Tensor, *, padding: int = 12, flip: bool = True, seed: int = 0) -> Figure:
-    """One image, framed, and what it becomes in seven epochs.
+    """One image `(C, H, W)` uint8, framed, and what it becomes in seven epochs.
 
     Args:
-        image: `(C, H, W)` uint8.
         padding: black pixels on each side before the crop; the image then moves by up to as many pixels.
         flip: mirror each view with probability one half.
         seed: of the random numbers.
     """
     stands_for = (2 * padding + 1) ** 2 * (2 if flip else 1)
-    title = f"One image stands for {stands_for:,}"
-    if stands_for == 1:
-        title = "Nothing changes: the same image in every epoch"
+    unchanged = "Nothing changes: the same image in every epoch"
+    title = f"One image stands for {stands_for:,}" if stands_for > 1 else unchanged
     figure, panels = new_figure(2, VIEWS // 2, width=8.0, height=4.5, title=title)
     views = [image, *augmented(image, padding=padding, flip=flip, seed=seed)]
     for number, (axes, view) in enumerate(zip(panels, views, strict=True)):
@@ -46,16 +45,11 @@ def augmented_views(image: Tensor, *, padding: int = 12, flip: bool = True, seed
 
 @course_style()
 def augmentation_grid(images: Mapping[str, Tensor]) -> Figure:
-    """The explorer's settings side by side: a row of crops and a row of flips for each image.
-
-    Args:
-        images: `(C, H, W)` uint8, by name; the crop pads as in `KINDS`, in proportion to 112 pixels.
-    """
-    columns, rows = 6, len(images) * len(KINDS)
+    """The explorer's settings side by side: a row of crops and a row of flips for each image `(C, H, W)` uint8."""
+    columns, rows = 6, list(product(images, KINDS))
     title = "A photo stays what it is, a mirrored digit does not"
-    figure, panels = new_figure(rows, columns, width=8.0, height=1.35 * rows + 0.4, title=title)
-    settings = [(name, kind) for name in images for kind in KINDS]
-    for row, (name, kind) in enumerate(settings):
+    figure, panels = new_figure(len(rows), columns, width=8.0, height=1.35 * len(rows) + 0.4, title=title)
+    for row, (name, kind) in enumerate(rows):
         image, (padding, flip) = images[name], KINDS[kind]
         padding = round(padding * image.shape[-1] / 112)
         views = [image, *augmented(image, padding=padding, flip=flip, seed=0, count=columns - 1)]
@@ -74,12 +68,7 @@ def draw_view(axes: Axes, image: Tensor, *, framed: bool) -> None:
 
 @course_style()
 def train_and_test(values: Mapping[str, tuple[float, float]], *, title: str, quantity: str) -> Figure:
-    """A measure on the training and on the test images as two dots; the line between them is the gap.
-
-    Args:
-        values: on training and test images, by name of the run, from top to bottom.
-        quantity: what is measured, with its unit.
-    """
+    """A quantity, with its unit, on training and on test images: two dots a run; the line between them is the gap."""
     figure, axes = new_chart(width=7.5, height=0.6 * len(values) + 1.6, title=title, x=quantity)
     rows, (train, test) = range(len(values)), zip(*values.values(), strict=True)
     axes.hlines(rows, train, test, color=GREY, lw=3, alpha=0.5, zorder=1)
@@ -97,14 +86,10 @@ def train_and_test(values: Mapping[str, tuple[float, float]], *, title: str, qua
 def photos_and_maps(photos: Mapping[str, Tensor], maps: Mapping[str, Sequence[Tensor]], *, title: str) -> Figure:
     """One row a photo: the photo in colour, and beside it, layer by layer, the map that varies most.
 
-    Args:
-        photos: `(3, H, W)` uint8, by name.
-        maps: for each layer's name the maps `(C, H, W)` of each photo, in the same order.
+    The photos are `(3, H, W)` uint8; each layer has the maps `(C, H, W)` of every photo, in the same order.
     """
-    columns = 1 + len(maps)
-    figure, panels = new_figure(
-        len(photos), columns, width=1.75 * columns, height=1.85 * len(photos) + 0.8, title=title
-    )
+    rows, columns = len(photos), 1 + len(maps)
+    figure, panels = new_figure(rows, columns, width=1.75 * columns, height=1.85 * rows + 0.8, title=title)
     for row, (name, photo) in enumerate(photos.items()):
         first, *others = panels[row * columns : (row + 1) * columns]
         draw_view(first, photo, framed=False)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.patches import Polygon, Rectangle
+from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from ..probe.summary import LayerSummary, Summary
@@ -38,22 +38,18 @@ class Row(NamedTuple):
 def rows_of(*, kernel: int = 3, layers: int = 3, first_stride: int = 1, pool_every: int = 0) -> list[Row]:
     """The image and every layer of a stack of convolutions without padding.
 
-    Args:
-        kernel: side of every kernel.
-        layers: number of convolutions.
-        first_stride: stride of the first of them; the others have 1.
-        pool_every: a 2×2 max pooling after every so many convolutions; 0 for none.
+    The first convolution has the stride `first_stride`, the others 1; a 2×2 max pooling comes after every `pool_every`
+    convolutions, or never for 0.
     """
+    stack: list[tuple[str, int, int]] = []  # kind, side of the window, stride
+    for index in range(1, layers + 1):
+        stack.append(("conv", kernel, first_stride if index == 1 else 1))
+        if pool_every and index % pool_every == 0:
+            stack.append(("pool", 2, 2))
     rows = [Row("image", 1, 1)]
-
-    def add(kind: str, side: int, stride: int) -> None:
+    for kind, side, stride in stack:
         size, jump = rows[-1].size + (side - 1) * rows[-1].jump, rows[-1].jump * stride
         rows.append(Row(f"{kind} {side}×{side}" + (f" /{stride}" if stride > 1 else ""), size, jump))
-
-    for index in range(1, layers + 1):
-        add("conv", kernel, first_stride if index == 1 else 1)
-        if pool_every and index % pool_every == 0:
-            add("pool", 2, 2)
     return rows
 
 
@@ -61,9 +57,7 @@ def rows_of(*, kernel: int = 3, layers: int = 3, first_stride: int = 1, pool_eve
 def receptive_growth(image: Tensor, **stack: int) -> Figure:
     """On the left the pixels that one number needs, layer by layer; on the right the windows laid on a photo.
 
-    Args:
-        image: `(H, W)` or `(3, H, W)`, 0 to 255.
-        stack: the stack of convolutions, as in `rows_of`.
+    The photo is `(H, W)` or `(3, H, W)`, 0 to 255; the `stack` of convolutions is described as for `rows_of`.
     """
     rows = rows_of(**stack)
     _, size, jump = rows[-1]
@@ -112,10 +106,8 @@ def draw_cone(axes: Axes, rows: list[Row]) -> None:
             axes.plot([-reach, reach], [index, index], lw=5, color=colour, solid_capstyle="butt")
         if index:
             below = (pixels - rows[index - 1].size) / 2
-            corners = [(-below, index - 1), (below, index - 1), (reach, index), (-reach, index)]
-            axes.add_patch(Polygon(corners, closed=True, fc=colour, alpha=0.18, lw=0))
-            text = f"sees {row.size}, jump {row.jump}"
-            axes.text(0.56 * pixels + 0.04, index, text, va="center", fontsize=9)
+            axes.fill_betweenx([index - 1, index], [-below, -reach], [below, reach], fc=colour, alpha=0.18, lw=0)
+            axes.text(0.56 * pixels + 0.04, index, f"sees {row.size}, jump {row.jump}", va="center", fontsize=9)
     bare(axes)
     axes.set_yticks(range(len(rows)), [row.name for row in rows])
     axes.tick_params(length=0)
@@ -126,11 +118,7 @@ def draw_cone(axes: Axes, rows: list[Row]) -> None:
 
 @course_style()
 def seen_pixels(maps: Mapping[str, Tensor], *, title: str) -> Figure:
-    """Size of a gradient at each pixel, largest set to 1, with a frame around the pixels where it is not zero.
-
-    Args:
-        maps: `(H, W)` each, not negative, by the name of the net.
-    """
+    """Size of a gradient at each pixel `(H, W)`, largest set to 1, with a frame around those that are not zero."""
     figure, panels = new_figure(1, len(maps), width=2.4 * len(maps), height=3.1, title=title)
     for axes, (name, sizes) in zip(panels, maps.items(), strict=True):
         axes.imshow((sizes / sizes.max()).numpy(), cmap="viridis", vmin=0, vmax=1)
@@ -145,11 +133,7 @@ def seen_pixels(maps: Mapping[str, Tensor], *, title: str) -> Figure:
 
 @course_style()
 def channel_values(panels: Mapping[str, Tensor], *, title: str) -> Figure:
-    """How the numbers of each channel are distributed, one panel a stage, one hill a channel.
-
-    Args:
-        panels: maps `(N, C, H, W)` by name, all of one shape.
-    """
+    """How the numbers of each channel in maps `(N, C, H, W)` are distributed, one panel a stage, one hill a channel."""
     figure, all_axes = new_figure(1, len(panels), width=9.0, height=3.2, sharex=True, sharey=True, title=title)
     edges = np.linspace(-8, 8, 129)
     channels = next(iter(panels.values())).shape[1]
@@ -170,10 +154,7 @@ def channel_values(panels: Mapping[str, Tensor], *, title: str) -> Figure:
 def named_layers(costs: Summary) -> dict[str, LayerSummary]:
     """The layers with weights, called as the papers call them: `conv3_2` is the second of stage 3, `fc6` a linear one.
 
-    Each pooling begins a new stage, and linear layers go on counting.
-
-    Args:
-        costs: what `probe.summary` says about a network that is one chain of layers.
+    Each pooling begins a new stage, and linear layers go on counting. The network is one chain of layers.
     """
     layers: dict[str, LayerSummary] = {}
     stage, index = 1, 0
@@ -191,22 +172,18 @@ def named_layers(costs: Summary) -> dict[str, LayerSummary]:
 
 @course_style()
 def layer_costs(costs: Summary, *, title: str) -> Figure:
-    """Parameters, numbers put out and multiply-adds of each layer with weights, from the first at the top.
-
-    Args:
-        costs: what `probe.summary` returns for one image.
-    """
+    """Parameters, numbers put out and multiply-adds of each layer with weights, for one image, the first at the top."""
     names, rows = zip(*named_layers(costs).items(), strict=True)
-    linear = [row.kind == "Linear" for row in rows]
+    linear = np.array([row.kind == "Linear" for row in rows])
     quantities = {
-        "parameters (millions)": [row.parameters / 1e6 for row in rows],
-        "numbers put out (millions)": [row.activation_bytes / 4e6 for row in rows],
-        "multiply-adds (billions)": [row.macs / 1e9 for row in rows],
+        "parameters (millions)": np.array([row.parameters / 1e6 for row in rows]),
+        "numbers put out (millions)": np.array([row.activation_bytes / 4e6 for row in rows]),
+        "multiply-adds (billions)": np.array([row.macs / 1e9 for row in rows]),
     }
     figure, panels = new_figure(1, 3, width=9.0, height=0.22 * len(rows) + 1.5, sharey=True, title=title)
     for axes, (quantity, values) in zip(panels, quantities.items(), strict=True):
-        axes.barh(range(len(rows)), values, color=[ORANGE if each else BLUE for each in linear])
-        percent = 100 * sum(value for value, each in zip(values, linear, strict=True) if each) / sum(values)
+        axes.barh(range(len(rows)), values, color=np.where(linear, ORANGE, BLUE))
+        percent = 100 * values[linear].sum() / values.sum()
         share = f"{percent:.0f} %" if percent >= 1 else f"{percent:.1g} %"
         axes.set_title(f"linear layers: {share}", fontsize=11, color="#8A5A00")
         axes.set_xlabel(quantity)

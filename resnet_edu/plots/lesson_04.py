@@ -54,9 +54,8 @@ def branches_of(sizes: Sequence[int], *, kernel: int = 5) -> Branches:
 def channel_budget(sizes: Sequence[int] = INCEPTIONS["3a"], *, kernel: int = 5) -> Figure:
     """Weights (below) and multiply-adds (above) of each branch of a block at the place of 3a, and its channels.
 
-    Args:
-        sizes: channels as in the paper's table 1: input, 1×1, 3×3 reduce, 3×3, 5×5 reduce, 5×5, pool proj.
-        kernel: of the third branch: 5 as in the paper, 3 as in torchvision.
+    The sizes are those of the paper's table 1: input, 1×1, 3×3 reduce, 3×3, 5×5 reduce, 5×5, pool proj. The `kernel` of
+    the third branch is 5 as in the paper, 3 as in torchvision.
     """
     side, branches = SIDES["3"], branches_of(sizes, kernel=kernel)
     scale = side**2 / 1e3  # million multiply-adds per thousand weights
@@ -96,14 +95,13 @@ def draw_costs(axes: Axes, branches: Branches) -> None:
 
 def draw_channels(axes: Axes, blocks: Mapping[str, Sequence[int]]) -> None:
     """One stacked column a block: the channels of its branches."""
-    for column, (name, channels) in enumerate(blocks.items()):
+    for name, channels in blocks.items():
         floor = 0
         for number, colour in zip(channels, BRANCH_COLOURS, strict=True):
-            axes.bar(name, number, bottom=floor, width=0.6, color=colour)
-            if number >= 24:
-                axes.text(column, floor + number / 2, str(number), ha="center", va="center", fontsize=8, color="white")
+            bar = axes.bar(name, number, bottom=floor, width=0.6, color=colour)
+            axes.bar_label(bar, [str(number) if number >= 24 else ""], label_type="center", fontsize=8, color="white")
             floor += number
-        axes.text(column, floor, str(floor), ha="center", va="bottom", fontsize=9, weight="bold")
+        axes.bar_label(bar, [str(floor)], fontsize=9, weight="bold")
     axes.set_ylabel("channels that come out")
     axes.margins(y=0.1)
     axes.grid(visible=False, axis="x")
@@ -121,10 +119,7 @@ def paired_seeds(
 ) -> Figure:
     """Two sides compared in several settings: a pair of points for each seed, and a bar at each side's median.
 
-    Args:
-        values: by setting, those of the first and of the second side, in the same order of seeds.
-        names: of the two sides.
-        log: a logarithmic y axis.
+    Each setting has the values of the first and of the second side, in the same order of seeds.
     """
     figure, axes = new_chart(width=7.5, height=3.6, title=title, x=x, y=y)
     for column, (first, second) in enumerate(values.values()):
@@ -144,12 +139,7 @@ def paired_seeds(
 
 @course_style()
 def votes(image: Tensor, maps: Mapping[str, Tensor], *, title: str) -> Figure:
-    """An image and, beside it, what each place of it says for or against some classes.
-
-    Args:
-        image: `(H, W)`.
-        maps: by class, `(h, w)`; white is zero, red for, blue against, on one scale.
-    """
+    """An image `(H, W)` and, beside it, what each place says for (red) or against (blue) some classes, `(h, w)`."""
     high = max(float(values.abs().max()) for values in maps.values())
     columns = 1 + len(maps)
     figure, (picture, *others) = new_figure(1, columns, width=2.0 * columns, height=2.75, title=title)

@@ -4,6 +4,7 @@ Shattered gradients: Balduzzi et al. 2017, https://arxiv.org/abs/1702.08591, fig
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import Any
 
 import torch
@@ -11,21 +12,9 @@ from torch import Tensor
 
 from ..models.deep import ACTIVATIONS, INIT_STD, deep_net
 from ..probe import LayerSignals, layer_signals
+from .architecture import arrow, text_box
 from .curves import QUANTITIES, draw_layers, finish_layers, powers_of_ten
-from .style import (
-    GREEN,
-    GREY,
-    ORANGE,
-    PLAIN,
-    RESIDUAL,
-    Figure,
-    arrow,
-    course_style,
-    look_of,
-    new_chart,
-    new_figure,
-    text_box,
-)
+from .style import GREEN, GREY, ORANGE, PLAIN, RESIDUAL, Figure, course_style, look_of, new_chart, new_figure
 
 #: How names are written in figures.
 NAMES = {"relu": "ReLU", "xavier": "Xavier", "he": "He"}
@@ -42,11 +31,7 @@ KINDS = {"plain": PLAIN, "residual": RESIDUAL, "white": GREY, "brown": GREY}
 
 @course_style()
 def gradient_chain(factors: Sequence[float], *, title: str) -> Figure:
-    """A chain of layers: the signal goes right above them, the gradient comes back below, multiplied in each layer.
-
-    Args:
-        factors: by which each layer multiplies the gradient, from the first layer to the last.
-    """
+    """A chain of layers: the signal goes right above them, the gradient comes back below, times each layer's factor."""
     figure, axes = new_chart(width=9.0, height=2.7, title=title)
     axes.set_axis_off()
     count, passed = len(factors), 1.0
@@ -92,12 +77,8 @@ def activation_slopes(*, title: str = "A sigmoid passes back at most a quarter o
 def gradient_flow(images: Tensor, labels: Tensor, *, depth: int = 30, skip: bool = False, **options: Any) -> Figure:
     """Signal, gradient and likeness of inputs in one untrained net, with a ReLU net after He in grey.
 
-    Args:
-        images: one batch, `(N, C, H, W)`.
-        labels: class numbers, int64 `(N,)`.
-        depth: layers with weights, at least 4.
-        skip: add the input of every layer but the first and the last to its output.
-        options: `activation`, `init` and `batch_norm` as in `models.deep_net`.
+    One batch of images, `(N, C, H, W)`, with labels, int64 `(N,)`, goes through a net of at least 4 layers. The options
+    `activation`, `init` and `batch_norm` are those of `models.deep_net`.
     """
     reference = measured(images, labels, depth)
     net = measured(images, labels, depth, skip=skip, **options)
@@ -127,20 +108,15 @@ def measured(images: Tensor, labels: Tensor, depth: int, **options: Any) -> Laye
 def gradient_flow_grid(images: Tensor, labels: Tensor) -> Figure:
     """The static twin: every activation and init, with batch norm, skip, both and neither, in nets of 30 layers.
 
-    Drawn is the gradient norm as a multiple of the last hidden layer's; a line that leaves the panel goes on.
-
-    Args:
-        images: one batch, `(N, C, H, W)`.
-        labels: class numbers, int64 `(N,)`.
+    Drawn is the gradient norm as a multiple of the last hidden layer's, for one batch of images, `(N, C, H, W)`, with
+    labels, int64 `(N,)`; a line that leaves the panel goes on.
     """
-    depth, width = 30, 64
-    title = f"Batch norm and a skip keep the gradient flat ({depth} layers)"
+    title = "Batch norm and a skip keep the gradient flat (30 layers)"
     y = "gradient relative to the last hidden layer's"
     figure, panels = new_figure(3, 4, width=9.0, height=6.4, title=title, y=y, sharex=True, sharey=True)
-    cells = [(activation, init) for activation in ACTIVATIONS for init in INIT_STD]
-    for axes, (activation, init) in zip(panels, cells, strict=True):
+    for axes, (activation, init) in zip(panels, product(ACTIVATIONS, INIT_STD), strict=True):
         for name, (options, colour) in REPAIRS.items():
-            net = measured(images, labels, depth, width=width, activation=activation, init=init, **options)
+            net = measured(images, labels, 30, width=64, activation=activation, init=init, **options)
             draw_layers(axes, [gradient / net.gradient[-2] for gradient in net.gradient[:-1]], colour, name)
         axes.axhline(1, color=GREY, lw=1, ls=":")
         powers_of_ten(axes)
@@ -161,9 +137,7 @@ def colour_of(name: str) -> str:
 def gradient_series(points: Tensor, series: Mapping[str, Tensor], *, title: str) -> Figure:
     """Gradient against input, one panel a net, each divided by its standard deviation: only its shape is of interest.
 
-    Args:
-        points: the inputs, `(N,)`.
-        series: gradients at the points, `(N,)`, by name; a name that begins with "plain" or "residual" has its colour.
+    The points are `(N,)`, and so are the gradients there; names that begin with "plain" or "residual" have a colour.
     """
     rows = -(-len(series) // 2)
     grid = {"sharex": True, "sharey": True, "x": "input x", "y": "gradient (scaled)"}
@@ -181,9 +155,7 @@ def gradient_series(points: Tensor, series: Mapping[str, Tensor], *, title: str)
 def autocorrelations(curves: Mapping[str, Tensor], lags: Sequence[int], *, title: str) -> Figure:
     """Autocorrelation against lag: the mean over the nets as a line, plus and minus its standard error as a band.
 
-    Args:
-        curves: `(lags, nets)` by name; colours as in `gradient_series`, the second of a colour is dashed.
-        lags: distances in grid steps.
+    The curves are `(lags, nets)`, the lags grid steps. Colours as in `gradient_series`; the second of one is dashed.
     """
     x, y = "distance of the two inputs (grid steps)", "autocorrelation of the gradient"
     figure, axes = new_chart(height=4.0, title=title, x=x, y=y)

@@ -1,6 +1,7 @@
 """Lesson 06: the degradation experiment, live and recorded."""
 
 from collections.abc import Mapping
+from itertools import product
 from statistics import mean
 
 from matplotlib.axes import Axes
@@ -22,14 +23,11 @@ PARTS = {"train": "training", "val": "test"}  # the images on which a run was me
 def degradation(histories: Mapping[str, History], *, title: str) -> Figure:
     """Training and test error of plain nets on the left, of residual nets on the right (He et al. 2015, figure 6).
 
-    Args:
-        histories: by name; names that begin with "plain" go left, all others right. Within a panel the first is
-            drawn thin (shallow), the last thick (deep).
+    Names that begin with "plain" go left. Within a panel the first net is drawn thin (shallow), the last thick (deep).
     """
     plain = {name: run for name, run in histories.items() if name.startswith("plain")}
     residual = {name: run for name, run in histories.items() if name not in plain}
-    kinds = [("Plain nets", PLAIN, plain), ("Residual nets", RESIDUAL, residual)]
-    kinds = [kind for kind in kinds if kind[2]]
+    kinds = [kind for kind in (("Plain nets", PLAIN, plain), ("Residual nets", RESIDUAL, residual)) if kind[2]]
     figure, panels = new_figure(1, len(kinds), height=4.0, sharey=True, title=title)
     for axes, (kind, colour, runs) in zip(panels, kinds, strict=True):
         for (name, run), weight, marker in zip(runs.items(), widths(len(runs)), "oD^s", strict=False):
@@ -49,11 +47,7 @@ def widths(count: int) -> list[float]:
 
 @course_style()
 def depth_sweep(study: Recorded) -> Figure:
-    """Training error after the last epoch against depth, one dot a run, a line through the means.
-
-    Args:
-        study: a recorded study whose settings are called plain20, resnet20 and so on.
-    """
+    """Training error after the last epoch against depth in a study of plain20, resnet20 and so on: dots and means."""
     title = f"Depth hurts plain nets only: training error, {len(study.seeds)} seeds"
     x, y = "depth (layers with weights)", "training error after the last epoch (%)"
     figure, axes = new_chart(height=3.8, title=title, x=x, y=y)
@@ -107,11 +101,7 @@ def draw_finals(
 
 @course_style()
 def six_curves(panels: Mapping[str, Mapping[str, History]]) -> Figure:
-    """Unnamed panels to read: training error solid, test error dotted; of two nets in a panel the deeper is thick.
-
-    Args:
-        panels: by letter, the runs to draw in it by net.
-    """
+    """Unnamed panels to read: training error solid, test error dotted; of two nets in a panel the deeper is thick."""
     figure, places = new_figure(2, 3, width=8.4, height=5.0, sharey=True, x="epoch", y="error (%)")
     for axes, (letter, runs) in zip(places, panels.items(), strict=True):
         for (net, run), weight, colour in zip(runs.items(), widths(len(runs)), (BLUE, ORANGE), strict=False):
@@ -130,17 +120,12 @@ def six_curves(panels: Mapping[str, Mapping[str, History]]) -> Figure:
 def depth_and_skip(study: Recorded, *, depth: int = 56, skip: bool = False) -> Figure:
     """Curves of one net over its seeds, training error left, test error right; the 20-layer plain net in grey.
 
-    Args:
-        study: the recorded study `mnist5k-degradation`.
-        depth: 20, 32, 44 or 56.
-        skip: residual (True) or plain.
+    The study is the recorded `mnist5k-degradation`, with 20, 32, 44 and 56 layers, residual (`skip`) and plain.
     """
     name = f"{NAMES[skip]}{depth}"
     runs = study.of(name)
-    error = mean(run.last.train_error for run in runs)
-    title = (
-        f"{'Residual' if skip else 'Plain'}, {depth} layers: training error {error:.1f} % (mean of {len(runs)} runs)"
-    )
+    error = f"training error {mean(run.last.train_error for run in runs):.1f} % (mean of {len(runs)} runs)"
+    title = f"{'Residual' if skip else 'Plain'}, {depth} layers: {error}"
     figure, panels = new_figure(1, 2, height=3.5, sharey=True, title=title)
     for axes, part in zip(panels, PARTS, strict=True):
         draw_runs(axes, study.of("plain20"), part, GREY, "plain20")
@@ -157,8 +142,7 @@ def depth_and_skip_grid(study: Recorded) -> Figure:
     title = f"Depth hurts plain nets and leaves residual nets unharmed ({len(study.seeds)} runs each, mean thick)"
     grid = {"sharex": True, "sharey": True, "x": "epoch", "y": "training error (%)"}
     figure, panels = new_figure(2, len(DEPTHS), width=8.6, height=4.4, title=title, **grid)
-    cells = [(skip, depth) for skip in (False, True) for depth in DEPTHS]
-    for axes, (skip, depth) in zip(panels, cells, strict=True):
+    for axes, (skip, depth) in zip(panels, product((False, True), DEPTHS), strict=True):
         draw_runs(axes, study.of(f"{NAMES[skip]}{depth}"), "train", RESIDUAL if skip else PLAIN, "mean")
         axes.set_title(f"{'residual' if skip else 'plain'} {depth}", fontsize=11)
         axes.set_ylim(0, 100)
@@ -184,10 +168,8 @@ def identity_extension() -> Figure:
         for stage in range(3):
             for block in range(3 + more):
                 copied = block < 3
-                colour, style = (BLUE, "-") if copied else (ORANGE, "--")
-                axes.add_patch(
-                    Rectangle((left, -row - 0.25), 0.8, 0.5, fill=copied, fc=BLUE, ec=colour, ls=style, lw=1.5)
-                )
+                look = {"fc": BLUE, "ec": BLUE} if copied else {"fill": False, "ec": ORANGE, "ls": "--"}
+                axes.add_patch(Rectangle((left, -row - 0.25), 0.8, 0.5, lw=1.5, **look))
                 axes.text(left + 0.4, -row, "" if copied else "x", ha="center", va="center", color=ORANGE)
                 left += 1
             axes.text(left - 0.5 * (3 + more) - 0.1, -row + 0.38, f"stage {stage + 1}", ha="center", fontsize=8)

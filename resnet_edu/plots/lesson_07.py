@@ -23,11 +23,7 @@ GAINS = {0.0: GREEN, 0.5: ORANGE, 1.0: BLUE}
 
 @course_style()
 def block_diagrams(blocks: Mapping[str, nn.Module], *, title: str) -> Figure:
-    """Each block's modules from top to bottom in the order in which they run, the shortcut beside them.
-
-    Args:
-        blocks: plain or residual blocks of the package, by the name to write above them.
-    """
+    """The modules of the package's blocks from top to bottom, in the order in which they run, and their shortcuts."""
     figure, panels = new_figure(1, len(blocks), width=2.6 * len(blocks), height=4.6, sharey=True, title=title)
     for axes, (name, block) in zip(panels, blocks.items(), strict=True):
         draw_block(axes, *block_parts(block))
@@ -84,9 +80,8 @@ def draw_block(axes: Axes, branch: list[nn.Module], around: list[nn.Module] | No
 def errors_without(removed: Mapping[str, Mapping[str, float]], whole: Mapping[str, float], *, title: str) -> Figure:
     """Test error without one block, for each block in turn; a broken line marks the whole network, a grey one guessing.
 
-    Args:
-        removed: what `probe.block_removal` measured, by network; percent. Names of plain nets begin with "plain".
-        whole: test error of the whole network, by network; percent.
+    `removed` is what `probe.block_removal` measured, `whole` the test error of the whole network, both in percent.
+    Names of plain nets begin with "plain".
     """
     x, y = "block taken out (stage.block)", "test error (%)"
     figure, axes = new_chart(width=8.4, height=3.6, title=title, x=x, y=y)

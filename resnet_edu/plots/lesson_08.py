@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from matplotlib.axes import Axes
 
@@ -14,7 +15,7 @@ SETTINGS = ((18, 64), (34, 64), (50, 64), (18, 16), (34, 16), (50, 16))
 
 
 class StageRow(NamedTuple):
-    """One part of the net: how many blocks, the side and channels it puts out, its parameters and multiply-adds."""
+    """One part of the net: how many blocks, the side and channels it puts out, its costs."""
 
     name: str
     blocks: int
@@ -56,10 +57,7 @@ def short(number: float) -> str:
 def stage_table(*, side: int = 224, depth: int = 34, width: int = 64) -> Figure:
     """A table of the stages on the left, bars of parameters and of multiply-adds on the right.
 
-    Args:
-        side: of the images, in pixels.
-        depth: 18, 34, 50, 101, 152 or 200.
-        width: filters of the stem: 64 in the paper.
+    The images are `side × side` pixels; the stem has `width` filters, 64 in the paper.
     """
     rows = stage_rows(side, depth, width)
     parameters, macs = [row.parameters for row in rows], [row.macs for row in rows]
@@ -85,9 +83,8 @@ def draw_table(axes: Axes, rows: list[StageRow]) -> None:
 
 def draw_bars(axes: Axes, values: list[int], quantity: str, colour: str) -> None:
     """One horizontal bar a part, with its number behind it."""
-    axes.barh(range(len(values)), values, color=colour, height=0.62)
-    for y, value in enumerate(values):
-        axes.text(value + 0.02 * max(values), y, short(value), va="center", fontsize=10)
+    bars = axes.barh(range(len(values)), values, color=colour, height=0.62)
+    axes.bar_label(bars, [short(value) for value in values], padding=4, fontsize=10)
     axes.set_xlim(0, 1.32 * max(values))
     axes.set_title(quantity, fontsize=11)
     bare(axes)
@@ -102,12 +99,13 @@ def stage_table_grid() -> Figure:
     figure, panels = new_figure(2, 3, width=10.4, height=4.8, title=title, **grid)
     for axes, (depth, width) in zip(panels, SETTINGS, strict=True):
         rows = stage_rows(224, depth, width)
-        parameters, macs = sum(row.parameters for row in rows), sum(row.macs for row in rows)
-        places = torch.arange(len(rows))
-        shares = [100 * row.parameters / parameters for row in rows], [100 * row.macs / macs for row in rows]
-        axes.bar(places - 0.2, shares[0], width=0.4, color=BLUE, label="parameters")
-        axes.bar(places + 0.2, shares[1], width=0.4, color=ORANGE, hatch="//", ec="white", label="multiply-adds")
-        axes.set_title(f"ResNet-{depth}, width {width}: {short(parameters)}, {short(macs)}", fontsize=10)
+        parameters, macs = np.array([(row.parameters, row.macs) for row in rows]).T
+        places = np.arange(len(rows))
+        axes.bar(places - 0.2, 100 * parameters / parameters.sum(), width=0.4, color=BLUE, label="parameters")
+        look = {"color": ORANGE, "hatch": "//", "ec": "white", "label": "multiply-adds"}
+        axes.bar(places + 0.2, 100 * macs / macs.sum(), width=0.4, **look)
+        sums = f"{short(parameters.sum())}, {short(macs.sum())}"
+        axes.set_title(f"ResNet-{depth}, width {width}: {sums}", fontsize=10)
         axes.set_xticks(places, [row.name.removeprefix("stage ") for row in rows])
         axes.grid(visible=False, axis="x")
     panels[0].legend(loc="upper left", fontsize=9)

@@ -28,11 +28,9 @@ BUDGETS = ((1.0, 150.0), (2.0, 20.0), (4.0, 150.0), (5.0, 30.0), (10.0, 50.0), (
 
 @course_style()
 def challenge_history(errors: Mapping[str, float], *, human: float) -> Figure:
-    """Top-5 error of the best entries of the ImageNet challenge, year by year, with the human annotator's as a line.
+    """Top-5 error of the best entries of the ImageNet challenge, in percent, with the human annotator's as a line.
 
-    Args:
-        errors: in percent, by year and name: "2010", "2012 AlexNet"; with a name it was a convolutional net.
-        human: in percent.
+    The entries are called "2010" or "2012 AlexNet": with a name it was a convolutional net.
     """
     first, *_, last = errors.values()
     title = f"Six challenges, from {first:g} % to {last:g} %"
@@ -56,11 +54,7 @@ def challenge_history(errors: Mapping[str, float], *, human: float) -> Figure:
 
 @course_style()
 def stage_costs(summaries: Mapping[str, Summary], *, title: str) -> Figure:
-    """Parameters (left) and multiply-adds (right) of ResNets, one bar a net, cut into its stages.
-
-    Args:
-        summaries: of nets with torchvision's names, by name.
-    """
+    """Parameters (left) and multiply-adds (right) of nets with ResNets' names of layers, one bar a net, by stages."""
     figure, panels = new_figure(1, 2, width=9.0, height=3.6, sharey=True, title=title)
     colours = dict(zip(dict.fromkeys(RESNET_PARTS.values()), PART_COLOURS, strict=True))
     quantities = (("parameters", 1e6, COSTS["million"]), ("macs", 1e9, COSTS["gmacs"]))
@@ -94,14 +88,11 @@ def published_nets() -> dict[str, NetCost]:
 
     The error is that of the weights IMAGENET1K_V1 on the ImageNet validation set, one centre crop of 224 pixels.
     """
-    return {
-        name: NetCost(
-            round(100 - facts.TORCHVISION_ACCURACY[name][0].value, 3),
-            facts.GMACS[name].value,
-            facts.PARAMETERS[name].value / 1e6,
-        )
-        for name in facts.GMACS
-    }
+    nets = {}
+    for name, gmacs in facts.GMACS.items():
+        error = round(100 - facts.TORCHVISION_ACCURACY[name][0].value, 3)
+        nets[name] = NetCost(error, gmacs.value, facts.PARAMETERS[name].value / 1e6)
+    return nets
 
 
 def within_budget(nets: Mapping[str, NetCost], *, gmacs: float, million: float) -> list[str]:
@@ -117,7 +108,7 @@ def error_against_cost(
     """Error over multiply-adds (left) and over parameters (right); the ResNets are joined by a line.
 
     Args:
-        nets: by name, as `published_nets` gives them.
+        nets: as `published_nets` gives them.
         solid: where there are budgets, the nets within them, the best first; the others are pale.
         budgets: in 10⁹ multiply-adds and million parameters.
     """
@@ -131,13 +122,7 @@ def error_against_cost(
 
 
 def model_picker(nets: Mapping[str, NetCost], *, gmacs: float = 5.0, million: float = 60.0) -> Figure:
-    """The same picture with a budget: what exceeds it is pale, the best that is left has a ring.
-
-    Args:
-        nets: by name, as `published_nets` gives them.
-        gmacs: most multiply-adds, in 10⁹.
-        million: most parameters, in millions.
-    """
+    """The same picture with a budget of 10⁹ multiply-adds and million parameters: the best within has a ring."""
     fitting = within_budget(nets, gmacs=gmacs, million=million)
     best = f"{fitting[0]}, {nets[fitting[0]].error:.1f} % error" if fitting else "no net fits"
     title = f"{gmacs:g} GMACs and {million:g} million parameters: {best}"

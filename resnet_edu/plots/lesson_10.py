@@ -19,14 +19,7 @@ METHODS = {
     "fine-tuned": look_of(BLUE),
 }
 LABELS = (5, 10, 20, 50, 100)
-LAYERS = {
-    "colour": "mean colour",
-    "relu": "stem",
-    "layer1": "stage 1",
-    "layer2": "stage 2",
-    "layer3": "stage 3",
-    "layer4": "stage 4",
-}
+LAYERS = {"colour": "mean colour", "relu": "stem", **{f"layer{stage}": f"stage {stage}" for stage in (1, 2, 3, 4)}}
 ONE_RUN = {"ls": "", "ms": 3}  # how a single run is drawn beside the mean
 
 
@@ -36,12 +29,8 @@ def transfer_errors(study: Recorded, method: str, labels: int) -> list[float]:
 
 
 @course_style()
-def transfer_curves(study: Recorded, *, title: str = "Few labels: start from trained weights") -> Figure:
-    """Mean test error over labelled images per class, one line per method, each run as a faint marker.
-
-    Args:
-        study: one of the recorded studies `photos-transfer` and `mnist5k-transfer`.
-    """
+def transfer_curves(study: Recorded, *, title: str) -> Figure:
+    """Mean test error over labelled images per class in a study of transfer: one line per method, runs as markers."""
     figure, axes = new_chart(height=3.9, title=title, x="labelled images per class", y="test error (%)")
     draw_curves(axes, study)
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
@@ -50,13 +39,7 @@ def transfer_curves(study: Recorded, *, title: str = "Few labels: start from tra
 
 @course_style()
 def transfer_view(study: Recorded, *, labels: int = 10, method: str = "fine-tuned") -> Figure:
-    """The curves with one method and one number of labels picked out, and every run at that number.
-
-    Args:
-        study: as for `transfer_curves`.
-        labels: 5, 10, 20, 50 or 100.
-        method: one of `METHODS`.
-    """
+    """The curves with one of `METHODS` and one number of `LABELS` picked out, and every run at that number."""
     errors = transfer_errors(study, method, labels)
     spread = f"{mean(errors):.1f} % test error ({min(errors):.1f} to {max(errors):.1f})"
     title = f"{method}, {labels} labels per class: {spread}"
@@ -109,11 +92,7 @@ def draw_runs(axes: Axes, study: Recorded, labels: int) -> None:
 
 @course_style()
 def errors_by_layer(errors: Mapping[str, Mapping[str, Sequence[float]]], *, title: str) -> Figure:
-    """Error of a linear head on frozen features, layer by layer, one line per kind of weights.
-
-    Args:
-        errors: by kind of weights and layer, the error of every seed in percent.
-    """
+    """Error of a linear head on frozen features in percent, by kind of weights and layer: every seed, and the mean."""
     figure, axes = new_chart(height=3.7, title=title, x="last layer that is kept", y="validation error (%)")
     for (kind, layers), colour in zip(errors.items(), (BLUE, ORANGE), strict=False):
         axes.plot([mean(runs) for runs in layers.values()], **look_of(colour), label=kind)

@@ -3,12 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+import torch
 from PIL import Image
-from torch import Tensor, inference_mode, stack
+from torch import Tensor
 
 from .. import probe
 from ..models.pretrained import Pretrained
-from .images import draw_answers, draw_map, stretched
+from .images import answers, draw_answers, draw_map, stretched
 from .style import BLUE, COLOURS, GREY, SKY, Figure, bare, course_style, look_of, new_chart, new_figure
 
 #: What the explorer can draw, by name: a function of model, images and target that returns `(N, H, W)`.
@@ -28,13 +29,7 @@ ATTRIBUTIONS: dict[str, Callable[..., Tensor]] = {
 def maps_over_photos(
     images: Tensor, maps: Mapping[str, Tensor], *, titles: Sequence[str] | None = None, title: str
 ) -> Figure:
-    """Photos in the first column, and one more column for each kind of map.
-
-    Args:
-        images: normalised, `(N, 3, H, W)`.
-        maps: `(N, H, W)` by the name that stands above the column.
-        titles: one line below each photo.
-    """
+    """Normalised photos `(N, 3, H, W)` above their titles, beside them one column for each kind of map `(N, H, W)`."""
     rows, columns = len(images), len(maps) + 1
     height = 1.62 * rows + 0.75 + 0.22 * bool(titles) * rows
     figure, panels = new_figure(rows, columns, width=1.75 * columns, height=height, title=title)
@@ -55,9 +50,8 @@ def maps_over_photos(
 def rank_correlations(found: Mapping[str, Mapping[str, Sequence[float]]], *, title: str) -> Figure:
     """How much of a map is left when more and more of the network is replaced by random weights.
 
-    Args:
-        found: by method, the rank correlations with the map of the trained network by what was replaced, one value
-            a seed. The line is their mean, the band goes from the smallest to the largest.
+    `found` has, by method and by what was replaced, the rank correlation with the map of the trained network for each
+    seed. The line is their mean, the band goes from the smallest to the largest.
     """
     x, y = "replaced by random weights", "rank correlation"
     figure, axes = new_chart(width=7.6, height=3.9, title=title, x=x, y=y)
@@ -75,26 +69,14 @@ def rank_correlations(found: Mapping[str, Mapping[str, Sequence[float]]], *, tit
 
 @course_style()
 def photo_attribution(network: Pretrained, picture: Image.Image, *, method: str, place: int = 1) -> Figure:
-    """A photo, its best answers, and where the evidence for one of them is.
-
-    Args:
-        network: see `models.pretrained`.
-        picture: in RGB, of any size.
-        method: one of `ATTRIBUTIONS`.
-        place: 1 asks about the best answer, 2 about the second best, and so on.
-    """
-    device = next(network.model.parameters()).device
-    image = network.transforms(picture)[None].to(device)  # (1, 3, H, W)
-    with inference_mode():
-        percents = network.model.eval()(image)[0].softmax(dim=0) * 100
-    best = percents.topk(3)
-    labels = [network.categories[index] for index in best.indices.tolist()]
-    found = ATTRIBUTIONS[method](network.model, image, int(best.indices[place - 1]))
+    """A photo in RGB, its three best answers, and where one of `ATTRIBUTIONS` finds evidence for that in this place."""
+    image, labels, percents, numbers = answers(network, picture, 3)
+    found = ATTRIBUTIONS[method](network.model, image, numbers[place - 1])
     figure, (left, middle, right) = new_figure(1, 3, width=9.0, height=3.2, width_ratios=[1, 1.1, 1])
     left.imshow(stretched(image[0]))
     left.set_title("what the network sees", fontsize=11)
     bare(left)
-    draw_answers(middle, labels, best.values.tolist(), [BLUE if number == place else SKY for number in (1, 2, 3)])
+    draw_answers(middle, labels, percents, [BLUE if number == place else SKY for number in (1, 2, 3)])
     middle.set_title("what it says", fontsize=11)
     draw_map(right, image[0], found[0], signed=not method.startswith("Grad-CAM"))
     right.set_title(f"{method}: {labels[place - 1]}", fontsize=11)
@@ -102,19 +84,9 @@ def photo_attribution(network: Pretrained, picture: Image.Image, *, method: str,
 
 
 def attribution_grid(network: Pretrained, pictures: Mapping[str, Image.Image]) -> Figure:
-    """Every method on several photos, each asked about the network's best answer: the explorer at a glance.
-
-    Args:
-        network: see `models.pretrained`.
-        pictures: in RGB, by name.
-    """
-    device = next(network.model.parameters()).device
-    images = stack([network.transforms(picture) for picture in pictures.values()]).to(device)
-    with inference_mode():
-        answers = network.model.eval()(images).argmax(dim=1).tolist()
-    return maps_over_photos(
-        images,
-        {name: method(network.model, images, answers) for name, method in ATTRIBUTIONS.items()},
-        titles=[f"{name}: {network.categories[answer]}" for name, answer in zip(pictures, answers, strict=True)],
-        title="Three questions, one of them at two layers",
-    )
+    """Every method on several photos in RGB, each asked about the network's best answer: the explorer at a glance."""
+    asked = {name: answers(network, picture, 1) for name, picture in pictures.items()}
+    images, numbers = torch.cat([each.image for each in asked.values()]), [each.numbers[0] for each in asked.values()]
+    maps = {name: method(network.model, images, numbers) for name, method in ATTRIBUTIONS.items()}
+    titles = [f"{name}: {each.labels[0]}" for name, each in asked.items()]
+    return maps_over_photos(images, maps, titles=titles, title="Three questions, one of them at two layers")

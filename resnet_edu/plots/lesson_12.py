@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import torch
 from PIL import Image
-from torch import Tensor, inference_mode, nn
+from torch import Tensor, nn
 
 from .. import probe
 from ..models.pretrained import Pretrained
-from .images import draw_answers, draw_map, stretched
+from .images import answers, draw_answers, draw_map, stretched
 from .style import BLUE, COLOURS, GREY, SKY, Figure, bare, course_style, look_of, new_figure
 
 CELLS = 4  # on the shorter side of a map that is worth laying over a photo
@@ -22,37 +23,27 @@ def named_photos(
     *,
     top: int = 3,
     threshold: float = 0.0,
-    title: str = "What it says, and where Grad-CAM finds the evidence",
 ) -> Figure:
-    """One row a photo: what the network sees, its best labels, and the Grad-CAM map of the best one.
+    """One row a photo in RGB: what the network sees, its `top` labels, and the Grad-CAM map of the best one.
 
-    Args:
-        network: see `models.pretrained` and `run.open_run`.
-        pictures: in RGB, by name.
-        top: labels a photo.
-        threshold: in percent; a photo whose best label has less gets no answer, and its bars are grey.
+    A photo whose best label has less than `threshold` percent gets no answer, and its bars are grey.
     """
-    device = next(network.model.parameters()).device
-    rows = len(pictures)
+    rows, title = len(pictures), "What it says, and where Grad-CAM finds the evidence"
     small = {"fontsize": 10, "weight": "normal", "loc": "center"}
     figure, panels = new_figure(rows, 3, width=8.4, height=1.9 * rows + 0.6, width_ratios=[1, 1.5, 1], title=title)
     for row, (name, picture) in enumerate(pictures.items()):
         left, middle, right = panels[3 * row : 3 * row + 3]
-        image = network.transforms(picture)[None].to(device)  # (1, C, H, W)
-        with inference_mode():
-            percents = network.model.eval()(image)[0].softmax(dim=0) * 100
-        best = percents.topk(top)
-        labels = [network.categories[index] for index in best.indices.tolist()]
-        sure = best.values[0] >= threshold
+        image, labels, percents, numbers = answers(network, picture, top)
+        sure = percents[0] >= threshold
         colour_image = image[0].expand(3, -1, -1)
         left.imshow(stretched(colour_image))
         left.set_title(name if len(name) <= 22 else f"{name[:21]}…", **small)
         bare(left)
-        draw_answers(middle, labels, best.values.tolist(), [BLUE] + [SKY] * (top - 1) if sure else [GREY] * top)
+        draw_answers(middle, labels, percents, [BLUE] + [SKY] * (top - 1) if sure else [GREY] * top)
         middle.axvline(threshold, color="black", lw=1, ls="--")
         middle.set_title(labels[0] if sure else "not sure", fontsize=10, loc="center")
         if layer := deepest_layer(network.model, image):
-            found = probe.grad_cam(network.model, image, int(best.indices[0]), layer=layer)[0]
+            found = probe.grad_cam(network.model, image, numbers[0], layer=layer)[0]
             right.set_title(f"evidence for {labels[0]}", **small)
         else:
             found = image[0, 0] * 0
@@ -64,36 +55,27 @@ def named_photos(
 def deepest_layer(model: nn.Module, image: Tensor) -> str | None:
     """The deepest child of a network whose maps of `(N, C, H, W)` have at least `CELLS` cells a side, or None."""
     names = [name for name, _ in model.named_children()]
-    with probe.activations(model, names) as seen, inference_mode():
+    with probe.activations(model, names) as seen, torch.inference_mode():
         model(image)
     fine = [name for name in names if name in seen and seen[name].ndim == 4 and min(seen[name].shape[2:]) >= CELLS]
     return fine[-1] if fine else None
 
 
 @course_style()
-def precision_and_coverage(
-    measured: Mapping[str, tuple[Tensor, Tensor]], *, threshold: float = float("inf"), title: str
-) -> Figure:
-    """How many photos get an answer, and how many of the answers are right, over the threshold.
+def precision_and_coverage(measured: Mapping[str, tuple[Tensor, Tensor]], *, threshold: float, title: str) -> Figure:
+    """How many photos get an answer, and how many of the answers are right, over the threshold in percent.
 
-    Args:
-        measured: by name of the images, the confidence in percent and whether the answer was right, `(N,)` each.
-        threshold: in percent, drawn as a dashed line if it is at most 100.
+    `measured` has the confidence in percent and whether the answer was right, `(N,)` each; the threshold is dashed.
     """
-    thresholds = np.linspace(0, 100, 101)
-    if threshold <= 100:
-        thresholds = np.union1d(thresholds, [threshold])  # the curve is exact at the dashed line
+    thresholds = np.union1d(np.linspace(0, 100, 101), [threshold])  # the curve is exact at the dashed line
     figure, panels = new_figure(1, 2, width=8.4, height=3.5, sharey=True, title=title, x="threshold (% sure)")
     for (name, (confidence, right)), colour in zip(measured.items(), COLOURS, strict=False):
-        answered = confidence.cpu().numpy()[None] >= thresholds[:, None]  # (T, N)
-        count = answered.sum(axis=1)
-        hits = (answered & right.cpu().numpy().astype(bool)[None]).sum(axis=1)
-        precision = np.where(count > 0, 100 * hits / np.maximum(count, 1), np.nan)
-        for axes, values in zip(panels, (precision, 100 * count / len(right)), strict=True):
+        answered = (confidence.cpu() >= torch.tensor(thresholds)[:, None]).double()  # (T, N)
+        count, hits = answered.sum(dim=1), answered @ right.cpu().double()
+        for axes, values in zip(panels, (100 * hits / count, 100 * count / len(right)), strict=True):
             axes.plot(thresholds, values, **look_of(colour, ls="-"), markevery=20, label=name)
     for axes, what in zip(panels, ("answers that are right (%)", "photos that get one (%)"), strict=True):
-        if threshold <= 100:
-            axes.axvline(threshold, color=GREY, ls="--", lw=1.2)
+        axes.axvline(threshold, color=GREY, ls="--", lw=1.2)
         axes.set_ylabel(what)
         axes.set_ylim(0, 104)
         axes.tick_params(labelleft=True)
@@ -105,9 +87,7 @@ def precision_and_coverage(
 def confusion_matrix(confusion: Tensor, classes: Sequence[str], *, title: str) -> Figure:
     """Share of each true class (row) that was given each label (column), with the number of images written in.
 
-    Args:
-        confusion: whole numbers `(classes, classes)`, as `evaluate` returns it; row: the column: the prediction.
-        classes: their names.
+    The confusion has whole numbers, `(classes, classes)`, as `evaluate` returns it.
     """
     shares = confusion / confusion.sum(dim=1, keepdim=True).clamp(min=1)
     names = [name if len(name) <= 14 else f"{name[:13]}…" for name in classes]

@@ -12,8 +12,7 @@ from .style import COLOURS, GREY, Figure, course_style, name_rows, new_chart, ne
 def losses_together(losses: Mapping[str, Sequence[float]], *, title: str) -> Figure:
     """Training loss over epochs of runs that should be equal; below, how far each is from the first.
 
-    Args:
-        losses: by run, the training loss in nats after each epoch; the first run may be longer than the others.
+    The losses are in nats; the first run may be longer than the others.
     """
     figure, (above, below) = new_figure(2, 1, height=4.6, sharex=True, height_ratios=[2, 1])
     first, *others = losses
@@ -37,11 +36,7 @@ def losses_together(losses: Mapping[str, Sequence[float]], *, title: str) -> Fig
 
 @course_style()
 def step_times(steps: Mapping[str, Mapping[str, float]], *, title: str) -> Figure:
-    """Where the time of a training step goes: a stacked bar for each setting, in milliseconds per image.
-
-    Args:
-        steps: by setting, the milliseconds that each stage takes for an image, in the order in which they happen.
-    """
+    """Where the time of a training step goes: for each setting the milliseconds per image of its stages, stacked."""
     stages = list(dict.fromkeys(stage for times in steps.values() for stage in times))
     longest = max(sum(times.values()) for times in steps.values())
     figure, axes = new_chart(height=1.5 + 0.55 * len(steps), title=title, x="milliseconds per image")
@@ -50,10 +45,9 @@ def step_times(steps: Mapping[str, Mapping[str, float]], *, title: str) -> Figur
     for row, times in enumerate(steps.values()):
         left, whole = 0.0, sum(times.values())
         for stage, time in times.items():
-            axes.barh(row, time, left=left, height=0.6, color=COLOURS[stages.index(stage)])
-            if time > 0.08 * longest:
-                text = f"{100 * time / whole:.0f} %"
-                axes.text(left + time / 2, row, text, ha="center", va="center", color="white", fontsize=9)
+            bar = axes.barh(row, time, left=left, height=0.6, color=COLOURS[stages.index(stage)])
+            text = f"{100 * time / whole:.0f} %" if time > 0.08 * longest else ""
+            axes.bar_label(bar, [text], label_type="center", color="white", fontsize=9)
             left += time
     name_rows(axes, steps)
     axes.legend(ncols=len(stages), loc="upper center", bbox_to_anchor=(0.45, -0.28), fontsize=8.5)

@@ -15,7 +15,6 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib import figure as mpl_figure, font_manager
 from matplotlib.axes import Axes
-from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 #: Fonts with Chinese, Japanese and Korean letters, as Linux, Windows and macOS bring them.
 FALLBACKS = (
@@ -126,18 +125,3 @@ def bare(axes: Axes, *, edge: str | None = None) -> None:
     axes.grid(visible=False)
     for spine in axes.spines.values():
         spine.set(visible=edge is not None, color=edge or "none", linewidth=0.8)
-
-
-def arrow(
-    axes: Axes, start: tuple[float, float], end: tuple[float, float], *, colour: str = GREY, size: float = 9
-) -> None:
-    """A small arrow."""
-    look = {"arrowstyle": "-|>", "mutation_scale": size, "color": colour, "shrinkA": 0, "shrinkB": 0}
-    axes.add_patch(FancyArrowPatch(start, end, **look))
-
-
-def text_box(axes: Axes, x: float, y: float, text: str, *, size: tuple[float, float], colour: str, **look: Any) -> None:
-    """A rounded box around a point, `size` wide and high, with a text in its middle."""
-    corner = (x - size[0] / 2, y - size[1] / 2)
-    axes.add_patch(FancyBboxPatch(corner, *size, boxstyle="round,pad=0.03", fc=colour, ec=GREY))
-    axes.text(x, y, text, ha="center", va="center", **look)

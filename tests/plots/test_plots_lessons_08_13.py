@@ -118,8 +118,6 @@ def test_precision_and_coverage_are_those_of_the_answers_given() -> None:
     assert precision[91] != precision[91], "nothing is answered, so nothing is right or wrong"
     assert [coverage[place] for place in (0, 20, 21, 50, 51, 81, 91)] == [100, 100, 75, 75, 50, 25, 0]
     assert [places(line)[0] for axes in figure.axes for line in axes.lines[1:]] == [50, 50]
-    without = plots.precision_and_coverage(measured, title="t")
-    assert [len(axes.lines) for axes in without.axes] == [1, 1]
 
 
 def test_the_confusion_is_coloured_by_shares_and_counts_are_written() -> None:
