@@ -1,6 +1,7 @@
 """Build the site: mirror the repository's pages and worked lessons, then call Sphinx. Nothing is fetched.
 
     python docs/site/build.py [FOLDER]      # or: make site; the pages come to build/site
+    python docs/site/build.py --dead        # quickly: without the explorers' states
 
 The pages lie in the mirror as they do in the repository, so their links hold. A warning is an error.
 """
@@ -23,7 +24,7 @@ import resnet_edu as edu
 from resnet_edu.facts import Fact
 from resnet_edu.studies import STUDIES
 from resnet_edu.study import load_study
-from resnet_edu.tools import cli, course
+from resnet_edu.tools import cli, course, explorers
 from resnet_edu.tools.export import CARD
 
 HERE = Path(__file__).resolve().parent
@@ -47,17 +48,17 @@ and open `{name}.ipynb`; there the answers are missing and each has a check.
 """
 
 
-def main(out: Path = ROOT / "build" / "site") -> int:
+def main(out: Path = ROOT / "build" / "site", *, living: bool = True) -> int:
     """Build the site into a folder; the exit code."""
     source = out.with_name(f"{out.name}-src")
     for folder in (source, out):
         shutil.rmtree(folder, ignore_errors=True)
-    assemble(source)
+    assemble(source, living=living)
     return build_main(["-b", "html", "-q", "-E", "-W", "--keep-going", "-c", str(HERE), str(source), str(out)])
 
 
-def assemble(source: Path) -> None:
-    """Write every page into a folder, as Sphinx reads them."""
+def assemble(source: Path, *, living: bool) -> None:
+    """Write every page into a folder, as Sphinx reads them; explorers take minutes to draw."""
     (source / "notebooks" / "solutions").mkdir(parents=True)
     for name in ("docs", "assets", "resnet_edu", "tests", "deploy", ".ci", ".github", "notebooks/strict"):
         shutil.copytree(
@@ -69,7 +70,7 @@ def assemble(source: Path) -> None:
     glossary = (HERE / "glossary.md").read_text(encoding="utf-8")
     for lesson in course.lessons("worked"):
         words = re.findall(rf"^(\S.*)\n  .*{lesson.name}\.ipynb\)$", glossary, re.MULTILINE)
-        nbformat.write(lesson_page(lesson, words), source / "notebooks" / "solutions" / lesson.path.name)
+        nbformat.write(lesson_page(lesson, words, living=living), source / "notebooks" / "solutions" / lesson.path.name)
     (source / "api").mkdir()
     for room in ROOMS:
         page = f"# `edu.{room}`\n\n```{{eval-rst}}\n.. automodule:: resnet_edu.{room}\n   :members:\n```\n"
@@ -93,8 +94,8 @@ def cards() -> str:
     return f'<ul class="lessons">\n{chr(10).join(items)}\n</ul>'
 
 
-def lesson_page(lesson: course.Lesson, words: list[str]) -> NotebookNode:
-    """The worked notebook as a page: alt texts, folded answers, the way to the learner's edition, its words."""
+def lesson_page(lesson: course.Lesson, words: list[str], *, living: bool = True) -> NotebookNode:
+    """The worked notebook as a page: alt texts, living explorers, folded answers, the learner's edition, its words."""
     notebook = nbformat.read(lesson.path, as_version=4)
     heading = lesson.title
     notebook.cells = [cell for cell in notebook.cells if "navigation" not in cell.metadata.get("tags", [])]
@@ -104,6 +105,8 @@ def lesson_page(lesson: course.Lesson, words: list[str]) -> NotebookNode:
             heading = ([heading, *re.findall(r"^#+ +(.+)$", cell.source, re.MULTILINE)])[-1]
             continue
         cell.outputs = [output for output in cell.get("outputs", []) if WIDGET not in output.get("data", {})]
+        if living and (drawn := explorers.living(cell.source)):
+            cell.outputs = [v4.new_output("display_data", {"text/html": drawn})]
         options = {}
         if any(PICTURES & set(output.get("data", {})) for output in cell.outputs):
             options["image"] = {"alt": alt_text(cell.source, heading)}
@@ -193,4 +196,5 @@ def facts(name: str, value: object) -> list[tuple[str, Fact]]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*(Path(argument).resolve() for argument in sys.argv[1:2])))
+    folders = [Path(argument).resolve() for argument in sys.argv[1:] if argument != "--dead"]
+    sys.exit(main(*folders[:1], living="--dead" not in sys.argv))

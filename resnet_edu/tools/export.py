@@ -20,7 +20,7 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbformat import NotebookNode, v4
 
 from ..errors import UnknownName
-from . import course
+from . import course, explorers
 from .course import CopyReport, Lesson
 from .fetch import find_reveal
 
@@ -104,11 +104,15 @@ class LessonSlides(PageExporter, SlidesExporter):
 def to_html(notebook: NotebookNode, *, name: str, folder: Path, links: str = "") -> str:
     """An executed notebook as one HTML page, with `links` to other pages above and below.
 
-    A widget's view is left out, since it is dead without a kernel; its static twin is beside it.
+    An explorer lives without a kernel, see `explorers.py`.
     """
     exporter = PageExporter(template_file="page.html.j2", extra_loaders=[TEMPLATES], embed_images=True)
     resources = {"metadata": {"name": name, "path": str(folder)}, "measure": MEASURE}
-    html, _ = exporter.from_notebook_node(shown(notebook), resources=resources)
+    copied = shown(notebook)
+    for cell in copied.cells:
+        if cell.cell_type == "code" and (living := explorers.living(cell.source)):
+            cell.outputs = [v4.new_output("display_data", {"text/html": living})]
+    html, _ = exporter.from_notebook_node(copied, resources=resources)
     parts = re.findall(r'<h2 id="([^"]+)">(.*?)</h2>', html)
     contents = " · ".join(f'<a href="#{anchor}">{text}</a>' for anchor, text in parts)
     above = f'<nav aria-label="Contents">{links}<br>{contents}</nav>' if parts or links else ""
@@ -123,8 +127,9 @@ def tags_of(cell: NotebookNode) -> list[str]:
 def to_slides(worked: NotebookNode, learner: NotebookNode, *, name: str, folder: Path) -> str:
     """A lesson's slides as one page.
 
-    A heading of level 1 or 2 begins a column of slides, any other text or code the next slide in the column. An
-    exercise shows what the learner sees, and on the next slide one answer. Checks are left out.
+    A heading of level 1 or 2 begins a column of slides, any other text or code the next slide in the column. A figure
+    stands without its code, and of a text what is not its main idea becomes the speaker's notes. An exercise shows what
+    the learner sees, and on the next slide one answer. Checks are left out.
     """
     reveal = find_reveal()
     stubs = {cell["id"]: cell.source for cell in learner.cells if "exercise" in tags_of(cell)}
@@ -134,23 +139,35 @@ def to_slides(worked: NotebookNode, learner: NotebookNode, *, name: str, folder:
             continue
         if cell["id"] in stubs:
             cells += [v4.new_code_cell(stubs[cell["id"]]), v4.new_markdown_cell("### One answer")]
-        parts = (
-            re.split(r"^(?=###? )", CARD.sub(r"\1\2", cell.source), flags=re.MULTILINE)
-            if cell.cell_type == "markdown"
-            else []
-        )
-        cells += [v4.new_markdown_cell(part) for part in parts if part.strip()] or [cell]
+        if cell.cell_type == "code":
+            if any("image/png" in output.get("data", {}) for output in cell.outputs) and cell["id"] not in stubs:
+                cell.metadata["transient"] = {"remove_source": True}
+            cells.append(cell)
+            continue
+        for part in re.split(r"^(?=###? )", CARD.sub(r"\1\2", cell.source), flags=re.MULTILINE):
+            idea, more = (part, "") if "<details>" in part else idea_and_notes(part)
+            cells += [v4.new_markdown_cell(text) for text in (idea,) if text.strip()]
+            cells += [v4.new_markdown_cell(text, metadata={"tags": ["notes"]}) for text in (more,) if text]
     for number, (before, cell) in enumerate(zip([None, *cells], cells, strict=False)):
         cell["id"] = f"slide-{number}"  # not nbformat's random ones: two exports are alike
         heading_alone = before is not None and re.fullmatch(r"#+ .*", before.source.strip())
         kind = "slide" if re.match(r"##? ", cell.source) else "-" if heading_alone else "subslide"
-        cell.metadata["slideshow"] = {"slide_type": kind if number else "slide"}
+        cell.metadata["slideshow"] = {
+            "slide_type": "notes" if "notes" in tags_of(cell) else kind if number else "slide"
+        }
     exporter = LessonSlides(template_file="slides.html.j2", extra_loaders=[TEMPLATES], embed_images=True)
     resources: dict[str, Any] = {"metadata": {"name": name, "path": str(folder)}}
     for part, file in (("script", "reveal.js"), ("style", "reveal.css")):
         resources[f"reveal_{part}"] = (reveal / file).read_text(encoding="utf-8")
     html, _ = exporter.from_notebook_node(NotebookNode(worked, cells=cells), resources=resources)
     return html
+
+
+def idea_and_notes(text: str) -> tuple[str, str]:
+    """Of a text the headings, the first paragraph, and all that is no prose; and the other paragraphs."""
+    blocks = text.strip().split("\n\n")
+    spoken = [block for block in blocks if not re.match(r"[#*|>$<`!-]|\d+\.", block)][1:]
+    return "\n\n".join(block for block in blocks if block not in spoken), "\n\n".join(spoken)
 
 
 def shown(notebook: NotebookNode) -> NotebookNode:
@@ -170,8 +187,13 @@ def slides(lesson: Lesson) -> bytes:
 
 
 def page(lesson: Lesson) -> bytes:
-    notebook, links = nbformat.read(lesson.path, as_version=4), '<a href="index.html">All lessons</a>'
-    return to_html(notebook, name=lesson.title, folder=lesson.path.parent, links=links).encode()
+    known = course.lessons("worked")
+    place = [each.name for each in known].index(lesson.name)
+    links = [f'<a href="{each.name}.html">← {escape(each.title)}</a>' for each in known[max(place - 1, 0) : place]]
+    links += ['<a href="index.html">All lessons</a>']
+    links += [f'<a href="{each.name}.html">{escape(each.title)} →</a>' for each in known[place + 1 : place + 2]]
+    notebook = nbformat.read(lesson.path, as_version=4)
+    return to_html(notebook, name=lesson.title, folder=lesson.path.parent, links=" · ".join(links)).encode()
 
 
 # The ending of each edition's files, and what makes one.

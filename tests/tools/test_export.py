@@ -113,10 +113,10 @@ def test_pages_need_nothing_and_are_linked_from_the_first(
     assert f'<li><a href="06_degradation{ending}">06 · Title &amp; more</a><br>' in links
 
 
-def test_a_page_has_contents_and_links_to_the_others(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_page_has_contents_and_links_to_its_neighbours(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run(capsys, "out", "--edition", "html")
     page = BeautifulSoup(Path("out/01_lenet.html").read_text(encoding="utf-8"), "html.parser")
-    assert [link["href"] for link in page.select("nav a")] == ["index.html"] * 2
+    assert [link["href"] for link in page.select("nav a")] == ["index.html", "06_degradation.html"] * 2
     assert page.select_one("h1")["id"] == "01--Title--more"  # pyright: ignore[reportOptionalSubscript]
 
 
@@ -267,7 +267,25 @@ def test_headings_begin_columns_and_everything_else_goes_below() -> None:
         text("# Title\n\nWhy."), code("plot()"), text("## Idea"), text("First.\n\n### Part\n\nSecond."),
         answer, code("check()", metadata={"tags": ["check"]}), code("after()"),
     ) == [
-        ("slide", "# Title\n\nWhy."), ("subslide", "plot()"), ("slide", "## Idea"), ("-", "First.\n\n"),
+        ("slide", "# Title\n\nWhy."), ("subslide", "plot()"), ("slide", "## Idea"), ("-", "First."),
         ("subslide", "### Part\n\nSecond."), ("subslide", "stub"), ("subslide", "### One answer"), ("-", "answer\n"),
         ("subslide", "after()"),
     ]  # fmt: skip
+
+
+@pytest.mark.usefixtures("home")
+def test_a_slide_holds_one_idea_and_the_speaker_has_the_rest() -> None:
+    formula, quote = "$$x + 1$$", "> **Before you run it:** what?"
+    text = v4.new_markdown_cell(f"## Idea\n\nFirst.\n\n{formula}\n\nSecond.\n\n{quote}\n\nThird.")
+    exercise = v4.new_markdown_cell("Write it.\n\nAll of it.\n\n<details>a hint</details>")
+    assert slides_of(text, exercise) == [
+        ("slide", f"## Idea\n\nFirst.\n\n{formula}\n\n{quote}"), ("notes", "Second.\n\nThird."),
+        ("subslide", exercise.source),
+    ]  # fmt: skip
+
+
+def test_a_figure_stands_without_its_code(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    drawn = v4.new_code_cell("plot()", outputs=[v4.new_output("display_data", {"image/png": "iVBORw0KGgo="})])
+    html = export.to_slides(notebook(drawn, v4.new_code_cell("print()")), notebook(), name="x", folder=home)
+    assert "plot" not in html.partition("</main>")[0].partition("<main")[2]
+    assert "data:image/png;base64" in html
