@@ -430,8 +430,9 @@ edu.table([(start, f"{error:.1f} %") for start, error in live.items()], ["start"
 # used once.
 #
 # Three baselines stand beside the three methods: a head on the mean colour of each image (here: the mean grey), on its raw
-# pixels, shrunk to 16×16, and on the last stage of an *untrained* ResNet-18. One more detail matters below. The features of
-# stage 1 are averaged over four quarters of the map, those of the last stage over the whole of it.
+# pixels, shrunk to 16×16, and on the last stage of an *untrained* ResNet-18. In the figure, *frozen* alone means a head on
+# the last stage. One more detail matters below. The features of stage 1 are averaged over four quarters of the map, those of
+# the last stage over the whole of it.
 #
 # > **Before you look:** a photo net's last stage, frozen, against the raw pixels of a digit. Which one wins?
 
@@ -475,7 +476,7 @@ print("All of it holds in five draws.")
 # fewer errors than the fine-tuned net at every number of labels, without a single step of training in the backbone. (With 100
 # labels the two means are 0.2 points apart, too close to call.) How much of that is due to the photos, though? Stage 1 also
 # keeps a rough idea of *where*, with its four quarters, and there is no untrained stage 1 beside it. That comparison is
-# missing here, and you can make it: the head takes a second.
+# missing here, and it's one you can make: fitting a head takes a second.
 #
 # ### Explore: labels × method
 
