@@ -140,8 +140,8 @@ edu.table(
 #
 # The next cells draw ten labelled photos of each class at random, fit a head to them, and measure it on the validation
 # photos. They do so for five different draws, so that you can see how much depends on luck. For comparison there are two
-# heads that know nothing of photos: one gets only a photo's mean colour, the other the features of stage 2 of a net with
-# *random* weights.
+# heads without any pretraining: one gets only a photo's mean colour, the other the features of stage 2 of a net with *random*
+# weights.
 #
 # > **Before you run it:** the head can sit on any stage. Stage 1 sees small patterns such as edges, stage 4 whole things.
 # > With ten labelled photos per class, which stage will serve clothing best? And how much better is it than a head that is
@@ -596,8 +596,8 @@ print("All four verdicts hold.")
 # * Frozen means no gradients *and* evaluation mode. Then you compute the features once and find a head in a second.
 # * Near the photos it was trained on, a frozen net's features are worth many labels: on clothing, five photos per class with
 #   them beat a hundred on random features, on average.
-# * Far from them, on digits, fine-tuning and cutting the net early both did better on average than training from scratch with
-#   the same number of steps. The last stage can be worse than raw pixels.
+# * Far from them, on digits, fine-tuning and cutting the net early both did better on average than training from scratch did.
+#   The last stage can be worse than raw pixels.
 # * Always put baselines next to your result: mean colour, raw pixels, random weights.
 # * Choose stages and rates on validation images, and use the test images once.
 #
