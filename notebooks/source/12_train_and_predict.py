@@ -1,14 +1,14 @@
 # %% [markdown]
 # # 12 · Train and predict: from a folder of photos to answers
 #
-# You have a folder of photos, a name for each, and want a net that names the next one. In this lesson you go all the
-# way, first with photos that the page takes itself, then with yours. The code is short. What needs care is the
-# folder: the first net of this lesson looks excellent, and it isn't.
+# You have a folder of photos, a label for each, and you want a net that names the next one. In this lesson you go all the
+# way, first with photos that this page takes itself, then with yours. The code is short. What needs care is the folder: the
+# first net of this lesson looks excellent, and it isn't.
 #
 # After this lesson you can
 #
 # * prepare a folder, and read what the loader says about broken, huge and duplicate files;
-# * train from the command line or a notebook with one recipe, stop, and go on;
+# * train from the command line or a notebook with one recipe, stop, and continue;
 # * split photos so that the test error is worth something, and compare it with a baseline;
 # * read a confusion matrix, and let the net say "not sure" below a threshold that you chose by a measurement;
 # * find photos with a wrong label.
@@ -28,7 +28,7 @@ import resnet_edu as edu
 from resnet_edu.data.pictures import View, read_photo
 
 temporary = TemporaryDirectory(prefix="resnet-edu-", ignore_cleanup_errors=True)
-work = Path(temporary.name)  # all that this lesson writes; gone when the kernel ends
+work = Path(temporary.name)  # everything this lesson writes; gone when the kernel ends
 downloads = os.environ.get("RESNET_EDU_DATA")  # where your own downloads are
 os.environ["RESNET_EDU_DATA"] = str(work / "cache")
 print(edu.setup(seed=0), "data       photos that come with scikit-image, scikit-learn and matplotlib", sep="\n")
@@ -36,11 +36,10 @@ print(edu.setup(seed=0), "data       photos that come with scikit-image, scikit-
 # %% [markdown]
 # ## An album
 #
-# We need many photos of a few kinds of things, so let's go and take some. The places are the eight large photos that
-# come with the course's packages. A *shot* is a small part of one of them. As with a real camera, shots come in
-# *sessions*: you stand somewhere, at some distance, holding the camera in some way, in the light of that hour, and
-# press the button three times. Each session has a sixth of the place to itself, so shots of two sessions never
-# overlap.
+# We need many photos of a few kinds of things, so let's go and take some. The places are the eight large photos that come
+# with the course's packages. A *shot* is a small part of one of them. As with a real camera, shots come in *sessions*: you
+# stand somewhere, at some distance, holding the camera in some way, in the light of that hour, and press the button three
+# times. Each session has a sixth of the place to itself, so shots from two sessions never overlap.
 
 
 # %%
@@ -96,12 +95,11 @@ edu.plots.image_grid(
 )  # fmt: skip
 
 # %% [markdown]
-# One folder for each class, and the folder's name is the label: that is all the preparation the loader asks for. Such
-# an album is small and hard. It behaves like a real one in the way that matters here: shots of a session are alike,
-# and a new session of the temple may show nothing but sky.
+# One folder per class, with the label as its name: that's all the preparation the loader needs. An album like this is small
+# and hard. It behaves like a real one in the way that matters here: shots of one session are alike, and a new session may
+# look quite different. In one of the temple you may see nothing but sky.
 #
-# People who sort photos make mistakes. So let's make some too: three photos go into a wrong folder. Remember them for
-# later.
+# People who sort photos make mistakes. So let's make some too: three photos go into a wrong folder. Remember them for later.
 
 # %%
 import shutil
@@ -115,10 +113,10 @@ files = sorted(album.glob("*/*.jpg"))
 # %% [markdown]
 # ## What the net will see
 #
-# The loader makes every photo into the same frame. You choose its width `x` and height `y`, grey or colour, and what
-# happens to photos of another shape: `center`, the default, cuts out the middle, `none` squeezes them, and `objects`
-# cuts out what a detector finds (it has weights of its own, so it only runs if you have fetched them). Here is one
-# photo in several *views*:
+# The loader brings every photo to the same size. You choose its width `x` and height `y`, grey or colour, and what happens to
+# photos of another shape: `center`, the default, cuts out the middle, `none` squeezes the photo, and `objects` cuts out what
+# a detector finds (it has weights of its own, so it only runs if you have fetched them). Here is one photo in several
+# *views*:
 
 # %%
 views = {
@@ -149,8 +147,8 @@ edu.plots.image_grid(
 # %% [markdown]
 # ### What lies in real folders
 #
-# Real folders hold files whose download stopped half way, a text called .jpg, an enormous panorama, photos taken with
-# the phone held sideways. Let's make such a folder and look at what the loader says.
+# Real folders contain files whose download stopped half way, a text file called .jpg, an enormous panorama, photos taken with
+# the phone held sideways. Let's make such a folder and see what the loader says.
 
 
 # %%
@@ -204,18 +202,18 @@ except edu.errors.UnreadablePicture as error:
     print(str(error).replace(f"{work}/", ""))
 
 # %% [markdown]
-# Seven files are left out, each with its reason, and the rest is used. (`strict=True` refuses the whole folder, if
-# you want it clean.) The PNG with the ending of a JPEG is read. So is the twelve-megapixel photo from a phone, which
-# is turned upright as its note asks. Newer iPhones save HEIC; those are read too once `pip install pillow-heif` has
-# run. One photo stands in training and test, smaller and in another format, and the loader found it, because it
-# compares miniatures. It said nothing about the coffee among the cats. It can't know what a photo shows. We'll come
-# back to that.
+# Seven files are left out, each with its reason, and the rest is used. (If you'd rather have a clean folder, use
+# `strict=True`: it refuses a folder like this one.) The PNG with the ending of a JPEG is read. So is the twelve-megapixel
+# photo from a phone, which is turned upright as its note asks. Newer iPhones save HEIC; those are read too, once you have run
+# `pip install pillow-heif`. One photo is in both training and test, smaller and in another format, and the loader found it,
+# because it compares miniatures. It said nothing about the coffee among the cats: it can't know what a photo shows. We'll
+# come back to that.
 #
 # ## The recipe
 #
-# A *recipe* holds everything that decides a run: data, net and training. The folder is all you have to name. The rest
-# follows from the pictures: a small folder needs other values than a large one. `prepare` loads the folder, decides
-# what is open, and makes the net, without training anything.
+# A *recipe* holds everything that decides a run: data, net and training. All you have to name is the folder. The rest follows
+# from the pictures, because a small folder needs other values than a large one. `prepare` loads the folder, fills in whatever
+# you left open, and builds the net, without training anything.
 
 # %%
 from resnet_edu.recipe import HELP, fit_head, prepare
@@ -235,16 +233,15 @@ assert plan["updates"] >= 300
 edu.table(counts, ["class", "train", "val", "test"])
 
 # %% [markdown]
-# Look at these two tables before you train, every time. Are the counts what you expected? If one class has three
-# times as many photos as another, a note says so. Is mirroring harmless? It isn't when left and right make a
-# difference.
+# Look at these two tables before every training. Are the counts what you expected? If one class has three times as many
+# photos as another, a note says so. Is mirroring harmless? It isn't when left and right make a difference.
 #
-# The defaults are those of lesson 10: pretrained weights at the side they are used to, the new last layer fitted
-# first, then all layers at a smaller rate than the last. A batch is a tenth of the pictures, so that even a small
-# folder gets at least 300 updates. (With ten updates a net is hardly trained, whatever its error says.) Every option
-# can be changed: `model` takes any net of the course, or a ResNet's depth from 18 to 200; `optimizer` is sgd, adam or
-# adamw; `augment` takes any of crop, resized_crop, flip, rotation and colour. A value that makes no sense is refused
-# at once, not after an hour of training:
+# The defaults are a common recipe: pretrained weights (lesson 10) at the image size they're used to. First only the new last
+# layer is fitted (Kumar et al. 2022 say why), and then everything is trained, with a lower rate for the layers before the
+# last. A batch is a tenth of the pictures, so that even a small folder gets at least 300 updates; with ten, training would
+# hardly have changed anything. This page doesn't compare these values with others. You can change every option: `model` takes
+# any net of the course, or a ResNet's depth from 18 to 200; `optimizer` is sgd, adam or adamw; `augment` takes any of crop,
+# resized_crop, flip, rotation and colour. A value that makes no sense is refused at once, not after an hour of training:
 
 # %%
 for change in ({"model": 35}, {"augment": ["rotate"]}, {"learning_rate": 0.1}, {"pretrained": "none", "frozen": True}):
@@ -257,9 +254,9 @@ for change in ({"model": 35}, {"augment": ["rotate"]}, {"learning_rate": 0.1}, {
 # %% [markdown]
 # ## A first result, in a second
 #
-# The quickest net of all keeps the pretrained layers as they are and only fits the last one to the features of the
-# training photos. That is also how the default recipe begins. The loader has cut each class at random into training,
-# validation and test photos, 70, 10 and 20 %.
+# The quickest net keeps the pretrained layers as they are and only fits the last one to the features of the training photos.
+# That's also how the default recipe begins. The loader has split each class at random into training, validation and test
+# photos: 70, 10 and 20 %.
 
 # %%
 fit_head(prepared.model, prepared.data.train)
@@ -267,23 +264,24 @@ by_file = edu.evaluate(prepared.model, prepared.data.test).top1_error
 print(f"{by_file:.0f} % of {len(prepared.data.test)} test photos are named wrongly, {len(files)} photos in all")
 
 # %% [markdown]
-# With eight classes, guessing is wrong seven times out of eight. Not bad for a second's work, and with three wrong
-# labels among the photos! Before you report it:
+# With eight classes, guessing is wrong seven times out of eight. Not bad for a second's work, and with three wrong labels
+# among the photos! But before you report it:
 #
-# > **Think first.** The test photos were drawn at random from all. What do you expect on photos of a *new* session?
+# > **Think first.** The test photos were drawn at random from the whole album. What do you expect on photos of a *new*
+# > session?
 #
-# A test photo from session 3 has sisters in the training set, taken from the same spot a moment before, in the same
-# light. The net need not know what a temple looks like; it is enough to know these tiles of this roof. The loader's
-# search for twins hardly helps, since it only reports what looks the same even as a miniature. The remedy is to deal
-# out whole sessions instead of files. You write it, and then we measure what it changes.
+# A test photo from session 3 nearly always has sisters in the training set, taken from the same spot a moment before, in the
+# same light. The net doesn't need to know what a temple looks like; it's enough to know these tiles on this roof. The
+# loader's search for twins hardly helps, since it only reports photos that look the same even as miniatures. The remedy is to
+# deal out whole sessions instead of files. You'll write that, and then we'll measure what it changes.
 #
 # ### Exercise 12.1 · Split by session
 #
 # **Difficulty** ●●●○○ · **12 minutes**
 #
 # File names are `CLASS-SESSION-NUMBER.jpg`. Return a dict from each name to its place, `train/CLASS/NAME` or
-# `test/CLASS/NAME`. In each class, sort the sessions by number. Out of every group of `every` sessions the last goes
-# to the test. With `every=2` and sessions 3, 5, 8, 11 these are 5 and 11.
+# `test/CLASS/NAME`. In each class, sort the sessions by number. Out of every group of `every` sessions, the last one goes to
+# the test. With `every=2` and sessions 3, 5, 8, 11 these are 5 and 11.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -293,7 +291,7 @@ print(f"{by_file:.0f} % of {len(prepared.data.test)} test photos are named wrong
 #
 # <details><summary>Hint 2</summary>
 #
-# Collect a set of sessions for each class. `sorted(found)[every - 1 :: every]` are those for the test.
+# Collect a set of sessions for each class. `sorted(found)[every - 1 :: every]` are the ones for the test.
 #
 # </details>
 
@@ -321,10 +319,9 @@ edu.checks.check_split_sessions(split_sessions)
 # %% [markdown]
 # ## The honest folder
 #
-# The same photos, all with their right names, dealt out by session: 3 and 6 for the test, 5 for validation.
-# Validation needs a session of its own too. Otherwise, whatever you choose by it, such as a threshold, is chosen on
-# what the net knows by heart. Folders called `train`, `val` and `test` above the classes tell the loader what goes
-# where.
+# Here are the same photos, all with their right labels, dealt out by session: 3 and 6 for the test, 5 for validation.
+# Validation needs a session of its own too. Otherwise, whatever you choose with it, such as a threshold, is chosen on what
+# the net knows by heart. Folders called `train`, `val` and `test` above the classes tell the loader what goes where.
 
 # %%
 honest = work / "by-session"
@@ -336,13 +333,13 @@ for path in files:
 print({part: len(list((honest / part).glob("*/*.jpg"))) for part in ("train", "val", "test")})
 
 # %% [markdown]
-# Here is the frozen head once more, on both ways of dealing out the same photos. Beside it stands something simpler
-# still: *mean colour* gives each photo three numbers and a linear classifier.
+# Here is the frozen head once more, for both ways of dealing out the photos. Beside it stands something simpler still: *mean
+# colour* gives a linear classifier three numbers per photo and nothing else.
 
 
 # %%
 def mean_colour_error(data: edu.data.Data) -> float:
-    """Test error of a linear classifier on three numbers a photo, in percent."""
+    """Test error of a linear classifier on three numbers per photo, in percent."""
     train, test = (split.images.float().mean(dim=(2, 3)) / 255 for split in (data.train, data.test))  # (N, 3)
     head = edu.probe.linear_head(train, data.train.labels, len(data.classes))
     return 100 * float((head(test).argmax(dim=1) != data.test.labels).float().mean())
@@ -365,18 +362,19 @@ assert frozen > by_file + 8, "new sessions are much harder than new files"
 edu.table(rows, ["test error (%)", "mean colour", "frozen head"])
 
 # %% [markdown]
-# Nothing has changed but the way of dealing out, and the errors are far more. It is no accident of one album: with
-# five, the frozen head made 0 to 17 % errors by file and 35 to 54 % by session. The error by session is the one to
-# report; the one by file mostly says how well the net remembers. (The comparison isn't quite even: by session the net
-# had fewer photos to learn from, though all with the right name.)
+# The photos are the same, and the frozen head makes far more errors. It's no accident of one album: with five albums, it made
+# 0 to 17 % errors by file and 35 to 54 % by session. The error by session is the one to report; the one by file mostly says
+# how well the net remembers. (The comparison isn't quite even: by session the net had fewer photos to learn from, though all
+# with the right label.)
 #
-# Our places make it hard. With photos of your own the gap may be smaller, and you will know when you have measured
-# it. There, a session is a day, a place, a person, a burst of the camera: whatever will be new when the net is used.
+# Our places make it hard, because a new session always shows another part of the picture. With photos of your own the gap may
+# be smaller, and you'll know when you've measured it. There, a session is a day, a place, a person, a burst of the camera:
+# whatever will be new when the net is used.
 #
-# ## Train, stop, go on
+# ## Train, stop, continue
 #
-# Now the whole recipe, on the honest folder. After the second epoch somebody presses the stop button. Here a
-# *callback* does it, a function that is called after every epoch.
+# Now for the whole recipe, on the honest folder. After the second epoch somebody presses the stop button. Here a *callback*
+# does it, a function that is called after every epoch.
 
 
 # %%
@@ -393,16 +391,16 @@ assert stopped.interrupted
 assert run.report() is None
 
 # %% [markdown]
-# Everything stands in `checkpoint.safetensors`: the weights, the optimizer's memory, the state of the random numbers.
-# It is replaced after every epoch. The run goes on from there, in this notebook or in another one, tomorrow or after
-# a power cut. Or on the command line, where you don't need a notebook for any of this:
+# Everything is in `checkpoint.safetensors`: the weights, the optimizer's memory, the state of the random numbers. It's
+# replaced after every epoch. The run continues from there, in this notebook or in another one, tomorrow or after a power cut.
+# Or on the command line, where you don't need a notebook for any of this:
 #
 # ```text
 # resnet-edu train --resume run
 # ```
 #
-# A new run would be `resnet-edu train --data ./album --out run`, with any option of the table above behind dashes, or
-# with `--config run.toml`, a file with one option a line.
+# A new run would be `resnet-edu train --data ./album --out run`, with any option of the table above after two dashes, or with
+# `--config run.toml`, a file with one option per line.
 
 # %%
 import subprocess
@@ -424,7 +422,10 @@ edu.plots.learning_curves(
 )
 
 # %% [markdown]
-# Is the net any good? A test error alone can't say. Compare it with the simple things, on the same split.
+# The training error comes down; the validation error stays far above it. (It counts 24 photos, so each is worth four points.
+# The recipe keeps the last epoch unless you set `patience`.)
+#
+# Is the net any good? A test error alone can't say. Compare it with simpler things, on the same split.
 
 # %%
 most = int(data.train.labels.bincount().argmax())
@@ -440,14 +441,16 @@ assert report["test_error"] < frozen + 15, "not far from the frozen head on so f
 edu.table(rows, [f"on {len(data.test)} test photos of new sessions", "named wrongly (%)"])
 
 # %% [markdown]
-# The net knows more than the light of the hour: mean colour, which needs no net at all, is beaten. Does training all
-# layers add anything to a frozen head? With 48 test photos, a difference of two or three is no difference. Lesson 10
-# answers that question on thousands of photos; for your own folder, this table does.
+# The net knows more than the light of the hour: it beats mean colour, which needs no net at all. Does training all layers add
+# anything to a frozen head? With 48 test photos, a difference of two or three photos is no difference, and this is one run on
+# one album. Lesson 10 put the question to handwritten digits, not to photos. For your own folder, a table like this one can
+# answer it, if there are enough test photos.
 #
 # ### Without `edu`: `ImageFolder`, `DataLoader`, a loop
 #
-# Here is the same in plain PyTorch and torchvision, to take along into other projects. Only the weights come from
-# this course.
+# Here is the same idea in plain PyTorch and torchvision, to take along into other projects. Only the weights come from this
+# course. It's kept short: AdamW, 8 epochs of 9 updates each, and the head isn't fitted first. So don't read its error as a
+# comparison with the recipe, which makes about four times as many updates.
 
 # %%
 from torch.utils.data import DataLoader
@@ -497,10 +500,10 @@ assert plain_error < colour, "better than mean colour too"
 # %% [markdown]
 # ## Read the answers
 #
-# From here on the cells work on any run. They use the honest album, unless you say otherwise. Forty-eight test photos
-# are few: one of them is two percent. With `resnet-edu fetch clothing` (3,781 photos of ten kinds of clothing, taken
-# with phones) or a folder of your own, write its name into `chosen` and run these cells again. A run on `clothing`
-# takes several minutes on a laptop's processor.
+# From here on the cells work on any run. They use the honest album, unless you say otherwise. Forty-eight test photos aren't
+# many: each of them is two percent. With `resnet-edu fetch clothing` (3,781 photos of ten kinds of clothing, mostly taken
+# with phones) or a folder of your own, write its name into `chosen` and run these cells again. A run on `clothing` takes
+# several minutes on a laptop's processor.
 
 # %%
 from resnet_edu.run import open_run
@@ -517,8 +520,8 @@ classes = list(data.classes)
 print(f"{len(data.train)} training photos, {len(data.test)} test photos of {', '.join(classes)}")
 
 # %% [markdown]
-# One number hides where the net is wrong. A *confusion matrix* has a row for each class that the photos show, and a
-# column for each answer.
+# One number hides where the net goes wrong. A *confusion matrix* has a row for each class that the photos show and a column
+# for each answer.
 
 # %%
 metrics = edu.evaluate(network.model, data.test)
@@ -526,8 +529,8 @@ title = f"{metrics.top1_error:.0f} % of {len(data.test)} test photos are named w
 edu.plots.confusion_matrix(metrics.confusion, classes, title=title)
 
 # %% [markdown]
-# There are two ways to divide the number on the diagonal. *Recall* divides by the row: of all photos of a class, how
-# many are found? *Precision* divides by the column: when the net says this class, how often is it right?
+# There are two ways to divide the number on the diagonal. *Recall* divides by the row: of all photos of a class, how many are
+# found? *Precision* divides by the column: when the net says this class, how often is it right?
 
 # %%
 hits = metrics.confusion.diagonal()
@@ -541,21 +544,20 @@ edu.table(rows, ["class", "recall (%)", "precision (%)"])
 #
 # **Difficulty** ●●○○○ · **10 minutes**
 #
-# Return three things: the class with the lowest recall, the class with the lowest precision, and the mistake made on
-# the most photos as a pair `(shown, said)`. A class without photos has no recall, and an answer never given has no
+# Return three things: the class with the lowest recall, the class with the lowest precision, and the mistake made on the most
+# photos, as a pair `(shown, said)`. A class without photos has no recall, and an answer that was never given has no
 # precision: leave these out.
 #
 # <details><summary>Hint 1</summary>
 #
-# `confusion.sum(dim=1)` adds up each row. 0 / 0 is `nan`, and `tensor.nan_to_num(2)` makes it a number that is never
-# the smallest share.
+# `confusion.sum(dim=1)` adds up each row. 0 / 0 is `nan`, and `tensor.nan_to_num(2)` makes it a number that is never the
+# smallest share.
 #
 # </details>
 #
 # <details><summary>Hint 2</summary>
 #
-# For the pair, work on `confusion.clone().fill_diagonal_(0)`. `divmod(int(wrong.argmax()), len(classes))` is row and
-# column.
+# For the pair, work on `confusion.clone().fill_diagonal_(0)`. `divmod(int(wrong.argmax()), len(classes))` is row and column.
 #
 # </details>
 
@@ -578,9 +580,9 @@ edu.checks.check_read_confusion(read_confusion)
 # %% [markdown]
 # ## Reject what is unsure
 #
-# The net always answers, and gives a percentage with each answer. So demand a minimum, and let it say "not sure"
-# below. Two numbers describe such a threshold: the *coverage* is the share of photos that still get an answer, and
-# the *precision* (of all classes together) is the share of these answers that are right.
+# The net always answers, and gives a percentage with each answer. So ask for a minimum, and let it say "not sure" below that.
+# Two numbers describe such a threshold: the *coverage* is the share of photos that still get an answer, and the *precision*
+# (over all classes together) is the share of those answers that are right.
 
 
 # %%
@@ -596,18 +598,19 @@ sure, right = measured["test"]
 print(f"test: {sure.mean():.0f} % sure on average, {100 * right.float().mean():.0f} % right")
 
 # %% [markdown]
-# Compare the two numbers. Modern nets tend to be more sure than right (Guo et al. 2017). And even where the two are
-# equal, that is true on average and not of each single answer. So don't take a threshold for a probability. Measure
-# what it does, on the validation photos.
+# Compare the two numbers. Modern nets tend to be more sure than right (Guo et al. 2017). And even where the two are equal,
+# that holds on average and not for each single answer. So don't take a threshold for a probability. Measure what it does, on
+# the validation photos. (The share of right answers may differ by a photo from the table above, which was computed in lower
+# precision on some machines.)
 #
 # ### Exercise 12.3 · Pick a threshold
 #
 # **Difficulty** ●●●○○ · **12 minutes**
 #
 # `confidence` holds percentages or shares, and `right` says which answers were right. A photo gets an answer if its
-# confidence is at least the threshold. Return the lowest threshold, out of the confidences, at which at least
-# `precision` percent of the answers are right; `float("inf")` if there is none. Predict first: does the precision
-# always rise with the threshold?
+# confidence is at least the threshold. Return the lowest threshold, out of the confidences, at which at least `precision`
+# percent of the answers are right, or `float("inf")` if there is none. Predict first: does the precision always rise with the
+# threshold?
 #
 # <details><summary>Hint 1</summary>
 #
@@ -617,7 +620,7 @@ print(f"test: {sure.mean():.0f} % sure on average, {100 * right.float().mean():.
 #
 # <details><summary>Hint 2</summary>
 #
-# Do not stop at the first that fails: on the way down the precision falls and rises again.
+# Don't stop at the first one that fails: on the way down the precision may fall and rise again.
 #
 # </details>
 
@@ -638,13 +641,16 @@ def pick_threshold(confidence: Tensor, right: Tensor, precision: float) -> float
 edu.checks.check_pick_threshold(pick_threshold)
 
 # %% [markdown]
-# Here is a threshold in use. On the validation photos, 90 % of the answers are to be right.
+# Here is a threshold in use. It's chosen so that on the validation photos at least 90 % of the answers are right. (If no
+# threshold does it, the cell takes 90 %.)
 
 # %%
 on_val, right_val = measured["validation"]
 fine = [t for t in on_val.tolist() if 100 * right_val[on_val >= t].float().mean() >= 90]
 threshold = min(fine, default=90.0)
-edu.plots.precision_and_coverage(measured, threshold=threshold, title="Fewer answers, better ones")
+edu.plots.precision_and_coverage(
+    measured, threshold=threshold, title="A higher threshold leaves fewer answers. Are they better?"
+)
 
 # %%
 rows = []
@@ -655,12 +661,14 @@ assert right[sure >= sure.median()].float().mean() >= right.float().mean(), "sur
 edu.table(rows, ["threshold", "test photos that get an answer (%)", "of these right (%)"])
 
 # %% [markdown]
-# A threshold buys better answers at the price of fewer. It needn't keep the promise of the validation photos: one
-# session of each class chose it, two others test it, and no two are alike. Report what the test photos say, and look
-# at those once.
+# On the test photos, the surer half of the answers is right at least as often as all of them together. On the validation
+# photos, look at the left curve: it may well fall before it rises. So a threshold is a trade, fewer answers for better ones
+# *on the photos that chose it*, and it may fail on others. Here one session of each class chose it, two others test it, and
+# no two are alike. If the net was wrong on many validation photos, the threshold ends up so high that hardly any test photo
+# passes, or none. (Then the last column says `nan`.) Report what the test photos say, and look at them once.
 #
-# What if a photo shows none of the classes? The net has to share out its 100 % all the same. Ask it about seven
-# photos of other things.
+# What if a photo shows none of the classes? The net has to share out its 100 % all the same. Ask it about seven photos of
+# other things.
 
 # %%
 from resnet_edu.data.sets import package_file
@@ -675,15 +683,16 @@ unknown_sure = max(float(row[2].removesuffix(" %")) for row in rows)
 edu.table(rows, ["photo", "the net says", "sure", f"with a threshold of {threshold:.0f} %"])
 
 # %% [markdown]
-# It may be quite sure of some. A threshold filters doubtful photos of the classes you have; it doesn't recognise what
-# the net has never heard of. If strangers can turn up in your project, collect some and make them a class of their
-# own.
+# It may be very sure of some. If the threshold turned them away all the same, compare with the last table: how many photos of
+# your classes did it turn away too? A threshold filters doubtful photos of the classes you have; it doesn't recognise what
+# the net has never seen. If strangers can turn up in your project, collect some and make them a class of their own.
 #
 # ## Photos with a wrong label
 #
-# Back to the three photos in wrong folders. A net that was trained on them may have learned the wrong names by heart.
-# So cut the album into six parts, and for each part ask a head that was fitted to the other five (Northcutt et al.
-# 2021 call this *confident learning*). Then sort: where does it give the folder's name the lowest percentage?
+# Back to the three photos in wrong folders. A net that was trained on them may have learned the wrong labels by heart. So cut
+# the album into six parts, and for each part ask a head that was fitted to the other five. Then sort: where does it give the
+# folder's name the lowest percentage? (This is the simplest form of an idea that Northcutt et al. 2021 develop into
+# *confident learning*.)
 
 
 # %%
@@ -716,15 +725,16 @@ assert ranks[1] <= 12, "look at 12 photos, find two of the three or more"
 edu.table(rows, ["file", "in the folder", "what this name gets", "what the head says"])
 
 # %% [markdown]
-# Go through such a list from the top, by eye, and fix what is wrong. The net only says where to look. Next to wrong
-# names you will find photos that are simply hard.
+# Go through such a list from the top, by eye, and fix what is wrong. The net only says where to look. Next to wrong labels
+# you'll find photos that are simply hard. Here, for once, it should help that a photo's sisters are mostly in the other
+# parts: the head knows them by their right label.
 #
 # ## Use it elsewhere
 #
-# `network.json` and `weights.safetensors` are all that prediction needs. Neither is a *pickle*, Python's own format
-# for saving objects, which can run any code it likes when it's opened. The view and the normalisation travel along,
-# so a photo becomes the same tensor as in training. On the command line it's `resnet-edu predict RUN photo.jpg --top
-# 2`, with `--csv` or `--json` for a table.
+# `network.json` and `weights.safetensors` are all that prediction needs. Neither is a *pickle*, Python's own format for
+# saving objects, which can run any code it likes when you open it. The view and the normalisation come along, so a photo
+# becomes the same tensor as in training. On the command line it's `resnet-edu predict RUN photo.jpg --top 2`, with `--csv` or
+# `--json` for a table.
 
 # %%
 elsewhere = shutil.copytree(run.folder, work / "on-another-machine")
@@ -740,9 +750,9 @@ assert [str(a) for a in edu.predict(run.folder, unseen)] == [str(b) for b in edu
 #
 # **Difficulty** ●●●●○ · **40 minutes or more** · open, no check
 #
-# Choose a question that photos can answer, take or collect at least 40 photos a class in at least four sessions each,
-# split them by session, and train: `chosen` above, or `resnet-edu train --data ./mine --out my-run`. Write half a
-# page. Then give yourself a point for each line.
+# Choose a question that photos can answer, take or collect at least 40 photos per class in at least four sessions each, split
+# them by session, and train: with `chosen` above, or with `resnet-edu train --data ./mine --out my-run`. Write half a page.
+# Then give yourself a point for each line.
 #
 # | | a point if |
 # |---|---|
@@ -757,15 +767,15 @@ assert [str(a) for a in edu.predict(run.folder, unseen)] == [str(b) for b in edu
 #
 # ### Explore: upload a photo
 #
-# Upload any photo. You see the frame that the net gets, its answers, and where Grad-CAM (lesson 11) finds the
-# evidence for the best one. Move the threshold. Then try a photo of something that is none of the classes.
+# Upload any photo. You see what the net gets, its answers, and where Grad-CAM (lesson 11) finds the evidence for the best
+# one. Move the threshold. Then try a photo of something that belongs to none of the classes.
 
 # %% tags=["explorer"]
 edu.widgets.naming_explorer(network, {path.stem: path for path in unseen} | edu.data.photos())
 
 # %% [markdown]
-# Where widgets do not run, here are two photos of new sessions and two that belong to no class. The dashed line is
-# the threshold.
+# Where widgets don't run, here are two photos of new sessions and two that belong to no class. The dashed line is the
+# threshold.
 
 # %%
 noise = Image.effect_noise((96, 96), 90).convert("RGB")
@@ -778,10 +788,10 @@ edu.plots.named_photos(network, shown, top=3, threshold=threshold)
 #
 # | The statement | The test | Verdict |
 # |---|---|---|
-# | "A random fifth of the files is a fair test." | The same photos by file and by session | **Wrong** where photos come in bursts. |
-# | "A search for duplicates prevents that." | Count the test photos that it finds. Nearly every one has a sister in training: of the 17 other photos of its class 13 are there, and both sisters are among the other 4 with a chance of one in 23 | **Half right.** It finds copies, and hardly any of the sisters. |
-# | "A threshold turns away what the net does not know." | Seven photos of other things | **Wrong** here. It is sure of some of them. |
-# | "An interrupted training run is lost." | Stop, go on | **Wrong.** It goes on after the last finished epoch; lesson 13 shows that every weight is the same. |
+# | "A random fifth of the files is a fair test." | The same photos by file and by session | **Wrong** where photos come in bursts and new ones come from new sessions. |
+# | "A search for duplicates prevents that." | Count the test photos that it finds. Nearly every one has a sister in training: of the 17 other photos of its class, 13 are there, and the chance that both sisters are among the other 4 is one in 23 | **Half right.** It finds copies, and hardly any of the sisters. |
+# | "A threshold turns away what the net does not know." | Seven photos of other things | **Don't rely on it.** The net can be very sure of some of them, and a threshold that stops those stops photos of your classes too. |
+# | "An interrupted training run is lost." | Stop, continue | **Wrong.** It continues after the last finished epoch; lesson 13 shows that every weight is the same. |
 
 # %%
 from math import comb
@@ -798,7 +808,7 @@ assert stopped.interrupted
 assert len(history) == report["epochs"]
 
 # %% [markdown]
-# All files of this lesson lie in one temporary folder, which is now removed. The folder of your own run stays.
+# All files of this lesson are in one temporary folder, which is now removed. The folder of your own run stays.
 
 # %%
 size = sum(path.stat().st_size for path in work.rglob("*") if path.is_file())
@@ -808,19 +818,18 @@ print(f"{size / 1e6:,.0f} MB removed; still there: {work.exists()}")
 # %% [markdown]
 # ## Summary
 #
-# * A folder with one folder for each class is all you need. Read the loader's notes and the counts before you train.
+# * A folder with one folder per class is all you need. Read the loader's notes and the counts before you train.
 # * A recipe is a dataclass, a TOML file and a command line at once. What you leave open follows from your pictures.
 # * Deal out sessions, not files. A test error by files says how well the net remembers.
-# * An error means nothing alone. Put mean colour and a frozen head beside it, on the same split.
+# * An error alone means nothing. Put mean colour and a frozen head beside it, on the same split.
 # * Recall goes along a row of the confusion matrix, precision down a column.
-# * Choose a threshold on validation photos of sessions of their own, and promise only what the test photos then say.
-#   It doesn't recognise strangers.
-# * The photos whose label the net likes least are the first to check by eye.
+# * Choose a threshold on validation photos of sessions of their own, and promise only what the test photos then say. It
+#   doesn't recognise strangers.
+# * The photos whose label the net trusts least are the first to check by eye.
 #
 # ## Sources
 #
-# * C. Guo et al.: On calibration of modern neural networks, 2017, [arXiv
-#   1706.04599](https://arxiv.org/abs/1706.04599)
+# * C. Guo et al.: On calibration of modern neural networks, 2017, [arXiv 1706.04599](https://arxiv.org/abs/1706.04599)
 # * C. Northcutt, L. Jiang, I. Chuang: Confident learning: estimating uncertainty in dataset labels, 2021, [arXiv
 #   1911.00068](https://arxiv.org/abs/1911.00068)
 # * A. Kumar et al.: Fine-tuning can distort pretrained features and underperform out-of-distribution, 2022, [arXiv

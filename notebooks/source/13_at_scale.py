@@ -1,17 +1,17 @@
 # %% [markdown]
 # # 13 · At scale: several processes, long runs, fast steps
 #
-# The small nets of this course train within seconds. ResNet-50 on ImageNet doesn't. This lesson shows what changes when a training
-# gets large: several processes share the work, a run has to survive a crash, and every step is worth measuring. Everything
-# runs here at small scale. Where it takes a script, the lesson writes one into a temporary folder.
+# The small nets of this course train within seconds or minutes. ResNet-50 on ImageNet doesn't. This lesson shows what changes
+# when training gets large: several processes share the work, a run has to survive a crash, and every step is worth measuring.
+# Everything here runs at small scale. Where you need a script, the lesson writes one into a temporary folder.
 #
 # After this lesson you can
 #
-# * write a training script for several processes in plain PyTorch, with `DistributedDataParallel` and `DistributedSampler`, and
-#   say when it gives what one process would;
+# * write a training script for several processes in plain PyTorch, with `DistributedDataParallel` and `DistributedSampler`,
+#   and say when it gives what one process would;
 # * choose a learning rate for a large batch, and get a large batch out of little memory;
 # * stop and resume a run without changing its result;
-# * measure precision and memory format, find where the time goes, and estimate what a training will cost.
+# * measure what precision and memory format change, find where the time goes, and estimate what a training will cost.
 #
 # **Minutes:** 35 reading, 25 more for the exercises · 1 running quick · 3 running full
 
@@ -39,12 +39,13 @@ print(f"data       {data.source}")
 # %% [markdown]
 # ## One batch, several processes
 #
-# *Data parallel* training works like this. Every process holds the whole network and takes its share of every batch. It computes
-# the gradient of the mean loss over its share. Then the processes average their gradients, and all take the same step. So the
-# weights stay equal, and only gradients travel.
+# *Data parallel* training works like this. Every process holds the whole network and takes its share of every batch. It
+# computes the gradient of the mean loss over its share. Then the processes average their gradients, and all of them take the
+# same step. So the weights stay equal, and only gradients have to travel.
 #
-# Why is the average right? The loss of a batch is a mean over its images. A mean over 64 images is the mean of the means over 32
-# and 32, and the gradient of a mean is the mean of the gradients. Let's do it by hand, with LeNet-5 and no second process at all:
+# Why is the average right? The loss of a batch is a mean over its images. A mean over 64 images is the mean of the means over
+# 32 and 32, and the gradient of a mean is the mean of the gradients. Let's do it by hand, with LeNet-5 and without a second
+# process:
 
 
 # %%
@@ -64,8 +65,8 @@ print(f"two halves averaged, against the whole batch: they differ by {error:.0e}
 assert error < 1e-5, "equal but for rounding"
 
 # %% [markdown]
-# This needs equal shares. With 48 and 16 images, the plain mean counts an image of the small share three times as much as one of
-# the large. Weighted by the number of images it's right again:
+# This needs equal shares. With 48 and 16 images, the plain mean counts an image of the small share three times as much as one
+# of the large share. If you weight by the number of images, it's right again:
 
 # %%
 uneven = [gradient(lenet, images[:48], labels[:48]), gradient(lenet, images[48:], labels[48:])]
@@ -83,7 +84,7 @@ assert errors[0] > 0.01 > 1e-5 > errors[1]
 #
 # `gradients[process][parameter]` is a tensor: the gradient of the mean loss over the `sizes[process]` images of that process.
 # Return a list with one tensor for each parameter: the gradient of the mean loss over all images. The shares need not be
-# equal. Leave the tensors you are given as they are.
+# equal. Don't change the tensors you're given.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -116,8 +117,9 @@ edu.checks.check_average_gradients(average_gradients)
 # %% [markdown]
 # ### The same sum, one after the other: gradient accumulation
 #
-# What several processes do at once, a single one can do in turns. `backward()` *adds* to `.grad`. So if a batch doesn't fit into
-# memory, send it through in parts, divide each part's loss by their number, and step only after the last:
+# What several processes do at once, a single one can do in turns, because `backward()` *adds* to `.grad`. So if a batch
+# doesn't fit into memory, send it through in parts, divide each part's loss by the number of parts, and step only after the
+# last one:
 
 # %%
 parts = 4
@@ -132,14 +134,14 @@ print(f"4 parts of 16 images, accumulated: {error:.0e} of the gradient's length 
 assert error < 1e-5, "one large batch, with the memory of a small one"
 
 # %% [markdown]
-# The price is time, since the parts run one after the other. And the larger batch means fewer steps, which the learning rate has
-# to make up for. We'll come to that below.
+# You pay with time, since the parts run one after the other. And a larger batch means fewer steps per epoch, which the
+# learning rate has to make up for. We'll come to that below.
 #
 # ### Batch norm breaks the sum
 #
-# All this needs a loss that is a mean over images, each computed by itself. Batch norm mixes the images: it subtracts the mean
-# of the batch and divides by its standard deviation. A process sees only the statistics of its own share. Here is what arrives
-# at the first batch norm of a ResNet-20 in two halves of one batch:
+# All this needs a loss that is a mean over images, with each image computed by itself. Batch norm mixes the images: it
+# subtracts the mean of the batch and divides by its standard deviation. A process sees only the statistics of its own share.
+# Here is what arrives at the first batch norm of an untrained ResNet-20 in two halves of one batch:
 
 # %%
 torch.manual_seed(0)
@@ -187,17 +189,19 @@ edu.table([[name, *(f"{value:.1e}" for value in values)] for name, values in err
           ["error of the gradient, images per process", *(str(64 // n) for n in counts)])  # fmt: skip
 
 # %% [markdown]
-# This is no bug, and it holds for accumulated gradients too. A ResNet on several processes has another loss, in which each image is
-# normalised together with those of its own process. (Dropout differs as well: every process draws its own masks.) That trains
-# well as long as a process has enough images: Goyal et al. 2017 gave 32 to each of their 256 GPUs and kept the accuracy of small
+# This isn't a bug, and it holds for accumulated gradients too. A ResNet on several processes has a different loss, in which
+# each image is normalised together with those of its own process. (Dropout differs as well: every process draws its own
+# masks.) How far apart the gradients are, you see here for one batch and an untrained net. It can train well all the same as
+# long as a process has enough images: Goyal et al. 2017 gave 32 to each of their 256 GPUs and kept the accuracy of small
 # batches. Where memory has room for only a few, in detection for example, `nn.SyncBatchNorm` computes the statistics over all
-# processes, at the price of messages in every such layer. It runs on GPUs and other accelerators only.
+# processes, at the price of messages in every such layer. It only runs on GPUs and other accelerators.
 #
 # ## The same training with two real processes
 #
-# Let's write a training script for several processes, in plain PyTorch. Processes are started by `torchrun`, which tells each its
-# number, its *rank*, through the environment. It starts scripts and not cells of a notebook, so the script goes into a file. Its first
-# part is the net. It has no batch norm and no dropout, so two processes should give what one gives.
+# Let's write a training script for several processes, in plain PyTorch. `torchrun` starts the processes and tells each of
+# them its number, its *rank*, through the environment. It starts scripts and not notebook cells, so the script goes into a
+# file. The first part is the net, a small relative of LeNet-5. It has no batch norm and no dropout, so two processes should
+# give what one gives.
 
 # %%
 import subprocess
@@ -225,9 +229,9 @@ def network():
 print(NETWORK)
 
 # %% [markdown]
-# Then the set-up. `init_process_group` makes the processes find each other. Messages travel through a library: NCCL between GPUs,
-# gloo between CPUs. The `DistributedSampler` deals out the images: it shuffles them with a random seed that all processes share, and
-# rank 0 takes the first, rank 1 the second, rank 0 the third, and so on.
+# Next comes the set-up. `init_process_group` makes the processes find each other. Messages travel through a library: NCCL
+# between GPUs, gloo between CPUs. The `DistributedSampler` deals out the images: it shuffles them with a random seed that all
+# processes share, and rank 0 takes the first, rank 1 the second, rank 0 the third, and so on.
 
 # %%
 SETUP = """
@@ -244,8 +248,8 @@ def main(data_file, losses_file, epochs=6, batch=50):
 print(SETUP)
 
 # %% [markdown]
-# And the loop. It's the loop of lesson 01, and two lines are new. `sampler.set_epoch` changes the shuffling seed, and `all_reduce`
-# adds up the losses, since each process has seen only its own.
+# And here is the loop. It's the loop of lesson 01 with two new lines: `sampler.set_epoch` changes the shuffling seed, and
+# `all_reduce` adds up the losses, since each process has seen only its own.
 
 # %%
 LOOP = """
@@ -275,8 +279,8 @@ Path(folder.name, "plain.py").write_text(script, encoding="utf-8")
 print(LOOP + START)
 
 # %% [markdown]
-# > **Before you run it:** two processes, with 25 images of every batch of 50 each. In which digit will their losses differ from
-# > those of one process?
+# > **Before you run it:** two processes, each with 25 images of every batch of 50. In which digit will their losses differ
+# > from those of one process?
 
 # %%
 subset = edu.data.load("mnist5k", size=32, limit=1000)
@@ -290,8 +294,8 @@ if gloo:
 print(" ".join(Path(word).name for word in line) if gloo else "This torch has no gloo: two processes are left out.")
 
 # %% [markdown]
-# Now the same training with `edu.fit`, in this kernel. The sampler shuffles epoch $e$ with the seed `0 + e`. So hand `edu.fit` one
-# epoch at a time with that seed. (Without momentum, which it would forget in between.)
+# Now the same training with `edu.fit`, in this kernel. The sampler shuffles epoch $e$ with the seed `0 + e`. So hand
+# `edu.fit` one epoch at a time, with that seed. (There's no momentum, because `edu.fit` would forget it in between.)
 
 # %%
 os.environ["RESNET_EDU_DEVICE"] = "cpu"  # two processes cannot share one GPU, and this has to run everywhere
@@ -316,9 +320,9 @@ edu.table([[name, *(f"{loss:.6f}" for loss in values)] for name, values in losse
           ["training loss after epoch", *"123456"])  # fmt: skip
 
 # %% [markdown]
-# The curves lie on top of each other. What's left is rounding: the same sum in another order. Two classic mistakes wouldn't raise
-# an error. If you leave out the sampler, every process trains on *all* images. And if you leave out `set_epoch`, the order never
-# changes. Look at what the sampler deals out:
+# The curves lie on top of each other. What's left is rounding: the same sum in another order. Two classic mistakes wouldn't
+# raise an error. If you leave out the sampler, every process trains on *all* images. And if you leave out `set_epoch`, the
+# order never changes. Look at what the sampler deals out:
 
 # %%
 from torch.utils.data import DistributedSampler
@@ -333,20 +337,21 @@ for rank in (0, 1):
 edu.table(rows, ["rank", "first epoch", "second, without set_epoch", "second, with set_epoch(1)"])
 
 # %% [markdown]
-# And the time? Starting the processes takes seconds, and at every step they wait for the slowest. So a net as small as this one is the
-# wrong place to look for a gain. At the end you'll see what Goyal et al. report for a large one.
+# And the time? Starting the processes takes seconds, and at every step they wait for the slowest. So a net as small as this
+# one is the wrong place to look for a gain, and we don't measure one. At the end you'll see what Goyal et al. report for a
+# large net.
 #
-# The package does the same inside `edu.fit`, where `edu.distributed` stands for the lines with `dist`, and so the command of
-# lesson 12 trains in several processes too. On GPUs, `--nproc-per-node` is their number, and the batch size in the config is that
-# of all processes together:
+# The package does the same inside `edu.fit`, where `edu.distributed` stands for the lines with `dist`, so the command of
+# lesson 12 can train in several processes too. On GPUs, `--nproc-per-node` is the number of GPUs, and the batch size in the
+# config is that of all processes together:
 #
 # `torchrun --nproc-per-node=2 -m resnet_edu train --data DIR --out RUN`
 #
 # ## A larger batch, a larger learning rate
 #
-# More processes are of use only if each has enough to do, so the batch grows with them. A batch $k$ times as large means $k$
-# times fewer steps in an epoch. The *linear scaling rule* of Goyal et al. 2017 makes up for it: multiply the learning rate by
-# $k$. The reasoning is short. Let $w_0$ be the weights now, $\eta$ the learning rate, and $g_j(w)$ the gradient on the $j$-th
+# More processes only help if each has enough to do, so the batch grows with them. A batch $k$ times as large means $k$ times
+# fewer steps per epoch. The *linear scaling rule* of Goyal et al. 2017 makes up for that: multiply the learning rate by $k$.
+# The reasoning is short. Let $w_0$ be the weights now, $\eta$ the learning rate, and $g_j(w)$ the gradient on the $j$-th
 # small batch at the weights $w$. Then $k$ steps with small batches lead to
 #
 # $$w_k = w_0 - \eta\,(g_0(w_0) + g_1(w_1) + \dots + g_{k-1}(w_{k-1})).$$
@@ -357,7 +362,7 @@ edu.table(rows, ["rank", "first epoch", "second, without set_epoch", "second, wi
 # $$w_0 - \eta\,(g_0(w_0) + g_1(w_0) + \dots + g_{k-1}(w_0)).$$
 #
 # The two results differ only in the weights at which the gradients are taken. They are close if the gradients hardly change
-# on the way from $w_0$ to $w_k$. At the beginning of a training they change fast, so the paper begins with the small rate and
+# on the way from $w_0$ to $w_k$. At the beginning of training they change fast, so the paper starts with the small rate and
 # raises it linearly over the first epochs: the *warm-up*.
 
 # %%
@@ -369,11 +374,12 @@ rows = [
 edu.table(rows, ["ImageNet", "images per batch", "learning rate", "warm-up"])
 
 # %% [markdown]
-# Let's test the rule with LeNet-5 on 2,000 digits, with batches of 32 and of 256, so $k = 8$. Six epochs are 378 steps with the small
-# batch and 48 with the large one. To be fair to both, try every rate for both, so that you can compare each at its own best.
+# Let's test the rule with LeNet-5 on 2,000 digits, with batches of 32 and of 256, so $k = 8$. Six epochs are 378 steps with
+# the small batch and 48 with the large one. To be fair to both, we try the same five rates for both, and compare each at the
+# best of the five.
 #
-# > **Before you run it:** say that 0.01 is a good rate for batches of 32. Which one is best for batches of 256: 0.01, √8, 4, 8 or 16
-# > times as much? And will the large batch then do as well as the small one?
+# > **Before you run it:** suppose 0.01 is a good rate for batches of 32. Which is best for batches of 256: 0.01, or √8, 4, 8
+# > or 16 times as much? And will the large batch then do as well as the small one?
 
 
 # %%
@@ -392,7 +398,7 @@ for batch in (32, 256):
     finals[f"batches of {batch}"] = [final_loss(data, batch, 0.01 * factor) for factor in factors.values()]
 edu.plots.lines(
     finals,
-    title="The larger batch wants the larger rate, and stays behind",
+    title="The larger batch wants a larger rate, and stays behind at the rates tried",
     x="learning rate, in multiples of 0.01",
     y="training loss after 6 epochs (nats)",
     ticks=list(factors),
@@ -404,34 +410,35 @@ best = {name: list(factors)[values.index(min(values))] for name, values in final
 small, large = finals.values()
 assert large[0] > 3 * large[3], "with the rate left alone, the large batch does not get far"
 assert factors[best["batches of 256"]] > factors[best["batches of 32"]], "its best rate is the higher one"
-assert min(large) > min(small), "each at its own best rate, the large batch stays behind"
+assert min(large) > min(small), "each at the best rate tried, the large batch stays behind"
 warmed = final_loss(data, 256, 0.08, warmup=2)
 rows = [[name, best[name], f"{min(values):.3f}"] for name, values in finals.items()]
 rows.append(["batches of 256, two epochs of warm-up", "×8", f"{warmed:.3f}"])
 edu.table(rows, ["", "best rate", "training loss (nats)"])
 
 # %% [markdown]
-# With the rate left at 0.01, the large batch hardly starts: it takes 48 steps instead of 378, and they are no larger. At ×8, the rule's
-# answer, it's far better, so the rule is a good first guess. But ×16, the highest rate we tried, is better still. And 0.01 wasn't the
-# best rate of the small batch either. That's ×8 (with other seeds ×4), and at ×16 it gets worse. Eight times *that* rate would be ×64.
-# A rule that says how a good rate changes can't tell you whether you start from one. (Five seeds gave the same order of the rates for
-# the large batch.)
+# With the rate left at 0.01, the large batch hardly gets going: it takes 48 steps instead of 378, and its steps are no
+# larger. At ×8, which is what the rule says, it's far better, so the rule is a good first guess. But ×16, the highest rate we
+# tried, is better still. And 0.01 wasn't the best rate of the small batch either. That's ×8 (with other seeds ×4), and at ×16
+# it gets worse. Eight times *that* rate would be ×64. A rule that says how a good rate changes can't tell you whether you
+# start from one. (Five seeds gave the same order of the rates for the large batch.)
 #
-# Each at its own best rate, the large batch stays behind: the steps it lacks can't all be made up for by their size. The warm-up brings nothing in
-# this small run, where nothing goes wrong without it. It's an insurance for large $k$. On ImageNet the rule held up to 8,192 images
-# (Goyal et al. 2017).
+# Each at the best rate tried, the large batch stays behind. Its best rate is the highest on the list, so a still higher one
+# might narrow the gap; this figure can't say. The warm-up brings nothing in this small run (one seed, at ×8), where nothing
+# goes wrong without it. It's an insurance for large $k$. On ImageNet the rule held up to 8,192 images (Goyal et al. 2017).
 #
 # ### Exercise 13.2 · Scale the learning rate
 #
 # **Difficulty** ●●○○○ · **8 minutes**
 #
-# The base rate is 0.1 for a batch of 256 images. Return the rate of a step, counted from 0. It begins at the base rate, rises by the
-# same amount at each step, reaches the final rate of the linear rule at step `warmup_steps`, and stays there. (For a batch of
-# less than 256 it falls in the same way.) With `warmup_steps=0` it's the final rate from the first step on.
+# The base rate is 0.1 for a batch of 256 images. Return the rate of one step; steps are counted from 0. It starts at the base
+# rate, rises by the same amount at each step, reaches the final rate of the linear rule at step `warmup_steps`, and stays
+# there. (For a batch smaller than 256 it falls in the same way.) With `warmup_steps=0` it's the final rate from the first
+# step on.
 #
 # <details><summary>Hint 1</summary>
 #
-# The final rate is `0.1 * batch_size / 256`. Return it first, if the warm-up is over.
+# The final rate is `0.1 * batch_size / 256`. Return it right away if the warm-up is over.
 #
 # </details>
 #
@@ -460,9 +467,9 @@ edu.checks.check_scaled_rate(scaled_rate)
 # %% [markdown]
 # ## A run that is killed
 #
-# Long runs end early: a machine restarts, a queue's time is over, a process runs out of memory. So `edu.fit` can write a
-# *checkpoint* after each epoch, the whole state of the run, into a new file that then replaces the old one. Whenever the process
-# dies, the file of the last finished epoch is there, and it's whole. Here is a script that trains with one.
+# Long runs end early: a machine restarts, your time in the queue is up, a process runs out of memory. So `edu.fit` can write
+# a *checkpoint* after each epoch, the whole state of the run, into a new file that then replaces the old one. Whenever the
+# process dies, the file of the last finished epoch is there, and it's complete. Here is a script that trains with one.
 
 # %%
 import json
@@ -495,8 +502,8 @@ alone = train_here(Path(folder.name, "alone.safetensors"), config)
 print(f"never stopped: training loss {alone.last.train_loss:.8f} after {len(alone)} epochs")
 
 # %% [markdown]
-# Start the script, wait for its fourth epoch, let it run on for a random moment, and kill it. On Linux and macOS `kill()` sends
-# signal 9, against which a process can do nothing.
+# Start the script, wait for its fourth epoch, let it run on for a random moment, and kill it. On Linux and macOS `kill()`
+# sends signal 9, which a process can't catch.
 
 # %%
 import random
@@ -513,8 +520,8 @@ print(f"ended with code {process.wait()} after {len(killed.history())} of {confi
 assert 4 <= len(killed.history()) < config.epochs
 
 # %% [markdown]
-# What is in the file? More than the weights. Momentum is a sum of past gradients, in which older ones count less. And the
-# random generator decides the order of the images in all epochs to come.
+# What is in the file? More than the weights. Momentum is a sum of past gradients in which older ones count less, and it's
+# kept too. So is the state of the random generator, which decides the order of the images in all epochs to come.
 
 # %%
 from safetensors.torch import load_file, safe_open, save_file
@@ -532,7 +539,7 @@ save_file({name: value for name, value in saved.items() if not name.startswith("
 edu.table(rows, ["in the file", "tensors", "bytes"])
 
 # %% [markdown]
-# Resume both files here, in another process than the one that died, and compare with the run that was never stopped.
+# Resume both files here, in a different process from the one that died, and compare with the run that was never stopped.
 
 # %%
 before = len(killed.history())
@@ -555,14 +562,14 @@ print(f"resumed: all {len(end)} tensors equal. Without momentum: weights differ 
 assert changed > 1e-5, "without its momentum a run does not go on: it becomes another one"
 
 # %% [markdown]
-# A run that is resumed with another number of processes goes on as well, with the same images in the same order. Its result
-# then differs as above: by rounding, or with batch norm by more.
+# You can also resume a run with a different number of processes: it gets the same images in the same order. Its result then
+# differs as above: by rounding, or with batch norm by more. (This page doesn't run that case.)
 #
 # ## Faster steps: precision and memory format
 #
 # Before you buy machines, make the step fast. Two switches cost one line each. *Mixed precision* computes matrix products and
 # convolutions in bfloat16 and keeps the weights in float32. *channels_last* stores the channels of a pixel side by side,
-# which is the order in which many convolution kernels read.
+# which is the order that many convolution kernels read in.
 
 # %%
 infos = [torch.finfo(dtype) for dtype in (torch.float32, torch.bfloat16, torch.float16)]
@@ -572,11 +579,12 @@ edu.table([[info.dtype, info.bits, *(f"{v:.1e}" for v in (info.eps, info.tiny, i
           ["format", "bits", "step at 1", "smallest normal", "largest"])  # fmt: skip
 
 # %% [markdown]
-# bfloat16 keeps the range of float32 and gives up digits. float16 keeps more digits, and its range is narrow at both ends:
-# small gradients become 0. So training in float16 multiplies the loss by a large number before the backward pass and
-# divides the gradients by it afterwards (Micikevicius et al. 2017). In PyTorch `torch.amp.GradScaler` does this.
+# bfloat16 keeps the range of float32 and gives up digits. float16 keeps more digits, but its range is narrow at both ends:
+# small gradients become 0. So training in float16 multiplies the loss by a large number before the backward pass and divides
+# the gradients by it afterwards (Micikevicius et al. 2017). In PyTorch, `torch.amp.GradScaler` does this.
 #
-# Now measure. Machines slow down and speed up while you measure, so take turns between the settings and compare medians.
+# Now measure. Machines slow down and speed up while you measure, so take turns between the settings and compare medians. Here
+# each is a median of four steps.
 
 # %%
 os.environ.pop("RESNET_EDU_DEVICE", None)  # from here on, on the fastest device
@@ -629,17 +637,17 @@ print(
 edu.table(rows, ["precision", "layout", "ms per step", "times as fast as the first"])
 
 # %% [markdown]
-# These ratios hold for your machine and this net, and for nothing else. Without units for bfloat16 the first switch can make a
-# step slower. So `precision="auto"` asks the processor, and takes bfloat16 only where it has units for it.
+# These ratios hold for your machine and this net, and for nothing else. On a processor without units for bfloat16 the first
+# switch can make a step slower. So `precision="auto"` asks the processor, and takes bfloat16 only where it has such units.
 #
-# A third switch is `torch.compile(model)`, which fuses operations into larger kernels. It pays where a step consists of many small
-# operations, on GPUs above all. On the two CPU cores that this course was made on, it took between a quarter of a minute and a
-# minute to warm up, and then a step of ResNet-20 took 81 ms instead of 75. So `edu.fit` leaves it alone.
+# A third switch is `torch.compile(model)`, which fuses operations into larger kernels. It pays where a step consists of many
+# small operations, above all on GPUs. On the two CPU cores this course was made on, it took between a quarter of a minute and
+# a minute to warm up, and then a step of ResNet-20 took 81 ms instead of 75: no gain. So `edu.fit` doesn't use it.
 #
-# And when the *net* gets too large? `DistributedDataParallel` keeps everything in every process: weights, gradients, and what the
-# optimizer remembers. *Fully sharded* data parallel (FSDP, `torch.distributed.fsdp`) gives each of $n$ processes a piece of all
-# three, and collects a layer's weights only while that layer computes. Let's count the bytes in float32: 12 for each parameter with
-# SGD and momentum, 16 with Adam, which remembers two numbers.
+# And what if the *net* gets too large? `DistributedDataParallel` keeps everything in every process: weights, gradients, and
+# what the optimizer remembers. *Fully sharded* data parallel (FSDP, `torch.distributed.fsdp`) gives each of $n$ processes a
+# piece of all three, and collects a layer's weights only while that layer computes. Let's count the bytes in float32: 12 per
+# parameter with SGD and momentum, 16 with Adam, which remembers two numbers.
 
 # %%
 rows = []
@@ -651,12 +659,13 @@ for name, parameters, each in (
 edu.table(rows, ["per process", "DDP, any number of processes", "FSDP, 8 processes"])
 
 # %% [markdown]
-# A ResNet never needs it: 0.3 GB fits anywhere. A language model of 7 billion parameters doesn't fit into a GPU of 80 GB, but it does
-# when eight share it. (Activations come on top. They grow with the batch, not with the number of processes.)
+# A ResNet-50 doesn't need it: 0.3 GB fits almost anywhere. A language model of 7 billion parameters doesn't fit into a GPU of
+# 80 GB, but it does when eight share it. (Activations come on top. They grow with the batch, not with the number of
+# processes.)
 #
 # ## Where the time goes
 #
-# The profiler of PyTorch records every operation. Sort by *self* time: the time inside an operation without those it calls.
+# PyTorch's profiler records every operation. Sort by *self* time: the time spent in an operation without those it calls.
 
 # %%
 from operator import attrgetter
@@ -677,9 +686,9 @@ edu.table([[row.key, row.count, f"{100 * getattr(row, column) / whole_time:.0f} 
           ["operation", "calls", "share of the step"])  # fmt: skip
 
 # %% [markdown]
-# On a CPU, convolutions take the largest part, forward and backward. That's good news: it's the work you want done. But the table
-# doesn't show what happens before the step. Images on a disk are often JPEG files, and somebody has to decode them. So measure
-# the stages of a step with a few photos, encoded 500 pixels wide:
+# On a CPU, convolutions take the largest part, forward and backward. That's good news: it's the work you want done. But the
+# table doesn't show what happens before the step. Images on a disk are often JPEG files, and something has to decode them. So
+# measure the stages of a step with a few photos, stored 500 pixels wide:
 
 
 # %%
@@ -742,11 +751,11 @@ edu.plots.step_times(bars, title="Decoding comes on top of every step")
 
 # %% [markdown]
 # In the first bar the images are in memory as pixels already, which is what this course does: it decodes once and keeps the
-# pixels. Training scripts for large sets can't, so they decode in *workers*: other processes that prepare the next batches while
-# this one trains (`num_workers` of a `DataLoader`). If every stage had hardware of its own, a step would take only as long as the
-# slowest stage. But on a CPU the workers use the same cores as the training.
+# pixels. Training scripts for large sets can't do that, so they decode in *workers*: other processes that prepare the next
+# batches while this one trains (`num_workers` of a `DataLoader`). If every stage had hardware of its own, a step would only
+# take as long as the slowest stage. But on a CPU the workers use the same cores as the training.
 #
-# > **Before you run it:** how many workers will be best on your machine, and how much faster will it be than none?
+# > **Before you run it:** what number of workers will be best on your machine, and how much faster will it be than none?
 
 # %%
 WORKERS = """
@@ -787,17 +796,19 @@ print(f"{os.cpu_count()} cores, one of them for the training")
 edu.table([[int(n), f"{float(speed):.0f}"] for n, speed in by_workers], ["workers", "images per second"])
 
 # %% [markdown]
-# Read your own table. At best, decoding disappears from the step, and no number of workers does more than that: the training itself
-# has to fit in. With as many busy processes as cores, one more takes time from the others. (On a shared machine such numbers move from run
-# to run, so don't read much into small differences.)
+# Read your own table. At best, decoding disappears from the step, and no number of workers can do more than that: the
+# training itself still has to run. Once there are as many busy processes as cores, one more takes time from the others. (On a
+# shared machine such numbers change from run to run, so don't read much into small differences. More workers may even come
+# out slower.)
 #
 # ### Exercise 13.3 · Find the bottleneck
 #
 # **Difficulty** ●●●○○ · **8 minutes**
 #
-# A pipeline has stages that work at the same time, each on a batch of its own **and each on hardware of its own**. `seconds[stage]` is the time that one worker
-# of the stage needs for a batch, and `workers[stage]` is how many workers it has. Each of them takes the next free batch.
-# Return the stage that limits the whole, and the images a second that come out at the end.
+# A pipeline has stages that work at the same time, each on a batch of its own **and each on hardware of its own**.
+# `seconds[stage]` is the time that one worker of the stage needs for a batch, and `workers[stage]` is how many workers it
+# has. Each worker takes the next free batch. Return the stage that limits the whole pipeline, and the images per second that
+# come out at the end.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -829,8 +840,8 @@ edu.checks.check_bottleneck_stage(find_bottleneck)
 # ## What does ImageNet cost?
 #
 # How long would ResNet-50 train on your machine? First count. A network on the `meta` device has shapes but no numbers, so
-# counting is free. Lesson 09 counted multiply-adds. Data sheets of processors count a multiplication and an addition as two
-# operations, called FLOPs, and so does PyTorch's counter:
+# counting costs nothing. Lesson 09 counted multiply-adds. Data sheets of processors count a multiplication and an addition as
+# two operations, called FLOPs, and so does PyTorch's counter:
 
 # %%
 from torch.utils.flop_counter import FlopCounterMode
@@ -849,7 +860,7 @@ assert 2.9 < ratio < 3, "backward costs two products for each one of forward, bu
 
 # %% [markdown]
 # Each layer's backward pass computes two products: the gradient of its weights and that of its input. Only the image needs no
-# gradient. Goyal et al. 2017, like many since, trained for 90 epochs. One TFLOP/s is 10¹² operations a second:
+# gradient. Goyal et al. 2017, like many since, trained for 90 epochs. One TFLOP/s is 10¹² operations per second:
 
 
 # %%
@@ -869,8 +880,8 @@ edu.table([[speed, two_digits(flops / (speed * 1e12) / 86_400)] for speed in spe
           ["TFLOP/s, kept up the whole time", "days"])  # fmt: skip
 
 # %% [markdown]
-# Hardly any machine keeps up what its data sheet says, so measure. A few steps of the real net on images of the real size are
-# enough for an estimate.
+# Hardly any machine keeps up the speed on its data sheet, so measure. A few steps of the real net on images of the real size
+# are enough for an estimate.
 
 # %%
 batch = profile.choose(quick=4, full=64)
@@ -897,18 +908,18 @@ print(f"from 8 to {facts.GOYAL_GPUS.value} GPUs about {facts.GOYAL_EFFICIENCY.va
 print(f"your machine: about {two_digits(theirs / speed)} times slower than all of them together")
 
 # %% [markdown]
-# Take the result as a rough figure. It leaves out the decoding, and with another batch size or on a warmer processor it comes out
-# differently. Two things follow. First, the course trains on small images for a reason. Second, the training that took an hour
-# needed 256 GPUs *and* a batch of 8,192 *and* a rate to match. From 8 to 256 GPUs, the paper says, about 90 % of the speed of each
-# survived. The rest went into messages and waiting.
+# Take the result as a rough figure. It leaves out the decoding, and with another batch size or on a warmer processor it comes
+# out differently. Two things follow. First, this course trains on small images for a reason. Second, the training that took
+# an hour needed 256 GPUs *and* a batch of 8,192 *and* a rate to match. From 8 to 256 GPUs, the paper says, about 90 % of the
+# speed of each was left; messages and waiting cost the rest.
 #
 # ## Claims you will read elsewhere, tested
 #
 # | The statement | The test | Verdict |
 # |---|---|---|
-# | "Data parallel training gives the same result as one process." | LeNet-5 and ResNet-20 with a split batch; LeNet-5 with two processes | **Half right.** Without batch norm, up to rounding. With it, no: the statistics are those of each process. |
-# | "With k times the batch, take k times the learning rate." | LeNet-5, k = 8, five rates for each batch size | **Half right.** Far better than leaving the rate alone. Other rates may be better, and the large batch stays behind. |
-# | "Save the weights, then you can resume." | The killed run with and without the optimizer's memory | **Wrong.** Without momentum alone the run already ends elsewhere. The random state belongs to it too, or the order of the images would be another. |
+# | "Data parallel training gives the same result as one process." | LeNet-5 and ResNet-20 with a split batch; a small net without batch norm in two processes | **Half right.** Without batch norm, up to rounding. With it, no: the statistics are those of each process. |
+# | "With k times the batch, take k times the learning rate." | LeNet-5, k = 8, five rates for each batch size | **Half right.** Far better than leaving the rate alone. A higher rate was better still, and at every rate we tried the large batch stays behind the small one at its best. |
+# | "Save the weights, then you can resume." | The killed run with and without the optimizer's memory | **Wrong.** Without the momentum alone the run already ends elsewhere. You need the random state too, or the images come in another order. |
 # | "bfloat16 halves the time." | ResNet-18, four settings in turns | **Measure.** It depends on the device. Your ratio is above. |
 # | "More loader workers make training faster." | 0, 1 and 2 workers on this machine | **Measure.** At best they hide the decoding, as long as there are idle cores. |
 
@@ -926,22 +937,27 @@ print(f"the temporary folder is gone: {not Path(folder.name).exists()}")
 # %% [markdown]
 # ## Summary
 #
-# * Processes that average their gradients train what one would, if their shares are equal and no layer mixes images. Batch norm
-#   mixes them. Accumulating gradients is the same sum, one part after the other.
+# * Processes that average their gradients train what one process would, if their shares are equal and no layer mixes images.
+#   Batch norm does mix them. Accumulating gradients is the same sum, one part after the other.
 # * A script for several processes needs five things: `init_process_group`, a `DistributedSampler`, `set_epoch`,
 #   `DistributedDataParallel`, and one process that writes.
-# * A larger batch wants a larger rate. The linear rule is a good first guess, and the rates around it are worth trying.
-# * A checkpoint holds weights, optimizer, random state and place. Then a killed run ends bit for bit like one that was never stopped.
-# * Measure in turns and compare medians; find the slowest stage before you make another one faster.
+# * A larger batch wants a larger rate. The linear rule is a good first guess; try the rates around it too.
+# * A checkpoint holds the weights, the optimizer, the random state and how far the run got. Then a killed run ends bit for
+#   bit like one that was never stopped.
+# * Measure in turns and compare medians. Find the slowest stage before you make another one faster.
 # * A training costs about 3 × the forward pass × images × epochs. Divide by a measured speed.
 #
 # ## Sources
 #
-# * P. Goyal et al.: Accurate, large minibatch SGD: training ImageNet in 1 hour, 2017, [arXiv 1706.02677](https://arxiv.org/abs/1706.02677)
-# * S. Li et al.: PyTorch distributed: experiences on accelerating data parallel training, 2020, [arXiv 2006.15704](https://arxiv.org/abs/2006.15704)
+# * P. Goyal et al.: Accurate, large minibatch SGD: training ImageNet in 1 hour, 2017, [arXiv
+#   1706.02677](https://arxiv.org/abs/1706.02677)
+# * S. Li et al.: PyTorch distributed: experiences on accelerating data parallel training, 2020, [arXiv
+#   2006.15704](https://arxiv.org/abs/2006.15704)
 # * P. Micikevicius et al.: Mixed precision training, 2017, [arXiv 1710.03740](https://arxiv.org/abs/1710.03740)
-# * K. He, X. Zhang, S. Ren, J. Sun: Deep residual learning for image recognition, 2015, section 3.4, [arXiv 1512.03385](https://arxiv.org/abs/1512.03385)
+# * K. He, X. Zhang, S. Ren, J. Sun: Deep residual learning for image recognition, 2015, section 3.4, [arXiv
+#   1512.03385](https://arxiv.org/abs/1512.03385)
 #
 # ## Next
 #
-# This was the last lesson. Take [lesson 12](12_train_and_predict.ipynb) to your own photos, and `torchrun` to your own machines.
+# This was the last lesson. Now take [lesson 12](12_train_and_predict.ipynb) to your own photos, and `torchrun` to your own
+# machines.
