@@ -173,11 +173,11 @@ def pick_layer(model: nn.Module, layers: Sequence[str], image: Tensor, cells: in
 
 # --- 11.3 completeness ------------------------------------------------------------------------------------------
 
-Score = Callable[[Tensor], Tensor]
-Attribution = Callable[[Score, Tensor, Tensor, int], Tensor]
+Function = Callable[[Tensor], Tensor]
+Places = Callable[[int], Tensor]
 
 
-def slope(f: Score, point: Tensor) -> Tensor:
+def slope(f: Function, point: Tensor) -> Tensor:
     """∂f / ∂point for a batch of one."""
     point = point.detach().requires_grad_()
     return torch.autograd.grad(f(point).sum(), point)[0]
@@ -187,40 +187,28 @@ def middles(steps: int) -> Tensor:
     return (torch.arange(steps, dtype=torch.float64) + 0.5) / steps
 
 
-def along(places: Callable[[int], Tensor] = middles) -> Attribution:
-    return lambda f, x, b, n: (x - b) * torch.stack([slope(f, b + float(t) * (x - b)) for t in places(n)]).mean(0)
-
-
-def attributed(attribution: Attribution) -> Callable[..., tuple[Tensor, Tensor]]:
-    return lambda f, x, b, n: ((a := attribution(f, x, b, n)), a.sum() - (f(x) - f(b)).sum())
-
-
-def erring(error: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Callable[..., tuple[Tensor, Tensor]]:
-    return lambda f, x, b, n: ((a := along()(f, x, b, n)), error(a.sum(), f(x).sum(), f(b).sum()))
-
-
 ERROR = "The attribution is right. The error is"
 INTEGRATED_MISTAKES = {
     "The factor is missing: the mean gradient is multiplied by `x - baseline`, entry by entry.":
-        attributed(lambda f, x, b, n: along()(f, x, b, n) / (x - b)),
-    "You multiply by `x`. The way that was gone is `x - baseline`.":
-        attributed(lambda f, x, b, n: along()(f, x, b, n) / (x - b) * x),
+        {"_factor": lambda x, baseline: 1.0},
+    "You multiply by `x`. The way that was gone is `x - baseline`.": {"_factor": lambda x, baseline: x},
     "You add up the gradients. Divide by the number of steps: the mean is asked for.":
-        attributed(lambda f, x, b, n: n * along()(f, x, b, n)),
+        {"_over_steps": lambda gradients: gradients.sum(0)},
     "You take the gradient at the image alone. That is gradient × input; an integral needs the whole way.":
-        attributed(along(lambda n: torch.ones(1))),
+        {"_places": lambda steps: torch.ones(1)},
     "Each piece is represented by its beginning. Take its middle: (k + 0.5) / steps.":
-        attributed(along(lambda n: torch.arange(n) / n)),
+        {"_places": lambda steps: torch.arange(steps) / steps},
     "You spread the points from 0 to 1, ends included. Take the middles of equal pieces: (k + 0.5) / steps.":
-        attributed(along(lambda n: torch.linspace(0, 1, n))),
-    "Your way begins at zero. It begins at `baseline`.":
-        attributed(lambda f, x, b, n: along()(f, x, torch.zeros_like(b), n)),
+        {"_places": lambda steps: torch.linspace(0, 1, steps)},
+    "Your way begins at zero. It begins at `baseline`.": {"_begin": torch.zeros_like},
     "You drop the sign. With it goes completeness: evidence against the class must count as negative.":
-        attributed(lambda f, x, b, n: along()(f, x, b, n).abs()),
+        {"_end": torch.abs},
     f"{ERROR} turned round: it is the sum of the attribution *minus* the difference.":
-        erring(lambda s, fx, fb: (fx - fb) - s),
-    f"{ERROR} without its sign. Too much and too little are two things.": erring(lambda s, fx, fb: abs(s - (fx - fb))),
-    f"{ERROR} measured from f(x) alone. The sum accounts for f(x) − f(baseline).": erring(lambda s, fx, fb: s - fx),
+        {"_error": lambda total, fx, fb: (fx - fb) - total},
+    f"{ERROR} without its sign. Too much and too little are two things.":
+        {"_error": lambda total, fx, fb: abs(total - (fx - fb))},
+    f"{ERROR} measured from f(x) alone. The sum accounts for f(x) − f(baseline).":
+        {"_error": lambda total, fx, fb: total - fx},
 }  # fmt: skip
 
 
@@ -252,6 +240,14 @@ def near_zero(error: Any) -> Tensor:
     mistakes=INTEGRATED_MISTAKES,
     finally_=leaves_no_gradients(lambda: integrated_calls()[4]),
 )
-def integrated_gradients(f: Score, x: Tensor, baseline: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+def integrated_gradients(
+    f: Function, x: Tensor, baseline: Tensor, steps: int, *, _begin: Function = torch.clone, _places: Places = middles,
+    _over_steps: Function = lambda gradients: gradients.mean(0), _end: Function = torch.clone,
+    _factor: Callable[[Tensor, Tensor], Tensor | float] = lambda x, baseline: x - baseline,
+    _error: Callable[[Tensor, Tensor, Tensor], Tensor] = lambda total, fx, fb: total - (fx - fb),
+) -> tuple[Tensor, Tensor]:  # fmt: skip
     """The attribution by the midpoint rule and its error, for 7 nets, baselines and numbers of steps."""
-    return attributed(along())(f, x, baseline, steps)
+    begin = _begin(baseline)
+    gradients = torch.stack([slope(f, begin + float(place) * (x - begin)) for place in _places(steps)])
+    attribution = _end(_factor(x, begin) * _over_steps(gradients))
+    return attribution, _error(attribution.sum(), f(x).sum(), f(baseline).sum())
