@@ -12,58 +12,37 @@ from .exercise import Call, exercise
 from .result import Wrong
 from .values import Returns, number, several, tensor, text
 
+Function = Callable[[Tensor], Tensor]
+
 # --- 11.1 Grad-CAM ----------------------------------------------------------------------------------------------
-
-
-def cam(
-    combine: Callable[[Tensor, Tensor], Tensor],
-    *,
-    score: Callable[[Tensor, int], Tensor] = lambda logits, target: logits[0, target],
-    finish: Callable[[Tensor], Tensor] = lambda large: large,
-    **enlarging: Any,
-) -> Callable[..., Tensor]:
-    """Grad-CAM with one part exchanged: how maps `m` and gradient `g` make one map, of which number, how enlarged."""
-
-    def attribution(features: nn.Module, head: nn.Module, image: Tensor, target: int) -> Tensor:
-        maps = features(image).detach().requires_grad_()
-        (gradient,) = torch.autograd.grad(score(head(maps), target), maps)
-        small = combine(maps.detach(), gradient)  # (1, 1, h, w)
-        return finish(F.interpolate(small, tuple(image.shape[2:]), **{"mode": "bilinear", **enlarging})[0, 0])
-
-    return attribution
 
 
 def mean(gradient: Tensor) -> Tensor:
     return gradient.mean(dim=(2, 3), keepdim=True)
 
 
-def right(m: Tensor, g: Tensor) -> Tensor:
-    return (mean(g) * m).sum(1, True).clamp(min=0)
-
-
 CAM_MISTAKES = {
     "The last ReLU is missing: the map has negative values. What speaks against the class is cut off.":
-        cam(lambda m, g: (mean(g) * m).sum(1, True)),
+        {"_combine": lambda m, g: (mean(g) * m).sum(1, True)},
     "The ReLU comes after the enlarging. Cut the small map first, then enlarge it: between a positive and a negative "
-    "cell the two differ.": cam(lambda m, g: (mean(g) * m).sum(1, True), finish=lambda large: large.clamp(min=0)),
+    "cell the two differ.": {"_combine": lambda m, g: (mean(g) * m).sum(1, True), "_finish": torch.relu},
     "You add up the gradient over the cells. A channel's weight is the *mean*: `gradient.mean(dim=(2, 3), …)`.":
-        cam(lambda m, g: (g.sum(dim=(2, 3), keepdim=True) * m).sum(1, True).clamp(min=0)),
+        {"_combine": lambda m, g: (g.sum(dim=(2, 3), keepdim=True) * m).sum(1, True).relu()},
     "You multiply cell by cell. Grad-CAM first averages the gradient over the cells: one weight for each channel.":
-        cam(lambda m, g: (g * m).sum(1, True).clamp(min=0)),
+        {"_combine": lambda m, g: (g * m).sum(1, True).relu()},
     "You cut each channel at zero before adding. Then no channel can speak against another: add first, cut after.":
-        cam(lambda m, g: ((mean(g) * m).clamp(min=0)).sum(1, True)),
+        {"_combine": lambda m, g: (mean(g) * m).relu().sum(1, True)},
     "You drop the negative weights. They stay; only the finished sum is cut at zero.":
-        cam(lambda m, g: (mean(g).clamp(min=0) * m).sum(1, True).clamp(min=0)),
+        {"_combine": lambda m, g: (mean(g).relu() * m).sum(1, True).relu()},
     "The weights play no part: you add up the maps as they are, so every class gets the same map.":
-        cam(lambda m, g: m.sum(1, True).clamp(min=0)),
+        {"_combine": lambda m, g: m.sum(1, True).relu()},
     "You differentiate the probability. Take the logit: the softmax mixes in what speaks for other classes.":
-        cam(right, score=lambda logits, target: logits.softmax(1)[0, target]),
+        {"_score": lambda logits, target: logits.softmax(1)[0, target]},
     "You differentiate the largest logit. Take that of the class asked about, `target`.":
-        cam(right, score=lambda logits, target: logits.max()),
-    'The map is enlarged in blocks. Use `mode="bilinear"`.':
-        cam(right, mode="nearest"),
+        {"_score": lambda logits, target: logits.max()},
+    'The map is enlarged in blocks. Use `mode="bilinear"`.': {"_mode": "nearest"},
     "You enlarge with `align_corners=True`, which pulls the outer cells to the border. Leave it out.":
-        cam(right, align_corners=True),
+        {"_align": True},
 }  # fmt: skip
 
 
@@ -106,9 +85,17 @@ def leaves_no_gradients(call: Callable[[], Call]) -> Callable[[Callable[..., Any
     mistakes=CAM_MISTAKES,
     finally_=leaves_no_gradients(lambda: net_and_image(4, (4, 4), place=0)),
 )  # fmt: skip
-def grad_cam(features: nn.Module, head: nn.Module, image: Tensor, target: int) -> Tensor:
+def grad_cam(
+    features: nn.Module, head: nn.Module, image: Tensor, target: int, *,
+    _combine: Callable[[Tensor, Tensor], Tensor] = lambda m, g: (mean(g) * m).sum(1, True).relu(),
+    _score: Callable[[Tensor, int], Tensor] = lambda logits, target: logits[0, target],
+    _finish: Function = torch.clone, _mode: str = "bilinear", _align: bool | None = None,
+) -> Tensor:  # fmt: skip
     """Equal to captum's `LayerGradCam`, for several nets, classes and sides."""
-    return probe.grad_cam(nn.Sequential(features, head), image, target, layer="0")[0]
+    maps = features(image).detach().requires_grad_()
+    (gradient,) = torch.autograd.grad(_score(head(maps), target), maps)
+    small = _combine(maps.detach(), gradient)  # (1, 1, h, w)
+    return _finish(F.interpolate(small, tuple(image.shape[2:]), mode=_mode, align_corners=_align)[0, 0])
 
 
 # --- 11.2 pick the layer ----------------------------------------------------------------------------------------
@@ -173,7 +160,6 @@ def pick_layer(model: nn.Module, layers: Sequence[str], image: Tensor, cells: in
 
 # --- 11.3 completeness ------------------------------------------------------------------------------------------
 
-Function = Callable[[Tensor], Tensor]
 Places = Callable[[int], Tensor]
 
 

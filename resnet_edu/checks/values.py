@@ -69,10 +69,11 @@ def text(words: str, *, among: Sequence[str] = ()) -> Returns:
 
     def clean(value: Any) -> str:
         need(isinstance(value, str), words, value)
-        known = {name.lower(): name for name in among}
-        if among and value.strip().lower() not in known:
+        name: str = value.strip()
+        known = {each.lower(): each for each in among}
+        if among and name.lower() not in known:
             raise Wrong(f"Expected {words}, got `{value}`. Known: {', '.join(among)}.")
-        return known.get(value.strip().lower(), value.strip())
+        return known.get(name.lower(), name)
 
     return Returns(clean)
 
