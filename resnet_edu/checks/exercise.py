@@ -304,14 +304,14 @@ def exercise(title: str, **specification: Any) -> Callable[[Callable[..., Any]],
 
 
 class Watch(TorchFunctionMode):
-    """Notes the names of the PyTorch functions that are called inside `with Watch() as watch:`."""
+    """Notes the name of each PyTorch function that is called inside `with Watch() as watch:`."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.names: set[str] = set()
+        self.names: list[str] = []
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.names.add(getattr(func, "__name__", str(func)))
+        self.names.append(getattr(func, "__name__", str(func)))
         return func(*args, **(kwargs or {}))
 
 

@@ -8,9 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.overrides import TorchFunctionMode
 
-from .exercise import Call, exercise
+from .exercise import Call, Watch, exercise
 from .module import module_exercise
 from .result import Wrong
 from .values import number, seen, several, whole
@@ -22,27 +21,22 @@ def places(logits: Tensor, labels: Tensor) -> Tensor:
     return (logits > logits.gather(1, labels[:, None])).sum(dim=1)
 
 
-def share(wrong: Callable[[Tensor, int], Tensor]) -> Callable[[Tensor, Tensor, int], float]:
-    return lambda logits, labels, k: 100 * wrong(places(logits, labels), k).double().mean().item()
-
-
 def among(logits: Tensor, labels: Tensor, k: int) -> Tensor:
     return torch.isin(labels, logits.topk(k, dim=1).indices)
 
 
 TOP_K_MISTAKES = {
     "This is the top-k accuracy. The error is the other part: 100 − accuracy. Texts mix them up too.":
-        share(lambda place, k: place < k),
+        {"_wrong": lambda place, k: place < k},
     "This is a share between 0 and 1. The course gives errors in percent: times 100.":
-        lambda logits, labels, k: share(lambda place, k: place >= k)(logits, labels, k) / 100,
+        {"_result": lambda wrong: wrong.mean().item()},
     "`k` has no effect: this is the top-1 error.": {"k": 1},
-    "One guess too many: with k = 1 only the highest logit may be the label.": share(lambda place, k: place > k),
+    "One guess too many: with k = 1 only the highest logit may be the label.": {"_wrong": lambda place, k: place > k},
     "One guess too few: with k = 1 the highest logit counts, and with k = 2 the two highest.":
-        share(lambda place, k: place >= k - 1),
-    "You take the k lowest logits. The guesses are the highest ones.":
-        lambda logits, labels, k: share(lambda place, k: place >= k)(-logits, labels, k),
+        {"_wrong": lambda place, k: place >= k - 1},
+    "You take the k lowest logits. The guesses are the highest ones.": {"_ranked": torch.neg},
     "This is the number of wrong images. Divide by the number of images, times 100.":
-        lambda logits, labels, k: float((places(logits, labels) >= k).sum()),
+        {"_result": lambda wrong: wrong.sum().item()},
     "You judge the batch as a whole. Judge each image by itself, then take the mean.":
         lambda logits, labels, k: 100.0 * (not among(logits, labels, k).all()),
     "A label counts as found when it is among the guesses for *any* image. Compare row n with label n: "
@@ -66,9 +60,13 @@ def scores(images: int, classes: int, k: int) -> Call:
     returns=number("one number, the error of all images in percent"),
     mistakes=TOP_K_MISTAKES,
 )
-def top_k_error(logits: Tensor, labels: Tensor, k: int) -> float:
+def top_k_error(
+    logits: Tensor, labels: Tensor, k: int, *, _ranked: Callable[[Tensor], Tensor] = torch.clone,
+    _wrong: Callable[[Tensor, int], Tensor] = lambda place, k: place >= k,
+    _result: Callable[[Tensor], float] = lambda wrong: 100 * wrong.mean().item(),
+) -> float:  # fmt: skip
     """Equal to a definition that sorts nothing: wrong if k or more classes are rated higher than the label."""
-    return share(lambda place, k: place >= k)(logits, labels, k)
+    return _result(_wrong(places(_ranked(logits), labels), k).double())
 
 
 # --- 02.2 a larger image ----------------------------------------------------------------------------------------
@@ -209,24 +207,14 @@ class AlexNet(nn.Module):
 BATCH = seen("a tensor of images", Tensor, lambda images: {"type of number": str(images.dtype), "images": images})
 
 
-class Count(TorchFunctionMode):
-    """Counts the calls of PyTorch functions inside `with Count() as count:`."""
-
-    calls = 0
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.calls += 1
-        return func(*args, **(kwargs or {}))
-
-
 def need_no_loop(answer: Callable[..., Any]) -> None:
     """The answer asks PyTorch for as many operations for 40 images as for 4."""
     counts = []
     for images in (4, 40):
         args, options = images_to_augment(images).copied()
-        with Count() as count:
+        with Watch() as watch:
             answer(*args, **options)
-        counts.append(count.calls)
+        counts.append(len(watch.names))
     if counts[1] > counts[0] + 4:
         raise Wrong(
             f"The values are right, but 40 images take {counts[1]} operations where 4 take {counts[0]}: there is a "

@@ -82,10 +82,6 @@ def pairs(convs: Parts, relus: Parts) -> list[nn.Module]:
     return [part for pair in zip(convs, relus, strict=False) for part in pair]
 
 
-def more_or_fewer(count: Callable[[int], int]) -> Callable[..., nn.Module]:
-    return lambda in_channels, channels, convolutions: vgg_block.oracle(in_channels, channels, count(convolutions))
-
-
 BLOCK_MISTAKES = {
     "You pool by the average. VGG takes the maximum: `nn.MaxPool2d(2)`.":
         {"_order": lambda c, r, p: [*pairs(c, r), nn.AvgPool2d(2)]},
@@ -104,10 +100,10 @@ BLOCK_MISTAKES = {
         {"_order": lambda c, r, p: [*(n for each, relu in zip(c, r, strict=True)
                                       for n in (each, nn.BatchNorm2d(each.out_channels), relu)), p]},
     "There is a single convolution, whatever is asked for. Loop over `range(convolutions)`; each needs weights of its "
-    "own.": more_or_fewer(lambda n: 1),
-    "There is one convolution too many. The one that changes the channels counts too.": more_or_fewer(lambda n: n + 1),
+    "own.": {"convolutions": 1},
+    "There is one convolution too many. The one that changes the channels counts too.": {"_count": lambda n: n + 1},
     "There is one convolution too few. The one that changes the channels does not come on top.":
-        more_or_fewer(lambda n: n - 1),
+        {"_count": lambda n: n - 1},
     "Every convolution takes `in_channels`. The first leads from `in_channels` to `channels`, the others get its "
     "`channels`.": {"_sizes": lambda i, c, n: [(i, c)] * n},
 }  # fmt: skip
@@ -124,9 +120,11 @@ def vgg_block(
     in_channels: int, channels: int, convolutions: int, *,
     _order: Callable[..., Parts] = lambda convs, relus, pool: [*pairs(convs, relus), pool],
     _sizes: Callable[[int, int, int], list[tuple[int, int]]] = lambda i, c, n: [(i, c), *[(c, c)] * (n - 1)],
+    _count: Callable[[int], int] = lambda convolutions: convolutions,
 ) -> nn.Module:  # fmt: skip
     """3×3 convolution and ReLU as often as asked, then max pooling: shapes, values and gradients are right."""
-    convs = [nn.Conv2d(*sizes, 3, padding=1) for sizes in _sizes(in_channels, channels, convolutions)[:convolutions]]
+    count = _count(convolutions)
+    convs = [nn.Conv2d(*sizes, 3, padding=1) for sizes in _sizes(in_channels, channels, count)[:count]]
     return nn.Sequential(*_order(convs, [nn.ReLU() for _ in convs], nn.MaxPool2d(2)))
 
 
@@ -236,13 +234,9 @@ def norm_calls() -> list[Call]:
     for shape, options in (((4, 3, 5, 6), {}), ((2, 5, 3, 3), {"momentum": 0.3}), ((6, 4, 2, 5), {"eps": 0.1})):
         channels = shape[1]
         x = torch.randn(shape) * (0.5 + 2 * torch.rand(channels, 1, 1)) + torch.randn(channels, 1, 1)
-        settings = (
-            torch.rand(channels) + 0.5,
-            torch.randn(channels),
-            torch.randn(channels),
-            torch.rand(channels) + 0.5,
-        )
-        calls += [Call(x, *settings, True, **options), Call(x, *settings, False, **options)]
+        weight, bias = torch.rand(channels) + 0.5, torch.randn(channels)
+        running = torch.randn(channels), torch.rand(channels) + 0.5
+        calls += [Call(x, weight, bias, *running, training, **options) for training in (True, False)]
     return calls
 
 

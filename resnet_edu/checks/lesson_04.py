@@ -185,33 +185,22 @@ def widest_block(
 BRANCHES = ("branch1", "branch2", "branch3", "branch4")
 
 
-def choose(score: Callable[[nn.Module, Tensor], float]) -> Callable[[nn.Module, Tensor], str]:
-    """An answer that takes the branch with the lowest score of module and output."""
-
-    @torch.no_grad()
-    def answer(block: nn.Module, x: Tensor) -> str:
-        parts = {name: block.get_submodule(name) for name in BRANCHES}
-        return min(parts, key=lambda name: score(parts[name], parts[name](x)))
-
-    return answer
-
-
 def zeros(module: nn.Module) -> float:
     return max(float((p == 0).float().mean()) for p in module.parameters() if p.ndim == 4)
 
 
 BRANCH_MISTAKES = {
     "You look for small outputs. A branch is silent when its outputs are the same for every image, however large.":
-        [choose(lambda module, out: float(out.abs().amax())), choose(lambda module, out: float(out.abs().mean()))],
+        [{"_score": lambda m, out: float(out.abs().amax())}, {"_score": lambda m, out: float(out.abs().mean())}],
     "You look for weights of convolutions that are zero. A branch can also be silent by its batch norm.":
-        choose(lambda module, out: -zeros(module)),
+        {"_score": lambda m, out: -zeros(m)},
     "You look at the weights of the batch norms. A branch can also be silent by its convolutions.":
-        choose(lambda module, out: min(float(p.abs().max()) for n, p in module.named_parameters() if "bn.weight" in n)),
+        {"_score": lambda m, out: min(float(p.abs().max()) for n, p in m.named_parameters() if "bn.weight" in n)},
     "You compare the places of one image. Compare the same place in different images.":
-        choose(lambda module, out: float(out.std((2, 3)).mean())),
+        {"_score": lambda m, out: float(out.std((2, 3)).mean())},
     "You compare places and channels too. Compare the same number in different images, as `out.std(0)` does.":
-        [choose(lambda module, out: float(out[0].std())), choose(lambda module, out: float(out.std()))],
-    "That is the branch that changes most from image to image.": choose(lambda module, out: -float(out.std(0).mean())),
+        [{"_score": lambda m, out: float(out[0].std())}, {"_score": lambda m, out: float(out.std())}],
+    "That is the branch that changes most from image to image.": {"_score": lambda m, out: -float(out.std(0).mean())},
 }  # fmt: skip
 
 
@@ -238,6 +227,11 @@ def broken_block(silent: int, fault: str) -> Call:
     returns=text("the name of a branch", among=BRANCHES),
     mistakes=BRANCH_MISTAKES,
 )
-def silent_branch(block: nn.Module, images: Tensor) -> str:
+@torch.no_grad()
+def silent_branch(
+    block: nn.Module, images: Tensor, *,
+    _score: Callable[[nn.Module, Tensor], float] = lambda module, out: float(out.std(0).amax()),
+) -> str:  # fmt: skip
     """Right for 12 broken blocks, dead, constant and without weights; the blocks are as they were."""
-    return choose(lambda module, out: float(out.std(0).amax()))(block, images)
+    parts = {name: block.get_submodule(name) for name in BRANCHES}
+    return min(parts, key=lambda name: _score(parts[name], parts[name](images)))

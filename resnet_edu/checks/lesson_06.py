@@ -11,8 +11,8 @@ from ..models.cifar import PlainBlock as PackagePlainBlock, ResidualBlock
 from ..study import load_study
 from .exercise import Call, exercise
 from .module import module_exercise
-from .result import NotYet, Wrong, kind_of
-from .values import Returns, seen
+from .result import NotYet, Wrong
+from .values import Returns, need, seen
 
 R = torch.relu
 
@@ -236,8 +236,7 @@ SIGNS = {
 
 def compared(answer: Any) -> dict[str, str]:
     """The diagnoses, if all are right; else each wrong one is told by what its panel would show."""
-    if not isinstance(answer, dict):
-        raise Wrong(f"Expected a dict from letter to diagnosis, got {kind_of(answer)}.")
+    need(isinstance(answer, dict), "a dict from letter to diagnosis", answer)
     if unknown := [key for key in answer if key not in KEY]:
         raise Wrong(f"The panels are called A to F; {unknown[0]!r} is none of them.")
     missing = [letter for letter in KEY if answer.get(letter) in (None, ..., "")]

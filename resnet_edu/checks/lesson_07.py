@@ -1,6 +1,6 @@
 """The checks of lesson 07: residual blocks, the paths they open, and what a net does without one of them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from itertools import accumulate
 from math import comb
@@ -19,35 +19,21 @@ R = torch.relu
 # --- 07.1 start as the identity ---------------------------------------------------------------------------------
 
 
-def zeroed(*layers: str, where: Callable[[str], bool] = lambda name: True) -> Callable[[nn.Module], nn.Module]:
-    """Set the weights of a block's layers to zero, where the block's name is right; "bn9" is its last batch norm."""
-
-    def change(model: nn.Module) -> nn.Module:
-        for name, block in model.named_modules():
-            if isinstance(block, BasicBlock | PackageBottleneck) and where(name):
-                last = "3" if isinstance(block, PackageBottleneck) else "2"
-                for layer in layers:
-                    nn.init.zeros_(block.get_parameter(f"{layer.replace('9', last)}.weight"))
-        return model
-
-    return change
-
-
 IDENTITY_MISTAKES = {
     "Nothing has changed. The biases of the batch norms are 0 already: it is the last one's *weight* that scales F.":
-        lambda model: model,
+        {"_layers": []},
     "That is the batch norm of the shortcut: it stands last in the block's list of modules, but not in the branch. "
     "Now x is blocked where the shape changes, and the branches are as they were.":
-        zeroed("downsample.1", where=lambda name: name[5:] in ("2.0", "3.0", "4.0")),
+        {"_layers": ["downsample.1"], "_where": lambda name: name[5:] in ("2.0", "3.0", "4.0")},
     "You zeroed all batch norms of the branch. Then the last one sees nothing but zeros, gets no gradient, and the "
-    "branch never wakes up. Zero the last one only.": zeroed("bn1", "bn2", "bn9"),
+    "branch never wakes up. Zero the last one only.": {"_layers": ["bn1", "bn2", "bn{}"]},
     "You zeroed the first batch norm of the branch. Take the last: nothing comes after it but the addition.":
-        zeroed("bn1"),
-    "A bottleneck has three batch norms: its last one is `bn3`.": zeroed("bn2"),
+        {"_layers": ["bn1"]},
+    "A bottleneck has three batch norms: its last one is `bn3`.": {"_layers": ["bn2"]},
     "You zeroed the last convolution. That switches the branch off too, but asked is the batch norm behind it.":
-        zeroed("conv9"),
+        {"_layers": ["conv{}"]},
     "You left out the blocks that change the shape. Their branch is to start at zero as well.":
-        zeroed("bn9", where=lambda name: not name.endswith(".0")),
+        {"_layers": ["bn{}"], "_where": lambda name: not name.endswith(".0")},
 }  # fmt: skip
 
 
@@ -61,9 +47,16 @@ IDENTITY_MISTAKES = {
     may_change=("model",),
     mistakes=IDENTITY_MISTAKES,
 )
-def start_as_identity(model: nn.Module) -> nn.Module:
+def start_as_identity(
+    model: nn.Module, *, _layers: Sequence[str] = ("bn{}",), _where: Callable[[str], bool] = lambda name: True
+) -> nn.Module:
     """Every branch is switched off, in basic blocks and in bottlenecks, and nothing else has changed."""
-    return zeroed("bn9")(model)
+    for name, block in model.named_modules():
+        if isinstance(block, BasicBlock | PackageBottleneck) and _where(name):
+            last = 3 if isinstance(block, PackageBottleneck) else 2
+            for layer in _layers:
+                nn.init.zeros_(block.get_parameter(f"{layer.format(last)}.weight"))
+    return model
 
 
 # --- 07.2 bottleneck with a projection --------------------------------------------------------------------------
@@ -207,17 +200,6 @@ def path_lengths(blocks: int) -> list[int]:
 Measure = Callable[[nn.Module], float]
 
 
-def removal(model: nn.Module, measure: Measure, rest: Callable[[ResidualBlock], nn.Module]) -> dict[str, float]:
-    """What is measured with `rest(block)` in the place of each block in turn."""
-    found = {}
-    for name, block in list(model.named_modules()):
-        if isinstance(block, ResidualBlock):
-            model.set_submodule(name, rest(block))
-            found[name] = measure(model)
-            model.set_submodule(name, block)
-    return found
-
-
 def remains(block: ResidualBlock) -> nn.Module:
     return nn.Sequential(block.shortcut, nn.ReLU())
 
@@ -230,17 +212,17 @@ def silenced(block: ResidualBlock) -> ResidualBlock:
 
 REMOVAL_MISTAKES = {
     "You measure the whole net each time. The block is still there: `model.set_submodule(name, …)` puts something else "
-    "in its place.": lambda model, measure: removal(model, measure, lambda block: block),
+    "in its place.": {"_rest": lambda block: block},
     "A block's last ReLU stays. What remains is the shortcut *and* the ReLU behind the addition.":
-        lambda model, measure: removal(model, measure, lambda block: block.shortcut),
+        {"_rest": lambda block: block.shortcut},
     "The branch still adds its last batch norm's bias: with a weight of zero, F(x) is the bias and not 0.":
-        lambda model, measure: removal(model, measure, silenced),
+        {"_rest": silenced},
     "You return how much is lost. Asked is what `measure` says of the net without the block.":
-        lambda model, measure: {k: v - measure(model) for k, v in removal(model, measure, remains).items()},
+        {"_result": lambda found, whole: {name: value - whole for name, value in found.items()}},
     "The first block of each stage is missing. Its shortcut changes the shape and can stand alone as well.":
-        lambda model, measure: {k: v for k, v in removal(model, measure, remains).items() if k[-2:] != ".0"},
+        {"_result": lambda found, whole: {name: value for name, value in found.items() if name[-2:] != ".0"}},
     "The keys are numbers. Take the blocks' names, as `model.named_modules()` gives them.":
-        lambda model, measure: dict(enumerate(removal(model, measure, remains).values())),
+        {"_result": lambda found, whole: dict(enumerate(found.values()))},
 }  # fmt: skip
 
 
@@ -260,6 +242,15 @@ def trained_nets() -> list[Call]:
     returns=mapping("a dictionary from names to numbers", number("one number for each block")),
     mistakes=REMOVAL_MISTAKES,
 )
-def block_removal(model: nn.Module, measure: Measure) -> Mapping[str, float]:
+def block_removal(
+    model: nn.Module, measure: Measure, *, _rest: Callable[[ResidualBlock], nn.Module] = remains,
+    _result: Callable[[dict[str, float], float], Mapping[str, float]] = lambda found, whole: found,
+) -> Mapping[str, float]:  # fmt: skip
     """Right for nets with shortcuts A and B, and the net is whole again at the end."""
-    return removal(model, measure, remains)
+    found = {}
+    for name, block in list(model.named_modules()):
+        if isinstance(block, ResidualBlock):
+            model.set_submodule(name, _rest(block))
+            found[name] = measure(model)
+            model.set_submodule(name, block)
+    return _result(found, measure(model))

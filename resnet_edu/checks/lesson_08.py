@@ -18,10 +18,6 @@ from .values import listed, seen, several, tensor, text
 Sizes = list[tuple[int, int, int]]
 
 
-def with_blocks(count: Callable[[int], int]) -> Callable[..., nn.Module]:
-    return lambda i, c, blocks, stride: stage.oracle(i, c, count(blocks), stride)
-
-
 STAGE_MISTAKES = {
     "Every block has the stride, so the side is halved again and again. Only the first block has it.":
         {"_sizes": lambda i, c, n, s: [(i, c, s), *[(c, c, s)] * (n - 1)]},
@@ -30,7 +26,7 @@ STAGE_MISTAKES = {
         {"_sizes": lambda i, c, n, s: [(i, c, s), *[(i, c, 1)] * (n - 1)]},
     "The channels grow from block to block. All blocks of a stage put out `channels`.":
         {"_sizes": lambda i, c, n, s: [(i, c, s), *[(c << k, c << k + 1, 1) for k in range(n - 1)]]},
-    "One block is missing, or more.": [with_blocks(lambda n: max(1, n - 1)), with_blocks(lambda n: 1)],
+    "One block is missing, or more.": [{"_count": lambda n: max(1, n - 1)}, {"blocks": 1}],
     "The stage is made of plain blocks, without a shortcut. Use the `BasicBlock` of the set-up cell.":
         {"_block": PlainBlock},
 }  # fmt: skip
@@ -46,9 +42,10 @@ STAGE_MISTAKES = {
 def stage(
     in_channels: int, channels: int, blocks: int, stride: int, *, _block: Callable[..., nn.Module] = BasicBlock,
     _sizes: Callable[..., Sizes] = lambda i, c, n, s: [(i, c, s), *[(c, c, 1)] * (n - 1)],
+    _count: Callable[[int], int] = lambda blocks: blocks,
 ) -> nn.Module:  # fmt: skip
     """The first block changes the shape, the others keep it, and each block has weights of its own."""
-    return nn.Sequential(*(_block(*sizes) for sizes in _sizes(in_channels, channels, blocks, stride)[:blocks]))
+    return nn.Sequential(*(_block(*sizes) for sizes in _sizes(in_channels, channels, _count(blocks), stride)))
 
 
 # --- 08.2 ResNet-34 ---------------------------------------------------------------------------------------------
@@ -107,29 +104,20 @@ Tensors = Mapping[str, Tensor]
 Weights = Mapping[str, float] | None
 
 
-def parts(outputs: Tensors, labels: Tensors, weights: Weights, of: Any = F.cross_entropy) -> Tensor:
-    return torch.stack([(weights or {}).get(head, 1.0) * of(out, labels[head]) for head, out in outputs.items()])
-
-
-def with_criterion(criterion: Callable[[Tensor, Tensor], Tensor]) -> Callable[..., Tensor]:
-    return lambda o, y, w: parts(o, y, w, criterion).sum()
-
-
 LOSS_MISTAKES = {
     "The weights are ignored. Each head's loss is multiplied by its weight before the sum.": {"weights": None},
     "You take the mean over the heads. The sum is asked for: a head's gradient must not shrink as others join.":
-        lambda o, y, w: parts(o, y, w).mean(),
+        {"_total": torch.mean},
     "A head without a weight falls out of the sum. It counts once: `weights.get(head, 1.0)`.":
-        [lambda o, y, w: parts(o, y, w if w is None else dict.fromkeys(o, 0.0) | w).sum(),
-         lambda o, y, w: parts(o, y, dict.fromkeys(o, 0.0) | w if w else w).sum()],
-    "Only the first head is in the loss, so the others learn nothing.": lambda o, y, w: parts(o, y, w)[0],
-    "Only the last head is in the loss. Add up, do not overwrite.": lambda o, y, w: parts(o, y, w)[-1],
+        [{"_default": lambda weights: float(weights is None)}, {"_default": lambda weights: float(not weights)}],
+    "Only the first head is in the loss, so the others learn nothing.": {"_total": lambda losses: losses[0]},
+    "Only the last head is in the loss. Add up, do not overwrite.": {"_total": lambda losses: losses[-1]},
     "Outputs and labels are paired by position. Their order may differ: look the labels up by the head's name.":
-        lambda o, y, w: parts(o, dict(zip(o, y.values(), strict=True)), w).sum(),
+        {"_paired": lambda outputs, labels: dict(zip(outputs, labels.values(), strict=True))},
     "You apply a softmax before the cross-entropy, which applies one itself. Hand it the logits.":
-        with_criterion(lambda out, labels: F.cross_entropy(out.softmax(1), labels)),
+        {"_loss": lambda out, labels: F.cross_entropy(out.softmax(1), labels)},
     "You add up over the images. Take the mean over the batch, as `F.cross_entropy` does by default.":
-        with_criterion(lambda out, labels: F.cross_entropy(out, labels, reduction="sum")),
+        {"_loss": lambda out, labels: F.cross_entropy(out, labels, reduction="sum")},
 }  # fmt: skip
 
 
@@ -154,9 +142,15 @@ def loss_calls() -> list[Call]:
     gradients=True,
     mistakes=LOSS_MISTAKES,
 )
-def multi_head_loss(outputs: Tensors, labels: Tensors, weights: Weights = None) -> Tensor:
+def multi_head_loss(
+    outputs: Tensors, labels: Tensors, weights: Weights = None, *, _loss: Any = F.cross_entropy,
+    _total: Callable[[Tensor], Tensor] = torch.sum, _default: Callable[[Weights], float] = lambda weights: 1.0,
+    _paired: Callable[[Tensors, Tensors], Tensors] = lambda outputs, labels: labels,
+) -> Tensor:  # fmt: skip
     """One number that every head has a part in: its gradient reaches all of them, each with its own weight."""
-    return parts(outputs, labels, weights).sum()
+    labels, default = _paired(outputs, labels), _default(weights)
+    losses = [(weights or {}).get(head, default) * _loss(out, labels[head]) for head, out in outputs.items()]
+    return _total(torch.stack(losses))
 
 
 # --- 08.4 weights trained elsewhere -----------------------------------------------------------------------------

@@ -162,38 +162,24 @@ def choose_net(
 # --- 09.4 what a change costs -----------------------------------------------------------------------------------
 
 
-def macs(
-    wide: int, width: int, kernel: int, groups: int, widen: float, *, ends: float = 1, middle: float | None = None
-) -> float:
-    """Multiply-adds of a bottleneck per pixel; `ends` multiplies the wide side, `middle` replaces the middle layer."""
-    width = round(widen * width)
-    return 2 * ends * wide * width + (kernel**2 * width**2 / groups if middle is None else middle)
-
-
-def against_plain(cost: Callable[..., float]) -> Callable[..., float]:
-    return lambda wide, width, kernel, groups, widen: (
-        cost(wide, width, kernel, groups, widen) / macs(wide, width, 3, 1, 1)
-    )
-
-
 CHANGE_MISTAKES = {
     "The number of groups has no effect. Each filter of the 3×3 sees only its own group's channels.": {"groups": 1},
     "You divide all three convolutions by the groups. Only the one in the middle is grouped.":
-        against_plain(lambda i, w, k, g, f: macs(i, w, k, 1, f) / g),
+        {"_ends": lambda groups, widen: 1 / groups},
     "You divide by the groups twice. Each filter sees 1 / groups of the channels, and there are as many filters.":
-        against_plain(lambda i, w, k, g, f: macs(i, w, k, g * g, f)),
+        {"_middle": lambda width, kernel, groups, widen: (kernel * width / groups) ** 2},
     "The kernel's size has no effect. A k×k filter takes k · k products for each channel.": {"kernel": 3},
     "You count k products for each channel. A k×k filter has k · k.":
-        against_plain(lambda i, w, k, g, f: macs(i, w, 3, 1, f, middle=3 * k * (f * w) ** 2 / g)),
+        {"_middle": lambda width, kernel, groups, widen: 3 * kernel * width**2 / groups},
     "The widening has no effect.": {"widen": 1},
     "The convolution in the middle has more channels coming in *and* going out: widening counts twice there.":
-        against_plain(lambda i, w, k, g, f: macs(i, w, k, g, f, middle=k * k * f * w * w / g)),
-    "You widen the ends as well. Only the inside of the block gets wider.":
-        against_plain(lambda i, w, k, g, f: macs(i, w, k, g, f, ends=f)),
+        {"_middle": lambda width, kernel, groups, widen: kernel**2 * width**2 / groups / widen},
+    "You widen the ends as well. Only the inside of the block gets wider.": {"_ends": lambda groups, widen: widen},
     "That is the other way round: divide the changed block's cost by the usual one's.":
-        lambda i, w, k, g, f: 1 / against_plain(macs)(i, w, k, g, f),
-    "You return the cost itself. Asked is how many times the usual block's it is.": macs,
-    "One of the two 1×1 convolutions is missing.": against_plain(lambda i, w, k, g, f: macs(i, w, k, g, f, ends=0.5)),
+        {"_result": lambda changed, usual: usual / changed},
+    "You return the cost itself. Asked is how many times the usual block's it is.":
+        {"_result": lambda changed, usual: changed},
+    "One of the two 1×1 convolutions is missing.": {"_ends": lambda groups, widen: 0.5},
 }  # fmt: skip
 
 
@@ -206,6 +192,13 @@ CHANGE_MISTAKES = {
     returns=number("one number, a factor"),
     mistakes=CHANGE_MISTAKES,
 )  # fmt: skip
-def cost_factor(wide: int, width: int, kernel: int = 3, groups: int = 1, widen: float = 1) -> float:
+def cost_factor(
+    wide: int, width: int, kernel: int = 3, groups: int = 1, widen: float = 1, *,
+    _ends: Callable[[int, float], float] = lambda groups, widen: 1.0,
+    _middle: Callable[..., float] = lambda width, kernel, groups, widen: kernel**2 * width**2 / groups,
+    _result: Callable[[float, float], float] = lambda changed, usual: changed / usual,
+) -> float:  # fmt: skip
     """Right for wide, grouped and large-kernel blocks. Now measure."""
-    return against_plain(macs)(wide, width, kernel, groups, widen)
+    inside = round(widen * width)
+    changed = 2 * wide * inside * _ends(groups, widen) + _middle(inside, kernel, groups, widen)
+    return _result(changed, 2 * wide * width + 9 * width**2)

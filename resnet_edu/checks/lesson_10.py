@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from .exercise import Call, Variant, exercise
 from .result import Wrong, kind_of
-from .values import Returns, number, plain, seen
+from .values import Returns, need, number, plain, seen
 
 
 class TrainedNet(nn.Module):
@@ -225,8 +225,8 @@ NAMES = [name for name, _ in TrainedNet().named_parameters()]
 
 def rates_of(groups: Any) -> dict[str, str]:
     """For each parameter by name, the rates at which an optimizer would train it."""
-    if not isinstance(groups, list | tuple) or not all(isinstance(group, Mapping) for group in groups):
-        raise Wrong(f"Expected a list of dicts, which is handed over to the optimizer, got {kind_of(groups)}.")
+    fits = isinstance(groups, list | tuple) and all(isinstance(group, Mapping) for group in groups)
+    need(fits, "a list of dicts, which is handed over to the optimizer", groups)
     rates: dict[str, list[str]] = {}
     for group in groups:
         if "params" not in group or "lr" not in group:
@@ -336,13 +336,7 @@ CURVE_MISTAKES = {
 def curve_calls() -> list[Call]:
     curve = {5: [33.0, 29.0], 10: [19.0, 22.0], 20: [12.5, 11.5], 50: [6.0, 7.0], 100: [4.5, 3.5]}
     shuffled = {labels: curve[labels] for labels in (100, *random.sample([5, 10, 20, 50], 4))}
-    bumpy = {
-        1: [80.0, 82.0, 78.0],
-        3: [50.0, 44.0, 56.0],
-        9: [55.0, 51.0, 50.0],
-        27: [30.0, 30.0, 30.0],
-        81: [31.0] * 3,
-    }
+    bumpy = {1: [80.0, 82.0, 78.0], 3: [50.0, 44.0, 56.0], 9: [55.0, 51.0, 50.0], 27: [30.0] * 3, 81: [31.0] * 3}
     pairs = [(curve, 19.0), (curve, 20.5), (shuffled, 7.5), (shuffled, 21.0), (curve, 2.0), (curve, 60.0)]
     return [Call(*pair) for pair in [*pairs, (bumpy, 51.0), (bumpy, 30.5), (bumpy, 52.0), (bumpy, 45.0)]]
 

@@ -12,58 +12,37 @@ from .exercise import Call, exercise
 from .result import Wrong
 from .values import Returns, number, several, tensor, text
 
+Function = Callable[[Tensor], Tensor]
+
 # --- 11.1 Grad-CAM ----------------------------------------------------------------------------------------------
-
-
-def cam(
-    combine: Callable[[Tensor, Tensor], Tensor],
-    *,
-    score: Callable[[Tensor, int], Tensor] = lambda logits, target: logits[0, target],
-    finish: Callable[[Tensor], Tensor] = lambda large: large,
-    **enlarging: Any,
-) -> Callable[..., Tensor]:
-    """Grad-CAM with one part exchanged: how maps `m` and gradient `g` make one map, of which number, how enlarged."""
-
-    def attribution(features: nn.Module, head: nn.Module, image: Tensor, target: int) -> Tensor:
-        maps = features(image).detach().requires_grad_()
-        (gradient,) = torch.autograd.grad(score(head(maps), target), maps)
-        small = combine(maps.detach(), gradient)  # (1, 1, h, w)
-        return finish(F.interpolate(small, tuple(image.shape[2:]), **{"mode": "bilinear", **enlarging})[0, 0])
-
-    return attribution
 
 
 def mean(gradient: Tensor) -> Tensor:
     return gradient.mean(dim=(2, 3), keepdim=True)
 
 
-def right(m: Tensor, g: Tensor) -> Tensor:
-    return (mean(g) * m).sum(1, True).clamp(min=0)
-
-
 CAM_MISTAKES = {
     "The last ReLU is missing: the map has negative values. What speaks against the class is cut off.":
-        cam(lambda m, g: (mean(g) * m).sum(1, True)),
+        {"_combine": lambda m, g: (mean(g) * m).sum(1, True)},
     "The ReLU comes after the enlarging. Cut the small map first, then enlarge it: between a positive and a negative "
-    "cell the two differ.": cam(lambda m, g: (mean(g) * m).sum(1, True), finish=lambda large: large.clamp(min=0)),
+    "cell the two differ.": {"_combine": lambda m, g: (mean(g) * m).sum(1, True), "_finish": torch.relu},
     "You add up the gradient over the cells. A channel's weight is the *mean*: `gradient.mean(dim=(2, 3), …)`.":
-        cam(lambda m, g: (g.sum(dim=(2, 3), keepdim=True) * m).sum(1, True).clamp(min=0)),
+        {"_combine": lambda m, g: (g.sum(dim=(2, 3), keepdim=True) * m).sum(1, True).relu()},
     "You multiply cell by cell. Grad-CAM first averages the gradient over the cells: one weight for each channel.":
-        cam(lambda m, g: (g * m).sum(1, True).clamp(min=0)),
+        {"_combine": lambda m, g: (g * m).sum(1, True).relu()},
     "You cut each channel at zero before adding. Then no channel can speak against another: add first, cut after.":
-        cam(lambda m, g: ((mean(g) * m).clamp(min=0)).sum(1, True)),
+        {"_combine": lambda m, g: (mean(g) * m).relu().sum(1, True)},
     "You drop the negative weights. They stay; only the finished sum is cut at zero.":
-        cam(lambda m, g: (mean(g).clamp(min=0) * m).sum(1, True).clamp(min=0)),
+        {"_combine": lambda m, g: (mean(g).relu() * m).sum(1, True).relu()},
     "The weights play no part: you add up the maps as they are, so every class gets the same map.":
-        cam(lambda m, g: m.sum(1, True).clamp(min=0)),
+        {"_combine": lambda m, g: m.sum(1, True).relu()},
     "You differentiate the probability. Take the logit: the softmax mixes in what speaks for other classes.":
-        cam(right, score=lambda logits, target: logits.softmax(1)[0, target]),
+        {"_score": lambda logits, target: logits.softmax(1)[0, target]},
     "You differentiate the largest logit. Take that of the class asked about, `target`.":
-        cam(right, score=lambda logits, target: logits.max()),
-    'The map is enlarged in blocks. Use `mode="bilinear"`.':
-        cam(right, mode="nearest"),
+        {"_score": lambda logits, target: logits.max()},
+    'The map is enlarged in blocks. Use `mode="bilinear"`.': {"_mode": "nearest"},
     "You enlarge with `align_corners=True`, which pulls the outer cells to the border. Leave it out.":
-        cam(right, align_corners=True),
+        {"_align": True},
 }  # fmt: skip
 
 
@@ -106,9 +85,17 @@ def leaves_no_gradients(call: Callable[[], Call]) -> Callable[[Callable[..., Any
     mistakes=CAM_MISTAKES,
     finally_=leaves_no_gradients(lambda: net_and_image(4, (4, 4), place=0)),
 )  # fmt: skip
-def grad_cam(features: nn.Module, head: nn.Module, image: Tensor, target: int) -> Tensor:
+def grad_cam(
+    features: nn.Module, head: nn.Module, image: Tensor, target: int, *,
+    _combine: Callable[[Tensor, Tensor], Tensor] = lambda m, g: (mean(g) * m).sum(1, True).relu(),
+    _score: Callable[[Tensor, int], Tensor] = lambda logits, target: logits[0, target],
+    _finish: Function = torch.clone, _mode: str = "bilinear", _align: bool | None = None,
+) -> Tensor:  # fmt: skip
     """Equal to captum's `LayerGradCam`, for several nets, classes and sides."""
-    return probe.grad_cam(nn.Sequential(features, head), image, target, layer="0")[0]
+    maps = features(image).detach().requires_grad_()
+    (gradient,) = torch.autograd.grad(_score(head(maps), target), maps)
+    small = _combine(maps.detach(), gradient)  # (1, 1, h, w)
+    return _finish(F.interpolate(small, tuple(image.shape[2:]), mode=_mode, align_corners=_align)[0, 0])
 
 
 # --- 11.2 pick the layer ----------------------------------------------------------------------------------------
@@ -173,11 +160,10 @@ def pick_layer(model: nn.Module, layers: Sequence[str], image: Tensor, cells: in
 
 # --- 11.3 completeness ------------------------------------------------------------------------------------------
 
-Score = Callable[[Tensor], Tensor]
-Attribution = Callable[[Score, Tensor, Tensor, int], Tensor]
+Places = Callable[[int], Tensor]
 
 
-def slope(f: Score, point: Tensor) -> Tensor:
+def slope(f: Function, point: Tensor) -> Tensor:
     """∂f / ∂point for a batch of one."""
     point = point.detach().requires_grad_()
     return torch.autograd.grad(f(point).sum(), point)[0]
@@ -187,40 +173,28 @@ def middles(steps: int) -> Tensor:
     return (torch.arange(steps, dtype=torch.float64) + 0.5) / steps
 
 
-def along(places: Callable[[int], Tensor] = middles) -> Attribution:
-    return lambda f, x, b, n: (x - b) * torch.stack([slope(f, b + float(t) * (x - b)) for t in places(n)]).mean(0)
-
-
-def attributed(attribution: Attribution) -> Callable[..., tuple[Tensor, Tensor]]:
-    return lambda f, x, b, n: ((a := attribution(f, x, b, n)), a.sum() - (f(x) - f(b)).sum())
-
-
-def erring(error: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Callable[..., tuple[Tensor, Tensor]]:
-    return lambda f, x, b, n: ((a := along()(f, x, b, n)), error(a.sum(), f(x).sum(), f(b).sum()))
-
-
 ERROR = "The attribution is right. The error is"
 INTEGRATED_MISTAKES = {
     "The factor is missing: the mean gradient is multiplied by `x - baseline`, entry by entry.":
-        attributed(lambda f, x, b, n: along()(f, x, b, n) / (x - b)),
-    "You multiply by `x`. The way that was gone is `x - baseline`.":
-        attributed(lambda f, x, b, n: along()(f, x, b, n) / (x - b) * x),
+        {"_factor": lambda x, baseline: 1.0},
+    "You multiply by `x`. The way that was gone is `x - baseline`.": {"_factor": lambda x, baseline: x},
     "You add up the gradients. Divide by the number of steps: the mean is asked for.":
-        attributed(lambda f, x, b, n: n * along()(f, x, b, n)),
+        {"_over_steps": lambda gradients: gradients.sum(0)},
     "You take the gradient at the image alone. That is gradient × input; an integral needs the whole way.":
-        attributed(along(lambda n: torch.ones(1))),
+        {"_places": lambda steps: torch.ones(1)},
     "Each piece is represented by its beginning. Take its middle: (k + 0.5) / steps.":
-        attributed(along(lambda n: torch.arange(n) / n)),
+        {"_places": lambda steps: torch.arange(steps) / steps},
     "You spread the points from 0 to 1, ends included. Take the middles of equal pieces: (k + 0.5) / steps.":
-        attributed(along(lambda n: torch.linspace(0, 1, n))),
-    "Your way begins at zero. It begins at `baseline`.":
-        attributed(lambda f, x, b, n: along()(f, x, torch.zeros_like(b), n)),
+        {"_places": lambda steps: torch.linspace(0, 1, steps)},
+    "Your way begins at zero. It begins at `baseline`.": {"_begin": torch.zeros_like},
     "You drop the sign. With it goes completeness: evidence against the class must count as negative.":
-        attributed(lambda f, x, b, n: along()(f, x, b, n).abs()),
+        {"_end": torch.abs},
     f"{ERROR} turned round: it is the sum of the attribution *minus* the difference.":
-        erring(lambda s, fx, fb: (fx - fb) - s),
-    f"{ERROR} without its sign. Too much and too little are two things.": erring(lambda s, fx, fb: abs(s - (fx - fb))),
-    f"{ERROR} measured from f(x) alone. The sum accounts for f(x) − f(baseline).": erring(lambda s, fx, fb: s - fx),
+        {"_error": lambda total, fx, fb: (fx - fb) - total},
+    f"{ERROR} without its sign. Too much and too little are two things.":
+        {"_error": lambda total, fx, fb: abs(total - (fx - fb))},
+    f"{ERROR} measured from f(x) alone. The sum accounts for f(x) − f(baseline).":
+        {"_error": lambda total, fx, fb: total - fx},
 }  # fmt: skip
 
 
@@ -252,6 +226,14 @@ def near_zero(error: Any) -> Tensor:
     mistakes=INTEGRATED_MISTAKES,
     finally_=leaves_no_gradients(lambda: integrated_calls()[4]),
 )
-def integrated_gradients(f: Score, x: Tensor, baseline: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+def integrated_gradients(
+    f: Function, x: Tensor, baseline: Tensor, steps: int, *, _begin: Function = torch.clone, _places: Places = middles,
+    _over_steps: Function = lambda gradients: gradients.mean(0), _end: Function = torch.clone,
+    _factor: Callable[[Tensor, Tensor], Tensor | float] = lambda x, baseline: x - baseline,
+    _error: Callable[[Tensor, Tensor, Tensor], Tensor] = lambda total, fx, fb: total - (fx - fb),
+) -> tuple[Tensor, Tensor]:  # fmt: skip
     """The attribution by the midpoint rule and its error, for 7 nets, baselines and numbers of steps."""
-    return attributed(along())(f, x, baseline, steps)
+    begin = _begin(baseline)
+    gradients = torch.stack([slope(f, begin + float(place) * (x - begin)) for place in _places(steps)])
+    attribution = _end(_factor(x, begin) * _over_steps(gradients))
+    return attribution, _error(attribution.sum(), f(x).sum(), f(baseline).sum())

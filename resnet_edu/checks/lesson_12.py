@@ -3,6 +3,7 @@
 import math
 import random
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,55 +16,34 @@ from .values import mapping, number, several, text
 Plan = dict[str, str]
 
 
-def parts_of(name: str) -> tuple[str, int, int]:
-    """Class, session and number of a name like `cat-12-3.jpg`."""
-    kind, session, number = name.removesuffix(".jpg").split("-")
-    return kind, int(session), int(number)
+def kind_of(name: str) -> str:
+    """The class in a name like `cat-12-3.jpg`: class, session, number."""
+    return name.split("-")[0]
 
 
-def sessions(names: Sequence[str], kind: str) -> list[int]:
-    return sorted({each[1] for each in map(parts_of, names) if each[0] == kind})
-
-
-def is_last(names: Sequence[str], name: str, every: int) -> bool:
-    """Whether a file's session is the last of `every` sessions of its class."""
-    kind, session, _ = parts_of(name)
-    return (sessions(names, kind).index(session) + 1) % every == 0
-
-
-def plan(tested: Callable[[Sequence[str], str, int], bool] = is_last) -> Callable[[Sequence[str], int], Plan]:
-    """A plan from the rule that sends a file to the test part."""
-    return lambda names, every: {
-        name: f"{'test' if tested(names, name, every) else 'train'}/{parts_of(name)[0]}/{name}" for name in names
-    }
-
-
-def counted(
-    order: Callable[[Sequence[str], str], list], place: Callable[[str], object]
-) -> Callable[[Sequence[str], int], Plan]:
-    return plan(lambda names, name, every: (order(names, name).index(place(name)) + 1) % every == 0)
+def session_of(name: str) -> int:
+    return int(name.split("-")[1])
 
 
 def of_class(names: Sequence[str], name: str) -> list[str]:
-    return [other for other in names if parts_of(other)[0] == parts_of(name)[0]]
+    return [other for other in names if kind_of(other) == kind_of(name)]
 
 
 SESSION_MISTAKES = {
     "You deal out single files, so a session stands in both parts. Deal out whole sessions.":
-        counted(lambda names, name: sorted(of_class(names, name)), lambda name: name),
+        {"_order": lambda names, name: sorted(of_class(names, name)), "_place": lambda name: name},
     "You take the first of each `every` sessions for the test. Take the last.":
-        plan(lambda names, name, every: sessions(names, parts_of(name)[0]).index(parts_of(name)[1]) % every == 0),
+        {"_tested": lambda place, every: place % every == 1},
     "You divide the session's own number. Numbers can be missing: count the sessions that are there.":
-        plan(lambda names, name, every: parts_of(name)[1] % every == 0),
+        {"_order": lambda names, name: range(1, 1000)},
     'You sort the sessions as text, where "10" comes before "9". Sort them as numbers.':
-        counted(lambda names, name: sorted({each.split("-")[1] for each in of_class(names, name)}),
-                lambda name: name.split("-")[1]),
+        {"_order": lambda names, name: sorted({session_of(each) for each in of_class(names, name)}, key=str)},
     "You number the sessions in the order in which the files come. Sort the sessions first.":
-        counted(lambda names, name: list(dict.fromkeys(parts_of(each)[1] for each in of_class(names, name))),
-                lambda name: parts_of(name)[1]),
+        {"_order": lambda names, name: list(dict.fromkeys(map(session_of, of_class(names, name))))},
     "You count on from one class to the next. Begin anew in each class, or one may get no test photos.":
-        counted(lambda names, name: sorted({parts_of(each)[:2] for each in names}), lambda name: parts_of(name)[:2]),
-    "You have exchanged train and test.": plan(lambda names, name, every: not is_last(names, name, every)),
+        {"_order": lambda names, name: sorted({(kind_of(each), session_of(each)) for each in names}),
+         "_place": lambda name: (kind_of(name), session_of(name))},
+    "You have exchanged train and test.": {"_tested": lambda place, every: place % every != 0},
 }  # fmt: skip
 
 
@@ -90,9 +70,15 @@ def album(counts: dict[str, list[int]], files: int, every: int, *, in_order: boo
     returns=mapping("a dict from file name to path, both texts", text("a dict from file name to path, both texts")),
     mistakes=SESSION_MISTAKES,
 )
-def split_sessions(names: Sequence[str], every: int) -> Plan:
+def split_sessions(
+    names: Sequence[str], every: int, *, _place: Callable[[str], Any] = session_of,
+    _order: Callable[..., Any] = lambda names, name: sorted(set(map(session_of, of_class(names, name)))),
+    _tested: Callable[[int, int], bool] = lambda place, every: place % every == 0,
+) -> Plan:  # fmt: skip
     """No session stands in two parts, and every class is divided for itself."""
-    return plan()(names, every)
+    places = {name: _order(names, name).index(_place(name)) + 1 for name in names}
+    parts = {name: "test" if _tested(place, every) else "train" for name, place in places.items()}
+    return {name: f"{part}/{kind_of(name)}/{name}" for name, part in parts.items()}
 
 
 # --- 12.2 read the confusion matrix -----------------------------------------------------------------------------

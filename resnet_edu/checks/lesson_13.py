@@ -15,12 +15,6 @@ from .values import listed, number, several, tensor, text
 Gradients = Sequence[Sequence[Tensor]]  # by process, then by parameter
 
 
-def weighted(gradients: Gradients, weights: Sequence[float]) -> list[Tensor]:
-    """For each parameter, the sum over the processes of weight times gradient."""
-    terms = [[weight * each for each in own] for own, weight in zip(gradients, weights, strict=True)]
-    return [torch.stack(same).sum(dim=0) for same in zip(*terms, strict=True)]
-
-
 def halved(gradients: Gradients) -> list[Tensor]:
     running = list(gradients[0])
     for own in gradients[1:]:
@@ -31,19 +25,19 @@ def halved(gradients: Gradients) -> list[Tensor]:
 GRADIENT_MISTAKES = {
     "You take the plain mean over the processes. It is right for equal shares only: here a process with few images "
     "counts as much as one with many. Weight each by its number of images.":
-        lambda g, sizes: weighted(g, [1 / len(sizes)] * len(sizes)),
+        {"_weights": lambda sizes: [1 / len(sizes)] * len(sizes)},
     "You add the gradients up. Each is the gradient of a mean, so the result has to be a mean as well.":
-        lambda g, sizes: weighted(g, [1.0] * len(sizes)),
+        {"_weights": lambda sizes: [1.0] * len(sizes)},
     "You weight by the number of images and do not divide by the number of all images.":
-        lambda g, sizes: weighted(g, sizes),
+        {"_weights": lambda sizes: sizes},
     "You weight by the number of images and divide by the number of processes. Divide by the number of all images.":
-        lambda g, sizes: weighted(g, [size / len(sizes) for size in sizes]),
+        {"_weights": lambda sizes: [size / len(sizes) for size in sizes]},
     "You divide the sum of the gradients by the number of all images. The gradients are means already: multiply each "
-    "by its number of images first.": lambda g, sizes: weighted(g, [1 / sum(sizes)] * len(sizes)),
+    "by its number of images first.": {"_weights": lambda sizes: [1 / sum(sizes)] * len(sizes)},
     "You divide each gradient by its number of images. It is a mean already: multiply it by its share of them.":
-        lambda g, sizes: weighted(g, [1 / size for size in sizes]),
+        {"_weights": lambda sizes: [1 / size for size in sizes]},
     "Your weights are upside down: the process with the fewest images counts most.":
-        lambda g, sizes: weighted(g, [1 / size / sum(1 / each for each in sizes) for size in sizes]),
+        {"_weights": lambda sizes: [1 / size / sum(1 / each for each in sizes) for size in sizes]},
     "You halve after each process, so that the last one counts half. Give all of them their weight at once.":
         lambda g, sizes: halved(g),
     "You return the gradients of the first process alone.": lambda g, sizes: list(g[0]),
@@ -62,9 +56,13 @@ def shares(*sizes: int) -> Call:
     returns=listed("a list of tensors, one for each parameter", tensor("a list of tensors, one for each parameter")),
     mistakes=GRADIENT_MISTAKES,
 )
-def average_gradients(gradients: Gradients, sizes: Sequence[int]) -> list[Tensor]:
+def average_gradients(
+    gradients: Gradients, sizes: Sequence[int], *,
+    _weights: Callable[[Sequence[int]], Sequence[float]] = lambda sizes: [size / sum(sizes) for size in sizes],
+) -> list[Tensor]:  # fmt: skip
     """Right for equal and unequal shares, from one process to four."""
-    return weighted(gradients, [size / sum(sizes) for size in sizes])
+    weighted = [[w * each for each in own] for own, w in zip(gradients, _weights(sizes), strict=True)]
+    return [torch.stack(same).sum(dim=0) for same in zip(*weighted, strict=True)]
 
 
 # --- 13.2 scale the learning rate -------------------------------------------------------------------------------

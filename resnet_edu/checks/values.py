@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -23,13 +24,18 @@ class Returns:
     tolerance: float = 1e-4
 
 
+def need(fits: bool, words: str, value: Any) -> None:
+    """Refuse a value that is not the kind of thing that the words ask for."""
+    if not fits:
+        raise Wrong(f"Expected {words}, got {kind_of(value)}.")
+
+
 def number(words: str = "one number", *, tolerance: float = 1e-5) -> Returns:
     """One number: of Python or NumPy, or a tensor or array with one element."""
 
     def clean(value: Any) -> float:
         value = plain(value)
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise Wrong(f"Expected {words}, got {kind_of(value)}.")
+        need(isinstance(value, int | float) and not isinstance(value, bool), words, value)
         return float(value)
 
     return Returns(clean, tolerance)
@@ -42,8 +48,7 @@ def whole(words: str = "a whole number", *, hint: str = "Divide with `//`, not w
         value = plain(value)
         if isinstance(value, float):
             raise Wrong(f"Expected {words}, got the float {value}. {hint}".rstrip())
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise Wrong(f"Expected {words}, got {kind_of(value)}.")
+        need(isinstance(value, int) and not isinstance(value, bool), words, value)
         return value
 
     return Returns(clean)
@@ -53,8 +58,7 @@ def tensor(words: str = "a tensor", *, ndim: int | None = None, tolerance: float
     """A tensor; with `ndim=0` one with a single element, whatever its shape."""
 
     def clean(value: Any) -> Tensor:
-        if not isinstance(value, Tensor) or (ndim == 0 and value.numel() != 1):
-            raise Wrong(f"Expected {words}, got {kind_of(value)}.")
+        need(isinstance(value, Tensor) and (ndim != 0 or value.numel() == 1), words, value)
         return value.reshape(()) if ndim == 0 else value
 
     return Returns(clean, tolerance)
@@ -64,12 +68,12 @@ def text(words: str, *, among: Sequence[str] = ()) -> Returns:
     """A string, in any case and without spaces around it; one of `among` where these are given."""
 
     def clean(value: Any) -> str:
-        if not isinstance(value, str):
-            raise Wrong(f"Expected {words}, got {kind_of(value)}.")
-        known = {name.lower(): name for name in among}
-        if among and value.strip().lower() not in known:
+        need(isinstance(value, str), words, value)
+        name: str = value.strip()
+        known = {each.lower(): each for each in among}
+        if among and name.lower() not in known:
             raise Wrong(f"Expected {words}, got `{value}`. Known: {', '.join(among)}.")
-        return known.get(value.strip().lower(), value.strip())
+        return known.get(name.lower(), name)
 
     return Returns(clean)
 
@@ -78,8 +82,7 @@ def several(words: str, *parts: Returns) -> Returns:
     """A tuple or list of so many values, each with a kind of its own."""
 
     def clean(value: Any) -> list[Any]:
-        if not isinstance(value, tuple | list) or len(value) != len(parts):
-            raise Wrong(f"Expected {words}, got {kind_of(value)}.")
+        need(isinstance(value, tuple | list) and len(value) == len(parts), words, value)
         return [part.clean(each) for part, each in zip(parts, value, strict=True)]
 
     return Returns(clean, max(part.tolerance for part in parts))
@@ -89,8 +92,7 @@ def listed(words: str, each: Returns) -> Returns:
     """A list or tuple of any length, all of one kind."""
 
     def clean(value: Any) -> list[Any]:
-        if not isinstance(value, tuple | list):
-            raise Wrong(f"Expected {words}, got {kind_of(value)}.")
+        need(isinstance(value, tuple | list), words, value)
         return [each.clean(one) for one in value]
 
     return Returns(clean, each.tolerance)
@@ -100,8 +102,7 @@ def mapping(words: str, each: Returns) -> Returns:
     """A dictionary with values of one kind; the order of its keys does not matter."""
 
     def clean(value: Any) -> dict[Any, Any]:
-        if not isinstance(value, Mapping):
-            raise Wrong(f"Expected {words}, got {kind_of(value)}.")
+        need(isinstance(value, Mapping), words, value)
         return {key: each.clean(one) for key, one in value.items()}
 
     return Returns(clean, each.tolerance)
@@ -116,8 +117,7 @@ def seen(words: str, kind: type, look: Callable[[Any], Mapping[str, Any]], *, to
     """A thing of some kind that is judged by what one sees of it: `look` gives facts by their names in words."""
 
     def clean(value: Any) -> Mapping[str, Any]:
-        if not isinstance(value, kind):
-            raise Wrong(f"Expected {words}, got {kind_of(value)}.")
+        need(isinstance(value, kind), words, value)
         return look(value)
 
     return Returns(clean, tolerance)
@@ -186,6 +186,8 @@ def shown(value: Any) -> str:
             return f"tensor {tuple(value.shape)}" if value.ndim else digits(value.item())[0]
         case nn.Module():
             return f"a {type(value).__name__}"
+        case FunctionType():
+            return "a function"
         case dict():
             return "{" + ", ".join(f"{key!r}: {shown(each)}" for key, each in value.items()) + "}"
         case tuple() if hasattr(value, "_fields"):

@@ -100,7 +100,7 @@ def backward(f: Any, x: Tensor, baseline: Tensor, steps: int) -> Any:
 
 
 RIGHT = {
-    "11.1": [cam, cam_einsum],
+    "11.1": [cam, cam_einsum, lambda f, g, x, target: probe.grad_cam(nn.Sequential(f, g), x, target, layer="0")[0]],
     "11.2": [pick, pick_backwards],
     "11.3": [integrated, in_one_batch],
 }
@@ -108,12 +108,9 @@ RIGHT = {
 WRONG = {
     "11.1": [
         (cam_backward, "parameters keep gradients"),
-        (
-            lambda features, head, image, target: cam(features, head, image, target)[::4, ::4],
-            "expected a tensor of shape",
-        ),
-        (lambda features, head, image, target: cam(features, head, image, target)[None, None], "got shape (1, 1,"),
-        (lambda features, head, image, target: cam(features, head, image, target).tolist(), "Expected one map (H, W)"),
+        (lambda *four: cam(*four)[::4, ::4], "expected a tensor of shape"),
+        (lambda *four: cam(*four)[None, None], "got shape (1, 1,"),
+        (lambda *four: cam(*four).tolist(), "Expected one map (H, W)"),
     ],
     "11.2": [
         (pick_hook_left, "changes the network it is given as `model`"),
