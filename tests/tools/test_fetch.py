@@ -94,7 +94,7 @@ def test_reveal_js_goes_where_export_finds_it(
     assert cli.run(["fetch", "reveal.js", "--mirror", str(tmp_path)]) == 2
     assert "is another file than expected" in capsys.readouterr().err
     assert not place.exists()
-    with pytest.raises(ValueError, match=r"not on this machine\. While online, run: resnet-edu fetch reveal\.js$"):
+    with pytest.raises(ValueError, match=r"not here\. While online, run: resnet-edu fetch reveal\.js$"):
         fetch.find_reveal()
     package.write_bytes(buffer.getvalue())
     for state in ("now", "already"):
