@@ -30,13 +30,12 @@ class Fact:
 
     def __str__(self) -> str:
         """The number with its spread, unit and note: `6.61 ± 0.16 %`."""
-        decimals = len(f"{self.plus_minus:g}".partition(".")[2]) if self.plus_minus is not None else None
-        number = f"{self.value:,.{decimals}f}" if decimals is not None else f"{self.value:,g}"
-        number = f"{self.value:,}" if isinstance(self.value, int) else number
-        spread = "" if self.plus_minus is None else f" ± {self.plus_minus:g}"
-        unit = f" {self.unit}" if self.unit else ""
-        note = f" ({self.note})" if self.note else ""
-        return f"{number}{spread}{unit}{note}"
+        number = f"{self.value:,}" if isinstance(self.value, int) else f"{self.value:,g}"
+        if self.plus_minus is not None:
+            decimals = len(f"{self.plus_minus:g}".partition(".")[2])
+            number = f"{self.value:,.{decimals}f} ± {self.plus_minus:g}"
+        note = f"({self.note})" if self.note else ""
+        return " ".join(filter(None, (number, self.unit, note)))
 
 
 LECUN_1998 = Source("LeCun, Bottou, Bengio, Haffner 1998", "http://yann.lecun.com/exdb/publis/pdf/lecun-98.pdf")
@@ -108,13 +107,6 @@ GOOGLENET_LAYERS = Fact(22, "layers", SZEGEDY_2014, note="with parameters, along
 GOOGLENET_FEWER_THAN_ALEXNET = Fact(12, "times fewer parameters than AlexNet", SZEGEDY_2014)
 GOOGLENET_MILLION_PARAMETERS = Fact(5, "million parameters", SZEGEDY_2015)
 GOOGLENET_AUXILIARY_WEIGHT = Fact(0.3, "", SZEGEDY_2014, note="of each auxiliary loss")
-GOOGLENET_AVERAGE_POOLING_GAIN = Fact(0.6, "points of top-1 accuracy", SZEGEDY_2014, note="about")
-GOOGLENET_TOP5_SINGLE = Fact(10.07, "%", SZEGEDY_2014, note="one net, one crop, validation set")
-
-#: Parameters of LeNet-5, layer by layer.
-LENET5_LAYERS = from_one_source(
-    {"C1": 156, "C3": 2_416, "C5": 48_120, "F6": 10_164, "output": 850}, "parameters", LECUN_1998
-)
 
 #: Multiply-adds of one 224×224 image, in 10⁹.
 GMACS = from_one_source(
@@ -132,7 +124,6 @@ VGG_MILLION_PARAMETERS = from_one_source(
 )
 VGG_TOP1 = from_one_source({"vgg11": 29.6, "vgg13": 28.7, "vgg16": 27.0, "vgg19": 27.3}, "%", SIMONYAN_2014)
 VGG_TOP5 = from_one_source({"vgg11": 10.4, "vgg13": 9.9, "vgg16": 8.8, "vgg19": 9.0}, "%", SIMONYAN_2014)
-VGG_5X5 = Fact(7, "% higher", SIMONYAN_2014, note="section 4.1, one centre crop")
 VGG_INIT_VARIANCE = Fact(0.01, "", SIMONYAN_2014, note="section 3.1")
 
 #: ImageNet accuracy of torchvision's IMAGENET1K_V1 weights, one centre crop: top-1 and top-5 in percent.
@@ -146,9 +137,6 @@ TORCHVISION_ACCURACY = {
         "resnet50": (76.130, 92.862), "resnet101": (77.374, 93.546), "resnet152": (78.312, 94.046),
     }.items()
 }  # fmt: skip
-
-#: Top-1 accuracy of the same nets with the weights IMAGENET1K_V2: other training, years later.
-TORCHVISION_V2_TOP1 = from_one_source({"resnet50": 80.858, "resnet101": 81.886, "resnet152": 82.284}, "%", TORCHVISION)
 
 #: CIFAR-10 test error in percent, He et al. 2015, table 6.
 HE_CIFAR10 = {
@@ -200,7 +188,6 @@ HE_IMAGENET_10CROP = from_one_source(
 IMAGENET_IMAGES = Fact(1_280_000, "training images", HE_2015)
 HE_IMAGENET_BATCH = Fact(256, "images", HE_2015, note="section 3.4")
 HE_IMAGENET_RATE = Fact(0.1, "", HE_2015, note="section 3.4, at the start")
-HE_IMAGENET_STEPS = Fact(600_000, "steps", HE_2015, note="at most")
 
 #: ResNet-50 on ImageNet with many GPUs: abstract of Goyal et al. 2017, and its section 2.2 on the warm-up.
 GOYAL_BATCH = Fact(8_192, "images", GOYAL_2017)
@@ -264,7 +251,6 @@ ALEXNET_RECIPE = {
 #: How many more parameters the one-tower AlexNet has than the net of 2012.
 ALEXNET_ONE_TOWER_MORE = Fact(0.2, "%", KRIZHEVSKY_2014, note="more parameters than the two towers")
 RESNET152_TOP5_SINGLE = Fact(4.49, "%", HE_2015, note="one net, validation set")
-HUMAN_IMAGES = Fact(1_500, "images", RUSSAKOVSKY_2015, note="of the 100,000 of the test set")
 HUMAN_TOP5 = Fact(5.1, "%", RUSSAKOVSKY_2015, note="one trained annotator")
 
 #: Section 4.1 of He et al. 2015, on why the deeper plain net is worse.
@@ -283,6 +269,5 @@ ALEXNET_INIT_STD = Fact(0.01, "", KRIZHEVSKY_2012, note="every layer")
 #: Growth of the gradient norm in wide ReLU nets with batch norm, a layer, towards the first: √(π / (π − 1)).
 BATCH_NORM_RELU_GROWTH = Fact(1.211, "a layer", YANG_2019, note="√(π / (π − 1))")
 
-#: Classes of the three targets of the Bengali graphemes, and how many of the combinations the data set has.
+#: Classes of the three targets of the Bengali graphemes.
 BENGALI_CLASSES = from_one_source({"root": 168, "vowel": 11, "consonant": 7}, "classes", ALAM_2021)
-BENGALI_GRAPHEMES = Fact(1_295, "graphemes", ALAM_2021, note="in common use")

@@ -13,8 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib import figure as mpl_figure, font_manager
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from PIL import Image
 
 #: Fonts with Chinese, Japanese and Korean letters, as Linux, Windows and macOS bring them.
 FALLBACKS = (
@@ -53,10 +56,13 @@ class Figure(mpl_figure.Figure):
 
     def png(self) -> bytes:
         """The picture, with `SHARPNESS` pixels for each pixel on the page."""
-        picture = BytesIO()
+        picture, canvas, dpi = BytesIO(), FigureCanvasAgg(self), self.dpi
+        self.set_dpi(SHARPNESS * dpi)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # two lines for each; a box will do
-            self.savefig(picture, format="png", dpi=SHARPNESS * self.dpi)
+            canvas.draw()  # lays out and draws; `savefig` would go through all artists a second time
+        Image.fromarray(np.asarray(canvas.buffer_rgba())).save(picture, "PNG")
+        self.set_dpi(dpi)
         return picture.getvalue()
 
     @property

@@ -1,13 +1,13 @@
 """What flows through a network, seen without a trace: the output of any layer, its mean, spread and share of zeros.
 
-Hooks are callables that a module runs after its forward pass. They are handy and easy to forget, so here they live in a
-`with` statement, which removes them even when the forward pass fails. A forward pass in train mode also moves the
-running statistics of batch norm and draws random numbers for dropout: `isolated_forward` works on copies, so that
-parameters, `.grad`, buffers and random numbers stay as they were.
+Hooks are callables that a module runs after its forward pass; here a `with` statement removes them, even when the pass
+fails. In train mode a pass also moves the running statistics of batch norm and draws random numbers for dropout:
+`isolated_forward` works on copies, so that parameters, `.grad`, buffers and random numbers stay as they were.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -19,10 +19,7 @@ from ..models.modes import eval_mode
 
 
 class LayerStatistics(NamedTuple):
-    """One layer's output, summed up.
-
-    `mean` and `std` are taken over the whole batch and all positions; `zeros` is the share of exact zeros, 0 to 1.
-    """
+    """One layer's output: mean and standard deviation over the batch and all positions; share of zeros, 0 to 1."""
 
     name: str
     kind: str
@@ -55,21 +52,14 @@ def watch(
             raise UnknownName("layer", name, known)
     calls = dict.fromkeys(names, 0)
 
-    def hook_for(name: str) -> Callable[[nn.Module, Any, Any], Any]:
-        def hook(module: nn.Module, _: Any, output: Any) -> Any:
-            calls[name] += 1
-            return record(name if calls[name] == 1 else f"{name}#{calls[name]}", module, output)
+    def hook(name: str, module: nn.Module, _: Any, output: Any) -> Any:
+        calls[name] += 1
+        return record(name if calls[name] == 1 else f"{name}#{calls[name]}", module, output)
 
-        return hook
-
-    handles = []
-    try:
-        for name in dict.fromkeys(names):
-            handles.append(known[name].register_forward_hook(hook_for(name)))
+    with ExitStack() as handles:
+        for name in calls:
+            handles.enter_context(known[name].register_forward_hook(partial(hook, name)))
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 @contextmanager
@@ -82,15 +72,14 @@ def activations(model: nn.Module, layers: Iterable[str] | None = None) -> Iterat
             model(images)
         seen["layer1.0.relu2"]  # (N, C, H, W)
 
-    Each tensor is a detached copy, taken the moment the layer is done. The copy matters: a network with in-place ReLUs
-    (torchvision's) overwrites a batch norm's output an instant later, and a hook without `.clone()` would show you the
-    tensor after the ReLU.
+    Each tensor is a detached copy, taken the moment the layer is done: an in-place ReLU (torchvision's) overwrites a
+    batch norm's output an instant later.
 
     Args:
         layers: names as in `model.named_modules()`, or None for every module without children.
 
     Yields:
-        An initially empty dict, filled in order of execution. A layer that runs again is stored as `name#2`.
+        A dict that is filled in order of execution. A layer that runs again is stored as `name#2`.
 
     Raises:
         UnknownName: a layer the model does not have.
@@ -108,16 +97,10 @@ def activations(model: nn.Module, layers: Iterable[str] | None = None) -> Iterat
 def forward_statistics(
     model: nn.Module, images: Tensor, *, layers: Iterable[str] | None = None
 ) -> list[LayerStatistics]:
-    """Mean, standard deviation and share of zeros of each layer's output, for one batch.
+    """Mean, standard deviation and share of zeros of each layer's output for one batch, in order of execution.
 
-    The model stays in the mode it is in: in train mode batch norm uses this batch's statistics. Nothing in the model
-    changes, its running statistics included.
-
-    Args:
-        layers: names as for `activations`.
-
-    Returns:
-        One row per layer, in order of execution.
+    The layers are named as for `activations`. The model stays in the mode it is in, and nothing in it changes: in train
+    mode batch norm uses this batch's statistics, but does not keep them.
     """
     rows: list[LayerStatistics] = []
 
@@ -152,8 +135,7 @@ def isolated_forward(model: nn.Module, inputs: Tensor, *, parameters: Mapping[st
 def forward_on_meta(model: nn.Module, inputs: Tensor) -> None:
     """Send what `meta_input` returns through the model, in eval mode, for what its hooks make of the shapes.
 
-    On torch's "meta" device a tensor has a shape and a type but no values, so the pass costs next to nothing, whatever
-    the size of the model. The model itself stays where it is.
+    On torch's "meta" device a tensor has a shape but no values, so this costs next to nothing. The model is not moved.
     """
     tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     on_meta = {name: tensor.detach().to("meta") for name, tensor in tensors.items()}
@@ -172,10 +154,7 @@ def meta_input(model: nn.Module, input_shape: Sequence[int]) -> Tensor:
 
 
 def preserved_rng(device: torch.device) -> Any:
-    """Context manager: the random numbers drawn inside are not missed outside.
-
-    Deviation: on Apple's mps only the CPU's generator is preserved, since torch cannot fork the other.
-    """
+    """Context manager: the random numbers drawn inside are not missed outside, but for those of Apple's mps."""
     if device.type == "meta":
         return nullcontext()
     return torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])

@@ -6,7 +6,7 @@ Backpropagation: Springenberg et al. 2014, https://arxiv.org/abs/1412.6806.
 
 The model returns logits `(N, classes)`; it runs in eval mode and is left as it was. Images are normalised,
 `(N, C, H, W)`. The target is the class asked about, one number for all images or one each. All raise `ValueError` for
-images that are no batch, and for targets that are no class numbers of the model's.
+images that are no batch, and for targets that are no classes.
 """
 
 import warnings
@@ -41,8 +41,7 @@ def grad_cam(model: nn.Module, images: Tensor, target: Target, *, layer: str = "
     """Grad-CAM: a layer's maps, weighted by their mean gradient, summed, cut at zero, enlarged to the image's side.
 
     The enlarging is bilinear and adds nothing: the map is as fine as the layer's, for example 2×2 in the last stage of
-    a ResNet-18 that sees 64 pixels. captum applies no ReLU unless told to, and enlarges to the nearest neighbour; here
-    both are as in the paper.
+    a ResNet-18 that sees 64 pixels. It and the ReLU are as in the paper; captum has neither unless told to.
 
     Args:
         layer: name as in `model.named_modules()`; puts out `(N, channels, h, w)`.
@@ -52,8 +51,7 @@ def grad_cam(model: nn.Module, images: Tensor, target: Target, *, layer: str = "
         `(N, H, W)`, in units of logit times activation.
 
     Raises:
-        UnknownName: a layer the model does not have.
-        ValueError: images, targets or layer of another kind.
+        UnknownName: a layer the model does not have. A `ValueError`, as for one of another kind.
     """
     from captum.attr import LayerAttribution, LayerGradCam
 
@@ -71,14 +69,12 @@ def grad_cam(model: nn.Module, images: Tensor, target: Target, *, layer: str = "
 def integrated_gradients(
     model: nn.Module, images: Tensor, target: Target, *, baseline: Tensor | float = 0.0, steps: int = 50
 ) -> Integrated:
-    """Integrated Gradients: the mean gradient on the way from a baseline to the image, times that way.
-
-    The integral is a sum over the middles of `steps` equal pieces (the midpoint rule).
+    """Integrated Gradients: the mean gradient on the way from a baseline to the image, times that way (midpoint rule).
 
     Args:
         baseline: where the way begins, a number or a tensor that can be spread to the shape of `images`. In normalised
             images 0 is the mean colour of the training set.
-        steps: pieces of the way, at least 2; each costs a pass forward and back.
+        steps: equal pieces of the way, at least 2; each costs a pass forward and back.
     """
     from captum.attr import IntegratedGradients
 
@@ -130,18 +126,15 @@ def guided_backprop(model: nn.Module, images: Tensor, target: Target) -> Tensor:
     """Guided Backpropagation: the gradient, with every ReLU letting only positive gradients pass back.
 
     Sharp, and hardly dependent on what the network has learned (Adebayo et al. 2018): it is here to be found out, in
-    lesson 11. The network's ReLUs must be modules: how a function goes backwards cannot be changed.
-
-    Returns:
-        `(N, C, H, W)`.
+    lesson 11. The network's ReLUs must be modules. The result is `(N, C, H, W)`.
     """
     from captum.attr import GuidedBackprop
 
     with undisturbed(model, images, target) as (x, classes):
         if not outputs_of(model, x, [name for name, each in leaf_layers(model).items() if isinstance(each, nn.ReLU)]):
             raise ValueError(
-                f"No nn.ReLU runs in this {type(model).__name__}, so this would be the plain gradient. Guided "
-                "Backpropagation cannot change the function F.relu: use nn.ReLU() modules in its place."
+                f"No nn.ReLU runs in this {type(model).__name__}, so this would be the plain gradient. In place of the "
+                "function F.relu, whose way back cannot be changed, use nn.ReLU() modules."
             )
         return GuidedBackprop(model).attribute(x, target=classes).detach()
 
@@ -171,15 +164,11 @@ def class_numbers(target: Target, model: nn.Module, x: Tensor) -> Tensor:
         logits = one_tensor("the model", model, model(x))
     try:
         wanted = torch.as_tensor(target, device=x.device)
+        whole = wanted.ndim <= 1 and not wanted.is_floating_point() and wanted.dtype != torch.bool
+        right = logits.ndim == 2 and whole and bool(((wanted >= 0) & (wanted < logits.shape[1])).all())
     except (TypeError, ValueError, RuntimeError):
-        wanted = torch.tensor(float("nan"))
-    if (
-        logits.ndim != 2
-        or wanted.ndim > 1
-        or wanted.is_floating_point()
-        or wanted.dtype == torch.bool
-        or not ((wanted >= 0) & (wanted < logits.shape[1])).all()
-    ):
+        right = False
+    if not right:
         raise ValueError(
             f"Got target={target!r}; expected class numbers below {logits.shape[-1]}. The logits have the shape "
             f"{tuple(logits.shape)}, (N, classes)."
@@ -218,17 +207,13 @@ def ranks(values: Tensor) -> Tensor:
 def rank_correlation(a: Tensor, b: Tensor) -> float:
     """How alike two maps of one shape are, whatever their scale: the correlation of their ranks (Spearman 1904).
 
-    Adebayo et al. 2018 (https://arxiv.org/abs/1810.03292) compare maps of trained and of randomised networks by it.
-
-    Returns:
-        1 where both order their entries alike, −1 where one reverses the other, about 0 where they have nothing to do
-        with each other; not a number where one of them is constant and so has no order.
+    Adebayo et al. 2018 (https://arxiv.org/abs/1810.03292) compare maps of trained and of randomised networks by it. It
+    is 1 where both order their entries alike, −1 where one reverses the other, and not a number where one is constant.
 
     Raises:
         ValueError: different shapes, or fewer than two entries.
     """
     if a.shape != b.shape or a.numel() < 2:
-        raise ValueError(
-            f"Got tensors of shapes {tuple(a.shape)} and {tuple(b.shape)}; expected one shape with two entries or more."
-        )
+        shapes = f"{tuple(a.shape)} and {tuple(b.shape)}"
+        raise ValueError(f"Got tensors of shapes {shapes}; expected one shape with two entries or more.")
     return float(torch.corrcoef(torch.stack([ranks(a.detach()), ranks(b.detach())]))[0, 1])

@@ -15,10 +15,9 @@ from .activations import isolated_forward, leaf_layers, one_tensor, watch
 
 
 class LayerGradient(NamedTuple):
-    """Gradient norms of one convolution or linear layer.
+    """Euclidean norms of the loss's gradients by the weight of a convolution or linear layer, and by its output.
 
-    `weight` is the Euclidean norm of the loss's gradient with respect to the layer's weight, `activation` the same with
-    respect to the layer's output, over the whole batch. 0 means: the loss does not depend on it.
+    Both are over the whole batch. 0 means: the loss does not depend on it.
     """
 
     name: str
@@ -31,14 +30,11 @@ def gradient_norms(
 ) -> list[LayerGradient]:
     """Gradient norm of each convolution's and linear layer's weight and output, for one batch.
 
-    The model stays in the mode it is in, and nothing in it changes: neither weights nor `.grad`, running statistics,
-    hooks or random numbers. Frozen weights (`requires_grad=False`) are measured like the others.
+    One row per layer that ran, in order of execution. The model stays in the mode it is in, and nothing in it changes.
+    Frozen weights (`requires_grad=False`) are measured like the others.
 
     Args:
         loss: scalar function of (output, labels). Replace it for a net with several outputs.
-
-    Returns:
-        One row per layer that ran, in order of execution.
 
     Raises:
         ValueError: the model has no such layers.
@@ -82,10 +78,7 @@ def input_output_gradients(function: Callable[[Tensor], Tensor], inputs: Tensor)
     Args:
         function: a network or any differentiable function, `(N, D)` to `(N, 1)` or `(N,)`. Its rows must not influence
             each other: put a network with batch norm in eval mode.
-        inputs: `(N, D)`, or `(N,)` if the function takes that.
-
-    Returns:
-        Tensor shaped like `inputs`; row i is the gradient of output i by input i.
+        inputs: `(N, D)`, or `(N,)` if the function takes that. Row i of the result is the gradient of output i by it.
     """
     points = inputs.detach().clone().requires_grad_()
     with torch.enable_grad():

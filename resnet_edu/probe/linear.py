@@ -21,13 +21,8 @@ from .activations import activations
 def layer_features(model: nn.Module, split: Split, layers: Sequence[str], *, places: int = 1) -> dict[str, Tensor]:
     """One vector an image from each layer: its output, averaged over `places × places` parts of the map.
 
-    The model runs in evaluation mode and without gradients, and keeps its mode.
-
-    Args:
-        model: takes images `(N, C, H, W)`; it ends on `machine.device()`.
-        split: the images, each of which passes once.
-        layers: names of layers with outputs `(N, channels, H, W)`.
-        places: 1 is global average pooling.
+    The model runs in evaluation mode, keeps its own, and ends on `machine.device()`. The layers put out
+    `(N, channels, H, W)`; one place is global average pooling.
 
     Returns:
         By layer, float32 `(N, channels · places²)`, on the CPU.
@@ -47,13 +42,10 @@ def layer_features(model: nn.Module, split: Split, layers: Sequence[str], *, pla
 def linear_head(features: Tensor, labels: Tensor, num_classes: int, *, weight_decay: float = 1e-3) -> nn.Linear:
     """The linear classifier with the least cross-entropy on these features, found with all of them at once.
 
-    Multinomial logistic regression by L-BFGS. Inside, every feature is brought to mean 0 and spread 1; the layer that
-    is returned takes the features as they are.
+    Multinomial logistic regression by L-BFGS on features `(N, F)` with labels int64 `(N,)`. Inside, every feature is
+    brought to mean 0 and spread 1; the layer that is returned takes the features as they are.
 
     Args:
-        features: `(N, F)`.
-        labels: int64 `(N,)`.
-        num_classes: length of the logits.
         weight_decay: factor on the sum of the squared weights, for features of spread 1.
     """
     mean, std = features.mean(dim=0), features.std(dim=0) + 0.01 * features.std()

@@ -33,11 +33,9 @@ LOSES_PLACE = {
 
 
 class ReceptiveField(NamedTuple):
-    """What one layer sees, in pixels of the input, along the width.
+    """What one layer sees, in pixels of the input, along the width; `name` and `kind` are the layer's and its class's.
 
     Attributes:
-        name: the layer, as in `model.named_modules()`.
-        kind: its class.
         size: pixels that one position of the output depends on; more than the image has, if it sees past the border.
         jump: pixels between the fields of two neighbouring positions; 0 where all see the same.
         start: centre of the first position's field; 0 is the centre of the first pixel, −0.5 its edge.
@@ -68,8 +66,7 @@ def receptive_field(model: nn.Module, input_shape: Sequence[int]) -> list[Recept
 
     beginning with size 1, jump 1, start 0. Where paths meet (addition, concatenation) the field is the smallest range
     that holds all of theirs; around a residual block that is the longer path's. Flattening and global pooling see all
-    that the positions before them saw. The pass runs on torch's "meta" device, in eval mode: nothing is computed and
-    the model does not change.
+    that the positions before them saw. Nothing is computed, and the model does not change.
 
     Args:
         input_shape: `(C, H, W)` or `(N, C, H, W)`.

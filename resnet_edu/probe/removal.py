@@ -51,9 +51,7 @@ def without_blocks(model: nn.Module, *names: str) -> Iterator[nn.Module]:
 def block_removal(model: nn.Module, measure: Callable[[nn.Module], float]) -> dict[str, float]:
     """What `measure` says of the network without one block, for each block in turn.
 
-    Args:
-        model: a trained network, in eval mode; it stays as it is.
-        measure: for example the test error in percent.
+    The network is a trained one, in eval mode, and stays as it is; a measure is for example the test error in percent.
     """
     measured = {}
     for name in removable_blocks(model):

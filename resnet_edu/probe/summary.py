@@ -16,10 +16,9 @@ from .activations import forward_on_meta, meta_input, watch
 
 
 class LayerSummary(NamedTuple):
-    """One layer: what it puts out and what it costs.
+    """One layer: the shape of its output, () if it did not run, its own parameters, and its costs for the whole batch.
 
-    `output_shape` is () for a layer that did not run, such as an auxiliary head. `parameters` are the layer's own.
-    `macs` are multiply-adds for the whole batch, `activation_bytes` the size of the output.
+    `macs` are multiply-adds, `activation_bytes` the size of the output.
     """
 
     name: str
@@ -75,9 +74,7 @@ def summary(model: nn.Module, input_shape: Sequence[int]) -> Summary:
     What is counted, as in the papers and in torchvision: one multiply-add (MAC) for each product in a convolution or a
     linear layer. Not counted: biases, batch norm, ReLU, pooling, additions (together about 1 % of a ResNet), transposed
     convolutions, and products that are no module of their own. One MAC is two floating-point operations; papers that
-    say "FLOPs" mean MACs.
-
-    Nothing is computed: the pass runs on torch's "meta" device, in eval mode, and the model does not change.
+    say "FLOPs" mean MACs. Nothing is computed, and the model does not change.
 
     Args:
         input_shape: `(C, H, W)` of one image, or `(N, C, H, W)`; for a linear net `(D,)` or `(N, D)`.
