@@ -227,7 +227,7 @@ def connections(nets: Mapping[str, Sequence[Tensor]], *, title: str, height: flo
         places = [[(2.0 * column, (size - 1) / 2 - row) for row in range(size)] for column, size in enumerate(sizes)]
         for weights, before, after in zip(layers, places, places[1:], strict=False):
             for row, column in weights.nonzero().tolist():
-                weight, ends = float(weights[row, column]), zip(before[column], after[row], strict=True)
+                weight, ends = weights[row, column].item(), zip(before[column], after[row], strict=True)
                 axes.plot(*ends, color=RED if weight > 0 else BLUE, lw=0.6 + 1.6 * abs(weight), zorder=1)
         for column, circles in enumerate(places):
             colour = SKY if column == 0 else ORANGE
