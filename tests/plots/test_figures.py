@@ -84,7 +84,9 @@ SAMPLES: dict[str, Callable[[], Figure]] = {
     "channel_budget": plots.channel_budget,
     "channel_budget_grid": plots.channel_budget_grid,
     "confusion_matrix": lambda: plots.confusion_matrix(torch.eye(3).long(), ("a", "b", "$c^"), title="All right"),
-    "connections": lambda: plots.connections({"a layer": [torch.eye(3), torch.ones(2, 3, requires_grad=True)]}, title="Lines"),
+    "connections": lambda: plots.connections(
+        {"a layer": [torch.eye(3), torch.ones(2, 3, requires_grad=True)]}, title="Lines"
+    ),
     "convolution_over_channels": lambda: plots.convolution_over_channels(
         torch.ones(2, 4, 4), torch.ones(2, 3, 3), 1, 0, 0
     ),
