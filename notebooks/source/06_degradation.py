@@ -526,7 +526,9 @@ for arm, suffix in arms.items():
     pairs[arm] = tuple(min(errors, key=fmean) for errors in runs.values())
 for arm, (shallow_errors, deep_errors) in pairs.items():
     assert min(deep_errors) > max(shallow_errors) + 20, arm
-edu.plots.paired_seeds(pairs, ("plain-20", "plain-56"), y="training error (%)", title="No gentle start saves plain-56")
+edu.plots.paired_seeds(
+    pairs, ("plain-20", "plain-56"), y="training error (%)", title="Neither a slow rise nor clipping saves plain-56"
+)
 
 # %% [markdown]
 # Neither remedy closes the gap. With a slow rise plain-56 ends about where it did before, and clipped it hardly learns. One
