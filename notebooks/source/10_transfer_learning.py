@@ -241,7 +241,7 @@ edu.table(
 # Curves like these let you put a price on labels. If your error has to stay below some limit, how many photos do you have to
 # label? Read the curve with care: a single lucky point isn't enough, it has to *stay* below the limit from there on.
 #
-# ### Exercise 10.4 · How many labels
+# ### Exercise 10.2 · How many labels
 #
 # **Difficulty** ●●●○○ · **10 minutes**
 #
@@ -317,7 +317,7 @@ assert (moved - 1).abs().max() > 0.1, "and the net is another one all the same"
 # part needs both: no gradients *and* evaluation mode. `edu.models.freeze` does both, and `edu.fit` leaves frozen parts in
 # evaluation mode.
 #
-# ### Exercise 10.2 · Freeze properly
+# ### Exercise 10.3 · Freeze properly
 #
 # **Difficulty** ●●●○○ · **8 minutes**
 #
@@ -494,10 +494,10 @@ edu.plots.transfer_grid(far)
 #
 # The head is new and knows nothing. The backbone is good already, and large steps could spoil it. So a common recipe gives
 # the backbone a lower rate than the head; Howard and Ruder 2018, who give each layer its own, call this *discriminative
-# fine-tuning*. In PyTorch each **parameter group** of an optimizer has its own options, and that's what exercise 10.3 is
+# fine-tuning*. In PyTorch each **parameter group** of an optimizer has its own options, and that's what exercise 10.4 is
 # about. In `edu.TrainConfig` the second rate is called `backbone_lr`.
 #
-# ### Exercise 10.3 · Parameter groups
+# ### Exercise 10.4 · Parameter groups
 #
 # **Difficulty** ●●●○○ · **10 minutes**
 #

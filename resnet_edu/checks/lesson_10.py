@@ -124,7 +124,67 @@ def new_head(model: Any, num_classes: int) -> nn.Module:
     return with_head(model, linear(model, num_classes))
 
 
-# --- 10.2 freeze properly ---------------------------------------------------------------------------------------
+# --- 10.2 how many labels ---------------------------------------------------------------------------------------
+
+Curve = dict[int, list[float]]
+
+
+def low(curve: Curve, error: float) -> list[int]:
+    """All numbers of labels at which the curve is below the limit."""
+    return sorted(labels for labels, errors in curve.items() if mean(errors) <= error)
+
+
+CURVE_MISTAKES = {
+    "You take the first number of labels that is low enough, but with more labels the error goes up again. From your "
+    "answer on it has to stay low.": lambda curve, error: min(low(curve, error), default=math.inf),
+    "You judge by the luckiest draw. One good draw is no promise: take the mean of the draws.": {"_of_draws": min},
+    "You ask that every draw is low enough. Asked is for the mean of the draws.": {"_of_draws": max},
+    "You look at the first draw only. Take the mean of all of them.": {"_of_draws": lambda errors: errors[0]},
+    "A mean that lies exactly at the limit counts as well: `<=`, not `<`.":
+        {"_of_draws": lambda errors: mean(errors) + 1e-9},
+    "You return the largest number of labels that is enough. Asked is for the smallest.":
+        {"_pick": lambda curve, enough: max(enough)},
+    "You take the numbers in the order of the dict, which need not be sorted.":
+        {"_pick": lambda curve, enough: next(labels for labels in curve if labels in enough)},
+    "The comparison is turned around: a low error is good, so it must be at most `error`.":
+        lambda curve, error: min((n for n, errors in curve.items() if mean(errors) >= error), default=math.inf),
+    "You return the position in the curve, or the error there. Return the number of labels.":
+        [{"_pick": lambda curve, enough: sorted(curve).index(enough[0])},
+         {"_pick": lambda curve, enough: mean(curve[enough[0]])}],
+    "No number of labels is enough, and you return the largest. Even that is too few: return `float('inf')`.":
+        {"_none": max},
+    "No number of labels is enough, and you return 0 or -1, as if none were needed. Return `float('inf')`.":
+        [{"_none": lambda curve: 0}, {"_none": lambda curve: -1}],
+}  # fmt: skip
+
+
+def curve_calls() -> list[Call]:
+    curve = {5: [33.0, 29.0], 10: [19.0, 22.0], 20: [12.5, 11.5], 50: [6.0, 7.0], 100: [4.5, 3.5]}
+    shuffled = {labels: curve[labels] for labels in (100, *random.sample([5, 10, 20, 50], 4))}
+    bumpy = {1: [80.0, 82.0, 78.0], 3: [50.0, 44.0, 56.0], 9: [55.0, 51.0, 50.0], 27: [30.0] * 3, 81: [31.0] * 3}
+    pairs = [(curve, 19.0), (curve, 20.5), (shuffled, 7.5), (shuffled, 21.0), (curve, 2.0), (curve, 60.0)]
+    return [Call(*pair) for pair in [*pairs, (bumpy, 51.0), (bumpy, 30.5), (bumpy, 52.0), (bumpy, 45.0)]]
+
+
+@exercise(
+    "10.2 how many labels",
+    calls=curve_calls,
+    returns=number("a number of labels, or `float('inf')`"),
+    mistakes=CURVE_MISTAKES,
+)
+def labels_needed(
+    curve: Curve, error: float, *, _of_draws: Callable[[list[float]], float] = mean,
+    _pick: Callable[[Curve, list[int]], float] = lambda curve, enough: enough[0],
+    _none: Callable[[Curve], float] = lambda curve: math.inf,
+) -> float:  # fmt: skip
+    """Right, for curves in any order, curves with a bump, means exactly at the limit, and limits out of reach."""
+    numbers = sorted(curve)
+    above = [place for place, labels in enumerate(numbers) if _of_draws(curve[labels]) > error]
+    enough = numbers[max(above, default=-1) + 1 :]
+    return _pick(curve, enough) if enough else _none(curve)
+
+
+# --- 10.3 freeze properly ---------------------------------------------------------------------------------------
 
 
 def frozen(model: nn.Module, part: Callable[[str], bool] = is_backbone) -> nn.Module:
@@ -197,7 +257,7 @@ FREEZE_MISTAKES = {
 
 
 @exercise(
-    "10.2 freeze properly",
+    "10.3 freeze properly",
     calls=lambda: [Call(TrainedNet().train(mode)) for mode in (True, False)],
     returns=seen("the network", nn.Module, five_steps),
     may_change=("model",),
@@ -208,7 +268,7 @@ def freeze_backbone(model: nn.Module) -> nn.Module:
     return frozen(model).eval()
 
 
-# --- 10.3 parameter groups --------------------------------------------------------------------------------------
+# --- 10.4 parameter groups --------------------------------------------------------------------------------------
 
 
 @torch.no_grad()
@@ -276,7 +336,7 @@ GROUP_MISTAKES = {
 
 
 @exercise(
-    "10.3 parameter groups",
+    "10.4 parameter groups",
     calls=lambda: [
         Call(numbered_net(), 0.01, 0.001),
         Call(numbered_net("conv1.weight"), 0.03, 0.02),
@@ -297,63 +357,3 @@ def parameter_groups(
         {"params": [p for name, p in named if _backbone(name)], "lr": backbone_lr},
         {"params": [p for name, p in named if _head(name)], "lr": head_lr},
     ]
-
-
-# --- 10.4 how many labels ---------------------------------------------------------------------------------------
-
-Curve = dict[int, list[float]]
-
-
-def low(curve: Curve, error: float) -> list[int]:
-    """All numbers of labels at which the curve is below the limit."""
-    return sorted(labels for labels, errors in curve.items() if mean(errors) <= error)
-
-
-CURVE_MISTAKES = {
-    "You take the first number of labels that is low enough, but with more labels the error goes up again. From your "
-    "answer on it has to stay low.": lambda curve, error: min(low(curve, error), default=math.inf),
-    "You judge by the luckiest draw. One good draw is no promise: take the mean of the draws.": {"_of_draws": min},
-    "You ask that every draw is low enough. Asked is for the mean of the draws.": {"_of_draws": max},
-    "You look at the first draw only. Take the mean of all of them.": {"_of_draws": lambda errors: errors[0]},
-    "A mean that lies exactly at the limit counts as well: `<=`, not `<`.":
-        {"_of_draws": lambda errors: mean(errors) + 1e-9},
-    "You return the largest number of labels that is enough. Asked is for the smallest.":
-        {"_pick": lambda curve, enough: max(enough)},
-    "You take the numbers in the order of the dict, which need not be sorted.":
-        {"_pick": lambda curve, enough: next(labels for labels in curve if labels in enough)},
-    "The comparison is turned around: a low error is good, so it must be at most `error`.":
-        lambda curve, error: min((n for n, errors in curve.items() if mean(errors) >= error), default=math.inf),
-    "You return the position in the curve, or the error there. Return the number of labels.":
-        [{"_pick": lambda curve, enough: sorted(curve).index(enough[0])},
-         {"_pick": lambda curve, enough: mean(curve[enough[0]])}],
-    "No number of labels is enough, and you return the largest. Even that is too few: return `float('inf')`.":
-        {"_none": max},
-    "No number of labels is enough, and you return 0 or -1, as if none were needed. Return `float('inf')`.":
-        [{"_none": lambda curve: 0}, {"_none": lambda curve: -1}],
-}  # fmt: skip
-
-
-def curve_calls() -> list[Call]:
-    curve = {5: [33.0, 29.0], 10: [19.0, 22.0], 20: [12.5, 11.5], 50: [6.0, 7.0], 100: [4.5, 3.5]}
-    shuffled = {labels: curve[labels] for labels in (100, *random.sample([5, 10, 20, 50], 4))}
-    bumpy = {1: [80.0, 82.0, 78.0], 3: [50.0, 44.0, 56.0], 9: [55.0, 51.0, 50.0], 27: [30.0] * 3, 81: [31.0] * 3}
-    pairs = [(curve, 19.0), (curve, 20.5), (shuffled, 7.5), (shuffled, 21.0), (curve, 2.0), (curve, 60.0)]
-    return [Call(*pair) for pair in [*pairs, (bumpy, 51.0), (bumpy, 30.5), (bumpy, 52.0), (bumpy, 45.0)]]
-
-
-@exercise(
-    "10.4 how many labels",
-    calls=curve_calls,
-    returns=number("a number of labels, or `float('inf')`"),
-    mistakes=CURVE_MISTAKES,
-)
-def labels_needed(
-    curve: Curve, error: float, *, _of_draws: Callable[[list[float]], float] = mean,
-    _pick: Callable[[Curve, list[int]], float] = lambda curve, enough: enough[0],
-    _none: Callable[[Curve], float] = lambda curve: math.inf,
-) -> float:  # fmt: skip
-    """Right, for curves in any order, curves with a bump, means exactly at the limit, and limits out of reach."""
-    numbers = sorted(curve)
-    above = [place for place, labels in enumerate(numbers) if _of_draws(curve[labels]) > error]
-    enough = numbers[max(above, default=-1) + 1 :]
-    return _pick(curve, enough) if enough else _none(curve)

@@ -47,7 +47,35 @@ def everything_new(model: Any, num_classes: int) -> nn.Module:
     return new_head(model, num_classes)
 
 
-# --- 10.2 freeze properly ---------------------------------------------------------------------------------------
+# --- 10.2 how many labels ---------------------------------------------------------------------------------------
+
+
+def labels_needed(curve: dict[int, list[float]], error: float) -> float:
+    needed = inf
+    for labels in sorted(curve, reverse=True):
+        if sum(curve[labels]) / len(curve[labels]) > error:
+            break
+        needed = labels
+    return needed
+
+
+def labels_by_suffix(curve: dict[int, list[float]], error: float) -> float:
+    """Right: tries each number, the smallest first."""
+    for least in sorted(curve):
+        if all(mean(errors) <= error for labels, errors in curve.items() if labels >= least):
+            return least
+    return float("inf")
+
+
+def labels_by_torch(curve: dict[int, list[float]], error: float) -> torch.Tensor:
+    """Right."""
+    numbers = torch.tensor(sorted(curve))
+    high = torch.stack([torch.tensor(curve[int(n)], dtype=torch.float64).mean() > error for n in numbers])
+    last = int(high.nonzero().max()) + 1 if high.any() else 0
+    return numbers[last] if last < len(numbers) else torch.tensor(inf)
+
+
+# --- 10.3 freeze properly ---------------------------------------------------------------------------------------
 
 
 def freeze_backbone(model: Any) -> nn.Module:
@@ -79,7 +107,7 @@ def values_reset(model: Any) -> nn.Module:
     return freeze_backbone(model)
 
 
-# --- 10.3 parameter groups --------------------------------------------------------------------------------------
+# --- 10.4 parameter groups --------------------------------------------------------------------------------------
 
 
 def groups(model: Any, head_lr: float, backbone_lr: float) -> list[dict[str, Any]]:
@@ -114,39 +142,11 @@ def other_key(model: Any, head_lr: float, backbone_lr: float) -> list[dict[str, 
     return [{"params": group["params"], "learning_rate": group["lr"]} for group in groups(model, head_lr, backbone_lr)]
 
 
-# --- 10.4 how many labels ---------------------------------------------------------------------------------------
-
-
-def labels_needed(curve: dict[int, list[float]], error: float) -> float:
-    needed = inf
-    for labels in sorted(curve, reverse=True):
-        if sum(curve[labels]) / len(curve[labels]) > error:
-            break
-        needed = labels
-    return needed
-
-
-def labels_by_suffix(curve: dict[int, list[float]], error: float) -> float:
-    """Right: tries each number, the smallest first."""
-    for least in sorted(curve):
-        if all(mean(errors) <= error for labels, errors in curve.items() if labels >= least):
-            return least
-    return float("inf")
-
-
-def labels_by_torch(curve: dict[int, list[float]], error: float) -> torch.Tensor:
-    """Right."""
-    numbers = torch.tensor(sorted(curve))
-    high = torch.stack([torch.tensor(curve[int(n)], dtype=torch.float64).mean() > error for n in numbers])
-    last = int(high.nonzero().max()) + 1 if high.any() else 0
-    return numbers[last] if last < len(numbers) else torch.tensor(inf)
-
-
 RIGHT = {
     "10.1": [new_head, head_on_a_copy, lazy_head, head_as_the_package],
-    "10.2": [freeze_backbone, freeze_by_name, freeze_as_the_package],
-    "10.3": [groups, one_group_each, lazy_groups],
-    "10.4": [labels_needed, labels_by_suffix, labels_by_torch],
+    "10.3": [freeze_backbone, freeze_by_name, freeze_as_the_package],
+    "10.4": [groups, one_group_each, lazy_groups],
+    "10.2": [labels_needed, labels_by_suffix, labels_by_torch],
 }
 
 WRONG = {
@@ -156,12 +156,12 @@ WRONG = {
         (everything_new, "before the head, where nothing changes: conv1.weight"),
         (lambda model, n: new_head(model, n).state_dict(), "Expected the network, got"),
     ],
-    "10.2": [
+    "10.3": [
         (values_reset, "freezing changes no value"),
         (lambda model: freeze_backbone(model).fc, "Return the whole network"),
         (lambda model: model.state_dict(), "Expected the network, got"),
     ],
-    "10.3": [
+    "10.4": [
         (lambda model, head, backbone: groups(model, head, head * backbone), "expected 'at the rate 0.001', got"),
         (copied_groups, "'params' holds copies"),
         (names_only, "'params' holds the str `'conv1.weight'`"),
@@ -169,7 +169,7 @@ WRONG = {
         (lambda *call: optim.SGD(groups(*call)), "is handed over to the optimizer, got something of type `SGD`"),
         (lambda *call: [group["params"] for group in groups(*call)], "Expected a list of dicts"),
     ],
-    "10.4": [
+    "10.2": [
         (lambda curve, error: f"{labels_needed(curve, error)} labels", "Expected a number of labels"),
         (lambda curve, error: inf, "got inf"),
         (lambda curve, error: None if (n := labels_needed(curve, error)) == inf else n, "got None"),
