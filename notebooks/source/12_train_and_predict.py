@@ -423,7 +423,7 @@ edu.plots.learning_curves(
 
 # %% [markdown]
 # The training error comes down; the validation error stays far above it. (It counts 24 photos, so each is worth four points.
-# The recipe keeps the last epoch unless you set `patience`.)
+# The recipe keeps the last epoch.)
 #
 # Is the net any good? A test error alone can't say. Compare it with simpler things, on the same split.
 
