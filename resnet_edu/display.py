@@ -36,15 +36,11 @@ class Table:
 
     def __str__(self) -> str:
         lines = [self.columns, *self.rows]
-        widths = [max(len(line[place]) for line in lines) for place in range(len(self.columns))]
-        texts = []
-        for line in lines:
-            cells = [
-                cell.rjust(width) if numeric else cell.ljust(width)
-                for cell, width, numeric in zip(line, widths, self.numeric, strict=True)
-            ]
-            texts.append("  ".join(cells).rstrip())
-        return "\n".join(texts)
+        columns = []
+        for cells, numeric in zip(zip(*lines, strict=True), self.numeric, strict=True):
+            width = max(map(len, cells))
+            columns.append([cell.rjust(width) if numeric else cell.ljust(width) for cell in cells])
+        return "\n".join("  ".join(line).rstrip() for line in zip(*columns, strict=True))
 
     __repr__ = __str__
 
@@ -53,20 +49,15 @@ def table(rows: Sequence[Sequence[Any] | Mapping[str, Any]], columns: Sequence[s
     """Rows under named columns; columns of numbers stand on the right.
 
     Whole numbers get commas between thousands, other numbers three digits; a cell of None stays empty. Pass text for
-    any other form: "12.30 %" counts as a number too.
-
-    Args:
-        rows: the cells of each row in order, or by column.
-        columns: headings; by default the keys of the first row, which must be a mapping then.
+    any other form: "12.30 %" counts as a number too. The cells of a row come in order, or by column; the headings are
+    by default the keys of the first row, which must be a mapping then.
 
     Raises:
         ValueError: a row has more or fewer cells than there are columns, or the columns have no names.
     """
     if columns is None:
         if not rows or not isinstance(rows[0], Mapping):
-            raise ValueError(
-                "Name the columns: table(rows, columns). Only rows that are dicts bring names of their own."
-            )
+            raise ValueError("Name the columns: table(rows, columns). Only rows that are dicts bring their own names.")
         columns = list(rows[0])
     lines = []
     for row in rows:

@@ -142,10 +142,7 @@ def extend_with_identity(shallow: CifarNet, depth: int, *, images: Tensor) -> Ci
     changes what has come out of another. In evaluation mode the outputs are equal for all images, in training mode,
     where a batch norm takes the batch's statistics, for these. The new net is in the mode of `shallow`.
 
-    Args:
-        shallow: a plain net, best a trained one; it is left as it is.
-        depth: 6n + 2 and more than the depth of `shallow`.
-        images: a batch for training, `(N, C, H, W)`.
+    The images are a batch for training, `(N, C, H, W)`.
 
     Raises:
         ValueError: `shallow` is not a plain `CifarNet`, or `depth` is not 6n + 2 or not deeper.

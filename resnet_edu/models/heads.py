@@ -66,14 +66,11 @@ def head_of(model: nn.Module) -> tuple[str, nn.Linear | Heads]:
 
 
 def replace_head(model: nn.Module, num_classes: int | Mapping[str, int]) -> nn.Linear | Heads:
-    """Put a new, untrained last layer in place of the old one, for other classes.
+    """Put a new, untrained last layer in place of the old one, for other classes, and return it.
 
     Args:
         model: the network. All else in it stays as it is, but for the auxiliary classifiers of a GoogLeNet with them.
         num_classes: length of the logits, or numbers of classes by head name, `{"digit": 10, "parity": 2}`.
-
-    Returns:
-        The new head.
 
     Raises:
         ValueError: as `head_of`; or `num_classes` is no whole number of at least 1.

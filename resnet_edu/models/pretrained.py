@@ -64,7 +64,7 @@ def pretrained(name: str = "resnet18", *, source: WeightSource = "auto") -> Pret
     """A pretrained network, and a line that says which weights were taken and why.
 
     Args:
-        name: name of the network; the bundled weights are those of `resnet18`.
+        name: of the network; the bundled weights are those of `resnet18`.
         source: "imagenet" takes torchvision's IMAGENET1K_V1 weights, and downloads them if they are not cached;
             "bundled" takes the weights in this package; "auto" takes ImageNet's if they are cached, or if you allow
             downloads with the environment variable RESNET_EDU_DOWNLOAD=1 and the server can be reached, else the
@@ -199,10 +199,7 @@ def imagenet_download(name: str) -> File:
 def fetch_imagenet(name: str, folder: Path | None = None, *, mirror: str | None = None) -> bool:
     """Download torchvision's weights of a network or the detector, unless they are cached already; see `fetch_file`.
 
-    Args:
-        name: one of `imagenet_names()`, or `DETECTOR`.
-        folder: a folder laid out like TORCH_HOME; torch.hub's own by default.
-        mirror: another address for the file, or a folder that holds it.
+    They go to torch.hub's folder, or to one laid out like TORCH_HOME; a mirror is another address, or a folder with it.
     """
     return fetch_file(imagenet_download(name), imagenet_file(name, folder).parent, mirror=mirror)
 

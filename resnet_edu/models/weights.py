@@ -14,12 +14,8 @@ def load_state(model: nn.Module, state: Mapping[str, Tensor], *, name: str) -> N
     """Copy `state` into `model`: every key must be there, none may be left over, all shapes must agree.
 
     Nothing is copied unless everything fits. A prefix that all names share, as in "module.conv1.weight", is taken off.
-    Batch norm's step counters may be missing, as they are in weights saved before PyTorch 0.4.1.
-
-    Args:
-        model: the network, on any device.
-        state: weights by parameter name, as `state_dict()` gives them.
-        name: what the message calls the network.
+    Batch norm's step counters may be missing, as they are in weights saved before PyTorch 0.4.1. An error calls the
+    network by its `name`.
 
     Raises:
         WrongCheckpoint: some keys are missing or unexpected or have another shape, or `state` holds no weights.

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping, Sequence
 from itertools import cycle
-from types import MappingProxyType
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -32,7 +31,7 @@ def lines(
     y: str,
     first: int = 0,
     ticks: Sequence[str] = (),
-    levels: Mapping[str, float] = MappingProxyType({}),
+    levels: Mapping[str, float] | None = None,
     log: bool = False,
     limits: tuple[float, float] | None = None,
 ) -> Figure:
@@ -48,6 +47,7 @@ def lines(
     """
     figure, axes = new_chart(title=title, x=x, y=y)
     draw_lines(axes, series, first=first)
+    levels = levels or {}
     for level in levels.values():
         axes.axhline(level, color=GREY, ls=":", lw=1.2)
         names = [name for name, other in levels.items() if round(other) == round(level)]  # one text where they coincide

@@ -68,7 +68,17 @@ def channel_budget(sizes: Sequence[int] = INCEPTIONS["3a"], *, kernel: int = 5) 
     above = left.secondary_xaxis("top", functions=(lambda w: np.multiply(w, scale), lambda m: np.divide(m, scale)))
     above.set_xlabel(f"multiply-adds at {side}×{side} (million)")
     left.legend(loc="lower right", fontsize=8)
-    draw_channels(right, {"block": branches.channels, "naive": branches.naive_channels})
+    blocks = {"block": branches.channels, "naive": branches.naive_channels}
+    for column, (name, channels) in enumerate(blocks.items()):
+        floor = 0
+        for number, colour in zip(channels, BRANCH_COLOURS, strict=True):
+            bar = right.bar(name, number, bottom=floor, width=0.6, color=colour)
+            right.bar_label(bar, [str(number) if number >= 24 else ""], label_type="center", fontsize=8, color="white")
+            floor += number
+        right.text(column, floor, str(floor), ha="center", va="bottom", fontsize=9, weight="bold")
+    right.set_ylabel("channels that come out")
+    right.margins(y=0.1)
+    right.grid(visible=False, axis="x")
     return figure
 
 
@@ -91,20 +101,6 @@ def draw_costs(axes: Axes, branches: Branches) -> None:
     axes.barh(range(4), branches.reducing, height=0.55, color=REDUCING, label="1×1 that reduces")
     axes.barh(range(4), branches.large, left=branches.reducing, height=0.55, color=LARGE, label="the branch itself")
     name_rows(axes, branches.names)
-
-
-def draw_channels(axes: Axes, blocks: Mapping[str, Sequence[int]]) -> None:
-    """One stacked column a block: the channels of its branches."""
-    for name, channels in blocks.items():
-        floor = 0
-        for number, colour in zip(channels, BRANCH_COLOURS, strict=True):
-            bar = axes.bar(name, number, bottom=floor, width=0.6, color=colour)
-            axes.bar_label(bar, [str(number) if number >= 24 else ""], label_type="center", fontsize=8, color="white")
-            floor += number
-        axes.bar_label(bar, [str(floor)], fontsize=9, weight="bold")
-    axes.set_ylabel("channels that come out")
-    axes.margins(y=0.1)
-    axes.grid(visible=False, axis="x")
 
 
 @course_style()

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from itertools import product
 from statistics import mean
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
@@ -168,7 +169,7 @@ def identity_extension() -> Figure:
         for stage in range(3):
             for block in range(3 + more):
                 copied = block < 3
-                look = {"fc": BLUE, "ec": BLUE} if copied else {"fill": False, "ec": ORANGE, "ls": "--"}
+                look: dict[str, Any] = {"fc": BLUE, "ec": BLUE} if copied else {"fill": False, "ec": ORANGE, "ls": "--"}
                 axes.add_patch(Rectangle((left, -row - 0.25), 0.8, 0.5, lw=1.5, **look))
                 axes.text(left + 0.4, -row, "" if copied else "x", ha="center", va="center", color=ORANGE)
                 left += 1

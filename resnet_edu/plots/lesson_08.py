@@ -4,7 +4,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from matplotlib.axes import Axes
 
 from ..models.resnet import DEPTHS, RESNET_PARTS, ResNet
 from ..probe.summary import summary
@@ -64,31 +63,22 @@ def stage_table(*, side: int = 224, depth: int = 34, width: int = 64) -> Figure:
     net = f"ResNet-{depth}, width {width}, {side} pixels"
     title = f"{net}: {short(sum(parameters))} parameters, {short(sum(macs))} multiply-adds"
     figure, panels = new_figure(1, 3, width=10.0, height=3.5, sharey=True, width_ratios=(1.35, 1, 1), title=title)
-    draw_table(panels[0], rows)
-    draw_bars(panels[1], parameters, "parameters", BLUE)
-    draw_bars(panels[2], macs, "multiply-adds of one image", ORANGE)
-    return figure
-
-
-def draw_table(axes: Axes, rows: list[StageRow]) -> None:
-    """Name, blocks, channels and side of each part, from top to bottom."""
-    axes.set_axis_off()
-    axes.set_xlim(0, 1.06)
+    panels[0].set_axis_off()
+    panels[0].set_xlim(0, 1.06)
     cells_of = [(row.name, row.blocks or "", row.channels, row.side) for row in rows]
     for y, cells in enumerate([("", "blocks", "channels", "side"), *cells_of], start=-1):
         for x, cell in zip((0.0, 0.36, 0.68, 1.0), cells, strict=True):
-            axes.text(x, y, f"{cell}", ha="right" if x else "left", va="center")
-    axes.set_ylim(len(rows) - 0.5, -1.4)
-
-
-def draw_bars(axes: Axes, values: list[int], quantity: str, colour: str) -> None:
-    """One horizontal bar a part, with its number behind it."""
-    bars = axes.barh(range(len(values)), values, color=colour, height=0.62)
-    axes.bar_label(bars, [short(value) for value in values], padding=4, fontsize=10)
-    axes.set_xlim(0, 1.32 * max(values))
-    axes.set_title(quantity, fontsize=11)
-    bare(axes)
-    axes.spines["left"].set(visible=True, color="black")
+            panels[0].text(x, y, f"{cell}", ha="right" if x else "left", va="center")
+    quantities = {"parameters": (parameters, BLUE), "multiply-adds of one image": (macs, ORANGE)}
+    for axes, (quantity, (values, colour)) in zip(panels[1:], quantities.items(), strict=True):
+        bars = axes.barh(range(len(values)), values, color=colour, height=0.62)
+        axes.bar_label(bars, [short(value) for value in values], padding=4, fontsize=10)
+        axes.set_xlim(0, 1.32 * max(values))
+        axes.set_title(quantity, fontsize=11)
+        bare(axes)
+        axes.spines["left"].set(visible=True, color="black")
+    panels[0].set_ylim(len(rows) - 0.5, -1.4)  # for all three
+    return figure
 
 
 @course_style()
@@ -102,8 +92,8 @@ def stage_table_grid() -> Figure:
         parameters, macs = np.array([(row.parameters, row.macs) for row in rows]).T
         places = np.arange(len(rows))
         axes.bar(places - 0.2, 100 * parameters / parameters.sum(), width=0.4, color=BLUE, label="parameters")
-        look = {"color": ORANGE, "hatch": "//", "ec": "white", "label": "multiply-adds"}
-        axes.bar(places + 0.2, 100 * macs / macs.sum(), width=0.4, **look)
+        work = 100 * macs / macs.sum()
+        axes.bar(places + 0.2, work, width=0.4, color=ORANGE, hatch="//", ec="white", label="multiply-adds")
         sums = f"{short(parameters.sum())}, {short(macs.sum())}"
         axes.set_title(f"ResNet-{depth}, width {width}: {sums}", fontsize=10)
         axes.set_xticks(places, [row.name.removeprefix("stage ") for row in rows])

@@ -164,11 +164,10 @@ def class_numbers(target: Target, model: nn.Module, x: Tensor) -> Tensor:
         logits = one_tensor("the model", model, model(x))
     try:
         wanted = torch.as_tensor(target, device=x.device)
-        whole = wanted.ndim <= 1 and not wanted.is_floating_point() and wanted.dtype != torch.bool
-        right = logits.ndim == 2 and whole and bool(((wanted >= 0) & (wanted < logits.shape[1])).all())
     except (TypeError, ValueError, RuntimeError):
-        right = False
-    if not right:
+        wanted = torch.tensor(float("nan"))
+    whole = wanted.ndim <= 1 and not wanted.is_floating_point() and wanted.dtype != torch.bool
+    if logits.ndim != 2 or not whole or not ((wanted >= 0) & (wanted < logits.shape[1])).all():
         raise ValueError(
             f"Got target={target!r}; expected class numbers below {logits.shape[-1]}. The logits have the shape "
             f"{tuple(logits.shape)}, (N, classes)."
@@ -197,13 +196,6 @@ def spread(baseline: Tensor | float, x: Tensor) -> Tensor:
         ) from None
 
 
-def ranks(values: Tensor) -> Tensor:
-    """1 for the smallest value, n for the largest; equal values share the mean of their ranks. Float64 `(n,)`."""
-    _, place, counts = values.flatten().unique(return_inverse=True, return_counts=True)
-    last = counts.cumsum(0)  # the highest rank of each distinct value
-    return (last - (counts - 1) / 2).double()[place]
-
-
 def rank_correlation(a: Tensor, b: Tensor) -> float:
     """How alike two maps of one shape are, whatever their scale: the correlation of their ranks (Spearman 1904).
 
@@ -213,7 +205,12 @@ def rank_correlation(a: Tensor, b: Tensor) -> float:
     Raises:
         ValueError: different shapes, or fewer than two entries.
     """
+    from scipy.stats import rankdata
+
     if a.shape != b.shape or a.numel() < 2:
         shapes = f"{tuple(a.shape)} and {tuple(b.shape)}"
         raise ValueError(f"Got tensors of shapes {shapes}; expected one shape with two entries or more.")
-    return float(torch.corrcoef(torch.stack([ranks(a.detach()), ranks(b.detach())]))[0, 1])
+    ranks = [
+        torch.from_numpy(rankdata(values.detach().cpu())) for values in (a, b)
+    ]  # equal values share their mean rank
+    return float(torch.corrcoef(torch.stack(ranks))[0, 1])

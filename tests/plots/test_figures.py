@@ -142,7 +142,7 @@ SAMPLES: dict[str, Callable[[], Figure]] = {
     "step_times": lambda: plots.step_times({"memory": {"forward": 2.0, "update": 0.5}}, title="Times"),
     "tensor_shapes": lambda: plots.tensor_shapes([(), (2, 3), (2, 2, 3, 4)], title="Shapes"),
     "train_and_test": lambda: plots.train_and_test({"bare": (1.0, 11.5)}, title="A gap", quantity="error (%)"),
-    "transfer_curves": lambda: plots.transfer_curves(transfer()),
+    "transfer_curves": lambda: plots.transfer_curves(transfer(), title="Few labels"),
     "transfer_grid": lambda: plots.transfer_grid(transfer()),
     "transfer_view": lambda: plots.transfer_view(transfer()),
     "votes": lambda: plots.votes(torch.zeros(4, 8), {"3": torch.tensor([[1.0, -4.0]])}, title="Votes"),

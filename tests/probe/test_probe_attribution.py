@@ -10,13 +10,12 @@ import pytest
 import torch
 from hypothesis import given, strategies
 from oracle import images, randomised
-from scipy.stats import rankdata, spearmanr
+from scipy.stats import spearmanr
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from resnet_edu import models, probe
 from resnet_edu.errors import UnknownName
-from resnet_edu.probe.attribution import ranks
 
 
 def net() -> nn.Module:
@@ -165,7 +164,6 @@ def test_layers_steps_windows_and_baselines_that_do_not_fit() -> None:
 def test_rank_correlation_is_scipys_ties_included(numbers: list[int], random: Any) -> None:
     a = torch.tensor(numbers, dtype=torch.float32)
     b = torch.tensor(random.sample(numbers, len(numbers)), dtype=torch.float32)
-    assert ranks(a).tolist() == rankdata(a.numpy()).tolist()
     if len(set(numbers)) == 1:
         assert math.isnan(probe.rank_correlation(a, b))
     else:
