@@ -15,6 +15,7 @@ from PIL import Image
 from resnet_edu import data, facts, models, plots, probe
 from resnet_edu.models import Pretrained
 from resnet_edu.models.pretrained import PhotoTransforms
+from resnet_edu.plots.lesson_06 import RATES
 from resnet_edu.plots.lesson_10 import LABELS, METHODS
 from resnet_edu.plots.style import Figure, course_style, new_figure
 from resnet_edu.prediction import Prediction
@@ -54,6 +55,10 @@ def recorded(*settings: str) -> Recorded:
 
 def depths() -> Recorded:
     return recorded(*(f"{kind}{depth}" for kind in ("plain", "resnet") for depth in (20, 32, 44, 56)))
+
+
+def rates() -> Recorded:
+    return recorded(*(f"{net} at {r:g}" for net in ("plain20", "plain56", "resnet20", "resnet56") for r in RATES))
 
 
 def transfer() -> Recorded:
@@ -99,6 +104,7 @@ SAMPLES: dict[str, Callable[[], Figure]] = {
     "error_against_cost": lambda: plots.error_against_cost(plots.published_nets(), title="Cost"),
     "errors_by_epoch": lambda: plots.errors_by_epoch(RUNS, title="Three runs"),
     "errors_by_layer": lambda: plots.errors_by_layer({"net": {"relu": [9.0, 8.0], "layer1": [7.0]}}, title="Layers"),
+    "errors_by_rate": lambda: plots.errors_by_rate(rates()),
     "errors_without": lambda: plots.errors_without({"plain": {"layer1.0": 80.0}}, {"plain": 6.0}, title="Loss"),
     "feature_maps": lambda: plots.feature_maps({"C1": torch.randn(6, 5, 4), "dead": torch.zeros(2, 3, 3)}, title="M"),
     "gradient_chain": lambda: plots.gradient_chain([0.25, 0.5, 0.1], title="A chain"),
