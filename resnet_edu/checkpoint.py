@@ -20,7 +20,7 @@ from .config import TrainConfig
 from .errors import WrongCheckpoint
 from .files import write_atomically
 from .history import History, epoch_from
-from .models.weights import load_state
+from .models.pretrained import load_state
 
 HEADER = "resnet_edu"
 

@@ -7,11 +7,10 @@ from .googlenet import AUXILIARY_WEIGHT, GoogLeNet, GoogLeNetOutputs, Inception
 from .heads import Heads, head_of, replace_head
 from .lenet import LeNet5
 from .modes import fold_batch_norms, freeze, training_mode
-from .pretrained import Pretrained, detected_box, normalisation, pretrained
+from .pretrained import Pretrained, detected_box, load_state, normalisation, pretrained
 from .registry import available, build, options
 from .resnet import BasicBlock, Bottleneck, PreActBlock, ResNet
 from .vgg import VGG
-from .weights import load_state
 
 __all__ = [
     "AUXILIARY_WEIGHT", "AlexNet", "BasicBlock", "Bottleneck", "CifarNet", "DeepLayer", "GoogLeNet",

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from resnet_edu import models
 from resnet_edu.errors import WrongCheckpoint
-from resnet_edu.models.weights import PREFIXES
+from resnet_edu.models.pretrained import PREFIXES
 
 
 def state_of(name: str, **options: object) -> dict[str, Tensor]:
