@@ -118,7 +118,10 @@ def crossed(explorer: widgets.Explorer, **values: Sequence[Any] | None) -> str:
 def kernels() -> str:
     """Lesson 01: the menu of kernels in place of nine sliders."""
     explorer = widgets.kernel_explorer(square("camera")[0])
-    presets = {name: dict(zip(widgets.PLACES, weights, strict=True)) for name, weights in KERNELS.items()}
+    presets = {
+        name: {str(place): weight for place, weight in zip(widgets.PLACES, weights, strict=True)}
+        for name, weights in KERNELS.items()
+    }
     return page(explorer, {"kernel": presets})
 
 
