@@ -178,7 +178,8 @@ def print_plan(begin: "Prepared") -> None:
         table.add_row(escape(printable(name)), *map(str, counts.values()))
     Console().print(table)
     width, height = plan["size"]
-    about = f", about {begin.minutes():.1f} minutes" if distributed.size() == 1 else ""
+    minutes = begin.minutes() if distributed.size() == 1 else 0
+    about = f", about {minutes:.{0 if minutes >= 10 else 1}f} minutes" if minutes else ""
     say(
         f"{plan['epochs']} epochs of {plan['images']:,} images, {width}×{height}, in batches of {plan['batch_size']}: "
         f"{plan['updates']:,} updates{about}"
