@@ -27,12 +27,10 @@ import resnet_edu as edu
 profile = edu.profile()  # quick: 2,000 digits · full: the paper's recipe on CIFAR-10, for a GPU
 data = edu.data.load(**profile.choose(quick={"name": "mnist5k", "size": 16, "limit": 2000}, full={"name": "cifar10"}))
 data = replace(data, val=data.test)  # after every epoch, measure on the test images, as the records of this lesson do
-shape = profile.choose(quick={"width": 8, "in_channels": 1}, full={"width": 16, "in_channels": 3})
 config = profile.choose(
     quick=edu.TrainConfig(epochs=6, batch_size=64, lr=0.1, augment=()),  # a mirrored 7 is no 7: no flips
     full=edu.TrainConfig(epochs=182, batch_size=128, lr=0.1, schedule="steps", augment=("crop", "flip")),
 )
-gap = profile.choose(quick=10, full=1)  # points of error that settle a comparison; the paper's are smaller
 print(edu.setup(seed=0))
 print(f"data       {data.source}")
 
@@ -64,6 +62,7 @@ def train(
     return model, edu.fit(model, data, config)
 
 
+shape = profile.choose(quick={"width": 8, "in_channels": 1}, full={"width": 16, "in_channels": 3})
 for name in ("plain20", "plain56"):
     model = edu.models.build(name, **shape)
     weights = sum(parameter.numel() for parameter in model.parameters())
@@ -87,6 +86,7 @@ edu.plots.degradation(histories, title="56 layers are worse than 20, and on the 
 # average over the epoch; the test error is measured at its end. This is why a dotted line can lie below its solid one.)
 
 # %%
+gap = profile.choose(quick=10, full=1)  # points of error that settle a comparison; the paper's are smaller
 shallow, deep = histories["plain20"].last, histories["plain56"].last
 print(f"training error   plain-20 {shallow.train_error:5.1f} %   plain-56 {deep.train_error:5.1f} %")
 print(f"test error       plain-20 {shallow.val_error:5.1f} %   plain-56 {deep.val_error:5.1f} %")
