@@ -11,7 +11,7 @@ import os
 import shlex
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -44,14 +44,20 @@ def assets() -> Path:
     return course_folder() / "assets"
 
 
-def write_atomically(target: Path, content: bytes) -> None:
-    """Write a file whole or not at all, also if the power fails. Makes the folder if it is missing."""
+def write_atomically(target: Path, content: bytes | Callable[[str], object]) -> None:
+    """Write a file whole or not at all, also if the power fails. Makes the folder if it is missing.
+
+    The content is what the file holds, or a function that writes it to a path.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, neighbour = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    os.close(handle)
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
+        if isinstance(content, bytes):
+            Path(neighbour).write_bytes(content)
+        else:
+            content(neighbour)
+        with open(neighbour, "rb+") as file:
             os.fsync(file.fileno())
         os.chmod(neighbour, 0o644)  # mkstemp's 0600 would hide the file from a shared folder's readers
         os.replace(neighbour, target)

@@ -7,6 +7,7 @@ file of the cache can be deleted at any time; those whose pictures are gone are 
 import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -46,9 +47,7 @@ class Picture(NamedTuple):
 class Decoded(NamedTuple):
     """All pictures of a folder that can be used, in the order of their list."""
 
-    images: (
-        Tensor  # uint8, (N, C, H, W); perhaps a file mapped into memory, which does not notice when they are changed
-    )
+    images: Tensor  # uint8, (N, C, H, W); perhaps a mapped file, which does not notice when they are changed
     labels: Tensor  # int64, (N,)
     counts: dict[str, int]  # how many are in each part; those of `train` come first, then `val`, then `test`
     mean: tuple[float, ...]  # of each channel over the first part, on a scale of 0 to 1
@@ -74,7 +73,10 @@ def decoded(folder: Path, listed: list[Picture], classes: list[str], view: View)
         if not any(is_refusal(error) for _, error in faults):
             about = json.dumps({"folder": str(folder.absolute()), "found": found[2:]})
             tensors = {"images": found.images, "labels": found.labels}
-            write_atomically(file, save(tensors, metadata={"about": about}))
+            try:  # `save_file` takes no copy of what may be gigabytes
+                write_atomically(file, partial(save_file, tensors, metadata={"about": about}))
+            except SafetensorError as error:
+                raise DatasetUnavailable(f"{file} cannot be written ({error}). {ADVICE}") from error
             drop_orphans(file.parent)
         return found
 
