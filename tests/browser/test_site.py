@@ -132,5 +132,5 @@ def test_a_living_explorer_follows_the_keyboard_and_says_what_it_shows(tab: "Pag
     assert tab.get_by_role("slider", name="depth").input_value() == str(int(before) + 1)
     shown = tab.locator("figure.explorer img:visible")
     assert shown.count() == 1
-    assert shown.get_attribute("alt") == tab.get_by_role("status").inner_text()
-    assert "depth 50" in tab.get_by_role("status").inner_text()
+    assert shown.get_attribute("alt") == tab.locator("figcaption").inner_text()
+    assert "depth 50" in tab.locator("figcaption").inner_text()
