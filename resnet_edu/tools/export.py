@@ -128,19 +128,20 @@ def to_slides(worked: NotebookNode, learner: NotebookNode, *, name: str, folder:
     """A lesson's slides as one page.
 
     A heading of level 1 or 2 begins a column of slides, any other text or code the next slide in the column. A figure
-    stands without its code, and of a text what is not its main idea becomes the speaker's notes. An exercise shows what
-    the learner sees, and on the next slide one answer. Checks are left out.
+    or table stands without its code, and of a text what is not its main idea becomes the speaker's notes. An exercise
+    shows what the learner sees, and on the next slide one answer. Set-up and checks are left out.
     """
     reveal = find_reveal()
     stubs = {cell["id"]: cell.source for cell in learner.cells if "exercise" in tags_of(cell)}
     cells: list[NotebookNode] = []
     for cell in shown(worked).cells:
-        if "check" in tags_of(cell) or not cell.source.strip():
+        if {"check", "setup"} & set(tags_of(cell)) or not cell.source.strip():
             continue
         if cell["id"] in stubs:
             cells += [v4.new_code_cell(stubs[cell["id"]]), v4.new_markdown_cell("### One answer")]
         if cell.cell_type == "code":
-            if any("image/png" in output.get("data", {}) for output in cell.outputs) and cell["id"] not in stubs:
+            shows = {kind for output in cell.outputs for kind in output.get("data", {})}
+            if shows & {"image/png", "text/html"} and cell["id"] not in stubs:
                 cell.metadata["transient"] = {"remove_source": True}
             cells.append(cell)
             continue
