@@ -398,7 +398,7 @@ for batch in (32, 256):
     finals[f"batches of {batch}"] = [final_loss(data, batch, 0.01 * factor) for factor in factors.values()]
 edu.plots.lines(
     finals,
-    title="The larger batch wants a larger rate, and stays behind at the rates tried",
+    title="The larger batch wants a larger rate",
     x="learning rate, in multiples of 0.01",
     y="training loss after 6 epochs (nats)",
     ticks=list(factors),

@@ -134,7 +134,7 @@ def depth_and_skip(study: Recorded, *, depth: int = 56, skip: bool = False) -> F
 @course_style()
 def depth_and_skip_grid(study: Recorded) -> Figure:
     """The static twin: training error of every depth, plain above and residual below."""
-    title = f"Depth hurts plain nets and leaves residual nets unharmed ({len(study.seeds)} runs each, mean thick)"
+    title = f"Depth hurts plain nets, not residual ones ({len(study.seeds)} runs each, mean thick)"
     grid = {"sharex": True, "sharey": True, "x": "epoch", "y": "training error (%)"}
     figure, panels = new_figure(2, len(DEPTHS), width=8.6, height=4.4, title=title, **grid)
     for axes, (skip, depth) in zip(panels, product((False, True), DEPTHS), strict=True):
