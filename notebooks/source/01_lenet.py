@@ -844,7 +844,7 @@ edu.plots.image_grid(data.test.images[wrong[:24]], mistakes, columns=8, title="W
 filters = torch.cat([models["tanh, average"][0].weight, models["ReLU, maximum"][0].weight])  # (12, 1, 5, 5)
 names = [f"{version} · {k}" for version in ("1998", "today") for k in range(6)]
 bound = filters.abs().max().item()
-title = f"C1's kernels, found by training (blue −{bound:.1f}, white 0, red +{bound:.1f})"
+title = f"C1's kernels (blue −{bound:.1f}, white 0, red +{bound:.1f})"
 edu.plots.image_grid(filters, names, columns=6, diverging=True, title=title)
 
 # %% [markdown]
