@@ -2,7 +2,7 @@
 
 PY := .venv/bin/python
 # Generous, since machines are shared: a cell takes 25 seconds at most on a quiet one, a lesson 60.
-NBVAL := RESNET_EDU_BUDGET=600 $(PY) -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=300 --durations=10
+NBVAL := RESNET_EDU_BUDGET=600 $(PY) -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=600 --durations=10
 # A file of tests, or a lesson, is one process's; with one thread each, two processes take half the time.
 JOBS ?= 2
 SHARED := -n $(JOBS) --dist loadfile
