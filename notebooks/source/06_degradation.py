@@ -468,8 +468,8 @@ print(f"plain-56, seed by seed: {', '.join(f'{error:.0f} %' for error in plain56
 # ## What a sceptic would ask
 #
 # So far you've seen one recipe: a rate of 0.1, one schedule, six epochs. Perhaps it's the recipe that fails and not the net.
-# A third record, `mnist5k-sceptic`, is there to find out. It holds the same digits and the same four nets at six learning
-# rates and with three seeds, and then at each net's three best rates for ten times as long.
+# A second record, `mnist5k-sceptic`, is there to find out. It holds the same digits and the same four nets at six learning
+# rates and with three seeds, and some runs that are ten times as long.
 #
 # ### Is it the learning rate?
 #
@@ -531,10 +531,10 @@ edu.plots.paired_seeds(
 )
 
 # %% [markdown]
-# Neither remedy closes the gap. With a slow rise plain-56 ends about where it did before, and clipped it hardly learns. One
-# reason for the second is in the figure above: nearly all of the gradient's norm belongs to the first layers, so the clip
-# shortens the steps of all other layers with theirs, and those were small already. None of this clears the gradients of all
-# blame. It shows that gentler first steps aren't enough.
+# Neither remedy closes the gap. With a slow rise plain-56 ends about where it did before, and clipped it hardly learns. A
+# likely reason for the second: the gradients of the first layers are by far the largest, so they decide the norm, and the
+# clip shortens the steps of all other layers with theirs, though those were small already. None of this clears the gradients
+# of all blame. It shows that gentler first steps aren't enough.
 #
 # ### Does it lack steps?
 #
@@ -554,21 +554,21 @@ assert slow.epochs[9].train_error > fast.epochs[9].train_error + 20, "after ten 
 edu.plots.errors_by_epoch(longer, title="With ten times the steps plain-56 comes down, too")
 
 # %% [markdown]
-# So plain-56 isn't stuck. It learns next to nothing for ten epochs, then it comes down, and after 60 it has nearly fitted the
-# digits. Here the deep plain net needs about ten times the steps for what plain-20 does in six epochs; it still ends behind
-# plain-20, and its curve is still falling when the rate runs out. (These long runs have one seed so far, at three rates for
-# each net.)
+# So plain-56 isn't stuck. It learns little for ten epochs, then it comes down, and after 60 it has nearly fitted the digits.
+# Here the deep plain net needs about ten times the steps for what plain-20 does in six epochs; it still ends behind plain-20,
+# and its curve is still falling when the rate runs out. (These long runs have one seed so far, at three rates for each net.)
 #
 # Let's keep two words apart in this course. A net is **slow** if a larger budget lowers its training error. It's **degraded**
-# if its training error stays above the shallower net's however large the budget. By this criterion what you've seen live is a
-# *slow* net. And the paper's nets? He et al. trained for 64,000 steps on CIFAR-10 and saw a gap; on ImageNet they tried three
-# times as many steps and the problem remained. They conjecture that deep plain nets converge exponentially slowly, which
-# would be slow by our criterion, with a budget that nobody has. No run of finite length can tell the two apart for sure, so
-# this question stays open. What isn't open is the cure: with the additions the same layers fit within six epochs.
+# if its training error stays above the shallower net's however large the budget. (The paper calls the symptom itself
+# degradation, a deeper net with a higher training error, and so does exercise 6.4.) By this criterion what you've seen live
+# is a *slow* net. And the paper's nets? He et al. trained for 64,000 steps on CIFAR-10 and saw a gap; on ImageNet they tried
+# three times as many steps and the problem remained. They conjecture that deep plain nets converge exponentially slowly,
+# which would be slow by our criterion, with a budget that nobody has. No run of finite length can tell the two apart for
+# sure, so this question stays open. What isn't open is the cure: with the additions the same layers fit within six epochs.
 #
 # ## The paper's pictures
 #
-# The course carries a second record: CIFAR-10, the paper's four nets at full width, with its crops and flips and its 45,000
+# The course carries a third record: CIFAR-10, the paper's four nets at full width, with its crops and flips and its 45,000
 # training images, but 10 passes over them instead of about 180. The pictures come from a copy of CIFAR-10 that was saved as
 # JPEG files, which blurs them a little. All four nets are trained by the same recipe; plain-56 alone takes more than ten
 # minutes on two cores, so there are two runs of each: more than an anecdote, not yet a law.
@@ -686,7 +686,7 @@ edu.checks.check_read_curves(my_reading)
 # | "A better learning rate or a gentler start would fix it." | Six rates; a slower rise; clipping; three seeds each | **Not here.** At its own best rate plain-56 stays more than 20 points behind plain-20. |
 # | "ResNet wins because its shortcuts add capacity." | Parameters of plain-56 and ResNet-56 | **Wrong** for option A: the shortcuts have no parameters. |
 # | "Copying the shallow net and adding identity layers does at least as well." | The construction above, and two more epochs from it | **Right** in evaluation mode, and in training mode on the batch it was built for, to 1e-5. SGD stays there if its steps are small enough. |
-# | "With residual connections, the deeper the better." | The two records, and the paper's net of 1,202 layers | **Half right.** On the digits depth does no harm up to 56 layers, but no good either; on CIFAR-10 ResNet-56 beats ResNet-20. The paper's 1,202 layers fit their training images and are worse on the test images than 110: the authors put this down to overfitting. |
+# | "With residual connections, the deeper the better." | The records of digits and of CIFAR-10, and the paper's net of 1,202 layers | **Half right.** On the digits depth does no harm up to 56 layers, but no good either; on CIFAR-10 ResNet-56 beats ResNet-20. The paper's 1,202 layers fit their training images and are worse on the test images than 110: the authors put this down to overfitting. |
 
 # %%
 counts = [sum(p.numel() for p in edu.models.build(name).parameters()) for name in ("plain56", "resnet56")]
@@ -701,7 +701,8 @@ print(f"training error of ResNet-1202: {edu.facts.HE_RESNET1202_TRAINING_ERROR} 
 # %% [markdown]
 # ## Summary
 #
-# * A plain net of 56 layers fits its own training images worse than one of 20 layers. This is degradation.
+# * After six epochs a plain net of 56 layers fits its own training images worse than one of 20 layers. This is what the paper
+#   calls degradation.
 # * It is not overfitting: the training error rises. The gradients do not vanish at the start; they grow. It is not a lack of
 #   parameters: the residual net has equally many.
 # * A good plain net of 56 layers exists, since you can write it down. SGD, from random weights and with this budget, does not

@@ -12,7 +12,6 @@ from itertools import product
 from typing import Any
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 from .. import data, models, widgets
@@ -94,10 +93,8 @@ def control(name: str, texts: Sequence[str], place: int) -> str:
 
 def small(figure: Figure) -> str:
     """The figure at the size of the page, as a data URI."""
-    picture = Image.open(io.BytesIO(figure.png())).convert("RGB")
-    height = round(picture.height * figure.page_width / picture.width)
     packed = io.BytesIO()
-    picture.resize((figure.page_width, height), Image.Resampling.LANCZOS).save(packed, "webp", quality=85)
+    figure.savefig(packed, format="webp", dpi=figure.dpi, pil_kwargs={"quality": 85})
     return "data:image/webp;base64," + base64.b64encode(packed.getvalue()).decode()
 
 
