@@ -1,4 +1,4 @@
-"""How pytest runs the lessons with nbval: `pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=120 notebooks`.
+"""How pytest runs the lessons with nbval: `pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=600 notebooks`.
 
 * A notebook stops at its first failing cell: what follows would only repeat the failure.
 * `-n 2 --dist loadfile` runs two lessons at a time: half the time, with OMP_NUM_THREADS=1.
