@@ -196,6 +196,7 @@ def transfer(name: str, title: str, images: Mapping[str, Any], augment: tuple[st
         "mean colour": ("none", "pixels", 1),
         "raw pixels": ("none", "pixels", 16),
         "untrained backbone": ("none", "layer4", 1),
+        "untrained, stage 1": ("none", "layer1", 2),
         "frozen, stage 1": ("bundled", "layer1", 2),
         "frozen, stage 2": ("bundled", "layer2", 1),
         "frozen, stage 3": ("bundled", "layer3", 1),
