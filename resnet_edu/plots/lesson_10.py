@@ -8,11 +8,12 @@ from matplotlib.axes import Axes
 from ..study import Recorded
 from .style import BLUE, GREEN, GREY, ORANGE, RED, Figure, course_style, look_of, new_chart, new_figure
 
-#: The methods with their looks, the same in every figure; the first three are baselines.
+#: The methods with their looks, the same in every figure; the first four are baselines.
 METHODS = {
     "mean colour": look_of(GREY, ls=":", marker="x"),
     "raw pixels": look_of(GREY, ls="--", marker="+"),
     "untrained backbone": look_of(GREY, ls="-.", marker="v"),
+    "untrained, stage 1": look_of(GREY, marker="^"),
     "from scratch": look_of(RED, marker="s"),
     "frozen, stage 1": look_of(ORANGE, marker="^"),
     "frozen": look_of(GREEN, marker="D"),
