@@ -19,8 +19,8 @@ class Table:
     def __init__(self, rows: Sequence[Sequence[str]], columns: Sequence[str]) -> None:
         self.rows, self.columns = rows, columns
         cells = [[row[place] for row in rows] for place in range(len(columns))]
-        self.numeric = [any(map(is_number, column)) and all(is_number(cell) or is_empty(cell) for cell in column)
-                        for column in cells]  # fmt: skip
+        filled = [[cell for cell in column if cell.strip() not in ("", "–", "-")] for column in cells]
+        self.numeric = [bool(column) and all(map(is_number, column)) for column in filled]
 
     def _repr_html_(self) -> str:
         head = "".join(self._cell("th scope='col'", name, place) for place, name in enumerate(self.columns))
@@ -30,7 +30,8 @@ class Table:
 
     def _cell(self, tag: str, text: str, place: int) -> str:
         """One cell; colours are left to the page, which may be light or dark."""
-        numeric = "text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums"
+        keep = "; white-space: nowrap" if tag == "td" else ""
+        numeric = f"text-align: right; font-variant-numeric: tabular-nums{keep}"
         style = numeric if self.numeric[place] else "text-align: left"
         return f"<{tag} style='{style}'>{html.escape(text)}</{tag.split()[0]}>"
 
@@ -86,11 +87,6 @@ def is_number(text: str) -> bool:
     except (ValueError, IndexError):
         return False
     return True
-
-
-def is_empty(text: str) -> bool:
-    """Whether a cell says that there is nothing to say."""
-    return text.strip() in ("", "–", "-")
 
 
 INTERVAL = 0.2  # seconds from one text to the next: nobody reads faster

@@ -49,7 +49,7 @@ class Recipe:
     """Everything that decides a run; see `HELP` for each option. A `ValueError` says what cannot be, and why."""
 
     data: str = field(
-        metadata={"help": "Folder CLASS/FILE.jpg or train|val|test/CLASS/FILE.jpg, or a data set's name."}
+        metadata={"help": "Folder of pictures by class, perhaps in train, val and test; or a data set's name."}
     )
     model: str = option("Name of a network, or a ResNet's depth: 18, 34, 50, 101, 152, 200.", "resnet18")
     pretrained: str | None = option("Weights to begin with: none, bundled, imagenet, auto; auto for photos.")

@@ -5,8 +5,6 @@ from pathlib import Path
 import nbformat
 from nbformat import v4
 
-TODAY = "2026-02-03"  # of the copies that are kept beside
-
 
 def save(path: Path, source: str = "1 + 1", title: str = "Title") -> bytes:
     """Write a notebook of a title and one code cell; its bytes."""

@@ -165,7 +165,6 @@ its source. The [commands](../commands.md) are on a page of their own.
 
 def commands() -> str:
     """What `--help` says of each command, by typer itself."""
-    cli.cli_runs.add_recipe_options()
     command = typer.main.get_command(cli.app)
     return get_docs_for_click(obj=command, ctx=typer.Context(command), name="resnet-edu")
 

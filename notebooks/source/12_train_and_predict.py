@@ -399,8 +399,8 @@ assert run.report() is None
 # resnet-edu train --resume run
 # ```
 #
-# A new run would be `resnet-edu train --data ./album --out run`, with any option of the table above after two dashes, or with
-# `--config run.toml`, a file with one option per line.
+# A new run would be `resnet-edu train --data ./album --out run`. The most common options of the table above can follow after
+# two dashes, as in `--epochs 20`; a file, given as `--config run.toml`, takes all of them, one per line.
 
 # %%
 import subprocess

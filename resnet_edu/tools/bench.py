@@ -10,7 +10,8 @@ with care: the images are in memory, and two workers prepare the batches and liv
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from copy import deepcopy
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
@@ -20,7 +21,6 @@ from typing import Any
 
 import torch
 from PIL import Image
-from rich.console import Group
 from rich.table import Table
 from torch import Tensor, nn, optim
 from torch.utils.data import DataLoader, Dataset, Subset
@@ -31,91 +31,40 @@ from .. import data, machine, models
 from ..config import TrainConfig
 from ..data.pictures import read_photo
 from ..data.split import Split
-from ..errors import UnknownName
 from ..models.pretrained import Pretrained, pretrained
 from ..prediction import predict
 from ..probe.summary import summary
-from ..studies import STUDIES
-from ..study import train_once
 from ..train import fit
 
 SIDE = 2048  # of the matrices: large enough for the full rate; three of them fit a cache of 32 MB in bfloat16
 WORKERS = 2  # of the plain side, as in the tutorial
 CROP = 32  # pixels, of the pictures that are predicted
+# The networks that are trained, with the side of their images in pixels, the channels, and the images in a batch.
+WORKLOADS = (("lenet5", 32, 1, 128), ("resnet20", 32, 3, 128), ("resnet56", 32, 3, 128), ("resnet18", 64, 3, 64))
 
 
-@dataclass(frozen=True)
-class Workload:
-    """A network, its images and a batch."""
-
-    title: str
-    model: str
-    side: int = 32
-    channels: int = 3
-    batch: int = 128
-
-    def build(self) -> nn.Module:
-        """The network, with the same first weights each time."""
-        torch.manual_seed(0)
-        return models.build(self.model, num_classes=10, in_channels=self.channels)
-
-    def images(self) -> data.Data:
-        """The digits of mnist5k at this size. What they show does not matter here."""
-        return data.load("mnist5k", size=self.side, channels=self.channels)
-
-    def config(self) -> TrainConfig:
-        """One epoch of SGD with momentum, crops and flips; the learning rate stays the same."""
-        return TrainConfig(epochs=1, batch_size=self.batch, lr=0.01, schedule="constant", augment=("crop", "flip"))
-
-    def operations(self) -> float:
-        """Of a training step for one image: two for each multiply-add, and backward costs twice the forward pass."""
-        return 3 * 2 * summary(self.build(), (self.channels, self.side, self.side)).macs
-
-
-WORKLOADS = (
-    Workload("LeNet-5", "lenet5", channels=1),
-    Workload("ResNet-20", "resnet20"),
-    Workload("ResNet-56", "resnet56"),
-    Workload("ResNet-18 at 64", "resnet18", side=64, batch=64),
-)
-
-
-def measure(
-    parts: Sequence[str] = (), *, rounds: int = 5, quick: bool = False, say: Callable[[str], None] = lambda part: None
-) -> dict[str, Any]:
-    """Measure some of `PARTS`, all by default, in plain values; `quick` takes shorter slices and fewer pictures."""
-    for name in parts:
-        if name not in PARTS:
-            raise UnknownName("part of the bench", name, PARTS)
-    chosen = [name for name in PARTS if name in parts or not parts]
-    threads = machine.use_own_cores()
+def measure(*, quick: bool = False, say: Callable[[str], None] = lambda part: None) -> dict[str, Any]:
+    """The machine, and a row for each number, in plain values; `quick` takes shorter slices and fewer of them."""
+    rounds, threads = 3 if quick else 5, machine.use_own_cores()
     precision = str(machine.precision(machine.device())).removeprefix("torch.")
-    record: dict[str, Any] = {
-        "date": datetime.now(UTC).date().isoformat(),
-        "machine": {**machine.description(), "threads": threads, "precision": precision},
-        "settings": {"parts": chosen, "repeats": rounds, "quick": quick},
-    }
-    for name in chosen:
-        say(f"measuring {name}")
-        record[name] = PARTS[name](rounds, quick)
-    return record
+    rows = []
+    for part, measured in (
+        ("limits", partial(measure_limits, rounds)),
+        ("training", partial(measure_training, rounds, seconds=0.25 if quick else 1.0)),
+        ("lesson 06", measure_verdict),
+        ("prediction", partial(measure_prediction, rounds, pictures=1_000 if quick else 10_000)),
+    ):
+        say(f"measuring {part}")
+        rows += [{"part": part, **each} for each in measured()]
+    here = {**machine.description(), "threads": threads, "precision": precision}
+    return {"date": datetime.now(UTC).date().isoformat(), "machine": here, "rounds": rounds, "rows": rows}
 
 
-def measured(unit: str, values: Sequence[float]) -> dict[str, Any]:
-    """A number with its spread."""
-    return {"unit": unit, "median": median(values), "low": min(values), "high": max(values)}
-
-
-def ratio(above: Sequence[float], below: Sequence[float]) -> dict[str, Any]:
-    """The quotients of values that were measured in the same rounds."""
-    return measured("times", [one / other for one, other in zip(above, below, strict=True)])
-
-
-def shown(number: Mapping[str, Any]) -> str:
-    """For example `613 (598–640)`; three digits count."""
-    decimals = 0 if number["median"] >= 100 else 1 if number["median"] >= 10 else 2
-    middle, low, high = (f"{number[name]:,.{decimals}f}" for name in ("median", "low", "high"))
-    return f"{middle} ({low}–{high})"
+def row(what: str, unit: str, values: Sequence[float], beside: Sequence[float] = ()) -> dict[str, Any]:
+    """A number with its spread, and its ratio to what was measured `beside` it: the median of the rounds' quotients."""
+    ratio = median(one / other for one, other in zip(values, beside, strict=True)) if beside else None
+    numbers = {"median": median(values), "low": min(values), "high": max(values), "ratio": ratio}
+    return {"what": what, "unit": unit, **numbers}
 
 
 def take_turns(sides: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
@@ -127,49 +76,46 @@ def take_turns(sides: Mapping[str, Callable[[], float]], rounds: int) -> dict[st
     return values
 
 
-def matrix_product_rate(
-    *, side: int = 1024, repeats: int = 7, dtype: torch.dtype = torch.float32, device: str | torch.device = "cpu"
-) -> float:
-    """Products of two square matrices, in 10⁹ operations a second: how busy the machine is; the median, warmed up."""
-    left, right = (torch.rand(side, side, device=device).to(dtype) for _ in range(2))
+def matrix_product_rate(dtype: torch.dtype) -> float:
+    """Products of two square matrices, in 10⁹ operations a second; the median of three, warmed up."""
+    left, right = (torch.rand(SIDE, SIDE, device=machine.device()).to(dtype) for _ in range(2))
     times = []
-    for _ in range(repeats + 1):
+    for _ in range(4):
         start = time.perf_counter()
         torch.mm(left, right)
         if left.device.type != "cpu":
             torch.accelerator.synchronize()
         times.append(time.perf_counter() - start)
-    return 2 * side**3 / median(times[1:]) / 1e9
+    return 2 * SIDE**3 / median(times[1:]) / 1e9
 
 
-def measure_limits(rounds: int) -> dict[str, Any]:
-    rate = partial(matrix_product_rate, side=SIDE, repeats=3, device=machine.device())
-    sides = {name: partial(rate, dtype=getattr(torch, name)) for name in ("float32", "bfloat16")}
-    return {name: measured("GFLOP/s", values) for name, values in take_turns(sides, rounds).items()}
+def measure_limits(rounds: int) -> list[dict[str, Any]]:
+    sides = {name: partial(matrix_product_rate, getattr(torch, name)) for name in ("float32", "bfloat16")}
+    return [row(name, "GFLOP/s", values) for name, values in take_turns(sides, rounds).items()]
 
 
-def measure_training(rounds: int, *, seconds: float, workloads: Sequence[Workload] = WORKLOADS) -> list[dict[str, Any]]:
+def measure_training(
+    rounds: int, *, seconds: float, workloads: Sequence[tuple[str, int, int, int]] = WORKLOADS
+) -> list[dict[str, Any]]:
     """Every workload, one after the other; within each the plain loop, `fit` and matrix products take turns."""
-    here = machine.device()
-    limit = partial(matrix_product_rate, side=SIDE, repeats=3, dtype=machine.precision(here), device=here)
-    found = []
-    for workload in workloads:
-        plain, own = (slice_of(loop(workload), workload.batch, seconds) for loop in (plain_loop, fit_loop))
+    limit = partial(matrix_product_rate, machine.precision(machine.device()))
+    rows = []
+    for name, side, channels, batch in workloads:
+        images = data.load("mnist5k", size=side, channels=channels)  # what they show does not matter here
+        config = TrainConfig(epochs=1, batch_size=batch, lr=0.01, schedule="constant", augment=("crop", "flip"))
+        model = models.build(name, num_classes=10, in_channels=channels)
+        # of a training step for one image: two for each multiply-add, and backward costs twice the forward pass
+        gigaflops = 3 * 2 * summary(model, (channels, side, side)).macs / 1e9
+        loops = (loop(deepcopy(model), images, config) for loop in (plain_loop, fit_loop))
+        plain, own = (slice_of(train, batch, seconds) for train in loops)
         rates = take_turns({"plain": plain, "matrix": limit, "fit": own}, rounds)
-        gigaflops = workload.operations() / 1e9
         share = [100 * gigaflops * rate / most for rate, most in zip(rates["fit"], rates["matrix"], strict=True)]
-        found.append(
-            {
-                "title": workload.title,
-                "batch": workload.batch,
-                "gflop_per_image": gigaflops,
-                "plain": measured("images/s", rates["plain"]),
-                "fit": measured("images/s", rates["fit"]),
-                "ratio": ratio(rates["fit"], rates["plain"]),
-                "share": measured("% of the matrix products", share),
-            }
-        )
-    return found
+        rows += [
+            row(f"{name}, plain loop", "images/s", rates["plain"]),
+            row(f"{name}, fit", "images/s", rates["fit"], rates["plain"]),
+            row(f"{name}, fit", "% of the limit", share),
+        ]
+    return rows
 
 
 def slice_of(train: Callable[[int], float], batch: int, seconds: float) -> Callable[[], float]:
@@ -180,9 +126,8 @@ def slice_of(train: Callable[[int], float], batch: int, seconds: float) -> Calla
     return lambda: train(images)
 
 
-def fit_loop(workload: Workload) -> Callable[[int], float]:
+def fit_loop(model: nn.Module, images: data.Data, config: TrainConfig) -> Callable[[int], float]:
     """Trains on so many images by `fit`, from the start again where there are fewer; returns images a second."""
-    model, images, config = workload.build(), workload.images(), workload.config()
     few = images.val.subset(torch.arange(2))
 
     def train(count: int) -> float:
@@ -210,18 +155,19 @@ class Pictures(Dataset[tuple[Tensor, int]]):
         return self.transform(Image.fromarray(self.images[index])), self.labels[index]  # pyright: ignore[reportReturnType]
 
 
-def plain_loop(workload: Workload, *, workers: int = WORKERS) -> Callable[[int], float]:
+def plain_loop(
+    model: nn.Module, images: data.Data, config: TrainConfig, *, workers: int = WORKERS
+) -> Callable[[int], float]:
     """The same as the tutorials teach it: Dataset, transforms, DataLoader, float32, one loop."""
-    config, device = workload.config(), machine.device()
-    model = workload.build().to(device)
-    pictures = Pictures(workload.images().train, config.augment)
+    pictures, device = Pictures(images.train, config.augment), machine.device()
+    model.to(device)
     criterion = nn.CrossEntropyLoss()
     optimizer = optim.SGD(model.parameters(), config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
 
     @cache
     def batches(count: int) -> DataLoader[tuple[Tensor, int]]:
         part = Subset(pictures, [index % len(pictures) for index in range(count)])
-        return DataLoader(part, workload.batch, shuffle=True, num_workers=workers, persistent_workers=workers > 0)
+        return DataLoader(part, config.batch_size, shuffle=True, num_workers=workers, persistent_workers=workers > 0)
 
     def train(count: int) -> float:
         model.train()
@@ -238,15 +184,17 @@ def plain_loop(workload: Workload, *, workers: int = WORKERS) -> Callable[[int],
     return train
 
 
-def measure_verdict() -> dict[str, Any]:
+def measure_verdict() -> list[dict[str, Any]]:
     """Seconds to train both nets of lesson 06's experiment, plain-20 and plain-56, by each of their epochs."""
-    nets = [STUDIES["mnist5k-degradation"].settings[name] for name in ("plain20", "plain56")]
-    shallow, deep = (train_once(net, seed=0)[0].epochs for net in nets)
-    seconds = [len(shallow) * (one.seconds + other.seconds) for one, other in zip(shallow, deep, strict=True)]
-    return {"nets": ["plain20", "plain56"], "epochs": len(shallow), "seconds": measured("s", seconds)}
+    images = data.load("mnist5k", size=16, limit=2000)
+    config = TrainConfig(epochs=6, batch_size=64, augment=())
+    nets = [models.build(name, width=8, in_channels=1) for name in ("plain20", "plain56")]
+    shallow, deep = (fit(net, images, config).epochs for net in nets)
+    seconds = [config.epochs * (one.seconds + other.seconds) for one, other in zip(shallow, deep, strict=True)]
+    return [row("plain20 and plain56", "s", seconds)]
 
 
-def measure_prediction(rounds: int, *, pictures: int) -> dict[str, Any]:
+def measure_prediction(rounds: int, *, pictures: int) -> list[dict[str, Any]]:
     """Pictures a second from files to labels, with the bundled ResNet-18, and how many labels differ."""
     network = pretrained(source="bundled")
     labels: dict[str, list[str]] = {}
@@ -261,20 +209,16 @@ def measure_prediction(rounds: int, *, pictures: int) -> dict[str, Any]:
 
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         files = write_crops(Path(folder), pictures)
-        plain = {f"plain, {n} workers": partial(plain_script, network, folder, n) for n in (0, WORKERS)}
-        ours = {f"predict in {name}": partial(own, files, name) for name in ("float32", "auto")}
+        plain = {f"plain script, {n} workers": partial(plain_script, network, folder, n) for n in (0, WORKERS)}
+        ours = {f"predict, {name}": partial(own, files, name) for name in ("float32", "auto")}
         rates = take_turns({name: partial(timed, name, side) for name, side in (plain | ours).items()}, rounds)
     best = max(plain, key=lambda name: median(rates[name]))
-    rows = [
-        {
-            "what": name,
-            "rate": measured("pictures/s", rates[name]),
-            "ratio": ratio(rates[name], rates[best]),
-            "other_labels": sum(one != other for one, other in zip(labels[name], labels[best], strict=True)),
-        }
-        for name in (best, *ours)
-    ]
-    return {"network": "bundled ResNet-18", "pictures": pictures, "rows": rows}
+    rows = [row(best, "pictures/s", rates[best])]
+    for name in ours:
+        differ = sum(one != other for one, other in zip(labels[name], labels[best], strict=True))
+        rows.append(row(name, "pictures/s", rates[name], rates[best]))
+        rows.append(row(name, f"other of {pictures:,}", [differ]))
+    return rows
 
 
 def plain_script(network: Pretrained, folder: str, workers: int) -> list[str]:
@@ -300,44 +244,24 @@ def write_crops(folder: Path, pictures: int) -> list[Path]:
     return sorted(folder.rglob("*.jpg"))
 
 
-def screen(record: Mapping[str, Any]) -> Group:
+def screen(record: Mapping[str, Any]) -> Table:
+    """The rows as one table, below what the machine is."""
     here = record["machine"]
     about = (
         f"{here['cpu']}, {here['cores']} cores, {here['memory_gb']} GB; torch {here['torch']} on {here['device']}, "
-        f"{here['threads']} threads, {here['precision']}\nmedian (lowest–highest) of {record['settings']['repeats']}\n"
+        f"{here['threads']} threads, {here['precision']}; {record['rounds']} rounds"
     )
-    tables = []
-    if limits := record.get("limits"):
-        rows = [[name, shown(number)] for name, number in limits.items()]
-        tables.append(columns(["limits", "GFLOP/s"], rows))
-    if training := record.get("training"):
-        titles = ["training", "plain loop, images/s", "fit", "fit / plain", "% of the limit"]
-        keys = ("plain", "fit", "ratio", "share")
-        tables.append(columns(titles, [[each["title"], *(shown(each[key]) for key in keys)] for each in training]))
-    if verdict := record.get("verdict"):
-        told = f"plain-56 worse than plain-20, {verdict['epochs']} epochs"
-        tables.append(columns(["verdict", "seconds"], [[told, shown(verdict["seconds"])]]))
-    if found := record.get("prediction"):
-        titles = [f"{found['pictures']:,} pictures", "a second", "times", "other labels"]
-        rows = [[r["what"], shown(r["rate"]), shown(r["ratio"]), str(r["other_labels"])] for r in found["rows"]]
-        tables.append(columns(titles, rows))
-    return Group(about, *tables)
-
-
-def columns(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    """A table without lines; all columns but the first are numbers."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), caption="")
-    for number, title in enumerate(titles):
-        table.add_column(title, justify="right" if number else "left")
-    for row in rows:
-        table.add_row(*row)
+    table = Table("", "", "", title=about, title_justify="left", box=None, padding=(0, 1, 0, 0))
+    table.add_column("median (low–high)", justify="right")
+    table.add_column("ratio", justify="right")
+    for each in record["rows"]:
+        ratio = "" if each["ratio"] is None else f"{each['ratio']:.2f}"
+        table.add_row(each["part"], each["what"], each["unit"], shown(each), ratio)
     return table
 
 
-#: Measures one part, by the number of rounds and whether it should be quick.
-PARTS: dict[str, Callable[[int, bool], Any]] = {
-    "limits": lambda rounds, quick: measure_limits(rounds),
-    "training": lambda rounds, quick: measure_training(rounds, seconds=0.25 if quick else 1.0),
-    "verdict": lambda rounds, quick: measure_verdict(),
-    "prediction": lambda rounds, quick: measure_prediction(rounds, pictures=1_000 if quick else 10_000),
-}
+def shown(number: Mapping[str, Any]) -> str:
+    """For example `613 (598–640)`; three digits count."""
+    decimals = 0 if number["median"] >= 100 else 1 if number["median"] >= 10 else 2
+    middle, low, high = (f"{number[name]:,.{decimals}f}" for name in ("median", "low", "high"))
+    return f"{middle} ({low}–{high})"

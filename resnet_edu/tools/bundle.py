@@ -16,7 +16,6 @@ from typing import Any
 from packaging.utils import canonicalize_name
 
 from .. import __version__, files
-from ..errors import UnknownName
 from . import fetch
 
 # What pip is told so that it takes the torch that is wanted.
@@ -36,7 +35,6 @@ def make_bundle(
     *,
     torch: str = "default",
     wheel: Path | None = None,
-    mirror: str | None = None,
     say: Callable[[str], object] = str,
 ) -> dict[str, Any]:
     """Pack the course into a new folder, or bring a bundle up to date; what it says of itself in its `bundle.json`.
@@ -44,8 +42,6 @@ def make_bundle(
     `names` are data sets and weights as `resnet-edu fetch` names them; a checkout builds the course's own `wheel`.
     """
     fetch.require_known(names, slides=False)
-    if torch not in TORCH:
-        raise UnknownName("choice of torch", torch, TORCH)
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder} is a file. Name a folder; it is made if missing.")
     if folder.exists() and any(folder.iterdir()) and not (folder / "bundle.json").is_file():
@@ -71,7 +67,7 @@ def make_bundle(
         }
         files.write_atomically(folder / "bundle.json", json.dumps(about, indent=1).encode() + b"\n")
         for name in names:
-            say(f"{name}: {', '.join(path.name for path in fetch.fetch_packed(name, folder / 'data', mirror=mirror))}")
+            say(f"{name}: {', '.join(path.name for path in fetch.fetch_packed(name, folder / 'data'))}")
         shutil.rmtree(folder / "wheels", ignore_errors=True)
         shutil.move(new, folder / "wheels")
     files.write_atomically(folder / "INSTALL.txt", INSTALL.format(**about).encode())

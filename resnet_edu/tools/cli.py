@@ -7,7 +7,6 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from importlib.util import find_spec
 from io import TextIOWrapper
@@ -19,22 +18,19 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
+from typer.core import TyperArgument, TyperOption
 
 from .. import __version__, files
 from ..errors import DatasetUnavailable
-from ..files import printable, quoted
+from ..files import printable
 from . import cli_runs, course
-from .cli_runs import AsJson, command, examples, flag, with_home
+from .cli_runs import AsJson, command, examples, flag, option, with_home
 
 if TYPE_CHECKING:
     from .rehearse import Rehearsal
 
 Lessons = Annotated[list[str] | None, typer.Argument(metavar="LESSON", help="6, 06_degradation; default all.")]
-Mirror = Annotated[str | None, typer.Option(metavar="URL", help="Get the files there; a folder will do.")]
 COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
-# Imported by what the extra `lab` is for.
-LAB = {"IPython", "ipykernel", "jinja2", "jupyter_client", "jupyterlab", "latex2mathml"}
-LAB |= {"nbclient", "nbconvert", "nbformat"}
 
 app = typer.Typer(
     help="Learn deep convolutional networks by building them: LeNet to ResNet.",
@@ -44,6 +40,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(cli_runs.app)
+# Help names arguments and options; what Python makes of them is no help.
+TyperArgument.display_type = lambda self, ctx: ""
+TyperOption.display_type = lambda self, ctx: ""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -55,9 +54,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command, of the process by default; its exit code. No traceback unless it is a bug."""
-    words = [*(sys.argv if arguments is None else arguments), *os.environ.get("_TYPER_COMPLETE_ARGS", "").split()]
-    if "train" in words:
-        cli_runs.add_recipe_options()
     try:
         result = app(args=arguments, prog_name="resnet-edu", standalone_mode=False)
         code = result if isinstance(result, int) else 0
@@ -69,8 +65,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         where = context.command_path if context else "resnet-edu"
         return complain(f"{error.format_message().rstrip('.')}. See: {where} --help")
     except ModuleNotFoundError as error:
-        advice = "Get it with: pip install 'resnet-edu[lab]'" if error.name in LAB else "See: resnet-edu doctor"
-        return complain(f"{error}. {advice}")
+        return complain(f"{error}. Get it with: pip install 'resnet-edu[lab]'")
     except OSError as error:
         return complain(f"{error.strerror}: {error.filename}" if error.strerror and error.filename else str(error))
     except ValueError as error:
@@ -106,29 +101,24 @@ def lab(
     port: Annotated[int, typer.Option(metavar="PORT", min=0, max=65535, help="First port to try.")] = 8888,
     ip: Annotated[str, typer.Option(metavar="ADDRESS", help="Listen there: 0.0.0.0 in a container.")] = "127.0.0.1",
     browser: Annotated[bool | None, flag("--browser/--no-browser", "Default: not over SSH, not with --ip.")] = None,
-    force: Annotated[bool, flag("--force", "Replace yours where there is a newer one; yours is kept, dated.")] = False,
     copy_only: Annotated[bool, flag("--copy-only", "Bring the lessons into DIR, and start nothing.")] = False,
 ) -> None:
     """Open your copy of the lessons in JupyterLab.
 
-    Lessons are copied to DIR, the worked ones to DIR/solutions. What you have changed is never overwritten.
+    Lessons are copied to DIR, the worked ones to DIR/solutions.
+    What you have changed is never overwritten: to get a lesson anew, rename yours.
     """
     from .lab import LOOPBACK, default_folder, lab_command, serve
 
     if not copy_only and not find_spec("jupyterlab"):
-        raise ModuleNotFoundError("JupyterLab is not installed", name="jupyterlab")
+        raise ModuleNotFoundError("JupyterLab is not installed")
     folder = folder or default_folder(Path.cwd())
     found = course.find_lesson(lesson) if lesson else course.require_lessons()[0]
-    report = course.copy_lessons(folder, force=force)
+    report = course.copy_lessons(folder)
     print(f"Your lessons are in {folder}{f' ({news})' if (news := report.news()) else ''}.")
-    for name, aside in report.replaced.items():
-        print(f"{name} is the course's again; yours is kept as {aside}.")
-    again = f"To get the course's, with yours kept beside: resnet-edu lab {quoted(folder)} --force"
-    damaged = course.unreadable(folder, report.kept)
-    for name in damaged:
-        print(f"{name} is not a readable notebook; it is left as it is. {again}")
-    if outdated := [name for name in report.outdated if name not in damaged]:
-        print(f"The course has newer editions; yours are kept: {', '.join(outdated)}. {again}")
+    if report.outdated:
+        print(f"The course has newer editions of {', '.join(report.outdated)}; yours are kept.")
+        print("To get the course's, rename yours and start this again.")
     if copy_only:
         return
     over_ssh = bool(os.environ.get("SSH_CONNECTION"))
@@ -164,7 +154,7 @@ def doctor(as_json: AsJson = False) -> None:
 @command(app, "Learn", "fetch cifar10 clothing", "fetch resnet18 --to /media/stick", "fetch reveal.js")
 def fetch(
     names: Annotated[list[str], typer.Argument(metavar="NAME", help="cifar10, clothing, resnet18, vgg16, …")],
-    mirror: Mirror = None,
+    mirror: Annotated[str | None, option("URL", "Get the files there; a folder will do.")] = None,
     to: Annotated[Path | None, typer.Option(metavar="DIR", help="Put them there and not into the caches.")] = None,
 ) -> None:
     """Download data sets and ImageNet weights, to use them offline."""
@@ -186,47 +176,25 @@ def fetch(
 def rehearse(
     names: Lessons = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the HTML pages go.")] = Path("build/rehearsal"),
-    edition: Annotated[Literal["worked", "learner"], typer.Option(help="Which notebooks to run.")] = "worked",
-    jobs: Annotated[int | None, typer.Option(metavar="N", min=1, help="At a time; default 2, or 1 if named.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run lessons on this machine and measure them. Exit code 1 if a cell fails."""
+    """Run worked lessons on this machine and measure them. Exit code 1 if a cell fails."""
     from .. import machine
+    from .rehearse import rehearse as rehearse_lesson
 
-    chosen = [course.find_lesson(name, edition) for name in names or []] or course.require_lessons(edition)
-    jobs = jobs or (1 if names else min(2, machine.cores()))
-    runs = rehearse_all(chosen, out, jobs)
+    chosen = [course.find_lesson(name, "worked") for name in names or []] or course.require_lessons("worked")
+    runs = [rehearse_lesson(lesson, out) for lesson in track(chosen, "lessons", console=Console(stderr=True))]
     if as_json:
         print(json.dumps([asdict(each) for each in runs], indent=1))
     else:
         print_rehearsals(runs)
-        here, rates = machine.description(), [each.gflops for each in runs]
-        print(
-            f"Measured on {here['cpu']}, {here['cores']} cores, device {here['device']}, profile "
-            f"{machine.profile().name}; float32 matrix products at {min(rates):.0f} to {max(rates):.0f} GFLOP/s "
-            f"meanwhile, {jobs} at a time. The pages are in {out}."
-        )
+        here, profile = machine.description(), machine.profile().name
+        print(f"On {here['cpu']}, {here['cores']} cores, device {here['device']}, profile {profile}.")
+        print(f"The pages are in {out}.")
     for each in runs:
         if each.failure:
             complain(f"{each.lesson}, cell {each.failure.number}, {each.failure.first_line!r}: {each.failure.error}")
     raise typer.Exit(1 if any(each.failure for each in runs) else 0)
-
-
-def rehearse_all(lessons: Sequence[course.Lesson], out: Path, jobs: int) -> list["Rehearsal"]:
-    """Run the lessons, so many at a time, with a bar on stderr; they share the cores."""
-    from ..machine import cores
-    from .rehearse import rehearse as rehearse_lesson
-
-    if jobs > 1:
-        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // jobs)))  # of each kernel
-    with ThreadPoolExecutor(jobs) as pool:
-        try:
-            spread = pool.map if jobs > 1 else map  # in this thread, an interrupt ends the kernel too
-            runs = spread(lambda lesson: rehearse_lesson(lesson, out), lessons)
-            return list(track(runs, "lessons", total=len(lessons), console=Console(stderr=True)))
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)  # after Ctrl-C no further lesson begins
-            raise
 
 
 def print_rehearsals(runs: Sequence["Rehearsal"]) -> None:
@@ -240,19 +208,18 @@ def print_rehearsals(runs: Sequence["Rehearsal"]) -> None:
     Console().print(table)
 
 
-@command(app, "Teach", "export handout", "export --edition slides slides 6 7", "export pages")
+@command(app, "Teach", "export handout", "export --edition slides slides 6 7", "export --edition html pages")
 def export(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the files go; made if missing.")],
     lessons: Lessons = None,
-    edition: Annotated[Literal["learner", "worked", "slides", "html"], typer.Option(help="In which form.")] = "learner",
-    force: Annotated[bool, flag("--force", "Replace changed files; yours are kept beside them, dated.")] = False,
+    edition: Annotated[
+        Literal["learner", "worked", "slides", "html"], option("NAME", "Or worked, slides, html.")
+    ] = "learner",
 ) -> None:
     """Write the lessons for a class: notebooks without solutions, worked ones, slides or web pages."""
     from .export import INDEXED, export as export_lessons
 
-    report = export_lessons(folder, edition, lessons or [], force=force)
-    for name, aside in report.replaced.items():
-        print(f"{name} is replaced; yours is kept as {aside}.")
+    report = export_lessons(folder, edition, lessons or [])
     first = f" Begin with {folder / INDEXED[edition]}." if edition in INDEXED else ""
     print(f"The {edition} edition is in {folder} ({report}).{first}")
 
@@ -261,26 +228,21 @@ def export(
 def bundle(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder, or a bundle to bring up to date.")],
     extras: Annotated[str, typer.Option("--with", metavar="NAMES", help="Data and weights: cifar10,resnet18,…")] = "",
-    torch: Annotated[Literal["default", "cpu"], typer.Option(help="As pip chooses, or a smaller one.")] = "default",
+    torch: Annotated[Literal["default", "cpu"], option("NAME", "cpu leaves out CUDA.")] = "default",
     wheel: Annotated[Path | None, typer.Option(metavar="FILE", help="The course's wheel; a clone builds it.")] = None,
-    mirror: Mirror = None,
 ) -> None:
     """Pack the course for machines of this kind without a network: all wheels, data and weights, an installer."""
     from .bundle import make_bundle
 
     names = [name.strip() for name in extras.split(",") if name.strip()]
     with Console(stderr=True).status("asking pip what to pack") as status:
-        made = make_bundle(folder, names, torch=torch, wheel=wheel, mirror=mirror, say=status.update)
+        made = make_bundle(folder, names, torch=torch, wheel=wheel, say=status.update)
     gigabytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e9
     print(f"The bundle is in {folder}: {len(made['wheels'])} wheels, {gigabytes:.2f} GB. There: python install.py")
 
 
-@command(app, "Teach", "bench", "bench training --repeats 9", "bench --quick --json")
+@command(app, "Teach", "bench", "bench --quick --json")
 def bench(
-    parts: Annotated[
-        list[str] | None, typer.Argument(metavar="PART", help="limits, training, verdict, prediction; default all.")
-    ] = None,
-    repeats: Annotated[int | None, typer.Option(metavar="N", min=1, help="Rounds; default 5, with --quick 3.")] = None,
     quick: Annotated[bool, flag("--quick", "Shorter slices and fewer: about two minutes.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -289,7 +251,7 @@ def bench(
     from .bench import measure, screen
 
     with Console(stderr=True).status("") as status:
-        record = measure(parts or (), rounds=repeats or (3 if quick else 5), quick=quick, say=status.update)
+        record = measure(quick=quick, say=status.update)
     if as_json:
         print(json.dumps(record, indent=1))
     else:

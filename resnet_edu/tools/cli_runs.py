@@ -1,19 +1,18 @@
 """The commands train, evaluate and predict: from a folder of pictures to labels, without a line of Python."""
 
 import csv
-import inspect
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+from rich.box import ROUNDED
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from ..files import FULL, printable, quoted, write_atomically
 
@@ -27,13 +26,18 @@ if TYPE_CHECKING:
 
 
 app = typer.Typer()
-AsJson = Annotated[bool, typer.Option("--json", metavar="", help="Print JSON for a script.")]
 PHOTOS = "Your photos"
-METAVARS = {bool: "", int: "N", float: "X", str: "TEXT"}
+
+
+def option(metavar: str, text: str) -> Any:
+    return typer.Option(metavar=metavar, help=text)
 
 
 def flag(name: str, text: str) -> Any:
     return typer.Option(name, metavar="", help=text)
+
+
+AsJson = Annotated[bool, flag("--json", "Print JSON for a script.")]
 
 
 def with_home(path: str | Path) -> Path:
@@ -59,26 +63,44 @@ def command(app: typer.Typer, group: str, *lines: str) -> Any:
     "train --config pets.toml --lr 0.01 --out runs/second",
 )
 def train(
+    context: typer.Context,
     *,
-    out: Annotated[Path | None, typer.Option(metavar="RUN", help="Folder for the run; made if missing.")] = None,
-    config: Annotated[Path | None, typer.Option(metavar="FILE", help="TOML file with any of the options.")] = None,
-    resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with a run that was stopped.")] = None,
-    size: Annotated[int | None, typer.Option(metavar="N", help="Width and height of the images at once.")] = None,
-    **options: Any,
+    data: Annotated[str | None, option("DIR", "Folder of pictures by class; or a data set's name.")] = None,
+    model: Annotated[str | None, option("NAME", "A network, or a ResNet's depth: 18, 34, …; default 18.")] = None,
+    pretrained: Annotated[
+        str | None, option("NAME", "Weights: none, bundled, imagenet, auto; auto for photos.")
+    ] = None,
+    size: Annotated[int | None, option("N", "Width and height of the images in pixels.")] = None,
+    x: Annotated[int | None, option("N", "Width of the images; default as the weights want it, else 64.")] = None,
+    y: Annotated[int | None, option("N", "Height of the images; default the width.")] = None,
+    channels: Annotated[int | None, option("N", "1 for grey, 3 for colour; default 3.")] = None,
+    crop: Annotated[str | None, option("NAME", "center, none or objects; default center.")] = None,
+    epochs: Annotated[int | None, option("N", "Default 8, and more for 300 updates.")] = None,
+    batch_size: Annotated[int | None, option("N", "Default a tenth of the images, from 4 to 64.")] = None,
+    lr: Annotated[float | None, option("X", "The highest learning rate.")] = None,
+    optimizer: Annotated[str | None, option("NAME", "sgd, adam or adamw; default sgd.")] = None,
+    augment: Annotated[str | None, option("NAMES", "crop,resized_crop,flip,rotation,colour; or off.")] = None,
+    precision: Annotated[str | None, option("NAME", "auto, bfloat16 or float32; default auto.")] = None,
+    seed: Annotated[int | None, option("N", "Of all that is random; default 0.")] = None,
+    out: Annotated[Path | None, option("RUN", "Folder for the run; made if missing.")] = None,
+    config: Annotated[Path | None, option("FILE", "TOML file with any of the options, and more of them.")] = None,
+    resume: Annotated[Path | None, option("RUN", "Go on with a run that was stopped.")] = None,
 ) -> None:
     """Train a network on a folder of pictures, with progress; a run that is stopped can be resumed.
 
     Options come before the TOML file's, which come before the defaults.
+    Each run's config.toml is such a file, and says what every option means.
     """
     from .. import distributed
 
-    given = {name: value for name, value in options.items() if value is not None}
+    others = ("size", "out", "config", "resume")  # all but a recipe's
+    given = {name: value for name, value in context.params.items() if value is not None and name not in others}
     given |= {} if size is None else {"x": size, "y": size}
     if resume and (given or config or out):
         more = ", ".join(f"--{name.replace('_', '-')}" for name in given) or ("--config" if config else "--out")
         raise ValueError(f"--resume goes on as the run was started: leave out {more}.")
-    if isinstance(given.get("augment"), str):
-        names = [name.strip() for name in given["augment"].split(",")]
+    if augment is not None:
+        names = [name.strip() for name in augment.split(",")]
         given["augment"] = [] if names == ["off"] else names
     with distributed.joined():
         run = asked_for(given, out=out, config=config, resume=resume)
@@ -88,32 +110,6 @@ def train(
             if not (run.folder / "confusion.png").exists():  # the last file that a run writes
                 draw(run)
             print_report(run)
-
-
-def add_recipe_options() -> None:
-    """Give `train` an option for each of a recipe's fields; torch comes with them, and takes seconds to load."""
-    from ..recipe import HELP, Recipe
-
-    parameters = list(STATIC_OPTIONS)
-    for each in fields(Recipe):
-        name, kind = each.name, each.type
-        shown = next((plain for plain in (bool, int, float) if kind in (plain, plain | None)), str)
-        words = f"--{name.replace('_', '-')}"
-        text: dict[str, Any] = {"help": HELP[name], "show_default": False, "metavar": METAVARS[shown]}
-        option = typer.Option(f"{words}/--no-{words[2:]}" if shown is bool else words, **text)
-        keyword = inspect.Parameter.KEYWORD_ONLY
-        parameters.append(inspect.Parameter(name, keyword, default=None, annotation=Annotated[shown | None, option]))
-    show_options(parameters)
-
-
-def show_options(parameters: Sequence[inspect.Parameter]) -> None:
-    """Tell typer, which reads both, which options `train` has."""
-    train.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    train.__annotations__ = {each.name: each.annotation for each in parameters}
-
-
-STATIC_OPTIONS = [each for each in inspect.signature(train).parameters.values() if each.name != "options"]
-show_options(STATIC_OPTIONS)
 
 
 def asked_for(given: Mapping[str, Any], *, out: Path | None, config: Path | None, resume: Path | None) -> "Run":
@@ -129,8 +125,9 @@ def asked_for(given: Mapping[str, Any], *, out: Path | None, config: Path | None
 
 
 def say(line: str) -> None:
-    """One line on the screen, coloured on a terminal."""
-    Console().print(printable(line), markup=False, emoji=False, soft_wrap=True)
+    """One line, coloured on a terminal and broken between its words."""
+    console = Console()
+    console.print(printable(line), markup=False, emoji=False, soft_wrap=not console.is_terminal)
 
 
 def go(run: "Run") -> None:
@@ -173,10 +170,12 @@ def print_plan(begin: "Prepared") -> None:
     plan = begin.plan()
     for line in filter(None, (plan["data"], *plan["notes"], plan["weights"])):
         say(line)
-    table = Table("class", "train", "val", "test")
+    console = Console()
+    lines, parts = ROUNDED if console.is_terminal else None, ("train", "val", "test")
+    table = Table("class", *(Column(part, justify="right") for part in parts), header_style="bold cyan", box=lines)
     for name, counts in plan["classes"].items():
         table.add_row(escape(printable(name)), *map(str, counts.values()))
-    Console().print(table)
+    console.print(table)
     width, height = plan["size"]
     minutes = begin.minutes() if distributed.size() == 1 else 0
     about = f", about {minutes:.{0 if minutes >= 10 else 1}f} minutes" if minutes else ""
@@ -212,8 +211,8 @@ def print_report(run: "Run") -> None:
     report = run.report() or {}
     say(f"{report['epochs']} epochs; {report['test_error']:.1f} % of the test images are named wrongly.")
     print_classes(report["right_by_class"])
-    use = f"resnet-edu predict {quoted(run.folder)} FILE…"
-    say(f"Curves, confusion and weights are in {run.folder}. Use it: {use}")
+    say(f"Curves, confusion and weights are in {run.folder}. Use it:")
+    say(f"  resnet-edu predict {quoted(run.folder)} FILE…")
 
 
 def print_classes(right: Mapping[str, float]) -> None:
@@ -251,7 +250,7 @@ def predict(
     top: Annotated[int | None, typer.Option(metavar="N", help="Labels for each file; default 3.")] = None,
     as_json: AsJson = False,
     as_csv: Annotated[bool, flag("--csv", "Print a table: file, label, percent.")] = False,
-    precision: Annotated[Literal["float32", "auto", "bfloat16"], typer.Option(help="Of the network.")] = "auto",
+    precision: Annotated[Literal["float32", "auto", "bfloat16"], option("NAME", "float32, auto or bfloat16.")] = "auto",
 ) -> None:
     """Name pictures: for each file the best labels with percentages. Exit code 2 if a file cannot be used."""
     from ..prediction import open_network, predict as name_pictures

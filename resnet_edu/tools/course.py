@@ -2,18 +2,16 @@
 
 Files come into somebody's folder whole or not at all, and never over what they have changed there. A small hidden file
 in the folder knows by SHA-256 what was put there: a file that is still as it was put may be replaced by a newer
-edition, any other that differs is theirs. Theirs is left alone and listed, or on request replaced and kept beside,
-dated. Where the hidden file is lost or damaged, every difference counts as theirs.
+edition, any other that differs is theirs. Theirs is left alone and listed; whoever wants the course's again renames
+it. Where the hidden file is lost or damaged, every difference counts as theirs.
 """
 
 import hashlib
 import json
 import re
-import shutil
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date
 from pathlib import Path
 from typing import Literal
 
@@ -22,7 +20,6 @@ from ..errors import UnknownName
 
 Edition = Literal["learner", "worked"]
 
-EDITIONS: tuple[Edition, ...] = ("learner", "worked")
 MANIFEST = ".resnet_edu_course.json"
 PROGRESS = ".resnet_edu_progress.json"
 LINES = {
@@ -66,8 +63,6 @@ def notebooks() -> Path:
 
 def lessons(edition: Edition = "learner") -> list[Lesson]:
     """The lessons of one edition in their order. Empty where none has been built."""
-    if edition not in EDITIONS:
-        raise UnknownName("edition", edition, EDITIONS)
     folder = notebooks() if edition == "learner" else notebooks() / "solutions"
     found = [(re.fullmatch(r"(\d\d[a-z]?)_\w+", path.stem), path) for path in sorted(folder.glob("*.ipynb"))]
     return [Lesson(match[1], path.stem, title_of(path), path) for match, path in found if match]
@@ -119,10 +114,9 @@ class CopyReport:
     unchanged: list[str] = field(default_factory=list)  # equal to the course's
     kept: list[str] = field(default_factory=list)  # changed since, left alone
     outdated: list[str] = field(default_factory=list)  # those of `kept` that the course has a newer edition of
-    replaced: dict[str, str] = field(default_factory=dict)  # changed since, replaced: the name of the copy beside
 
     def __str__(self) -> str:
-        counts = {"added": self.added, "updated": self.updated, "unchanged": self.unchanged, "replaced": self.replaced}
+        counts = {"added": self.added, "updated": self.updated, "unchanged": self.unchanged}
         counts["kept as you changed them"] = self.kept
         return ", ".join(f"{len(names)} {what}" for what, names in counts.items() if names)
 
@@ -132,20 +126,17 @@ class CopyReport:
         return str(CopyReport(self.folder, added=lists[0], updated=lists[1], kept=lists[2]))
 
 
-def copy_lessons(folder: Path, *, force: bool = False) -> CopyReport:
+def copy_lessons(folder: Path) -> CopyReport:
     """Copy the learner's edition into a folder and the worked edition into its `solutions/`.
 
-    A folder that was made without worked lessons, by `export --edition learner`, stays without them. With `force`, a
-    changed notebook is replaced if the course has a newer edition of it or if it can no longer be read.
+    A folder that was made without worked lessons, by `export --edition learner`, stays without them.
     """
     if folder.resolve() == notebooks().resolve():
         return CopyReport(folder)
     contents = {lesson.path.name: handed_out(lesson.path) for lesson in require_lessons("learner")} | pages(folder)
     if not read_manifest(folder) or (folder / "solutions").is_dir():
         contents |= {f"solutions/{lesson.path.name}": lesson.path.read_bytes() for lesson in lessons("worked")}
-    report = compare(folder, contents)
-    replace = {*report.outdated, *unreadable(folder, report.kept)} if force else ()
-    return put(contents, report, replace=replace)
+    return put(contents, compare(folder, contents))
 
 
 def handed_out(path: Path) -> bytes:
@@ -200,49 +191,17 @@ def compare(folder: Path, contents: Mapping[str, bytes], *, manifest: str = MANI
     return report
 
 
-def put(
-    contents: Mapping[str, bytes], report: CopyReport, *, replace: Iterable[str] = (), manifest: str = MANIFEST
-) -> CopyReport:
-    """Write what `compare` found to be missing or outdated; of what was changed, only the names in `replace`."""
-    folder = report.folder
-    noted = read_manifest(folder, manifest)
-    copied = noted | {name: _sha256(contents[name]) for name in report.unchanged}
-    try:
-        for name in [*report.added, *report.updated, *sorted(replace)]:
-            if name in report.kept:
-                report.replaced[name] = keep_beside(folder / name).relative_to(folder).as_posix()
-            files.write_atomically(folder / name, contents[name])
-            copied[name] = _sha256(contents[name])
-    finally:
-        if folder.is_dir() and copied != noted:
-            files.write_atomically(folder / manifest, json.dumps(copied, indent=1, sort_keys=True).encode() + b"\n")
-    report.kept = [name for name in report.kept if name not in report.replaced]
-    report.outdated = [name for name in report.outdated if name not in report.replaced]
+def put(contents: Mapping[str, bytes], report: CopyReport, *, manifest: str = MANIFEST) -> CopyReport:
+    """Write what `compare` found to be missing or outdated, and note it; nothing of what was changed."""
+    noted = read_manifest(report.folder, manifest)
+    for name in [*report.added, *report.updated]:
+        files.write_atomically(report.folder / name, contents[name])
+    put_there = [*report.added, *report.updated, *report.unchanged]
+    copied = noted | {name: _sha256(contents[name]) for name in put_there}
+    if copied != noted:
+        content = json.dumps(copied, indent=1, sort_keys=True).encode() + b"\n"
+        files.write_atomically(report.folder / manifest, content)
     return report
-
-
-def keep_beside(path: Path) -> Path:
-    """Copy a file to a name with today's date that is still free: `06_degradation.2026-11-22.ipynb`."""
-    dated, number = f"{path.stem}.{date.today().isoformat()}", 1
-    aside = path.with_name(f"{dated}{path.suffix}")
-    while aside.exists():
-        number += 1
-        aside = path.with_name(f"{dated}-{number}{path.suffix}")
-    shutil.copy2(path, aside)
-    return aside
-
-
-def unreadable(folder: Path, names: Iterable[str]) -> list[str]:
-    """Those files that are no longer notebooks: cut short, or with the marks of a merge in them."""
-    found = []
-    for name in names:
-        if not name.endswith(".ipynb"):
-            continue
-        try:
-            title_of(folder / name)
-        except ValueError:
-            found.append(name)
-    return found
 
 
 def read_manifest(folder: Path, manifest: str = MANIFEST) -> dict[str, str]:

@@ -69,43 +69,35 @@ def reinstall(extra: str = "") -> str:
     return f"{sys.executable} -m pip install --upgrade {what}"
 
 
-def unmet(package: str, extra: str = "") -> list[str]:
-    """What an installed package requires and this environment lacks, each with the version that is here."""
-    missing = []
-    for requirement in map(Requirement, metadata.requires(package) or []):
-        if requirement.marker and not requirement.marker.evaluate({"extra": extra}):
-            continue
-        try:
-            version = metadata.version(requirement.name)
-        except metadata.PackageNotFoundError:
-            version = "none"
-        if version == "none" or not requirement.specifier.contains(version, prereleases=True):
-            missing.append(f"{requirement.name}{requirement.specifier} (have {version})")
-    return missing
-
-
 def check_packages(extra: str = "") -> Answer:
     """Everything that the course depends on, or its extra for lessons and teachers, is here in a version it allows."""
     try:
-        missing = unmet("resnet-edu", extra)
+        needed = [Requirement(each) for each in metadata.requires("resnet-edu") or []]
     except metadata.PackageNotFoundError:
         return "warn", "resnet-edu is here but not installed", reinstall()
+    missing = []
+    for each in needed:
+        if not each.marker or each.marker.evaluate({"extra": extra}):
+            found = next((found.version for found in metadata.distributions(name=each.name)), "none")
+            if found == "none" or not each.specifier.contains(found, prereleases=True):
+                missing.append(f"{each.name}{each.specifier} (have {found})")
     if missing:
         return "warn" if extra else "fail", f"unmet: {', '.join(missing)}", reinstall(extra and f"[{extra}]")
     return "ok", "all that are needed"
 
 
 def check_torch() -> Answer:
-    """Torchvision's compiled operators load, and it was built for this torch."""
+    """Torchvision's compiled operators load: it was built for this torch."""
     import torch
-    import torchvision
 
-    torchvision.ops.nms(torch.tensor([[0.0, 0.0, 1.0, 1.0]]), torch.ones(1), 0.5)
-    found = f"{torch.__version__} with torchvision {torchvision.__version__}"
-    if mismatch := [line for line in unmet("torchvision") if line.startswith("torch=")]:
+    try:
+        import torchvision
+
+        torchvision.ops.nms(torch.tensor([[0.0, 0.0, 1.0, 1.0]]), torch.ones(1), 0.5)
+    except (ImportError, RuntimeError) as error:
         advice = f"{sys.executable} -m pip install --upgrade torch torchvision"
-        return "fail", f"{found}, which wants {mismatch[0]}", advice
-    return "ok", found
+        return "fail", f"{torch.__version__}, and torchvision does not fit it: {error}", advice
+    return "ok", f"{torch.__version__} with torchvision {torchvision.__version__}"
 
 
 def check_device() -> Answer:

@@ -19,7 +19,6 @@ from nbconvert import HTMLExporter, SlidesExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbformat import NotebookNode, v4
 
-from ..errors import UnknownName
 from . import course, explorers
 from .course import CopyReport, Lesson
 from .fetch import find_reveal
@@ -50,7 +49,7 @@ INDEX = """<!DOCTYPE html>
 {items}
 </ul></main></body></html>
 """
-CARD = re.compile(r'<div class="exercise"[^>]*>\n\n(### .+\n)(.*)\n</div>', re.DOTALL)
+CARD = re.compile(r'<div class="exercise"[^>]*>\n\n(### [^\n]+\n)(.*)\n</div>', re.DOTALL)
 TEMPLATES = ChoiceLoader([DictLoader({"page.html.j2": PAGE}), FileSystemLoader(Path(__file__).parent)])
 
 
@@ -207,14 +206,14 @@ EDITIONS: dict[str, tuple[str, Callable[[Lesson], bytes]]] = {
 INDEXED = {"slides": "slides.html", "html": "index.html"}  # editions that bring a page with links to the others
 
 
-def export(folder: Path, edition: str, names: Sequence[str] = (), *, force: bool = False) -> CopyReport:
+def export(folder: Path, edition: str, names: Sequence[str] = ()) -> CopyReport:
     """Write one edition of the course into a folder, all of it or nothing.
 
-    What an earlier export wrote is brought up to date. Any other file that is in the way is not touched, unless
-    `force` is given: then it is replaced, and kept beside under a name with the date.
+    What an earlier export wrote is brought up to date. Any other file of such a name is not touched.
+
+    Raises:
+        ValueError: a lesson is unknown, or such a file is in the way.
     """
-    if edition not in EDITIONS:
-        raise UnknownName("edition", edition, EDITIONS)
     source = "learner" if edition == "learner" else "worked"
     lessons = [course.find_lesson(name, source) for name in names] or course.require_lessons(source)
     ending, converted = EDITIONS[edition]
@@ -223,13 +222,13 @@ def export(folder: Path, edition: str, names: Sequence[str] = (), *, force: bool
         contents[INDEXED[edition]] = index(lessons, ending)
     manifest = course.MANIFEST if edition == "learner" else f".resnet_edu_{edition}.json"
     report = course.compare(folder, contents, manifest=manifest)
-    if report.kept and not force:
+    if report.kept:
         listed = ", ".join(sorted(report.kept))
         raise ValueError(
-            f"Nothing was written: {folder} has other files of these names: {listed}. Name another folder, or add "
-            "--force: yours are then kept beside them, dated."
+            f"Nothing was written: {folder} has other files of these names: {listed}. "
+            "Rename them, or name another folder."
         )
-    return course.put(contents, report, replace=report.kept, manifest=manifest)
+    return course.put(contents, report, manifest=manifest)
 
 
 def index(lessons: Sequence[Lesson], ending: str) -> bytes:

@@ -44,14 +44,14 @@ def fetch(name: str, to: Path | None = None, *, mirror: str | None = None) -> tu
     return imagenet_file(name, to), fetch_imagenet(name, to, mirror=mirror)
 
 
-def fetch_packed(name: str, folder: Path, *, mirror: str | None = None) -> list[Path]:
+def fetch_packed(name: str, folder: Path) -> list[Path]:
     """Put the files of a data set or of weights, as their home server has them, into a folder: a mirror for `fetch`."""
     packed = sets.SETS[name].files if name in sets.SETS else (imagenet_download(name),)
     if name not in sets.SETS and imagenet_file(name).is_file() and not (folder / packed[0].name).exists():
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(imagenet_file(name), folder / packed[0].name)  # it is checked below
     for file in packed:
-        fetch_file(file, folder, mirror=mirror)
+        fetch_file(file, folder)
     return [folder / file.name for file in packed]
 
 

@@ -47,8 +47,8 @@ def lab_command(
         "--ServerApp.answer_yes=True",  # Ctrl-C ends it without a question
         f"--LabApp.default_url=/lab/tree/{page}",
         *LAB_OPTIONS,
-        "--ServerApp.log_level=WARN",  # the address and nothing else
-        "--LabApp.log_level=WARN",
+        "--ServerApp.log_level=ERROR",  # the address and nothing else
+        "--LabApp.log_level=ERROR",
     ]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         command.append("--ServerApp.allow_root=True")  # in containers; the server asks for its token

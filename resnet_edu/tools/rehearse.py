@@ -23,7 +23,6 @@ from nbformat import NotebookNode
 
 from .. import machine
 from ..files import write_atomically
-from .bench import matrix_product_rate
 from .course import Lesson
 from .export import to_html
 from .lab import lab_environment
@@ -73,7 +72,6 @@ class Rehearsal:
     title: str
     seconds: float  # wall-clock time, kernel's start included
     peak_memory_gb: float  # the kernel with its children, shared pages counted once, 10⁹ bytes
-    gflops: float  # rate of float32 matrix products just before: how busy the machine was
     cells: tuple[Cell, ...]
     page: str  # the HTML file
 
@@ -124,7 +122,6 @@ def rehearse(lesson: Lesson, folder: Path) -> Rehearsal:
     notebook = nbformat.read(lesson.path, as_version=4)
     notebook.metadata["language_info"] = {"name": "python", "pygments_lexer": "ipython3"}  # colours on the page
     folder.mkdir(parents=True, exist_ok=True)
-    gflops = matrix_product_rate()
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as scratch:
         resources, quiet = {"metadata": {"path": scratch}}, ["--IPKernelApp.log_level=ERROR"]
@@ -137,7 +134,7 @@ def rehearse(lesson: Lesson, folder: Path) -> Rehearsal:
             seconds = time.perf_counter() - start
     page = folder / f"{lesson.name}.html"
     write_atomically(page, to_html(notebook, name=lesson.title, folder=lesson.path.parent).encode())
-    return Rehearsal(lesson.name, lesson.title, seconds, memory.bytes / 1e9, gflops, tuple(cells), str(page))
+    return Rehearsal(lesson.name, lesson.title, seconds, memory.bytes / 1e9, tuple(cells), str(page))
 
 
 def run_cells(client: NotebookClient, notebook: NotebookNode) -> list[Cell]:

@@ -12,7 +12,6 @@ from page_texts import PAGES, ROOT, commands
 
 from resnet_edu.tools import cli
 
-cli.cli_runs.add_recipe_options()
 GROUP: Any = typer.main.get_command(cli.app)
 KNOWN: dict[str, Any] = GROUP.commands
 BEFORE = r"^(?:\$ |!|sudo (?:-u \S+ )?)?"

@@ -8,7 +8,7 @@ import pytest
 from browser.site_pages import ROOT, built, pages
 
 from resnet_edu import files
-from resnet_edu.tools import cli, course
+from resnet_edu.tools import course
 
 pytestmark = pytest.mark.slow
 ROOMS = re.findall(r'"(\w+)"', (ROOT / "docs/site/build.py").read_text().partition("ROOMS = (")[2].partition(")")[0])
@@ -24,7 +24,6 @@ def test_lessons_studies_facts_commands_and_rooms_are_there() -> None:
     for recorded in (files.assets() / "runs").glob("*.json"):
         assert recorded.stem in found["results.html"].text
     assert "HE_CIFAR10['resnet20']" in found["results.html"].text
-    cli.cli_runs.add_recipe_options()
     for command in ("lab", "train", "predict", "doctor"):
         assert f"resnet-edu {command}" in found["commands.html"].text
     missing = {path.stem for path in files.PACKAGE.iterdir() if not path.name.startswith(("_", "."))} - set(ROOMS)
@@ -75,3 +74,8 @@ def test_formulas_are_drawn_by_the_browser_and_answers_are_folded() -> None:
     assert page.path.read_text(encoding="utf-8").count("<math") >= 5
     assert page.text.count("Show one answer") == 5
     assert "BEGIN SOLUTION" not in page.text
+
+
+def test_an_exercises_card_holds_the_exercise() -> None:
+    text = pages()["notebooks/solutions/01_lenet.html"].path.read_text(encoding="utf-8")
+    assert len(re.findall(r'<div class="exercise">\s*<p><strong>Difficulty', text)) == 5

@@ -34,7 +34,7 @@ def commands(workflow: dict[str, Any]) -> list[str]:
 
 def plain(command: str) -> str:
     """A command as compared: without quotes and comment, and with the Python that setup-python has put first."""
-    return re.sub(r"\s+#.*", "", command).replace('"', "").replace("py -3.11 -m venv", "python -m venv").strip()
+    return re.sub(r"\s+#.*", "", command).replace('"', "").replace("py -m venv", "python -m venv").strip()
 
 
 def project() -> dict[str, Any]:

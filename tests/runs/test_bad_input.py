@@ -35,7 +35,7 @@ Make = Callable[[Path], object]
         ("train --data ./sky --out sky/run", "sky/run lies among the pictures, in ./sky. Name another"),
         ("train --data mnist5k --epochs 1 --crop none --out run", "are cut already, got crop=none"),
         (
-            "train --data ./sky --stem imagenet --size 32 --epochs 1 --batch-size 1 --out run",
+            "train --data ./sky --pretrained bundled --size 32 --epochs 1 --batch-size 1 --out run",
             "more than 1 value per channel",
         ),
         ("evaluate nothing", "There is no run nothing"),

@@ -1,14 +1,12 @@
 """A course of two lessons in place of the real one, and a `lab` that starts nothing."""
 
-from datetime import date
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
-from tiny_course import TODAY, save
+from tiny_course import save
 
 from resnet_edu import files
-from resnet_edu.tools import course, lab
+from resnet_edu.tools import lab
 
 
 @pytest.fixture
@@ -18,7 +16,6 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         save(tmp_path / "home" / "notebooks" / f"{name}.ipynb", "raise NotImplementedError", f"Lesson {name[:2]}")
         save(tmp_path / "home" / "notebooks" / "solutions" / f"{name}.ipynb", title=f"Lesson {name[:2]}")
     monkeypatch.setattr(files, "course_folder", lambda: tmp_path / "home")
-    monkeypatch.setattr(course, "date", SimpleNamespace(today=lambda: date.fromisoformat(TODAY)))  # even at midnight
     monkeypatch.chdir(tmp_path)
     return tmp_path / "home"
 

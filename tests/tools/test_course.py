@@ -24,8 +24,7 @@ def test_an_installed_wheel_carries_the_course(tmp_path: Path, monkeypatch: pyte
 
 
 def test_lessons_are_numbered_titled_and_in_order(home: Path) -> None:
-    course.keep_beside(home / "notebooks" / "01_lenet.ipynb")  # no lesson, as is the next
-    save(home / "notebooks" / "scratch.ipynb")
+    save(home / "notebooks" / "scratch.ipynb")  # no lesson
     save(home / "notebooks" / "01_lenet.ipynb", title="Lesson 01")
     found = course.lessons()
     assert [(lesson.name, lesson.number) for lesson in found] == [("01_lenet", "01"), ("06_degradation", "06")]
@@ -117,21 +116,3 @@ def test_a_folder_without_worked_lessons_stays_without_them(home: Path, tmp_path
     course.put(files, course.compare(mine, files))
     assert course.copy_lessons(mine).added == ["06_degradation.ipynb"]
     assert not (mine / "solutions").exists()
-
-
-def test_what_was_written_before_a_full_disk_is_noted(
-    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write_whole = files.write_atomically
-
-    def full(target: Path, content: bytes) -> None:
-        if target.name == "06_degradation.ipynb":
-            raise OSError(28, "No space left on device", str(target))
-        write_whole(target, content)
-
-    monkeypatch.setattr(files, "write_atomically", full)
-    with pytest.raises(OSError, match="No space left"):
-        course.copy_lessons(tmp_path / "mine")
-    monkeypatch.setattr(files, "write_atomically", write_whole)
-    save(home / "notebooks" / "01_lenet.ipynb", "a newer edition")
-    assert course.copy_lessons(tmp_path / "mine").updated == ["01_lenet.ipynb"]

@@ -10,7 +10,6 @@ import pytest
 from bs4 import BeautifulSoup
 from hypothesis import given, settings, strategies as st
 from nbformat import NotebookNode, v4
-from tiny_course import TODAY
 
 from resnet_edu.tools import cli, course, export, fetch
 
@@ -148,18 +147,11 @@ def test_half_edited_notebooks_in_the_folder(home: Path, capsys: pytest.CaptureF
     Path("out/06_degradation.ipynb").write_text('{"cells": [')
     Path("out/01_lenet.ipynb").write_text("my answers")
     assert refused(capsys, "out") == (
-        "Nothing was written: out has other files of these names: 01_lenet.ipynb, 06_degradation.ipynb. Name another "
-        "folder, or add --force: yours are then kept beside them, dated."
+        "Nothing was written: out has other files of these names: 01_lenet.ipynb, 06_degradation.ipynb. "
+        "Rename them, or name another folder."
     )
     assert Path("out/01_lenet.ipynb").read_text() == "my answers"
-    assert run(capsys, "out", "--force") == (
-        f"01_lenet.ipynb is replaced; yours is kept as 01_lenet.{TODAY}.ipynb.\n"
-        f"06_degradation.ipynb is replaced; yours is kept as 06_degradation.{TODAY}.ipynb.\n"
-        "The learner edition is in out (2 replaced).\n"
-    )
-    assert Path(f"out/01_lenet.{TODAY}.ipynb").read_text() == "my answers"
-    assert Path(f"out/06_degradation.{TODAY}.ipynb").read_text() == '{"cells": ['
-    assert Path("out/01_lenet.ipynb").read_bytes() == (home / "notebooks" / "01_lenet.ipynb").read_bytes()
+    assert Path("out/06_degradation.ipynb").read_text() == '{"cells": ['
 
 
 def test_another_edition_is_never_taken_for_an_older_one(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,12 +16,10 @@ from typing import Any
 
 import psutil
 import pytest
-from tiny_course import TODAY, save
+from tiny_course import save
 
 from resnet_edu import files
 from resnet_edu.tools import cli, course, lab
-
-AGAIN = "To get the course's, with yours kept beside: resnet-edu lab mine --force"
 
 
 def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[str]:
@@ -80,29 +78,23 @@ def test_answers_are_kept_and_a_newer_edition_is_told(home: Path, capsys: pytest
     newer = save(home / "notebooks" / "01_lenet.ipynb", "a newer edition")
     assert said(capsys) == [
         "Your lessons are in mine (1 updated, 1 kept as you changed them).",
-        f"The course has newer editions; yours are kept: 01_lenet.ipynb. {AGAIN}",
+        "The course has newer editions of 01_lenet.ipynb; yours are kept.",
+        "To get the course's, rename yours and start this again.",
     ]
     assert Path("mine/01_lenet.ipynb").read_bytes() == answers
-    assert said(capsys, "--force") == [
-        "Your lessons are in mine.",
-        f"01_lenet.ipynb is the course's again; yours is kept as 01_lenet.{TODAY}.ipynb.",
-    ]
-    assert Path(f"mine/01_lenet.{TODAY}.ipynb").read_bytes() == answers
+    Path("mine/01_lenet.ipynb").rename("mine/my_lenet.ipynb")
+    assert said(capsys) == ["Your lessons are in mine (1 added)."]
+    assert Path("mine/my_lenet.ipynb").read_bytes() == answers
     assert Path("mine/01_lenet.ipynb").read_bytes() == newer
 
 
 @pytest.mark.usefixtures("served")
 @pytest.mark.parametrize("damage", ['{"cells": [', "<<<<<<< HEAD\n{}", ""])
-def test_a_half_edited_notebook_is_told_and_kept(capsys: pytest.CaptureFixture[str], damage: str) -> None:
+def test_a_half_edited_notebook_is_kept(capsys: pytest.CaptureFixture[str], damage: str) -> None:
     said(capsys)
     Path("mine/01_lenet.ipynb").write_text(damage)
-    assert said(capsys) == [
-        "Your lessons are in mine (1 kept as you changed them).",
-        f"01_lenet.ipynb is not a readable notebook; it is left as it is. {AGAIN}",
-    ]
+    assert said(capsys) == ["Your lessons are in mine (1 kept as you changed them)."]
     assert Path("mine/01_lenet.ipynb").read_text() == damage
-    said(capsys, "--force")
-    assert Path(f"mine/01_lenet.{TODAY}.ipynb").read_text() == damage
 
 
 def test_the_default_folder_is_ignored_by_git_and_a_course_folder_is_its_own(

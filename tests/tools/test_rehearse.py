@@ -12,7 +12,6 @@ import pytest
 import torch
 from nbformat import v4
 
-from resnet_edu.tools import rehearse as module
 from resnet_edu.tools.course import Lesson
 from resnet_edu.tools.rehearse import PeakMemory, kernel_environment, rehearse
 
@@ -55,7 +54,6 @@ def test_a_lesson_runs_to_its_end_and_is_measured(tmp_path: Path) -> None:
     assert 0.3 < slow.seconds < run.seconds
     assert sum(cell.seconds for cell in run.cells) < run.seconds
     assert 0.12 < run.peak_memory_gb < 4
-    assert run.gflops > 0
     assert toy.path.read_bytes() == before
     html = (tmp_path / "out" / "06_degradation.html").read_text()
     assert run.page == str(tmp_path / "out" / "06_degradation.html")
@@ -97,8 +95,7 @@ def test_a_kernel_that_dies_is_a_failure_like_any_other(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_an_interrupt_ends_the_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "matrix_product_rate", lambda: 1.0)
+def test_an_interrupt_ends_the_kernel(tmp_path: Path) -> None:
     before = set(psutil.Process().children(recursive=True))
     toy = lesson(tmp_path, f"import os, signal, time; os.kill({os.getpid()}, signal.SIGINT); time.sleep(600)")
     ignored = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs begin without it
