@@ -6,7 +6,7 @@ NBVAL := RESNET_EDU_BUDGET=600 $(PY) -m pytest --nbval-lax --nbval-current-env -
 # A file of tests, or a lesson, is one process's; with one thread each, two processes take half the time.
 JOBS ?= 2
 SHARED := -n $(JOBS) --dist loadfile
-LINTED := resnet_edu tests notebooks docs deploy
+LINTED := resnet_edu tests notebooks docs deploy assets
 SPELLED := resnet_edu tests notebooks/source docs assets/weights .ci .github $(wildcard deploy) $(wildcard *.md) Makefile pyproject.toml
 
 .DEFAULT_GOAL := help

@@ -11,7 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from . import machine
 from .data.batches import evaluation_batches
 from .data.split import Data, Split
-from .errors import LossNotFinite, UnknownName
+from .errors import LossNotFinite
 from .models.modes import eval_mode, training_mode
 
 
@@ -25,14 +25,13 @@ class Metrics:
     confusion: Tensor  # int64 `(classes, classes)`; row: the label, column: the prediction
 
 
-def evaluate(model: nn.Module, split: Split, *, head: str | None = None, precision: str = "auto") -> Metrics:
+def evaluate(model: nn.Module, split: Split, *, precision: str = "auto") -> Metrics:
     """Measure a network on every image of a split, in evaluation mode and without gradients.
 
     Args:
-        model: maps images `(N, C, H, W)` to logits `(N, classes)`, or to several by head; it ends on
-            `machine.device()`, in the mode it had.
+        model: maps images `(N, C, H, W)` to logits `(N, classes)`, or to several by head, the first of which
+            is measured; it ends on `machine.device()`, in the mode it had.
         split: images and labels; another question has other labels: `replace(split, labels=split.labels % 2)`.
-        head: which of several heads to measure; the first by default.
         precision: as in `TrainConfig`.
 
     Raises:
@@ -46,7 +45,7 @@ def evaluate(model: nn.Module, split: Split, *, head: str | None = None, precisi
     model.to(device)
     split = split.to(device)
     with eval_mode(model), torch.no_grad(), machine.autocast(device, precision):
-        parts = [logits_of(model(images), len(images), head).float() for images, _ in evaluation_batches(split)]
+        parts = [logits_of(model(images), len(images)).float() for images, _ in evaluation_batches(split)]
     logits = torch.cat(parts)
     classes, highest = logits.shape[1], int(split.labels.max())  # logits: (N, classes)
     if highest >= classes:
@@ -100,22 +99,17 @@ def recompute_batch_norm(model: nn.Module, split: Split, *, precision: str = "au
                 norm.momentum = momentum
 
 
-def logits_of(outputs: object, count: int, head: str | None = None) -> Tensor:
+def logits_of(outputs: object, count: int) -> Tensor:
     """The logits `(count, classes)` that errors are counted on, among what a model returned for `count` images.
 
-    It returns logits; or a dict of them by head, the first of which counts by default; or a named tuple with one of
+    It returns logits; or a dict of them by head, the first of which counts; or a named tuple with one of
     these as `logits`, as GoogLeNet does with its auxiliary heads.
     """
     if isinstance(outputs, tuple) and hasattr(outputs, "logits"):
         outputs = getattr(outputs, "logits")  # noqa: B009
     if isinstance(outputs, Mapping) and outputs:
-        if head is not None and head not in outputs:
-            raise UnknownName("head", head, outputs)
-        return the_logits(outputs[head or next(iter(outputs))], count)
-    logits = the_logits(outputs, count)
-    if head is not None:
-        raise ValueError(f"The model has no heads, so none named {head!r}: leave head out.")
-    return logits
+        outputs = next(iter(outputs.values()))
+    return the_logits(outputs, count)
 
 
 def the_logits(outputs: object, count: int) -> Tensor:

@@ -21,9 +21,8 @@ from . import machine, models, probe
 from .config import TrainConfig
 from .data import Data, load, names
 from .data.batches import evaluation_batches, steps_per_epoch
-from .data.folder import is_folder
 from .data.pictures import Crop, View
-from .data.sets import holds_files, own_shape, require_known
+from .data.sets import holds_files, is_folder, own_shape, require_known
 from .data.split import PARTS, Split
 from .errors import UnknownName
 from .models.modes import eval_mode
@@ -31,7 +30,6 @@ from .models.pretrained import BUNDLED
 from .train import fit
 
 PRETRAINED = ("none", "bundled", "imagenet", "auto")
-STEMS = ("auto", "imagenet", "small")
 SMALL = 48  # pixels: up to this side the small stem, which throws nothing away, unless the weights want the other
 SIDE = 64  # pixels, of photos for a network that begins from scratch
 UPDATES = 300  # at least, however few the pictures
@@ -53,9 +51,7 @@ class Recipe:
     )
     model: str = option("Name of a network, or a ResNet's depth: 18, 34, 50, 101, 152, 200.", "resnet18")
     pretrained: str | None = option("Weights to begin with: none, bundled, imagenet, auto; auto for photos.")
-    head_first: bool | None = option("Fit the last layer to pretrained weights before all of it is trained.")
     frozen: bool = option("Train the last layer only, on top of pretrained weights.", False)
-    stem: str = option("First layer: imagenet (7×7, stride 4 in all), small (3×3), auto (by the size).", "auto")
     x: int | None = option("Width of the images in pixels; by default what the weights are used to, else 64.")
     y: int | None = option("Height of the images in pixels; by default the width.")
     channels: int = option("1 for grey, 3 for colour.", 3)
@@ -71,10 +67,8 @@ class Recipe:
     schedule: str | None = option("Learning rate over the run: one_cycle, cosine, steps, constant.")
     warmup_epochs: float | None = option("Let the learning rate rise over this many epochs first.")
     label_smoothing: float | None = option("Share of each label that is spread over all classes.")
-    augment: Sequence[str] | None = option("Any of crop, resized_crop, flip, rotation, colour, with commas; or off.")
+    augment: Sequence[str] | None = option("Any of crop, resized_crop, flip, rotation, with commas; or off.")
     precision: str | None = option("auto, bfloat16 or float32.")
-    channels_last: bool | None = option("Memory format of the images.")
-    fused: bool | None = option("Update all weights in one kernel.")
     seed: int = option("Of the split, the first weights, the order and the augmentation.", 0)
 
     def __post_init__(self) -> None:
@@ -83,24 +77,19 @@ class Recipe:
         for kind, value, known in (
             ("model", self.model, models.available()),
             ("kind of pretrained weights", self.pretrained or "none", PRETRAINED),
-            ("stem", self.stem, STEMS),
             ("crop", self.crop, get_args(Crop)),
         ):
             if value not in known:
                 raise UnknownName(kind, value, known)
         if not isinstance(self.data, str) or not self.data:
             raise ValueError(f"data must be a folder or one of {', '.join(names())}, got {self.data!r}.")
-        need_utf8(self.data)
-        for name in ("frozen", "head_first"):
-            if not isinstance(value := getattr(self, name), bool | None):
-                raise ValueError(f"{name} must be true or false, got {value!r}.")
+        if not isinstance(self.frozen, bool):
+            raise ValueError(f"frozen must be true or false, got {self.frozen!r}.")
         wants_weights = self.pretrained not in (None, "none")
-        if self.pretrained == "none" and (self.frozen or self.head_first):
-            raise ValueError("frozen and head_first need pretrained weights: random ones know nothing.")
+        if self.pretrained == "none" and self.frozen:
+            raise ValueError("frozen needs pretrained weights: random ones know nothing.")
         if wants_weights and self.channels != 3:
             raise ValueError(f"Pretrained weights are for three channels, got channels={self.channels}.")
-        if wants_weights and self.stem == "small":
-            raise ValueError("Pretrained weights are for the stem imagenet, got stem=small. Leave it out.")
         if not is_folder(self.data):
             require_known(self.data)
         if not holds_files(self.data):
@@ -115,7 +104,7 @@ class Recipe:
     @property
     def training(self) -> TrainConfig:
         """The options of training; what is left out has the default of `TrainConfig`."""
-        given = {each.name: getattr(self, each.name) for each in fields(TrainConfig)}
+        given = {each.name: getattr(self, each.name, None) for each in fields(TrainConfig)}
         return TrainConfig(**{name: value for name, value in given.items() if value is not None})
 
     def or_else(self, **values: Any) -> "Recipe":
@@ -152,7 +141,7 @@ class Recipe:
         known = models.options(self.model)
         if "stem" in known:
             small = self.pretrained in (None, "none") and max(self.x or SIDE, self.y or SIDE) <= SMALL
-            options["stem"] = ("small" if small else "imagenet") if self.stem == "auto" else self.stem
+            options["stem"] = "small" if small else "imagenet"
         if self.pretrained not in (None, "none") and "transform_input" in known:
             options["transform_input"] = True  # as torchvision trained its GoogLeNet; see `models.pretrained`
         return options
@@ -243,8 +232,8 @@ def prepare(recipe: Recipe) -> Prepared:
       (Kumar et al. 2022, https://arxiv.org/abs/2202.10054). Each picture is cut out and mirrored at random.
     * A batch is at most a tenth of the pictures, and there are at least 300 updates.
     """
-    photos, colour = holds_files(recipe.data), recipe.channels == 3 and recipe.stem != "small"
-    known = recipe.model in BUNDLED or recipe.frozen or recipe.head_first
+    photos, colour = holds_files(recipe.data), recipe.channels == 3
+    known = recipe.model in BUNDLED or recipe.frozen
     recipe = recipe.or_else(pretrained="auto" if photos and colour and known else "none")
     source: Any = recipe.pretrained
     origin = None if source == "none" else models.pretrained(recipe.model, source=source)
@@ -281,7 +270,7 @@ def defaults_of_training(recipe: Recipe, photos: bool) -> dict[str, Any]:
     rates: dict[str, Any] = {"lr": 0.1 if sgd else 0.001}
     if pretrained and not recipe.frozen and recipe.lr is None:
         rates = {"lr": 0.01, "backbone_lr": 0.003} if sgd else {"lr": 0.001, "backbone_lr": 0.0003}
-    return {**rates, "augment": augment, "head_first": pretrained}
+    return {**rates, "augment": augment}
 
 
 def fit_head(model: nn.Module, split: Split) -> None:
@@ -316,15 +305,6 @@ def pictures_of(data: Data) -> dict[str, Any]:
 def changes(before: Mapping[str, Any], pictures: Mapping[str, Any]) -> str:
     """In what the pictures are others than `network.json` says: "images, brightness"; empty if they are the same."""
     return ", ".join(key for key, value in pictures.items() if before.get(key, value) != value)
-
-
-def need_utf8(folder: str | Path) -> None:
-    """Refuse a folder whose name cannot be written into a file: it holds bytes that are no UTF-8."""
-    try:
-        str(folder).encode()
-    except UnicodeEncodeError as error:
-        shown = str(folder).encode(errors="backslashreplace").decode()
-        raise ValueError(f"The name of the folder {shown} is not in UTF-8. Rename it.") from error
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -25,15 +25,15 @@ from torch import Tensor, nn
 from . import distributed, machine, models
 from .checkpoint import Checkpoint
 from .data import normalise
-from .data.folder import is_folder, load_one_part
+from .data.folder import load_one_part
 from .data.pictures import View
-from .data.sets import resize
+from .data.sets import is_folder, resize
 from .errors import WrongCheckpoint, enough_memory
 from .files import quoted, tilde, write_atomically
 from .history import Epoch, History
 from .metrics import Metrics, evaluate, right_by_class
 from .models import Pretrained
-from .recipe import Prepared, Recipe, changes, fit_head, need_utf8, pictures_of, prepare
+from .recipe import Prepared, Recipe, changes, fit_head, pictures_of, prepare
 from .train import Callback, fit
 
 
@@ -47,7 +47,6 @@ class Run:
     @classmethod
     def start(cls, recipe: Recipe, folder: Path) -> "Run":
         """A new run; its folder must be missing or empty, or hold a run of which no epoch was finished."""
-        need_utf8(folder)
         if Path(os.path.realpath(whole_path(recipe.data))) in Path(os.path.realpath(folder)).parents:
             raise ValueError(f"{folder} lies among the pictures, in {recipe.data}. Name another for the run.")
         if distributed.first() and folder.exists():
@@ -109,7 +108,7 @@ class Run:
                     history.to_csv(self.folder / "history.csv")
 
             with enough_memory(run.recipe.training.batch_size):
-                if run.recipe.head_first and not history.epochs:
+                if begin.weights and not history.epochs:
                     fit_head(model, data.train)
                 callbacks = (*callbacks, keep_table)
                 whole = fit(model, data, run.recipe.training, callbacks=callbacks, checkpoint=run.checkpoint)

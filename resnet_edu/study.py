@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
@@ -117,11 +118,6 @@ def read_recorded(name: str, folder: Path) -> Recorded:
             for row in csv.DictReader(file, restkey="more", restval=""):
                 if run := runs.get((row.pop("setting"), row.pop("seed"))):
                     epochs[run["setting"], run["seed"]].append(epoch_from(row, str(table)))
-        for run in runs.values():
-            label, found = run["setting"], [epoch.epoch for epoch in epochs[run["setting"], run["seed"]]]
-            wanted = values["settings"][label]["config"]["epochs"]
-            if found and "diverged" not in run and found != list(range(1, wanted + 1)):
-                raise ValueError(f"{label}, seed {run['seed']} has {len(found)} rows, expected epochs 1 to {wanted}")
         return Recorded(name, values["settings"], values["runs"], epochs)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{record} and {table.name} are damaged ({error}). Restore both, or remove both.") from error
@@ -208,3 +204,11 @@ def load_study(name: str, folder: Path | None = None) -> Recorded:
     if not (folder / f"{name}.json").is_file():
         raise UnknownName(f"recorded study in {folder}", name, (path.stem for path in folder.glob("*.json")))
     return read_recorded(name, folder)
+
+
+def known_studies() -> dict[str, Study]:
+    """The studies of the course by name, from the file beside their records, `assets/runs/studies.py`."""
+    spec: Any = spec_from_file_location("studies", files.assets() / "runs" / "studies.py")
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.STUDIES

@@ -21,7 +21,7 @@ FLOORS = (
     ("data",),
     ("models",),
     ("train", "config", "history", "metrics", "checkpoint", "distributed", "probe"),
-    ("prediction", "recipe", "run", "study", "studies"),
+    ("prediction", "recipe", "run", "study"),
     ("plots",),
     ("widgets", "checks"),
     ("tools", "__main__"),

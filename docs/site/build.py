@@ -22,8 +22,7 @@ from typer.cli import get_docs_for_click
 
 import resnet_edu as edu
 from resnet_edu.facts import Fact
-from resnet_edu.studies import STUDIES
-from resnet_edu.study import load_study
+from resnet_edu.study import known_studies, load_study
 from resnet_edu.tools import cli, course, explorers
 from resnet_edu.tools.export import CARD
 
@@ -172,7 +171,7 @@ def commands() -> str:
 def results() -> str:
     """Every study in assets/runs, every number of `resnet_edu.facts`."""
     parts = ["# Results\n\nErrors are in percent, after the last epoch.\n", readme.results_table()]
-    for name, study in STUDIES.items():
+    for name, study in known_studies().items():
         if (edu.files.assets() / "runs" / f"{name}.json").is_file():
             recorded = load_study(name)
             parts.append(f"\n## {study.title}\n\n`resnet-edu study {name}`: {readme.seeds(recorded)}.\n")

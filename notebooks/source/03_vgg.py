@@ -206,7 +206,7 @@ edu.checks.check_receptive_field(receptive_field)
 
 # %% [markdown]
 # And VGG-16? Here is what one number at the end of each stage sees. The package's probe follows the same rule through
-# any net:
+# any chain of layers:
 
 # %% tags=["nbval-check-output"]
 fields = [row for row in edu.probe.receptive_field(vgg16.features, (3, 224, 224)) if row.kind == "MaxPool2d"]

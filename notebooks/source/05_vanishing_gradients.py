@@ -521,8 +521,7 @@ edu.widgets.gradient_flow(images, labels)
 
 # %% [markdown]
 # Where widgets don't run, here are the gradients at a glance, with three activations down, four initial weights across, and
-# the four combinations of batch norm and skip in each panel. Gradients are divided by that of the last hidden layer. (With
-# convolutions the factors per layer are about the same; `edu.models.deep_net(30, convolutional=True, …)` lets you check.)
+# the four combinations of batch norm and skip in each panel. Gradients are divided by that of the last hidden layer.
 
 # %%
 edu.plots.gradient_flow_grid(images[:64], labels[:64])
@@ -725,7 +724,8 @@ def random_gradients(depth: int, points: Tensor, *, residual: bool, seeds: int, 
             h = h + 0.5**0.5 * branch if residual else branch
         return linear(h.relu(), 1).flatten()
 
-    return edu.probe.input_output_gradients(net, points.repeat(seeds)).view(seeds, -1).T
+    x = points.repeat(seeds).requires_grad_()  # each output depends on its own x alone: the sum's gradient holds all
+    return torch.autograd.grad(net(x).sum(), x)[0].view(seeds, -1).T
 
 
 # %%

@@ -459,7 +459,9 @@ for count in counts:
     assert mean(errors["frozen, stage 1"][count]) < mean(errors["fine-tuned"][count]), "and less than fine-tuned"
     untrained = errors["untrained, stage 1"][count]
     assert max(untrained) < min(errors["raw pixels"][count]), "stage 1 beats raw pixels before any training"
-    assert mean(errors["frozen, stage 1"][count]) < 0.6 * mean(untrained), "and training on photos nearly halves the rest"
+    assert mean(errors["frozen, stage 1"][count]) < 0.6 * mean(untrained), (
+        "and training on photos nearly halves the rest"
+    )
 print("All of it holds in five draws.")
 
 # %% [markdown]

@@ -241,7 +241,7 @@ edu.table(counts, ["class", "train", "val", "test"])
 # last. A batch is a tenth of the pictures, so that even a small folder gets at least 300 updates; with ten, training would
 # hardly have changed anything. This page doesn't compare these values with others. You can change every option: `model` takes
 # any net of the course, or a ResNet's depth from 18 to 200; `optimizer` is sgd, adam or adamw; `augment` takes any of crop,
-# resized_crop, flip, rotation and colour. A value that makes no sense is refused at once, not after an hour of training:
+# resized_crop, flip and rotation. A value that makes no sense is refused at once, not after an hour of training:
 
 # %%
 for change in ({"model": 35}, {"augment": ["rotate"]}, {"learning_rate": 0.1}, {"pretrained": "none", "frozen": True}):

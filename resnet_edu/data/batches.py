@@ -1,4 +1,4 @@
-"""Batches out of memory, augmented as whole tensors: every image its own crop, flip, turn and colour.
+"""Batches out of memory, augmented as whole tensors: every image its own crop, flip and turn.
 
 A data set as one tensor, and augmentation as a few tensor operations, is the idea of Keller Jordan's airbench
 (https://github.com/KellerJordan/cifar10-airbench). It needs no workers, and runs on the GPU unchanged.
@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from ..errors import UnknownName
 from .split import Split, normalise
 
-AUGMENTATIONS = ("crop", "resized_crop", "flip", "rotation", "colour")
+AUGMENTATIONS = ("crop", "resized_crop", "flip", "rotation")
 SMALLEST_CROP = 0.35  # of the image's area; a tenth, as for ImageNet, is for training of many epochs
 
 
@@ -75,8 +75,6 @@ def augmented(images: Tensor, augment: Sequence[str], generator: torch.Generator
         images = random_flip(images, generator)
     if "rotation" in augment:
         images = random_rotation(images, 10, generator)
-    if "colour" in augment:
-        images = random_colour(images, 0.2, generator)
     return images
 
 
@@ -136,27 +134,3 @@ def random_rotation(images: Tensor, degrees: float, generator: torch.Generator) 
     turn[:, 0, 1] = -angle.sin() / ratio
     turn[:, 1, 0] = angle.sin() * ratio
     return moved(images, turn, outside="zeros")
-
-
-def random_colour(images: Tensor, strength: float, generator: torch.Generator) -> Tensor:
-    """Change brightness, contrast and (with three channels) saturation of each image by up to ± `strength`.
-
-    Each is a blend `a·image + (1 - a)·other` with a between `1 - strength` and `1 + strength`: with black for the
-    brightness, with the image's mean grey for the contrast, with its grey copy for the saturation. In this order,
-    as torchvision's `adjust_…` functions do, but rounded only once, at the end.
-    """
-    factors = (torch.rand(3, len(images), 1, 1, 1, generator=generator) * 2 - 1) * strength + 1
-    brightness, contrast, saturation = factors.to(images.device)
-    out = (images.float() * brightness).clamp_(0, 255)
-    out = grey(out).mean(dim=(1, 2, 3), keepdim=True).lerp(out, contrast).clamp_(0, 255)
-    if images.shape[1] == 3:
-        out = grey(out).lerp(out, saturation).clamp_(0, 255)
-    return out.round_().to(torch.uint8)
-
-
-def grey(images: Tensor) -> Tensor:
-    """Perceived brightness, `(N, C, H, W)` to `(N, 1, H, W)`: the weights of ITU-R BT.601 for red, green and blue."""
-    if images.shape[1] != 3:
-        return images.mean(dim=1, keepdim=True)
-    weights = torch.tensor([0.2989, 0.587, 0.114], device=images.device).view(1, 3, 1, 1)
-    return (images * weights).sum(dim=1, keepdim=True)

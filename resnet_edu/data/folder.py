@@ -7,7 +7,6 @@ pets/train/cat/1.jpg    with pets/val/cat/2.jpg, pets/test/cat/3.jpg or both; wh
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from os import PathLike
 from pathlib import Path
 from typing import NamedTuple
 from unicodedata import normalize
@@ -35,13 +34,6 @@ class Listing(NamedTuple):
     classes: list[str]  # names of the labels
     skipped: list[tuple[str, str]]  # files that are left out, and why
     notes: list[str]  # what else to know, a line each
-
-
-def is_folder(name: object) -> bool:
-    """Whether `name` is meant as a path and not as the name of a data set: a Path, or a text with a slash or a ~."""
-    if not isinstance(name, str):
-        return isinstance(name, PathLike)
-    return name.startswith((".", "~")) or "/" in name or os.sep in name
 
 
 def load_folder(

@@ -8,13 +8,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.util import find_spec
-from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, JpegImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageOps, JpegImagePlugin, PngImagePlugin, UnidentifiedImageError
 
 from ..errors import UnreadablePicture
 
@@ -23,6 +22,8 @@ Crop = Literal["none", "center", "objects"]
 
 SMALLEST = 8  # pixels on the shorter side; below, there is nothing to see
 REDUCED = 1024  # pixels: a JPEG that is too large to be decoded whole is decoded down to about this
+# Programs that draw leave notes that unpack to more than Pillow's megabyte: one may take what all may together, 64 MB.
+PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY
 HEIC = frozenset({".heic", ".heif", ".hif"})
 HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"mif1", b"msf1")  # at byte 8
 
@@ -92,13 +93,7 @@ def read_photo(path: Path, *, max_megabytes: float = 50.0, roughly: int | None =
     """
     try:
         check_file(path, max_megabytes)
-        try:
-            return loaded(opened(path), roughly)
-        except ValueError:
-            if not starts(path, b"\x89PNG"):
-                raise
-            # Perhaps Pillow stops at notes that unpack to more than a megabyte, as programs that draw leave them.
-            return loaded(Image.open(BytesIO(without_notes(path.read_bytes()))), roughly)
+        return loaded(opened(path), roughly)
     except Exception as error:  # a damaged file makes Pillow's readers raise anything, struct.error for one
         raise UnreadablePicture(path, reason_of(error)) from error
 
@@ -143,17 +138,6 @@ def register_heif() -> None:
     import pillow_heif  # type: ignore[import-not-found]
 
     pillow_heif.register_heif_opener()
-
-
-def without_notes(png: bytes) -> bytes:
-    """The bytes of a PNG file without its chunks of text: each is a length, a name of four letters, content, a sum."""
-    chunks, start = [png[:8]], 8
-    while start < len(png):
-        end = start + 12 + int.from_bytes(png[start : start + 4])
-        if png[start + 4 : start + 8] not in (b"tEXt", b"zTXt", b"iTXt"):
-            chunks.append(png[start:end])
-        start = end
-    return b"".join(chunks)
 
 
 def loaded(image: Image.Image, roughly: int | None) -> Image.Image:

@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution
+from os import PathLike
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -28,7 +29,7 @@ from ..errors import DatasetUnavailable, UnknownName
 from ..files import data_folder, locked, tilde, write_atomically
 from ..machine import download_allowed
 from .download import File, fetch_file, files_from
-from .folder import is_folder, load_folder
+from .folder import load_folder
 from .pictures import Crop, View
 from .split import PARTS, Data, Split, channel_statistics, described, equal_shares, split_indices
 
@@ -142,6 +143,13 @@ def names() -> list[str]:
     return sorted(SETS)
 
 
+def is_folder(name: object) -> bool:
+    """Whether `name` is meant as a path: a Path, a text with a slash or a ~, or a folder whose name no data set has."""
+    if not isinstance(name, str):
+        return isinstance(name, PathLike)
+    return name.startswith((".", "~")) or "/" in name or os.sep in name or (name not in SETS and os.path.isdir(name))
+
+
 def holds_files(name: str | Path) -> bool:
     """Whether a name or path stands for files of pictures, which can be cut and have any size."""
     return is_folder(name) or (name in SETS and SETS[str(name)].read is None)
@@ -223,12 +231,9 @@ def load(
 
 
 def require_known(name: str | Path) -> None:
-    """Refuse what is no name of a data set, and say how a folder of that name is meant."""
-    if name not in names():
-        error = UnknownName("data set", name, names())
-        if isinstance(name, str) and os.path.isdir(name):
-            error.args = (f"{error} But there is a folder of this name. Did you mean ./{name}?",)
-        raise error
+    """Refuse what is no name of a data set."""
+    if name not in SETS:
+        raise UnknownName("data set", name, SETS)
 
 
 # The cache

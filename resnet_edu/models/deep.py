@@ -26,7 +26,7 @@ INIT_STD: dict[str, Callable[[int, int], float]] = {
 
 
 class DeepLayer(nn.Module):
-    """W φ(BN(x)), or x + W φ(BN(x)) with a skip: `(N, width)` or `(N, width, H, W)` to the same shape."""
+    """W φ(BN(x)), or x + W φ(BN(x)) with a skip: `(N, width)` to `(N, width)`."""
 
     def __init__(self, norm: nn.Module, activation: nn.Module, linear: nn.Module, *, skip: bool) -> None:
         super().__init__()
@@ -48,7 +48,6 @@ def deep_net(
     width: int = 128,
     inputs: int = 256,
     num_classes: int = 10,
-    convolutional: bool = False,
 ) -> nn.Sequential:
     """A net of `depth` layers with weights: one that brings the input to `width`, equal ones, and a classifier.
 
@@ -60,10 +59,9 @@ def deep_net(
         init: the spread of the initial weights; see `INIT_STD`.
         batch_norm: in front of every activation.
         skip: add the input of every layer but the first and the last to its output.
-        width: units, or channels, of every layer.
-        inputs: numbers in one image, C·H·W; for a convolutional net its channels, C.
+        width: units of every layer.
+        inputs: numbers in one image, C·H·W.
         num_classes: length of the logits.
-        convolutional: 3×3 convolutions and global average pooling in place of linear layers.
 
     Raises:
         ValueError: a name that does not exist, or a number that is too small.
@@ -72,21 +70,13 @@ def deep_net(
     if depth < 2:
         raise ValueError(f"depth must be at least 2, the first layer and the classifier, got {depth}.")
 
-    def linear(features: int) -> nn.Module:
-        return nn.Conv2d(features, width, 3, padding=1) if convolutional else nn.Linear(features, width)
-
     def norm() -> nn.Module:
-        if not batch_norm:
-            return nn.Identity()
-        return nn.BatchNorm2d(width) if convolutional else nn.BatchNorm1d(width)
+        return nn.BatchNorm1d(width) if batch_norm else nn.Identity()
 
     act = ACTIVATIONS[activation]
-    layers = [DeepLayer(norm(), act(), linear(width), skip=skip) for _ in range(depth - 2)]
-    body = [linear(inputs), *layers, norm(), act()]
-    pool = [nn.AdaptiveAvgPool2d(1)] if convolutional else []
-    flatten = nn.Flatten()
-    head = nn.Linear(width, num_classes)
-    net = nn.Sequential(*body, *pool, flatten, head) if convolutional else nn.Sequential(flatten, *body, head)
+    layers = [DeepLayer(norm(), act(), nn.Linear(width, width), skip=skip) for _ in range(depth - 2)]
+    ends = nn.Linear(inputs, width), nn.Linear(width, num_classes)
+    net = nn.Sequential(nn.Flatten(), ends[0], *layers, norm(), act(), ends[1])
     for module in net.modules():
         if isinstance(module, nn.Linear | nn.Conv2d):
             fan_in, fan_out = module.weight[0].numel(), module.weight[:, 0].numel()

@@ -1,15 +1,15 @@
 """Instruments that look into any network and leave it as they found it.
 
 `summary` says what each layer costs, `receptive_field` what it sees, `activations` and `forward_statistics` what it
-puts out, `gradient_norms` what it learns from, `layer_signals` both along a deep stack; `input_output_gradients` and
-`autocorrelation` measure how gradients shatter; `linear_head` what features are good for; `grad_cam`,
-`integrated_gradients` and `occlusion` say where in an image the evidence is. They take a `model`, a batch of
-`images` as it takes them, `(N, C, H, W)`, and `labels`, int64 `(N,)`.
+puts out, `gradient_norms` what it learns from, `layer_signals` both along a deep stack; `autocorrelation` measures how
+gradients shatter, `linear_head` what features are good for; `grad_cam`, `integrated_gradients` and `occlusion` say
+where in an image the evidence is. They take a `model`, a batch of `images` as it takes them, `(N, C, H, W)`, and
+`labels`, int64 `(N,)`.
 """
 
 from .activations import LayerStatistics, activations, forward_statistics
-from .attribution import Integrated, grad_cam, guided_backprop, integrated_gradients, occlusion, rank_correlation
-from .gradients import LayerGradient, autocorrelation, gradient_norms, input_output_gradients
+from .attribution import Integrated, grad_cam, guided_backprop, integrated_gradients, occlusion
+from .gradients import LayerGradient, autocorrelation, gradient_norms
 from .linear import clothing_features, layer_features, linear_head
 from .receptive import ReceptiveField, receptive_field
 from .removal import block_removal, removable_blocks, without_blocks
@@ -20,7 +20,6 @@ __all__ = [
     "Flow", "Integrated", "LayerGradient", "LayerSignals", "LayerStatistics", "LayerSummary",
     "ReceptiveField", "Summary", "activations", "autocorrelation", "block_removal", "clothing_features",
     "factor_per_layer", "forward_statistics", "grad_cam", "gradient_norms", "guided_backprop",
-    "input_output_gradients", "integrated_gradients", "layer_features", "layer_signals", "linear_head",
-    "occlusion", "rank_correlation", "receptive_field",
+    "integrated_gradients", "layer_features", "layer_signals", "linear_head", "occlusion", "receptive_field",
     "removable_blocks", "residual_flow", "summary", "without_blocks"
 ]  # fmt: skip

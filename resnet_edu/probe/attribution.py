@@ -82,7 +82,7 @@ def integrated_gradients(
         raise ValueError(f"steps must be 2 or more, got {steps}.")
     with undisturbed(model, images, target) as (x, classes):
         attribution, error = IntegratedGradients(model).attribute(
-            x, spread(baseline, x), target=classes, n_steps=steps, method="riemann_middle",
+            x, torch.as_tensor(baseline).to(x).expand(x.shape), target=classes, n_steps=steps, method="riemann_middle",
             internal_batch_size=max(BATCH, len(x)), return_convergence_delta=True
         )  # fmt: skip
     return Integrated(attribution.detach(), error.detach().to(attribution.dtype))
@@ -116,7 +116,8 @@ def occlusion(
         if not 1 <= stride <= window <= side:
             raise ValueError(f"Got window={window} and stride={stride}; expected 1 ≤ stride ≤ window ≤ {side}.")
         found = Occlusion(model).attribute(
-            x, (channels, window, window), (channels, stride, stride), spread(baseline, x), target=classes,
+            x, (channels, window, window), (channels, stride, stride),
+            torch.as_tensor(baseline).to(x).expand(x.shape), target=classes,
             perturbations_per_eval=max(1, BATCH // len(x))
         )  # fmt: skip
     return found.detach()[:, 0]  # equal in all channels, which are covered together
@@ -182,35 +183,3 @@ def outputs_of(model: nn.Module, x: Tensor, layers: Sequence[str]) -> dict[str, 
     with torch.no_grad(), activations(model, layers) as seen:
         model(x[:1])
     return seen
-
-
-def spread(baseline: Tensor | float, x: Tensor) -> Tensor:
-    """The baseline in the shape of the images, or a `ValueError`."""
-    start = torch.as_tensor(baseline, dtype=x.dtype, device=x.device).detach()
-    try:
-        return start.expand(x.shape).clone()
-    except RuntimeError:
-        raise ValueError(
-            f"Got a baseline of shape {tuple(start.shape)} for images of shape {tuple(x.shape)}; expected a number or "
-            "a tensor that can be spread to that shape."
-        ) from None
-
-
-def rank_correlation(a: Tensor, b: Tensor) -> float:
-    """How alike two maps of one shape are, whatever their scale: the correlation of their ranks (Spearman 1904).
-
-    Adebayo et al. 2018 (https://arxiv.org/abs/1810.03292) compare maps of trained and of randomised networks by it. It
-    is 1 where both order their entries alike, −1 where one reverses the other, and not a number where one is constant.
-
-    Raises:
-        ValueError: different shapes, or fewer than two entries.
-    """
-    from scipy.stats import rankdata
-
-    if a.shape != b.shape or a.numel() < 2:
-        shapes = f"{tuple(a.shape)} and {tuple(b.shape)}"
-        raise ValueError(f"Got tensors of shapes {shapes}; expected one shape with two entries or more.")
-    ranks = [
-        torch.from_numpy(rankdata(values.detach().cpu())) for values in (a, b)
-    ]  # equal values share their mean rank
-    return float(torch.corrcoef(torch.stack(ranks))[0, 1])

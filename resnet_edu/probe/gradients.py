@@ -72,26 +72,6 @@ def norm(gradients: Sequence[Tensor | None]) -> float:
     return sum(float(gradient.double().square().sum()) for gradient in gradients if gradient is not None) ** 0.5
 
 
-def input_output_gradients(function: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
-    """Derivative of a one-valued function by its input, at each input (Balduzzi et al. 2017, section 2).
-
-    Args:
-        function: a network or any differentiable function, `(N, D)` to `(N, 1)` or `(N,)`. Its rows must not influence
-            each other: put a network with batch norm in eval mode.
-        inputs: `(N, D)`, or `(N,)` if the function takes that. Row i of the result is the gradient of output i by it.
-    """
-    points = inputs.detach().clone().requires_grad_()
-    with torch.enable_grad():
-        output = isolated_forward(function, points) if isinstance(function, nn.Module) else function(points)
-    if output.numel() != len(points):
-        raise ValueError(
-            f"The function returned shape {tuple(output.shape)} for {len(points)} inputs; "
-            f"expected one value each, ({len(points)}, 1). For a classifier pick one logit."
-        )
-    # Row i of the output depends on input i alone, so the gradient of the sum holds every row's gradient.
-    return torch.autograd.grad(output.sum(), points)[0]
-
-
 def autocorrelation(gradients: Tensor, lags: Sequence[int]) -> Tensor:
     """How alike the gradients at two inputs are, by their distance: 1 is equal, 0 is white noise.
 

@@ -1,35 +1,19 @@
 """Which pixels of the image one number deep in the network depends on: the receptive field.
 
 Araujo et al. 2019, "Computing receptive fields of convolutional neural networks" (https://distill.pub/2019/computing-receptive-fields).
-The recurrence is followed through every function that runs (`torch.cat`, `x + y`) as well as through modules.
 """
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from .activations import forward_on_meta, meta_input, watch
 
-#: Kernel, stride, padding and dilation of the functions that slide a window, from their arguments.
-WINDOWS = {
-    "conv2d": lambda input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1: (
-        (weight.shape[-1], stride, padding, dilation)
-    ),
-    "max_pool2d": lambda input, kernel_size, stride=None, padding=0, dilation=1, **_: (
-        (kernel_size, stride or kernel_size, padding, dilation)
-    ),
-    "avg_pool2d": lambda input, kernel_size, stride=None, padding=0, *_, **__: (
-        (kernel_size, stride or kernel_size, padding, 1)
-    ),
-}
-
-#: Functions after which a position no longer means the same place, or sees the whole map, though the side is the same.
-LOSES_PLACE = {
-    "conv_transpose2d", "interpolate", "grid_sample", "permute", "transpose", "flip", "roll", "rot90", "matmul",
-    "einsum", "linear", "scaled_dot_product_attention", "group_norm", "instance_norm", "layer_norm"
-}  # fmt: skip
+#: Layers after which a position still means the same place.
+POINTWISE = (
+    nn.BatchNorm2d, nn.LocalResponseNorm, nn.ReLU, nn.LeakyReLU, nn.Sigmoid, nn.Tanh, nn.Dropout, nn.Identity
+)  # fmt: skip
 
 
 class ReceptiveField(NamedTuple):
@@ -56,7 +40,7 @@ class ReceptiveField(NamedTuple):
 
 
 def receptive_field(model: nn.Module, input_shape: Sequence[int]) -> list[ReceptiveField]:
-    """Receptive field, jump and start of each layer, for sequential, residual and branching nets.
+    """Receptive field, jump and start of each layer in a chain: an `nn.Sequential`, which may hold others.
 
     A kernel of k taps, `dilation` d apart, with `stride` s and `padding` p gives
 
@@ -64,9 +48,8 @@ def receptive_field(model: nn.Module, input_shape: Sequence[int]) -> list[Recept
         start ← start + (d · (k − 1) / 2 − p) · jump
         jump  ← jump · s
 
-    beginning with size 1, jump 1, start 0. Where paths meet (addition, concatenation) the field is the smallest range
-    that holds all of theirs; around a residual block that is the longer path's. Flattening and global pooling see all
-    that the positions before them saw. Nothing is computed, and the model does not change.
+    beginning with size 1, jump 1, start 0. Flattening and global pooling see all that the positions before them saw.
+    Nothing is computed, and the model does not change.
 
     Args:
         input_shape: `(C, H, W)` or `(N, C, H, W)`.
@@ -75,76 +58,46 @@ def receptive_field(model: nn.Module, input_shape: Sequence[int]) -> list[Recept
         One row per module without children, in order of execution; a layer's second run is `name#2`.
 
     Raises:
-        ValueError: no image shape, or an operation that does not keep track of place (transposed convolution,
-            resizing, attention, a gate made from the whole map).
+        ValueError: no image shape, a network that is no chain, or a layer that does not keep track of place (transposed
+            convolution, resizing, group norm).
     """
     inputs = meta_input(model, input_shape)
     if inputs.ndim != 4:
         raise ValueError(f"Got input_shape={tuple(input_shape)}, expected (C, H, W), for example (3, 224, 224).")
-    mode, rows = Follow(inputs), list[ReceptiveField]()
+    for name, module in model.named_modules():
+        if list(module.children()) and not isinstance(module, nn.Sequential):
+            raise ValueError(
+                f"{name or 'The model'} is a {type(module).__name__}, and its layers need not follow each other. Pass "
+                "an nn.Sequential of the layers on one path, for example model.features."
+            )
+    rows = [ReceptiveField("", "", 1, 1, 0.0, inputs.shape[-1])]  # the image itself
 
-    def record(name: str, module: nn.Module, output: Any) -> None:
-        if seen := mode.range_of(output):
-            size, start = seen.last - seen.first + 1, (seen.first + seen.last) / 2
-            rows.append(ReceptiveField(name, type(module).__name__, size, seen.jump, start, seen.side))
+    def record(name: str, layer: nn.Module, output: Tensor) -> None:
+        rows.append(ReceptiveField(name, type(layer).__name__, *after(layer, rows[-1], output)))
 
-    with watch(model, None, record), mode:
+    with watch(model, None, record):
         forward_on_meta(model, inputs)
-    return rows
+    return rows[1:]
 
 
-class Range(NamedTuple):
-    """Position i of a tensor, of `side` positions, depends on the pixels first + i · jump … last + i · jump."""
-
-    first: int
-    last: int
-    jump: int
-    side: int
-
-
-class Follow(TorchFunctionMode):
-    """While active, notes the range of every tensor that descends from the images `(N, C, H, W)`."""
-
-    def __init__(self, images: Tensor) -> None:
-        super().__init__()
-        self.noted = {id(images): (images, Range(0, 0, 1, images.shape[-1]))}  # holds it: no other tensor gets its id
-
-    def range_of(self, value: object) -> Range | None:
-        """What was noted for a tensor, None for anything else."""
-        return self.noted[id(value)][1] if id(value) in self.noted else None
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Called by torch in place of each function."""
-        kwargs = kwargs or {}
-        result = func(*args, **kwargs)
-        values = [*args, *kwargs.values()]
-        values += [each for value in values if isinstance(value, list | tuple) for each in value]
-        met = [each for each in map(self.range_of, values) if each]
-        if met and isinstance(result, Tensor):
-            if len({(each.jump, each.side) for each in met}) > 1:
-                strides = ", ".join(f"jump {each.jump}, side {each.side}" for each in met)
-                raise ValueError(f"Paths with different strides meet: {strides}. There, no receptive field is defined.")
-            seen = Range(min(each.first for each in met), max(each.last for each in met), met[0].jump, met[0].side)
-            self.noted[id(result)] = result, after(func.__name__, seen, args, kwargs, result)
-        return result
-
-
-def after(name: str, seen: Range, args: Any, kwargs: Any, result: Tensor) -> Range:
-    """The range after one function whose inputs have the range `seen` together."""
-    side = result.shape[-1] if result.ndim == 4 else 1
-    window: Any
-    if name in WINDOWS:
-        window = WINDOWS[name](*args, **kwargs)
-    elif name.startswith("adaptive_") and side > 1 and seen.side % side == 0:
-        window = seen.side // side, seen.side // side, 0, 1
-    elif side == 1 or result.ndim != 4:  # flattened, or a mean over the whole map: all positions taken together
-        return Range(seen.first, seen.last + (seen.side - 1) * seen.jump, 0, 1)
-    elif name in LOSES_PLACE or side != seen.side:
-        raise ValueError(f"Cannot follow the receptive field through {name!r}, which puts out {tuple(result.shape)}.")
+def after(layer: Any, seen: ReceptiveField, output: Tensor) -> tuple[int, int, float, int]:
+    """Size, jump, start and side behind one layer, from those before it."""
+    side = output.shape[-1] if output.ndim == 4 else 1
+    if isinstance(layer, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d):
+        window = [layer.kernel_size, layer.stride, layer.padding, getattr(layer, "dilation", 1)]
+        kernel, stride, padding, dilation = (each[-1] if isinstance(each, tuple) else each for each in window)
+        reach = dilation * (kernel - 1)
+        if isinstance(layer.padding, str):
+            padding = reach // 2 if layer.padding == "same" else 0
+    elif isinstance(layer, nn.AdaptiveAvgPool2d | nn.AdaptiveMaxPool2d) and side > 1 and seen.side % side == 0:
+        stride = seen.side // side
+        reach, padding = stride - 1, 0
+    elif side == 1 or output.ndim != 4:  # flattened, or a mean over the whole map: all positions taken together
+        between = (seen.side - 1) * seen.jump
+        return seen.size + between, 0, seen.start + between / 2, 1
+    elif isinstance(layer, POINTWISE):
+        return seen.size, seen.jump, seen.start, side
     else:
-        return seen
-    window = [each if isinstance(each, int | str) else each[-1] for each in window]
-    kernel, stride, padding, dilation = window
-    reach = dilation * (kernel - 1)
-    before = {"same": reach // 2, "valid": 0}[padding] if isinstance(padding, str) else padding
-    return Range(seen.first - before * seen.jump, seen.last + (reach - before) * seen.jump, seen.jump * stride, side)
+        shape = tuple(output.shape)
+        raise ValueError(f"Cannot follow the receptive field through {type(layer).__name__}, which puts out {shape}.")
+    return seen.size + reach * seen.jump, seen.jump * stride, seen.start + (reach / 2 - padding) * seen.jump, side

@@ -21,7 +21,7 @@ from rich.table import Table
 from typer.core import TyperArgument, TyperOption
 
 from .. import __version__, files
-from ..errors import DatasetUnavailable
+from ..errors import DatasetUnavailable, UnknownName
 from ..files import printable
 from . import cli_runs, course
 from .cli_runs import AsJson, command, examples, flag, option, with_home
@@ -266,11 +266,13 @@ def study(
     seeds: Annotated[int | None, typer.Option(metavar="N", min=1, help="Seeds 0 to N − 1, not the study's.")] = None,
 ) -> None:
     """Run a study (networks × seeds) and record it. What is recorded already is not run again."""
-    from ..studies import STUDIES, find_study
-    from ..study import load_study, run_study
+    from ..study import known_studies, load_study, run_study
 
     folder = out or files.assets() / "runs"
-    chosen = [find_study(name)] if name else list(STUDIES.values())
+    known = known_studies()
+    if name and name not in known:
+        raise UnknownName("study", name, known)
+    chosen = [known[name]] if name else [*known.values()]
     if seeds is not None:
         chosen = [replace(each, seeds=range(seeds)) for each in chosen]
     if listed:

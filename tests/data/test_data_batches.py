@@ -10,7 +10,6 @@ from torchvision.transforms.v2 import functional as V
 
 from resnet_edu.data import AUGMENTATIONS, Split, augmented, evaluation_batches, steps_per_epoch, training_batches
 from resnet_edu.data.batches import (
-    random_colour,
     random_crop,
     random_flip,
     random_resized_crop,
@@ -86,21 +85,6 @@ def test_rotation_is_torchvisions(shape: tuple[int, ...], degrees: float) -> Non
         inside = V.rotate(torch.ones_like(image).float(), angle, V.InterpolationMode.BILINEAR) > 0.999
         assert (got.float() - expected)[inside].abs().max() <= 0.51  # rounding
         assert inside.float().mean() > 0.3
-
-
-@pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("strength", [0.2, 0.9])
-def test_colour_is_torchvisions(channels: int, strength: float) -> None:
-    images = pixels(12, channels, 6, 7)
-    got = random_colour(images, strength, seeded(2))
-    factors = (torch.rand(3, 12, 1, 1, 1, generator=seeded(2)) * 2 - 1) * strength + 1
-    for i, image in enumerate(images):
-        brightness, contrast, saturation = factors[:, i].flatten().tolist()
-        expected = V.adjust_brightness(image / 255, brightness)
-        expected = V.adjust_contrast(expected, contrast)
-        if channels == 3:
-            expected = V.adjust_saturation(expected, saturation)
-        assert (got[i] - expected * 255).abs().max() < 0.51  # rounding
 
 
 # Properties of every augmentation

@@ -15,8 +15,9 @@ from PIL import Image
 
 from resnet_edu import data
 from resnet_edu.data import folder as folders
-from resnet_edu.data.folder import is_folder, load_one_part
+from resnet_edu.data.folder import load_one_part
 from resnet_edu.data.pictures import View
+from resnet_edu.data.sets import is_folder
 from resnet_edu.data.split import channel_statistics
 from resnet_edu.errors import DatasetUnavailable, UnreadablePicture
 

@@ -258,11 +258,15 @@ def test_an_unknown_name_is_refused_with_its_neighbour(name: str, message: str) 
         data.load(name)
 
 
-def test_a_folder_of_that_name_is_pointed_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_needs_no_slash_unless_a_data_set_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "pets").mkdir()
-    with pytest.raises(UnknownName, match=r"^Unknown data set 'pets'\. .* Did you mean \./pets\?$"):
-        data.load("pets", crop="none", size=4)
+    for name in ("pets", "mnist5k"):
+        (tmp_path / name).mkdir()
+    with pytest.raises(DatasetUnavailable, match=r"^pets holds no pictures\. Expected pets/CLASS/FILE"):
+        data.load("pets", crop="none", size=8)
+    assert len(data.load("mnist5k", limit=10).train) == 10
     with pytest.raises(DatasetUnavailable, match=r"There is no folder ~nobody-of-this-name/pets\."):
         data.load("~nobody-of-this-name/pets")
 

@@ -311,36 +311,31 @@ def test_a_deep_net_is_its_formula(skip: bool) -> None:
     torch.testing.assert_close(net(x), torch.sigmoid(h) @ last.weight.T)
 
 
-@pytest.mark.parametrize("convolutional", [True, False])
 @pytest.mark.parametrize("batch_norm", [True, False])
 @given(depth=st.integers(2, 8), width=st.integers(1, 9), side=st.integers(1, 6), batch=st.integers(2, 4))
 @settings(max_examples=8, deadline=None)
 def test_layers_and_norms_of_a_deep_net_of_any_size(
-    batch_norm: bool, convolutional: bool, depth: int, width: int, side: int, batch: int
+    batch_norm: bool, depth: int, width: int, side: int, batch: int
 ) -> None:
-    inputs = 2 if convolutional else 2 * side**2
-    net = deep_net(
-        depth, batch_norm=batch_norm, width=width, inputs=inputs, num_classes=3, convolutional=convolutional
-    ).eval()
-    norms = [module for module in net.modules() if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)]
+    net = deep_net(depth, batch_norm=batch_norm, width=width, inputs=2 * side**2, num_classes=3).eval()
+    norms = [module for module in net.modules() if isinstance(module, nn.BatchNorm1d)]
     assert (len(weighted(net)), len(norms)) == (depth, (depth - 1) * batch_norm)
     assert sum(isinstance(module, nn.ReLU) for module in net.modules()) == depth - 1
     assert net(torch.randn(batch, 2, side, side)).shape == (batch, 3)
 
 
 @pytest.mark.parametrize(
-    ("init", "convolutional", "std"),
+    ("init", "std"),
     [
-        ("small", False, 0.01),
-        ("xavier", False, math.sqrt(1 / 200)),
-        ("xavier", True, math.sqrt(2 / (9 * 400))),  # the kernel counts on both sides
-        ("he", False, math.sqrt(2 / 200)),
-        ("large", False, 2 * math.sqrt(2 / 200)),
+        ("small", 0.01),
+        ("xavier", math.sqrt(1 / 200)),
+        ("he", math.sqrt(2 / 200)),
+        ("large", 2 * math.sqrt(2 / 200)),
     ],
 )
-def test_weights_have_the_spread_of_their_init(init: Any, convolutional: bool, std: float) -> None:
+def test_weights_have_the_spread_of_their_init(init: Any, std: float) -> None:
     torch.manual_seed(0)
-    layer = weighted(deep_net(3, init=init, width=200, convolutional=convolutional))[1]
+    layer = weighted(deep_net(3, init=init, width=200))[1]
     assert layer.weight.std().item() == pytest.approx(std, rel=0.03)
     assert not layer.bias.any()  # type: ignore[union-attr]
 

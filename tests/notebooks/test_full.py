@@ -1,4 +1,4 @@
-"""The profile `full`: the cells of lessons 06 and 09 on the data sets it names, in their real formats, one epoch each."""
+"""The profile `full`: the cells of lessons 06 and 09 on its data sets, in their real formats, one epoch each."""
 
 import sys
 from dataclasses import replace

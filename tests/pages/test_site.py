@@ -27,7 +27,7 @@ def test_lessons_studies_facts_commands_and_rooms_are_there() -> None:
     for command in ("lab", "train", "predict", "doctor"):
         assert f"resnet-edu {command}" in found["commands.html"].text
     missing = {path.stem for path in files.PACKAGE.iterdir() if not path.name.startswith(("_", "."))} - set(ROOMS)
-    assert missing <= {"py", "tools", "checkpoint", "distributed", "studies", "progress"}, "a room without its page"
+    assert missing <= {"py", "tools", "checkpoint", "distributed", "progress"}, "a room without its page"
 
 
 @pytest.mark.parametrize("room", ROOMS)

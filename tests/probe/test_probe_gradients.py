@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from resnet_edu.models import CifarNet, replace_head
-from resnet_edu.probe import autocorrelation, gradient_norms, input_output_gradients
+from resnet_edu.probe import autocorrelation, gradient_norms
 
 
 def batch(n: int = 4, side: int = 8, channels: int = 1) -> tuple[Tensor, Tensor]:
@@ -103,20 +103,6 @@ def test_models_without_layers_are_refused_and_several_heads_need_a_loss() -> No
     heads = CifarNet(8, width=4, in_channels=1)
     replace_head(heads, {"digit": 3, "parity": 2})
     assert gradient_norms(heads, images, labels, loss=lambda out, y: F.cross_entropy(out["digit"], y))[0].weight > 0
-
-
-def test_input_output_gradients_of_known_functions() -> None:
-    x = torch.linspace(-2, 2, 9)
-    assert torch.allclose(input_output_gradients(lambda t: t**3, x), 3 * x**2)
-    model = nn.Linear(2, 1)
-    gradients = input_output_gradients(model, torch.randn(5, 2))
-    assert torch.allclose(gradients, model.weight.detach().expand(5, 2))
-    assert all(p.grad is None for p in model.parameters())
-
-
-def test_a_classifier_has_no_single_output() -> None:
-    with pytest.raises(ValueError, match=r"shape \(5, 3\) for 5 inputs"):
-        input_output_gradients(nn.Linear(2, 3), torch.randn(5, 2))
 
 
 @settings(max_examples=25, deadline=None)

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from resnet_edu import data, models, probe
 from resnet_edu.models.modes import eval_mode
-from resnet_edu.probe.activations import isolated_forward
 
 LABELS = torch.tensor([0, 1, 2, 3])
 
@@ -22,15 +21,10 @@ def collected(model: nn.Module, x: Tensor) -> None:
         model(x)
 
 
-def first_logit(model: nn.Module) -> Callable[[Tensor], Tensor]:
-    return lambda x: isolated_forward(model, x)[:, 0]
-
-
 INSTRUMENTS: dict[str, Callable[[nn.Module, Tensor], Any]] = {
     "activations": collected,
     "forward_statistics": probe.forward_statistics,
     "gradient_norms": lambda model, x: probe.gradient_norms(model, x, LABELS),
-    "input_output_gradients": lambda model, x: probe.input_output_gradients(first_logit(model), x),
     "grad_cam": lambda model, x: probe.grad_cam(model, x, 1, layer="layer2"),
     "integrated_gradients": lambda model, x: probe.integrated_gradients(model, x, 1, steps=3),
     "occlusion": lambda model, x: probe.occlusion(model, x, 1, window=8, stride=8),
@@ -38,7 +32,7 @@ INSTRUMENTS: dict[str, Callable[[nn.Module, Tensor], Any]] = {
     "layer_features": lambda model, x: probe.layer_features(
         model, data.Split((x * 50 + 100).byte(), LABELS, (0.5,) * 3, (0.2,) * 3), ["layer2"]
     ),
-    "receptive_field": lambda model, x: probe.receptive_field(model, (3, 16, 16)),
+    "receptive_field": lambda model, x: probe.receptive_field(nn.Sequential(*list(model.children())[:2]), (3, 16, 16)),
     "summary": lambda model, x: probe.summary(model, (3, 16, 16)),
     "block_removal": lambda model, x: probe.block_removal(model, lambda net: 0.0),
 }

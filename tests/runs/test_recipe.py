@@ -40,7 +40,8 @@ def test_a_recipe_survives_its_toml(tmp_path_factory: pytest.TempPathFactory, va
 
 
 def test_every_option_of_training_is_one_of_a_recipe_and_has_a_help() -> None:
-    assert {each.name for each in fields(TrainConfig)} <= {*HELP} == {each.name for each in fields(Recipe)}
+    assert {each.name for each in fields(TrainConfig)} <= {*HELP, "channels_last", "fused"}
+    assert {*HELP} == {each.name for each in fields(Recipe)}
     assert all(text.endswith(".") and len(text) < 110 for text in HELP.values())
 
 
@@ -76,8 +77,8 @@ def test_photos_begin_with_weights_at_their_side_and_get_300_updates(tmp_path: P
     recipe, images = begin.recipe, len(begin.data.train)
     weights = models.pretrained(source="bundled")
     side = weights.transforms(Image.new("RGB", (99, 99))).shape[-1]
-    assert (recipe.pretrained, recipe.head_first, recipe.x, recipe.y, recipe.crop) == (
-        "bundled", True, side, side, "center",
+    assert (recipe.pretrained, recipe.x, recipe.y, recipe.crop) == (
+        "bundled", side, side, "center",
     )  # fmt: skip
     assert recipe.backbone_lr < recipe.lr  # type: ignore[operator]
     assert {"flip"} < {*recipe.augment}  # type: ignore[misc]
@@ -95,7 +96,7 @@ def test_photos_begin_with_weights_at_their_side_and_get_300_updates(tmp_path: P
         ({"data": "mnist5k", "optimizer": "adam", "y": 32}, {"lr": 0.001, "x": 32}),
         ({"data": "mnist5k", "x": 32, "pretrained": "bundled", "frozen": True}, {"lr": 0.1, "backbone_lr": None}),
         ({"lr": 0.7, "optimizer": "adamw"}, {"lr": 0.7, "pretrained": "bundled"}),
-        ({"model": "resnet34"}, {"pretrained": "none", "x": 64, "head_first": False}),
+        ({"model": "resnet34"}, {"pretrained": "none", "x": 64}),
         ({"channels": 1}, {"pretrained": "none"}),
         ({"pretrained": "none", "epochs": 1}, {"lr": 0.1, "backbone_lr": None, "epochs": 1}),
     ],
@@ -182,9 +183,8 @@ def test_imagenets_googlenet_is_built_as_it_was_pretrained() -> None:
         ({"data": "mnist5k", "augment": ["flop"]}, "Did you mean 'flip'"),
         ({"data": "mnist5k", "crop": "centre"}, "Did you mean 'center'"),
         ({"data": "mnist5k", "x": 7, "y": 7}, "size must be a whole number from 8"),
-        ({"data": "mnist5k", "frozen": True, "pretrained": "none"}, "frozen and head_first need pretrained weights"),
+        ({"data": "mnist5k", "frozen": True, "pretrained": "none"}, "frozen needs pretrained weights"),
         ({"data": "mnist5k", "pretrained": "bundled", "channels": 1}, "Pretrained weights are for three channels"),
-        ({"data": "mnist5k", "pretrained": "bundled", "stem": "small"}, "for the stem imagenet, got stem=small. Leave"),
         ({"data": "mnist5k", "x": 32, "y": 64}, "square, got x=32 and y=64"),
     ],
 )

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import studies
 import torch
+from studies import STUDIES
 from torch.nn import functional as F
 
-from resnet_edu import Epoch, History, TrainConfig, data, evaluate, files, fit, machine, models, studies
+from resnet_edu import Epoch, History, TrainConfig, data, evaluate, files, fit, machine, models
 from resnet_edu.errors import LossNotFinite, UnknownName
-from resnet_edu.studies import STUDIES, find_study
-from resnet_edu.study import Outcome, Recorded, Setting, Study, in_full, load_study, run_study
+from resnet_edu.study import Outcome, Recorded, Setting, Study, in_full, known_studies, load_study, run_study
 
 CONFIG = TrainConfig(epochs=2, augment=())
 TINY = TrainConfig(epochs=3, batch_size=10, lr=0.01, augment=(), precision="float32")
@@ -154,7 +155,7 @@ def test_a_plain_net_is_the_residual_one_with_equal_first_weights(monkeypatch: p
 
 def transfer_after(best: float) -> dict[str, studies.Setting]:
     """The settings that follow trials in which this rate was the best for all."""
-    study = find_study("mnist5k-transfer")
+    study = STUDIES["mnist5k-transfer"]
     epoch = invented("", 0).epochs[-1]
     errors = {(label, 100): setting.config.lr != best for label, setting in study.settings.items()}
     trials = {key: [replace(epoch, val_error=10.0 + worse)] for key, worse in errors.items()}
@@ -182,7 +183,7 @@ def test_the_rate_is_that_of_the_lowest_validation_error_in_trials_that_test_not
         f"{method}, {labels} labels" for method in ("from scratch", "fine-tuned") for labels in (5, 10, 20, 50, 100)
     ]
     assert {after[label].config.lr for label in whole} == {best}
-    trial = find_study("mnist5k-transfer").settings["fine-tuned at 0.001, 5 labels"]
+    trial = STUDIES["mnist5k-transfer"].settings["fine-tuned at 0.001, 5 labels"]
     shorter = replace(trial, special={**trial.special, "images": 25})
     assert studies.train_on_few(shorter, 0, Path())[1] == {}
     final = replace(shorter, special={**shorter.special, "trial": False})
@@ -303,8 +304,6 @@ def test_a_run_whose_record_was_not_written_is_run_again(tmp_path: Path, monkeyp
 @pytest.mark.parametrize(
     ("name", "damage", "message"),
     [
-        ("test.csv", lambda text: text.rpartition("a,0,2")[0], "a, seed 0 has 1 rows, expected epochs 1 to 2"),
-        ("test.csv", lambda text: text.replace("a,0,1,", "a,0,3,"), "a, seed 0 has 2 rows"),
         ("test.csv", lambda text: text.replace("a,0,1,0.", "a,0,1,o."), "damaged row"),
         ("test.csv", lambda text: text.replace("setting", "model"), "setting"),
         ("test.csv", None, "No such file"),
@@ -331,7 +330,7 @@ def test_a_damaged_record_is_refused_and_not_written_over(
 
 
 def test_the_degradation_study_changes_the_network_and_nothing_else() -> None:
-    study = find_study("mnist5k-degradation")
+    study = STUDIES["mnist5k-degradation"]
     assert [*study.settings] == [f"{kind}{depth}" for kind in ("plain", "resnet") for depth in (20, 32, 44, 56)]
     assert len({json.dumps({**setting.to_dict(), "model": ""}) for setting in study.settings.values()}) == 1
     assert {*load_study(study.name).epochs} == {*study.runs()}
@@ -339,7 +338,7 @@ def test_the_degradation_study_changes_the_network_and_nothing_else() -> None:
 
 @pytest.mark.parametrize("study", STUDIES.values(), ids=lambda study: study.name)
 def test_every_study_names_networks_and_data_that_exist(study: Study) -> None:
-    assert STUDIES[study.name] is study
+    assert known_studies()[study.name].settings.keys() == study.settings.keys()
     for setting in study.settings.values():
         json.dumps(setting.to_dict())
         with torch.device("meta"):
@@ -360,6 +359,9 @@ def test_a_record_says_what_was_run_with_which_seeds_and_versions(name: str) -> 
         assert {"setting", "seed", "date", "seconds", "machine"} <= {*run}
         assert "test_error" in run or "diverged" in run or recorded.settings[run["setting"]].get("trial")
         assert {"python", "torch", "torchvision", "cpu", "cores", "os", "device"} <= {*run["machine"]}
+        epochs = [epoch.epoch for epoch in recorded.epochs[run["setting"], run["seed"]]]
+        wanted = recorded.settings[run["setting"]]["config"]["epochs"]
+        assert "diverged" in run or epochs in ([], [*range(1, wanted + 1)])
     assert len(recorded.epochs) == len(recorded.runs)  # none twice
     rows = (files.assets() / "runs" / f"{name}.csv").read_text(encoding="utf-8").splitlines()[1:]
     assert len(rows) == sum(map(len, recorded.epochs.values()))  # no row of a run that the JSON does not know

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from resnet_edu import __version__, files, studies, study
+from resnet_edu import __version__, files, study
 from resnet_edu.config import TrainConfig
 from resnet_edu.study import Setting, Study
 from resnet_edu.tools import cli, doctor, lab, rehearse
@@ -99,7 +99,6 @@ def test_it_knows_its_version_without_torch() -> None:
         (["fetch", "resnet18", "resnet20"], "Unknown download 'resnet20'."),
         (["fetch", "cifar10", "--to", "new", "--mirror", "nowhere"], "mirror must begin with http:// or https://"),
         (["fetch", "cifar10", "--to", "file"], "cifar10 cannot be"),
-        (["study", "degradation"], "Unknown study 'degradation'. Did you mean 'mnist5k-degradation'?"),
         (["study", "--seeds", "0"], "Invalid value for '--seeds'"),
     ],
 )
@@ -181,7 +180,7 @@ def tiny_study(monkeypatch: pytest.MonkeyPatch) -> Study:
     images = {"name": "mnist5k", "size": 16, "limit": 20}
     setting = Setting("plain20", {"width": 2, "in_channels": 1}, images, config)
     tiny = Study("tiny", "One small net", {"plain20": setting}, range(3))
-    monkeypatch.setattr(studies, "STUDIES", {"tiny": tiny})
+    monkeypatch.setattr(study, "known_studies", lambda: {"tiny": tiny})
     return tiny
 
 
@@ -194,6 +193,8 @@ def test_study_runs_records_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFi
     text = capsys.readouterr().out
     assert "seed 1" in text
     assert "seed 0" not in text
+    assert cli.run(["study", "tinny"]) == 2
+    assert capsys.readouterr().err == "resnet-edu: Unknown study 'tinny'. Did you mean 'tiny'? Known: tiny.\n"
     assert cli.run(["study", "--list", "--out", str(tmp_path)]) == 0
     assert [cell.strip() for cell in capsys.readouterr().out.splitlines()[3].split("│")][1:5] == [
         "tiny",
@@ -208,7 +209,7 @@ def test_a_study_without_its_pictures_does_not_stop_the_others(
 ) -> None:
     ((label, setting),) = tiny_study.settings.items()
     lost = replace(tiny_study, name="lost", settings={label: replace(setting, data={"name": f"{tmp_path}/nowhere"})})
-    monkeypatch.setattr(studies, "STUDIES", {"lost": lost, "tiny": tiny_study})
+    monkeypatch.setattr(study, "known_studies", lambda: {"lost": lost, "tiny": tiny_study})
     assert cli.run(["study", "--out", str(tmp_path / "runs")]) == 2
     assert "nowhere" in capsys.readouterr().err
     assert {file.name for file in (tmp_path / "runs").iterdir()} == {"tiny.csv", "tiny.json"}

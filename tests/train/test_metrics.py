@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from training import noise, small_net, tiny_data
 
 from resnet_edu import evaluate, models
-from resnet_edu.errors import LossNotFinite, UnknownName
+from resnet_edu.errors import LossNotFinite
 from resnet_edu.metrics import recompute_batch_norm, right_by_class
 
 # evaluate: definitions
@@ -33,20 +33,13 @@ def test_evaluate_follows_the_definitions(classes: int) -> None:
     assert metrics.confusion.tolist() == theirs.tolist()
 
 
-def test_evaluate_measures_the_head_asked_for() -> None:
+def test_evaluate_measures_the_first_of_several_heads() -> None:
     split, net = noise(30), small_net(heads={"digit": 10, "parity": 2})
-    odd = replace(split, labels=split.labels % 2)
     with torch.no_grad():
-        outputs = net.eval()(split.inputs())
-    for head, labelled in (("digit", split), ("parity", odd)):
-        metrics = evaluate(net, labelled, head=head, precision="float32")
-        assert metrics.loss == pytest.approx(F.cross_entropy(outputs[head], labelled.labels).item(), rel=1e-5)
-        assert metrics.top1_error == 100 * int((outputs[head].argmax(dim=1) != labelled.labels).sum()) / 30
-    assert evaluate(net, split).loss == evaluate(net, split, head="digit").loss
-    with pytest.raises(UnknownName, match=r"Unknown head 'parties'. Did you mean 'parity'\?"):
-        evaluate(net, split, head="parties")
-    with pytest.raises(ValueError, match=r"has no heads, so none named 'digit'"):
-        evaluate(small_net(), split, head="digit")
+        logits = net.eval()(split.inputs())["digit"]
+    metrics = evaluate(net, split, precision="float32")
+    assert metrics.loss == pytest.approx(F.cross_entropy(logits, split.labels).item(), rel=1e-5)
+    assert metrics.top1_error == 100 * int((logits.argmax(dim=1) != split.labels).sum()) / 30
 
 
 def test_evaluate_leaves_the_model_as_it_was() -> None:

@@ -1,4 +1,7 @@
-"""The studies of the course by name, and the functions that make a run of theirs where `train_once` will not do."""
+"""The studies of the course by name, and the functions that make a run of theirs where `train_once` will not do.
+
+resnet-edu study NAME                       # runs what is not recorded beside this file yet
+"""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,17 +14,12 @@ from torch import Tensor, nn, optim
 from torch.nn import functional as F
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from . import data, machine, models, probe
-from .config import TrainConfig
-from .data import Data, Split
-from .data.split import PARTS
-from .errors import UnknownName
-from .history import History
-from .metrics import evaluate
-from .models import BasicBlock
-from .recipe import normalised_like
-from .study import Outcome, Recorded, Setting, Study, train_once
-from .train import fit
+from resnet_edu import History, TrainConfig, data, evaluate, fit, machine, models, probe
+from resnet_edu.data import Data, Split
+from resnet_edu.data.split import PARTS
+from resnet_edu.models import BasicBlock
+from resnet_edu.recipe import normalised_like
+from resnet_edu.study import Outcome, Recorded, Setting, Study, train_once
 
 #: The quick experiment of lesson 06: 2,000 digits of 16×16 pixels, nets of width 8, six epochs.
 DIGITS = {"name": "mnist5k", "size": 16, "limit": 2000}
@@ -290,10 +288,3 @@ STUDIES: dict[str, Study] = {
         ),
     )
 }
-
-
-def find_study(name: str) -> Study:
-    """A study by name."""
-    if name not in STUDIES:
-        raise UnknownName("study", name, STUDIES)
-    return STUDIES[name]
