@@ -21,10 +21,10 @@ PICTURES = HERE / "pictures"
 GLOSSARY = HERE.parent / "docs" / "site" / "glossary.md"
 #: The function that draws a lesson's picture; where it is gone, the first figure takes its place.
 DRAWN_BY = {
-    "00": "photo_predictions", "01": "convolution_step", "02": "augmentation_grid", "03": "receptive_growth_grid",
+    "00": "photo_predictions", "01": "convolution_step", "02": "twin", "03": "twin",
     "04": "inception_diagrams", "05": "signals_by_layer", "06": "degradation", "07": "block_diagrams",
     "08": "architecture", "09": "error_against_cost", "10": "transfer_curves", "11": "maps_over_photos",
-    "12": "named_photos", "13": "step_times",
+    "12": "named_photos", "13": "stacked_bars",
 }  # fmt: skip
 SIZE = (560, 300)
 HOME = """\

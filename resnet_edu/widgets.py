@@ -1,18 +1,20 @@
 """The explorers: a few lines each around a figure of `plots`, redrawn while a control is moved.
 
-Each takes what its figure takes. Beside each stands its static twin, a figure that shows its settings at a glance, for
-pages without a kernel. They work with ipywidgets 7.7, which Colab has, and with 8.
+Each takes what its figure takes. Beside each stands its static twin for pages without a kernel: `Explorer.twin`, or a
+figure that shows more at a glance. They work with ipywidgets 7.7, which Colab has, and with 8.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from html import escape
+from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import ipywidgets
+import numpy as np
 import torch
 from ipywidgets import Checkbox, Dropdown, FloatSlider, IntSlider, SelectionSlider, ToggleButtons, ValueWidget
 from PIL import Image
@@ -28,7 +30,7 @@ from .plots.lesson_01 import KERNELS
 from .plots.lesson_06 import DEPTHS
 from .plots.lesson_10 import LABELS, METHODS
 from .plots.lesson_11 import ATTRIBUTIONS
-from .plots.style import Figure
+from .plots.style import Figure, course_style
 from .study import Recorded
 
 __all__ = [
@@ -38,6 +40,10 @@ __all__ = [
 ]  # fmt: skip
 
 PLACES = ("top left", "top", "top right", "left", "centre", "right", "bottom left", "bottom", "bottom right")
+#: Settings of the nine sliders of lesson 01, by the name of the kernel.
+PRESETS: dict[str, dict[str, int]] = {
+    name: dict(zip(PLACES, weights, strict=True)) for name, weights in KERNELS.items()
+}
 HIDDEN = "<span role='status' style='position: absolute; left: -10000px'>{}</span>"  # read aloud, not seen
 
 
@@ -59,6 +65,7 @@ class Explorer(ipywidgets.VBox):
     ) -> None:
         self.draw, self.controls, self.slow = draw, controls, slow
         self.waiting, self.drawn = False, {}
+        self.start = {name: each.value for name, each in controls.items()}
         self.said = ipywidgets.HTML()
         self.image = ipywidgets.Image(format="png")
         self.failure = ipywidgets.Output()  # a traceback is shown here
@@ -89,6 +96,22 @@ class Explorer(ipywidgets.VBox):
         self.waiting, self.drawn = False, {}
         self.redraw()
 
+    @course_style()
+    def twin(self, states: Mapping[str, Mapping[str, Any]]) -> Figure:
+        """The explorer's figure in a few of its settings, each under its name, for pages without a kernel.
+
+        A state has the values of the controls that differ from how they begin.
+        """
+        figures = {name: self.draw(**self.start | dict(state)) for name, state in states.items()}
+        width, height = next(iter(figures.values())).get_size_inches()
+        whole, share = Figure(figsize=(width, (height + 0.4) * len(figures))), 1 / len(figures)
+        for place, (name, figure) in enumerate(figures.items()):
+            axes = whole.add_axes((0, 1 - (place + 1) * share, 1, share * height / (height + 0.4)))
+            axes.imshow(np.asarray(Image.open(BytesIO(figure.png()))), aspect="auto")
+            axes.set_axis_off()
+            axes.set_title(f"▸ {name}", x=0.01, weight="normal")
+        return whole
+
     def say(self, text: str) -> None:
         """Show one line above the controls."""
         self.said.value = escape(text)
@@ -105,12 +128,12 @@ def control(kind: type[ValueWidget], name: str, tip: str, options: Any = None, *
 
 
 def kernel_explorer(image: Tensor) -> Explorer:
-    """Lesson 01: nine sliders, a menu that sets them, and what they make of a photo; twin: `plots.kernel_gallery`."""
+    """Lesson 01: nine sliders, a menu that sets them, and what they make of a photo."""
     start = "vertical edges"
-    menu = control(Dropdown, "start from", "sets all nine weights", list(KERNELS), value=start)
+    menu = control(Dropdown, "start from", "sets all nine weights", list(PRESETS), value=start)
     sliders = {
         place: control(IntSlider, place, f"weight at the {place}", value=weight, min=-8, max=8)
-        for place, weight in zip(PLACES, KERNELS[start], strict=True)
+        for place, weight in PRESETS[start].items()
     }
 
     def draw(**weights: int) -> Figure:
@@ -120,15 +143,15 @@ def kernel_explorer(image: Tensor) -> Explorer:
 
     def take_preset(_: object) -> None:
         with explorer.one_drawing():
-            for slider, weight in zip(sliders.values(), KERNELS[menu.value], strict=True):
-                slider.value = weight
+            for place, weight in PRESETS[menu.value].items():
+                sliders[place].value = weight
 
     menu.observe(take_preset, "value")
     return explorer
 
 
 def augmentation_explorer(images: Mapping[str, Tensor]) -> Explorer:
-    """Lesson 02: seven views of an image, shifted and mirrored; twin: `plots.augmentation_grid`."""
+    """Lesson 02: seven views of an image, shifted and mirrored."""
 
     def draw(name: str, padding: int, flip: bool, seed: int) -> Figure:
         pixels = round(padding * images[name].shape[-1] / 100)
@@ -144,7 +167,7 @@ def augmentation_explorer(images: Mapping[str, Tensor]) -> Explorer:
 
 
 def receptive_explorer(image: Tensor) -> Explorer:
-    """Lesson 03: the window of one number, layer by layer; twin: `plots.receptive_growth_grid`."""
+    """Lesson 03: the window of one number, layer by layer."""
     pooling = [("never", 0), ("after every one", 1), ("after every two", 2), ("after every three", 3)]
     controls = {
         "kernel": control(SelectionSlider, "kernel", "side of every kernel, in pixels", [1, 3, 5, 7, 11], value=3),
@@ -156,7 +179,7 @@ def receptive_explorer(image: Tensor) -> Explorer:
 
 
 def channel_budget() -> Explorer:
-    """Lesson 04: what an inception block costs, with 3a to begin with; twin: `plots.channel_budget_grid`."""
+    """Lesson 04: what an inception block costs, with 3a to begin with."""
     in_channels, *start = INCEPTIONS["3a"]
     names = ("1×1", "3×3 reduce", "3×3", "5×5 reduce", "5×5", "pool proj")
     controls = {
@@ -188,7 +211,7 @@ def gradient_flow(images: Tensor, labels: Tensor) -> Explorer:
 
 
 def depth_and_skip(study: Recorded) -> Explorer:
-    """Lesson 06: the recorded degradation study, one net at a time; twin: `plots.depth_and_skip_grid`."""
+    """Lesson 06: the recorded degradation study, one net at a time."""
     kinds = [("plain", False), ("residual", True)]
     controls = {
         "depth": control(SelectionSlider, "depth", "layers with weights", DEPTHS, value=56),
@@ -198,7 +221,7 @@ def depth_and_skip(study: Recorded) -> Explorer:
 
 
 def residual_explorer() -> Explorer:
-    """Lesson 07: an untrained stack of blocks, with and without addition; twin: `plots.signal_and_gradient_grid`."""
+    """Lesson 07: an untrained stack of blocks, with and without addition."""
     kinds = [("plain", False), ("residual", True)]
     controls = {
         "depth": control(SelectionSlider, "blocks", "number of blocks", [5, 10, 20, 50], value=20),
@@ -210,7 +233,7 @@ def residual_explorer() -> Explorer:
 
 
 def stage_explorer() -> Explorer:
-    """Lesson 08: where a ResNet's parameters and multiply-adds sit; twin: `plots.stage_table_grid`."""
+    """Lesson 08: where a ResNet's parameters and multiply-adds sit."""
     sides = [32, 64, 96, 128, 224, 320, 448]
     controls = {
         "depth": control(SelectionSlider, "depth", "layers with weights", [18, 34, 50, 101, 152], value=34),
@@ -221,7 +244,7 @@ def stage_explorer() -> Explorer:
 
 
 def model_picker() -> Explorer:
-    """Lesson 09: the best net within a budget, on ImageNet; twin: `plots.model_picker_grid`."""
+    """Lesson 09: the best net within a budget, on ImageNet."""
     controls = {
         "gmacs": control(FloatSlider, "GMACs ≤", "most billion multiply-adds", value=5.0, min=0.5, max=20, step=0.5),
         "million": control(FloatSlider, "million ≤", "most million parameters", value=60.0, min=5, max=150, step=5),
@@ -239,7 +262,7 @@ def transfer_explorer(study: Recorded) -> Explorer:
 
 
 def attribution_explorer(network: Pretrained, photos: Mapping[str, Path]) -> Explorer:
-    """Lesson 11: where a network finds its evidence in a photo, also your own; twin: `plots.attribution_grid`."""
+    """Lesson 11: where a network finds its evidence in a photo, also your own."""
     answers = [("first", 1), ("second", 2), ("third", 3)]
     controls = {
         "method": control(Dropdown, "method", "how the evidence is looked for", list(ATTRIBUTIONS)),

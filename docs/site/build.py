@@ -133,7 +133,8 @@ def alt_text(source: str, heading: str) -> str:
     drawn = [getattr(edu.plots, name.removeprefix("edu.plots."), None) for name in calls if "edu.plots." in name]
     docs = [inspect.getdoc(function) for function in drawn]
     docs += [ast.get_docstring(node) for node in tree.body if isinstance(node, ast.FunctionDef)]
-    said = next((doc.partition("\n")[0] for doc in docs if doc), "A figure.").removeprefix("The static twin: ")
+    docs += [inspect.getdoc(edu.widgets.Explorer.twin) for name in calls if name.endswith(".twin")]
+    said = next((doc.partition("\n")[0] for doc in docs if doc), "A figure.")
     stop = "" if heading[-1] in ".?!" else "."
     return re.sub(r"[`$]", "", f"{heading}{stop} {said[0].upper()}{said[1:]}")
 

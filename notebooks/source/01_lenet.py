@@ -148,13 +148,14 @@ convolve(image, kernel)
 
 # %% tags=["explorer"]
 photo = decode_image(str(edu.data.photo("camera")), ImageReadMode.GRAY)[0, 60:260, 130:330]  # (200, 200)
-edu.widgets.kernel_explorer(photo)
+explorer = edu.widgets.kernel_explorer(photo)
+explorer
 
 # %% [markdown]
-# Here's the same in print: eight kernels, and what each makes of the photo.
+# Here's the same in print: three kernels, and what each makes of the photo.
 
 # %%
-edu.plots.kernel_gallery(photo)
+explorer.twin({name: edu.widgets.PRESETS[name] for name in ("sharpen", "outline", "diagonal edges")})
 
 # %% [markdown]
 # Try to find out with the sliders, and say why before you go on:

@@ -577,14 +577,15 @@ for digit in (2, 7):
 print({name: tuple(image.shape) for name, image in pictures.items()})
 
 # %% tags=["explorer"]
-edu.widgets.augmentation_explorer(pictures)
+explorer = edu.widgets.augmentation_explorer(pictures)
+explorer
 
 # %% [markdown]
-# Where widgets don't run, here is the same in print. Each row shows an image (framed) and what the net is shown instead
-# in five epochs.
+# Where widgets don't run, here are two settings in print: an image (framed), and what the net is shown instead in seven
+# epochs.
 
 # %%
-edu.plots.augmentation_grid({name: pictures[name] for name in ("cat", "digit 2")})
+explorer.twin({"a photo, cropped and flipped": {}, "a digit, only flipped": {"name": "digit 2", "padding": 0}})
 
 # %% [markdown]
 # A mirrored cat is still a cat, but a mirrored 2 isn't a digit at all. Augmentation may only make changes that leave
@@ -703,11 +704,15 @@ nets["dropout"] = trained(few, dropout=0.5)
 nets["augmentation"] = trained(few, augment=("crop", "rotation"))
 on_train = {name: edu.evaluate(net, few.train) for name, net in nets.items()}
 on_test = {name: edu.evaluate(net, few.test) for name, net in nets.items()}
-losses = {name: (on_train[name].loss, on_test[name].loss) for name in nets}
-edu.plots.train_and_test(losses, title="Dropout and augmentation lower the gap", quantity="loss after the last epoch")
+losses = {
+    "training images": {name: [measured.loss] for name, measured in on_train.items()},
+    "test images": {name: [measured.loss] for name, measured in on_test.items()},
+}
+title, y = "Dropout and augmentation lower the gap", "loss after the last epoch"
+edu.plots.runs_over(losses, title=title, x="added in training", y=y, limits=(0, None))
 
 # %%
-gaps = {name: test - train for name, (train, test) in losses.items()}
+gaps = {name: on_test[name].loss - on_train[name].loss for name in nets}
 rows = [
     (name, f"{gaps[name]:.2f}", f"{on_train[name].top1_error:.1f} %", f"{on_test[name].top1_error:.1f} %")
     for name in nets

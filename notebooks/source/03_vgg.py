@@ -72,9 +72,12 @@ def gradient_of_one(kernels: list[int], *, side: int = 11, nets: int = 200) -> T
     return total / nets
 
 
+# %%
 stacks = {"one 5×5": [5], "two 3×3": [3, 3], "one 7×7": [7], "three 3×3": [3, 3, 3]}
 maps = {name: gradient_of_one(kernels) for name, kernels in stacks.items()}
-edu.plots.seen_pixels(maps, title="The same window, but not every pixel counts the same")
+shown, titles = torch.stack([map_ / map_.max() for map_ in maps.values()]), list(maps)
+title = "The same window (white: not seen), but not every pixel counts the same"
+edu.plots.image_grid(shown, titles, diverging=True, side=2.0, title=title)
 
 # %%
 seen = {name: map_ > 0 for name, map_ in maps.items()}
@@ -88,7 +91,7 @@ assert maps["three 3×3"][5, 5] > 3 * maps["three 3×3"][2, 2], "one path leads 
 edu.table(rows, ["stack", "pixels seen", "gradient in the middle / in the corner"])
 
 # %% [markdown]
-# The frames agree to the pixel: two 3×3 kernels see 5×5 pixels, and three see 7×7. The shades don't. In a single large
+# The windows agree to the pixel: two 3×3 kernels see 5×5 pixels, and three see 7×7. The shades don't. In a single large
 # kernel each pixel has a weight of its own, and on average none counts more than another. In a stack, a pixel counts
 # through every path that leads from it to the output. Through three 3×3 layers one path leads from a corner, and 7 ·
 # 7 = 49 paths lead from the middle. (The middle doesn't count 49 times as much, because paths with random weights
@@ -157,14 +160,19 @@ assert linear_error < 1e-5 < 0.1 < with_relu
 
 # %% tags=["explorer"]
 photo = decode_image(str(edu.data.photo("cat")), ImageReadMode.RGB)[:, 30:254, 90:314]  # (3, 224, 224)
-edu.widgets.receptive_explorer(photo)
+explorer = edu.widgets.receptive_explorer(photo)
+explorer
 
 # %% [markdown]
-# Where widgets don't run, here are six stacks. The last two have four 3×3 layers each. Without pooling and stride they
-# would see 9 pixels.
+# Where widgets don't run, here are three stacks. The last one has four 3×3 layers, which would see 9 pixels without the
+# pooling.
 
 # %%
-edu.plots.receptive_growth_grid()
+explorer.twin({
+    "one 7×7": {"kernel": 7, "layers": 1},
+    "three 3×3": {},
+    "four 3×3, with a pooling after every two": {"layers": 4, "pool_every": 2},
+})  # fmt: skip
 
 # %% [markdown]
 # ### Exercise 3.1 · Receptive field

@@ -289,13 +289,15 @@ edu.table(rows, ["after block", "channels, naive", "channels, as built"])
 # channels. Then raise "3×3 reduce" until the reduction no longer pays (exercise 4.1 tells you where that is).
 
 # %% tags=["explorer"]
-edu.widgets.channel_budget()
+explorer = edu.widgets.channel_budget()
+explorer
 
 # %% [markdown]
-# Where widgets don't run, here are the nine blocks of the paper. In each, the 3×3 branch takes most of the work.
+# Where widgets don't run, here are two settings. In the second one the layer in front of the 3×3 puts out as many
+# channels as it gets, so it reduces nothing and only adds to the cost.
 
 # %%
-edu.plots.channel_budget_grid()
+explorer.twin({"3a as in the paper": {}, "192 channels in front of the 3×3": {"3×3 reduce": 192}})
 
 # %% [markdown]
 # ### Exercise 4.3 · Meet a budget
@@ -580,7 +582,10 @@ strongest = logits[0].topk(3).indices.tolist()
 flat, averaged = 1024 * 7 * 7 * 1000 + 1000, 1024 * 1000 + 1000
 assert flat > 50e6 > 1.1e6 > averaged
 print(f"a {label}; logits {', '.join(f'{digit}: {logits[0, digit]:.1f}' for digit in strongest)}")
-edu.plots.votes(image[0, 0], {str(digit): votes[0, digit] for digit in strongest}, title="The logit is the mean vote")
+squares = F.interpolate(votes[0, strongest][None], image.shape[2:])[0]  # (3, 32, 32): a square for each place
+shown = torch.cat([image[0] / image.max() * squares.max(), squares])
+edu.plots.image_grid(shown, ["the image", *(f"votes for {digit}" for digit in strongest)], diverging=True, side=2.0,
+                     title="The logit is the mean vote (blue: against, red: for)")  # fmt: skip
 
 # %% [markdown]
 # The three classes with the highest logits are shown, on one scale. These maps are known as *class activation maps*

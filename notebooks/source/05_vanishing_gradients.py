@@ -44,7 +44,9 @@ print(f"data       {data.source}")
 # (⊙ multiplies element by element.) Here's the chain for five layers, if every layer multiplies the gradient by a quarter:
 
 # %%
-edu.plots.gradient_chain([0.25] * 5, title="Each layer multiplies the gradient: after five, a thousandth is left")
+steps = [("$x_0$", "image", 0.25**5)]
+steps += [(f"$x_{n}$", rf"$W_{n}\,\varphi(x_{n - 1})$", 0.25 ** (5 - n)) for n in range(1, 6)]
+edu.plots.chain(steps, ["¼"] * 5, title="Each layer multiplies the gradient: after five, a thousandth is left")
 
 # %% [markdown]
 # Fifty layers are fifty such multiplications. If each makes the gradient a little smaller, what arrives is tiny. If each
@@ -559,10 +561,13 @@ def trained(name: str, options: dict, data: edu.data.Data, *, lr: float, optimiz
     return edu.fit(net, data, config)
 
 
+# %%
 rates = (0.01, 0.03, 0.1)
 runs = {(name, lr): trained(name, options, data, lr=lr) for name, options in recipes.items() for lr in rates}
 best = {name: min((runs[name, lr] for lr in rates), key=lambda run: run.last.train_error) for name in recipes}
-edu.plots.errors_by_epoch(best, title="30 layers, each net at the best of three rates")
+by_epoch = {name: [epoch.train_error for epoch in run.epochs] for name, run in best.items()}
+title, axes = "30 layers, each net at the best of three rates", {"x": "epoch", "y": "training error (%)"}
+edu.plots.lines(by_epoch, title=title, first=1, limits=(0, 100), **axes)
 
 # %%
 rows = [(name, *(f"{runs[name, lr].last.train_error:.0f} %" for lr in rates)) for name in recipes]
@@ -749,7 +754,10 @@ edu.plots.gradient_series(points, one_each, title="The gradient as a function of
 # %%
 lags = list(range(16))
 curves = {name: edu.probe.autocorrelation(gradients, lags) for name, gradients in drawn.items()}
-edu.plots.autocorrelations(curves, lags, title="Depth shatters the gradient; additions slow that down")
+title = "Depth shatters the gradient; additions slow that down"
+axes = {"x": "distance of the two inputs (grid steps)", "y": "autocorrelation of the gradient"}
+by_lag = {name: dict(zip(lags, curve.tolist(), strict=True)) for name, curve in curves.items()}
+edu.plots.runs_over(by_lag, title=title, limits=(-0.1, 1.05), **axes)
 
 # %%
 mean = {name: curve.mean(dim=1) for name, curve in curves.items()}

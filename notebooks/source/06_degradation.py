@@ -249,15 +249,17 @@ def sigmoid_net(layers: int, width: int, in_channels: int) -> nn.Sequential:
     return net.extend([nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, 10)])
 
 
+# %%
 batch, labels = data.train.inputs(slice(128)), data.train.labels[:128]
 torch.manual_seed(0)
 nets = {name: edu.models.build(name, **shape) for name in ("plain56", "resnet56", "plain20")}
 nets["55 sigmoids, no batch norm"] = sigmoid_net(56, **shape)
 gradients = {name: edu.probe.gradient_norms(net, batch, labels) for name, net in nets.items()}
-edu.plots.gradients_by_layer(gradients, title="Plain-56's gradients grow towards the first layer")
+norms = {name: [layer.weight for layer in gradients[name]] for name in sorted(gradients)}
+title, axes = "Plain-56's gradients grow towards the first layer", {"x": "layer", "y": "gradient norm of the weights"}
+edu.plots.lines(norms, title=title, first=1, log=True, limits=(1e-10, 1000), **axes)
 
 # %%
-norms = {name: [layer.weight for layer in layers] for name, layers in gradients.items()}
 assert min(norms["plain56"]) > min(norms["plain20"]) / 2, (
     "no layer of plain-56 gets less than half of plain-20's smallest gradient"
 )
@@ -439,7 +441,12 @@ edu.table(rows, ["training error of", "before", "two epochs at 0.1", "two epochs
 
 # %%
 study = edu.study.load_study("mnist5k-degradation")
-edu.plots.depth_sweep(study)
+errors = {
+    kind: {depth: [run.last.train_error for run in study.of(f"{net}{depth}")] for depth in (20, 32, 44, 56)}
+    for kind, net in {"plain": "plain", "residual": "resnet"}.items()
+}
+title, y = "Depth hurts plain nets only (five seeds each)", "training error after the last epoch (%)"
+edu.plots.runs_over(errors, title=title, x="depth (layers with weights)", y=y, limits=(0, None))
 
 # %%
 finals = {name: [run.last for run in study.of(name)] for name in study.settings}
@@ -477,14 +484,15 @@ print(f"plain-56, seed by seed: {', '.join(f'{error:.0f} %' for error in plain56
 
 # %%
 sceptic = edu.study.load_study("mnist5k-sceptic")
-edu.plots.errors_by_rate(sceptic)
+names, rates = ("plain20", "plain56", "resnet20", "resnet56"), (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
+by_rate = {
+    net: {rate: [run.last.train_error for run in sceptic.of(f"{net} at {rate:g}")] for rate in rates} for net in names
+}
+title, x = "Training error after 6 epochs, by learning rate", "highest learning rate of the schedule"
+edu.plots.runs_over(by_rate, title=title, x=x, y="training error (%)", limits=(0, None))
 
 # %%
-names, rates = ("plain20", "plain56", "resnet20", "resnet56"), (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
-at_best = {}
-for net in names:
-    finals = {rate: [run.last.train_error for run in sceptic.of(f"{net} at {rate:g}")] for rate in rates}
-    at_best[net] = min(finals.items(), key=lambda item: fmean(item[1]))
+at_best = {net: min(errors.items(), key=lambda item: fmean(item[1])) for net, errors in by_rate.items()}
 rows = [(net, f"{rate:g}", *(f"{error:.1f} %" for error in errors)) for net, (rate, errors) in at_best.items()]
 assert min(at_best["plain56"][1]) > max(at_best["plain20"][1]) + 20, "each at its own best rate, with every seed"
 edu.table(rows, ["net", "best rate", "training error, seed 0", "seed 1", "seed 2"])
@@ -551,7 +559,9 @@ slow, fast = longer["plain56"], longer["plain20"]
 assert slow.last.train_error < 5, "with ten times the steps plain-56 nearly fits the digits"
 assert slow.last.train_error > fast.last.train_error, "and plain-20 still fits them better"
 assert slow.epochs[9].train_error > fast.epochs[9].train_error + 20, "after ten of the 60 epochs it is far behind"
-edu.plots.errors_by_epoch(longer, title="With ten times the steps plain-56 comes down, too")
+by_epoch = {net: [epoch.train_error for epoch in run.epochs] for net, run in longer.items()}
+title, axes = "With ten times the steps plain-56 comes down, too", {"x": "epoch", "y": "training error (%)"}
+edu.plots.lines(by_epoch, title=title, first=1, limits=(0, 100), **axes)
 
 # %% [markdown]
 # So plain-56 isn't stuck. It learns little for ten epochs, then it comes down, and after 60 it has nearly fitted the digits.
@@ -617,14 +627,15 @@ assert others["plain56"].value > others["plain20"].value, "with twenty times the
 # you switch them on: at which depth does the plain net first miss a third of its own training images?
 
 # %% tags=["explorer"]
-edu.widgets.depth_and_skip(study)
+explorer = edu.widgets.depth_and_skip(study)
+explorer
 
 # %% [markdown]
-# If widgets don't run where you read this, here is all of it. Follow the upper row from left to right: the curves flatten and
-# spread, and from 44 layers on one seed learns far more than another. In the lower row depth changes hardly anything.
+# If widgets don't run where you read this, here are three of the nets. With more layers the plain nets' curves flatten and
+# spread, and from 44 layers on one seed learns far more than another. With the additions, 56 layers end below the grey curve.
 
 # %%
-edu.plots.depth_and_skip_grid(study)
+explorer.twin({"plain, 44 layers": {"depth": 44}, "plain, 56 layers": {}, "56 layers with additions": {"skip": True}})
 
 # %% [markdown]
 # ### Exercise 6.4 · Read six curves

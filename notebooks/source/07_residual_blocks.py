@@ -170,14 +170,19 @@ print("∂F/∂x =", of_branch.numpy().round(2), "∂(F + x)/∂x =", of_sum.num
 # residual signal explode, and see what batch norm does about it.
 
 # %% tags=["explorer"]
-edu.widgets.residual_explorer()
+explorer = edu.widgets.residual_explorer()
+explorer
 
 # %% [markdown]
-# Where widgets don't run, here are twelve settings at a glance, the signal above and the gradient below. *rms* is the root
-# of the mean square. Values beyond the border of a panel are drawn on it, and a cross marks where nothing at all is left.
+# Where widgets don't run, here are three settings. *rms* is the root of the mean square. Values beyond the border of a panel
+# are drawn on it, and a cross marks where nothing at all is left.
 
 # %%
-edu.plots.signal_and_gradient_grid()
+explorer.twin({
+    "plain: each block shrinks the gradient": {"residual": False, "gain": 0.5},
+    "residual and switched off: everything passes": {"gain": 0.0},
+    "residual at gain 1: the signal explodes": {},
+})  # fmt: skip
 
 # %%
 flows = {

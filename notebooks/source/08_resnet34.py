@@ -108,13 +108,14 @@ edu.table(rows, ["stage", "channels", "side", "parameters of a 3×3", "multiply-
 # grow with it. Halve it: what happens to both totals? Then change the side, which leaves one of them as it is.
 
 # %% tags=["explorer"]
-edu.widgets.stage_explorer()
+explorer = edu.widgets.stage_explorer()
+explorer
 
 # %% [markdown]
-# Where widgets don't run, here are six nets at a glance. Each title gives the net's parameters and its multiply-adds.
+# Where widgets don't run, here are three nets. Each title gives the net's parameters and its multiply-adds.
 
 # %%
-edu.plots.stage_table_grid()
+explorer.twin({"the paper's ResNet-34": {}, "bottlenecks instead": {"depth": 50}, "half the width": {"width": 32}})
 
 # %% [markdown]
 # ### Exercise 8.1 · A stage

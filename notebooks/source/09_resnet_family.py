@@ -28,7 +28,7 @@ from torch import nn
 
 import resnet_edu as edu
 from resnet_edu.models import BasicBlock, Bottleneck, ResNet
-from resnet_edu.models.resnet import DEPTHS
+from resnet_edu.models.resnet import DEPTHS, RESNET_PARTS
 
 profile = edu.profile()
 dataset, size = profile.choose(quick=("mnist5k", 16), full=("fashion_mnist", 32))
@@ -212,8 +212,19 @@ for name, net in (("in the 3×3", mine), ("in the first 1×1", older)):
 #
 # Let's cut each net into its stages:
 
+
 # %%
-edu.plots.stage_costs(costs, title="From 50 to 152 layers stage 3 grows most, from there to 200 stage 2")
+def by_stage(cost: edu.probe.Summary, quantity: str, unit: float) -> dict[str, float]:
+    """The parameters or the multiply-adds of the stem, each stage and the head."""
+    parts = dict.fromkeys(RESNET_PARTS.values(), 0.0)
+    for row in cost.rows:
+        parts[RESNET_PARTS[row.name.partition(".")[0]]] += getattr(row, quantity) / unit
+    return parts
+
+
+panels = {"million parameters": {name: by_stage(cost, "parameters", 1e6) for name, cost in costs.items()}}
+panels["GMACs for one image"] = {name: by_stage(cost, "macs", 1e9) for name, cost in costs.items()}
+edu.plots.stacked_bars(panels, title="From 50 to 152 layers stage 3 grows most, from there to 200 stage 2")
 
 # %% [markdown]
 # Most parameters of ResNet-18, 34 and 50 are in stage 4, which has three blocks or fewer. The multiply-adds are spread more
@@ -382,13 +393,17 @@ edu.table(rows, ["top-1 error (%), one crop of 320 pixels, block of", "ResNet-15
 # ring. Then look for a budget at which AlexNet is the best choice, and for one at which the number of parameters decides.
 
 # %% tags=["explorer"]
-edu.widgets.model_picker()
+explorer = edu.widgets.model_picker()
+explorer
 
 # %% [markdown]
-# Where widgets don't run, here are six budgets at a glance.
+# Where widgets don't run, here are two budgets.
 
 # %%
-edu.plots.model_picker_grid(nets)
+explorer.twin({
+    "a tight budget of work": {"gmacs": 2.0},
+    "a tight budget of parameters": {"gmacs": 20.0, "million": 30.0},
+})  # fmt: skip
 
 # %% [markdown]
 # Among these nets, no budget makes a VGG the best choice. And look at 2 GMACs: GoogLeNet comes out ahead of ResNet-18, with

@@ -175,7 +175,8 @@ edu.table(table_rows, ["head on", *(f"draw {seed}" for seed in range(5)), "mean 
 
 # %%
 stages = {NAMES[stage]: errors for stage, errors in by_stage.items()}
-edu.plots.errors_by_layer({"ten photos per class, five draws": stages}, title="What each stage knows about clothing")
+title, axes = "What each stage knows about clothing", {"x": "the head's features", "y": "validation error (%)"}
+edu.plots.runs_over({"ten photos per class, five draws": stages}, title=title, limits=(0, 100), **axes)
 
 # %% [markdown]
 # Guessing is wrong 90 % of the time, and mean colour is hardly better, as most clothes come in many colours. The features of

@@ -687,7 +687,10 @@ for seed in range(profile.choose(quick=3, full=10)):
         net = randomised(model, gone, seed)
         for name, method in explain.items():
             left[name][stage].append(compared(trained[name], method(net, two, their_classes)))
-edu.plots.rank_correlations(left, title="Guided Backpropagation hardly depends on the upper layers")
+edu.plots.runs_over(
+    left, title="Guided Backpropagation hardly depends on the upper layers",
+    x="replaced by random weights", y="rank correlation", limits=(-0.6, 1.08),
+)  # fmt: skip
 
 # %%
 at_layer3 = {name: sum(found["+ layer3"]) / len(found["+ layer3"]) for name, found in left.items()}  # means over seeds
@@ -802,13 +805,18 @@ edu.plots.image_grid(
 
 # %% tags=["explorer"]
 best_network = edu.models.pretrained("resnet18", source="auto")
-edu.widgets.attribution_explorer(best_network, edu.data.photos())
+explorer = edu.widgets.attribution_explorer(best_network, edu.data.photos())
+explorer
 
 # %% [markdown]
-# Where widgets don't run, here is every method on two photos.
+# Where widgets don't run, here are three methods on one photo.
 
 # %%
-edu.plots.attribution_grid(network, {name: pictures[name] for name in ("coffee", "rocket")})
+explorer.twin({
+    "Which region?": {"which": "rocket"},
+    "Which pixels?": {"which": "rocket", "method": "Integrated Gradients"},
+    "What if a part is covered?": {"which": "rocket", "method": "Occlusion"},
+})  # fmt: skip
 
 # %% [markdown]
 # ## Claims you will read elsewhere, tested

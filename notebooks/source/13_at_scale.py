@@ -310,7 +310,7 @@ for epoch in range(6):
 losses = {"one process, edu.fit": ours}
 if gloo:
     losses["two processes, plain PyTorch"] = torch.load(f"{folder.name}/losses.pt")
-edu.plots.losses_together(losses, title="Two processes train what one does")
+edu.plots.lines(losses, title="Two processes train what one does", x="epoch", y="training loss (nats)", first=1)
 
 # %%
 apart = max(abs(a - b) for values in losses.values() for a, b in zip(values, ours, strict=True))
@@ -747,7 +747,7 @@ rounds = [stage_times(step_in_stages(files, net, optimizer, device), len(files))
 measured = {stage: median(each[stage] for each in rounds) for stage in rounds[0]}
 in_memory = {stage: value for stage, value in measured.items() if stage != "decode JPEG"}
 bars = {"images in memory": in_memory, "JPEG files": measured}
-edu.plots.step_times(bars, title="Decoding comes on top of every step")
+edu.plots.stacked_bars({"milliseconds per image": bars}, title="Decoding comes on top of every step")
 
 # %% [markdown]
 # In the first bar the images are in memory as pixels already, which is what this course does: it decodes once and keeps the

@@ -1,5 +1,7 @@
 """A network from left to right, drawn from the model itself: picture, weight layers, pooling, branches, shortcuts.
 
+And a computation as a chain of boxes, and small nets weight by weight.
+
 The manner is that of figure 3 of He et al. 2015, https://arxiv.org/abs/1512.03385, laid on its side.
 """
 
@@ -213,6 +215,32 @@ def legend_of(units: list[Unit]) -> list[Patch | Line2D]:
     kinds = {layer.kind for unit in units for branch in unit.branches for layer in branch} | {u.kind for u in units}
     boxes = [Patch(fc=colour, ec="black", label=kind) for kind, colour in FILL.items() if kind in kinds]
     return boxes + [Line2D([], [], color=BLUE, ls=ls, label=text) for way, (ls, text) in WAYS.items() if way in kinds]
+
+
+@course_style()
+def chain(steps: Sequence[tuple[str, str | float, float]], slopes: Sequence[str], *, title: str) -> Figure:
+    """A computation as boxes: its numbers above on the way forward, the derivatives of the last one below, going back.
+
+    Args:
+        steps: what is computed, its value or where it comes from, and the derivative of the loss with respect to it.
+        slopes: written between two boxes on the way back: by what the derivative is multiplied there.
+    """
+    figure, axes = new_chart(width=9.0, height=2.6, title=title)
+    axes.set_axis_off()
+    for place, (name, value, gradient) in enumerate(steps):
+        x = 3.0 * place
+        text_box(axes, x, 0, name, size=(1.7, 0.7), colour=SKY, fontsize=11)
+        axes.text(x, 0.62, value if isinstance(value, str) else f"{value:.3g}", ha="center", fontsize=12, color=BLUE)
+        axes.text(x, -0.82, f"{gradient:.3g}", ha="center", fontsize=12, color=RED)
+        if place:
+            arrow(axes, (x - 2.05, 0.15), (x - 0.95, 0.15), colour=BLUE)
+            arrow(axes, (x - 0.95, -0.15), (x - 2.05, -0.15), colour=RED)
+            axes.text(x - 1.5, -0.5, f"× {slopes[place - 1]}", ha="center", fontsize=10, color=RED)
+    axes.text(-2.6, 0.62, "value", fontsize=10, color=BLUE)
+    axes.text(-2.6, -0.82, "dL / d…", fontsize=10, color=RED)
+    axes.set_xlim(-2.7, 3.0 * len(steps) - 1.6)
+    axes.set_ylim(-1.1, 1.0)
+    return figure
 
 
 @course_style()

@@ -1,18 +1,37 @@
-"""Curves that several lessons share: errors over epochs, signals and gradients by layer."""
+"""Lines and bars that several lessons share: errors over epochs, runs and their means, signals by layer, shares."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import cycle
+from statistics import mean, stdev
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from ..history import History
-from ..probe import LayerGradient, LayerSignals
-from .style import COLOURS, GREY, PLAIN_FIRST, Figure, course_style, look_of, new_chart, new_figure
+from ..probe import LayerSignals
+from .style import (
+    COLOURS,
+    GREY,
+    PLAIN,
+    PLAIN_FIRST,
+    RESIDUAL,
+    Figure,
+    course_style,
+    look_of,
+    name_rows,
+    new_chart,
+    new_figure,
+)  # fmt: skip
 
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+#: Beginnings of names whose colour is the same in every figure.
+KINDS = {"plain": PLAIN, "residual": RESIDUAL, "resnet": RESIDUAL, "white noise": GREY}
+MOST_DOTS = 10  # runs at one place that are drawn one by one; more become a band
 
 #: What `signals_by_layer` can draw: title and name of the y axis.
 QUANTITIES = {
@@ -33,7 +52,7 @@ def lines(
     ticks: Sequence[str] = (),
     levels: Mapping[str, float] | None = None,
     log: bool = False,
-    limits: tuple[float, float] | None = None,
+    limits: tuple[float, float | None] | None = None,
 ) -> Figure:
     """One line for each name, over a common axis.
 
@@ -58,29 +77,45 @@ def lines(
         axes.set_xticks(range(len(ticks)), ticks)
     else:
         whole_numbers(axes)
-    axes.set_ylim(limits)
-    axes.legend()
+    if limits:
+        axes.set_ylim(*limits)
+    name_lines(figure, axes)
     return figure
 
 
-def draw_lines(
-    axes: Axes,
-    series: Mapping[str, Sequence[float]],
-    *,
-    colours: Sequence[str] = COLOURS,
-    first: int = 0,
-    **look: Any,
-) -> None:
-    """One line for each name, in these colours in turn; its values stand at `first`, `first + 1` and so on.
+def name_lines(figure: Figure, axes: Axes) -> None:
+    """The names of the lines: in the axes, or beside them where there are many."""
+    if len(axes.get_legend_handles_labels()[1]) <= 4:
+        axes.legend()
+    else:
+        figure.legend(loc="outside right center")
+
+
+def looks(names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """How each line is drawn: plain and residual nets in their colours, noise in grey, the others in turn.
+
+    The second line of a colour, that of the deeper net, is thick.
+    """
+    fixed = {name: colour for name in names for kind, colour in KINDS.items() if name.startswith(kind)}
+    others = cycle([colour for colour in (*COLOURS, GREY) if colour not in fixed.values()])
+    found: dict[str, dict[str, Any]] = {}
+    for name in names:
+        look = look_of(fixed.get(name) or next(others))
+        again = look["color"] in [each["color"] for each in found.values()]
+        found[name] = look | ({"lw": 3.4, "marker": "D", "ls": "-"} if again else {})
+    return found
+
+
+def draw_lines(axes: Axes, series: Mapping[str, Sequence[float]], *, first: int = 0) -> None:
+    """One line for each name, as `looks` has it; its values stand at `first`, `first + 1` and so on.
 
     About twenty markers at most; values that stop being numbers end in a cross.
     """
-    for (name, values), colour in zip(series.items(), cycle(colours), strict=False):
-        every = 1 + len(values) // 20
-        axes.plot(range(first, first + len(values)), values, **look_of(colour, **look), markevery=every, label=name)
+    for (name, look), values in zip(looks(series).items(), series.values(), strict=True):
+        axes.plot(range(first, first + len(values)), values, **look, markevery=1 + len(values) // 20, label=name)
         last = next((place for place, value in enumerate(values) if not math.isfinite(value)), len(values)) - 1
         if last < len(values) - 1:
-            axes.plot(first + last, values[last], color=colour, marker="x", markersize=12, mew=3, ls="")
+            axes.plot(first + last, values[last], color=look["color"], marker="x", markersize=12, mew=3, ls="")
 
 
 def whole_numbers(axes: Axes) -> None:
@@ -97,6 +132,67 @@ def powers_of_ten(axes: Axes) -> None:
 
 
 @course_style()
+def runs_over(
+    series: Mapping[str, Mapping[Any, Sequence[float]]],
+    *,
+    title: str,
+    x: str,
+    y: str,
+    limits: tuple[float, float | None] | None = None,
+) -> Figure:
+    """Several runs at each place of the x axis: a line through their means, and each run as a dot.
+
+    More than `MOST_DOTS` runs become a band: their mean, plus and minus its standard error. All series have the same
+    places, which stand side by side in their order, whether numbers or words; each has the values of its runs.
+    """
+    figure, axes = new_chart(height=3.8, title=title, x=x, y=y)
+    for (name, look), runs in zip(looks(series).items(), series.values(), strict=True):
+        means = np.array([mean(values) for values in runs.values()])
+        axes.plot(means, **look, label=name)
+        if max(map(len, runs.values())) > MOST_DOTS:
+            error = np.array([stdev(values) / len(values) ** 0.5 for values in runs.values()])
+            axes.fill_between(range(len(means)), means - error, means + error, color=look["color"], alpha=0.2, lw=0)
+        else:
+            for place, values in enumerate(runs.values()):
+                axes.plot([place] * len(values), values, **look | {"ls": "", "ms": 4, "mew": 0, "alpha": 0.5})
+    places = next(iter(series.values()))
+    axes.set_xticks(range(len(places)), [str(place) for place in places])
+    if limits:
+        axes.set_ylim(*limits)
+    name_lines(figure, axes)
+    return figure
+
+
+@course_style()
+def stacked_bars(panels: Mapping[str, Mapping[str, Mapping[str, float]]], *, title: str) -> Figure:
+    """What a whole is made of: a bar for each row, cut into its parts, with their shares and behind it the sum.
+
+    Each panel has its rows, and a row the value of each part, by name; the panel's name says what is counted, and in
+    which unit.
+    """
+    rows = next(iter(panels.values()))
+    parts = dict(zip(dict.fromkeys(part for row in rows.values() for part in row), COLOURS, strict=False))
+    height = 1.5 + 0.45 * len(rows)
+    figure, all_axes = new_figure(1, len(panels), width=9.0, height=height, sharey=True, title=title)
+    for axes, (quantity, rows) in zip(all_axes, panels.items(), strict=True):
+        longest = max(sum(row.values()) for row in rows.values())
+        for place, row in enumerate(rows.values()):
+            left, whole = 0.0, sum(row.values())
+            for part, value in row.items():
+                bar = axes.barh(place, value, left=left, height=0.7, color=parts[part])
+                share = f"{100 * value / whole:.0f} %" if value > 0.07 * len(panels) * longest else ""
+                axes.bar_label(bar, [share], label_type="center", color="white", fontsize=9)
+                left += value
+            axes.text(whole, place, f" {whole:.3g}", va="center", fontsize=9)
+        axes.set_xlabel(quantity)
+        axes.margins(x=0.12)
+        name_rows(axes, rows)
+    handles = [Patch(color=colour, label=part) for part, colour in parts.items()]
+    figure.legend(handles=handles, loc="outside right center", fontsize=9)
+    return figure
+
+
+@course_style()
 def learning_curves(histories: Mapping[str, History], *, title: str, measured: str = "validation") -> Figure:
     """Training error on the left, validation error on the right (on the images `measured`), one line a run."""
     figure, panels = new_figure(1, 2, height=3.3, sharey=True, title=title)
@@ -109,18 +205,6 @@ def learning_curves(histories: Mapping[str, History], *, title: str, measured: s
     return figure
 
 
-@course_style()
-def errors_by_epoch(histories: Mapping[str, History], *, title: str) -> Figure:
-    """Training error over epochs in percent, one line a run; the legend is in the order in which the lines end."""
-    figure, axes = new_chart(width=8.0, height=3.6, title=title, x="epoch", y="training error (%)")
-    draw_lines(axes, {name: errors_of(run, "train") for name, run in histories.items()}, colours=PLAIN_FIRST, first=1)
-    lines = sorted(zip(axes.lines, histories, strict=True), key=lambda pair: -histories[pair[1]].last.train_error)
-    figure.legend(*zip(*lines, strict=True), loc="outside right center")
-    axes.set_ylim(0, 100)
-    whole_numbers(axes)
-    return figure
-
-
 def draw_error(axes: Axes, run: History, part: str, **look: Any) -> None:
     """One run's training or validation error over its epochs, in percent."""
     axes.plot(range(1, len(run) + 1), errors_of(run, part), **look)
@@ -130,20 +214,6 @@ def draw_error(axes: Axes, run: History, part: str, **look: Any) -> None:
 def errors_of(run: History, part: str) -> list[float]:
     """Training or validation error after each epoch, in percent."""
     return [getattr(epoch, f"{part}_error") for epoch in run.epochs]
-
-
-@course_style()
-def gradients_by_layer(gradients: Mapping[str, Sequence[LayerGradient]], *, title: str) -> Figure:
-    """What `probe.gradient_norms` says of some nets: one line a net, from the first layer to the last; logarithmic."""
-    figure, axes = new_chart(height=3.8, title=title, x="place in the net", y="gradient norm of the weights")
-    for (name, rows), colour in zip(gradients.items(), PLAIN_FIRST, strict=False):
-        places = [index / (len(rows) - 1) for index in range(len(rows))]
-        axes.plot(places, [row.weight for row in rows], **look_of(colour), markersize=4, lw=1.5, label=name)
-    powers_of_ten(axes)
-    axes.set_ylim(bottom=max(1e-10, axes.get_ylim()[0]))  # a line may leave the picture there
-    axes.set_xticks([0, 0.5, 1], ["first layer", "half way", "last layer"])
-    axes.legend(ncols=2)
-    return figure
 
 
 @course_style()

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from ..data.pictures import read_photo
 from ..prediction import Prediction
-from .architecture import arrow, text_box
 from .images import draw_answers
 from .style import BLUE, GREY, ORANGE, RED, SKY, Figure, course_style, new_chart, new_figure
 
@@ -51,32 +50,6 @@ def tensor_shapes(shapes: Sequence[tuple[int, ...]], *, title: str) -> Figure:
         right += 2.0
     axes.set_xlim(-1, right - 1)
     axes.set_ylim(-3.1, 2.4)
-    return figure
-
-
-@course_style()
-def chain(steps: Sequence[tuple[str, float, float]], slopes: Sequence[str], *, title: str) -> Figure:
-    """A computation as boxes: its numbers above on the way forward, the derivatives of the last one below, going back.
-
-    Args:
-        steps: what is computed, its value, and the derivative of the last value with respect to it.
-        slopes: written between two boxes on the way back: by what the derivative is multiplied there.
-    """
-    figure, axes = new_chart(width=9.0, height=2.6, title=title)
-    axes.set_axis_off()
-    for place, (name, value, gradient) in enumerate(steps):
-        x = 3.0 * place
-        text_box(axes, x, 0, name, size=(1.7, 0.7), colour=SKY, fontsize=11)
-        axes.text(x, 0.62, f"{value:g}", ha="center", fontsize=12, color=BLUE)
-        axes.text(x, -0.82, f"{gradient:g}", ha="center", fontsize=12, color=RED)
-        if place:
-            arrow(axes, (x - 2.05, 0.15), (x - 0.95, 0.15), colour=BLUE)
-            arrow(axes, (x - 0.95, -0.15), (x - 2.05, -0.15), colour=RED)
-            axes.text(x - 1.5, -0.5, f"× {slopes[place - 1]}", ha="center", fontsize=10, color=RED)
-    axes.text(-2.6, 0.62, "value", fontsize=10, color=BLUE)
-    axes.text(-2.6, -0.82, "dL / d…", fontsize=10, color=RED)
-    axes.set_xlim(-2.7, 3.0 * len(steps) - 1.6)
-    axes.set_ylim(-1.1, 1.0)
     return figure
 
 

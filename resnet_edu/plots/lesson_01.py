@@ -6,7 +6,6 @@ from itertools import product
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from torch import Tensor
@@ -147,18 +146,6 @@ def pooling(values: Tensor) -> Figure:
     return figure
 
 
-def draw_filtered(axes: Axes, image: Tensor, kernel: Tensor) -> None:
-    """An image `(H, W)` under a kernel: grey where brightness is kept, blue and red where the weights cancel out."""
-    out, total = filtered(image, kernel).numpy(), round(float(kernel.sum()), 6)
-    if total == 0:
-        bound = max(float(np.quantile(np.abs(out), 0.99)), 1.0)
-        axes.imshow(out, cmap="RdBu_r", vmin=-bound, vmax=bound)
-    else:
-        out = out / abs(total)
-        axes.imshow(out if total > 0 else out + 255, cmap="gray", vmin=0, vmax=255)
-    bare(axes)
-
-
 @course_style()
 def kernel_effect(image: Tensor, kernel: Tensor) -> Figure:
     """A photo, a kernel with its weights, and what the one makes of the other.
@@ -174,23 +161,17 @@ def kernel_effect(image: Tensor, kernel: Tensor) -> Figure:
     total = round(float(kernel.sum()), 6)
     draw_numbers(middle, kernel, "kernel", diverging=True)
     middle.set_xlabel(f"sum {total:g}".replace("-", "−"), fontsize=10)
-    draw_filtered(right, image, kernel)
+    out = filtered(image, kernel).numpy()
+    if total:
+        out = out / abs(total)
+        right.imshow(out if total > 0 else out + 255, cmap="gray", vmin=0, vmax=255)
+    else:
+        bound = max(float(np.quantile(np.abs(out), 0.99)), 1.0)
+        right.imshow(out, cmap="RdBu_r", vmin=-bound, vmax=bound)
+    bare(right)
     right.set_title("result: " + ("brightness kept" if total else "only differences"), fontsize=11)
     colours = "blue: negative · white: 0 · red: positive"
     right.set_xlabel(f"divided by {abs(total):g}" if total else colours, fontsize=10)
-    return figure
-
-
-@course_style()
-def kernel_gallery(image: Tensor) -> Figure:
-    """What each of eight 3×3 kernels makes of one photo `(H, W)`, 0 to 255; the weights stand above the result."""
-    title = "Nine numbers decide what is seen"
-    figure, panels = new_figure(4, 4, width=8.4, height=6.7, height_ratios=[1, 2, 1, 2], title=title)
-    for index, (name, weights) in enumerate(KERNELS.items()):
-        kernel = torch.tensor(weights).view(3, 3)
-        above = index % 4 + 8 * (index // 4)
-        draw_numbers(panels[above], kernel, name, diverging=True)
-        draw_filtered(panels[above + 4], image, kernel)
     return figure
 
 

@@ -1,18 +1,15 @@
-"""Lesson 02: augmented views, the gap between training and test loss, photos beside their feature maps."""
+"""Lesson 02: augmented views, and photos beside their feature maps."""
 
 from collections.abc import Mapping, Sequence
-from itertools import product
 
 import torch
 from matplotlib.axes import Axes
 from torch import Tensor
 
 from ..data.batches import random_crop
-from .style import BLUE, GREY, ORANGE, RED, Figure, bare, course_style, name_rows, new_chart, new_figure
+from .style import RED, Figure, bare, course_style, new_figure
 
 VIEWS = 8  # drawn in the explorer: the image itself, and what seven epochs show in its place
-#: Rows of the static twin: black pixels on each side of an image of 112 pixels, and whether it is mirrored.
-KINDS = {"crop": (12, False), "flip": (0, True)}
 
 
 def augmented(image: Tensor, *, padding: int, flip: bool, seed: int, count: int = VIEWS - 1) -> Tensor:
@@ -43,43 +40,11 @@ def augmented_views(image: Tensor, *, padding: int = 12, flip: bool = True, seed
     return figure
 
 
-@course_style()
-def augmentation_grid(images: Mapping[str, Tensor]) -> Figure:
-    """The explorer's settings side by side: a row of crops and a row of flips for each image `(C, H, W)` uint8."""
-    columns, rows = 6, list(product(images, KINDS))
-    title = "A photo stays what it is, a mirrored digit does not"
-    figure, panels = new_figure(len(rows), columns, width=8.0, height=1.35 * len(rows) + 0.4, title=title)
-    for row, (name, kind) in enumerate(rows):
-        image, (padding, flip) = images[name], KINDS[kind]
-        padding = round(padding * image.shape[-1] / 112)
-        views = [image, *augmented(image, padding=padding, flip=flip, seed=0, count=columns - 1)]
-        for column, view in enumerate(views):
-            draw_view(panels[row * columns + column], view, framed=column == 0)
-        panels[row * columns].set_ylabel(f"{name}\n{kind}", fontsize=9)
-    return figure
-
-
 def draw_view(axes: Axes, image: Tensor, *, framed: bool) -> None:
     """Draw one image `(C, H, W)` without ticks."""
     pixels = image.permute(1, 2, 0).squeeze(-1).numpy()
     axes.imshow(pixels, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     bare(axes, edge=RED if framed else None)
-
-
-@course_style()
-def train_and_test(values: Mapping[str, tuple[float, float]], *, title: str, quantity: str) -> Figure:
-    """A quantity, with its unit, on training and on test images: two dots a run; the line between them is the gap."""
-    figure, axes = new_chart(width=7.5, height=0.6 * len(values) + 1.6, title=title, x=quantity)
-    rows, (train, test) = range(len(values)), zip(*values.values(), strict=True)
-    axes.hlines(rows, train, test, color=GREY, lw=3, alpha=0.5, zorder=1)
-    axes.scatter(train, rows, color=BLUE, marker="o", s=60, label="training images")
-    axes.scatter(test, rows, color=ORANGE, marker="D", s=55, label="test images")
-    for row in rows:
-        middle, gap = (train[row] + test[row]) / 2, test[row] - train[row]
-        axes.annotate(f"gap {gap:.2f}", (middle, row), (0, 6), textcoords="offset points", ha="center", fontsize=9)
-    name_rows(axes, values)
-    figure.legend(loc="outside lower right", ncols=2)
-    return figure
 
 
 @course_style()

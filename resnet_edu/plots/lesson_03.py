@@ -10,21 +10,10 @@ from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from ..probe.summary import LayerSummary, Summary
-from .images import frame
 from .style import BLUE, COLOURS, GREY, ORANGE, Figure, bare, course_style, name_rows, new_figure
 
 MOST_DOTS = 40  # positions of a row that are drawn one by one; more become a bar
 POOLINGS = ("MaxPool2d", "AvgPool2d")
-
-#: The settings of the static twin, by title.
-SETTINGS = {
-    "one 5×5": {"kernel": 5, "layers": 1},
-    "two 3×3": {"kernel": 3, "layers": 2},
-    "one 7×7": {"kernel": 7, "layers": 1},
-    "three 3×3": {"kernel": 3, "layers": 3},
-    "four 3×3, pooling after two": {"kernel": 3, "layers": 4, "pool_every": 2},
-    "four 3×3, first stride 2": {"kernel": 3, "layers": 4, "first_stride": 2},
-}
 
 
 class Row(NamedTuple):
@@ -77,18 +66,6 @@ def receptive_growth(image: Tensor, **stack: int) -> Figure:
     return figure
 
 
-@course_style()
-def receptive_growth_grid() -> Figure:
-    """The static twin: six stacks, each with the pixels that its last number needs."""
-    title = "Two 3×3 see what one 5×5 sees; pooling and strides widen the steps"
-    figure, panels = new_figure(3, 2, width=9.0, height=8.4, title=title)
-    for axes, (name, setting) in zip(panels, SETTINGS.items(), strict=True):
-        rows = rows_of(**setting)
-        draw_cone(axes, rows)
-        axes.set_title(f"{name}: {rows[-1].size} pixels", fontsize=11)
-    return figure
-
-
 def colour_of(index: int, rows: list[Row]) -> tuple[float, ...]:
     """Dark for the first layer, bright for the last; the same for all readers' eyes."""
     return colormaps["viridis"](0.85 * index / max(1, len(rows) - 1))
@@ -114,21 +91,6 @@ def draw_cone(axes: Axes, rows: list[Row]) -> None:
     axes.set_ylim(-0.6, len(rows) - 0.4)
     axes.set_xlim(-pixels / 2 - 0.3, 0.95 * pixels + 0.05)
     axes.set_xlabel(f"{pixels} pixels of the image", loc="left")
-
-
-@course_style()
-def seen_pixels(maps: Mapping[str, Tensor], *, title: str) -> Figure:
-    """Size of a gradient at each pixel `(H, W)`, largest set to 1, with a frame around those that are not zero."""
-    figure, panels = new_figure(1, len(maps), width=2.4 * len(maps), height=3.1, title=title)
-    for axes, (name, sizes) in zip(panels, maps.items(), strict=True):
-        axes.imshow((sizes / sizes.max()).numpy(), cmap="viridis", vmin=0, vmax=1)
-        rows, columns = (sizes > 0).any(dim=1).nonzero(), (sizes > 0).any(dim=0).nonzero()
-        side = int(rows.max() - rows.min()) + 1
-        frame(axes, float(rows.min()), float(columns.min()), side, ORANGE)
-        axes.set_title(f"{name}\n{side}×{int(columns.max() - columns.min()) + 1} pixels", fontsize=11)
-        bare(axes)
-    figure.colorbar(panels[0].images[0], ax=panels, label="size of the gradient, largest = 1", shrink=0.7)
-    return figure
 
 
 @course_style()

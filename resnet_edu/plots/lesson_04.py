@@ -1,12 +1,10 @@
-"""Lesson 04: the channel budget of inception blocks, two sides over several seeds, and the votes of pixels."""
+"""Lesson 04: the channel budget of inception blocks, and two sides over several seeds."""
 
 from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import NamedTuple
 
 import numpy as np
-from matplotlib.axes import Axes
-from torch import Tensor
 
 from ..models.googlenet import INCEPTIONS
 from .curves import powers_of_ten
@@ -14,7 +12,7 @@ from .style import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY, Figure, course_s
 
 REDUCING, LARGE = ORANGE, SKY
 BRANCH_COLOURS = (BLUE, GREEN, PURPLE, GREY)
-SIDES = {"3": 28, "4": 14, "5": 7}  # of the maps, by the first figure of a block's name
+SIDE = 28  # of the maps of 3a
 
 
 class Branches(NamedTuple):
@@ -57,16 +55,18 @@ def channel_budget(sizes: Sequence[int] = INCEPTIONS["3a"], *, kernel: int = 5) 
     The sizes are those of the paper's table 1: input, 1×1, 3×3 reduce, 3×3, 5×5 reduce, 5×5, pool proj. The `kernel` of
     the third branch is 5 as in the paper, 3 as in torchvision.
     """
-    side, branches = SIDES["3"], branches_of(sizes, kernel=kernel)
-    scale = side**2 / 1e3  # million multiply-adds per thousand weights
+    branches = branches_of(sizes, kernel=kernel)
+    scale = SIDE**2 / 1e3  # million multiply-adds per thousand weights
     work = f"{1e3 * branches.weights:,.0f} weights, {scale * branches.weights:.0f} M multiply-adds"
     title = f"{work}, {sizes[0]} → {sum(branches.channels)} channels"
     figure, (left, right) = new_figure(1, 2, width=8.0, height=3.5, width_ratios=[3, 1], title=title)
     left.barh(range(4), branches.naive, height=0.8, fill=False, ec=GREY, ls="--", label="without reduction")
-    draw_costs(left, branches)
+    left.barh(range(4), branches.reducing, height=0.55, color=REDUCING, label="1×1 that reduces")
+    left.barh(range(4), branches.large, left=branches.reducing, height=0.55, color=LARGE, label="the branch itself")
+    name_rows(left, branches.names)
     left.set_xlabel("weights (thousand)")
     above = left.secondary_xaxis("top", functions=(lambda w: np.multiply(w, scale), lambda m: np.divide(m, scale)))
-    above.set_xlabel(f"multiply-adds at {side}×{side} (million)")
+    above.set_xlabel(f"multiply-adds at {SIDE}×{SIDE} (million)")
     left.legend(loc="lower right", fontsize=8)
     blocks = {"block": branches.channels, "naive": branches.naive_channels}
     for column, (name, channels) in enumerate(blocks.items()):
@@ -80,27 +80,6 @@ def channel_budget(sizes: Sequence[int] = INCEPTIONS["3a"], *, kernel: int = 5) 
     right.margins(y=0.1)
     right.grid(visible=False, axis="x")
     return figure
-
-
-@course_style()
-def channel_budget_grid() -> Figure:
-    """The static twin: the nine blocks of the paper's table 1, one scale for all."""
-    title = "In every block the 3×3 branch takes most (M: million multiply-adds)"
-    grid = {"sharex": True, "sharey": True, "x": "weights (thousand)"}
-    figure, panels = new_figure(3, 3, width=9.0, height=5.6, title=title, **grid)
-    for axes, (name, sizes) in zip(panels, INCEPTIONS.items(), strict=True):
-        branches, side = branches_of(sizes), SIDES[name[0]]
-        draw_costs(axes, branches)
-        axes.set_title(f"{name} · {side}×{side} · {branches.weights * side**2 / 1e3:.0f} M", fontsize=10)
-    panels[2].legend(fontsize=8)
-    return figure
-
-
-def draw_costs(axes: Axes, branches: Branches) -> None:
-    """One bar a branch, the reducing convolution first."""
-    axes.barh(range(4), branches.reducing, height=0.55, color=REDUCING, label="1×1 that reduces")
-    axes.barh(range(4), branches.large, left=branches.reducing, height=0.55, color=LARGE, label="the branch itself")
-    name_rows(axes, branches.names)
 
 
 @course_style()
@@ -130,22 +109,4 @@ def paired_seeds(
     axes.set_xlim(-0.5, len(values) - 0.5)
     axes.grid(visible=False, axis="x")
     axes.legend()
-    return figure
-
-
-@course_style()
-def votes(image: Tensor, maps: Mapping[str, Tensor], *, title: str) -> Figure:
-    """An image `(H, W)` and, beside it, what each place says for (red) or against (blue) some classes, `(h, w)`."""
-    high = max(float(values.abs().max()) for values in maps.values())
-    columns = 1 + len(maps)
-    figure, (picture, *others) = new_figure(1, columns, width=2.0 * columns, height=2.75, title=title)
-    picture.imshow(image.detach().cpu().numpy(), cmap="gray", interpolation="nearest")
-    picture.set_title("image", fontsize=10, loc="center", weight="normal")
-    picture.set_axis_off()
-    for axes, (name, values) in zip(others, maps.items(), strict=True):
-        pixels = values.detach().cpu().numpy()
-        axes.imshow(pixels, cmap="RdBu_r", vmin=-high, vmax=high, interpolation="nearest")
-        axes.set_title(f"votes for {name}", fontsize=10, loc="center", weight="normal")
-        axes.set_axis_off()
-    figure.colorbar(others[0].images[0], ax=others, shrink=0.8, label="vote")
     return figure

@@ -3,7 +3,7 @@
 Shattered gradients: Balduzzi et al. 2017, https://arxiv.org/abs/1702.08591, figures 1 and 2.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 from itertools import product
 from typing import Any
@@ -13,45 +13,18 @@ from torch import Tensor
 
 from ..models.deep import ACTIVATIONS, INIT_STD, deep_net
 from ..probe import LayerSignals, layer_signals
-from .architecture import arrow, text_box
-from .curves import QUANTITIES, draw_layers, finish_layers, powers_of_ten
-from .style import GREEN, GREY, ORANGE, PLAIN, RESIDUAL, Figure, course_style, look_of, new_chart, new_figure
+from .curves import QUANTITIES, draw_layers, finish_layers, looks, powers_of_ten
+from .style import GREEN, GREY, ORANGE, PLAIN, RESIDUAL, Figure, course_style, look_of, new_figure
 
 #: How names are written in figures.
 NAMES = {"relu": "ReLU", "xavier": "Xavier", "he": "He"}
-#: Batch norm and skip in the static twin, with the colours of their lines.
+#: Batch norm and skip in `gradient_flow_grid`, with the colours of their lines.
 REPAIRS = {
     "neither": ({}, PLAIN),
     "batch norm": ({"batch_norm": True}, ORANGE),
     "skip": ({"skip": True}, GREEN),
     "batch norm and skip": ({"batch_norm": True, "skip": True}, RESIDUAL),
 }
-#: Beginnings of names and their colours in the figures of shattered gradients; all others are green.
-KINDS = {"plain": PLAIN, "residual": RESIDUAL, "white": GREY, "brown": GREY}
-
-
-@course_style()
-def gradient_chain(factors: Sequence[float], *, title: str) -> Figure:
-    """A chain of layers: the signal goes right above them, the gradient comes back below, times each layer's factor."""
-    figure, axes = new_chart(width=9.0, height=2.7, title=title)
-    axes.set_axis_off()
-    count, passed = len(factors), 1.0
-    for number in range(count, 0, -1):
-        x, factor = 2.0 * number, factors[number - 1]
-        text_box(axes, x, 0, f"layer {number}\n$W_{number}\\,\\varphi(x)$", size=(1.1, 1.0), colour="white", fontsize=9)
-        arrow(axes, (x - 1.45, 0.25), (x - 0.6, 0.25))
-        arrow(axes, (x + 1.45, -0.25), (x + 0.6, -0.25), colour=PLAIN)
-        axes.text(x + 1, -0.45, f"{passed:.2g}", ha="center", va="top", color=PLAIN, fontsize=10)
-        axes.text(x, -0.75, f"× {factor:g}", ha="center", va="top", color=PLAIN, fontsize=10)
-        axes.text(x - 1, 0.4, f"$x_{number - 1}$", ha="center", va="bottom", fontsize=10)
-        passed *= factor
-    arrow(axes, (1.4, -0.25), (0.6, -0.25), colour=PLAIN)
-    axes.text(1, -0.45, f"{passed:.1g}", ha="center", va="top", color=PLAIN, weight="bold", fontsize=10)
-    arrow(axes, (2.0 * count + 0.6, 0.25), (2.0 * count + 1.45, 0.25))
-    text_box(axes, 2.0 * count + 2, 0, "loss", size=(0.9, 0.8), colour="#E8E8E8", fontsize=9)
-    axes.set_xlim(0.4, 2.0 * count + 2.6)
-    axes.set_ylim(-1.3, 0.9)
-    return figure
 
 
 @course_style()
@@ -113,7 +86,7 @@ def reference_signals(images: Tensor, labels: Tensor, depth: int) -> LayerSignal
 
 @course_style()
 def gradient_flow_grid(images: Tensor, labels: Tensor) -> Figure:
-    """The static twin: every activation and init, with batch norm, skip, both and neither, in nets of 30 layers.
+    """Every activation and init, with batch norm, skip, both and neither, in nets of 30 layers.
 
     Drawn is the gradient norm as a multiple of the last hidden layer's, for one batch of images, `(N, C, H, W)`, with
     labels, int64 `(N,)`; a line that leaves the panel goes on.
@@ -135,11 +108,6 @@ def gradient_flow_grid(images: Tensor, labels: Tensor) -> Figure:
     return figure
 
 
-def colour_of(name: str) -> str:
-    """Plain and residual nets have their colours in every figure, noise is grey."""
-    return next((colour for start, colour in KINDS.items() if name.startswith(start)), GREEN)
-
-
 @course_style()
 def gradient_series(points: Tensor, series: Mapping[str, Tensor], *, title: str) -> Figure:
     """Gradient against input, one panel a net, each divided by its standard deviation: only its shape is of interest.
@@ -149,32 +117,11 @@ def gradient_series(points: Tensor, series: Mapping[str, Tensor], *, title: str)
     rows = -(-len(series) // 2)
     grid = {"sharex": True, "sharey": True, "x": "input x", "y": "gradient (scaled)"}
     figure, panels = new_figure(rows, 2, width=6.0, height=1.9 * rows + 0.5, title=title, **grid)
-    for axes, (name, values) in zip(panels, series.items(), strict=False):
-        axes.plot(points, (values - values.mean()) / values.std(), color=colour_of(name), lw=1.1)
+    for axes, (name, look) in zip(panels, looks(series).items(), strict=False):
+        values = series[name]
+        axes.plot(points, (values - values.mean()) / values.std(), color=look["color"], lw=1.1)
         axes.set_title(name, fontsize=11)
         axes.set_ylim(-4, 4)
     for axes in panels[len(series) :]:
         axes.set_axis_off()
-    return figure
-
-
-@course_style()
-def autocorrelations(curves: Mapping[str, Tensor], lags: Sequence[int], *, title: str) -> Figure:
-    """Autocorrelation against lag: the mean over the nets as a line, plus and minus its standard error as a band.
-
-    The curves are `(lags, nets)`, the lags grid steps. Colours as in `gradient_series`; the second of one is dashed.
-    """
-    x, y = "distance of the two inputs (grid steps)", "autocorrelation of the gradient"
-    figure, axes = new_chart(height=4.0, title=title, x=x, y=y)
-    drawn: set[str] = set()
-    for name, values in curves.items():
-        colour = colour_of(name)
-        marker, dash = ("s", "--") if colour in drawn else ("o", "-")
-        drawn.add(colour)
-        mean, error = values.mean(dim=1), values.std(dim=1) / values.shape[1] ** 0.5
-        axes.plot(lags, mean, color=colour, marker=marker, ls=dash, markevery=2, label=name)
-        axes.fill_between(lags, mean - error, mean + error, color=colour, alpha=0.2, lw=0)
-    axes.axhline(0, color=GREY, lw=1, ls=":")
-    axes.set_ylim(-0.1, 1.05)
-    axes.legend(ncols=2, fontsize=9)
     return figure

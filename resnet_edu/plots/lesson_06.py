@@ -1,21 +1,18 @@
 """Lesson 06: the degradation experiment, live and recorded."""
 
 from collections.abc import Mapping
-from itertools import product
 from statistics import mean
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import NullLocator
 
 from ..history import History
 from ..study import Recorded
 from .curves import draw_error, errors_of
-from .style import BLUE, GREY, ORANGE, PLAIN, RESIDUAL, Figure, course_style, look_of, new_chart, new_figure
+from .style import BLUE, GREY, ORANGE, PLAIN, RESIDUAL, Figure, course_style, new_figure
 
 DEPTHS = (20, 32, 44, 56)
-RATES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
 NAMES = {False: "plain", True: "resnet"}  # of a net without and with additions, in the study
 PARTS = {"train": "training", "val": "test"}  # the images on which a run was measured
 
@@ -44,54 +41,6 @@ def degradation(histories: Mapping[str, History], *, title: str) -> Figure:
 def widths(count: int) -> list[float]:
     """Line widths from thin (shallow) to thick (deep)."""
     return [1.4 + 1.8 * i / max(1, count - 1) for i in range(count)]
-
-
-@course_style()
-def depth_sweep(study: Recorded) -> Figure:
-    """Training error after the last epoch against depth in a study of plain20, resnet20 and so on: dots and means."""
-    title = f"Depth hurts plain nets only: training error, {len(study.seeds)} seeds"
-    x, y = "depth (layers with weights)", "training error after the last epoch (%)"
-    figure, axes = new_chart(height=3.8, title=title, x=x, y=y)
-    for kind, name, colour in (("plain", "plain", PLAIN), ("resnet", "residual", RESIDUAL)):
-        settings = [setting for setting in study.settings if setting.startswith(kind)]
-        depths = [int(setting.removeprefix(kind)) for setting in settings]
-        draw_finals(axes, {depth: study.of(f"{kind}{depth}") for depth in depths}, colour, f"{name}, mean")
-        axes.set_xticks(depths)
-    axes.set_ylim(bottom=0)
-    axes.legend()
-    return figure
-
-
-@course_style()
-def errors_by_rate(study: Recorded) -> Figure:
-    """Training error after six epochs against the highest learning rate: one dot a run, a line through the means.
-
-    Args:
-        study: the recorded study `mnist5k-sceptic`.
-    """
-    x, y = "highest learning rate of the schedule", "training error (%)"
-    figure, axes = new_chart(height=3.8, title="Training error after 6 epochs, by learning rate", x=x, y=y)
-    for net in ("plain20", "plain56", "resnet20", "resnet56"):
-        runs = {rate: study.of(f"{net} at {rate:g}") for rate in RATES}
-        colour, weight = PLAIN if net.startswith("plain") else RESIDUAL, 3.0 if net.endswith("56") else 1.2
-        draw_finals(axes, runs, colour, net, weight=weight)
-    axes.set_xscale("log")
-    axes.set_xticks(RATES, [f"{rate:g}" for rate in RATES])
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_ylim(bottom=0)
-    axes.legend()
-    return figure
-
-
-def draw_finals(
-    axes: Axes, runs: Mapping[float, list[History]], colour: str, name: str, *, weight: float = 2.0
-) -> None:
-    """The last training error of each run as a dot, by place on the x axis, and a line through the means."""
-    errors = {place: [run.last.train_error for run in each] for place, each in runs.items()}
-    look = look_of(colour, ls="-", lw=weight)
-    for place, values in errors.items():
-        axes.plot([place] * len(values), values, **look | {"ls": "", "ms": 5, "mew": 0, "alpha": 0.55})
-    axes.plot(list(errors), list(map(mean, errors.values())), **look, markersize=9, label=name)
 
 
 @course_style()
@@ -128,19 +77,6 @@ def depth_and_skip(study: Recorded, *, depth: int = 56, skip: bool = False) -> F
         axes.set(title=PARTS[part].capitalize(), xlabel="epoch", ylabel=f"{PARTS[part]} error (%)")
         axes.set_ylim(0, 100)
         axes.legend()
-    return figure
-
-
-@course_style()
-def depth_and_skip_grid(study: Recorded) -> Figure:
-    """The static twin: training error of every depth, plain above and residual below."""
-    title = f"Depth hurts plain nets, not residual ones ({len(study.seeds)} runs each, mean thick)"
-    grid = {"sharex": True, "sharey": True, "x": "epoch", "y": "training error (%)"}
-    figure, panels = new_figure(2, len(DEPTHS), width=8.6, height=4.4, title=title, **grid)
-    for axes, (skip, depth) in zip(panels, product((False, True), DEPTHS), strict=True):
-        draw_runs(axes, study.of(f"{NAMES[skip]}{depth}"), "train", RESIDUAL if skip else PLAIN, "mean")
-        axes.set_title(f"{'residual' if skip else 'plain'} {depth}", fontsize=11)
-        axes.set_ylim(0, 100)
     return figure
 
 

@@ -13,12 +13,11 @@ from ..probe.activations import isolated_forward, watch
 from ..probe.signals import residual_flow
 from .architecture import SHORTCUTS, arrow, text_box
 from .curves import powers_of_ten
-from .style import BLUE, GREEN, GREY, ORANGE, PLAIN, RESIDUAL, SKY, Figure, course_style, look_of, new_chart, new_figure
+from .style import BLUE, GREY, ORANGE, PLAIN, RESIDUAL, SKY, Figure, course_style, look_of, new_chart, new_figure
 
 FILL = {nn.Conv2d: SKY, nn.BatchNorm2d: "#E8E8E8", nn.ReLU: ORANGE}
 NAMES = {"BatchNorm2d": "batch norm", "PadShortcut": "thin out, add zeros"}
 FLOOR, CEILING = 1e-6, 1e6  # of signals and gradients; what lies beyond is drawn on the border
-GAINS = {0.0: GREEN, 0.5: ORANGE, 1.0: BLUE}
 
 
 @course_style()
@@ -144,24 +143,6 @@ def signal_and_gradient(
     draw_flow(right, flow.gradient, colour, "gradient", ls="-")
     left.set(title=f"Signal: {flow.signal[-1]:.2g}", xlabel="block", ylabel="size (rms)")
     right.set(title=f"Gradient: {flow.gradient[0]:.2g}", xlabel="block")
-    return figure
-
-
-@course_style()
-def signal_and_gradient_grid() -> Figure:
-    """The static twin: plain and residual, without and with batch norm, three gains each."""
-    columns = [(residual, batch_norm) for batch_norm in (False, True) for residual in (False, True)]
-    title = "With the addition, a branch that is switched off lets everything pass"
-    figure, panels = new_figure(2, 4, width=9.0, height=4.8, sharex=True, sharey=True, title=title, x="block")
-    for upper, lower, (residual, batch_norm) in zip(panels[:4], panels[4:], columns, strict=True):
-        for gain, colour in GAINS.items():
-            flow = residual_flow(20, residual=residual, batch_norm=batch_norm, gain=gain)
-            draw_flow(upper, flow.signal, colour, f"gain {gain:g}")
-            draw_flow(lower, flow.gradient, colour, f"gain {gain:g}")
-        upper.set_title(f"{'residual' if residual else 'plain'}{', batch norm' if batch_norm else ''}", fontsize=11)
-    panels[0].set_ylabel("signal (rms)")
-    panels[4].set_ylabel("gradient (rms)")
-    panels[1].legend(fontsize=8)
     return figure
 
 

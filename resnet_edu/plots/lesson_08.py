@@ -1,16 +1,12 @@
-"""Lesson 08: a ResNet stage by stage, as a table with bars and as shares of the whole."""
+"""Lesson 08: a ResNet stage by stage, as a table with bars."""
 
 from typing import NamedTuple
 
-import numpy as np
 import torch
 
 from ..models.resnet import DEPTHS, RESNET_PARTS, ResNet
 from ..probe.summary import summary
 from .style import BLUE, ORANGE, Figure, bare, course_style, new_figure
-
-#: The settings of the static twin: depth and width.
-SETTINGS = ((18, 64), (34, 64), (50, 64), (18, 16), (34, 16), (50, 16))
 
 
 class StageRow(NamedTuple):
@@ -78,25 +74,4 @@ def stage_table(*, side: int = 224, depth: int = 34, width: int = 64) -> Figure:
         bare(axes)
         axes.spines["left"].set(visible=True, color="black")
     panels[0].set_ylim(len(rows) - 0.5, -1.4)  # for all three
-    return figure
-
-
-@course_style()
-def stage_table_grid() -> Figure:
-    """The static twin: for six nets the share of each part in the parameters and in the multiply-adds, in percent."""
-    title = "Parameters pile up in the last stages, the work is spread over all of them"
-    grid = {"sharex": True, "sharey": True, "x": "part of the net", "y": "share (%)"}
-    figure, panels = new_figure(2, 3, width=10.4, height=4.8, title=title, **grid)
-    for axes, (depth, width) in zip(panels, SETTINGS, strict=True):
-        rows = stage_rows(224, depth, width)
-        parameters, macs = np.array([(row.parameters, row.macs) for row in rows]).T
-        places = np.arange(len(rows))
-        axes.bar(places - 0.2, 100 * parameters / parameters.sum(), width=0.4, color=BLUE, label="parameters")
-        work = 100 * macs / macs.sum()
-        axes.bar(places + 0.2, work, width=0.4, color=ORANGE, hatch="//", ec="white", label="multiply-adds")
-        sums = f"{short(parameters.sum())}, {short(macs.sum())}"
-        axes.set_title(f"ResNet-{depth}, width {width}: {sums}", fontsize=10)
-        axes.set_xticks(places, [row.name.removeprefix("stage ") for row in rows])
-        axes.grid(visible=False, axis="x")
-    panels[0].legend(loc="upper left", fontsize=9)
     return figure

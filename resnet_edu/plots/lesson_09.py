@@ -1,4 +1,4 @@
-"""Lesson 09: the ImageNet challenge, where a ResNet's costs sit, and error against cost."""
+"""Lesson 09: the ImageNet challenge, and error against cost."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -7,11 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
 from .. import facts
-from ..models.resnet import RESNET_PARTS
-from ..probe.summary import Summary
-from .style import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY, Figure, course_style, name_rows, new_chart, new_figure
+from .style import BLUE, GREY, ORANGE, RED, SKY, Figure, course_style, new_chart, new_figure
 
-PART_COLOURS = (GREY, SKY, BLUE, ORANGE, GREEN, PURPLE)  # stem, four stages, head
 #: Kinds of nets by the beginning of their names: colour and marker.
 KINDS = {"resnet": (BLUE, "o"), "vgg": (ORANGE, "s"), "": (GREY, "D")}
 #: Where a name stands when it would cover a neighbour: offset in points and alignment.
@@ -22,8 +19,6 @@ BESIDE = {
     "resnet18": (8, -10, "left"),
 }
 COSTS = {"gmacs": "GMACs for one image", "million": "million parameters"}
-#: The budgets of the static twin: GMACs and million parameters.
-BUDGETS = ((1.0, 150.0), (2.0, 20.0), (4.0, 150.0), (5.0, 30.0), (10.0, 50.0), (20.0, 150.0))
 
 
 @course_style()
@@ -49,29 +44,6 @@ def challenge_history(errors: Mapping[str, float], *, human: float) -> Figure:
     axes.set_xticks(range(len(errors)), [entry.replace(" ", "\n") for entry in errors])
     kinds = {"hand-made features": GREY, "convolutional nets": SKY, "ResNet": BLUE}
     axes.legend(handles=[Patch(color=colour, label=kind) for kind, colour in kinds.items()])
-    return figure
-
-
-@course_style()
-def stage_costs(summaries: Mapping[str, Summary], *, title: str) -> Figure:
-    """Parameters (left) and multiply-adds (right) of nets with ResNets' names of layers, one bar a net, by stages."""
-    figure, panels = new_figure(1, 2, width=9.0, height=3.6, sharey=True, title=title)
-    colours = dict(zip(dict.fromkeys(RESNET_PARTS.values()), PART_COLOURS, strict=True))
-    quantities = (("parameters", 1e6, COSTS["million"]), ("macs", 1e9, COSTS["gmacs"]))
-    for axes, (quantity, unit, name) in zip(panels, quantities, strict=True):
-        for place, costs in enumerate(summaries.values()):
-            left = 0.0
-            for part, colour in colours.items():
-                inside = [row for row in costs.rows if RESNET_PARTS[row.name.split(".")[0]] == part]
-                value = sum(getattr(row, quantity) for row in inside) / unit
-                axes.barh(place, value, left=left, height=0.7, color=colour)
-                left += value
-            axes.text(left, place, f" {left:.1f}", va="center", fontsize=9)
-        axes.set_xlabel(name)
-        axes.margins(x=0.12)
-        name_rows(axes, summaries)
-    handles = [Patch(color=colour, label=part) for part, colour in colours.items()]
-    figure.legend(handles=handles, loc="outside right center", fontsize=9)
     return figure
 
 
@@ -114,7 +86,7 @@ def error_against_cost(
     """
     figure, panels = new_figure(1, 2, width=9.0, height=3.9, sharey=True, title=title, y="top-1 error on ImageNet (%)")
     for axes, cost in zip(panels, COSTS, strict=True):
-        draw_nets(axes, nets, cost, solid=solid if budgets else nets, named=nets)
+        draw_nets(axes, nets, cost, solid=solid if budgets else nets)
         axes.set_xlabel(COSTS[cost])
     for axes, cost, budget in zip(panels, COSTS, budgets, strict=False):
         draw_budget(axes, nets, cost, budget, solid)
@@ -129,34 +101,17 @@ def model_picker(nets: Mapping[str, NetCost], *, gmacs: float = 5.0, million: fl
     return error_against_cost(nets, title=title, solid=fitting, budgets=(gmacs, million))
 
 
-@course_style()
-def model_picker_grid(nets: Mapping[str, NetCost]) -> Figure:
-    """The static twin: the best net for six budgets, over multiply-adds."""
-    title = "The best net within six budgets"
-    grid = {"sharex": True, "sharey": True, "x": COSTS["gmacs"], "y": "top-1 error (%)"}
-    figure, panels = new_figure(2, 3, width=9.0, height=5.4, title=title, **grid)
-    for axes, (gmacs, million) in zip(panels, BUDGETS, strict=True):
-        fitting = within_budget(nets, gmacs=gmacs, million=million)
-        draw_nets(axes, nets, "gmacs", solid=fitting, named=fitting[:1])
-        draw_budget(axes, nets, "gmacs", gmacs, fitting)
-        axes.set_title(f"≤ {gmacs:g} GMACs, ≤ {million:g} M", fontsize=11)
-    return figure
-
-
-def draw_nets(
-    axes: Axes, nets: Mapping[str, NetCost], cost: str, *, solid: Iterable[str], named: Iterable[str]
-) -> None:
-    """A dot for each net, pale unless it is in `solid`, with its name if it is in `named`; the ResNets joined."""
+def draw_nets(axes: Axes, nets: Mapping[str, NetCost], cost: str, *, solid: Iterable[str]) -> None:
+    """A dot with its name for each net, pale unless it is in `solid`; the ResNets joined."""
     family = sorted((net for name, net in nets.items() if name.startswith("resnet")), key=lambda net: net.gmacs)
     axes.plot([getattr(net, cost) for net in family], [net.error for net in family], color=BLUE, lw=1, alpha=0.5)
     for name, net in nets.items():
         colour, marker = next(look for kind, look in KINDS.items() if name.startswith(kind))
         x, strength = getattr(net, cost), 1.0 if name in solid else 0.25
         axes.scatter([x], [net.error], color=colour, marker=marker, s=44, alpha=strength, linewidths=0, zorder=3)
-        if name in named:
-            right, up, side = BESIDE.get(name, (7, 4, "left"))
-            look = {"fontsize": 8.5, "ha": side, "alpha": max(strength, 0.5)}
-            axes.annotate(name, (x, net.error), (right, up), textcoords="offset points", **look)
+        right, up, side = BESIDE.get(name, (7, 4, "left"))
+        look = {"fontsize": 8.5, "ha": side, "alpha": max(strength, 0.5)}
+        axes.annotate(name, (x, net.error), (right, up), textcoords="offset points", **look)
     axes.set_xlim(0, 1.18 * max(getattr(net, cost) for net in nets.values()))
     errors = [net.error for net in nets.values()]
     axes.set_ylim(min(errors) - 2, max(errors) + 2)

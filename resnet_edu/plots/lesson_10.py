@@ -1,6 +1,6 @@
-"""Lesson 10: error by the number of labels, and by the layer whose features are used."""
+"""Lesson 10: error by the number of labels."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from statistics import mean
 
 from matplotlib.axes import Axes
@@ -20,7 +20,6 @@ METHODS = {
     "fine-tuned": look_of(BLUE),
 }
 LABELS = (5, 10, 20, 50, 100)
-LAYERS = {"colour": "mean colour", "relu": "stem", **{f"layer{stage}": f"stage {stage}" for stage in (1, 2, 3, 4)}}
 ONE_RUN = {"ls": "", "ms": 3}  # how a single run is drawn beside the mean
 
 
@@ -55,7 +54,7 @@ def transfer_view(study: Recorded, *, labels: int = 10, method: str = "fine-tune
 
 @course_style()
 def transfer_grid(study: Recorded) -> Figure:
-    """The static twin: every run of every method, one panel for each number of labels."""
+    """Every run of every method, one panel for each number of labels."""
     runs = len(transfer_errors(study, "fine-tuned", LABELS[0]))
     title = f"The fewer labels, the more the start matters ({runs} runs each, bar: mean)"
     figure, panels = new_figure(1, len(LABELS), width=8.8, sharey=True, title=title, y="test error (%)")
@@ -89,17 +88,3 @@ def draw_runs(axes: Axes, study: Recorded, labels: int) -> None:
     axes.set_xticks(range(len(METHODS)), list(METHODS), rotation=90, fontsize=8)
     axes.set_xlim(-0.6, len(METHODS) - 0.4)
     axes.set_ylim(bottom=0)
-
-
-@course_style()
-def errors_by_layer(errors: Mapping[str, Mapping[str, Sequence[float]]], *, title: str) -> Figure:
-    """Error of a linear head on frozen features in percent, by kind of weights and layer: every seed, and the mean."""
-    figure, axes = new_chart(height=3.7, title=title, x="last layer that is kept", y="validation error (%)")
-    for (kind, layers), colour in zip(errors.items(), (BLUE, ORANGE), strict=False):
-        axes.plot([mean(runs) for runs in layers.values()], **look_of(colour), label=kind)
-        for place, runs in enumerate(layers.values()):
-            axes.plot([place] * len(runs), runs, **look_of(colour, **ONE_RUN), alpha=0.4)
-        axes.set_xticks(range(len(layers)), [LAYERS.get(layer, layer) for layer in layers])
-    axes.set_ylim(bottom=0)
-    axes.legend()
-    return figure

@@ -1,16 +1,14 @@
-"""Lesson 11: maps of the evidence beside the photos they belong to, and what puts such maps to the test."""
+"""Lesson 11: maps of the evidence beside the photos they belong to."""
 
 from collections.abc import Callable, Mapping, Sequence
 
-import numpy as np
-import torch
 from PIL import Image
 from torch import Tensor
 
 from .. import probe
 from ..models.pretrained import Pretrained
 from .images import answers, draw_answers, draw_map, stretched
-from .style import BLUE, COLOURS, GREY, SKY, Figure, bare, course_style, look_of, new_chart, new_figure
+from .style import BLUE, SKY, Figure, bare, course_style, new_figure
 
 #: What the explorer can draw, by name: a function of model, images and target that returns `(N, H, W)`.
 ATTRIBUTIONS: dict[str, Callable[..., Tensor]] = {
@@ -47,27 +45,6 @@ def maps_over_photos(
 
 
 @course_style()
-def rank_correlations(found: Mapping[str, Mapping[str, Sequence[float]]], *, title: str) -> Figure:
-    """How much of a map is left when more and more of the network is replaced by random weights.
-
-    `found` has, by method and by what was replaced, the rank correlation with the map of the trained network for each
-    seed. The line is their mean, the band goes from the smallest to the largest.
-    """
-    x, y = "replaced by random weights", "rank correlation"
-    figure, axes = new_chart(width=7.6, height=3.9, title=title, x=x, y=y)
-    stages = list(next(iter(found.values())))
-    for (name, by_stage), colour in zip(found.items(), COLOURS, strict=False):
-        values = np.array([by_stage[stage] for stage in stages])  # (stages, seeds)
-        axes.plot(values.mean(axis=1), **look_of(colour, ls="-"), label=name)
-        axes.fill_between(range(len(stages)), values.min(axis=1), values.max(axis=1), color=colour, alpha=0.2)
-    axes.axhline(0, color=GREY, linewidth=1.2)
-    axes.set_xticks(range(len(stages)), stages)
-    axes.set_ylim(-0.6, 1.08)
-    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
-    return figure
-
-
-@course_style()
 def photo_attribution(network: Pretrained, picture: Image.Image, *, method: str, place: int = 1) -> Figure:
     """A photo in RGB, its three best answers, and where one of `ATTRIBUTIONS` finds evidence for that in this place."""
     image, labels, percents, numbers = answers(network, picture, 3)
@@ -81,12 +58,3 @@ def photo_attribution(network: Pretrained, picture: Image.Image, *, method: str,
     draw_map(right, image[0], found[0], signed=not method.startswith("Grad-CAM"))
     right.set_title(f"{method}: {labels[place - 1]}", fontsize=11)
     return figure
-
-
-def attribution_grid(network: Pretrained, pictures: Mapping[str, Image.Image]) -> Figure:
-    """Every method on several photos in RGB, each asked about the network's best answer: the explorer at a glance."""
-    asked = {name: answers(network, picture, 1) for name, picture in pictures.items()}
-    images, numbers = torch.cat([each.image for each in asked.values()]), [each.numbers[0] for each in asked.values()]
-    maps = {name: method(network.model, images, numbers) for name, method in ATTRIBUTIONS.items()}
-    titles = [f"{name}: {each.labels[0]}" for name, each in asked.items()]
-    return maps_over_photos(images, maps, titles=titles, title="Three questions, one of them at two layers")

@@ -16,7 +16,6 @@ from torch import Tensor
 
 from .. import data, models, widgets
 from ..data.pictures import read_photo
-from ..plots.lesson_01 import KERNELS
 from ..plots.style import Figure
 from ..study import load_study
 
@@ -50,16 +49,15 @@ figure.explorer figcaption { position: absolute; left: -10000px }
 
 def page(explorer: widgets.Explorer, choices: Mapping[str, Choices]) -> str:
     """HTML with a control for each name in `choices` and a figure for every combination of what they can be set to."""
-    start = {name: each.value for name, each in explorer.controls.items()}
     texts = [list(each) for each in choices.values()]
     begin = [
-        next((place for place, change in enumerate(each.values()) if change.items() <= start.items()), 0)
+        next((place for place, change in enumerate(each.values()) if change.items() <= explorer.start.items()), 0)
         for each in choices.values()
     ]
     images = []
     for state in product(*(range(len(each)) for each in texts)):
         changes = [list(each.values())[place] for each, place in zip(choices.values(), state, strict=True)]
-        figure = explorer.draw(**start | {name: value for change in changes for name, value in change.items()})
+        figure = explorer.draw(**explorer.start | {name: value for change in changes for name, value in change.items()})
         chosen = ", ".join(f"{name} {each[place]}" for name, each, place in zip(choices, texts, state, strict=True))
         said = escape(": ".join(filter(None, [chosen, figure.get_suptitle()])))
         hidden = "" if list(state) == begin else "hidden "
@@ -114,12 +112,7 @@ def crossed(explorer: widgets.Explorer, **values: Sequence[Any] | None) -> str:
 
 def kernels() -> str:
     """Lesson 01: the menu of kernels in place of nine sliders."""
-    explorer = widgets.kernel_explorer(square("camera")[0])
-    presets = {
-        name: {str(place): weight for place, weight in zip(widgets.PLACES, weights, strict=True)}
-        for name, weights in KERNELS.items()
-    }
-    return page(explorer, {"kernel": presets})
+    return page(widgets.kernel_explorer(square("camera")[0]), {"kernel": widgets.PRESETS})
 
 
 def square(name: str, side: int = 224) -> Tensor:

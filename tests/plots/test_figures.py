@@ -15,7 +15,6 @@ from PIL import Image
 from resnet_edu import data, facts, models, plots, probe
 from resnet_edu.models import Pretrained
 from resnet_edu.models.pretrained import PhotoTransforms
-from resnet_edu.plots.lesson_06 import RATES
 from resnet_edu.plots.lesson_10 import LABELS, METHODS
 from resnet_edu.plots.style import Figure, course_style, new_figure
 from resnet_edu.prediction import Prediction
@@ -32,8 +31,8 @@ PICTURE = Image.new("RGB", (40, 30), "red")
 SIGNALS = probe.LayerSignals([1.0, 0.1, 0.01], [3.0, 0.3, 0.03], [5.0, 0.5, 0.05])
 STAGES = [plots.Stage("input", "", (1, 32, 32), 0), plots.Stage("C1", "convolution", (6, 28, 28), 156)]
 TWO = {"one": ([1e-3, 2e-3], [1e-1, 2e-1]), "two": ([1.0, 2.0], [3.0, 4.0])}
-LAYERS = [probe.LayerGradient(f"layer{i}", 10.0**i, 1.0) for i in range(3)]
-RANKS = {"a": {"fc": [0.2, 0.4], "all": [0.0, 0.1]}}
+RUNS_OVER = {"plain": {20: [0.2, 0.4], 56: [0.0, 0.1]}, "many": {20: [1.0, 3.0] * 8, 56: [2.0] * 16}}
+BARS = {"cost (ms)": {"one": {"forward": 2.0, "update": 0.5}, "two": {"read": 1.5, "forward": 2.0}}}
 SURE = {"some": (torch.tensor([90.0, 20.0]), torch.tensor([True, False]))}
 
 
@@ -57,16 +56,8 @@ def depths() -> Recorded:
     return recorded(*(f"{kind}{depth}" for kind in ("plain", "resnet") for depth in (20, 32, 44, 56)))
 
 
-def rates() -> Recorded:
-    return recorded(*(f"{net} at {r:g}" for net in ("plain20", "plain56", "resnet20", "resnet56") for r in RATES))
-
-
 def transfer() -> Recorded:
     return recorded(*(f"{method}, {labels} labels" for method in METHODS for labels in LABELS))
-
-
-def summaries() -> dict[str, probe.Summary]:
-    return {name: probe.summary(on_meta(name), (3, 64, 64)) for name in ("resnet18", "resnet50")}
 
 
 def photo_predictions() -> Figure:
@@ -77,17 +68,13 @@ def photo_predictions() -> Figure:
 SAMPLES: dict[str, Callable[[], Figure]] = {
     "activation_slopes": plots.activation_slopes,
     "architecture": lambda: plots.architecture(on_meta("resnet18"), (3, 64, 64), title="A net"),
-    "attribution_grid": lambda: plots.attribution_grid(network(), {"red": PICTURE}),
     "channel_values": lambda: plots.channel_values({"before": torch.randn(4, 3, 5, 5)}, title="Batch norm"),
     "photos_and_maps": lambda: plots.photos_and_maps({"photo": PHOTO}, {"conv1": [torch.rand(4, 9, 9)]}, title="Maps"),
-    "augmentation_grid": lambda: plots.augmentation_grid({"photo": PHOTO, "digit": PHOTO[:1]}),
     "augmented_views": lambda: plots.augmented_views(PHOTO),
-    "autocorrelations": lambda: plots.autocorrelations({"plain, 24": torch.rand(3, 4)}, [0, 1, 2], title="Alike"),
     "block_diagrams": lambda: plots.block_diagrams({"basic": models.BasicBlock(4, 8, 2)}, title="A block"),
     "chain": lambda: plots.chain([("w", 1.0, 2.0), ("2 w", 2.0, 1.0)], ["2"], title="A chain"),
     "challenge_history": lambda: plots.challenge_history({k: f.value for k, f in facts.ILSVRC_TOP5.items()}, human=5.1),
     "channel_budget": plots.channel_budget,
-    "channel_budget_grid": plots.channel_budget_grid,
     "confusion_matrix": lambda: plots.confusion_matrix(torch.eye(3).long(), ("a", "b", "$c^"), title="All right"),
     "connections": lambda: plots.connections(
         {"a layer": [torch.eye(3), torch.ones(2, 3, requires_grad=True)]}, title="Lines"
@@ -98,32 +85,22 @@ SAMPLES: dict[str, Callable[[], Figure]] = {
     "convolution_step": lambda: plots.convolution_step(torch.ones(5, 6), torch.ones(3, 3), 1, 2),
     "degradation": lambda: plots.degradation(RUNS, title="Deeper and worse"),
     "depth_and_skip": lambda: plots.depth_and_skip(depths()),
-    "depth_and_skip_grid": lambda: plots.depth_and_skip_grid(depths()),
-    "depth_sweep": lambda: plots.depth_sweep(depths()),
     "descents": lambda: plots.descents(torch.square, {"rate 0.1": [1.0, 0.8]}, title="Downhill"),
     "error_against_cost": lambda: plots.error_against_cost(plots.published_nets(), title="Cost"),
-    "errors_by_epoch": lambda: plots.errors_by_epoch(RUNS, title="Three runs"),
-    "errors_by_layer": lambda: plots.errors_by_layer({"net": {"relu": [9.0, 8.0], "layer1": [7.0]}}, title="Layers"),
-    "errors_by_rate": lambda: plots.errors_by_rate(rates()),
     "errors_without": lambda: plots.errors_without({"plain": {"layer1.0": 80.0}}, {"plain": 6.0}, title="Loss"),
     "feature_maps": lambda: plots.feature_maps({"C1": torch.randn(6, 5, 4), "dead": torch.zeros(2, 3, 3)}, title="M"),
-    "gradient_chain": lambda: plots.gradient_chain([0.25, 0.5, 0.1], title="A chain"),
     "gradient_flow": lambda: plots.gradient_flow(*batch(), depth=5, activation="relu", init="large"),
     "gradient_flow_grid": lambda: plots.gradient_flow_grid(*batch()),
     "gradient_series": lambda: plots.gradient_series(torch.rand(5), {"plain": torch.rand(5)}, title="Series"),
-    "gradients_by_layer": lambda: plots.gradients_by_layer({"net": LAYERS}, title="Gradients"),
     "identity_extension": plots.identity_extension,
     "image_grid": lambda: plots.image_grid(PHOTO[None], ["one"], title="A photo"),
     "kernel_effect": lambda: plots.kernel_effect(PHOTO[0], torch.ones(3, 3)),
-    "kernel_gallery": lambda: plots.kernel_gallery(PHOTO[0]),
     "kernel_places": lambda: plots.kernel_places([(6, 3, 1, 2)], title="Places"),
     "layer_costs": lambda: plots.layer_costs(probe.summary(on_meta("vgg11"), (3, 64, 64)), title="Costs"),
     "learning_curves": lambda: plots.learning_curves(RUNS, title="Curves"),
     "lines": lambda: plots.lines(ERRORS, title="Lines", x="epoch", y="error (%)", levels={"a": 9.0, "b": 9.1}),
-    "losses_together": lambda: plots.losses_together(ERRORS, title="Together"),
     "maps_over_photos": lambda: plots.maps_over_photos(torch.rand(1, 3, 6, 5), {"m": torch.randn(1, 6, 5)}, title="M"),
     "model_picker": lambda: plots.model_picker(plots.published_nets()),
-    "model_picker_grid": lambda: plots.model_picker_grid(plots.published_nets()),
     "named_photos": lambda: plots.named_photos(network(), {"red": PICTURE}, top=2, threshold=90),
     "network_walk": lambda: plots.network_walk(STAGES, title="A walk"),
     "patches_as_columns": lambda: plots.patches_as_columns(torch.ones(3, 4), torch.ones(2, 2)),
@@ -134,24 +111,17 @@ SAMPLES: dict[str, Callable[[], Figure]] = {
     "photo_predictions": photo_predictions,
     "pooling": lambda: plots.pooling(torch.arange(16).view(4, 4)),
     "precision_and_coverage": lambda: plots.precision_and_coverage(SURE, threshold=50, title="Fewer, better"),
-    "rank_correlations": lambda: plots.rank_correlations(RANKS, title="Ranks"),
     "receptive_growth": lambda: plots.receptive_growth(PHOTO, layers=2),
-    "receptive_growth_grid": plots.receptive_growth_grid,
-    "seen_pixels": lambda: plots.seen_pixels({"net": torch.eye(9)}, title="Seen"),
+    "runs_over": lambda: plots.runs_over(RUNS_OVER, title="Runs", x="depth", y="error (%)"),
     "signal_and_gradient": lambda: plots.signal_and_gradient(depth=50, residual=False, gain=2.0),
-    "signal_and_gradient_grid": plots.signal_and_gradient_grid,
     "signals_by_layer": lambda: plots.signals_by_layer({"net": SIGNALS}, quantities=["weight"], title="A net"),
     "six_curves": lambda: plots.six_curves(PANELS),
-    "stage_costs": lambda: plots.stage_costs(summaries(), title="Costs"),
+    "stacked_bars": lambda: plots.stacked_bars(BARS, title="Shares"),
     "stage_table": lambda: plots.stage_table(side=64, depth=18, width=16),
-    "stage_table_grid": plots.stage_table_grid,
-    "step_times": lambda: plots.step_times({"memory": {"forward": 2.0, "update": 0.5}}, title="Times"),
     "tensor_shapes": lambda: plots.tensor_shapes([(), (2, 3), (2, 2, 3, 4)], title="Shapes"),
-    "train_and_test": lambda: plots.train_and_test({"bare": (1.0, 11.5)}, title="A gap", quantity="error (%)"),
     "transfer_curves": lambda: plots.transfer_curves(transfer(), title="Few labels"),
     "transfer_grid": lambda: plots.transfer_grid(transfer()),
     "transfer_view": lambda: plots.transfer_view(transfer()),
-    "votes": lambda: plots.votes(torch.zeros(4, 8), {"3": torch.tensor([[1.0, -4.0]])}, title="Votes"),
 }
 
 
@@ -188,10 +158,6 @@ LINES: dict[str, tuple[Callable[[], Figure], list[list[list[float]]]]] = {
         lambda: plots.learning_curves({"a": history(50, 20), "b": history(60, 30)}, title="Two runs"),
         [[[50, 20], [60, 30]], [[55, 25], [65, 35]]],
     ),
-    "errors_by_epoch": (
-        lambda: plots.errors_by_epoch({"good": history(50, 5), "bad": history(90, 89)}, title="Two runs"),
-        [[[50, 5], [90, 89]]],
-    ),
     "degradation": (
         lambda: plots.degradation({"plain20": history(9), "plain56": history(60), "resnet56": history(2)}, title="T"),
         [[[9], [14], [60], [65]], [[2], [7]]],
@@ -200,14 +166,13 @@ LINES: dict[str, tuple[Callable[[], Figure], list[list[list[float]]]]] = {
         lambda: plots.six_curves({key: {"resnet20": history(50, 10)} for key in "ABCDEF"}),
         [[[50, 10], [55, 15]]] * 6,
     ),
-    "gradients_by_layer": (lambda: plots.gradients_by_layer({"net": LAYERS}, title="T"), [[[1, 10, 100]]]),
+    "runs_over": (  # the means, and every run of a few
+        lambda: plots.runs_over(RUNS_OVER, title="T", x="depth", y="error (%)"),
+        [[[0.3, 0.05], [0.2, 0.4], [0.0, 0.1], [2, 2]]],
+    ),
     "signals_by_layer": (
         lambda: plots.signals_by_layer({"net": SIGNALS}, quantities=["weight", "signal"], title="T"),
         [[[5, 0.5, 0.05]], [[1, 0.1, 0.01]]],
-    ),
-    "autocorrelations": (
-        lambda: plots.autocorrelations({"plain, 24": torch.tensor([[0.2, 0.4], [0.0, 0.1]])}, [0, 1], title="T"),
-        [[[0.3, 0.05]]],
     ),
     "errors_without": (  # the last line crosses out what is as bad as guessing
         lambda: plots.errors_without(
@@ -216,18 +181,6 @@ LINES: dict[str, tuple[Callable[[], Figure], list[list[list[float]]]]] = {
             title="T",
         ),
         [[[80, 90], [6, 6], [20, 5], [4, 4], [90, 90]]],
-    ),
-    "rank_correlations": (
-        lambda: plots.rank_correlations(RANKS, title="T"),
-        [[[0.3, 0.05]]],
-    ),
-    "losses_together": (  # below, the distance to the first run
-        lambda: plots.losses_together({"one": [2.0, 1.0, 0.5], "two": [2.0, 1.5]}, title="T"),
-        [[[2, 1, 0.5], [2, 1.5]], [[0, 0.5]]],
-    ),
-    "errors_by_layer": (  # every seed, and their means
-        lambda: plots.errors_by_layer({"trained": {"relu": [10.0, 20.0], "layer4": [30.0, 50.0]}}, title="T"),
-        [[[10, 20], [30, 50], [15, 40]]],
     ),
 }
 

@@ -13,7 +13,7 @@ from resnet_edu import plots, probe
 from resnet_edu.models import Inception
 from resnet_edu.models.googlenet import INCEPTIONS
 from resnet_edu.plots.lesson_02 import augmented
-from resnet_edu.plots.lesson_03 import SETTINGS, rows_of
+from resnet_edu.plots.lesson_03 import rows_of
 from resnet_edu.plots.lesson_04 import branches_of
 
 EDGES = torch.tensor([[-1.0, 0.0, 1.0]] * 3)
@@ -135,7 +135,7 @@ def stack(*, kernel: int = 3, layers: int = 3, first_stride: int = 1, pool_every
     return net
 
 
-@pytest.mark.parametrize("setting", [*SETTINGS.values(), {"kernel": 5, "layers": 2, "first_stride": 2}, {"kernel": 1}])
+@pytest.mark.parametrize("setting", [{"layers": 4, "pool_every": 2}, {"kernel": 5, "first_stride": 2}, {"kernel": 1}])
 def test_windows_grow_as_the_probe_says(setting: dict[str, int]) -> None:
     rows = rows_of(**setting)
     fields = probe.receptive_field(stack(**setting), (1, rows[-1].size, rows[-1].size))

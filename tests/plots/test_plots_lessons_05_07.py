@@ -40,13 +40,11 @@ def test_a_line_that_stops_being_a_number_ends_in_a_cross() -> None:
     assert legend(axes) == list(losses)
 
 
-def test_the_chain_multiplies_from_the_loss_back() -> None:
-    (axes,) = plots.gradient_chain([0.5, 0.25, 2.0], title="A chain").axes
-    written = [text.get_text() for text in axes.texts]
-    products = [text for text in written if text in ("1", "2", "0.5")]
-    assert "0.2" in written, "a quarter, in one digit"
-    assert products == ["1", "2", "0.5"], "1 at the loss, then times 2, times ¼, times ½"
-    assert {"× 0.5", "× 0.25", "× 2", "loss"} <= set(written)
+def test_bars_are_as_long_as_their_parts_and_give_the_shares_and_the_sum() -> None:
+    (axes,) = plots.stacked_bars({"ms": {"a": {"x": 3.0, "y": 1.0}, "b": {"y": 2.0}}}, title="").axes
+    assert [(bar.get_x(), bar.get_width()) for bar in bars(axes)] == [(0, 3), (3, 1), (0, 2)]
+    assert [text for text in texts(axes) if text] == ["75 %", "25 %", " 4", "100 %", " 2"]
+    assert same_color(bars(axes)[1].get_facecolor(), bars(axes)[2].get_facecolor()), "a part has one colour"
 
 
 def test_slopes_are_the_derivatives_of_the_activations() -> None:

@@ -15,7 +15,7 @@ from torch import Tensor
 from resnet_edu import facts, plots
 from resnet_edu.models import Pretrained
 from resnet_edu.plots.lesson_08 import stage_rows
-from resnet_edu.plots.lesson_09 import BUDGETS, within_budget
+from resnet_edu.plots.lesson_09 import within_budget
 from resnet_edu.plots.lesson_10 import LABELS, METHODS
 from resnet_edu.plots.style import BLUE, GREY
 
@@ -64,9 +64,6 @@ def test_every_net_is_a_dot_and_the_best_within_the_budget_has_a_ring() -> None:
     assert figure.get_suptitle() == "8 GMACs and 30 million parameters: resnet50, 23.9 % error"
     nothing = plots.model_picker(NETS, gmacs=0.5, million=5)
     assert (nothing.get_suptitle()[-11:], dots(nothing.axes[0], filled=False)) == ("no net fits", [])
-    for axes, (gmacs, million) in zip(plots.model_picker_grid(NETS).axes, BUDGETS, strict=True):
-        name = within_budget(NETS, gmacs=gmacs, million=million)[0]
-        assert (dots(axes, filled=False), texts(axes)) == ([(NETS[name].gmacs, NETS[name].error)], [name])
 
 
 def test_transfer_is_drawn_as_means_and_run_by_run() -> None:

@@ -117,6 +117,25 @@ def test_the_menu_of_kernels_sets_nine_sliders_and_draws_once(monkeypatch: pytes
     assert kernels[-1] == [*KERNELS[menu.value][:5], -7, *KERNELS[menu.value][6:]]
 
 
+def test_the_twin_has_the_figure_in_each_state_and_the_controls_stay() -> None:
+    colours = {0: "red", 1: "green", 7: "blue"}
+
+    def draw(a: int, b: int) -> Figure:
+        figure, (axes,) = new_figure(1, 1, width=3, height=2)
+        axes.set_axis_off()
+        figure.set_facecolor(colours[a * b])
+        return figure
+
+    explorer = Explorer(draw, {"a": ipywidgets.IntSlider(1), "b": ipywidgets.IntSlider(1)})
+    explorer.controls["b"].value = 0
+    twin = explorer.twin({"as it begins": {}, "seven": {"a": 7}})
+    picture = Image.open(io.BytesIO(twin.png())).convert("RGB")
+    places = [(picture.width // 2, part * picture.height // 100) for part in (11, 61)]
+    assert [picture.getpixel(place) for place in places] == [(0, 128, 0), (0, 0, 255)]
+    assert [axes.get_title(loc="left") for axes in twin.axes] == ["▸ as it begins", "▸ seven"]
+    assert explorer.controls["b"].value == 0
+
+
 def upload_of(name: str, content: bytes) -> tuple[dict[str, Any], ...]:
     """What the browser hands over."""
     about = {"name": name, "type": "image/jpeg", "size": len(content), "last_modified": datetime.now(tz=UTC)}
