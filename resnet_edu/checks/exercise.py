@@ -9,6 +9,7 @@ import copy
 import inspect
 import os
 import random
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stderr
 from dataclasses import dataclass, field, replace
@@ -43,54 +44,7 @@ from .values import Returns, difference, identical, shown, tensors_in
 Variant = Callable[..., Any] | dict[str, Any]
 
 #: Every check of the course by exercise id.
-REGISTRY: dict[str, "Check"] = {}
-
-
-class Check:
-    """A finished check: called with the learner's answer it returns the result and raises nothing (but see `result`).
-
-    It runs in the cell's own thread, so that the stop button ends an endless loop, with float32 as default, gradients
-    on and fresh random numbers; the learner's random state and modes come back afterwards.
-    """
-
-    def __init__(self, exercise: str, judge: Callable[[Any], str]) -> None:
-        if exercise in REGISTRY:
-            raise ValueError(f"Two checks are called {exercise!r}. Give each exercise an id of its own.")
-        self.exercise, self.judge = exercise, judge
-        self.__name__ = getattr(judge, "__name__", exercise)
-        REGISTRY[exercise] = self
-
-    def __call__(self, answer: Any, /, *, recorded: bool = True) -> CheckResult:
-        """Judge an answer; a demonstration with `recorded=False` is not counted as a try."""
-        if not recorded or not under_nbgrader():
-            result = self.result(answer)
-            return replace(result, note=record(self.exercise, result.status)) if recorded else result
-        import sys
-
-        with redirect_stderr(sys.stdout):  # nbgrader takes what an answer writes to stderr for a failure
-            result = self.result(answer)
-        if not result.passed:
-            raise NotPassed(str(result))
-        return Graded(**vars(result))
-
-    def result(self, answer: Any) -> CheckResult:
-        """The verdict, without a trace in the notebook."""
-        if answer is None or answer is ...:
-            return self.verdict("not yet", NOT_YET)
-        try:
-            with undisturbed():
-                return self.verdict("passed", self.judge(answer))
-        except Wrong as error:
-            return self.verdict("wrong", str(error))
-        except (Exception, SystemExit) as error:  # the stop button's KeyboardInterrupt passes through
-            if is_not_yet(error):
-                return self.verdict("not yet", not_yet(error))
-            return self.verdict("wrong", explain(error))
-
-    def verdict(self, status: Status, message: str) -> CheckResult:
-        """A result under the title of the exercise's card, with the way on."""
-        told, link = way_on(self.exercise, status)
-        return CheckResult(heading(self.exercise), status, message, way_on=told, link=link)
+REGISTRY: dict[str, "Exercise"] = {}
 
 
 class Call:
@@ -110,8 +64,13 @@ class Call:
 
 
 @dataclass(eq=False, kw_only=True)
-class Exercise(Check):
-    """A check that knows the right answer and, by message, wrong ones."""
+class Exercise:
+    """A check that knows the right answer and, by message, wrong ones.
+
+    Called with the learner's answer it returns the result and raises nothing (but see `result`). It runs in the cell's
+    own thread, so that the stop button ends an endless loop, with float32 as default, gradients on and fresh random
+    numbers; the learner's random state and modes come back afterwards.
+    """
 
     exercise: str  # its id and title, "LL.E title"
     # the right answer, a function or a class. Parameters that begin with an underscore make wrong variants and are not
@@ -124,10 +83,42 @@ class Exercise(Check):
     finally_: Callable[[Any], None] = lambda answer: None
 
     def __post_init__(self) -> None:
-        super().__init__(self.exercise, self.judge_answer)
+        if self.exercise in REGISTRY:
+            raise ValueError(f"Two checks are called {self.exercise!r}. Give each exercise an id of its own.")
+        REGISTRY[self.exercise] = self
         asked = [p for p in inspect.signature(self.oracle).parameters.values() if not p.name.startswith("_")]
         self.signature = inspect.Signature([parameter.replace(annotation=parameter.empty) for parameter in asked])
         self.name, self.praise = self.oracle.__name__, " ".join((self.oracle.__doc__ or "Right.").split())
+
+    def __call__(self, answer: Any, /, *, recorded: bool = True) -> CheckResult:
+        """Judge an answer; a demonstration with `recorded=False` is not counted as a try."""
+        if not recorded or not under_nbgrader():
+            result = self.result(answer)
+            return replace(result, note=record(self.exercise, result.status)) if recorded else result
+        with redirect_stderr(sys.stdout):  # nbgrader takes what an answer writes to stderr for a failure
+            result = self.result(answer)
+        if not result.passed:
+            raise NotPassed(str(result))
+        return Graded(**vars(result))
+
+    def result(self, answer: Any) -> CheckResult:
+        """The verdict, without a trace in the notebook."""
+        if answer is None or answer is ...:
+            return self.verdict("not yet", NOT_YET)
+        try:
+            with undisturbed():
+                return self.verdict("passed", self.judge_answer(answer))
+        except Wrong as error:
+            return self.verdict("wrong", str(error))
+        except (Exception, SystemExit) as error:  # the stop button's KeyboardInterrupt passes through
+            if is_not_yet(error):
+                return self.verdict("not yet", not_yet(error))
+            return self.verdict("wrong", explain(error))
+
+    def verdict(self, status: Status, message: str) -> CheckResult:
+        """A result under the title of the exercise's card, with the way on."""
+        told, link = way_on(self.exercise, status)
+        return CheckResult(heading(self.exercise), status, message, way_on=told, link=link)
 
     def judge_answer(self, answer: Any) -> str:
         """The praise; raises `Wrong` or `NotYet`."""
@@ -135,7 +126,14 @@ class Exercise(Check):
 
     def as_answer(self, variant: Variant) -> Callable[..., Any]:
         """A variant with the signature that is asked for."""
-        raise NotImplementedError
+
+        def answer(*args: Any, **options: Any) -> Any:
+            if isinstance(variant, dict):
+                return self.oracle(**(self.values(*args, **options) | variant))
+            return variant(*self.values(*args, **options).values())
+
+        answer.__name__ = self.name
+        return answer
 
     def wrong_answers(self) -> list[tuple[str, Callable[..., Any]]]:
         """Every message with an answer that a learner could hand in and that deserves it."""
@@ -227,9 +225,10 @@ class FunctionExercise(Exercise):
         for key in before:
             if key not in self.may_change and not identical(before[key], after[key]):
                 kind = next((word for cls, word in KINDS.items() if isinstance(before[key], cls)), "value")
-                raise Wrong(
-                    f"`{name}` changes the {kind} it is given as `{key}`. Work on a copy; leave the caller's alone."
-                )
+                hint = "Work on a copy; leave the caller's alone."
+                if kind == "network" and any(p.grad is not None for p in after[key].parameters()):
+                    hint = "`backward()` leaves gradients in it, to which the next step would add; use `autograd.grad`."
+                raise Wrong(f"`{name}` changes the {kind} it is given as `{key}`. {hint}")
         return value
 
     def cleaned(self, value: Any, seed: int) -> Any:
@@ -258,17 +257,6 @@ class FunctionExercise(Exercise):
             if all(not difference(a, b, self.returns.tolerance) for a, b in zip(got, theirs, strict=True)):
                 raise Wrong(message)
 
-    def as_answer(self, variant: Variant) -> Callable[..., Any]:
-        """A variant with the signature that is asked for."""
-
-        def answer(*args: Any, **options: Any) -> Any:
-            if isinstance(variant, dict):
-                return self.oracle(**(self.values(*args, **options) | variant))
-            return variant(*self.values(*args, **options).values())
-
-        answer.__name__ = self.name
-        return answer
-
     def need_gradients(self, answer: Callable[..., Any], call: Call, name: str, seed: int) -> None:
         """The gradients that reach the call's tensors, under one random weighting of the result, are the oracle's."""
         sides = []
@@ -295,7 +283,7 @@ class FunctionExercise(Exercise):
                 )
 
 
-KINDS = {Tensor: "tensor", list: "list", dict: "dictionary", nn.Module: "network", np.ndarray: "array"}
+KINDS = {Tensor: "tensor", list: "list", dict: "dictionary", nn.Module: "network"}
 
 
 def exercise(title: str, **specification: Any) -> Callable[[Callable[..., Any]], FunctionExercise]:

@@ -59,12 +59,10 @@ NORMALISE_MISTAKES = {
         lambda x, m, s: x - per_channel(m) / per_channel(s),
     "You add the mean. Subtract it, so that the channel is centred on 0.":
         lambda x, m, s: (x + per_channel(m)) / per_channel(s),
-    "The numbers run along the width. The channels are the second of (N, C, H, W), so give `mean` the shape (C, 1, 1).":
-        [lambda x, m, s: (x - m) / s, lambda x, m, s: (x - m[None, None, None]) / s],
-    "The numbers run along the height. `[:, None]` gives (C, 1); the channels need two axes after them, (C, 1, 1).":
-        lambda x, m, s: (x - m[:, None]) / s[:, None],
-    "The numbers run along the images. The channels are the second of (N, C, H, W): `mean[:, None, None]`.":
-        lambda x, m, s: (x - m[:, None, None, None]) / s[:, None, None, None],
+    "The numbers run along another dimension than the channels. These are the second of (N, C, H, W), so they need two "
+    "axes after them: `mean[:, None, None]` has the shape (C, 1, 1).":
+        [lambda x, m, s, shape=shape: (x - m.view(shape)) / s.view(shape)
+         for shape in ((-1,), (1, 1, 1, -1), (-1, 1), (-1, 1, 1, 1))],
     "You use the mean and the spread of the batch. Use those that you are given.":
         lambda x, m, s: (x - x.mean((0, 2, 3), keepdim=True)) / x.std((0, 2, 3), keepdim=True),
     "Every channel gets the first one's numbers.": lambda x, m, s: (x - m[0]) / s[0],
@@ -93,13 +91,11 @@ LAYERS_MISTAKES = {
         {"_between": torch.clone},
     "There is a ReLU behind the second layer too. Its outputs may be negative: leave it off.": {"_end": torch.relu},
     "The ReLU is behind the second layer. It belongs between the two.": {"_between": torch.clone, "_end": torch.relu},
-    "Your activation keeps the sign: ReLU makes every negative number 0, `abs` does not.": {"_between": torch.abs},
-    "You took tanh. The exercise asks for ReLU: the larger of 0 and x.": {"_between": torch.tanh},
-    "You took the sigmoid. The exercise asks for ReLU: the larger of 0 and x.": {"_between": torch.sigmoid},
+    "You took another activation. The exercise asks for ReLU, the larger of 0 and x.":
+        [{"_between": other} for other in (torch.abs, torch.tanh, torch.sigmoid)],
     "The ReLU acts on the input. It belongs behind the first layer.": {"_start": torch.relu, "_between": torch.clone},
-    "The biases are missing. Add `b1` and `b2`, one number for each output.": {"b1": 0, "b2": 0},
-    "The first bias is missing: `x @ w1.T + b1`.": {"b1": 0},
-    "The second bias is missing: `… @ w2.T + b2`.": {"b2": 0},
+    "A bias is missing. Each layer adds its own, one number for each output: `x @ w1.T + b1`, then `… @ w2.T + b2`.":
+        [{"b1": 0, "b2": 0}, {"b1": 0}, {"b2": 0}],
     "The first bias is added behind the ReLU. It is part of the layer, so it comes before.":
         lambda x, w1, b1, w2, b2: ((x @ w1.T).relu() + b1) @ w2.T + b2,
     "That is the first layer only. Its outputs are the inputs of the second.":
@@ -138,9 +134,8 @@ DESCEND_MISTAKES = {
         {"_step": sum},
     "You walk uphill. The gradient points to where the loss grows: subtract it.":
         {"_step": lambda gradients: -gradients[-1]},
-    "You take one step too many.": {"_extra": 1},
-    "You take one step too few.": {"_extra": -1},
-    "You take a single step. Repeat it `steps` times.": {"steps": 1},
+    "You take another number of steps, one too many or too few, or just one. Repeat the step `steps` times.":
+        [{"_extra": 1}, {"_extra": -1}, {"steps": 1}],
     "The learning rate has no effect. Multiply the gradient by it.": {"rate": 1.0},
     "Every step uses the gradient at the start. Compute loss and gradient anew after each step.":
         {"_step": lambda gradients: gradients[0]},

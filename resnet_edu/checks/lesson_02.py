@@ -31,9 +31,8 @@ TOP_K_MISTAKES = {
     "This is a share between 0 and 1. The course gives errors in percent: times 100.":
         {"_result": lambda wrong: wrong.mean().item()},
     "`k` has no effect: this is the top-1 error.": {"k": 1},
-    "One guess too many: with k = 1 only the highest logit may be the label.": {"_wrong": lambda place, k: place > k},
-    "One guess too few: with k = 1 the highest logit counts, and with k = 2 the two highest.":
-        {"_wrong": lambda place, k: place >= k - 1},
+    "One guess too many or too few: with k = 1 only the highest logit counts, and with k = 2 the two highest.":
+        [{"_wrong": lambda place, k: place > k}, {"_wrong": lambda place, k: place >= k - 1}],
     "You take the k lowest logits. The guesses are the highest ones.": {"_ranked": torch.neg},
     "This is the number of wrong images. Divide by the number of images, times 100.":
         {"_result": lambda wrong: wrong.sum().item()},
@@ -80,12 +79,10 @@ SIDE_MISTAKES = {
         {"_flat": lambda side: side},
     "The biases are missing from the parameters: one for each output of a layer.": {"_bias": 0},
     "A kernel of k×k has k · k weights for each pair of maps, not k.": {"_square": 1},
-    "A convolution computes at every place of the map it puts *out*. You count the places of the map that comes in.":
-        {"_input": True},
-    "You count a convolution's work at a single place. Each weight is used once at every place of the output.":
-        {"_places": 0},
-    "The three poolings are missing. Each leaves (side − 3) // 2 + 1 pixels.": {"_pool": lambda side: side},
-    "You pool windows of 2×2. AlexNet's are 3×3 with stride 2.": {"_pool": lambda side: side // 2},
+    "A convolution uses each weight at every place of the map that it puts *out*. You count the places of the map that "
+    "comes in, or a single one.": [{"_input": True}, {"_places": 0}],
+    "The three poolings are missing, or have windows of 2×2. AlexNet's are 3×3 with stride 2.":
+        [{"_pool": lambda side: side}, {"_pool": lambda side: side // 2}],
     "The padding has no effect. It is added on both sides before the kernel moves.": {"_padding": 0},
     "You count a multiply-add as two operations. Here one multiplication with its addition counts as one.":
         {"_each": 2},
@@ -140,13 +137,10 @@ def normalised(m: Any, x: Tensor) -> Tensor:
 
 ALEXNET_MISTAKES = {
     "Your activations are tanh. AlexNet's are ReLUs: this is where they came into use.": {"_acts": (nn.Tanh,) * 7},
-    "There is no activation at all. Put a ReLU after every layer but the last.": without(*range(7)),
-    "A ReLU after a convolution is missing. One follows each of the five.":
-        [without(*range(5)), *map(without, range(5)), without(2, 3)],
-    "The ReLUs between the linear layers are missing: three in a row are one.": without(5, 6),
-    "Your poolings look at 2×2. AlexNet's look at 3×3 with stride 2, so that they overlap.":
-        {"_pool": lambda: nn.MaxPool2d(2)},
-    "You pool by the average. AlexNet takes the maximum.": {"_pool": lambda: nn.AvgPool2d(3, 2)},
+    "A ReLU is missing. One follows each layer but the last: without one in between, two layers in a row are no more "
+    "than one.": [without(*range(7)), without(*range(5)), without(2, 3), without(5, 6), *map(without, range(7))],
+    "Your poolings are not AlexNet's. These take the maximum of 3×3 with stride 2, so that they overlap.":
+        [{"_pool": lambda: nn.MaxPool2d(2)}, {"_pool": lambda: nn.AvgPool2d(3, 2)}],
     "One of the three poolings is missing. They follow the first, the second and the fifth convolution.":
         [{"_pools": (0, 1)}, {"_pools": (1, 4)}],
     "The average pooling to 6×6 is missing. It does nothing at 224 pixels only.":
@@ -238,13 +232,12 @@ def mirrored(x: Tensor, flip: Tensor, *dims: int) -> Tensor:
 
 
 AUGMENT_MISTAKES = {
-    "Every image is mirrored. Mirror only those for which `flip` is True.": {"_mirror": lambda x, flip: x.flip(3)},
     "You mirror those that are not chosen. `torch.where(condition, a, b)` takes a where the condition is True.":
         {"_mirror": lambda x, flip: mirrored(x, ~flip)},
     "You turn the images upside down. Left and right change places along the last dimension, the width.":
         {"_mirror": lambda x, flip: mirrored(x, flip, 2)},
-    "The first image decides for all. Each image has its own entry in `flip`.":
-        {"_mirror": lambda x, flip: x.flip(3) if bool(flip[0]) else x},
+    "You mirror all images, or let the first decide for all. Each has its own entry in `flip`.":
+        [{"_mirror": lambda x, flip: x.flip(3)}, {"_mirror": lambda x, flip: x.flip(3) if bool(flip[0]) else x}],
     "You crop first and mirror afterwards, so the mirrored images move the wrong way. Mirror first.":
         lambda x, flip, top, left, p: mirrored(augment.oracle(x, torch.zeros_like(flip), top, left, p), flip),  # pyright: ignore[reportGeneralTypeIssues]
     "The first image's corner is used for all. Image n is cut at `top[n]`, `left[n]`.":

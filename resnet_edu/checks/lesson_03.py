@@ -3,7 +3,6 @@
 import math
 import random
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -30,17 +29,14 @@ FIELD_MISTAKES = {
         lambda layers: sum(k for k, _ in layers),
     "You multiply by a layer's own stride before its kernel is added. The stride sets the layers behind it apart: add "
     "first, then multiply.": {"_own_stride": True},
-    "You use the stride of the layer just before. The steps multiply up: two layers with stride 2 set neighbours four "
-    "pixels apart.": {"_jump": lambda jump, stride: stride},
-    "Your steps add up. They multiply: two layers with stride 3 set neighbours nine pixels apart, not five.":
-        {"_jump": lambda jump, stride: jump + stride - 1},
+    "You add the strides up, or use that of the layer just before alone. They multiply: two layers with stride 3 set "
+    "neighbours nine pixels apart.":
+        [{"_jump": lambda jump, stride: stride}, {"_jump": lambda jump, stride: jump + stride - 1}],
     "One too few. Without any layer a number depends on itself: begin with 1.": {"_start": 0},
     "Each kernel adds one step too many: from the first of k neighbours to the last there are k − 1 steps.":
         {"_less": 0},
     "Your recurrence is right from the last layer to the first, but you run it from the first to the last. Turn the "
     "list round with `reversed`.": field_from_the_end,
-    "You return the largest kernel. Each further layer widens the window.":
-        lambda layers: max((k for k, _ in layers), default=1),
     "That is the jump, the distance between the windows of two neighbours, not the size of one.":
         lambda layers: math.prod(s for _, s in layers),
 }  # fmt: skip
@@ -86,24 +82,21 @@ BLOCK_MISTAKES = {
     "You pool by the average. VGG takes the maximum: `nn.MaxPool2d(2)`.":
         {"_order": lambda c, r, p: [*pairs(c, r), nn.AvgPool2d(2)]},
     "The side stays as it is. The block ends with a pooling that halves it.": {"_order": lambda c, r, p: pairs(c, r)},
-    "You pool before the convolutions. The pooling ends the block.": {"_order": lambda c, r, p: [p, *pairs(c, r)]},
-    "You pool behind each convolution. One pooling is enough, at the end of the block.":
-        {"_order": lambda c, r, p: [part for pair in zip(c, r, strict=True) for part in (*pair, p)]},
+    "You pool before the convolutions, or behind each. One pooling is enough, at the end of the block.":
+        [{"_order": lambda c, r, p: [p, *pairs(c, r)]},
+         {"_order": lambda c, r, p: [part for pair in zip(c, r, strict=True) for part in (*pair, p)]}],
     "The ReLUs come before the convolutions. The order is convolution, ReLU.":
         {"_order": lambda c, r, p: [*pairs(r, c), p]},
-    "The ReLUs all stand behind the last convolution. Without one between them the convolutions are one linear "
-    "function.": {"_order": lambda c, r, p: [*c, *r, p]},
-    "No ReLU follows the last convolution. One follows each of them.":
-        {"_order": lambda c, r, p: [*pairs(c, r)[:-1], p]},
-    "There is no ReLU, so the whole stack is one linear function.": {"_order": lambda c, r, p: [*c, p]},
+    "A ReLU is missing behind a convolution. One follows each: without one in between, two convolutions are no more "
+    "than one.":
+        [{"_order": lambda c, r, p: [*c, *r, p]}, {"_order": lambda c, r, p: [*pairs(c, r)[:-1], p]},
+         {"_order": lambda c, r, p: [*c, p]}],
     "There is batch norm in the block. It was published in 2015; the VGG of 2014 has none.":
         {"_order": lambda c, r, p: [*(n for each, relu in zip(c, r, strict=True)
                                       for n in (each, nn.BatchNorm2d(each.out_channels), relu)), p]},
-    "There is a single convolution, whatever is asked for. Loop over `range(convolutions)`; each needs weights of its "
-    "own.": {"convolutions": 1},
-    "There is one convolution too many. The one that changes the channels counts too.": {"_count": lambda n: n + 1},
-    "There is one convolution too few. The one that changes the channels does not come on top.":
-        {"_count": lambda n: n - 1},
+    "There are not as many convolutions as asked for. Loop over `range(convolutions)`; the one that changes the "
+    "channels counts too, and each has weights of its own.":
+        [{"convolutions": 1}, {"_count": lambda n: n + 1}, {"_count": lambda n: n - 1}],
     "Every convolution takes `in_channels`. The first leads from `in_channels` to `channels`, the others get its "
     "`channels`.": {"_sizes": lambda i, c, n: [(i, c)] * n},
 }  # fmt: skip
@@ -133,27 +126,18 @@ def vgg_block(
 Stages = Sequence[tuple[int, int]]
 
 
-def parameter_bytes(stages: Stages, side: int, batch_size: int) -> int:
-    """Bytes of the weights and biases of all convolutions."""
-    channels = [3, *(channels for convolutions, channels in stages for _ in range(convolutions))]
-    return sum(4 * after * (9 * before + 1) for before, after in pairwise(channels))
-
-
 MEMORY_MISTAKES = {
     "You count numbers, not bytes. A float32 takes four bytes.": {"_each": 1},
     "The batch size has no effect. Each image of the batch has activations of its own.": {"batch_size": 1},
     "The pooled maps are missing. They are the input of the next stage, so they are kept too.": {"_pools": 0},
     "Each stage is counted as if it had a single convolution. Multiply by the number of its convolutions.":
         {"_count": lambda convolutions: 1},
-    "The side stays as it is. Each stage ends with a pooling that halves it.": {"_halve": "never"},
-    "You halve the side before the convolutions of a stage. The pooling stands at the end of a stage.":
-        {"_halve": "before"},
+    "You halve the side never, or before the convolutions of a stage. Each stage ends with a pooling that halves it.":
+        [{"_halve": "never"}, {"_halve": "before"}],
     "You multiply by the side once. A map has side · side numbers.": {"_power": 1},
     "You count each convolution and its ReLU. Of the two maps only the one behind the ReLU is kept: count one.":
         {"_count": lambda convolutions: 2 * convolutions},
     "You count the image as well. Count what the layers put out.": {"_image": 3},
-    "These are the parameters. Activations are the maps that the layers put out; they grow with side and batch.":
-        parameter_bytes,
 }  # fmt: skip
 
 
@@ -192,14 +176,8 @@ def activation_bytes(
 # --- 03.4 batch norm by hand ------------------------------------------------------------------------------------
 
 NORM_MISTAKES = {
-    "You take one mean and one variance of the whole tensor. Each channel has its own: dimensions 0, 2 and 3.":
-        {"_dims": (0, 1, 2, 3)},
-    "You average over the pixels of each image by itself. Batch norm averages over the batch too: dimensions 0, 2, 3.":
-        {"_dims": (2, 3)},
-    "You average over the channels as well, for each image by itself: that is layer norm. Take dimensions 0, 2 and 3.":
-        {"_dims": (1, 2, 3)},
-    "You average over the batch only, for each pixel by itself. The pixels count too: dimensions 0, 2 and 3.":
-        {"_dims": (0,)},
+    "You average over other dimensions. Each channel has one mean and one variance, taken over the batch and over the "
+    "pixels: dimensions 0, 2 and 3.": [{"_dims": dims} for dims in ((0, 1, 2, 3), (2, 3), (1, 2, 3), (0,))],
     "You divide by the variance. Divide by its square root.": {"_root": lambda var, eps: var + eps},
     "You add `eps` to the standard deviation. It belongs under the root, with the variance.":
         {"_root": lambda var, eps: var.sqrt() + eps},
@@ -208,22 +186,17 @@ NORM_MISTAKES = {
         {"_correction": 1},
     "The running variance gets the variance with n in the denominator. PyTorch stores the one with n − 1.":
         {"_stored": 0},
-    "The running statistics take nine tenths of the new batch. `momentum` is the share of the *new* batch.":
-        {"_share": lambda momentum: 1 - momentum},
-    "The running statistics become those of the last batch. They move by the share `momentum` only.":
-        {"_share": lambda momentum: 1.0},
-    "The running statistics stay as they were. In train mode they move towards those of the batch.":
-        {"_share": lambda momentum: 0.0},
+    "The running statistics take another share of the batch. In train mode they move towards those of the new batch, "
+    "and the new batch's share is `momentum`.":
+        [{"_share": lambda momentum: 1 - momentum}, {"_share": lambda momentum: 1.0}, {"_share": lambda momentum: 0.0}],
     "In eval mode you still use the batch's own statistics, so an image's result depends on its neighbours.":
         {"_uses_batch": lambda training: True},
     "In train mode you use the running statistics. There the batch's own are used.":
         {"_uses_batch": lambda training: False},
     "The running statistics move in eval mode too. They are measured in train mode only.":
         {"_moves": lambda training: True},
-    "`weight` has no effect. It multiplies each channel after it was normalised.":
-        lambda x, weight, *rest: batch_norm.oracle(x, torch.ones_like(weight), *rest),  # pyright: ignore[reportGeneralTypeIssues]
-    "`bias` has no effect. It is added to each channel at the end.":
-        lambda x, weight, bias, *rest: batch_norm.oracle(x, weight, torch.zeros_like(bias), *rest),  # pyright: ignore[reportGeneralTypeIssues]
+    "`weight` or `bias` has no effect. A channel, once normalised, is multiplied by the one, then the other is added.":
+        [{"weight": torch.ones(1)}, {"bias": torch.zeros(1)}],
     "You add `bias` before you multiply by `weight`. First multiply, then add.":
         lambda x, weight, bias, *rest: batch_norm.oracle(x, weight, weight * bias, *rest),  # pyright: ignore[reportGeneralTypeIssues]
 }  # fmt: skip

@@ -23,10 +23,8 @@ def below(limit: float, step: float) -> int:
 
 
 EVEN_MISTAKES = {
-    "At that width both ways cost exactly the same. The largest that is *cheaper* is one less.":
-        lambda i, o, k: k * k * i * o // (i + k * k * o),
-    "That is the first width at which the reduction no longer pays. You are asked for the last at which it does.":
-        lambda i, o, k: below(k * k * i * o, i + k * k * o) + 1,
+    "One too many. You are asked for the last width at which the reduction is *cheaper*; at yours it no longer is.":
+        [lambda i, o, k: k * k * i * o // (i + k * k * o), lambda i, o, k: below(k * k * i * o, i + k * k * o) + 1],
     "You leave out what the 1×1 convolution itself costs: in_channels · reduced weights.":
         lambda i, o, k: below(k * k * i * o, k * k * o),
     "You have the two kernels the wrong way round: the reducing convolution is 1×1, the one behind it k×k.":
@@ -63,22 +61,19 @@ def stacked(order: str = "1234", *, dim: int = 1) -> Callable[[Any, Tensor], Ten
     return lambda m, x: torch.cat([m.get_submodule(f"branch{number}")(x) for number in order], dim)
 
 
-def added(m: Any, x: Tensor) -> Tensor:
-    return m.branch1(x) + m.branch2(x) + m.branch3(x) + m.branch4(x)
-
-
 POOLED = {"kernel_size": 3, "stride": 1, "padding": 1}
 INCEPTION_MISTAKES = {
     "The branches are stacked in another order. It is 1×1, 3×3, the one called 5×5, pooling.":
         [stacked(order) for order in ("1324", "1243", "2134", "4123", "4321", "1423", "1342", "2341")],
     "The branches are stacked along another dimension. The channels are `dim=1`.":
         [stacked(dim=0), stacked(dim=2), stacked(dim=3)],
-    "You add the branches up. They have different channels and are stacked, with `torch.cat`.": added,
+    "You add the branches up. They have different channels and are stacked, with `torch.cat`.":
+        lambda m, x: m.branch1(x) + m.branch2(x) + m.branch3(x) + m.branch4(x),
     "A branch is not in the stack: it has the 1×1, the 3×3, the one called 5×5 and the pooling.":
         [stacked(order) for order in ("234", "134", "124", "123")],
-    "The max pooling has the kernel's side as its stride, PyTorch's default. Here it only looks for the largest "
-    "neighbour: `stride=1`.": [{"_pool": nn.MaxPool2d(3, padding=1)}, {"_pool": nn.MaxPool2d(3)}],
-    "The max pooling has no padding; a 3×3 window needs `padding=1` to keep the side.": {"_pool": nn.MaxPool2d(3, 1)},
+    "The max pooling does not keep the side: a 3×3 window needs `stride=1`, where PyTorch's default is the kernel's "
+    "side, and `padding=1`.":
+        [{"_pool": pool} for pool in (nn.MaxPool2d(3, padding=1), nn.MaxPool2d(3), nn.MaxPool2d(3, 1))],
     "The fourth branch takes averages. In the paper it is max pooling.":
         {"_pool": nn.AvgPool2d(**POOLED)},  # pyright: ignore[reportArgumentType]
     "The pooling branch passes on all channels of x. A 1×1 convolution behind the pooling takes them to `pool` "
@@ -87,10 +82,9 @@ INCEPTION_MISTAKES = {
         {"_last": lambda sizes, pool: nn.Sequential(ConvBlock(sizes[0], sizes[6], 1), pool)},
     "`branch3` has the 5×5 kernel of the paper. This exercise follows torchvision, whose weights were trained with 3×3 "
     "in its place.": {"_five": 5},
-    "`branch2` is one convolution. A 1×1 convolution that reduces the channels comes before it.":
-        {"_second": lambda sizes: ConvBlock(sizes[0], sizes[3], 3)},
-    "`branch3` is one convolution. A 1×1 convolution that reduces the channels comes before it.":
-        {"_third": lambda sizes: ConvBlock(sizes[0], sizes[5], 3)},
+    "`branch2` or `branch3` is one convolution. A 1×1 convolution that reduces the channels comes before it.":
+        [{"_second": lambda sizes: ConvBlock(sizes[0], sizes[3], 3)},
+         {"_third": lambda sizes: ConvBlock(sizes[0], sizes[5], 3)}],
     "The 1×1 convolution comes behind the 3×3 one. It reduces the channels first.":
         {"_second": lambda sizes: nn.Sequential(ConvBlock(sizes[0], sizes[3], 3), ConvBlock(sizes[3], sizes[3], 1))},
 }  # fmt: skip
@@ -141,8 +135,7 @@ BUDGET_MISTAKES = {
     "That block costs more than the budget. You want the last that stays within it.": {"_more": 1},
     "A block that costs exactly the budget is within it.": {"_kept_back": 1},
     "Your third branch costs as much as one with a 3×3 kernel. It is the paper's here: 5×5.": {"_square": 450},
-    "You leave out the 1×1 convolution behind the pooling.": {"_line": 11},
-    "You leave out the two 1×1 convolutions that reduce.": {"_line": 6},
+    "You leave out 1×1 convolutions: two reduce, and one stands behind the pooling.": [{"_line": 11}, {"_line": 6}],
     "You count naive branches: the large kernels see the reduced channels, not all of the input's.":
         {"_line": 4 + 72 + 50 + 2, "_square": 0},
     "The budget is in multiply-adds: each weight is used at each of side · side pixels. You compare weights.":
@@ -185,21 +178,16 @@ def widest_block(
 BRANCHES = ("branch1", "branch2", "branch3", "branch4")
 
 
-def zeros(module: nn.Module) -> float:
-    return max(float((p == 0).float().mean()) for p in module.parameters() if p.ndim == 4)
-
-
 BRANCH_MISTAKES = {
     "You look for small outputs. A branch is silent when its outputs are the same for every image, however large.":
         [{"_score": lambda m, out: float(out.abs().amax())}, {"_score": lambda m, out: float(out.abs().mean())}],
     "You look for weights of convolutions that are zero. A branch can also be silent by its batch norm.":
-        {"_score": lambda m, out: -zeros(m)},
+        {"_score": lambda m, out: -max(float((p == 0).float().mean()) for p in m.parameters() if p.ndim == 4)},
     "You look at the weights of the batch norms. A branch can also be silent by its convolutions.":
         {"_score": lambda m, out: min(float(p.abs().max()) for n, p in m.named_parameters() if "bn.weight" in n)},
-    "You compare the places of one image. Compare the same place in different images.":
-        {"_score": lambda m, out: float(out.std((2, 3)).mean())},
-    "You compare places and channels too. Compare the same number in different images, as `out.std(0)` does.":
-        [{"_score": lambda m, out: float(out[0].std())}, {"_score": lambda m, out: float(out.std())}],
+    "You compare places or channels. Compare the same number in different images, as `out.std(0)` does.":
+        [{"_score": lambda m, out: float(out.std((2, 3)).mean())}, {"_score": lambda m, out: float(out[0].std())},
+         {"_score": lambda m, out: float(out.std())}],
     "That is the branch that changes most from image to image.": {"_score": lambda m, out: -float(out.std(0).mean())},
 }  # fmt: skip
 

@@ -15,34 +15,24 @@ from .values import listed, number, several, tensor, text
 # --- 05.1 backpropagation by hand -------------------------------------------------------------------------------
 
 Gradients = tuple[Tensor, Tensor, Tensor]
-
-
-Slope = Callable[[Tensor], Tensor | float]  # of a sigmoid, from what it put out
+Slope = Callable[[Tensor], Tensor]  # of a sigmoid, from what it put out
 
 
 def slope(h: Tensor) -> Tensor:
     return h * (1 - h)
 
 
-def one(h: Tensor) -> float:
-    return 1.0
-
-
-def tanh_slope(h: Tensor) -> Tensor:
-    return 1 - h * h
-
-
 BACKPROP_MISTAKES = {
     "The sigmoids are missing on the way back. Multiply what comes back through a layer by the slope, h · (1 − h).":
-        {"_slope1": one, "_slope2": one, "_on": one},
+        {"_slope1": torch.ones_like, "_slope2": torch.ones_like, "_on": torch.ones_like},
     "g3 and g2 are right. In g1 the slope of the first sigmoid is missing: multiply by h1 · (1 − h1).":
-        {"_slope1": one},
+        {"_slope1": torch.ones_like},
     "g3 is right. The slope of the second sigmoid is missing: multiply by h2 · (1 − h2) before you go on.":
-        {"_slope2": one, "_on": one},
+        {"_slope2": torch.ones_like, "_on": torch.ones_like},
     "g3 and g2 are right. What you pass on to the first layer lacks the slope of the second sigmoid: every slope on "
-    "the way stays in the product.": {"_on": one},
+    "the way stays in the product.": {"_on": torch.ones_like},
     "1 − h² is the slope of tanh. The sigmoid's is h · (1 − h).":
-        {"_slope1": tanh_slope, "_slope2": tanh_slope, "_on": tanh_slope},
+        dict.fromkeys(("_slope1", "_slope2", "_on"), lambda h: 1 - h * h),
     "Your gradients are N times too large: the loss is a mean over the N samples. `error` has the division in it.":
         {"_scale": lambda n: 1.0},
     "`backward` returns the gradients from last to first. The order is g1, g2, g3.":
@@ -147,16 +137,15 @@ def where(question: Question) -> Callable[..., list[str]]:
 
 
 exactly = where(lambda before, step, after: torch.equal(before, after))
-nearly = where(lambda before, step, after: torch.allclose(before, after))
-partly = where(lambda before, step, after: (before == after).any())
 
 STANDSTILL_MISTAKES = {
     "Nothing stands still in your answer. Did you keep a *copy* of the weights, `.detach().clone()`? And a gradient "
     "need not be exactly 0: a step that is too small is lost when it is added to the weight.":
         where(lambda before, step, after: not step.any()),
     "You name layers whose weights move, if only a little. `torch.allclose` forgives small steps: use `torch.equal`.":
-        nearly,
-    "In one of these layers some weights stand still while others move. All of them have to stand still.": partly,
+        where(lambda before, step, after: torch.allclose(before, after)),
+    "In one of these layers some weights stand still while others move. All of them have to stand still.":
+        where(lambda before, step, after: (before == after).any()),
     "A small step is not lost by itself. Whether it is depends on the weight that it is added to: compare the weights.":
         where(lambda before, step, after: step.abs().max() < 2**-24),
     "The learning rate has no effect: `lr` decides how long the step is.": {"lr": 0.1},

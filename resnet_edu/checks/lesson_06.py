@@ -1,6 +1,5 @@
 """The checks of lesson 06: plain block, the line that repairs it, a block that does nothing, six curves to read."""
 
-from difflib import get_close_matches
 from typing import Any
 
 import torch
@@ -11,33 +10,25 @@ from ..models.cifar import PlainBlock as PackagePlainBlock, ResidualBlock
 from ..study import load_study
 from .exercise import Call, exercise
 from .module import module_exercise
-from .result import NotYet, Wrong
-from .values import Returns, need, seen
+from .result import Wrong
+from .values import Returns, mapping, seen, text
 
 R = torch.relu
 
 # --- 06.1 plain block -------------------------------------------------------------------------------------------
 
-SHORTCUT = "You add x: this is a residual block already. The plain block has no shortcut."
 PLAIN_MISTAKES = {
-    SHORTCUT:
-        [lambda m, x: R(m.branch(x) + x), lambda m, x: R(m.branch(x) + x) if m.keeps else R(m.branch(x))],
-    "You add x after the last ReLU. The plain block has no shortcut at all.":
-        [lambda m, x: R(m.branch(x)) + x, lambda m, x: R(m.branch(x)) + x if m.keeps else R(m.branch(x))],
+    "You add x: this is a residual block already. The plain block has no shortcut.":
+        [lambda m, x: R(m.branch(x) + x), lambda m, x: R(m.branch(x) + x) if m.keeps else R(m.branch(x)),
+         lambda m, x: R(m.branch(x)) + x, lambda m, x: R(m.branch(x)) + x if m.keeps else R(m.branch(x))],
     "The ReLU comes before the batch norm. The paper's order is convolution, batch norm, ReLU.":
         lambda m, x: m.bn2(R(m.conv2(m.bn1(R(m.conv1(x)))))),
-    "Batch norm and ReLU come before the convolutions. That is the pre-activation of 2016; here they follow.":
-        {"_forward": lambda m, x: m.conv2(R(m.bn2(m.conv1(R(m.bn1(x)))))), "_norm_first": True},
-    "The batch norms come before the convolutions. Each follows its convolution.":
-        {"_forward": lambda m, x: R(m.conv2(m.bn2(R(m.conv1(m.bn1(x)))))), "_norm_first": True},
-    "The last ReLU is missing.": lambda m, x: m.branch(x),
-    "The ReLU between the two halves is missing: without it, two convolutions are no more than one.":
-        lambda m, x: R(m.bn2(m.conv2(m.bn1(m.conv1(x))))),
-    "Neither ReLU is used.": lambda m, x: m.bn2(m.conv2(m.bn1(m.conv1(x)))),
-    "Neither batch norm is used.": lambda m, x: R(m.conv2(R(m.conv1(x)))),
-    "The second batch norm is not used.": lambda m, x: R(m.conv2(R(m.bn1(m.conv1(x))))),
-    "The first batch norm is not used.": lambda m, x: R(m.bn2(m.conv2(R(m.conv1(x))))),
-    "Only the first half is used: convolution, batch norm, ReLU come twice.": lambda m, x: R(m.bn1(m.conv1(x))),
+    "The batch norms come before the convolutions, as in pre-activation (2016). Here each follows its convolution.":
+        [{"_forward": lambda m, x: m.conv2(R(m.bn2(m.conv1(R(m.bn1(x)))))), "_norm_first": True},
+         {"_forward": lambda m, x: R(m.conv2(m.bn2(R(m.conv1(m.bn1(x)))))), "_norm_first": True}],
+    "A ReLU is missing. One ends each half: without the one in between, two convolutions are no more than one.":
+        [lambda m, x: m.branch(x), lambda m, x: R(m.bn2(m.conv2(m.bn1(m.conv1(x))))),
+         lambda m, x: m.bn2(m.conv2(m.bn1(m.conv1(x))))],
 }  # fmt: skip
 
 
@@ -72,22 +63,17 @@ REPAIR_MISTAKES = {
         lambda m, x: R(m.branch(x)),
     "You added x after the ReLU. In the paper the ReLU comes after the addition.":
         lambda m, x: R(m.branch(x)) + m.shortcut(x),
-    "You add x before the second batch norm, which then rescales the identity. Add it after.":
-        lambda m, x: R(m.bn2(m.conv2(m.half(x)) + m.shortcut(x))),
+    "You add x inside the branch. The shortcut goes around both convolutions and both batch norms: add x after them.":
+        [lambda m, x: R(m.bn2(m.conv2(m.half(x)) + m.shortcut(x))),
+         lambda m, x: R(m.bn2(m.conv2(R(m.bn1(m.conv1(x)) + m.shortcut(x))))),
+         lambda m, x: R(m.bn2(m.conv2(m.half(x) + m.shortcut(x))))],
     "The last ReLU is missing: it comes after the addition.": lambda m, x: m.branch(x) + m.shortcut(x),
-    "You subtract x. The block is F(x) + x.": lambda m, x: R(m.branch(x) - m.shortcut(x)),
-    "You multiply by x. The block is F(x) + x.": lambda m, x: R(m.branch(x) * m.shortcut(x)),
-    "You add `out` to itself. What is added is the block's input, x.": lambda m, x: R(2 * m.branch(x)),
-    "You take the mean of F(x) and x. The identity passes whole: F(x) + x.":
-        lambda m, x: R((m.branch(x) + m.shortcut(x)) / 2),
-    "You add ReLU(x). The identity passes as it is.": lambda m, x: R(m.branch(x) + m.shortcut(R(x))),
-    "You add the output of the first half. What is added is the block's input, x.":
-        lambda m, x: R(m.bn2(m.conv2(h := m.half(x))) + h),
-    "You add x in the middle, before the first ReLU. The shortcut goes around both convolutions.":
-        lambda m, x: R(m.bn2(m.conv2(R(m.bn1(m.conv1(x)) + m.shortcut(x))))),
-    "You add x in the middle, after the first ReLU. The shortcut goes around both convolutions.":
-        lambda m, x: R(m.bn2(m.conv2(m.half(x) + m.shortcut(x)))),
-    "x is added twice. Once is enough.": lambda m, x: R(m.branch(x) + 2 * m.shortcut(x)),
+    "You add something other than the block's input, x.":
+        [lambda m, x: R(2 * m.branch(x)), lambda m, x: R(m.bn2(m.conv2(h := m.half(x))) + h)],
+    "What you compute is not F(x) + x. Add x as it is, once: no minus, no product, no mean, no factor, no ReLU of x.":
+        [lambda m, x: R(m.branch(x) - m.shortcut(x)), lambda m, x: R(m.branch(x) * m.shortcut(x)),
+         lambda m, x: R((m.branch(x) + m.shortcut(x)) / 2), lambda m, x: R(m.branch(x) + m.shortcut(R(x))),
+         lambda m, x: R(m.branch(x) + 2 * m.shortcut(x))],
     "Right where the shape stays. Where the block halves the side and doubles the channels, x does not fit: add "
     "`self.shortcut(x)` in place of x.":
         [lambda m, x: R(m.branch(x) + x), lambda m, x: R(m.branch(x) + x if m.keeps else m.branch(x))],
@@ -149,9 +135,8 @@ def look(block: nn.Module) -> dict[str, Any]:
 
 PASSING_MISTAKES = {
     "The block is as it was. Set the weights of its two convolutions and its two batch norms.": lambda block, x: block,
-    "The convolutions are all zeros, so nothing passes. They must pass x on.": {"_kernel": nn.init.zeros_},
     "A convolution is no identity: each filter is 1 at the centre of its *own* channel and 0 elsewhere; see "
-    "`nn.init.dirac_`.": [{"_kernel": nn.init.ones_}, {"_kernel": lambda weight: weight}],
+    "`nn.init.dirac_`.": [{"_kernel": kernel} for kernel in (nn.init.zeros_, nn.init.ones_, lambda weight: weight)],
     "The convolutions pass x on, but in training mode the batch norms still normalise it, by mean and variance of the "
     "batch itself. Give them the weight and the bias that undo this.": {"_norms": 0},
     "Only the first half is an identity. The block has two convolutions and two batch norms.": {"_norms": 1},
@@ -205,56 +190,27 @@ KEY = {
     "F": "learning rate too high",
 }
 
-#: For each diagnosis, what a panel would show, and what the one that has it does show.
+#: What shows each diagnosis in a panel.
 SIGNS = {
-    "overfitting": (
-        "overfitting would show a training error near zero and a test error well above it",
-        "the training error goes to zero, the test error stays far above it, yet well below chance",
-    ),
-    "learning rate too low": (
-        "with too low a rate both errors would fall smoothly and hardly get anywhere",
-        "both errors creep down without a jump and are still high at the end",
-    ),
-    "degradation": (
-        "degradation would show two depths, the deeper net with the higher training error",
-        "there are two nets, and the deeper one is worse on the training set as well",
-    ),
-    "labels shuffled": (
-        "with shuffled labels the test error would stay at chance, 90 %, while the training error falls",
-        "the training error falls, but the test error stays at guessing among ten digits",
-    ),
-    "healthy": (
-        "a healthy run would end with both errors low and close together",
-        "both errors end low and close together",
-    ),
-    "learning rate too high": (
-        "with too high a rate the errors would jump, or never leave chance",
-        "the training error itself does not come down",
-    ),
+    "overfitting": "the training error near zero, the test error well above it, yet well below chance",
+    "learning rate too low": "both errors falling smoothly, without a jump, and hardly getting anywhere",
+    "degradation": "two nets, the deeper one with the higher error on the training set as well",
+    "labels shuffled": "the training error falling, the test error at chance, 90 %",
+    "healthy": "both errors low at the end, and close together",
+    "learning rate too high": "a training error that jumps, or never leaves chance",
 }
+DIAGNOSES = mapping("a dict from letter to diagnosis", text("a diagnosis for each panel", among=list(SIGNS)))
 
 
 def compared(answer: Any) -> dict[str, str]:
     """The diagnoses, if all are right; else each wrong one is told by what its panel would show."""
-    need(isinstance(answer, dict), "a dict from letter to diagnosis", answer)
-    if unknown := [key for key in answer if key not in KEY]:
-        raise Wrong(f"The panels are called A to F; {unknown[0]!r} is none of them.")
-    missing = [letter for letter in KEY if answer.get(letter) in (None, ..., "")]
-    if missing == list(KEY):
-        raise NotYet
-    if missing:
-        raise Wrong(f"No diagnosis yet for {', '.join(missing)}.")
-    read = {letter: " ".join(str(answer[letter]).lower().split()) for letter in KEY}
-    for letter, words in read.items():
-        if words not in SIGNS:
-            nearest = get_close_matches(words, SIGNS, n=1)
-            hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
-            known = ", ".join(sorted(SIGNS))
-            raise Wrong(f"{letter}: {answer[letter]!r} is no diagnosis.{hint} Choose from: {known}.")
+    read = DIAGNOSES.clean(answer)
+    if read.keys() != KEY.keys():
+        raise Wrong(f"Give each of the panels A to F a diagnosis; yours are {', '.join(map(str, read)) or 'none'}.")
     mixed_up = [
-        f"{letter}: {SIGNS[words][0]}. Here {SIGNS[KEY[letter]][1]}."
-        for letter, words in read.items()
-        if words != KEY[letter]
+        f"{letter}: {read[letter]} would show {SIGNS[read[letter]]}. Here you see {SIGNS[right]}."
+        for letter, right in KEY.items()
+        if read[letter] != right
     ]
     if mixed_up:
         raise Wrong("\n".join([f"{len(KEY) - len(mixed_up)} of {len(KEY)} are right.", *mixed_up]))

@@ -135,7 +135,8 @@ def thinned(x: Tensor) -> Tensor:
 
 
 OPTION_A_MISTAKES = {
-    "The side is not halved. Take every second row and every second column: `x[:, :, ::2, ::2]`.": halves,
+    "The side is not halved, or the rows alone are thinned out. Take every second row and every second column: "
+    "`x[:, :, ::2, ::2]`.": [halves, lambda x, c: halves(x[:, :, ::2], c)],
     "The channels are missing: pad with zeros up to `out_channels`.": lambda x, c: thinned(x),
     "All the zeros lie behind the old channels. The paper leaves the place open; this course puts half of them in "
     "front, as the published weights need it.": lambda x, c: padded(thinned(x), 0, c - x.shape[1]),
@@ -145,7 +146,6 @@ OPTION_A_MISTAKES = {
         lambda x, c: halves(F.avg_pool2d(x, 2, ceil_mode=True), c),
     "You begin with the second pixel. Begin with the first: `::2`, not `1::2`.":
         lambda x, c: halves(x[:, :, 1::2, 1::2], c),
-    "Only the rows are thinned out. Do the same with the columns.": lambda x, c: halves(x[:, :, ::2], c),
     "The new channels repeat the old ones. They are zeros: nothing is invented.":
         lambda x, c: thinned(x[:, torch.arange(c) % x.shape[1]]),
 }  # fmt: skip
@@ -167,8 +167,8 @@ def option_a(x: Tensor, out_channels: int) -> Tensor:
 # --- 07.4 path lengths ------------------------------------------------------------------------------------------
 
 PATH_MISTAKES = {
-    "You begin with length 1. One path passes by every block: its length is 0.": lambda n: paths(n)[1:],
-    "The longest path is missing: the one through all blocks.": lambda n: paths(n)[:-1],
+    "A length is missing. The shortest path passes by every block, so it has length 0; the longest goes through all.":
+        [lambda n: paths(n)[1:], lambda n: paths(n)[:-1]],
     "Those are shares of all paths. Asked is how many there are: do not divide by 2ⁿ.":
         lambda n: [count / 2**n for count in paths(n)],
     "You count the paths of this length *or less*. Asked are those of exactly this length.":

@@ -52,12 +52,10 @@ def stage(
 
 RESNET34_MISTAKES = {
     "The stages have 2, 2, 2, 2 blocks. That is ResNet-18.": {"_blocks": (2, 2, 2, 2)},
-    "`num_classes` is ignored: the net returns 1000 logits whatever is asked for.": {"num_classes": 1000},
-    "`in_channels` is ignored: `conv1` takes 3 channels whatever is asked for.": {"in_channels": 3},
-    "The max pooling of the stem is missing: the stages work on maps of twice the side.":
-        lambda m, x: m.head(m.stages(m.stem(x))),
-    "The max pooling has no padding. From 112 pixels it must lead to 56.":
-        lambda m, x: m.head(m.stages(F.max_pool2d(m.stem(x), 3, 2))),
+    "`num_classes` or `in_channels` is ignored: the net has 1000 logits, or `conv1` 3 channels, whatever is asked for.":
+        [{"num_classes": 1000}, {"in_channels": 3}, {"num_classes": 1000, "in_channels": 3}],
+    "The max pooling of the stem is missing, or has no padding. From 112 pixels it must lead to 56.":
+        [lambda m, x: m.head(m.stages(m.stem(x))), lambda m, x: m.head(m.stages(F.max_pool2d(m.stem(x), 3, 2)))],
     "The ReLU of the stem is missing. It stands between `bn1` and the max pooling.":
         lambda m, x: m.head(m.stages(m.maxpool(m.bn1(m.conv1(x))))),
     "The pooling at the end is made for one side of the image only. `nn.AdaptiveAvgPool2d(1)` takes any.":
@@ -110,8 +108,8 @@ LOSS_MISTAKES = {
         {"_total": torch.mean},
     "A head without a weight falls out of the sum. It counts once: `weights.get(head, 1.0)`.":
         [{"_default": lambda weights: float(weights is None)}, {"_default": lambda weights: float(not weights)}],
-    "Only the first head is in the loss, so the others learn nothing.": {"_total": lambda losses: losses[0]},
-    "Only the last head is in the loss. Add up, do not overwrite.": {"_total": lambda losses: losses[-1]},
+    "Only one head is in the loss, so the others learn nothing. Add up, do not overwrite.":
+        [{"_total": lambda losses: losses[0]}, {"_total": lambda losses: losses[-1]}],
     "Outputs and labels are paired by position. Their order may differ: look the labels up by the head's name.":
         {"_paired": lambda outputs, labels: dict(zip(outputs, labels.values(), strict=True))},
     "You apply a softmax before the cross-entropy, which applies one itself. Hand it the logits.":

@@ -9,28 +9,23 @@ from .values import number, optional, text, whole
 
 # --- 09.1 count the layers --------------------------------------------------------------------------------------
 
-PROJECTIONS = "The name counts the main path; what lies on a shortcut is left out."
-
 
 def counted(formula: Callable[[Sequence[int], int], int]) -> Callable[[Sequence[int], bool], int]:
     return lambda blocks, bottleneck: formula(blocks, 3 if bottleneck else 2)
 
 
 LAYER_MISTAKES = {
-    "The first convolution and the linear layer at the end are missing: they have weights and count.":
-        counted(lambda b, k: k * sum(b)),
-    "One layer is missing. The first convolution and the linear layer at the end count both.":
-        counted(lambda b, k: 1 + k * sum(b)),
-    "One too many. Did you count a pooling? Only layers with weights count, without batch norm.":
-        counted(lambda b, k: 3 + k * sum(b)),
-    "You count two convolutions in every block. A bottleneck has three.": {"bottleneck": False},
-    "You count three convolutions in every block. A basic block has two.": {"bottleneck": True},
+    "A layer is missing, or two. The first convolution and the linear layer at the end have weights, so both count.":
+        [counted(lambda b, k: k * sum(b)), counted(lambda b, k: 1 + k * sum(b))],
+    "Too many. Did you count a pooling, or batch norms? Only convolutions and linear layers count.":
+        [counted(lambda b, k: 3 + k * sum(b)), counted(lambda b, k: 2 + 2 * k * sum(b))],
+    "`bottleneck` has no effect. A basic block has two convolutions, a bottleneck three.":
+        [{"bottleneck": False}, {"bottleneck": True}],
     "Each block counts as one layer. Count the convolutions in it.": counted(lambda b, k: 2 + sum(b)),
-    "You count the stages. The list says how many blocks are in each: add up.": counted(lambda b, k: 2 + k * len(b)),
-    f"You count the projections as well. {PROJECTIONS}": counted(lambda b, k: 2 + k * sum(b) + len(b) - (k == 2)),
-    "Each convolution is in your count twice. Is it with its batch norm? A batch norm is no layer here.":
-        counted(lambda b, k: 2 + 2 * k * sum(b)),
-    "You take every stage to be as long as the first. Add up the list.": counted(lambda b, k: 2 + k * len(b) * b[0]),
+    "You count the stages, or take all to be as long as the first. The list says how many blocks are in each: add up.":
+        [counted(lambda b, k: 2 + k * len(b)), counted(lambda b, k: 2 + k * len(b) * b[0])],
+    "You count the projections as well. The name counts the main path; what lies on a shortcut is left out.":
+        counted(lambda b, k: 2 + k * sum(b) + len(b) - (k == 2)),
 }  # fmt: skip
 
 
@@ -57,21 +52,16 @@ def count_layers(blocks: Sequence[int], bottleneck: bool = False) -> int:
 
 
 BOTTLENECK_MISTAKES = {
-    "The batch norms are missing: each has a weight and a bias a channel.": {"_norm": 0, "_projection_norm": 0},
-    "A batch norm has two parameters for each channel, a weight and a bias. You count one.":
-        {"_norm": 1, "_projection_norm": 1},
-    "You count the running mean and variance too. They are not trained, so PyTorch keeps them as buffers.":
-        {"_norm": 4, "_projection_norm": 4},
-    "The projection is missing. Where the stride is not 1 or in_channels is not 4 · channels, the shortcut has a 1×1 "
-    "convolution and a batch norm.": {"_projects": lambda i, c, s: False},
-    "You always count a projection. With stride 1 and in_channels = 4 · channels, x is added as it is.":
-        {"_projects": lambda i, c, s: True},
-    "You project only where the stride is not 1. The first block of ResNet-50 has stride 1 and leads from 64 channels "
-    "to 256, so it projects too.": [{"_projects": lambda i, c, s: s != 1}, {"_projects": lambda i, c, s: s == 2}],
-    "You project only where the channels change. With stride 2 the sides differ, so x does not fit either.":
-        {"_projects": lambda i, c, s: i != 4 * c},
-    "You compare in_channels with channels. The block puts out 4 · channels: compare with that.":
-        {"_projects": lambda i, c, s: s != 1 or i != c},
+    "The batch norms count wrongly. Each has two parameters a channel, a weight and a bias; the running mean and "
+    "variance are not trained, so PyTorch keeps them as buffers.":
+        [{"_norm": count, "_projection_norm": count} for count in (0, 1, 4)],
+    "The projection is in your count always or never. The shortcut has it, a 1×1 convolution and a batch norm, where x "
+    "does not fit: where the stride is not 1 or in_channels is not 4 · channels.":
+        [{"_projects": lambda i, c, s: False}, {"_projects": lambda i, c, s: True}],
+    "You project in other cases. x fits only if the stride is 1 *and* in_channels is 4 · channels; the first block of "
+    "ResNet-50 has stride 1 and leads from 64 channels to 256, so it projects.":
+        [{"_projects": lambda i, c, s: s != 1}, {"_projects": lambda i, c, s: s == 2},
+         {"_projects": lambda i, c, s: i != 4 * c}, {"_projects": lambda i, c, s: s != 1 or i != c}],
     "The projection's batch norm is missing: 2 · 4 · channels parameters.": {"_projection_norm": 0},
     "The 3×3 convolution has 3 · 3 weights for each pair of channels, not 3.": {"_kernel": 3},
     "The 3×3 convolution leads from `channels` to `channels`: 9 · channels · channels weights.":
@@ -115,16 +105,12 @@ Fits = Callable[[float, float, float, float], bool]
 BUDGET_MISTAKES = {
     "You return the best net of all, whatever it costs. Leave out what is too large.":
         {"_fits": lambda macs, size, g, m: True},
-    "The parameters have no effect. Both budgets must hold: multiply-adds and parameters.": {"million": inf},
-    "The multiply-adds have no effect. Both budgets must hold: multiply-adds and parameters.": {"gmacs": inf},
-    "A net passes that keeps one of the budgets. It must keep both: `and`.":
-        {"_fits": lambda macs, size, g, m: macs <= g or size <= m},
+    "A net passes that keeps one of the budgets. It must keep both, multiply-adds and parameters.":
+        [{"million": inf}, {"gmacs": inf}, {"_fits": lambda macs, size, g, m: macs <= g or size <= m}],
     "A net that costs exactly the budget is within it: compare with `<=`.":
         {"_fits": lambda macs, size, g, m: macs < g and size < m},
-    "You take the net with the most multiply-adds that fits. The most expensive is not always the best.":
-        {"_pick": lambda names, nets: max(names, key=lambda name: nets[name][1])},
-    "You take the net with the fewest multiply-adds. Compare the errors.":
-        {"_pick": lambda names, nets: min(names, key=lambda name: nets[name][1])},
+    "Among the nets that fit you compare the multiply-adds. Compare the errors: the most expensive is not always best.":
+        [{"_pick": lambda names, nets, best=best: best(names, key=lambda name: nets[name][1])} for best in (max, min)],
     "You return the last net that fits, as if the table were sorted. It is not.":
         {"_pick": lambda names, nets: names[-1]},
     "The two budgets are swapped: the second number of a net is GMACs, the third is million parameters.":
@@ -168,17 +154,14 @@ CHANGE_MISTAKES = {
         {"_ends": lambda groups, widen: 1 / groups},
     "You divide by the groups twice. Each filter sees 1 / groups of the channels, and there are as many filters.":
         {"_middle": lambda width, kernel, groups, widen: (kernel * width / groups) ** 2},
-    "The kernel's size has no effect. A k×k filter takes k · k products for each channel.": {"kernel": 3},
-    "You count k products for each channel. A k×k filter has k · k.":
-        {"_middle": lambda width, kernel, groups, widen: 3 * kernel * width**2 / groups},
+    "The kernel's size counts wrongly. A k×k filter takes k · k products for each channel.":
+        [{"kernel": 3}, {"_middle": lambda width, kernel, groups, widen: 3 * kernel * width**2 / groups}],
     "The widening has no effect.": {"widen": 1},
     "The convolution in the middle has more channels coming in *and* going out: widening counts twice there.":
         {"_middle": lambda width, kernel, groups, widen: kernel**2 * width**2 / groups / widen},
     "You widen the ends as well. Only the inside of the block gets wider.": {"_ends": lambda groups, widen: widen},
-    "That is the other way round: divide the changed block's cost by the usual one's.":
-        {"_result": lambda changed, usual: usual / changed},
-    "You return the cost itself. Asked is how many times the usual block's it is.":
-        {"_result": lambda changed, usual: changed},
+    "That is the cost itself, or the factor the other way round: divide the changed block's cost by the usual one's.":
+        [{"_result": lambda changed, usual: changed}, {"_result": lambda changed, usual: usual / changed}],
     "One of the two 1×1 convolutions is missing.": {"_ends": lambda groups, widen: 0.5},
 }  # fmt: skip
 

@@ -10,43 +10,21 @@ import torch
 from torch import Tensor, nn, optim
 from torch.nn import functional as F
 
+from ..models import BasicBlock, ResNet
 from .exercise import Call, Variant, exercise
+from .module import randomise
 from .result import Wrong, kind_of
 from .values import Returns, need, number, plain, seen
 
 
-class TrainedNet(nn.Module):
-    """Stem, one stage and `fc`, named as in ResNet; `layer1.0.fc1` and `fc_norm` only sound like the head.
-
-    Its batch norms have seen data, and the weights of its head are large.
-    """
-
-    @torch.no_grad()
-    def __init__(self, features: int = 14, num_classes: int = 10) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(3, 6, 3, padding=1, bias=False)
-        self.bn1, self.relu = nn.BatchNorm2d(6), nn.ReLU()
-        stage = nn.Sequential()
-        stage.add_module("conv1", nn.Conv2d(6, features, 3, padding=1, bias=False))
-        stage.add_module("bn1", nn.BatchNorm2d(features))
-        stage.add_module("relu1", nn.ReLU())
-        stage.add_module("fc1", nn.Conv2d(features, features, 1))
-        self.layer1 = nn.Sequential(stage)
-        self.fc_norm = nn.LayerNorm(features)
-        self.fc = nn.Linear(features, num_classes)
-        for module in self.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.weight.uniform_(0.5, 1.5)
-                module.bias.uniform_(-0.3, 0.3)
-        for _ in range(10):
-            self(0.5 + 2 * torch.randn(16, 3, 8, 8))
-        for parameter in self.fc.parameters():
-            parameter.add_(10)
-        self.eval()
-
-    def forward(self, x: Tensor) -> Tensor:
-        maps = self.layer1(self.relu(self.bn1(self.conv1(x))))
-        return self.fc(self.fc_norm(maps.mean((2, 3))))
+@torch.no_grad()
+def trained_net(width: int = 2, num_classes: int = 10) -> ResNet:
+    """A small ResNet with 8 · width features; batch norms that have seen data, and large weights in the head."""
+    net = ResNet(BasicBlock, (1, 1, 1, 1), width=width, num_classes=num_classes, stem="small").eval()
+    randomise(net)
+    for parameter in net.fc.parameters():
+        parameter.add_(10)
+    return net
 
 
 # --- 10.1 a new head --------------------------------------------------------------------------------------------
@@ -91,10 +69,10 @@ def linear(net: Any, num_classes: int, **options: Any) -> nn.Linear:
 
 
 HEAD_MISTAKES = {
-    "You put the new layer behind the old net. Then it sees the logits of the old classes and not the features before "
-    "them. Replace `fc` itself.": lambda m, n: nn.Sequential(m, nn.Linear(m.fc.out_features, n)),
-    "The old head is still inside the new one: the new layer sees old logits. Take the old layer out.":
-        lambda m, n: with_head(m, nn.Sequential(m.fc, nn.Linear(m.fc.out_features, n))),
+    "You put the new layer behind the old one. Then it sees the logits of the old classes and not the features before "
+    "them. Replace `fc` itself.":
+        [lambda m, n: nn.Sequential(m, nn.Linear(m.fc.out_features, n)),
+         lambda m, n: with_head(m, nn.Sequential(m.fc, nn.Linear(m.fc.out_features, n)))],
     "There is a softmax in the head. The loss applies one itself: hand it logits.":
         [lambda m, n: with_head(m, nn.Sequential(linear(m, n), nn.Softmax(1))),
          lambda m, n: with_head(m, nn.Sequential(linear(m, n), nn.LogSoftmax(1)))],
@@ -114,7 +92,7 @@ HEAD_MISTAKES = {
 
 @exercise(
     "10.1 a new head",
-    calls=lambda: [Call(TrainedNet(14, 10), 4), Call(TrainedNet(9, 5), 7), Call(TrainedNet(20, 10), 10)],
+    calls=lambda: [Call(trained_net(2, 10), 4), Call(trained_net(1, 5), 7), Call(trained_net(3, 10), 10)],
     returns=seen("the network", nn.Module, anatomy),
     may_change=("model",),
     mistakes=HEAD_MISTAKES,
@@ -129,17 +107,12 @@ def new_head(model: Any, num_classes: int) -> nn.Module:
 Curve = dict[int, list[float]]
 
 
-def low(curve: Curve, error: float) -> list[int]:
-    """All numbers of labels at which the curve is below the limit."""
-    return sorted(labels for labels, errors in curve.items() if mean(errors) <= error)
-
-
 CURVE_MISTAKES = {
     "You take the first number of labels that is low enough, but with more labels the error goes up again. From your "
-    "answer on it has to stay low.": lambda curve, error: min(low(curve, error), default=math.inf),
-    "You judge by the luckiest draw. One good draw is no promise: take the mean of the draws.": {"_of_draws": min},
-    "You ask that every draw is low enough. Asked is for the mean of the draws.": {"_of_draws": max},
-    "You look at the first draw only. Take the mean of all of them.": {"_of_draws": lambda errors: errors[0]},
+    "answer on it has to stay low.":
+        lambda curve, error: min((n for n, errors in curve.items() if mean(errors) <= error), default=math.inf),
+    "You judge by a single draw: the luckiest, the unluckiest or the first. Take the mean of the draws.":
+        [{"_of_draws": min}, {"_of_draws": max}, {"_of_draws": lambda errors: errors[0]}],
     "A mean that lies exactly at the limit counts as well: `<=`, not `<`.":
         {"_of_draws": lambda errors: mean(errors) + 1e-9},
     "You return the largest number of labels that is enough. Asked is for the smallest.":
@@ -151,10 +124,8 @@ CURVE_MISTAKES = {
     "You return the position in the curve, or the error there. Return the number of labels.":
         [{"_pick": lambda curve, enough: sorted(curve).index(enough[0])},
          {"_pick": lambda curve, enough: mean(curve[enough[0]])}],
-    "No number of labels is enough, and you return the largest. Even that is too few: return `float('inf')`.":
-        {"_none": max},
-    "No number of labels is enough, and you return 0 or -1, as if none were needed. Return `float('inf')`.":
-        [{"_none": lambda curve: 0}, {"_none": lambda curve: -1}],
+    "No number of labels is enough, and you return a number: the largest, or 0 or -1. Return `float('inf')`.":
+        [{"_none": max}, {"_none": lambda curve: 0}, {"_none": lambda curve: -1}],
 }  # fmt: skip
 
 
@@ -236,19 +207,15 @@ FREEZE_MISTAKES = {
     "All weights rest, but the running statistics have moved: `requires_grad = False` does not stop a batch norm in "
     "train mode from replacing them. Put the backbone into evaluation mode.":
         [lambda m: frozen(m), lambda m: frozen(m).train()],
-    "Everything is frozen, `fc` too, so there is nothing left to train. Free the head again.":
-        lambda m: frozen(m, lambda name: True).eval(),
     "You freeze the head and let the backbone learn. It is the other way round.": lambda m: frozen(m, is_head).eval(),
-    "A part of the head is frozen: weight and bias of `fc` both learn.":
-        [lambda m: frozen(m, lambda name: name != "fc.weight").eval(),
+    "Everything before `fc` is frozen, and so is `fc` or a part of it. Its weight and its bias learn: free them again.":
+        [lambda m: frozen(m, lambda name: True).eval(), lambda m: frozen(m, lambda name: name != "fc.weight").eval(),
          lambda m: frozen(m, lambda name: name != "fc.bias").eval()],
-    "A weight of a batch norm has moved. Batch norms have weights too, and they must rest as the others do.":
+    "Some weights of the backbone have moved. Stem, stages and batch norms all belong to it: go through "
+    "`model.parameters()`, so that no layer is left out.":
         [lambda m: frozen(m, lambda name: not is_head(name) and "bn" not in name).eval(),
-         lambda m: frozen(m, lambda name: not is_head(name) and "bn" not in name and "norm" not in name).eval()],
-    "`conv1.weight` has moved. The stem, before the stages, belongs to the backbone.":
-        lambda m: frozen(m, lambda name: name.startswith("layer")).eval(),
-    "A weight of the stages has moved. Go through `model.parameters()`, so that no layer is left out.":
-        lambda m: frozen(m, lambda name: name.startswith(("conv1", "bn1"))).eval(),
+         lambda m: frozen(m, lambda name: name.startswith("layer")).eval(),
+         lambda m: frozen(m, lambda name: name.startswith(("conv1", "bn1"))).eval()],
     "The running statistics rest, but the batch norms still normalise by the batch at hand: an image's features depend "
     "on the images beside it. Put the backbone into evaluation mode.":
         [lambda m: norms(frozen(m).train(), momentum=0.0),
@@ -258,7 +225,7 @@ FREEZE_MISTAKES = {
 
 @exercise(
     "10.3 freeze properly",
-    calls=lambda: [Call(TrainedNet().train(mode)) for mode in (True, False)],
+    calls=lambda: [Call(trained_net().train(mode)) for mode in (True, False)],
     returns=seen("the network", nn.Module, five_steps),
     may_change=("model",),
     mistakes=FREEZE_MISTAKES,
@@ -272,22 +239,19 @@ def freeze_backbone(model: nn.Module) -> nn.Module:
 
 
 @torch.no_grad()
-def numbered_net(*frozen: str) -> TrainedNet:
+def numbered_net(*frozen: str) -> ResNet:
     """A net in which every parameter holds its own number, by which it is known again."""
-    net = TrainedNet()
+    net = trained_net()
     for index, (name, parameter) in enumerate(net.named_parameters()):
         parameter.fill_(index).requires_grad_(name not in frozen)
     return net
-
-
-NAMES = [name for name, _ in TrainedNet().named_parameters()]
 
 
 def rates_of(groups: Any) -> dict[str, str]:
     """For each parameter by name, the rates at which an optimizer would train it."""
     fits = isinstance(groups, list | tuple) and all(isinstance(group, Mapping) for group in groups)
     need(fits, "a list of dicts, which is handed over to the optimizer", groups)
-    rates: dict[str, list[str]] = {}
+    names, rates = [name for name, _ in trained_net().named_parameters()], dict[str, list[str]]()
     for group in groups:
         if "params" not in group or "lr" not in group:
             raise Wrong(f"Each group needs the keys 'params' and 'lr'; yours has {', '.join(map(repr, group))}.")
@@ -295,16 +259,15 @@ def rates_of(groups: Any) -> dict[str, str]:
         for member in [members] if isinstance(members, Tensor) else members:
             if not isinstance(member, nn.Parameter):
                 raise Wrong(f"'params' holds {kind_of(member)}. The optimizer needs the model's parameters themselves.")
-            rates.setdefault(NAMES[int(member.flatten()[0])], []).append(f"at the rate {plain(group['lr']):g}")
+            rates.setdefault(names[int(member.flatten()[0])], []).append(f"at the rate {plain(group['lr']):g}")
     return {name: " and ".join(sorted(each)) for name, each in rates.items()}
 
 
 def need_the_models_own(answer: Callable[..., Any]) -> None:
     """The groups hold the parameters themselves, no copies."""
     net = numbered_net()
-    own = set(map(id, net.parameters()))
-    members = [group["params"] for group in answer(net, 0.1, 0.01)]
-    if any(id(each) not in own for part in members for each in ([part] if isinstance(part, Tensor) else part)):
+    optimizer = optim.SGD(answer(net, 0.1, 0.01))
+    if {each for group in optimizer.param_groups for each in group["params"]} != set(net.parameters()):
         raise Wrong("'params' holds copies. Training them would leave the model as it is.")
 
 
@@ -325,13 +288,6 @@ GROUP_MISTAKES = {
     "The backbone is in no group. That freezes it; here it learns too, at its own rate.":
         frozen_or_not(_backbone=lambda name: False),
     "The biases are in no group. They learn too.": frozen_or_not(_part=lambda name: not name.endswith("bias")),
-    "A layer that has 'fc' in its name, but is no part of `model.fc`, has the head's rate. Ask `model.fc` for its "
-    "parameters, or test for names that start with 'fc.'.":
-        [*frozen_or_not(_head=lambda name: "fc" in name, _backbone=lambda name: "fc" not in name),
-         *frozen_or_not(_head=lambda name: name[:2] == "fc", _backbone=lambda name: name[:2] != "fc")],
-    "A layer that has 'fc' in its name, but is no part of `model.fc`, is in no group. It belongs to the backbone.":
-        [*frozen_or_not(_backbone=lambda name: "fc" not in name),
-         *frozen_or_not(_backbone=lambda name: name[:2] != "fc")],
 }  # fmt: skip
 
 

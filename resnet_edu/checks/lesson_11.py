@@ -9,7 +9,6 @@ from torch.nn import functional as F
 
 from .. import probe
 from .exercise import Call, exercise
-from .result import Wrong
 from .values import Returns, number, several, tensor, text
 
 Function = Callable[[Tensor], Tensor]
@@ -40,9 +39,8 @@ CAM_MISTAKES = {
         {"_score": lambda logits, target: logits.softmax(1)[0, target]},
     "You differentiate the largest logit. Take that of the class asked about, `target`.":
         {"_score": lambda logits, target: logits.max()},
-    'The map is enlarged in blocks. Use `mode="bilinear"`.': {"_mode": "nearest"},
-    "You enlarge with `align_corners=True`, which pulls the outer cells to the border. Leave it out.":
-        {"_align": True},
+    'You enlarge in blocks, or pull the outer cells to the border. Use `mode="bilinear"`, without `align_corners`.':
+        [{"_mode": "nearest"}, {"_align": True}],
 }  # fmt: skip
 
 
@@ -58,32 +56,12 @@ def net_and_image(channels: int, cells: tuple[int, int], *, place: int) -> Call:
         return Call(features, head, image, int(head(features(image))[0].argsort()[place]))
 
 
-NO_BACKWARD = (
-    "The result is right, but the network's parameters keep gradients, which the next training step would add to its "
-    "own. Use `torch.autograd.grad` in place of `backward()`."
-)
-
-
-def leaves_no_gradients(call: Callable[[], Call]) -> Callable[[Callable[..., Any]], None]:
-    """One more question: whether an answer lets gradients pile up in the parameters it was given."""
-
-    def ask(answer: Callable[..., Any]) -> None:
-        args, _ = call().copied()
-        answer(*args)
-        parts = [each for each in args if isinstance(each, nn.Module)]
-        if any(parameter.grad is not None for part in parts for parameter in part.parameters()):
-            raise Wrong(NO_BACKWARD)
-
-    return ask
-
-
 @exercise(
     "11.1 Grad-CAM",
     calls=lambda: [net_and_image(4, (4, 4), place=0), net_and_image(4, (4, 4), place=2),
                    net_and_image(6, (3, 5), place=1)],
     returns=tensor("one map (H, W) of the image's side"),
     mistakes=CAM_MISTAKES,
-    finally_=leaves_no_gradients(lambda: net_and_image(4, (4, 4), place=0)),
 )  # fmt: skip
 def grad_cam(
     features: nn.Module, head: nn.Module, image: Tensor, target: int, *,
@@ -173,28 +151,23 @@ def middles(steps: int) -> Tensor:
     return (torch.arange(steps, dtype=torch.float64) + 0.5) / steps
 
 
-ERROR = "The attribution is right. The error is"
 INTEGRATED_MISTAKES = {
-    "The factor is missing: the mean gradient is multiplied by `x - baseline`, entry by entry.":
-        {"_factor": lambda x, baseline: 1.0},
-    "You multiply by `x`. The way that was gone is `x - baseline`.": {"_factor": lambda x, baseline: x},
+    "You multiply the mean gradient by `x`, or by nothing. The way that was gone is `x - baseline`, entry by entry.":
+        [{"_factor": lambda x, baseline: x}, {"_factor": lambda x, baseline: 1.0}],
     "You add up the gradients. Divide by the number of steps: the mean is asked for.":
         {"_over_steps": lambda gradients: gradients.sum(0)},
     "You take the gradient at the image alone. That is gradient × input; an integral needs the whole way.":
         {"_places": lambda steps: torch.ones(1)},
-    "Each piece is represented by its beginning. Take its middle: (k + 0.5) / steps.":
-        {"_places": lambda steps: torch.arange(steps) / steps},
-    "You spread the points from 0 to 1, ends included. Take the middles of equal pieces: (k + 0.5) / steps.":
-        {"_places": lambda steps: torch.linspace(0, 1, steps)},
+    "Your points are not the middles of equal pieces, (k + 0.5) / steps, but their beginnings, or go from end to end.":
+        [{"_places": lambda steps: torch.arange(steps) / steps},
+         {"_places": lambda steps: torch.linspace(0, 1, steps)}],
     "Your way begins at zero. It begins at `baseline`.": {"_begin": torch.zeros_like},
     "You drop the sign. With it goes completeness: evidence against the class must count as negative.":
         {"_end": torch.abs},
-    f"{ERROR} turned round: it is the sum of the attribution *minus* the difference.":
-        {"_error": lambda total, fx, fb: (fx - fb) - total},
-    f"{ERROR} without its sign. Too much and too little are two things.":
-        {"_error": lambda total, fx, fb: abs(total - (fx - fb))},
-    f"{ERROR} measured from f(x) alone. The sum accounts for f(x) − f(baseline).":
-        {"_error": lambda total, fx, fb: total - fx},
+    "The attribution is right, the error is not. It is the sum of the attribution *minus* the difference f(x) − "
+    "f(baseline), and it keeps its sign: too much and too little are two things.":
+        [{"_error": lambda total, fx, fb: (fx - fb) - total}, {"_error": lambda total, fx, fb: abs(total - (fx - fb))},
+         {"_error": lambda total, fx, fb: total - fx}],
 }  # fmt: skip
 
 
@@ -224,7 +197,6 @@ def near_zero(error: Any) -> Tensor:
     calls=integrated_calls,
     returns=several(PAIR, tensor(PAIR), Returns(near_zero, 1e-3)),
     mistakes=INTEGRATED_MISTAKES,
-    finally_=leaves_no_gradients(lambda: integrated_calls()[4]),
 )
 def integrated_gradients(
     f: Function, x: Tensor, baseline: Tensor, steps: int, *, _begin: Function = torch.clone, _places: Places = middles,

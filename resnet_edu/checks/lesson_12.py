@@ -105,14 +105,12 @@ CONFUSION_MISTAKES = {
         {"_seen": lambda c: c.T},
     "Recall and precision are exchanged: recall divides by the row's sum, precision by the column's.":
         {"_missed": lambda c: least(c, 0), "_doubtful": lambda c: least(c, 1)},
-    "For the class most often missed you look at the count on the diagonal. A small class has a small count: divide by "
-    "the sum of its row.": {"_missed": lambda c: int(c.diagonal().argmin())},
-    "You take the class with the most missed photos. A large class has many: take the share of its row.":
-        {"_missed": lambda c: int(wrong(c).sum(dim=1).argmax())},
-    "An answer that was never given is neither right nor wrong: leave out the columns that are all 0.":
-        {"_doubtful": lambda c: least(c, 0, empty=0.0)},
-    "A class without a photo cannot be missed: leave out the rows that are all 0.":
-        {"_missed": lambda c: least(c, 1, empty=0.0)},
+    "For the class most often missed you compare counts, which depend on how many photos a class has: take the share "
+    "of its row.":
+        [{"_missed": lambda c: int(c.diagonal().argmin())}, {"_missed": lambda c: int(wrong(c).sum(1).argmax())}],
+    "An answer that was never given, or a class without a photo, is neither right nor wrong: leave out the columns and "
+    "the rows that are all 0.":
+        [{"_doubtful": lambda c: least(c, 0, empty=0.0)}, {"_missed": lambda c: least(c, 1, empty=0.0)}],
     "The largest number stands on the diagonal, and that is no mistake. Leave the diagonal out of the search.":
         {"_mixed": place},
     "The pair is turned around: first what the photos show, then what the net said.":
@@ -178,10 +176,8 @@ THRESHOLD_MISTAKES = {
     "You return the highest such threshold, which answers the fewest photos. Return the lowest.": {"_pick": max},
     "You compare a share from 0 to 1 with a percentage, or the other way round. `precision` is in percent.":
         {"_enough": lambda got, asked: got >= (asked - 1e-4) / 100},
-    "No threshold is good enough, and you return the highest confidence, which still gives an answer. Return infinity: "
-    "answer nothing.": {"_none": lambda confidence: float(confidence.max())},
-    "No threshold is good enough, and you return 0, which answers all. Return infinity.":
-        {"_none": lambda confidence: 0.0},
+    "No threshold is good enough, and yours, the highest confidence or 0, still gives an answer. Return infinity.":
+        [{"_none": lambda confidence: float(confidence.max())}, {"_none": lambda confidence: 0.0}],
 }  # fmt: skip
 
 SURE = torch.tensor([0.95, 0.9, 0.8, 0.7, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2])

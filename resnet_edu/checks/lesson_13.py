@@ -15,13 +15,6 @@ from .values import listed, number, several, tensor, text
 Gradients = Sequence[Sequence[Tensor]]  # by process, then by parameter
 
 
-def halved(gradients: Gradients) -> list[Tensor]:
-    running = list(gradients[0])
-    for own in gradients[1:]:
-        running = [(mine + theirs) / 2 for mine, theirs in zip(running, own, strict=True)]
-    return running
-
-
 GRADIENT_MISTAKES = {
     "You take the plain mean over the processes. It is right for equal shares only: here a process with few images "
     "counts as much as one with many. Weight each by its number of images.":
@@ -29,20 +22,13 @@ GRADIENT_MISTAKES = {
     "You add the gradients up. Each is the gradient of a mean, so the result has to be a mean as well.":
         {"_weights": lambda sizes: [1.0] * len(sizes)},
     "You weight by the number of images and do not divide by the number of all images.":
-        {"_weights": lambda sizes: sizes},
-    "You weight by the number of images and divide by the number of processes. Divide by the number of all images.":
-        {"_weights": lambda sizes: [size / len(sizes) for size in sizes]},
-    "You divide the sum of the gradients by the number of all images. The gradients are means already: multiply each "
-    "by its number of images first.": {"_weights": lambda sizes: [1 / sum(sizes)] * len(sizes)},
-    "You divide each gradient by its number of images. It is a mean already: multiply it by its share of them.":
-        {"_weights": lambda sizes: [1 / size for size in sizes]},
-    "Your weights are upside down: the process with the fewest images counts most.":
-        {"_weights": lambda sizes: [1 / size / sum(1 / each for each in sizes) for size in sizes]},
-    "You halve after each process, so that the last one counts half. Give all of them their weight at once.":
-        lambda g, sizes: halved(g),
-    "You return the gradients of the first process alone.": lambda g, sizes: list(g[0]),
-    "You return the gradients of the largest share alone. All images have a part in the gradient of the batch.":
-        lambda g, sizes: list(g[sizes.index(max(sizes))]),
+        [{"_weights": lambda sizes: sizes}, {"_weights": lambda sizes: [size / len(sizes) for size in sizes]}],
+    "You divide by a number of images and do not multiply. The gradients are means already: multiply each by its "
+    "share, its own number of images over that of all.":
+        [{"_weights": lambda sizes: [1 / sum(sizes)] * len(sizes)}, {"_weights": lambda sizes: [1 / n for n in sizes]},
+         {"_weights": lambda sizes: [1 / n / sum(1 / each for each in sizes) for n in sizes]}],
+    "You return the gradients of one process alone. All images have a part in the gradient of the batch.":
+        [lambda g, sizes: list(g[0]), lambda g, sizes: list(g[sizes.index(max(sizes))])],
 }  # fmt: skip
 
 
@@ -75,32 +61,22 @@ def ramp(step: int, warmup: int) -> float:
     return step / warmup if step < warmup else 1.0
 
 
-def rising(step: int, warmup: int) -> float:
-    return step / warmup if warmup else 1.0
-
-
 RATE_MISTAKES = {
-    "The batch size has no effect. A batch k times as large gets k times the base rate.":
-        {"_final": lambda k: BASE_RATE},
-    "You scale with the square root of k. The linear rule multiplies by k itself.":
-        {"_final": lambda k: BASE_RATE * sqrt(k)},
-    "You divide by k. A larger batch means fewer steps, so each has to be larger.": {"_final": lambda k: BASE_RATE / k},
-    "You forget the base rate: k alone is no learning rate.": {"_final": lambda k: k},
-    "You multiply by the batch size itself. What counts is how many times larger than the base batch it is.":
-        {"_final": lambda k: BASE_RATE * k * BASE_BATCH},
-    "Your warm-up begins at 0. It begins at the base rate.": {"_start": lambda final: 0.0},
-    "Your warm-up begins at a tenth of the final rate. It begins at the base rate, whatever the final one is.":
-        {"_start": lambda final: final / 10},
+    "Your final rate is not k times the base rate, with k = batch_size / 256. The linear rule takes no root and does "
+    "not divide.":
+        [{"_final": lambda k: BASE_RATE}, {"_final": lambda k: BASE_RATE * sqrt(k)}, {"_final": lambda k: k},
+         {"_final": lambda k: BASE_RATE / k}, {"_final": lambda k: BASE_RATE * k * BASE_BATCH}],
+    "Your warm-up begins at 0 or at a share of the final rate. It begins at the base rate, whatever the final one is.":
+        [{"_start": lambda final: 0.0}, {"_start": lambda final: final / 10}],
     "There is no warm-up: the first step has the final rate already.": {"warmup_steps": 0},
-    "Your warm-up is a step ahead: step 0 has the base rate, step `warmup_steps` the final one.":
-        {"_way": lambda step, warmup: (step + 1) / warmup if step < warmup else 1.0},
-    "Your warm-up is a step behind: step 0 has the base rate, step `warmup_steps` the final one.":
-        {"_way": lambda step, warmup: max(step - 1, 0) / warmup if step < warmup else 1.0},
-    "You reach the final rate one step too early: at step `warmup_steps - 1`.":
-        {"_way": lambda step, warmup: ramp(step, warmup - 1)},
+    "Your warm-up is a step ahead or behind: step 0 has the base rate, step `warmup_steps` the final one.":
+        [{"_way": lambda step, warmup: (step + 1) / warmup if step < warmup else 1.0},
+         {"_way": lambda step, warmup: max(step - 1, 0) / warmup if step < warmup else 1.0},
+         {"_way": lambda step, warmup: ramp(step, warmup - 1)}],
     "Your rate falls during the warm-up and jumps afterwards: it has to rise.":
         {"_way": lambda step, warmup: 1 - step / warmup if step < warmup else 1.0},
-    "Your rate goes on rising after the warm-up. From step `warmup_steps` on it stays where it is.": {"_way": rising},
+    "Your rate goes on rising after the warm-up. From step `warmup_steps` on it stays where it is.":
+        {"_way": lambda step, warmup: step / warmup if warmup else 1.0},
     "Your rate stays at the base rate and then jumps. That is the constant warm-up; here it rises a little at each "
     "step.": {"_way": lambda step, warmup: float(step >= warmup)},
     "Your rate is multiplied by the same factor at each step. Add the same amount at each step.":
@@ -155,21 +131,20 @@ BOTTLENECK_MISTAKES = {
     "You choose the stage by the seconds of one worker. Divide by the number of workers before you compare.":
         {"_key": alone},
     "The stage is right. Its speed is that of one worker: multiply by their number.": {"_seconds": alone},
-    "You choose by seconds times workers. More workers make a stage faster.": {"_key": times},
-    "You multiply seconds by workers. More workers make a stage faster: divide.": {"_key": times, "_seconds": times},
+    "You multiply seconds by workers. More workers make a stage faster: divide.":
+        [{"_key": times}, {"_key": times, "_seconds": times}],
     "You name the fastest stage. All others wait for the slowest.": {"_key": lambda s, w: -s / w},
     "You name the stage with the fewest workers. It may be fast enough: compare seconds / workers.":
         {"_key": lambda s, w: -w},
     "You add the stages' times, as if each waited for the others. They work at the same time: only the slowest counts.":
         {"_speed": lambda own, speeds: 1 / sum(1 / speed for speed in speeds)},
-    "You return the mean of the stages' speeds. No batch passes faster than the slowest stage lets it.":
-        {"_speed": lambda own, speeds: sum(speeds) / len(speeds)},
-    "The stage is right, the speed is that of the fastest stage.": {"_speed": lambda own, speeds: max(speeds)},
-    "You return batches a second. Asked are images: multiply by `batch_size`.": {"batch_size": 1},
-    "You return seconds an image. Asked are images a second.": {"_speed": lambda own, speeds: 1 / own},
-    "You return seconds a batch. Asked are images a second.": {"batch_size": 1, "_speed": lambda own, speeds: 1 / own},
-    "You return the first stage of the table. Look at all of them.": {"_choose": lambda keys: next(iter(keys))},
-    "You return the last stage of the table. Look at all of them.": {"_choose": lambda keys: list(keys)[-1]},
+    "The stage is right, the speed is the mean or that of the fastest. No batch is faster than the slowest lets it.":
+        [{"_speed": lambda own, speeds: sum(speeds) / len(speeds)}, {"_speed": lambda own, speeds: max(speeds)}],
+    "Asked are images a second. You return batches a second, or the seconds that an image or a batch takes.":
+        [{"batch_size": 1}, {"_speed": lambda own, speeds: 1 / own},
+         {"batch_size": 1, "_speed": lambda own, speeds: 1 / own}],
+    "You return the first or the last stage of the table. Look at all of them.":
+        [{"_choose": lambda keys: next(iter(keys))}, {"_choose": lambda keys: list(keys)[-1]}],
 }  # fmt: skip
 
 

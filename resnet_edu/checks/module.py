@@ -222,16 +222,14 @@ class ModuleExercise(Exercise):
     def as_answer(self, variant: Variant) -> Callable[..., Any]:
         """A variant that is built like the oracle."""
         oracle: Any = self.oracle
-        if isinstance(variant, dict) and not isinstance(oracle, type):
-            return lambda *args, **options: oracle(**(self.values(*args, **options) | variant))
+        if not isinstance(oracle, type):
+            return super().as_answer(variant)
         if isinstance(variant, dict):
 
             def init(module: nn.Module, *args: Any, **options: Any) -> None:
                 oracle.__init__(module, **(self.values(*args, **options) | variant))
 
             return type(self.name, (oracle,), {"__init__": init})
-        if isinstance(variant, type) or not isinstance(oracle, type):
-            return variant
         return type(self.name, (oracle,), {"forward": lambda module, x: variant(module, x)})
 
 

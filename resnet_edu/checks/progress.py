@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -39,16 +39,6 @@ class Entry:
     tries: int = 0  # answers judged, passed or wrong; a stub does not count
     first_passed: str | None = None  # date and time of the first pass (ISO 8601), or None
 
-    def __post_init__(self) -> None:
-        known = all(status in get_args(Status) for status in (self.best, self.last))
-        if not known or not isinstance(self.tries, int) or not isinstance(self.first_passed, str | None):
-            raise ValueError(f"not an entry of a progress file: {self}")
-
-    @classmethod
-    def of(cls, fields: dict[str, Any]) -> "Entry":
-        """The entry in a file; fields that a later version of the course added are passed over."""
-        return cls(**{name: value for name, value in fields.items() if name in cls.__dataclass_fields__})
-
     def after(self, status: Status) -> "Entry":
         """The entry after one more try."""
         first_passed = self.first_passed
@@ -70,8 +60,8 @@ def record(exercise: str, status: Status) -> str:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_name(path.name + ".lock"), timeout=SECONDS):
             content, note = read(path)
-            fields = content["exercises"].setdefault(exercise, {})
-            fields |= vars(Entry.of(fields).after(status))
+            known = content["exercises"]
+            known[exercise] = vars(Entry(**known.get(exercise, {})).after(status))
             content["current"] = exercise.partition(".")[0]  # the lesson that is being worked on
             write_atomically(path, json.dumps(content, indent=1, ensure_ascii=False).encode() + b"\n")
     except (OSError, RuntimeError, Timeout) as error:  # RuntimeError: a home folder that cannot be found
@@ -83,10 +73,15 @@ def record(exercise: str, status: Status) -> str:
 def read(path: Path) -> tuple[dict[str, Any], str]:
     """The file's content, and a note if it could not be understood and was put aside."""
     try:
-        return parse(path.read_bytes()), ""
+        content = json.loads(path.read_bytes())
+        if content["format"] != 1:
+            raise ValueError("the file is of another format")
+        for fields in content["exercises"].values():
+            Entry(**fields).after("not yet")  # raises an error for what is no entry
+        return content, ""
     except FileNotFoundError:
         return {"format": 1, "exercises": {}}, ""
-    except (ValueError, RecursionError):
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
         aside = path.with_name(path.name + ".corrupt")
         number = 1
         while aside.exists():
@@ -95,18 +90,6 @@ def read(path: Path) -> tuple[dict[str, Any], str]:
         os.replace(path, aside)
         note = f"the progress file could not be read. It is kept as {aside.name}; a new one begins."
         return {"format": 1, "exercises": {}}, note
-
-
-def parse(content: bytes) -> dict[str, Any]:
-    """A file's content, with all of its fields."""
-    data = json.loads(content)
-    if not isinstance(data, dict) or data.get("format") != 1 or not isinstance(data.get("exercises"), dict):
-        raise ValueError("not a progress file")
-    for fields in data["exercises"].values():
-        if not isinstance(fields, dict):
-            raise ValueError("not a progress file")
-        Entry.of(fields)
-    return data
 
 
 @dataclass(frozen=True, repr=False)
@@ -136,7 +119,12 @@ class Progress:
     def exercises(self, lesson: str) -> Table:
         """Heading, status, tries and the day of the first pass of a lesson's exercises."""
         rows = [
-            (heading(name), MARKS[each.best] if each.tries else "–", each.tries or "–", (each.first_passed or "–")[:10])
+            (
+                heading(name),
+                MARKS[each.best] if each.tries else "–",
+                each.tries or "–",
+                str(each.first_passed or "–")[:10],
+            )
             for name, each in self.lessons()[lesson].items()
         ]
         return table(rows, ["Exercise", "Status", "Tries", "First passed"])
@@ -171,5 +159,5 @@ def collect(exercises: Iterable[str]) -> Progress:
     except (OSError, RuntimeError) as error:
         content, note = {"exercises": {}}, ""
         note = f"the progress file could not be read ({getattr(error, 'strerror', None) or error})."
-    entries = {name: Entry.of(content["exercises"].get(name, {})) for name in exercises}
+    entries = {name: Entry(**content["exercises"].get(name, {})) for name in exercises}
     return Progress(entries, note, str(content.get("current", "00")))

@@ -206,8 +206,6 @@ def identical(one: Any, other: Any) -> bool:
             if not isinstance(other, Tensor) or one.shape != other.shape:
                 return False
             return one.is_meta or bool(((one == other) | (one != one)).all())  # nan equals nan here
-        case np.ndarray():
-            return np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
         case nn.Module():
             return identical(traits(one), traits(other))
         case Mapping():
@@ -220,12 +218,12 @@ def identical(one: Any, other: Any) -> bool:
 
 
 def traits(net: nn.Module) -> dict[str, Any]:
-    """What somebody who lends a network expects to find again."""
+    """What somebody who lends a network expects to find again; gradients left in it would add to the next step's."""
     parts = {
         name: [type(part).__name__, part.training, len(part._forward_hooks), len(part._forward_pre_hooks)]
         for name, part in net.named_modules()
     }
-    free = {name: parameter.requires_grad for name, parameter in net.named_parameters()}
+    free = {name: [parameter.requires_grad, parameter.grad is None] for name, parameter in net.named_parameters()}
     return {"values": dict(net.state_dict()), "parts": parts, "free": free}
 
 

@@ -151,7 +151,7 @@ RIGHT = {
 
 WRONG = {
     "10.1": [
-        (lambda model, n: new_head(model, n + 1), "size: fc.weight: expected '(4, 14)', got '(5, 14)'"),
+        (lambda model, n: new_head(model, n + 1), "size: fc.weight: expected '(4, 16)', got '(5, 16)'"),
         (statistics_disturbed, "send no images through the net"),
         (everything_new, "before the head, where nothing changes: conv1.weight"),
         (lambda model, n: new_head(model, n).state_dict(), "Expected the network, got"),

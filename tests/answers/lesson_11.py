@@ -107,7 +107,7 @@ RIGHT = {
 
 WRONG = {
     "11.1": [
-        (cam_backward, "parameters keep gradients"),
+        (cam_backward, "leaves gradients in it"),
         (lambda *four: cam(*four)[::4, ::4], "expected a tensor of shape"),
         (lambda *four: cam(*four)[None, None], "got shape (1, 1,"),
         (lambda *four: cam(*four).tolist(), "Expected one map (H, W)"),
@@ -124,6 +124,6 @@ WRONG = {
         (with_error(lambda attribution, error: (attribution.sum(), error)), "got shape ()"),
         (with_error(lambda attribution, error: (attribution, attribution - error)), "Expected two things"),
         (in_place, "changes the tensor it is given as `x`"),
-        (backward, "keep gradients"),
+        (backward, "leaves gradients in it"),
     ],
 }

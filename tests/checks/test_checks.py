@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from resnet_edu import checks, files
-from resnet_edu.checks.exercise import Call, Check, exercise
+from resnet_edu.checks.exercise import Call, Exercise, exercise
 from resnet_edu.checks.lesson_06 import KEY
 from resnet_edu.checks.result import MARKS, CheckResult, Status, Wrong
 from resnet_edu.checks.values import Returns, difference, number, tensor, whole
@@ -20,7 +20,9 @@ from resnet_edu.checks.values import Returns, difference, number, tensor, whole
 def trial(monkeypatch):
     """A check whose body is the answer itself: it is called and must return praise."""
     monkeypatch.setattr("resnet_edu.checks.exercise.REGISTRY", {})
-    return Check("99.1 trial", lambda answer: answer())
+    check = Exercise(exercise="99.1 trial", oracle=lambda: None, calls=list, mistakes={})
+    check.judge_answer = lambda answer: answer()
+    return check
 
 
 def right(size: int, kernel: int, padding: int = 0, stride: int = 1) -> int:
@@ -56,7 +58,7 @@ def test_praise_is_a_pass_and_reads_as_plain_text(trial):
 
 def test_two_checks_cannot_share_an_id(trial):
     with pytest.raises(ValueError, match=r"'99\.1 trial'"):
-        Check("99.1 trial", lambda answer: "")
+        Exercise(exercise="99.1 trial", oracle=lambda: None, calls=list, mistakes={})
 
 
 def test_an_error_is_explained_with_its_line(trial):
