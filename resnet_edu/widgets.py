@@ -6,7 +6,7 @@ figure that shows more at a glance. They work with ipywidgets 7.7, which Colab h
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import lru_cache, partial
 from html import escape
 from io import BytesIO
 from pathlib import Path
@@ -51,7 +51,8 @@ class Explorer(ipywidgets.VBox):
     """Controls in a grid, and below them the figure that `draw` makes of their values, each by its keyword.
 
     A dragged slider sends its next value when the last one is drawn, so that moves never queue up. The `columns` are in
-    the words of CSS; what is `above` stands above the grid. A `slow` one says "working…" while it draws.
+    the words of CSS; what is `above` stands above the grid. A `slow` one says "working…" while it draws. What was drawn
+    lately is kept, so that the way back is quick.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Explorer(ipywidgets.VBox):
         self.draw, self.controls, self.slow = draw, controls, slow
         self.waiting, self.drawn = False, {}
         self.start = {name: each.value for name, each in controls.items()}
+        self.picture = lru_cache(maxsize=64)(self.draw_picture)
         self.said = ipywidgets.HTML()
         self.image = ipywidgets.Image(format="png")
         self.failure = ipywidgets.Output()  # a traceback is shown here
@@ -83,10 +85,14 @@ class Explorer(ipywidgets.VBox):
             return
         self.say("working…" if self.slow else "")
         with self.failure:
-            figure = self.draw(**state)
-            self.image.value, self.image.width = figure.png(), f"{figure.page_width}"
+            self.image.value, self.image.width, title = self.picture(*state.values())
             self.drawn = state
-            self.said.value = HIDDEN.format(escape(figure.get_suptitle()))
+            self.said.value = HIDDEN.format(escape(title))
+
+    def draw_picture(self, *values: Any) -> tuple[bytes, str, str]:
+        """The PNG for these values of the controls, its width on the page and its message."""
+        figure = self.draw(**dict(zip(self.controls, values, strict=True)))
+        return figure.png(), f"{figure.page_width}", figure.get_suptitle()
 
     @contextmanager
     def one_drawing(self) -> Iterator[None]:
@@ -94,6 +100,7 @@ class Explorer(ipywidgets.VBox):
         self.waiting = True
         yield
         self.waiting, self.drawn = False, {}
+        self.picture.cache_clear()  # a photo of the same name may be another
         self.redraw()
 
     @course_style()
@@ -297,9 +304,12 @@ def photo_explorer(
     explorer = Explorer(lambda which, **state: draw(which, pictures[which], **state), shown, above=[upload], slow=True)
 
     def take(_: object) -> None:
+        if not (files := upload.value):
+            return
         explorer.say("working…")
+        upload.set_trait("value", type(files)())  # or the photo would lie in the saved notebook
         try:
-            name, picture = uploaded(upload.value)
+            name, picture = uploaded(files)
         except UnreadablePicture as error:
             explorer.say(str(error))
             return

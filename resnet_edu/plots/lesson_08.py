@@ -1,11 +1,12 @@
 """Lesson 08: a ResNet stage by stage, as a table with bars."""
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
 
-from ..models.resnet import DEPTHS, RESNET_PARTS, ResNet
-from ..probe.summary import summary
+from ..models.resnet import DEPTHS, RESNET_PARTS, BasicBlock, Bottleneck, ResNet
+from ..probe.summary import Summary, summary
 from .style import BLUE, ORANGE, Figure, bare, course_style, new_figure
 
 
@@ -26,10 +27,8 @@ def stage_rows(side: int, depth: int, width: int) -> list[StageRow]:
     All blocks of a stage behind its first are alike, so two of them are looked at and the second is counted for all.
     """
     block, counts = DEPTHS[depth]
-    with torch.device("meta"):
-        model = ResNet(block, (2, 2, 2, 2), width=width)
     blocks: dict[str, int] = dict(zip(("stage 1", "stage 2", "stage 3", "stage 4"), counts, strict=True))
-    layers, rows = summary(model, (3, side, side)).rows, []
+    layers, rows = two_blocks_a_stage(block, width, side).rows, []
     for part in dict.fromkeys(RESNET_PARTS.values()):
         inside = [row for row in layers if RESNET_PARTS[row.name.split(".")[0]] == part]
         _, channels, *sides = inside[-1].output_shape  # (N, C, H, W), or (N, C) behind the head
@@ -38,6 +37,14 @@ def stage_rows(side: int, depth: int, width: int) -> list[StageRow]:
         macs = sum(row.macs * count for row, count in zip(inside, times, strict=True))
         rows.append(StageRow(part, blocks.get(part, 0), sides[0] if sides else 1, channels, parameters, macs))
     return rows
+
+
+@lru_cache(maxsize=32)
+def two_blocks_a_stage(block: type[BasicBlock] | type[Bottleneck], width: int, side: int) -> Summary:
+    """The net with two blocks in each stage, kept: it tells the costs of every depth."""
+    with torch.device("meta"):
+        model = ResNet(block, (2, 2, 2, 2), width=width)
+    return summary(model, (3, side, side))
 
 
 def short(number: float) -> str:

@@ -105,13 +105,17 @@ def draw_nets(axes: Axes, nets: Mapping[str, NetCost], cost: str, *, solid: Iter
     """A dot with its name for each net, pale unless it is in `solid`; the ResNets joined."""
     family = sorted((net for name, net in nets.items() if name.startswith("resnet")), key=lambda net: net.gmacs)
     axes.plot([getattr(net, cost) for net in family], [net.error for net in family], color=BLUE, lw=1, alpha=0.5)
-    for name, net in nets.items():
-        colour, marker = next(look for kind, look in KINDS.items() if name.startswith(kind))
-        x, strength = getattr(net, cost), 1.0 if name in solid else 0.25
-        axes.scatter([x], [net.error], color=colour, marker=marker, s=44, alpha=strength, linewidths=0, zorder=3)
-        right, up, side = BESIDE.get(name, (7, 4, "left"))
-        look = {"fontsize": 8.5, "ha": side, "alpha": max(strength, 0.5)}
-        axes.annotate(name, (x, net.error), (right, up), textcoords="offset points", **look)
+    look_of = {name: next(look for kind, look in KINDS.items() if name.startswith(kind)) for name in nets}
+    for colour, marker in KINDS.values():
+        alike = [name for name in nets if look_of[name] == (colour, marker)]
+        places = [(getattr(nets[name], cost), nets[name].error) for name in alike]
+        strengths = [1.0 if name in solid else 0.25 for name in alike]
+        look = {"color": colour, "marker": marker, "alpha": strengths, "s": 44, "linewidths": 0, "zorder": 3}
+        axes.scatter(*zip(*places, strict=True), **look)
+        for name, place, strength in zip(alike, places, strengths, strict=True):
+            right, up, side = BESIDE.get(name, (7, 4, "left"))
+            look = {"fontsize": 8.5, "ha": side, "alpha": max(strength, 0.5)}
+            axes.annotate(name, place, (right, up), textcoords="offset points", **look)
     axes.set_xlim(0, 1.18 * max(getattr(net, cost) for net in nets.values()))
     errors = [net.error for net in nets.values()]
     axes.set_ylim(min(errors) - 2, max(errors) + 2)

@@ -70,8 +70,8 @@ def draw_curves(axes: Axes, study: Recorded, *, faint: Sequence[str] = ()) -> No
         strength = 0.25 if name in faint else 1.0
         runs = [transfer_errors(study, name, labels) for labels in LABELS]
         axes.plot(LABELS, list(map(mean, runs)), **look, alpha=strength, label=name)
-        for labels, errors in zip(LABELS, runs, strict=True):
-            axes.plot([labels] * len(errors), errors, **look | ONE_RUN, alpha=0.35 * strength)
+        points = [(labels, error) for labels, errors in zip(LABELS, runs, strict=True) for error in errors]
+        axes.plot(*zip(*points, strict=True), **look | ONE_RUN, alpha=0.35 * strength)
     axes.set_xscale("log")
     axes.set_xticks(LABELS, [str(labels) for labels in LABELS])
     axes.set_xticks([], minor=True)

@@ -39,16 +39,17 @@ PLAIN_FIRST = (RED, BLUE, *COLOURS[2:])  # where the first line is that of the n
 @contextmanager
 def course_style() -> Iterator[None]:
     """The style sheet within this context, or this function, only; the learner's own settings stay as they are."""
-    with mpl.rc_context(fname=STYLE_SHEET):
-        mpl.rcParams["font.family"] = families()
+    with mpl.rc_context(settings()):
         yield
 
 
 @cache
-def families() -> list[str]:
-    """The style's font, and behind it those of this machine that have letters it lacks, for names of all countries."""
+def settings() -> mpl.RcParams:
+    """The style sheet, and behind its font those of this machine that have letters it lacks, for names everywhere."""
     here = {font.name for font in font_manager.fontManager.ttflist}
-    return ["sans-serif", *(name for name in FALLBACKS if name in here)]
+    sheet = mpl.rc_params_from_file(STYLE_SHEET, use_default_template=False)
+    sheet["font.family"] = ["sans-serif", *(name for name in FALLBACKS if name in here)]
+    return sheet
 
 
 class Figure(mpl_figure.Figure):
@@ -61,7 +62,8 @@ class Figure(mpl_figure.Figure):
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # two lines for each; a box will do
             canvas.draw()  # lays out and draws; `savefig` would go through all artists a second time
-        Image.fromarray(np.asarray(canvas.buffer_rgba())).save(picture, "PNG")
+        pixels = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+        pixels.save(picture, "PNG", compress_level=1)  # hardly larger than with more effort, in half the time
         self.set_dpi(dpi)
         return picture.getvalue()
 

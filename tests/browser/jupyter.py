@@ -117,10 +117,21 @@ class Notebook:
 
     def run_all(self) -> None:
         """Run > Run All Cells, and wait."""
-        self.page.locator(".lm-MenuBar-itemLabel", has_text=re.compile("^Run$")).click()
-        self.page.locator(".lm-Menu-itemLabel", has_text=re.compile("^Run All Cells$")).click()
+        self.choose("Run", "Run All Cells")
         self.page.wait_for_function(ALL_DONE, timeout=PATIENCE)
         self.ready()
+
+    def restart(self) -> None:
+        """Kernel > Restart Kernel…, and agree."""
+        self.choose("Kernel", "Restart Kernel…")
+        with self.page.expect_response(lambda answer: answer.url.partition("?")[0].endswith("/restart")):
+            self.page.get_by_role("button", name="Confirm Kernel Restart").click()
+        self.ready()
+
+    def choose(self, menu: str, entry: str) -> None:
+        """Click an entry of the menu bar."""
+        self.page.locator(".lm-MenuBar-itemLabel", has_text=re.compile(f"^{menu}$")).click()
+        self.page.locator(".lm-Menu-itemLabel", has_text=re.compile(f"^{entry}$")).click()
 
     def trouble(self) -> list[str]:
         """What cells have printed as errors."""

@@ -126,3 +126,15 @@ def test_what_is_no_photo_is_answered_by_one_line(notebook: Notebook, places: di
     sync_api.expect(figure(cell)).to_have_attribute("src", before)
     assert notebook.trouble() == []
     assert notebook.complaints == []
+
+
+def test_saved_explorers_keep_their_figures_without_their_kernel(notebook: Notebook, places: dict[str, int]) -> None:
+    """The last test: it leaves a fresh kernel."""
+    notebook.saved()
+    notebook.restart()
+    notebook.page.reload()
+    notebook.ready()
+    for place in places.values():
+        notebook.cell(place).scroll_into_view_if_needed()
+        sync_api.expect(figure(notebook.cell(place))).to_be_visible()
+    sync_api.expect(notebook.page.get_by_text("Error displaying")).to_have_count(0)

@@ -93,4 +93,5 @@ def test_progress_is_kept(lesson: Notebook, server: Server) -> None:
     lesson.ready()
     sync_api.expect(box(lesson)).to_contain_text("✓ passed")
     lesson.page.locator(f"{NOTEBOOK} h2", has_text="A first training").evaluate("told => told.scrollIntoView()")
+    sync_api.expect(lesson.page.get_by_text("Error displaying")).to_have_count(0)
     lesson.picture("lesson_00_reloaded")
