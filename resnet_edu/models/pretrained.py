@@ -6,7 +6,7 @@ checked at every reading, and nothing but tensors is accepted from a file.
 
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -54,11 +54,6 @@ class Pretrained:
     transforms: Callable[[Image.Image], Tensor]
     source: str
     read: Callable[[Path], Image.Image] = read_photo
-
-    def inputs(self, pictures: Sequence[Image.Image]) -> Tensor:
-        """N pictures of one size as the network takes them, `(N, C, H, W)`: at once, where the transforms know how."""
-        together = getattr(self.transforms, "together", None)
-        return together(pictures) if together else torch.stack([self.transforms(picture) for picture in pictures])
 
 
 def pretrained(name: str = "resnet18", *, source: WeightSource = "auto") -> Pretrained:
@@ -131,21 +126,16 @@ class PhotoTransforms:
 
     def __call__(self, picture: Image.Image) -> Tensor:
         """A picture to a float tensor `(3, size, size)`."""
-        return self.together([picture])[0]
-
-    def together(self, pictures: Sequence[Image.Image]) -> Tensor:
-        """N pictures of one size to a float tensor `(N, 3, size, size)`."""
-        pixels = np.stack([np.asarray(picture.convert("RGB")) for picture in pictures])
-        images = torch.from_numpy(pixels).permute(0, 3, 1, 2)  # (N, 3, H, W), uint8
-        height, width = images.shape[2:]
+        image = torch.from_numpy(np.array(picture.convert("RGB"))).permute(2, 0, 1)  # (3, H, W), uint8
+        height, width = image.shape[1:]
         top, left = (max(0, height - 32 * width) // 2, max(0, width - 32 * height) // 2)  # 32 squares of a strip
-        images = images[:, :, top : height - top, left : width - left]
-        sides = [self.size * side // min(images.shape[2:]) for side in images.shape[2:]]  # the shorter becomes size
-        if sides != [*images.shape[2:]]:
-            images = F.interpolate(images, sides, mode="bilinear", antialias=True)
+        image = image[:, top : height - top, left : width - left]
+        sides = [self.size * side // min(image.shape[1:]) for side in image.shape[1:]]  # the shorter becomes size
+        if sides != [*image.shape[1:]]:
+            image = F.interpolate(image[None], sides, mode="bilinear", antialias=True)[0]
         top, left = (round((side - self.size) / 2) for side in sides)
-        images = images[:, :, top : top + self.size, left : left + self.size].float().mul_(1 / 255)
-        return images.sub_(torch.tensor(self.mean).view(-1, 1, 1)).div_(torch.tensor(self.std).view(-1, 1, 1))
+        image = image[:, top : top + self.size, left : left + self.size].float().mul_(1 / 255)
+        return image.sub_(torch.tensor(self.mean).view(-1, 1, 1)).div_(torch.tensor(self.std).view(-1, 1, 1))
 
 
 def normalisation(transforms: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
