@@ -710,9 +710,8 @@ def out_of_part(features: Tensor, labels: Tensor, classes: int, parts: int = 6) 
 
 origin.model.fc = nn.Identity()
 with torch.inference_mode():
-    features = origin.model.cpu()(
-        torch.stack([origin.transforms(read_photo(path)) for path in files])
-    ).clone()  # (N, 512)
+    pictures = torch.stack([origin.transforms(read_photo(path)) for path in files])  # (N, 3, 96, 96)
+    features = origin.model.cpu()(pictures).clone()  # (N, 512)
 
 # %%
 names = sorted(kinds)
