@@ -97,7 +97,7 @@ def test_no_lesson_imports_another_lesson() -> None:
 
 @pytest.mark.parametrize(
     ("folder", "lines"),
-    [pytest.param(*each, marks=[not_yet] if each[0] != "docs" else []) for each in BUDGET.items()],
+    [pytest.param(*each, marks=[not_yet] if each[0] == "resnet_edu" else []) for each in BUDGET.items()],
 )
 def test_lines_stay_within_their_budget(folder: str, lines: int) -> None:
     assert python_lines(ROOT / folder) <= lines

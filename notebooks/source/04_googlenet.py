@@ -582,13 +582,13 @@ strongest = logits[0].topk(3).indices.tolist()
 flat, averaged = 1024 * 7 * 7 * 1000 + 1000, 1024 * 1000 + 1000
 assert flat > 50e6 > 1.1e6 > averaged
 print(f"a {label}; logits {', '.join(f'{digit}: {logits[0, digit]:.1f}' for digit in strongest)}")
-squares = F.interpolate(votes[0, strongest][None], image.shape[2:])[0]  # (3, 32, 32): a square for each place
-shown = torch.cat([image[0] / image.max() * squares.max(), squares])
-edu.plots.image_grid(shown, ["the image", *(f"votes for {digit}" for digit in strongest)], diverging=True, side=2.0,
-                     title="The logit is the mean vote (blue: against, red: for)")  # fmt: skip
+names = [f"votes for {digit}" for digit in strongest]
+edu.plots.image_grid(
+    votes[0, strongest], names, diverging=True, side=2.0, title="Each place votes (red: for, blue: against)"
+)
 
 # %% [markdown]
-# The three classes with the highest logits are shown, on one scale. These maps are known as *class activation maps*
+# The three classes with the highest logits are shown, on one scale; each logit is the mean of its 16 votes. These maps are known as *class activation maps*
 # (Zhou et al. 2016); lesson 11 makes them for nets with any head. What the average gives up is position: the head
 # doesn't know *where* a feature was, only how much of it there was.
 #

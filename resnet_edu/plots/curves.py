@@ -83,9 +83,9 @@ def lines(
     return figure
 
 
-def name_lines(figure: Figure, axes: Axes) -> None:
-    """The names of the lines: in the axes, or beside them where there are many."""
-    if len(axes.get_legend_handles_labels()[1]) <= 4:
+def name_lines(figure: Figure, axes: Axes, *, most: int = 4) -> None:
+    """The names of the lines: in the axes, or beside them where there are more than `most`."""
+    if len(axes.get_legend_handles_labels()[1]) <= most:
         axes.legend()
     else:
         figure.legend(loc="outside right center")
@@ -159,7 +159,7 @@ def runs_over(
     axes.set_xticks(range(len(places)), [str(place) for place in places])
     if limits:
         axes.set_ylim(*limits)
-    name_lines(figure, axes)
+    name_lines(figure, axes, most=3)
     return figure
 
 
