@@ -588,9 +588,9 @@ edu.plots.image_grid(
 )
 
 # %% [markdown]
-# The three classes with the highest logits are shown, on one scale; each logit is the mean of its 16 votes. These maps are known as *class activation maps*
-# (Zhou et al. 2016); lesson 11 makes them for nets with any head. What the average gives up is position: the head
-# doesn't know *where* a feature was, only how much of it there was.
+# The three classes with the highest logits are shown, on one scale; each logit is the mean of its 16 votes. These maps
+# are known as *class activation maps* (Zhou et al. 2016); lesson 11 makes them for nets with any head. What the average
+# gives up is position: the head doesn't know *where* a feature was, only how much of it there was.
 #
 # ### Exercise 4.4 · Find the silent branch
 #
