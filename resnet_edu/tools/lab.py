@@ -13,11 +13,13 @@ from pathlib import Path
 from .. import files
 from .course import MANIFEST
 
-SETTINGS = Path(__file__).with_name("lab_settings")  # overrides.json: JupyterLab's defaults for this course
+SETTINGS = Path(__file__).with_name("lab_settings")  # overrides.json, custom.css: JupyterLab as this course has it
 LOOPBACK = "127.0.0.1"
 # JupyterLab as the course wants it, here and in a class's JupyterHub: it looks for neither updates nor news.
 LAB_OPTIONS = (
     f"--LabApp.app_settings_dir={SETTINGS}",  # or the page asks the learner whether it may fetch news
+    "--LabApp.custom_css=True",
+    f"--ServerApp.tornado_settings={{'static_custom_path':['{SETTINGS.as_posix()}']}}",  # custom.css is there
     "--LabApp.news_url=None",
     "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
     "--LabApp.extension_manager=readonly",  # the default one asks PyPI

@@ -1,5 +1,6 @@
 """`resnet-edu lab`: what a learner's folder gets, what stays theirs, and a server for this machine alone."""
 
+import ast
 import json
 import os
 import re
@@ -45,6 +46,7 @@ def test_it_copies_both_editions_and_opens_the_first_lesson(
     assert options["LabApp.news_url"] == "None"
     overrides = json.loads((Path(options["LabApp.app_settings_dir"]) / "overrides.json").read_text())
     assert overrides["@jupyterlab/apputils-extension:notification"]["fetchNews"] == "false"
+    assert "custom.css" in os.listdir(ast.literal_eval(options["ServerApp.tornado_settings"])["static_custom_path"][0])
     assert not [name for name in options if "token" in name.lower() or "password" in name.lower()]
 
 
