@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from resnet_edu.checks.progress import FILE, Entry, parse
+from resnet_edu.checks.progress import FILE, Entry, read
 from resnet_edu.checks.result import COLOURS
 
 from .jupyter import NOTEBOOK, Notebook, Server, opened
@@ -41,8 +41,8 @@ def box(lesson: Notebook) -> "Locator":
 
 
 def progress(server: Server) -> dict:
-    content = parse((server.folder / FILE).read_bytes())
-    return {name: Entry.of(fields) for name, fields in content["exercises"].items()}
+    content, _ = read(server.folder / FILE)
+    return {name: Entry(**fields) for name, fields in content["exercises"].items()}
 
 
 def test_all_cells_run(lesson: Notebook, server: Server) -> None:
