@@ -55,10 +55,8 @@ print(f"data       {data.source}")
 # line.
 
 # %%
-for finding in diagnose():
-    print(f"{finding.status:>5}   {finding.name}")
-    if finding.advice:
-        print(f"        → {finding.advice}")
+rows = [(finding.status, finding.name, finding.advice) for finding in diagnose()]
+edu.table(rows, ["", "what is checked", "what to do"])
 
 # %% [markdown]
 # An `ok` needs nothing from you. A `warn` names something you can do without, and the command that fixes it. If a line

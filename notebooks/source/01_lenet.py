@@ -909,10 +909,11 @@ image, kernel = torch.rand(8, 8), torch.rand(3, 3)
 network = F.conv2d(image[None, None], kernel[None, None])[0, 0]
 turned = F.conv2d(image[None, None], kernel.flip(0, 1)[None, None])[0, 0]
 mathematics = torch.from_numpy(convolve2d(image.numpy(), kernel.numpy(), mode="valid"))
-print(f"as networks do it: largest difference {(network - mathematics).abs().max():.2f}")
-print(f"kernel turned:     largest difference {(turned - mathematics).abs().max():.0e}")
 assert torch.allclose(turned, mathematics, atol=1e-5)
 assert not torch.allclose(network, mathematics, atol=1e-2)
+differences = [("as networks do it", f"{(network - mathematics).abs().max():.2f}"),
+               ("with the kernel turned", f"{(turned - mathematics).abs().max():.0e}")]  # fmt: skip
+edu.table(differences, ["convolution", "largest difference from SciPy's"])
 
 # %% [markdown]
 # **Verdict: strictly speaking false, and it does no harm.** Training finds the weights, and it finds them turned or

@@ -129,9 +129,10 @@ with torch.inference_mode():
     stack = nn.Sequential(first, nn.ReLU(), second)
     linear_error = (second(first(a + b)) - second(first(a)) - second(first(b))).abs().max()
     with_relu = (stack(a + b) - stack(a) - stack(b)).abs().max()
-print(f"two 3×3 equal one kernel of {tuple(kernel.shape)}. Answer to a sum minus sum of the answers:")
-print(f"    without ReLU {linear_error:.0e}    with ReLU in between {with_relu:.2f}")
 assert linear_error < 1e-5 < 0.1 < with_relu
+print(f"two 3×3 equal one kernel of {tuple(kernel.shape)}")
+rows = [("without ReLU", f"{linear_error:.0e}"), ("with ReLU in between", f"{with_relu:.2f}")]
+edu.table(rows, ["two layers", "answer to a sum, less the sum of the answers"])
 
 # %% [markdown]
 # The paper names these two gains: fewer weights and more ReLUs. It also tested them. A net made from the 13-layer one,

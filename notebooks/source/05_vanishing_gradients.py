@@ -280,9 +280,8 @@ edu.table(rows, columns)
 starved, fed = choices["Xavier"].weight, choices["He"].weight
 assert max(starved) < 1e-4 * min(fed), "with Xavier's weights every layer gets next to nothing"
 assert max(starved) < 100 * min(starved), "and they all get about the same"
-for name in ("Xavier", "He"):
-    weight = choices[name].weight
-    print(f"{name:>6}: gradient norm of a layer's weights from {min(weight):.0e} to {max(weight):.0e}")
+rows = [(name, *(f"{pick(choices[name].weight):.0e}" for pick in (min, max))) for name in ("Xavier", "He")]
+edu.table(rows, ["initial weights", "smallest gradient norm of a layer's weights", "largest"])
 
 # %% [markdown]
 # ### Exercise 5.2 · He's variance

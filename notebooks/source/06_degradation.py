@@ -63,10 +63,9 @@ def train(
 
 
 shape = profile.choose(quick={"width": 8, "in_channels": 1}, full={"width": 16, "in_channels": 3})
-for name in ("plain20", "plain56"):
-    model = edu.models.build(name, **shape)
-    weights = sum(parameter.numel() for parameter in model.parameters())
-    print(f"{name}: {weights:9,} parameters")
+nets = {name: edu.models.build(name, **shape) for name in ("plain20", "plain56")}
+rows = [(name, sum(parameter.numel() for parameter in net.parameters())) for name, net in nets.items()]
+edu.table(rows, ["net", "parameters"])
 
 # %% [markdown]
 # > **Before you go on, commit yourself.** The deeper net has nearly three times the layers and three times the parameters.
@@ -88,10 +87,10 @@ edu.plots.degradation(histories, title="56 layers are worse than 20, and on the 
 # %%
 gap = profile.choose(quick=10, full=1)  # points of error that settle a comparison; the paper's are smaller
 shallow, deep = histories["plain20"].last, histories["plain56"].last
-print(f"training error   plain-20 {shallow.train_error:5.1f} %   plain-56 {deep.train_error:5.1f} %")
-print(f"test error       plain-20 {shallow.val_error:5.1f} %   plain-56 {deep.val_error:5.1f} %")
 assert deep.train_error > shallow.train_error + gap, "plain-56 fits the training images worse than plain-20"
 assert deep.val_error > shallow.val_error + gap, "plain-56 is worse on the test images as well"
+rows = [(name, f"{run.last.train_error:.1f} %", f"{run.last.val_error:.1f} %") for name, run in histories.items()]
+edu.table(rows, ["net", "training error", "test error"])
 
 # %% [markdown]
 # **This is not overfitting.** A net that overfits is good on the training images and bad on others. Here the deeper net is

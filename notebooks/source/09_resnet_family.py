@@ -195,13 +195,15 @@ print(f"logits spread over {here.std():.2f}; between the two versions they diffe
 assert (here - there).abs().max() > 0.2 * here.std(), "the same weights, another function"
 
 # %%
+rows = []
 for name, net in (("in the 3×3", mine), ("in the first 1×1", older)):
     block = net.get_submodule("layer2.0")
     x = torch.randn(1, 256, 16, 16, requires_grad=True)
     block.conv3(block.relu2(block.bn2(block.conv2(block.relu1(block.bn1(block.conv1(x))))))).square().sum().backward()
     reached = (x.grad.abs().sum(dim=1) > 0).float().mean().item()
-    print(f"stride {name:>16}: the branch reads {100 * reached:.0f} % of the pixels")
+    rows.append((name, f"{100 * reached:.0f} %"))
     assert reached == (1.0 if name == "in the 3×3" else 0.25)
+edu.table(rows, ["stride", "pixels that the branch reads"])
 
 # %% [markdown]
 # So weights trained in one version load into the other without a complaint and give other logits. In the paper's version,

@@ -796,7 +796,8 @@ edu.plots.image_grid(
 # points, add the answer, the percentage and the number of cells.)
 #
 # </details>
-#
+
+# %% [markdown]
 # ### Explore: your own photo
 #
 # Choose a photo or upload one of yours, then the method and the answer to ask about. How different are the maps of the second

@@ -739,8 +739,10 @@ edu.table(rows, ["file", "in the folder", "what this name gets", "what the head 
 
 # %%
 elsewhere = shutil.copytree(run.folder, work / "on-another-machine")
-for path in sorted(elsewhere.glob("[a-z]*")):
-    print(f"{path.name:<20}{path.stat().st_size / 1e3:>9,.1f} kB")
+rows = [(path.name, f"{path.stat().st_size / 1e3:,.1f} kB") for path in sorted(elsewhere.glob("[a-z]*"))]
+edu.table(rows, ["file", "size"])
+
+# %%
 unseen = sorted((honest / "test").glob("*/*-3-1.jpg"))[:2]
 for prediction in edu.predict(elsewhere, unseen, top=3):
     print(prediction)
@@ -765,7 +767,8 @@ assert [str(a) for a in edu.predict(run.folder, unseen)] == [str(b) for b in edu
 # | 6 | the most frequent mistake is named and shown, with a guess at its cause that was tested (lesson 11) |
 # | 7 | a threshold was chosen on the validation photos, and its coverage and precision on the test photos are reported |
 # | 8 | it says what the net must not be used for |
-#
+
+# %% [markdown]
 # ### Explore: upload a photo
 #
 # Upload any photo. You see what the net gets, its answers, and where Grad-CAM (lesson 11) finds the evidence for the best

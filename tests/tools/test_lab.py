@@ -152,7 +152,9 @@ def test_a_real_server_wants_its_token_moves_to_a_free_port_and_ends_on_interrup
     environment = lab.lab_environment() | {"JUPYTER_RUNTIME_DIR": str(tmp_path / "runtime")}
     environment.pop("JUPYTER_TOKEN", None)
     command = lab.lab_command(tmp_path, port=taken)
+    ignored = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs begin without it
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as server:
+        signal.signal(signal.SIGINT, ignored)
         try:
             assert server.stderr is not None
             address = r"http://127\.0\.0\.1:(\d+)(/lab/tree/00_start_here\.ipynb)\?token=(\w{20,})"
