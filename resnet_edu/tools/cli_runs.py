@@ -79,7 +79,7 @@ def train(
     batch_size: Annotated[int | None, option("N", "Default a tenth of the images, from 4 to 64.")] = None,
     lr: Annotated[float | None, option("X", "The highest learning rate.")] = None,
     optimizer: Annotated[str | None, option("NAME", "sgd, adam or adamw; default sgd.")] = None,
-    augment: Annotated[str | None, option("NAMES", "crop,resized_crop,flip,rotation,colour; or off.")] = None,
+    augment: Annotated[str | None, option("NAMES", "crop,resized_crop,flip,rotation; or off.")] = None,
     precision: Annotated[str | None, option("NAME", "auto, bfloat16 or float32; default auto.")] = None,
     seed: Annotated[int | None, option("N", "Of all that is random; default 0.")] = None,
     out: Annotated[Path | None, option("RUN", "Folder for the run; made if missing.")] = None,
