@@ -14,7 +14,7 @@
 # * train your first network, and get the same numbers again;
 # * answer an exercise, open its hints, and see your progress.
 #
-# **Minutes:** 15 reading · 1 running quick · 1 running full (two sizes of the experiments, explained below)
+# **Minutes:** 15 reading, 3 for the exercise · 1 running quick · 1 running full (two sizes of the experiments, explained below)
 
 # %% [markdown]
 # ## How to run a page like this
@@ -39,9 +39,9 @@ print(f"data       {data.source}")
 # * **device**: where the arithmetic happens. `cpu` is your computer's processor, and it's fine: every lesson in the
 #   course is made to run on two of its cores. `cuda` or `mps` means a graphics card, a *GPU*, which makes most things
 #   faster.
-# * **precision**: the number format of the heavy arithmetic, called *matrix products*. Some processors compute faster
-#   in `bfloat16`, a format with fewer digits. A network's *weights*, the numbers that hold what it has learned, are
-#   kept in full as `float32`.
+# * **precision**: the number format used in *matrix products*, which are most of the arithmetic (the primer shows one).
+#   Some processors compute them faster in `bfloat16`, a format with fewer digits. A network's *weights*, the numbers
+#   that hold what it has learned, are kept in full as `float32`.
 # * **seed**: the number from which all random numbers follow. Same seed, same processor: same results.
 # * **profile**: how large the experiments are. `quick` is the default. With a GPU, set the environment variable
 #   `RESNET_EDU_PROFILE=full` before you start JupyterLab, and the same cells run at full size.
@@ -85,7 +85,8 @@ edu.plots.photo_predictions([cat], title="A ResNet-18 looks at a photo it has ne
 total = sum(percent for _, percent in everything.top)
 print(f"all {len(network.categories)} percentages together: {total:.1f} %")
 assert abs(total - 100) < 0.1
-assert "cat" in cat.top[0][0] or len(network.categories) == 1000, "ImageNet has several kinds of cat, under other names"
+if len(network.categories) == 200:  # ImageNet's own 1,000 have several kinds of cat, under other names
+    assert "cat" in cat.top[0][0]
 
 # %% [markdown]
 # What happened? The photo was scaled and cut to a small square, and turned into three tables of numbers for red, green
@@ -117,8 +118,8 @@ edu.plots.photo_predictions(others, title="Sure and right, sure and wrong, and n
 #
 # A network's weights begin as random numbers, so its first answers are guesses. A *step* of training takes a *batch* of
 # images, here 64 digits, and computes the *loss*, a single number for how wrong the answers are: minus the natural
-# logarithm of the share that softmax gave to the right digit, averaged over the batch. (This loss is called
-# *cross-entropy*, and its unit is the *nat*.) It's near 0 for a net that is sure and right. Guessing among ten digits
+# logarithm of the share that softmax gave to the right digit (97 % is 0.97), averaged over the batch. (This loss is
+# called *cross-entropy*, and its unit is the *nat*.) It's near 0 for a net that is sure and right. Guessing among ten digits
 # costs ln 10 ≈ 2.3.
 #
 # Then PyTorch computes the derivative of the loss with respect to every weight. Together these derivatives are the
@@ -128,7 +129,8 @@ edu.plots.photo_predictions(others, title="Sure and right, sure and wrong, and n
 #
 # In the code, `lr` is the learning rate and `epochs` the number of passes over the images. `in_channels=1` says that
 # the images are grey, and `augment=()` that they're shown as they are (lesson 02 changes that). `nn.Module` is
-# PyTorch's type for networks.
+# PyTorch's type for networks, and `torch.manual_seed` sets the seed, so that the random first weights are the same each
+# time.
 
 
 # %%
@@ -146,13 +148,13 @@ errors = {
     "training, mean over the epoch": [epoch.train_error for epoch in history.epochs],
     "validation, at its end": [epoch.val_error for epoch in history.epochs],
 }
-edu.plots.lines(errors, first=1, title="Your first training", x="epoch", y="error (%)", limits=(0, 70))
+edu.plots.lines(errors, first=1, title="Your first training", x="epoch", y="error (%)", limits=(0, 80))
 
 # %% [markdown]
 # Read the table from left to right. An *epoch* is one pass over all training images. You've met the *loss*. The *error*
 # is the share of digits that got the wrong name, in percent. Both come first for the *training* images, which the
 # network learns from, and then for 500 others that it has never seen, the *validation* images. `lr` is the learning
-# rate at the end of the epoch: it rises to 0.05 first, and then falls to 0 (lesson 01 says why). The last column is how
+# rate at the end of the epoch: it rises to 0.05 first, and then falls to 0 (lesson 01 comes back to it). The last column is how
 # many images your machine trains on per second.
 #
 # Why do the first rows look better on digits that the net has never seen? The training columns are averages over the
@@ -236,15 +238,15 @@ edu.checks.progress()
 
 # %%
 _, again = train_lenet(data, config)
+rows = []
 for first, second in zip(history.epochs, again.epochs, strict=True):
-    print(f"epoch {first.epoch}: training loss {first.train_loss:.12f} and again {second.train_loss:.12f}")
+    rows.append((first.epoch, f"{first.train_loss:.12f}", f"{second.train_loss:.12f}"))
     assert (first.train_loss, first.val_error) == (second.train_loss, second.val_error)
-for each in others:
-    print(f"{each.file.name}: {each.top[0][1]:.0f} % for {each.top[0][0]}")
 coffee, hopper, flower = others
 assert coffee.top[0][0] == "espresso", "sure and right"
 assert hopper.top[0][0] != "military uniform", "wrong"
 assert hopper.top[0][1] > 50, "and sure all the same"
+edu.table(rows, ["epoch", "training loss", "and again"])
 
 # %% [markdown]
 # ## Summary

@@ -13,7 +13,7 @@
 # * let PyTorch compute a derivative, and walk down a loss with it;
 # * tell training mode from evaluation mode, and training images from validation and test images.
 #
-# **Minutes:** 20 reading, 15 for the exercises · 1 running quick · 1 running full
+# **Minutes:** 20 reading, 18 for the exercises · 1 running quick · 1 running full
 
 # %% tags=["setup"]
 import torch
@@ -94,8 +94,10 @@ edu.plots.numbers(
 # **Difficulty** ●○○○○ · **5 minutes**
 #
 # Networks learn faster when their inputs are centred on 0 and have a spread of about 1. So you subtract each channel's
-# mean and divide by its spread (the *standard deviation*, `std`). `images` has the shape `(N, C, H, W)`; `mean` and
-# `std` have the shape `(C,)`, one number for each channel. Do it without a loop.
+# mean and divide by its *standard deviation*, `std`. It says how far the values typically lie from their mean: take each
+# distance, square it, and the square root of the mean square is the standard deviation. Both are measured once, over all
+# training images, and handed to you: `mean` and `std` have the shape `(C,)`, one number for each channel, and `images`
+# has the shape `(N, C, H, W)`. Do it without a loop.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -104,7 +106,7 @@ edu.plots.numbers(
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# Two axes of length 1 are missing behind the `C`: `mean[:, None, None]` has the shape `(C, 1, 1)`.
+# Two axes of length 1 are missing after the `C`: `mean[:, None, None]` has the shape `(C, 1, 1)`.
 # </details>
 
 
@@ -138,7 +140,7 @@ weights = torch.randn(2, 3)  # two neurons, each with three weights
 edu.plots.connections(
     {"a neuron: 3 weights": [weights[:1]], "a linear layer: 2 × 3 weights": [weights],
      "two layers": [weights, torch.randn(4, 2)]},
-    title="Blue circles: the inputs. A line: a weight, red above zero, blue below", height=2.6,
+    title="Blue circles are inputs. Each line is a weight: red if positive, blue if negative", height=2.6,
 )  # fmt: skip
 
 # %% [markdown]
@@ -158,13 +160,13 @@ by_hand.detach()  # detach: the bare numbers, without the notes PyTorch keeps fo
 # %% [markdown]
 # ## Activations: why a layer alone isn't enough
 #
-# Put one linear layer behind another, and you get nothing new: a weighted sum of weighted sums is a weighted sum again
+# Put one linear layer after another, and you get nothing new: a weighted sum of weighted sums is a weighted sum again
 # (the first claim below shows it). So something that isn't linear has to stand between them. It's called an
 # **activation**, and it's applied to each number on its own. (The numbers that come out are called activations too.)
 # You'll meet three:
 #
-# * **sigmoid** squashes any number into the range from 0 to 1;
-# * **tanh** does the same for the range from −1 to 1, so its outputs are centred on 0;
+# * **sigmoid**, 1 / (1 + e⁻ˣ), squashes any number into the range from 0 to 1;
+# * **tanh**, which is 2 · sigmoid(2x) − 1, does the same for the range from −1 to 1, so its outputs are centred on 0;
 # * **ReLU** (*rectified linear unit*) is the simplest: negative numbers become 0, all others stay as they are.
 
 # %%
@@ -181,7 +183,7 @@ edu.plots.activation_slopes(title="Sigmoid and tanh go flat at both ends. ReLU h
 #
 # Write a network with two linear layers and a ReLU between them: `x` has the shape `(N, inputs)`, `w1` is
 # `(hidden, inputs)`, `w2` is `(outputs, hidden)`, and `b1` and `b2` hold one bias for each output of their layer.
-# Return the `(N, outputs)` numbers of the second layer.
+# (`hidden` is the number of neurons in the first layer.) Return the `(N, outputs)` numbers of the second layer.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -244,7 +246,7 @@ edu.plots.descents(loss_of, paths, title="Too small a rate crawls, too large a r
 #
 # A step turns the distance $w - 3$ into $(w - 3)(1 - 2\eta)$. At $\eta = 1$ the factor is −1: the weight jumps to the
 # mirror image and back, forever. Above 1 it gets further away with each step, and below 1 it gets closer. At
-# $\eta = 0.5$ a single step lands exactly at 3.
+# $\eta = 0.5$ a single step lands exactly on 3.
 # </details>
 #
 # ## Autograd: PyTorch takes the derivatives
@@ -268,7 +270,7 @@ edu.plots.chain(
 # %% [markdown]
 # On the way forward PyTorch computes the values and notes which operations were done. `backward()` starts at the loss,
 # where the derivative is 1, and multiplies by one slope after the other on its way back: by 2 (y − 5) = 2 for the
-# square, by 1 for the subtraction, by x = 2 for the product. The result ends up in `w.grad`. (The two directions are
+# square, by 1 for the subtraction, by x = 2 for the product. The result ends up in `w.grad`, and people call it the gradient *of* `w`, too. (The two directions are
 # called the *forward pass* and the *backward pass*, and the way back is also known as *backpropagation*.) Nudge `w` a
 # little and see whether it's true:
 
@@ -328,7 +330,7 @@ edu.checks.check_descend(descend)
 # You won't have to write out this step for every weight. An **optimizer** holds all of them and does it for you:
 # `optimizer.step()` takes the step for every weight, and `optimizer.zero_grad()` empties the gradients. `SGD` stands
 # for *stochastic gradient descent*. "Stochastic" means random: each step looks at a random batch, not at all images, so
-# its gradient is a rough estimate, but a cheap one.
+# its gradient is a rough estimate, but a cheap one. (There are no batches in the next cell. The step is the same.)
 
 # %%
 w = torch.tensor(-1.0, requires_grad=True)
@@ -390,23 +392,28 @@ edu.table([*rows, ("together", "", 26)], ["parameter", "shape", "numbers"])
 # %%
 torch.manual_seed(0)
 dropout, ones = nn.Dropout(0.5), torch.ones(2, 4)
-seen = {"input": ones, "train(), once": dropout(ones), "train(), again": dropout(ones)}  # new modules train
+seen = {
+    "input": ones,
+    "train(), once": dropout(ones),
+    "train(), again": dropout(ones),
+}  # a new module starts in training mode
 seen["eval()"] = dropout.eval()(ones)
 assert torch.equal(seen["eval()"], ones)
 edu.plots.numbers(seen, title="Dropout acts in training mode only")
 
 # %% [markdown]
-# Nothing fails if you forget to switch. The numbers are just a little wrong, which makes this one of the most common
-# bugs in this field. The habit that avoids it: `model.train()` at the start of each pass over the training images,
+# Nothing fails if you forget to switch. The numbers are just wrong, and sometimes only a little, which makes this one of
+# the most common bugs in this field. The habit that avoids it: `model.train()` at the start of each pass over the training images,
 # `model.eval()` before you measure anything.
 #
 # ## Training, validation, test
 #
 # A network can learn its training images by heart and still be useless for others. This is called **overfitting**, and
-# you don't need a network to see it. Here are twelve noisy points of a curve. A polynomial is *fitted* to them, which
+# you don't need a network to see it. Here are twelve points of a curve, each moved up or down a little at random. A polynomial is *fitted* to them, which
 # means that its coefficients are chosen to bring it as close to the points as possible. First it's a straight line,
-# then it gets more and more bends. Each time its error is measured on the twelve points and on points it hasn't seen.
-# (You can skip the code. `lstsq`, for *least squares*, does the fitting.)
+# then it gets more and more bends. Each time its error, here the typical distance between curve and points, is measured
+# on the twelve points and on points it hasn't seen. (You can skip the code. `lstsq`, for *least squares*, does the
+# fitting. In the figure, 10⁰ is 1, and each labelled line is ten times the one below it.)
 
 
 # %%
@@ -424,12 +431,12 @@ for degree in range(1, 11):
     fitted = torch.linalg.lstsq(x[:, None] ** powers, y[:, None]).solution  # the best polynomial of this degree
     for name, (at, wanted) in zip(errors, ((x, y), (x_val, y_val)), strict=True):
         errors[name].append((at[:, None] ** powers @ fitted - wanted[:, None]).pow(2).mean().sqrt().item())
-edu.plots.lines(errors, first=1, log=True, title="More bends always fit better, and predict worse in the end",
+edu.plots.lines(errors, first=1, log=True, title="More bends always fit the points better, but in the end they predict worse",
                 x="degree of the polynomial", y="error")  # fmt: skip
 
 # %% [markdown]
 # The error on the training points keeps falling, because a polynomial with eleven coefficients can run through nearly
-# all of twelve points. On the other points the error falls at first and then shoots up. So you split your images into
+# all of twelve points. On the other points it's lowest in the middle, and then it shoots up. So you split your images into
 # three parts, once, before you do anything else:
 #
 # * **Training images**: the network learns from these.

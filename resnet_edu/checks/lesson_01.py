@@ -229,6 +229,8 @@ TRAIN_MISTAKES = {
     "Every epoch takes the first epoch's order. Each has its own.": {"_order": lambda orders, epoch: orders[0]},
     "The images that do not fill a batch are left out. Take the smaller last batch too.": {"_drop": True},
     "`batch_size` has no effect: you step once an epoch, on all images at once.": {"batch_size": 10**6},
+    "You step on the sum of a batch's losses, so each step is `batch_size` times as large. Step on their mean.":
+        [{"_reduction": "sum"}, {"_reduction": "sum", "_total": lambda losses, sizes: sum(losses) / sum(sizes)}],
     "You apply softmax before the cross-entropy, which does it itself. Hand it the logits.":
         {"_logits": lambda x: x.softmax(1)},
     "That is the share of right answers. The error counts the wrong ones.":
@@ -249,10 +251,17 @@ def bare_loss(value: Any) -> float:
 PAIRS = "a list with a pair for each epoch, (mean training loss, validation error in percent)"
 
 
+def by_epoch(value: Any) -> dict[str, dict[str, float]]:
+    pairs = listed(PAIRS, several(PAIRS, Returns(bare_loss), number("the error, a number"))).clean(value)
+    return {
+        f"epoch {n}": {"training loss": loss, "validation error": error} for n, (loss, error) in enumerate(pairs, 1)
+    }
+
+
 @exercise(
     "01.4 training loop",
     calls=lambda: [train_call(22, 3, 4, lr=0.2), train_call(13, 2, 5, lr=0.1, momentum=0.9)],
-    returns=listed(PAIRS, several(PAIRS, Returns(bare_loss, 1e-5), number("the error, a number"))),
+    returns=Returns(by_epoch, 1e-5),
     may_change=("model", "optimizer"),
     mistakes=TRAIN_MISTAKES,
 )
@@ -261,7 +270,7 @@ def train(
     batch_size: int, *, _steps: str = "zbs", _train: str = "each", _eval: bool = True, _also: bool = False,
     _drop: bool = False, _labels: Any = lambda batch, start: batch, _validate: Any = lambda train, val: val,
     _total: Any = per_image, _order: Any = lambda orders, epoch: orders[epoch], _logits: Any = same,
-    _error: Any = error_of,
+    _error: Any = error_of, _reduction: str = "mean",
 ) -> list[tuple[float, float]]:  # fmt: skip
     """Right for two nets with batch norm: losses and errors of each epoch are equal."""
     history = []
@@ -273,7 +282,8 @@ def train(
             order = _order(orders, epoch) if images is train_set[0] else torch.arange(len(labels))
             for start in range(0, len(order) - (batch_size - 1) * _drop, batch_size):
                 batch = order[start : start + batch_size]
-                loss = F.cross_entropy(_logits(model(images[batch])), labels[_labels(batch, start)])
+                logits, wanted = _logits(model(images[batch])), labels[_labels(batch, start)]
+                loss = F.cross_entropy(logits, wanted, reduction=_reduction)
                 for step in _steps:
                     {"z": optimizer.zero_grad, "b": loss.backward, "s": optimizer.step}[step]()
                 if images is train_set[0]:

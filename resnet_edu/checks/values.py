@@ -184,7 +184,7 @@ def shown(value: Any) -> str:
     match value:
         case Tensor():
             return f"tensor {tuple(value.shape)}" if value.ndim else digits(value.item())[0]
-        case nn.Module():
+        case nn.Module() | torch.optim.Optimizer():
             return f"a {type(value).__name__}"
         case FunctionType():
             return "a function"

@@ -198,8 +198,11 @@ class Stage(NamedTuple):
 
 
 @course_style()
-def network_walk(stages: Sequence[Stage], *, title: str) -> Figure:
-    """Each stage as a stack of maps or a column of numbers, drawn to scale, with the parameters in between."""
+def network_walk(stages: Sequence[Stage], image: Tensor, *, title: str) -> Figure:
+    """Each stage as a stack of maps or a column of numbers, drawn to scale, with the parameters in between.
+
+    The first stage is the `image` `(H, W)` itself.
+    """
     figure, axes = new_chart(width=11.0, height=3.7, title=title)
     axes.set_axis_off()
     axes.set_aspect("equal")
@@ -216,6 +219,8 @@ def network_walk(stages: Sequence[Stage], *, title: str) -> Figure:
         text = f"{stage.name}\n{stage.text}" + (f"\n{stage.size:,} numbers" if len(stage.shape) == 3 else "")
         axes.text(right + width / 2, -26, text, ha="center", va="top", fontsize=9)
         right += width
+    height, width = image.shape
+    axes.imshow(image, cmap="gray", extent=(0, width, -height / 2, height / 2), zorder=2)
     axes.set_xlim(-3, right + 3)
     axes.set_ylim(-42, 38)
     return figure

@@ -102,7 +102,7 @@ SAMPLES: dict[str, Callable[[], Figure]] = {
     "maps_over_photos": lambda: plots.maps_over_photos(torch.rand(1, 3, 6, 5), {"m": torch.randn(1, 6, 5)}, title="M"),
     "model_picker": lambda: plots.model_picker(plots.published_nets()),
     "named_photos": lambda: plots.named_photos(network(), {"red": PICTURE}, top=2, threshold=90),
-    "network_walk": lambda: plots.network_walk(STAGES, title="A walk"),
+    "network_walk": lambda: plots.network_walk(STAGES, torch.rand(32, 32), title="A walk"),
     "patches_as_columns": lambda: plots.patches_as_columns(torch.ones(3, 4), torch.ones(2, 2)),
     "paths_and_lengths": plots.paths_and_lengths,
     "numbers": lambda: plots.numbers({"a": torch.ones(2, 3), "b": torch.ones(3)}, signs="=", title="Numbers"),

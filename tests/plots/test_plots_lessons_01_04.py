@@ -93,7 +93,10 @@ def test_the_walk_draws_each_map_to_scale_from_left_to_right() -> None:
     assert [(stage.size, stage.text) for stage in WALK] == [
         (1024, "32×32"), (4704, "6@28×28"), (1176, "6@14×14"), (10, "10")
     ]  # fmt: skip
-    (axes,) = plots.network_walk(WALK, title="A walk").axes
+    digit = torch.randint(0, 256, (32, 32), dtype=torch.uint8)
+    (axes,) = plots.network_walk(WALK, digit, title="A walk").axes
+    np.testing.assert_array_equal(pixels(axes), digit)
+    assert axes.get_images()[0].get_extent() == [0, 32, -16, 16], "the image fills the first stage"
     assert [box.get_width() for box in bars(axes)] == [32] + [28] * 6 + [14] * 6 + [3]
     assert {"156", "11,770", "C1\n6@28×28\n4,704 numbers"} <= set(texts(axes))
     assert "0" not in texts(axes), "pooling has no parameters, so nothing is written"
