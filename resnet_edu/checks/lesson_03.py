@@ -188,8 +188,8 @@ def norm_calls() -> list[Call]:
             {"_stored": 0},
         "The running statistics take another share of the batch. In train mode they move towards those of the new "
         "batch, and the new batch's share is `momentum`.":
-            [{"_share": lambda momentum: 1 - momentum},
-             *({"_share": lambda momentum, fixed=fixed: fixed} for fixed in (1.0, 0.0))],
+            [{"_share": lambda momentum: 1 - momentum}, {"_share": lambda momentum: 1.0},
+             {"_share": lambda momentum: 0.0}],
         "In eval mode you still use the batch's own statistics, so an image's result depends on its neighbours.":
             {"_uses_batch": lambda training: True},
         "In train mode you use the running statistics. There the batch's own are used.":
