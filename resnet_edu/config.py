@@ -48,17 +48,13 @@ class TrainConfig:
             raise ValueError(f"augment takes a list of names, [] for none, got {self.augment!r}.")
         check_augment(self.augment)
         object.__setattr__(self, "augment", tuple(self.augment))  # a list would make equal configs differ
-        backbone, warmup, smoothing = self.backbone_lr, self.warmup_epochs, self.label_smoothing
+        rate, warmup, smoothing = self.backbone_lr, self.warmup_epochs, self.label_smoothing
         if not is_whole(self.epochs) or not 1 <= self.epochs <= MOST_EPOCHS:
             raise ValueError(f"epochs must be a whole number from 1 to {MOST_EPOCHS}, got {self.epochs!r}.")
         for name, allowed, fine in (
             ("batch_size", "a whole number of at least 1", is_whole(self.batch_size) and self.batch_size >= 1),
             ("lr", "a number above 0", is_number(self.lr) and self.lr > 0),
-            (
-                "backbone_lr",
-                "a number above 0, or left out",
-                backbone is None or (is_number(backbone) and backbone > 0),
-            ),
+            ("backbone_lr", "a number above 0, or left out", rate is None or (is_number(rate) and rate > 0)),
             ("momentum", "a number from 0 to below 1", is_number(self.momentum) and 0 <= self.momentum < 1),
             ("weight_decay", "a number of at least 0", is_number(self.weight_decay) and self.weight_decay >= 0),
             ("warmup_epochs", "a number from 0 to below epochs", is_number(warmup) and 0 <= warmup < self.epochs),

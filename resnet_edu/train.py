@@ -208,18 +208,14 @@ def set_learning_rate(optimizer: optim.Optimizer, rate: float) -> None:
 def loss_for(config: TrainConfig, loss: Loss | None) -> Loss:
     """The loss handed to `fit`, or by default the cross-entropy of the model's only logits."""
     if loss is None:
-        return partial(cross_entropy, label_smoothing=config.label_smoothing)
+        smoothed = partial(F.cross_entropy, label_smoothing=config.label_smoothing)
+        return lambda outputs, labels: smoothed(the_logits(outputs, len(labels)), labels)
     if config.label_smoothing:
         raise ValueError(
             f"label_smoothing={config.label_smoothing} belongs to the default loss. "
             "Smooth inside your own, with F.cross_entropy(..., label_smoothing=...), and leave it 0 in the config."
         )
     return loss
-
-
-def cross_entropy(outputs: object, labels: Tensor, *, label_smoothing: float) -> Tensor:
-    """Mean cross-entropy in nats of a model with one tensor of logits `(N, classes)`; a scalar."""
-    return F.cross_entropy(the_logits(outputs, len(labels)), labels, label_smoothing=label_smoothing)
 
 
 def check_fits(model: nn.Module, data: Data, *, several: bool = False) -> None:

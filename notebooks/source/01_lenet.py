@@ -21,6 +21,7 @@
 
 # %% tags=["setup"]
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch

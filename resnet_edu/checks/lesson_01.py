@@ -15,27 +15,6 @@ from .module import module_exercise
 from .result import Wrong
 from .values import Returns, listed, number, several, tensor, text, whole
 
-# --- 01.1 output size -------------------------------------------------------------------------------------------
-
-SIZE_MISTAKES = {
-    "One too few. The kernel's first position counts as well: add 1 after the division.":
-        lambda n, k, p, s: (n + 2 * p - k) // s,
-    "The padding is counted once. It is added on both sides of the image: 2 · padding.":
-        lambda n, k, p, s: (n + p - k) // s + 1,
-    "You add 1 before you divide by the stride. Divide first, then add the 1 for the first position.":
-        lambda n, k, p, s: (n + 2 * p - k + 1) // s,
-    "You round up. Where the last step does not fit into the image it is left out: round down, with `//`.":
-        lambda n, k, p, s: ceil((n + 2 * p - k) / s) + 1,
-    "The stride has no effect. With stride 2 the kernel takes every second position only.": {"stride": 1},
-    "The padding has no effect. It makes the image larger by `padding` pixels on each side.": {"padding": 0},
-    "The padding is subtracted. It makes the image larger, so the output grows.":
-        lambda n, k, p, s: (n - 2 * p - k) // s + 1,
-    "The kernel's size has no effect. A kernel that is k wide has k − 1 positions fewer than the image has pixels.":
-        lambda n, k, p, s: (n + 2 * p) // s,
-    "One too many in most cases: the kernel has size − kernel + 1 positions at stride 1, not more.":
-        lambda n, k, p, s: (n + 2 * p - k + 1) // s + 1,
-}  # fmt: skip
-
 
 def size_calls() -> list[Call]:
     known = [Call(32, 5), Call(28, 3, 1), Call(224, 7, 3, 2), Call(9, 2, 0, 2), Call(10, kernel=3, stride=4)]
@@ -50,53 +29,35 @@ def size_calls() -> list[Call]:
     "01.1 output size",
     calls=size_calls,
     returns=whole(hint="A number of pixels is whole: divide with `//`, not with `/`."),
-    mistakes=SIZE_MISTAKES,
-)
+    mistakes={
+        "One too few. The kernel's first position counts as well: add 1 after the division.":
+            lambda n, k, p, s: (n + 2 * p - k) // s,
+        "The padding is counted once. It is added on both sides of the image: 2 · padding.":
+            lambda n, k, p, s: (n + p - k) // s + 1,
+        "You add 1 before you divide by the stride. Divide first, then add the 1 for the first position.":
+            lambda n, k, p, s: (n + 2 * p - k + 1) // s,
+        "You round up. Where the last step does not fit into the image it is left out: round down, with `//`.":
+            lambda n, k, p, s: ceil((n + 2 * p - k) / s) + 1,
+        "The stride has no effect. With stride 2 the kernel takes every second position only.": {"stride": 1},
+        "The padding has no effect. It makes the image larger by `padding` pixels on each side.": {"padding": 0},
+        "The padding is subtracted. It makes the image larger, so the output grows.":
+            lambda n, k, p, s: (n - 2 * p - k) // s + 1,
+        "The kernel's size has no effect. A kernel that is k wide has k − 1 positions fewer than the image has pixels.":
+            lambda n, k, p, s: (n + 2 * p) // s,
+        "One too many in most cases: the kernel has size − kernel + 1 positions at stride 1, not more.":
+            lambda n, k, p, s: (n + 2 * p - k + 1) // s + 1,
+    },
+)  # fmt: skip
 def output_size(size: int, kernel: int, padding: int = 0, stride: int = 1) -> int:
     """Equal to PyTorch's convolution for 25 combinations of size, kernel, padding and stride."""
     strip, weight = torch.zeros(1, 1, size, 1), torch.zeros(1, 1, kernel, 1)  # one pixel wide
     return F.conv2d(strip, weight, stride=(stride, 1), padding=(padding, 0)).shape[2]
 
 
-# --- 01.2 conv2d ------------------------------------------------------------------------------------------------
-
-
 def images_and_kernels(shape: tuple[int, int, int, int], kernels: int, side: int, **options: int) -> Call:
     """Random x, weight and bias, and options. The images are not centred on 0, so that borders show."""
     weight = torch.randn(kernels, shape[1], side, side)
     return Call(torch.randn(shape) + 1, weight, torch.randn(kernels) + 3, **options)
-
-
-CONV2D_MISTAKES = {
-    "You flip the kernel. That is the convolution of mathematics; in deep learning the kernel is laid on as it is.":
-        lambda x, w, b, s, p: F.conv2d(x, w.flip(2, 3), b, s, p),
-    "The kernel lies on its side: its first index runs down the rows, its second along the columns.":
-        lambda x, w, b, s, p: F.conv2d(x, w.mT, b, s, p),
-    "The bias is missing. Add `bias[k]` to every pixel of output channel k.":
-        lambda x, w, b, s, p: F.conv2d(x, w, None, s, p),
-    "The bias is added inside a loop of the sum, so it counts several times. Add it once per output pixel, afterwards.":
-        [lambda x, w, b, s, p: F.conv2d(x, w, b * x.shape[1], s, p),
-         lambda x, w, b, s, p: F.conv2d(x, w, b * w[0].numel(), s, p)],
-    "The padding has no effect. Put `padding` rows and columns of zeros around the image first.": {"padding": 0},
-    "The padding is on the right and at the bottom only. It goes on all four sides.":
-        lambda x, w, b, s, p: F.conv2d(F.pad(x, (0, p, 0, p)), w, b, s),
-    "The border repeats the edge's pixels. `padding` means zeros.":
-        lambda x, w, b, s, p: F.conv2d(F.pad(x, (p, p, p, p), mode="replicate"), w, b, s),
-    "The stride has no effect. With stride 2 the kernel moves by two pixels.": {"stride": 1},
-    "The stride works down the rows only. It applies along the columns as well.":
-        lambda x, w, b, s, p: F.conv2d(x, w, b, (s, 1), p),
-    "Only the first input channel is used. Sum over all of them.":
-        lambda x, w, b, s, p: F.conv2d(x[:, :1], w[:, :1], b, s, p),
-    "You average over the input channels. A convolution sums over them.":
-        lambda x, w, b, s, p: F.conv2d(x, w / x.shape[1], b, s, p),
-    "Every image of the batch gets the first one's result. Use `x[n]` for image n.":
-        lambda x, w, b, s, p: F.conv2d(x[:1], w, b, s, p).expand(len(x), -1, -1, -1),
-    "Every output channel gets the first kernel's result. Use `weight[k]` for channel k.":
-        lambda x, w, b, s, p: F.conv2d(x, w[:1], b[:1], s, p).expand(-1, len(w), -1, -1),
-    "The right numbers in the wrong places: height and width are mixed up in the last `reshape` or `view`.":
-        lambda x, w, b, s, p: (out := F.conv2d(x, w, b, s, p)).mT.reshape(out.shape),
-    "Negative values are gone. A convolution has no ReLU in it.": lambda x, w, b, s, p: F.conv2d(x, w, b, s, p).relu(),
-}  # fmt: skip
 
 
 @exercise(
@@ -112,14 +73,43 @@ CONV2D_MISTAKES = {
     returns=tensor("a tensor of shape (N, K, H_out, W_out)"),
     gradients=True,
     forbids={"conv": "Right, but PyTorch's own convolution computes it. Write the loops, or a `@`, yourself."},
-    mistakes=CONV2D_MISTAKES,
-)
+    mistakes={
+        "You flip the kernel. That is the convolution of mathematics; in deep learning the kernel is laid on as it is.":
+            lambda x, w, b, s, p: F.conv2d(x, w.flip(2, 3), b, s, p),
+        "The kernel lies on its side: its first index runs down the rows, its second along the columns.":
+            lambda x, w, b, s, p: F.conv2d(x, w.mT, b, s, p),
+        "The bias is missing. Add `bias[k]` to every pixel of output channel k.":
+            lambda x, w, b, s, p: F.conv2d(x, w, None, s, p),
+        "The bias is added inside a loop of the sum, so it counts several times. Add it once per output pixel, "
+        "afterwards.":
+            [lambda x, w, b, s, p: F.conv2d(x, w, b * x.shape[1], s, p),
+             lambda x, w, b, s, p: F.conv2d(x, w, b * w[0].numel(), s, p)],
+        "The padding has no effect. Put `padding` rows and columns of zeros around the image first.": {"padding": 0},
+        "The padding is on the right and at the bottom only. It goes on all four sides.":
+            lambda x, w, b, s, p: F.conv2d(F.pad(x, (0, p, 0, p)), w, b, s),
+        "The border repeats the edge's pixels. `padding` means zeros.":
+            lambda x, w, b, s, p: F.conv2d(F.pad(x, (p, p, p, p), mode="replicate"), w, b, s),
+        "The stride has no effect. With stride 2 the kernel moves by two pixels.": {"stride": 1},
+        "The stride works down the rows only. It applies along the columns as well.":
+            lambda x, w, b, s, p: F.conv2d(x, w, b, (s, 1), p),
+        "Only the first input channel is used. Sum over all of them.":
+            lambda x, w, b, s, p: F.conv2d(x[:, :1], w[:, :1], b, s, p),
+        "You average over the input channels. A convolution sums over them.":
+            lambda x, w, b, s, p: F.conv2d(x, w / x.shape[1], b, s, p),
+        "Every image of the batch gets the first one's result. Use `x[n]` for image n.":
+            lambda x, w, b, s, p: F.conv2d(x[:1], w, b, s, p).expand(len(x), -1, -1, -1),
+        "Every output channel gets the first kernel's result. Use `weight[k]` for channel k.":
+            lambda x, w, b, s, p: F.conv2d(x, w[:1], b[:1], s, p).expand(-1, len(w), -1, -1),
+        "The right numbers in the wrong places: height and width are mixed up in the last `reshape` or `view`.":
+            lambda x, w, b, s, p: (out := F.conv2d(x, w, b, s, p)).mT.reshape(out.shape),
+        "Negative values are gone. A convolution has no ReLU in it.":
+            lambda x, w, b, s, p: F.conv2d(x, w, b, s, p).relu(),
+    },
+)  # fmt: skip
 def conv2d(x: Tensor, weight: Tensor, bias: Tensor, *, stride: int = 1, padding: int = 0) -> Tensor:
     """Equal to `F.conv2d`, gradients too: several channels, strides, paddings, images that are not square."""
     return F.conv2d(x, weight, bias, stride=stride, padding=padding)
 
-
-# --- 01.3 LeNet-5 -----------------------------------------------------------------------------------------------
 
 Activation = Callable[[Tensor], Tensor]
 
@@ -129,28 +119,27 @@ def same(x: Tensor) -> Tensor:
 
 
 T, R, S = torch.tanh, torch.relu, torch.sigmoid
-LENET_MISTAKES = {
-    "Your activations are ReLUs or sigmoids. In 1998 they were tanh, centred on 0; ReLU came with AlexNet.":
-        [{"_acts": (R, R, R, R)}, {"_acts": (S, S, S, S)}],
-    "This is today's version, with ReLU and max pooling. Build the one of 1998: tanh and average pooling.":
-        {"_acts": (R, R, R, R), "_pool": F.max_pool2d},
-    "You pool by the maximum. In 1998 it was the average.": {"_pool": F.max_pool2d},
-    "A tanh is missing. One follows C1, C3, C5 and F6 each; two layers without one in between are no more than one.":
-        [{"_acts": acts} for acts in product((same, T), repeat=4) if same in acts],
-    "You pool before the tanh. The tanh comes directly after the convolution.":
-        {"_acts": (same, same, T, T), "_pool": lambda x, side: F.avg_pool2d(x, side).tanh()},
-    "There is a tanh after the output layer. Logits may be any number: leave it off.": {"_last": T},
-    "You end with a softmax. Return the logits: cross-entropy applies the softmax itself.":
-        [{"_last": lambda x: x.softmax(1)}, {"_last": lambda x: x.log_softmax(1)}],
-}  # fmt: skip
 
 
 @module_exercise(
     "01.3 LeNet-5",
     calls=lambda: [Call()],
     inputs=lambda: [3 * torch.randn(3, 1, 32, 32)],
-    mistakes=LENET_MISTAKES,
-)
+    mistakes={
+        "Your activations are ReLUs or sigmoids. In 1998 they were tanh, centred on 0; ReLU came with AlexNet.":
+            [{"_acts": (R, R, R, R)}, {"_acts": (S, S, S, S)}],
+        "This is today's version, with ReLU and max pooling. Build the one of 1998: tanh and average pooling.":
+            {"_acts": (R, R, R, R), "_pool": F.max_pool2d},
+        "You pool by the maximum. In 1998 it was the average.": {"_pool": F.max_pool2d},
+        "A tanh is missing. One follows C1, C3, C5 and F6 each; two layers without one in between are no more than "
+        "one.": [{"_acts": acts} for acts in product((same, T), repeat=4) if same in acts],
+        "You pool before the tanh. The tanh comes directly after the convolution.":
+            {"_acts": (same, same, T, T), "_pool": lambda x, side: F.avg_pool2d(x, side).tanh()},
+        "There is a tanh after the output layer. Logits may be any number: leave it off.": {"_last": T},
+        "You end with a softmax. Return the logits: cross-entropy applies the softmax itself.":
+            [{"_last": lambda x: x.softmax(1)}, {"_last": lambda x: x.log_softmax(1)}],
+    },
+)  # fmt: skip
 class LeNet5(nn.Module):
     """Seven layers in the order of 1998 and 61,706 parameters.
 
@@ -171,8 +160,6 @@ class LeNet5(nn.Module):
         x = self.pool(c3(self.conv2(x)), 2).flatten(1)
         return self.last(self.fc3(f6(self.fc2(c5(self.fc1(x))))))
 
-
-# --- 01.4 training loop -----------------------------------------------------------------------------------------
 
 Pair = tuple[Tensor, Tensor]  # images and labels
 
@@ -205,40 +192,6 @@ def error_of(logits: Tensor, labels: Tensor) -> float:
     return 100 * (logits.argmax(1) != labels).double().mean().item()
 
 
-TRAIN_MISTAKES = {
-    "The gradients of all batches add up. Empty them in each step, with `optimizer.zero_grad()`.": {"_steps": "bs"},
-    "No weight changes: `step` is missing, or it finds no gradients. The order is `zero_grad`, `backward`, `step`.":
-        [{"_steps": steps} for steps in ("zb", "zsb", "sbz", "bzs")],
-    "The net is never put into training mode. Call `model.train()` at the start of each epoch.": {"_train": "never"},
-    "After the first validation the net stays in evaluation mode. Call `model.train()` in each epoch.":
-        {"_train": "once"},
-    "You measure the validation images in training mode. Call `model.eval()` first.": {"_eval": False},
-    "The labels are in another order than the images. Take both by the same numbers: `images[batch]`, `labels[batch]`.":
-        [{"_labels": lambda batch, start: torch.arange(start, start + len(batch))},
-         {"_labels": lambda batch, start: batch.flip(0)}],
-    "You train on the validation images as well. They only measure; no step may follow from them.": {"_also": True},
-    "You validate on the training images, which the net knows by now.": {"_validate": lambda train, val: train},
-    "That is the sum of the losses. Divide by the number of images, to get the loss of one image.":
-        [{"_total": lambda losses, sizes: per_image(losses, sizes) * sum(sizes)},
-         {"_total": lambda losses, sizes: sum(losses)}],
-    "The last batch may be smaller, so the mean over batches is not that over images: weigh each loss by `len(batch)`.":
-        {"_total": lambda losses, sizes: sum(losses) / len(losses)},
-    "That is the loss of the last batch. Average over the epoch.": {"_total": lambda losses, sizes: losses[-1]},
-    "You take the images in the order in which they lie. Take them in the epoch's own order.":
-        {"_order": lambda orders, epoch: orders[epoch].sort().values},
-    "Every epoch takes the first epoch's order. Each has its own.": {"_order": lambda orders, epoch: orders[0]},
-    "The images that do not fill a batch are left out. Take the smaller last batch too.": {"_drop": True},
-    "`batch_size` has no effect: you step once an epoch, on all images at once.": {"batch_size": 10**6},
-    "You step on the sum of a batch's losses, so each step is `batch_size` times as large. Step on their mean.":
-        [{"_reduction": "sum"}, {"_reduction": "sum", "_total": lambda losses, sizes: sum(losses) / sum(sizes)}],
-    "You apply softmax before the cross-entropy, which does it itself. Hand it the logits.":
-        {"_logits": lambda x: x.softmax(1)},
-    "That is the share of right answers. The error counts the wrong ones.":
-        {"_error": lambda out, y: 100 - error_of(out, y)},
-    "The error is a share between 0 and 1. Give it in percent.": {"_error": lambda out, y: error_of(out, y) / 100},
-}  # fmt: skip
-
-
 def bare_loss(value: Any) -> float:
     if isinstance(value, Tensor) and value.requires_grad:
         raise Wrong(
@@ -263,8 +216,42 @@ def by_epoch(value: Any) -> dict[str, dict[str, float]]:
     calls=lambda: [train_call(22, 3, 4, lr=0.2), train_call(13, 2, 5, lr=0.1, momentum=0.9)],
     returns=Returns(by_epoch, 1e-5),
     may_change=("model", "optimizer"),
-    mistakes=TRAIN_MISTAKES,
-)
+    mistakes={
+        "The gradients of all batches add up. Empty them in each step, with `optimizer.zero_grad()`.": {"_steps": "bs"},
+        "No weight changes: `step` is missing, or it finds no gradients. The order is `zero_grad`, `backward`, `step`.":
+            [{"_steps": steps} for steps in ("zb", "zsb", "sbz", "bzs")],
+        "The net is never put into training mode. Call `model.train()` at the start of each epoch.":
+            {"_train": "never"},
+        "After the first validation the net stays in evaluation mode. Call `model.train()` in each epoch.":
+            {"_train": "once"},
+        "You measure the validation images in training mode. Call `model.eval()` first.": {"_eval": False},
+        "The labels are in another order than the images. Take both by the same numbers: `images[batch]`, "
+        "`labels[batch]`.":
+            [{"_labels": lambda batch, start: torch.arange(start, start + len(batch))},
+             {"_labels": lambda batch, start: batch.flip(0)}],
+        "You train on the validation images as well. They only measure; no step may follow from them.": {"_also": True},
+        "You validate on the training images, which the net knows by now.": {"_validate": lambda train, val: train},
+        "That is the sum of the losses. Divide by the number of images, to get the loss of one image.":
+            [{"_total": lambda losses, sizes: per_image(losses, sizes) * sum(sizes)},
+             {"_total": lambda losses, sizes: sum(losses)}],
+        "The last batch may be smaller, so the mean over batches is not that over images: weigh each loss by "
+        "`len(batch)`.": {"_total": lambda losses, sizes: sum(losses) / len(losses)},
+        "That is the loss of the last batch. Average over the epoch.": {"_total": lambda losses, sizes: losses[-1]},
+        "You take the images in the order in which they lie. Take them in the epoch's own order.":
+            {"_order": lambda orders, epoch: orders[epoch].sort().values},
+        "Every epoch takes the first epoch's order. Each has its own.": {"_order": lambda orders, epoch: orders[0]},
+        "The images that do not fill a batch are left out. Take the smaller last batch too.": {"_drop": True},
+        "`batch_size` has no effect: you step once an epoch, on all images at once.": {"batch_size": 10**6},
+        "You step on the sum of a batch's losses, so each step is `batch_size` times as large. Step on their mean.":
+            [{"_reduction": "sum"},
+             {"_reduction": "sum", "_total": lambda losses, sizes: sum(losses) / sum(sizes)}],
+        "You apply softmax before the cross-entropy, which does it itself. Hand it the logits.":
+            {"_logits": lambda x: x.softmax(1)},
+        "That is the share of right answers. The error counts the wrong ones.":
+            {"_error": lambda out, y: 100 - error_of(out, y)},
+        "The error is a share between 0 and 1. Give it in percent.": {"_error": lambda out, y: error_of(out, y) / 100},
+    },
+)  # fmt: skip
 def train(
     model: nn.Module, optimizer: torch.optim.Optimizer, train_set: Pair, val_set: Pair, orders: Sequence[Tensor],
     batch_size: int, *, _steps: str = "zbs", _train: str = "each", _eval: bool = True, _also: bool = False,
@@ -296,8 +283,6 @@ def train(
             history.append((_total(losses, sizes), _error(model(images), labels)))
     return history
 
-
-# --- 01.5 find the bug ------------------------------------------------------------------------------------------
 
 WORDS = ("fine", "frozen", "mixed", "softmax")
 CHANGES: dict[str, list[Callable[[Tensor], Tensor]]] = {
@@ -345,27 +330,25 @@ def never(*args: Any) -> bool:
     return False
 
 
-BUG_MISTAKES = {
-    "Every net gets the same answer. Measure: the three faults show in three different numbers.":
-        [lambda net, x, y, word=word: word for word in WORDS],
-    "You miss frozen layers. After `loss.backward()`, look for a parameter whose `grad` is None.": {"_frozen": never},
-    "`requires_grad` does not tell all: a `detach` in `forward` cuts a layer off too. Look at `grad` after `backward`.":
-        {"_frozen": lambda net, x, y: any(not p.requires_grad for p in net.parameters())},
-    "You miss mixed images. Send one image through alone: its logits must be those it has in the batch.":
-        {"_mixed": never},
-    "You miss the softmax. Its outputs add up to 1 for each image.": {"_softmax": never},
-    "Positive outputs are no proof of a softmax: they must also add up to 1.":
-        {"_softmax": lambda net, x: bool((net(x) > 0).all())},
-}  # fmt: skip
-
-
 @exercise(
     "01.5 find the bug",
     calls=bug_calls,
     returns=text("one of four words", among=WORDS),
     may_change=("net",),
-    mistakes=BUG_MISTAKES,
-)
+    mistakes={
+        "Every net gets the same answer. Measure: the three faults show in three different numbers.":
+            [lambda net, x, y, word=word: word for word in WORDS],
+        "You miss frozen layers. After `loss.backward()`, look for a parameter whose `grad` is None.":
+            {"_frozen": never},
+        "`requires_grad` does not tell all: a `detach` in `forward` cuts a layer off too. Look at `grad` after "
+        "`backward`.": {"_frozen": lambda net, x, y: any(not p.requires_grad for p in net.parameters())},
+        "You miss mixed images. Send one image through alone: its logits must be those it has in the batch.":
+            {"_mixed": never},
+        "You miss the softmax. Its outputs add up to 1 for each image.": {"_softmax": never},
+        "Positive outputs are no proof of a softmax: they must also add up to 1.":
+            {"_softmax": lambda net, x: bool((net(x) > 0).all())},
+    },
+)  # fmt: skip
 def diagnose(
     net: nn.Module, images: Tensor, labels: Tensor, *, _frozen: Any = frozen, _mixed: Any = mixed,
     _softmax: Any = adds_to_one,

@@ -14,8 +14,6 @@ from .module import module_exercise
 from .result import Wrong
 from .values import number, seen, several, whole
 
-# --- 02.1 top-k error -------------------------------------------------------------------------------------------
-
 
 def places(logits: Tensor, labels: Tensor) -> Tensor:
     return (logits > logits.gather(1, labels[:, None])).sum(dim=1)
@@ -23,24 +21,6 @@ def places(logits: Tensor, labels: Tensor) -> Tensor:
 
 def among(logits: Tensor, labels: Tensor, k: int) -> Tensor:
     return torch.isin(labels, logits.topk(k, dim=1).indices)
-
-
-TOP_K_MISTAKES = {
-    "This is the top-k accuracy. The error is the other part: 100 − accuracy. Texts mix them up too.":
-        {"_wrong": lambda place, k: place < k},
-    "This is a share between 0 and 1. The course gives errors in percent: times 100.":
-        {"_result": lambda wrong: wrong.mean().item()},
-    "`k` has no effect: this is the top-1 error.": {"k": 1},
-    "One guess too many or too few: with k = 1 only the highest logit counts, and with k = 2 the two highest.":
-        [{"_wrong": lambda place, k: place > k}, {"_wrong": lambda place, k: place >= k - 1}],
-    "You take the k lowest logits. The guesses are the highest ones.": {"_ranked": torch.neg},
-    "This is the number of wrong images. Divide by the number of images, times 100.":
-        {"_result": lambda wrong: wrong.sum().item()},
-    "You judge the batch as a whole. Judge each image by itself, then take the mean.":
-        lambda logits, labels, k: 100.0 * (not among(logits, labels, k).all()),
-    "A label counts as found when it is among the guesses for *any* image. Compare row n with label n: "
-    "`labels[:, None]`.": lambda logits, labels, k: 100 * (~among(logits, labels, k)).double().mean().item(),
-}  # fmt: skip
 
 
 def scores(images: int, classes: int, k: int) -> Call:
@@ -57,8 +37,23 @@ def scores(images: int, classes: int, k: int) -> Call:
         scores(random.randint(20, 50), random.randint(8, 12), 3),
     ],
     returns=number("one number, the error of all images in percent"),
-    mistakes=TOP_K_MISTAKES,
-)
+    mistakes={
+        "This is the top-k accuracy. The error is the other part: 100 − accuracy. Texts mix them up too.":
+            {"_wrong": lambda place, k: place < k},
+        "This is a share between 0 and 1. The course gives errors in percent: times 100.":
+            {"_result": lambda wrong: wrong.mean().item()},
+        "`k` has no effect: this is the top-1 error.": {"k": 1},
+        "One guess too many or too few: with k = 1 only the highest logit counts, and with k = 2 the two highest.":
+            [{"_wrong": lambda place, k: place > k}, {"_wrong": lambda place, k: place >= k - 1}],
+        "You take the k lowest logits. The guesses are the highest ones.": {"_ranked": torch.neg},
+        "This is the number of wrong images. Divide by the number of images, times 100.":
+            {"_result": lambda wrong: wrong.sum().item()},
+        "You judge the batch as a whole. Judge each image by itself, then take the mean.":
+            lambda logits, labels, k: 100.0 * (not among(logits, labels, k).all()),
+        "A label counts as found when it is among the guesses for *any* image. Compare row n with label n: "
+        "`labels[:, None]`.": lambda logits, labels, k: 100 * (~among(logits, labels, k)).double().mean().item(),
+    },
+)  # fmt: skip
 def top_k_error(
     logits: Tensor, labels: Tensor, k: int, *, _ranked: Callable[[Tensor], Tensor] = torch.clone,
     _wrong: Callable[[Tensor, int], Tensor] = lambda place, k: place >= k,
@@ -68,27 +63,7 @@ def top_k_error(
     return _result(_wrong(places(_ranked(logits), labels), k).double())
 
 
-# --- 02.2 a larger image ----------------------------------------------------------------------------------------
-
 CONVOLUTIONS = ((3, 64, 11, 4, 2), (64, 192, 5, 1, 2), (192, 384, 3, 1, 1), (384, 256, 3, 1, 1), (256, 256, 3, 1, 1))
-
-SIDE_MISTAKES = {
-    "Your first linear layer always sees 6×6 pixels. Here there is no average pooling: it sees whatever side is left.":
-        {"_flat": lambda side: 36},
-    "`side` is counted once. A map has side · side pixels, and flattening keeps them all.":
-        {"_flat": lambda side: side},
-    "The biases are missing from the parameters: one for each output of a layer.": {"_bias": 0},
-    "A kernel of k×k has k · k weights for each pair of maps, not k.": {"_square": 1},
-    "A convolution uses each weight at every place of the map that it puts *out*. You count the places of the map that "
-    "comes in, or a single one.": [{"_input": True}, {"_places": 0}],
-    "The three poolings are missing, or have windows of 2×2. AlexNet's are 3×3 with stride 2.":
-        [{"_pool": lambda side: side}, {"_pool": lambda side: side // 2}],
-    "The padding has no effect. It is added on both sides before the kernel moves.": {"_padding": 0},
-    "You count a multiply-add as two operations. Here one multiplication with its addition counts as one.":
-        {"_each": 2},
-    "There are three linear layers: to 4,096, to 4,096 and to the 1,000 classes. One is missing.":
-        [{"_sizes": (4096, 4096)}, {"_sizes": (4096, 1000)}],
-}  # fmt: skip
 
 
 @exercise(
@@ -98,8 +73,24 @@ SIDE_MISTAKES = {
         "four whole numbers (parameters of the convolutions and of the linear layers, then their multiply-adds)",
         *[whole("a whole number")] * 4,
     ),
-    mistakes=SIDE_MISTAKES,
-)
+    mistakes={
+        "Your first linear layer always sees 6×6 pixels. Here there is no average pooling: it sees whatever side is "
+        "left.": {"_flat": lambda side: 36},
+        "`side` is counted once. A map has side · side pixels, and flattening keeps them all.":
+            {"_flat": lambda side: side},
+        "The biases are missing from the parameters: one for each output of a layer.": {"_bias": 0},
+        "A kernel of k×k has k · k weights for each pair of maps, not k.": {"_square": 1},
+        "A convolution uses each weight at every place of the map that it puts *out*. You count the places of the map "
+        "that comes in, or a single one.": [{"_input": True}, {"_places": 0}],
+        "The three poolings are missing, or have windows of 2×2. AlexNet's are 3×3 with stride 2.":
+            [{"_pool": lambda side: side}, {"_pool": lambda side: side // 2}],
+        "The padding has no effect. It is added on both sides before the kernel moves.": {"_padding": 0},
+        "You count a multiply-add as two operations. Here one multiplication with its addition counts as one.":
+            {"_each": 2},
+        "There are three linear layers: to 4,096, to 4,096 and to the 1,000 classes. One is missing.":
+            [{"_sizes": (4096, 4096)}, {"_sizes": (4096, 1000)}],
+    },
+)  # fmt: skip
 def costs_at(
     side: int, *, _flat: Callable[[int], int] = lambda side: side**2, _bias: int = 1, _square: int = 2,
     _input: bool = False, _places: int = 2, _pool: Callable[[int], int] = lambda side: (side - 3) // 2 + 1,
@@ -119,8 +110,6 @@ def costs_at(
     return totals[0], totals[1], totals[2], totals[3]
 
 
-# --- 02.3 AlexNet -----------------------------------------------------------------------------------------------
-
 RELU = nn.ReLU
 
 
@@ -135,38 +124,36 @@ def normalised(m: Any, x: Tensor) -> Tensor:
     return m.classifier(m.avgpool(x).flatten(1))
 
 
-ALEXNET_MISTAKES = {
-    "Your activations are tanh. AlexNet's are ReLUs: this is where they came into use.": {"_acts": (nn.Tanh,) * 7},
-    "A ReLU is missing. One follows each layer but the last: without one in between, two layers in a row are no more "
-    "than one.": [without(*range(7)), without(*range(5)), without(2, 3), without(5, 6), *map(without, range(7))],
-    "Your poolings are not AlexNet's. These take the maximum of 3×3 with stride 2, so that they overlap.":
-        [{"_pool": lambda: nn.MaxPool2d(2)}, {"_pool": lambda: nn.AvgPool2d(3, 2)}],
-    "One of the three poolings is missing. They follow the first, the second and the fifth convolution.":
-        [{"_pools": (0, 1)}, {"_pools": (1, 4)}],
-    "The average pooling to 6×6 is missing. It does nothing at 224 pixels only.":
-        lambda m, x: m.classifier(m.features(x).flatten(1)),
-    "There is a ReLU after the last layer. Logits may be negative: leave it off.": lambda m, x: m.way(x).relu(),
-    "You end with a softmax. Return the logits: the loss applies it itself.": lambda m, x: m.way(x).softmax(1),
-    "There is local response normalisation. The paper has it; torchvision's net, which you build here, does not.":
-        normalised,
-    "96 filters were the paper's, on two GPUs; torchvision's net has 64, so `width` of them.":
-        [{"_filters": (1.5, 4, 6, 6, 4)}, {"_filters": (1.5, 3, 6, 4, 4)}],
-    "In an `nn.Sequential` the position is the name, and ReLU, pooling and dropout count: the classifier begins with "
-    "dropout.": {"_drop_first": False},
-    "A dropout is missing. Put an `nn.Dropout()` before each of the first two linear layers.":
-        [{"_drops": drops} for drops in ((0.0, 0.0), (0.5, 0.0), (0.0, 0.5))],
-    "Two runs in eval mode differ: dropout is still on. Use `nn.Dropout`, which knows the mode.":
-        lambda m, x: m.classifier(F.dropout(m.avgpool(m.features(x)).flatten(1))),
-}  # fmt: skip
-
-
 @module_exercise(
     "02.3 AlexNet",
     calls=lambda: [Call(num_classes=5, width=2), Call()],
     inputs=lambda num_classes, width: [(3, 3, 191, 224), (2, 3, 224, 224)] if width == 2 else [],
     names=True,
-    mistakes=ALEXNET_MISTAKES,
-)
+    mistakes={
+        "Your activations are tanh. AlexNet's are ReLUs: this is where they came into use.": {"_acts": (nn.Tanh,) * 7},
+        "A ReLU is missing. One follows each layer but the last: without one in between, two layers in a row are no "
+        "more than one.":
+            [without(*range(7)), without(*range(5)), without(2, 3), without(5, 6), *map(without, range(7))],
+        "Your poolings are not AlexNet's. These take the maximum of 3×3 with stride 2, so that they overlap.":
+            [{"_pool": lambda: nn.MaxPool2d(2)}, {"_pool": lambda: nn.AvgPool2d(3, 2)}],
+        "One of the three poolings is missing. They follow the first, the second and the fifth convolution.":
+            [{"_pools": (0, 1)}, {"_pools": (1, 4)}],
+        "The average pooling to 6×6 is missing. It does nothing at 224 pixels only.":
+            lambda m, x: m.classifier(m.features(x).flatten(1)),
+        "There is a ReLU after the last layer. Logits may be negative: leave it off.": lambda m, x: m.way(x).relu(),
+        "You end with a softmax. Return the logits: the loss applies it itself.": lambda m, x: m.way(x).softmax(1),
+        "There is local response normalisation. The paper has it; torchvision's net, which you build here, does not.":
+            normalised,
+        "96 filters were the paper's, on two GPUs; torchvision's net has 64, so `width` of them.":
+            [{"_filters": (1.5, 4, 6, 6, 4)}, {"_filters": (1.5, 3, 6, 4, 4)}],
+        "In an `nn.Sequential` the position is the name, and ReLU, pooling and dropout count: the classifier begins "
+        "with dropout.": {"_drop_first": False},
+        "A dropout is missing. Put an `nn.Dropout()` before each of the first two linear layers.":
+            [{"_drops": drops} for drops in ((0.0, 0.0), (0.5, 0.0), (0.0, 0.5))],
+        "Two runs in eval mode differ: dropout is still on. Use `nn.Dropout`, which knows the mode.":
+            lambda m, x: m.classifier(F.dropout(m.avgpool(m.features(x)).flatten(1))),
+    },
+)  # fmt: skip
 class AlexNet(nn.Module):
     """61,100,840 parameters under torchvision's names, and the same logits from them."""
 
@@ -195,8 +182,6 @@ class AlexNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return self.way(x)
 
-
-# --- 02.4 flip and crop -----------------------------------------------------------------------------------------
 
 BATCH = seen("a tensor of images", Tensor, lambda images: {"type of number": str(images.dtype), "images": images})
 
@@ -231,29 +216,6 @@ def mirrored(x: Tensor, flip: Tensor, *dims: int) -> Tensor:
     return torch.where(flip[:, None, None, None], x.flip(*dims or (3,)), x)
 
 
-AUGMENT_MISTAKES = {
-    "You mirror those that are not chosen. `torch.where(condition, a, b)` takes a where the condition is True.":
-        {"_mirror": lambda x, flip: mirrored(x, ~flip)},
-    "You turn the images upside down. Left and right change places along the last dimension, the width.":
-        {"_mirror": lambda x, flip: mirrored(x, flip, 2)},
-    "You mirror all images, or let the first decide for all. Each has its own entry in `flip`.":
-        [{"_mirror": lambda x, flip: x.flip(3)}, {"_mirror": lambda x, flip: x.flip(3) if bool(flip[0]) else x}],
-    "You crop first and mirror afterwards, so the mirrored images move the wrong way. Mirror first.":
-        lambda x, flip, top, left, p: mirrored(augment.oracle(x, torch.zeros_like(flip), top, left, p), flip),  # pyright: ignore[reportGeneralTypeIssues]
-    "The first image's corner is used for all. Image n is cut at `top[n]`, `left[n]`.":
-        {"_corners": lambda top, left: (top[:1].expand_as(top), left[:1].expand_as(left))},
-    "Rows and columns have changed places: `top` counts rows (dimension 2), `left` columns (dimension 3).":
-        {"_corners": lambda top, left: (left, top)},
-    "The windows move the wrong way: with top = 0 the window begins in the zeros above the image.":
-        lambda x, flip, top, left, p: augment.oracle(x, flip, 2 * p - top, 2 * p - left, p),  # pyright: ignore[reportGeneralTypeIssues]
-    "The zeros are on the right and at the bottom only. Put `padding` of them on all four sides.":
-        {"_pad": lambda x, p: F.pad(x, (0, 2 * p, 0, 2 * p))},
-    "What leaves on one side comes back on the other: `torch.roll` wraps around. Zeros should come in.": rolled,
-    "The images are padded, but not cut. They come back as large as they were: H × W.":
-        lambda x, flip, top, left, p: F.pad(mirrored(x, flip), (p,) * 4),
-}  # fmt: skip
-
-
 def images_to_augment(count: int, padding: int = 2, *, channels: int = 3, whole: bool = False) -> Call:
     """Random images without zeros, so that padding shows; among the corners both ends, and not one choice for all."""
     images = torch.rand(count, channels, 7, 9) * 0.8 + 0.2
@@ -271,9 +233,29 @@ def images_to_augment(count: int, padding: int = 2, *, channels: int = 3, whole:
         images_to_augment(3, 0),
     ],
     returns=BATCH,
-    mistakes=AUGMENT_MISTAKES,
+    mistakes={
+        "You mirror those that are not chosen. `torch.where(condition, a, b)` takes a where the condition is True.":
+            {"_mirror": lambda x, flip: mirrored(x, ~flip)},
+        "You turn the images upside down. Left and right change places along the last dimension, the width.":
+            {"_mirror": lambda x, flip: mirrored(x, flip, 2)},
+        "You mirror all images, or let the first decide for all. Each has its own entry in `flip`.":
+            [{"_mirror": lambda x, flip: x.flip(3)}, {"_mirror": lambda x, flip: x.flip(3) if bool(flip[0]) else x}],
+        "You crop first and mirror afterwards, so the mirrored images move the wrong way. Mirror first.":
+            lambda x, flip, top, left, p: mirrored(augment.oracle(x, torch.zeros_like(flip), top, left, p), flip),  # pyright: ignore[reportGeneralTypeIssues]
+        "The first image's corner is used for all. Image n is cut at `top[n]`, `left[n]`.":
+            {"_corners": lambda top, left: (top[:1].expand_as(top), left[:1].expand_as(left))},
+        "Rows and columns have changed places: `top` counts rows (dimension 2), `left` columns (dimension 3).":
+            {"_corners": lambda top, left: (left, top)},
+        "The windows move the wrong way: with top = 0 the window begins in the zeros above the image.":
+            lambda x, flip, top, left, p: augment.oracle(x, flip, 2 * p - top, 2 * p - left, p),  # pyright: ignore[reportGeneralTypeIssues]
+        "The zeros are on the right and at the bottom only. Put `padding` of them on all four sides.":
+            {"_pad": lambda x, p: F.pad(x, (0, 2 * p, 0, 2 * p))},
+        "What leaves on one side comes back on the other: `torch.roll` wraps around. Zeros should come in.": rolled,
+        "The images are padded, but not cut. They come back as large as they were: H × W.":
+            lambda x, flip, top, left, p: F.pad(mirrored(x, flip), (p,) * 4),
+    },
     finally_=need_no_loop,
-)
+)  # fmt: skip
 def augment(
     images: Tensor, flip: Tensor, top: Tensor, left: Tensor, padding: int, *,
     _mirror: Callable[[Tensor, Tensor], Tensor] = mirrored,

@@ -11,8 +11,6 @@ from .exercise import Call, exercise
 from .module import module_exercise
 from .values import several, tensor, whole
 
-# --- 03.1 receptive field ---------------------------------------------------------------------------------------
-
 
 def field_from_the_end(layers: Sequence[tuple[int, int]]) -> int:
     """The recurrence from the last layer to the first; in the other order it is a mistake."""
@@ -20,26 +18,6 @@ def field_from_the_end(layers: Sequence[tuple[int, int]]) -> int:
     for kernel, stride in layers:
         size = (size - 1) * stride + kernel
     return size
-
-
-FIELD_MISTAKES = {
-    "The strides have no effect. Behind a layer with stride 2 a neighbour lies two pixels away: multiply k − 1 by the "
-    "product of all strides before.": {"_jump": lambda jump, stride: 1},
-    "You add up the kernels. The windows of neighbours overlap, so a kernel of k adds k − 1 steps, not k.":
-        lambda layers: sum(k for k, _ in layers),
-    "You multiply by a layer's own stride before its kernel is added. The stride sets the layers behind it apart: add "
-    "first, then multiply.": {"_own_stride": True},
-    "You add the strides up, or use that of the layer just before alone. They multiply: two layers with stride 3 set "
-    "neighbours nine pixels apart.":
-        [{"_jump": lambda jump, stride: stride}, {"_jump": lambda jump, stride: jump + stride - 1}],
-    "One too few. Without any layer a number depends on itself: begin with 1.": {"_start": 0},
-    "Each kernel adds one step too many: from the first of k neighbours to the last there are k − 1 steps.":
-        {"_less": 0},
-    "Your recurrence is right from the last layer to the first, but you run it from the first to the last. Turn the "
-    "list round with `reversed`.": field_from_the_end,
-    "That is the jump, the distance between the windows of two neighbours, not the size of one.":
-        lambda layers: math.prod(s for _, s in layers),
-}  # fmt: skip
 
 
 def field_calls() -> list[Call]:
@@ -54,8 +32,25 @@ def field_calls() -> list[Call]:
     "03.1 receptive field",
     calls=field_calls,
     returns=whole("a whole number of pixels", hint="Count with whole numbers."),
-    mistakes=FIELD_MISTAKES,
-)
+    mistakes={
+        "The strides have no effect. Behind a layer with stride 2 a neighbour lies two pixels away: multiply k − 1 by "
+        "the product of all strides before.": {"_jump": lambda jump, stride: 1},
+        "You add up the kernels. The windows of neighbours overlap, so a kernel of k adds k − 1 steps, not k.":
+            lambda layers: sum(k for k, _ in layers),
+        "You multiply by a layer's own stride before its kernel is added. The stride sets the layers behind it apart: "
+        "add first, then multiply.": {"_own_stride": True},
+        "You add the strides up, or use that of the layer just before alone. They multiply: two layers with stride 3 "
+        "set neighbours nine pixels apart.":
+            [{"_jump": lambda jump, stride: stride}, {"_jump": lambda jump, stride: jump + stride - 1}],
+        "One too few. Without any layer a number depends on itself: begin with 1.": {"_start": 0},
+        "Each kernel adds one step too many: from the first of k neighbours to the last there are k − 1 steps.":
+            {"_less": 0},
+        "Your recurrence is right from the last layer to the first, but you run it from the first to the last. Turn "
+        "the list round with `reversed`.": field_from_the_end,
+        "That is the jump, the distance between the windows of two neighbours, not the size of one.":
+            lambda layers: math.prod(s for _, s in layers),
+    },
+)  # fmt: skip
 def receptive_field(
     layers: Sequence[tuple[int, int]], *, _start: int = 1, _less: int = 1, _own_stride: bool = False,
     _jump: Callable[[int, int], int] = lambda jump, stride: jump * stride,
@@ -69,8 +64,6 @@ def receptive_field(
     return size
 
 
-# --- 03.2 VGG block ---------------------------------------------------------------------------------------------
-
 Parts = Sequence[nn.Module]
 
 
@@ -78,37 +71,35 @@ def pairs(convs: Parts, relus: Parts) -> list[nn.Module]:
     return [part for pair in zip(convs, relus, strict=False) for part in pair]
 
 
-BLOCK_MISTAKES = {
-    "You pool by the average. VGG takes the maximum: `nn.MaxPool2d(2)`.":
-        {"_order": lambda c, r, p: [*pairs(c, r), nn.AvgPool2d(2)]},
-    "The side stays as it is. The block ends with a pooling that halves it.": {"_order": lambda c, r, p: pairs(c, r)},
-    "You pool before the convolutions, or behind each. One pooling is enough, at the end of the block.":
-        [{"_order": lambda c, r, p: [p, *pairs(c, r)]},
-         {"_order": lambda c, r, p: [part for pair in zip(c, r, strict=True) for part in (*pair, p)]}],
-    "The ReLUs come before the convolutions. The order is convolution, ReLU.":
-        {"_order": lambda c, r, p: [*pairs(r, c), p]},
-    "A ReLU is missing behind a convolution. One follows each: without one in between, two convolutions are no more "
-    "than one.":
-        [{"_order": lambda c, r, p: [*c, *r, p]}, {"_order": lambda c, r, p: [*pairs(c, r)[:-1], p]},
-         {"_order": lambda c, r, p: [*c, p]}],
-    "There is batch norm in the block. It was published in 2015; the VGG of 2014 has none.":
-        {"_order": lambda c, r, p: [*(n for each, relu in zip(c, r, strict=True)
-                                      for n in (each, nn.BatchNorm2d(each.out_channels), relu)), p]},
-    "There are not as many convolutions as asked for. Loop over `range(convolutions)`; the one that changes the "
-    "channels counts too, and each has weights of its own.":
-        [{"convolutions": 1}, {"_count": lambda n: n + 1}, {"_count": lambda n: n - 1}],
-    "Every convolution takes `in_channels`. The first leads from `in_channels` to `channels`, the others get its "
-    "`channels`.": {"_sizes": lambda i, c, n: [(i, c)] * n},
-}  # fmt: skip
-
-
 @module_exercise(
     "03.2 VGG block",
     calls=lambda: [Call(3, 8, 3), Call(6, 4, 2), Call(4, 4, 1), Call(5, 6, 4)],
     inputs=lambda in_channels, channels, convolutions: [(2, in_channels, 12, 10), (2, in_channels, 7, 9)],
     own_relus=True,
-    mistakes=BLOCK_MISTAKES,
-)
+    mistakes={
+        "You pool by the average. VGG takes the maximum: `nn.MaxPool2d(2)`.":
+            {"_order": lambda c, r, p: [*pairs(c, r), nn.AvgPool2d(2)]},
+        "The side stays as it is. The block ends with a pooling that halves it.":
+            {"_order": lambda c, r, p: pairs(c, r)},
+        "You pool before the convolutions, or behind each. One pooling is enough, at the end of the block.":
+            [{"_order": lambda c, r, p: [p, *pairs(c, r)]},
+             {"_order": lambda c, r, p: [part for pair in zip(c, r, strict=True) for part in (*pair, p)]}],
+        "The ReLUs come before the convolutions. The order is convolution, ReLU.":
+            {"_order": lambda c, r, p: [*pairs(r, c), p]},
+        "A ReLU is missing behind a convolution. One follows each: without one in between, two convolutions are no "
+        "more than one.":
+            [{"_order": lambda c, r, p: [*c, *r, p]}, {"_order": lambda c, r, p: [*pairs(c, r)[:-1], p]},
+             {"_order": lambda c, r, p: [*c, p]}],
+        "There is batch norm in the block. It was published in 2015; the VGG of 2014 has none.":
+            {"_order": lambda c, r, p: [*(n for each, relu in zip(c, r, strict=True)
+                                          for n in (each, nn.BatchNorm2d(each.out_channels), relu)), p]},
+        "There are not as many convolutions as asked for. Loop over `range(convolutions)`; the one that changes the "
+        "channels counts too, and each has weights of its own.":
+            [{"convolutions": 1}, {"_count": lambda n: n + 1}, {"_count": lambda n: n - 1}],
+        "Every convolution takes `in_channels`. The first leads from `in_channels` to `channels`, the others get its "
+        "`channels`.": {"_sizes": lambda i, c, n: [(i, c)] * n},
+    },
+)  # fmt: skip
 def vgg_block(
     in_channels: int, channels: int, convolutions: int, *,
     _order: Callable[..., Parts] = lambda convs, relus, pool: [*pairs(convs, relus), pool],
@@ -121,24 +112,7 @@ def vgg_block(
     return nn.Sequential(*_order(convs, [nn.ReLU() for _ in convs], nn.MaxPool2d(2)))
 
 
-# --- 03.3 memory of activations ---------------------------------------------------------------------------------
-
 Stages = Sequence[tuple[int, int]]
-
-
-MEMORY_MISTAKES = {
-    "You count numbers, not bytes. A float32 takes four bytes.": {"_each": 1},
-    "The batch size has no effect. Each image of the batch has activations of its own.": {"batch_size": 1},
-    "The pooled maps are missing. They are the input of the next stage, so they are kept too.": {"_pools": 0},
-    "Each stage is counted as if it had a single convolution. Multiply by the number of its convolutions.":
-        {"_count": lambda convolutions: 1},
-    "You halve the side never, or before the convolutions of a stage. Each stage ends with a pooling that halves it.":
-        [{"_halve": "never"}, {"_halve": "before"}],
-    "You multiply by the side once. A map has side · side numbers.": {"_power": 1},
-    "You count each convolution and its ReLU. Of the two maps only the one behind the ReLU is kept: count one.":
-        {"_count": lambda convolutions: 2 * convolutions},
-    "You count the image as well. Count what the layers put out.": {"_image": 3},
-}  # fmt: skip
 
 
 def memory_calls() -> list[Call]:
@@ -157,8 +131,20 @@ def memory_calls() -> list[Call]:
         "a whole number of bytes",
         hint="Halve with `//`, which rounds an odd side down, and do not convert to megabytes.",
     ),
-    mistakes=MEMORY_MISTAKES,
-)
+    mistakes={
+        "You count numbers, not bytes. A float32 takes four bytes.": {"_each": 1},
+        "The batch size has no effect. Each image of the batch has activations of its own.": {"batch_size": 1},
+        "The pooled maps are missing. They are the input of the next stage, so they are kept too.": {"_pools": 0},
+        "Each stage is counted as if it had a single convolution. Multiply by the number of its convolutions.":
+            {"_count": lambda convolutions: 1},
+        "You halve the side never, or before the convolutions of a stage. Each stage ends with a pooling that halves "
+        "it.": [{"_halve": "never"}, {"_halve": "before"}],
+        "You multiply by the side once. A map has side · side numbers.": {"_power": 1},
+        "You count each convolution and its ReLU. Of the two maps only the one behind the ReLU is kept: count one.":
+            {"_count": lambda convolutions: 2 * convolutions},
+        "You count the image as well. Count what the layers put out.": {"_image": 3},
+    },
+)  # fmt: skip
 def activation_bytes(
     stages: Stages, side: int, batch_size: int = 1, *, _each: int = 4, _pools: int = 1, _halve: str = "after",
     _count: Callable[[int], int] = lambda convolutions: convolutions, _power: int = 2, _image: int = 0,
@@ -171,35 +157,6 @@ def activation_bytes(
         side = side // 2 if _halve == "after" else side
         numbers += _pools * channels * side**_power
     return _each * batch_size * numbers
-
-
-# --- 03.4 batch norm by hand ------------------------------------------------------------------------------------
-
-NORM_MISTAKES = {
-    "You average over other dimensions. Each channel has one mean and one variance, taken over the batch and over the "
-    "pixels: dimensions 0, 2 and 3.": [{"_dims": dims} for dims in ((0, 1, 2, 3), (2, 3), (1, 2, 3), (0,))],
-    "You divide by the variance. Divide by its square root.": {"_root": lambda var, eps: var + eps},
-    "You add `eps` to the standard deviation. It belongs under the root, with the variance.":
-        {"_root": lambda var, eps: var.sqrt() + eps},
-    "`eps` is missing: add it to the variance, under the root.": {"_root": lambda var, eps: var.sqrt()},
-    "You divide by n − 1 to normalise. Take n there, `correction=0`: only the running variance takes n − 1.":
-        {"_correction": 1},
-    "The running variance gets the variance with n in the denominator. PyTorch stores the one with n − 1.":
-        {"_stored": 0},
-    "The running statistics take another share of the batch. In train mode they move towards those of the new batch, "
-    "and the new batch's share is `momentum`.":
-        [{"_share": lambda momentum: 1 - momentum}, {"_share": lambda momentum: 1.0}, {"_share": lambda momentum: 0.0}],
-    "In eval mode you still use the batch's own statistics, so an image's result depends on its neighbours.":
-        {"_uses_batch": lambda training: True},
-    "In train mode you use the running statistics. There the batch's own are used.":
-        {"_uses_batch": lambda training: False},
-    "The running statistics move in eval mode too. They are measured in train mode only.":
-        {"_moves": lambda training: True},
-    "`weight` or `bias` has no effect. A channel, once normalised, is multiplied by the one, then the other is added.":
-        [{"weight": torch.ones(1)}, {"bias": torch.zeros(1)}],
-    "You add `bias` before you multiply by `weight`. First multiply, then add.":
-        lambda x, weight, bias, *rest: batch_norm.oracle(x, weight, weight * bias, *rest),  # pyright: ignore[reportGeneralTypeIssues]
-}  # fmt: skip
 
 
 def norm_calls() -> list[Call]:
@@ -218,8 +175,33 @@ def norm_calls() -> list[Call]:
     calls=norm_calls,
     returns=several("three tensors: the output, the new running mean and the new running variance", *[tensor()] * 3),
     forbids={"batch_norm": "The values are right, but they are PyTorch's. Compute means and variances yourself."},
-    mistakes=NORM_MISTAKES,
-)
+    mistakes={
+        "You average over other dimensions. Each channel has one mean and one variance, taken over the batch and over "
+        "the pixels: dimensions 0, 2 and 3.": [{"_dims": dims} for dims in ((0, 1, 2, 3), (2, 3), (1, 2, 3), (0,))],
+        "You divide by the variance. Divide by its square root.": {"_root": lambda var, eps: var + eps},
+        "You add `eps` to the standard deviation. It belongs under the root, with the variance.":
+            {"_root": lambda var, eps: var.sqrt() + eps},
+        "`eps` is missing: add it to the variance, under the root.": {"_root": lambda var, eps: var.sqrt()},
+        "You divide by n − 1 to normalise. Take n there, `correction=0`: only the running variance takes n − 1.":
+            {"_correction": 1},
+        "The running variance gets the variance with n in the denominator. PyTorch stores the one with n − 1.":
+            {"_stored": 0},
+        "The running statistics take another share of the batch. In train mode they move towards those of the new "
+        "batch, and the new batch's share is `momentum`.":
+            [{"_share": lambda momentum: 1 - momentum}, {"_share": lambda momentum: 1.0},
+             {"_share": lambda momentum: 0.0}],
+        "In eval mode you still use the batch's own statistics, so an image's result depends on its neighbours.":
+            {"_uses_batch": lambda training: True},
+        "In train mode you use the running statistics. There the batch's own are used.":
+            {"_uses_batch": lambda training: False},
+        "The running statistics move in eval mode too. They are measured in train mode only.":
+            {"_moves": lambda training: True},
+        "`weight` or `bias` has no effect. A channel, once normalised, is multiplied by the one, then the other is "
+        "added.": [{"weight": torch.ones(1)}, {"bias": torch.zeros(1)}],
+        "You add `bias` before you multiply by `weight`. First multiply, then add.":
+            lambda x, weight, bias, *rest: batch_norm.oracle(x, weight, weight * bias, *rest),  # pyright: ignore[reportGeneralTypeIssues]
+    },
+)  # fmt: skip
 def batch_norm(
     x: Tensor, weight: Tensor, bias: Tensor, running_mean: Tensor, running_var: Tensor, training: bool,
     momentum: float = 0.1, eps: float = 1e-5, *, _dims: tuple[int, ...] = (0, 2, 3), _correction: int = 0,

@@ -12,34 +12,12 @@ from torch.nn import functional as F
 from .exercise import Call, exercise
 from .values import listed, number, several, tensor, text
 
-# --- 05.1 backpropagation by hand -------------------------------------------------------------------------------
-
 Gradients = tuple[Tensor, Tensor, Tensor]
 Slope = Callable[[Tensor], Tensor]  # of a sigmoid, from what it put out
 
 
 def slope(h: Tensor) -> Tensor:
     return h * (1 - h)
-
-
-BACKPROP_MISTAKES = {
-    "The sigmoids are missing on the way back. Multiply what comes back through a layer by the slope, h · (1 − h).":
-        {"_slope1": torch.ones_like, "_slope2": torch.ones_like, "_on": torch.ones_like},
-    "g3 and g2 are right. In g1 the slope of the first sigmoid is missing: multiply by h1 · (1 − h1).":
-        {"_slope1": torch.ones_like},
-    "g3 is right. The slope of the second sigmoid is missing: multiply by h2 · (1 − h2) before you go on.":
-        {"_slope2": torch.ones_like, "_on": torch.ones_like},
-    "g3 and g2 are right. What you pass on to the first layer lacks the slope of the second sigmoid: every slope on "
-    "the way stays in the product.": {"_on": torch.ones_like},
-    "1 − h² is the slope of tanh. The sigmoid's is h · (1 − h).":
-        dict.fromkeys(("_slope1", "_slope2", "_on"), lambda h: 1 - h * h),
-    "Your gradients are N times too large: the loss is a mean over the N samples. `error` has the division in it.":
-        {"_scale": lambda n: 1.0},
-    "`backward` returns the gradients from last to first. The order is g1, g2, g3.":
-        {"_result": lambda g1, g2, g3: (g3, g2, g1)},
-    "Your gradients are those of the weights transposed: the layer's input stands left, `h.T @ delta`.":
-        {"_result": lambda g1, g2, g3: (g1.T, g2.T, g3.T)},
-}  # fmt: skip
 
 
 def three_layers() -> Call:
@@ -57,8 +35,25 @@ AUTOGRAD = "Autograd computes these gradients. Here you do its work: matrix prod
     calls=lambda: [three_layers() for _ in range(5)],
     returns=several("three gradients, `return g1, g2, g3`", *[tensor("a tensor for each of g1, g2, g3")] * 3),
     forbids={"backward": AUTOGRAD, "grad": AUTOGRAD, "jac": AUTOGRAD, "vjp": AUTOGRAD},
-    mistakes=BACKPROP_MISTAKES,
-)
+    mistakes={
+        "The sigmoids are missing on the way back. Multiply what comes back through a layer by the slope, h · (1 − h).":
+            {"_slope1": torch.ones_like, "_slope2": torch.ones_like, "_on": torch.ones_like},
+        "g3 and g2 are right. In g1 the slope of the first sigmoid is missing: multiply by h1 · (1 − h1).":
+            {"_slope1": torch.ones_like},
+        "g3 is right. The slope of the second sigmoid is missing: multiply by h2 · (1 − h2) before you go on.":
+            {"_slope2": torch.ones_like, "_on": torch.ones_like},
+        "g3 and g2 are right. What you pass on to the first layer lacks the slope of the second sigmoid: every slope "
+        "on the way stays in the product.": {"_on": torch.ones_like},
+        "1 − h² is the slope of tanh. The sigmoid's is h · (1 − h).":
+            dict.fromkeys(("_slope1", "_slope2", "_on"), lambda h: 1 - h * h),
+        "Your gradients are N times too large: the loss is a mean over the N samples. `error` has the division in it.":
+            {"_scale": lambda n: 1.0},
+        "`backward` returns the gradients from last to first. The order is g1, g2, g3.":
+            {"_result": lambda g1, g2, g3: (g3, g2, g1)},
+        "Your gradients are those of the weights transposed: the layer's input stands left, `h.T @ delta`.":
+            {"_result": lambda g1, g2, g3: (g1.T, g2.T, g3.T)},
+    },
+)  # fmt: skip
 def backward(
     x: Tensor, target: Tensor, w1: Tensor, w2: Tensor, w3: Tensor, *, _slope1: Slope = slope, _slope2: Slope = slope,
     _on: Slope = slope, _scale: Callable[[int], float] = lambda n: 1 / n,
@@ -71,9 +66,6 @@ def backward(
     back2 = error @ w3.T
     back1 = (back2 * _on(h2)) @ w2.T
     return _result(x.T @ (back1 * _slope1(h1)), h1.T @ (back2 * _slope2(h2)), h2.T @ error)
-
-
-# --- 05.2 He's variance -----------------------------------------------------------------------------------------
 
 
 def fan_in(shape: tuple[int, ...]) -> int:
@@ -91,35 +83,30 @@ def he_calls() -> list[Call]:
     return [*map(Call, with_relu), *(Call(shape, negative_slope=slope) for shape, slope in leaky.items())]
 
 
-HE_MISTAKES = {
-    "That is the variance. The standard deviation is its square root.": lambda s, a: 2 / ((1 + a * a) * fan_in(s)),
-    "You count the outputs. One unit adds up its *inputs*, and their number decides how large the sum gets. A weight's "
-    "shape begins with the outputs.": lambda s, a: sqrt(2 / ((1 + a * a) * fan_out(s))),
-    "That is Xavier's (Glorot's) formula, with inputs and outputs. He's has the inputs alone.":
-        lambda s, a: sqrt(2 / (fan_in(s) + fan_out(s))),
-    "The 2 is missing. ReLU throws half of the second moment away, and the 2 makes up for it.":
-        lambda s, a: sqrt(1 / fan_in(s)),
-    "The kernel is not counted. A convolution adds up in_channels · k · k products.":
-        lambda s, a: sqrt(2 / ((1 + a * a) * s[1])),
-    "Right for ReLU. The negative slope has no effect yet: with slope a, the share of the second moment that is kept "
-    "is (1 + a²) / 2.": {"negative_slope": 0.0},
-    "The slope enters squared: negative values are multiplied by a, their squares by a².":
-        lambda s, a: sqrt(2 / ((1 + a) * fan_in(s))),
-}  # fmt: skip
-
-
 @exercise(
     "05.2 He's variance",
     calls=he_calls,
     returns=number("one number, the standard deviation"),
-    mistakes=HE_MISTAKES,
-)
+    mistakes={
+        "That is the variance. The standard deviation is its square root.": lambda s, a: 2 / ((1 + a * a) * fan_in(s)),
+        "You count the outputs. One unit adds up its *inputs*, and their number decides how large the sum gets. A "
+        "weight's shape begins with the outputs.": lambda s, a: sqrt(2 / ((1 + a * a) * fan_out(s))),
+        "That is Xavier's (Glorot's) formula, with inputs and outputs. He's has the inputs alone.":
+            lambda s, a: sqrt(2 / (fan_in(s) + fan_out(s))),
+        "The 2 is missing. ReLU throws half of the second moment away, and the 2 makes up for it.":
+            lambda s, a: sqrt(1 / fan_in(s)),
+        "The kernel is not counted. A convolution adds up in_channels · k · k products.":
+            lambda s, a: sqrt(2 / ((1 + a * a) * s[1])),
+        "Right for ReLU. The negative slope has no effect yet: with slope a, the share of the second moment that is "
+        "kept is (1 + a²) / 2.": {"negative_slope": 0.0},
+        "The slope enters squared: negative values are multiplied by a, their squares by a².":
+            lambda s, a: sqrt(2 / ((1 + a) * fan_in(s))),
+    },
+)  # fmt: skip
 def he_std(shape: tuple[int, ...], negative_slope: float = 0.0) -> float:
     """Equal to PyTorch's for 8 layers, linear and convolutional, with ReLU and with leaky ReLU."""
     return nn.init.calculate_gain("leaky_relu", negative_slope) / sqrt(fan_in(shape))
 
-
-# --- 05.3 layers that stand still -------------------------------------------------------------------------------
 
 Question = Callable[[Tensor, Tensor, Tensor], Any]  # about weights before the step, the step, the weights after it
 
@@ -137,19 +124,6 @@ def where(question: Question) -> Callable[..., list[str]]:
 
 
 exactly = where(lambda before, step, after: torch.equal(before, after))
-
-STANDSTILL_MISTAKES = {
-    "Nothing stands still in your answer. Did you keep a *copy* of the weights, `.detach().clone()`? And a gradient "
-    "need not be exactly 0: a step that is too small is lost when it is added to the weight.":
-        where(lambda before, step, after: not step.any()),
-    "You name layers whose weights move, if only a little. `torch.allclose` forgives small steps: use `torch.equal`.":
-        where(lambda before, step, after: torch.allclose(before, after)),
-    "In one of these layers some weights stand still while others move. All of them have to stand still.":
-        where(lambda before, step, after: (before == after).any()),
-    "A small step is not lost by itself. Whether it is depends on the weight that it is added to: compare the weights.":
-        where(lambda before, step, after: step.abs().max() < 2**-24),
-    "The learning rate has no effect: `lr` decides how long the step is.": {"lr": 0.1},
-}  # fmt: skip
 
 
 def sigmoid_net(layers: int, lr: float, *, scale: float = 1.0, apart: bool = False) -> Call:
@@ -179,14 +153,22 @@ def sigmoid_net(layers: int, lr: float, *, scale: float = 1.0, apart: bool = Fal
     ],
     returns=listed("a list of names, as `named_parameters` gives them", text("the name of a parameter")),
     may_change=("net",),
-    mistakes=STANDSTILL_MISTAKES,
-)
+    mistakes={
+        "Nothing stands still in your answer. Did you keep a *copy* of the weights, `.detach().clone()`? And a "
+        "gradient need not be exactly 0: a step that is too small is lost when it is added to the weight.":
+            where(lambda before, step, after: not step.any()),
+        "You name layers whose weights move, if only a little. `torch.allclose` forgives small steps: use "
+        "`torch.equal`.": where(lambda before, step, after: torch.allclose(before, after)),
+        "In one of these layers some weights stand still while others move. All of them have to stand still.":
+            where(lambda before, step, after: (before == after).any()),
+        "A small step is not lost by itself. Whether it is depends on the weight that it is added to: compare the "
+        "weights.": where(lambda before, step, after: step.abs().max() < 2**-24),
+        "The learning rate has no effect: `lr` decides how long the step is.": {"lr": 0.1},
+    },
+)  # fmt: skip
 def still_layers(net: nn.Module, images: Tensor, labels: Tensor, lr: float = 0.1) -> list[str]:
     """Right for 4 nets and three learning rates."""
     return exactly(net, images, labels, lr)
-
-
-# --- 05.4 gradient clipping -------------------------------------------------------------------------------------
 
 
 def norm(gradients: list[Tensor]) -> float:
@@ -199,20 +181,6 @@ def scaled(factor: Callable[[list[Tensor], float], float]) -> Callable[[list[Ten
 
 def shortened(length: Callable[[list[Tensor]], Tensor | float]) -> Callable[[list[Tensor], float], list[Tensor]]:
     return scaled(lambda gradients, limit: min(1.0, limit / max(float(length(gradients)), 1e-12)))
-
-
-CLIP_MISTAKES = {
-    "You clip each gradient on its own. That bends the direction of the step: compute one norm over all of them and "
-    "scale all by the same factor.": lambda gs, limit: [g * min(1.0, limit / max(float(g.norm()), 1e-12)) for g in gs],
-    "You cut every number at ± max_norm. That is clipping by value, and it bends the direction. Scale all gradients "
-    "by one factor.": lambda gs, limit: [g.clamp(-limit, limit) for g in gs],
-    "Gradients whose norm is below max_norm are made larger. Leave those as they are: the factor is at most 1.":
-        scaled(lambda gs, limit: limit / max(norm(gs), 1e-12)),
-    "You add up the norms of the tensors. The norm of all together is the root of the sum of squares.":
-        shortened(lambda gs: sum(g.norm() for g in gs)),
-    "The square root is missing: a norm is the root of the sum of squares.": shortened(lambda gs: norm(gs) ** 2),
-    "Nothing is clipped: the gradients come back as they were.": {"max_norm": inf},
-}  # fmt: skip
 
 
 def gradients(length: float, limit: float) -> Call:
@@ -229,8 +197,20 @@ def gradients(length: float, limit: float) -> Call:
         Call([torch.zeros(3), torch.zeros(2, 2)], 1.0),
     ],
     returns=listed("a list of tensors, one for each gradient", tensor("a list of tensors, one for each gradient")),
-    mistakes=CLIP_MISTAKES,
-)
+    mistakes={
+        "You clip each gradient on its own. That bends the direction of the step: compute one norm over all of them "
+        "and scale all by the same factor.":
+            lambda gs, limit: [g * min(1.0, limit / max(float(g.norm()), 1e-12)) for g in gs],
+        "You cut every number at ± max_norm. That is clipping by value, and it bends the direction. Scale all "
+        "gradients by one factor.": lambda gs, limit: [g.clamp(-limit, limit) for g in gs],
+        "Gradients whose norm is below max_norm are made larger. Leave those as they are: the factor is at most 1.":
+            scaled(lambda gs, limit: limit / max(norm(gs), 1e-12)),
+        "You add up the norms of the tensors. The norm of all together is the root of the sum of squares.":
+            shortened(lambda gs: sum(g.norm() for g in gs)),
+        "The square root is missing: a norm is the root of the sum of squares.": shortened(lambda gs: norm(gs) ** 2),
+        "Nothing is clipped: the gradients come back as they were.": {"max_norm": inf},
+    },
+)  # fmt: skip
 def clip(gradients: list[Tensor], max_norm: float) -> list[Tensor]:
     """Equal to `nn.utils.clip_grad_norm_` for 7 lists of gradients, short ones and zeros among them."""
     parameters = [nn.Parameter(torch.zeros_like(gradient)) for gradient in gradients]

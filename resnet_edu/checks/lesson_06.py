@@ -15,29 +15,25 @@ from .values import Returns, mapping, seen, text
 
 R = torch.relu
 
-# --- 06.1 plain block -------------------------------------------------------------------------------------------
-
-PLAIN_MISTAKES = {
-    "You add x: this is a residual block already. The plain block has no shortcut.":
-        [lambda m, x: R(m.branch(x) + x), lambda m, x: R(m.branch(x) + x) if m.keeps else R(m.branch(x)),
-         lambda m, x: R(m.branch(x)) + x, lambda m, x: R(m.branch(x)) + x if m.keeps else R(m.branch(x))],
-    "The ReLU comes before the batch norm. The paper's order is convolution, batch norm, ReLU.":
-        lambda m, x: m.bn2(R(m.conv2(m.bn1(R(m.conv1(x)))))),
-    "The batch norms come before the convolutions, as in pre-activation (2016). Here each follows its convolution.":
-        [{"_forward": lambda m, x: m.conv2(R(m.bn2(m.conv1(R(m.bn1(x)))))), "_norm_first": True},
-         {"_forward": lambda m, x: R(m.conv2(m.bn2(R(m.conv1(m.bn1(x)))))), "_norm_first": True}],
-    "A ReLU is missing. One ends each half: without the one in between, two convolutions are no more than one.":
-        [lambda m, x: m.branch(x), lambda m, x: R(m.bn2(m.conv2(m.bn1(m.conv1(x))))),
-         lambda m, x: m.bn2(m.conv2(m.bn1(m.conv1(x))))],
-}  # fmt: skip
-
 
 @module_exercise(
     "06.1 plain block",
     calls=lambda: [Call(4, 4), Call(4, 8, 2), Call(3, 5, stride=1)],
     inputs=lambda in_channels, channels, stride: [(3, in_channels, 8, 6), (2, in_channels, 5, 7)],
-    mistakes=PLAIN_MISTAKES,
-)
+    mistakes={
+        "You add x: this is a residual block already. The plain block has no shortcut.":
+            [lambda m, x: R(m.branch(x) + x), lambda m, x: R(m.branch(x) + x) if m.keeps else R(m.branch(x)),
+             lambda m, x: R(m.branch(x)) + x, lambda m, x: R(m.branch(x)) + x if m.keeps else R(m.branch(x))],
+        "The ReLU comes before the batch norm. The paper's order is convolution, batch norm, ReLU.":
+            lambda m, x: m.bn2(R(m.conv2(m.bn1(R(m.conv1(x)))))),
+        "The batch norms come before the convolutions, as in pre-activation (2016). Here each follows its convolution.":
+            [{"_forward": lambda m, x: m.conv2(R(m.bn2(m.conv1(R(m.bn1(x)))))), "_norm_first": True},
+             {"_forward": lambda m, x: R(m.conv2(m.bn2(R(m.conv1(m.bn1(x)))))), "_norm_first": True}],
+        "A ReLU is missing. One ends each half: without the one in between, two convolutions are no more than one.":
+            [lambda m, x: m.branch(x), lambda m, x: R(m.bn2(m.conv2(m.bn1(m.conv1(x))))),
+             lambda m, x: m.bn2(m.conv2(m.bn1(m.conv1(x))))],
+    },
+)  # fmt: skip
 class PlainBlock(PackagePlainBlock):
     """Convolution, batch norm, ReLU, twice; shapes, values and gradients are right, in train and in eval mode."""
 
@@ -56,39 +52,36 @@ class PlainBlock(PackagePlainBlock):
         return self.other(self, x) if self.other else self.relu2(self.branch(x))
 
 
-# --- 06.2 repair plain-56 ---------------------------------------------------------------------------------------
-
-REPAIR_MISTAKES = {
-    "Nothing is added: the block is still plain. One line before the last ReLU is missing.":
-        lambda m, x: R(m.branch(x)),
-    "You added x after the ReLU. In the paper the ReLU comes after the addition.":
-        lambda m, x: R(m.branch(x)) + m.shortcut(x),
-    "You add x inside the branch. The shortcut goes around both convolutions and both batch norms: add x after them.":
-        [lambda m, x: R(m.bn2(m.conv2(m.half(x)) + m.shortcut(x))),
-         lambda m, x: R(m.bn2(m.conv2(R(m.bn1(m.conv1(x)) + m.shortcut(x))))),
-         lambda m, x: R(m.bn2(m.conv2(m.half(x) + m.shortcut(x))))],
-    "The last ReLU is missing: it comes after the addition.": lambda m, x: m.branch(x) + m.shortcut(x),
-    "You add something other than the block's input, x.":
-        [lambda m, x: R(2 * m.branch(x)), lambda m, x: R(m.bn2(m.conv2(h := m.half(x))) + h)],
-    "What you compute is not F(x) + x. Add x as it is, once: no minus, no product, no mean, no factor, no ReLU of x.":
-        [lambda m, x: R(m.branch(x) - m.shortcut(x)), lambda m, x: R(m.branch(x) * m.shortcut(x)),
-         lambda m, x: R((m.branch(x) + m.shortcut(x)) / 2), lambda m, x: R(m.branch(x) + m.shortcut(R(x))),
-         lambda m, x: R(m.branch(x) + 2 * m.shortcut(x))],
-    "Right where the shape stays. Where the block halves the side and doubles the channels, x does not fit: add "
-    "`self.shortcut(x)` in place of x.":
-        [lambda m, x: R(m.branch(x) + x), lambda m, x: R(m.branch(x) + x if m.keeps else m.branch(x))],
-    "The repair brings new parameters. Then one could say that the net is better because it is larger. The shortcut of "
-    "option A has none.": {"_option": "B"},
-}  # fmt: skip
-
-
 @module_exercise(
     "06.2 repair plain-56",
     calls=lambda: [Call(4, 4), Call(4, 8, 2)],
     inputs=lambda in_channels, channels, stride: [(3, in_channels, 8, 6), (2, in_channels, 12, 4)],
     names=True,
-    mistakes=REPAIR_MISTAKES,
-)
+    mistakes={
+        "Nothing is added: the block is still plain. One line before the last ReLU is missing.":
+            lambda m, x: R(m.branch(x)),
+        "You added x after the ReLU. In the paper the ReLU comes after the addition.":
+            lambda m, x: R(m.branch(x)) + m.shortcut(x),
+        "You add x inside the branch. The shortcut goes around both convolutions and both batch norms: add x after "
+        "them.":
+            [lambda m, x: R(m.bn2(m.conv2(m.half(x)) + m.shortcut(x))),
+             lambda m, x: R(m.bn2(m.conv2(R(m.bn1(m.conv1(x)) + m.shortcut(x))))),
+             lambda m, x: R(m.bn2(m.conv2(m.half(x) + m.shortcut(x))))],
+        "The last ReLU is missing: it comes after the addition.": lambda m, x: m.branch(x) + m.shortcut(x),
+        "You add something other than the block's input, x.":
+            [lambda m, x: R(2 * m.branch(x)), lambda m, x: R(m.bn2(m.conv2(h := m.half(x))) + h)],
+        "What you compute is not F(x) + x. Add x as it is, once: no minus, no product, no mean, no factor, no ReLU of "
+        "x.":
+            [lambda m, x: R(m.branch(x) - m.shortcut(x)), lambda m, x: R(m.branch(x) * m.shortcut(x)),
+             lambda m, x: R((m.branch(x) + m.shortcut(x)) / 2), lambda m, x: R(m.branch(x) + m.shortcut(R(x))),
+             lambda m, x: R(m.branch(x) + 2 * m.shortcut(x))],
+        "Right where the shape stays. Where the block halves the side and doubles the channels, x does not fit: add "
+        "`self.shortcut(x)` in place of x.":
+            [lambda m, x: R(m.branch(x) + x), lambda m, x: R(m.branch(x) + x if m.keeps else m.branch(x))],
+        "The repair brings new parameters. Then one could say that the net is better because it is larger. The "
+        "shortcut of option A has none.": {"_option": "B"},
+    },
+)  # fmt: skip
 class RepairedBlock(ResidualBlock):
     """F(x) + x, then the ReLU: with this one line plain-56 becomes ResNet-56, with as many parameters."""
 
@@ -101,9 +94,6 @@ class RepairedBlock(ResidualBlock):
 
     def branch(self, x: Tensor) -> Tensor:
         return self.bn2(self.conv2(self.half(x)))
-
-
-# --- 06.3 a block that does nothing -----------------------------------------------------------------------------
 
 
 def features(channels: int, seed: int = 1) -> Tensor:
@@ -133,33 +123,31 @@ def look(block: nn.Module) -> dict[str, Any]:
     }
 
 
-PASSING_MISTAKES = {
-    "The block is as it was. Set the weights of its two convolutions and its two batch norms.": lambda block, x: block,
-    "A convolution is no identity: each filter is 1 at the centre of its *own* channel and 0 elsewhere; see "
-    "`nn.init.dirac_`.": [{"_kernel": kernel} for kernel in (nn.init.zeros_, nn.init.ones_, lambda weight: weight)],
-    "The convolutions pass x on, but in training mode the batch norms still normalise it, by mean and variance of the "
-    "batch itself. Give them the weight and the bias that undo this.": {"_norms": 0},
-    "Only the first half is an identity. The block has two convolutions and two batch norms.": {"_norms": 1},
-    "Right in training mode only. In evaluation mode a batch norm uses `running_mean` and `running_var`: set "
-    "these too.": {"_running": False},
-    "The bias of a batch norm is still 0, so its output has mean 0. Set it to the mean.": {"_mean": False},
-    "The weight of a batch norm is still 1, so every channel comes out with spread 1. Set it to the standard "
-    "deviation.": {"_spread": torch.ones_like},
-    "The weight is the variance. Batch norm divides by its root.": {"_spread": lambda var: var + 1e-5},
-    "Nearly: batch norm divides by the root of variance *plus* `eps`. Channels with a small variance show it.":
-        {"_spread": torch.sqrt},
-    "Nearly: you divide the sum of squares by N - 1. In training mode batch norm divides by N (`correction=0`).":
-        {"_correction": 1},
-}  # fmt: skip
-
-
 @exercise(
     "06.3 a block that does nothing",
     calls=lambda: [Call(PackagePlainBlock(channels, channels), features(channels)) for channels in (4, 6, 3)],
     returns=seen("the block, an `nn.Module`", nn.Module, look),
     may_change=("block",),
-    mistakes=PASSING_MISTAKES,
-)
+    mistakes={
+        "The block is as it was. Set the weights of its two convolutions and its two batch norms.":
+            lambda block, x: block,
+        "A convolution is no identity: each filter is 1 at the centre of its *own* channel and 0 elsewhere; see "
+        "`nn.init.dirac_`.": [{"_kernel": kernel} for kernel in (nn.init.zeros_, nn.init.ones_, lambda weight: weight)],
+        "The convolutions pass x on, but in training mode the batch norms still normalise it, by mean and variance of "
+        "the batch itself. Give them the weight and the bias that undo this.": {"_norms": 0},
+        "Only the first half is an identity. The block has two convolutions and two batch norms.": {"_norms": 1},
+        "Right in training mode only. In evaluation mode a batch norm uses `running_mean` and `running_var`: set "
+        "these too.": {"_running": False},
+        "The bias of a batch norm is still 0, so its output has mean 0. Set it to the mean.": {"_mean": False},
+        "The weight of a batch norm is still 1, so every channel comes out with spread 1. Set it to the standard "
+        "deviation.": {"_spread": torch.ones_like},
+        "The weight is the variance. Batch norm divides by its root.": {"_spread": lambda var: var + 1e-5},
+        "Nearly: batch norm divides by the root of variance *plus* `eps`. Channels with a small variance show it.":
+            {"_spread": torch.sqrt},
+        "Nearly: you divide the sum of squares by N - 1. In training mode batch norm divides by N (`correction=0`).":
+            {"_correction": 1},
+    },
+)  # fmt: skip
 @torch.no_grad()
 def pass_through(
     block: Any, x: Tensor, *, _kernel: Any = nn.init.dirac_, _norms: int = 2, _running: bool = True, _mean: bool = True,
@@ -177,8 +165,6 @@ def pass_through(
                 norm.running_var.copy_(var)
     return block
 
-
-# --- 06.4 read six curves ---------------------------------------------------------------------------------------
 
 #: The right answers. Reading on spoils the exercise.
 KEY = {

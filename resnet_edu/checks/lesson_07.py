@@ -16,26 +16,6 @@ from .values import listed, mapping, number, seen, tensor
 
 R = torch.relu
 
-# --- 07.1 start as the identity ---------------------------------------------------------------------------------
-
-
-IDENTITY_MISTAKES = {
-    "Nothing has changed. The biases of the batch norms are 0 already: it is the last one's *weight* that scales F.":
-        {"_layers": []},
-    "That is the batch norm of the shortcut: it stands last in the block's list of modules, but not in the branch. "
-    "Now x is blocked where the shape changes, and the branches are as they were.":
-        {"_layers": ["downsample.1"], "_where": lambda name: name[5:] in ("2.0", "3.0", "4.0")},
-    "You zeroed all batch norms of the branch. Then the last one sees nothing but zeros, gets no gradient, and the "
-    "branch never wakes up. Zero the last one only.": {"_layers": ["bn1", "bn2", "bn{}"]},
-    "You zeroed the first batch norm of the branch. Take the last: nothing comes after it but the addition.":
-        {"_layers": ["bn1"]},
-    "A bottleneck has three batch norms: its last one is `bn3`.": {"_layers": ["bn2"]},
-    "You zeroed the last convolution. That switches the branch off too, but asked is the batch norm behind it.":
-        {"_layers": ["conv{}"]},
-    "You left out the blocks that change the shape. Their branch is to start at zero as well.":
-        {"_layers": ["bn{}"], "_where": lambda name: not name.endswith(".0")},
-}  # fmt: skip
-
 
 @exercise(
     "07.1 start as the identity",
@@ -45,8 +25,23 @@ IDENTITY_MISTAKES = {
     ],
     returns=seen("the network", nn.Module, lambda model: dict(model.state_dict())),
     may_change=("model",),
-    mistakes=IDENTITY_MISTAKES,
-)
+    mistakes={
+        "Nothing has changed. The biases of the batch norms are 0 already: it is the last one's *weight* that scales "
+        "F.": {"_layers": []},
+        "That is the batch norm of the shortcut: it stands last in the block's list of modules, but not in the branch. "
+        "Now x is blocked where the shape changes, and the branches are as they were.":
+            {"_layers": ["downsample.1"], "_where": lambda name: name[5:] in ("2.0", "3.0", "4.0")},
+        "You zeroed all batch norms of the branch. Then the last one sees nothing but zeros, gets no gradient, and the "
+        "branch never wakes up. Zero the last one only.": {"_layers": ["bn1", "bn2", "bn{}"]},
+        "You zeroed the first batch norm of the branch. Take the last: nothing comes after it but the addition.":
+            {"_layers": ["bn1"]},
+        "A bottleneck has three batch norms: its last one is `bn3`.": {"_layers": ["bn2"]},
+        "You zeroed the last convolution. That switches the branch off too, but asked is the batch norm behind it.":
+            {"_layers": ["conv{}"]},
+        "You left out the blocks that change the shape. Their branch is to start at zero as well.":
+            {"_layers": ["bn{}"], "_where": lambda name: not name.endswith(".0")},
+    },
+)  # fmt: skip
 def start_as_identity(
     model: nn.Module, *, _layers: Sequence[str] = ("bn{}",), _where: Callable[[str], bool] = lambda name: True
 ) -> nn.Module:
@@ -59,34 +54,29 @@ def start_as_identity(
     return model
 
 
-# --- 07.2 bottleneck with a projection --------------------------------------------------------------------------
-
-BOTTLENECK_MISTAKES = {
-    "Nothing is added: F(x) alone comes out.": lambda m, x: R(m.branch(x)),
-    "F(x) and what you add to it have different shapes. Where the stride is 2 or the input has not 4 · channels, a 1×1 "
-    "convolution and a batch norm fit x to F(x).": {"_shortcut": "none"},
-    "Where the shape stays, x needs no projection. Leave it as it is: it costs nothing.": {"_shortcut": "always"},
-    "The convolution on the shortcut is followed by a batch norm too.": {"_norm": False},
-    "The convolution on the shortcut is 1×1: it mixes channels and looks at no neighbours.": {"_around": 3},
-    "The first convolution leads *down* to `channels`: you keep all 4 · channels throughout.": {"_down": 1},
-    "The stride sits in the 3×3 convolution: a 1×1 with stride 2 would skip three pixels in four.":
-        {"_stride_first": True},
-    "You added x after the ReLU. In the paper the ReLU comes after the addition.":
-        lambda m, x: R(m.branch(x)) + m.around(x),
-    "The last ReLU is missing: it comes after the addition.": lambda m, x: m.branch(x) + m.around(x),
-    "A ReLU cuts off what the shortcut brings. Add it as it is: the ReLU comes after the addition.":
-        lambda m, x: R(m.branch(x) + R(m.around(x))),
-    "The ReLU before the 3×3 convolution is not used.": lambda m, x: R(m.end(m.bn1(m.conv1(x))) + m.around(x)),
-}  # fmt: skip
-
-
 @module_exercise(
     "07.2 bottleneck with a projection",
     calls=lambda: [Call(16, 4), Call(6, 4, 1), Call(24, 6, stride=2)],
     inputs=lambda in_channels, channels, stride: [(3, in_channels, 8, 6), (2, in_channels, 5, 7)],
     own_relus=True,
-    mistakes=BOTTLENECK_MISTAKES,
-)
+    mistakes={
+        "Nothing is added: F(x) alone comes out.": lambda m, x: R(m.branch(x)),
+        "F(x) and what you add to it have different shapes. Where the stride is 2 or the input has not 4 · channels, a "
+        "1×1 convolution and a batch norm fit x to F(x).": {"_shortcut": "none"},
+        "Where the shape stays, x needs no projection. Leave it as it is: it costs nothing.": {"_shortcut": "always"},
+        "The convolution on the shortcut is followed by a batch norm too.": {"_norm": False},
+        "The convolution on the shortcut is 1×1: it mixes channels and looks at no neighbours.": {"_around": 3},
+        "The first convolution leads *down* to `channels`: you keep all 4 · channels throughout.": {"_down": 1},
+        "The stride sits in the 3×3 convolution: a 1×1 with stride 2 would skip three pixels in four.":
+            {"_stride_first": True},
+        "You added x after the ReLU. In the paper the ReLU comes after the addition.":
+            lambda m, x: R(m.branch(x)) + m.around(x),
+        "The last ReLU is missing: it comes after the addition.": lambda m, x: m.branch(x) + m.around(x),
+        "A ReLU cuts off what the shortcut brings. Add it as it is: the ReLU comes after the addition.":
+            lambda m, x: R(m.branch(x) + R(m.around(x))),
+        "The ReLU before the 3×3 convolution is not used.": lambda m, x: R(m.end(m.bn1(m.conv1(x))) + m.around(x)),
+    },
+)  # fmt: skip
 class Bottleneck(nn.Module):
     """1×1, 3×3, 1×1 and the identity: shapes, values and gradients are right, with and without a projection."""
 
@@ -118,9 +108,6 @@ class Bottleneck(nn.Module):
         return self.relu3(self.branch(x) + self.around(x))
 
 
-# --- 07.3 option A ----------------------------------------------------------------------------------------------
-
-
 def padded(x: Tensor, before: int, behind: int) -> Tensor:
     return F.pad(x, (0, 0, 0, 0, before, behind))
 
@@ -134,50 +121,31 @@ def thinned(x: Tensor) -> Tensor:
     return x[:, :, ::2, ::2]
 
 
-OPTION_A_MISTAKES = {
-    "The side is not halved, or the rows alone are thinned out. Take every second row and every second column: "
-    "`x[:, :, ::2, ::2]`.": [halves, lambda x, c: halves(x[:, :, ::2], c)],
-    "The channels are missing: pad with zeros up to `out_channels`.": lambda x, c: thinned(x),
-    "All the zeros lie behind the old channels. The paper leaves the place open; this course puts half of them in "
-    "front, as the published weights need it.": lambda x, c: padded(thinned(x), 0, c - x.shape[1]),
-    "Nearly: where the number of new channels is odd, the one that is left over goes behind.":
-        lambda x, c: padded(thinned(x), (c - x.shape[1] + 1) // 2, (c - x.shape[1]) // 2),
-    "You average four pixels. Option A takes one of them as it is.":
-        lambda x, c: halves(F.avg_pool2d(x, 2, ceil_mode=True), c),
-    "You begin with the second pixel. Begin with the first: `::2`, not `1::2`.":
-        lambda x, c: halves(x[:, :, 1::2, 1::2], c),
-    "The new channels repeat the old ones. They are zeros: nothing is invented.":
-        lambda x, c: thinned(x[:, torch.arange(c) % x.shape[1]]),
-}  # fmt: skip
-
-
 @exercise(
     "07.3 option A",
     calls=lambda: [Call(torch.randn(n, c, h, w), out) for n, c, h, w, out in
                    ((2, 4, 8, 6, 8), (3, 3, 5, 7, 8), (2, 2, 4, 4, 6), (1, 4, 3, 3, 4))],
     returns=tensor(),
     gradients=True,
-    mistakes=OPTION_A_MISTAKES,
+    mistakes={
+        "The side is not halved, or the rows alone are thinned out. Take every second row and every second column: "
+        "`x[:, :, ::2, ::2]`.": [halves, lambda x, c: halves(x[:, :, ::2], c)],
+        "The channels are missing: pad with zeros up to `out_channels`.": lambda x, c: thinned(x),
+        "All the zeros lie behind the old channels. The paper leaves the place open; this course puts half of them in "
+        "front, as the published weights need it.": lambda x, c: padded(thinned(x), 0, c - x.shape[1]),
+        "Nearly: where the number of new channels is odd, the one that is left over goes behind.":
+            lambda x, c: padded(thinned(x), (c - x.shape[1] + 1) // 2, (c - x.shape[1]) // 2),
+        "You average four pixels. Option A takes one of them as it is.":
+            lambda x, c: halves(F.avg_pool2d(x, 2, ceil_mode=True), c),
+        "You begin with the second pixel. Begin with the first: `::2`, not `1::2`.":
+            lambda x, c: halves(x[:, :, 1::2, 1::2], c),
+        "The new channels repeat the old ones. They are zeros: nothing is invented.":
+            lambda x, c: thinned(x[:, torch.arange(c) % x.shape[1]]),
+    },
 )  # fmt: skip
 def option_a(x: Tensor, out_channels: int) -> Tensor:
     """Every second row and column, zeros in the new channels: x passes without a parameter, its gradient as well."""
     return PadShortcut(x.shape[1], out_channels)(x)
-
-
-# --- 07.4 path lengths ------------------------------------------------------------------------------------------
-
-PATH_MISTAKES = {
-    "A length is missing. The shortest path passes by every block, so it has length 0; the longest goes through all.":
-        [lambda n: paths(n)[1:], lambda n: paths(n)[:-1]],
-    "Those are shares of all paths. Asked is how many there are: do not divide by 2ⁿ.":
-        lambda n: [count / 2**n for count in paths(n)],
-    "You count the paths of this length *or less*. Asked are those of exactly this length.":
-        lambda n: list(accumulate(paths(n))),
-    "You double at each length. 2ᵏ counts all paths through k blocks, whatever their length.":
-        lambda n: [2**k for k in range(n + 1)],
-    "You count layers. The length is the number of blocks that a path goes through.":
-        lambda n: [0 if k % 2 else comb(n, k // 2) for k in range(2 * n + 1)],
-}  # fmt: skip
 
 
 def paths(blocks: int) -> list[int]:
@@ -188,16 +156,22 @@ def paths(blocks: int) -> list[int]:
     "07.4 path lengths",
     calls=lambda: [Call(n) for n in (1, 2, 3, 5, 9, 27, 54)],
     returns=listed("a list of whole numbers", number("a list of whole numbers", tolerance=1e-12)),
-    mistakes=PATH_MISTAKES,
-)
+    mistakes={
+        "A length is missing. The shortest path passes by every block, so it has length 0; the longest goes through "
+        "all.": [lambda n: paths(n)[1:], lambda n: paths(n)[:-1]],
+        "Those are shares of all paths. Asked is how many there are: do not divide by 2ⁿ.":
+            lambda n: [count / 2**n for count in paths(n)],
+        "You count the paths of this length *or less*. Asked are those of exactly this length.":
+            lambda n: list(accumulate(paths(n))),
+        "You double at each length. 2ᵏ counts all paths through k blocks, whatever their length.":
+            lambda n: [2**k for k in range(n + 1)],
+        "You count layers. The length is the number of blocks that a path goes through.":
+            lambda n: [0 if k % 2 else comb(n, k // 2) for k in range(2 * n + 1)],
+    },
+)  # fmt: skip
 def path_lengths(blocks: int) -> list[int]:
     """The binomial coefficients, for 1 to 54 blocks: 27 blocks have 134,217,728 paths, most of medium length."""
     return paths(blocks)
-
-
-# --- 07.5 take a block out --------------------------------------------------------------------------------------
-
-Measure = Callable[[nn.Module], float]
 
 
 def remains(block: ResidualBlock) -> nn.Module:
@@ -208,22 +182,6 @@ def silenced(block: ResidualBlock) -> ResidualBlock:
     block = deepcopy(block)
     nn.init.zeros_(block.bn2.weight)
     return block
-
-
-REMOVAL_MISTAKES = {
-    "You measure the whole net each time. The block is still there: `model.set_submodule(name, …)` puts something else "
-    "in its place.": {"_rest": lambda block: block},
-    "A block's last ReLU stays. What remains is the shortcut *and* the ReLU behind the addition.":
-        {"_rest": lambda block: block.shortcut},
-    "The branch still adds its last batch norm's bias: with a weight of zero, F(x) is the bias and not 0.":
-        {"_rest": silenced},
-    "You return how much is lost. Asked is what `measure` says of the net without the block.":
-        {"_result": lambda found, whole: {name: value - whole for name, value in found.items()}},
-    "The first block of each stage is missing. Its shortcut changes the shape and can stand alone as well.":
-        {"_result": lambda found, whole: {name: value for name, value in found.items() if name[-2:] != ".0"}},
-    "The keys are numbers. Take the blocks' names, as `model.named_modules()` gives them.":
-        {"_result": lambda found, whole: dict(enumerate(found.values()))},
-}  # fmt: skip
 
 
 def trained_nets() -> list[Call]:
@@ -240,10 +198,23 @@ def trained_nets() -> list[Call]:
     "07.5 take a block out",
     calls=trained_nets,
     returns=mapping("a dictionary from names to numbers", number("one number for each block")),
-    mistakes=REMOVAL_MISTAKES,
-)
+    mistakes={
+        "You measure the whole net each time. The block is still there: `model.set_submodule(name, …)` puts something "
+        "else in its place.": {"_rest": lambda block: block},
+        "A block's last ReLU stays. What remains is the shortcut *and* the ReLU behind the addition.":
+            {"_rest": lambda block: block.shortcut},
+        "The branch still adds its last batch norm's bias: with a weight of zero, F(x) is the bias and not 0.":
+            {"_rest": silenced},
+        "You return how much is lost. Asked is what `measure` says of the net without the block.":
+            {"_result": lambda found, whole: {name: value - whole for name, value in found.items()}},
+        "The first block of each stage is missing. Its shortcut changes the shape and can stand alone as well.":
+            {"_result": lambda found, whole: {name: value for name, value in found.items() if name[-2:] != ".0"}},
+        "The keys are numbers. Take the blocks' names, as `model.named_modules()` gives them.":
+            {"_result": lambda found, whole: dict(enumerate(found.values()))},
+    },
+)  # fmt: skip
 def block_removal(
-    model: nn.Module, measure: Measure, *, _rest: Callable[[ResidualBlock], nn.Module] = remains,
+    model: nn.Module, measure: Callable[[nn.Module], float], *, _rest: Callable[[ResidualBlock], nn.Module] = remains,
     _result: Callable[[dict[str, float], float], Mapping[str, float]] = lambda found, whole: found,
 ) -> Mapping[str, float]:  # fmt: skip
     """Right for nets with shortcuts A and B, and the net is whole again at the end."""

@@ -13,23 +13,7 @@ from .exercise import Call, exercise
 from .module import module_exercise
 from .values import listed, seen, several, tensor, text
 
-# --- 08.1 stage -------------------------------------------------------------------------------------------------
-
 Sizes = list[tuple[int, int, int]]
-
-
-STAGE_MISTAKES = {
-    "Every block has the stride, so the side is halved again and again. Only the first block has it.":
-        {"_sizes": lambda i, c, n, s: [(i, c, s), *[(c, c, s)] * (n - 1)]},
-    "No block has the stride, so the side stays as it is. Give it to the first.": {"stride": 1},
-    "Every block takes `in_channels`. Only the first does; the others take the `channels` that it puts out.":
-        {"_sizes": lambda i, c, n, s: [(i, c, s), *[(i, c, 1)] * (n - 1)]},
-    "The channels grow from block to block. All blocks of a stage put out `channels`.":
-        {"_sizes": lambda i, c, n, s: [(i, c, s), *[(c << k, c << k + 1, 1) for k in range(n - 1)]]},
-    "One block is missing, or more.": [{"_count": lambda n: max(1, n - 1)}, {"blocks": 1}],
-    "The stage is made of plain blocks, without a shortcut. Use the `BasicBlock` of the set-up cell.":
-        {"_block": PlainBlock},
-}  # fmt: skip
 
 
 @module_exercise(
@@ -37,8 +21,19 @@ STAGE_MISTAKES = {
     calls=lambda: [Call(4, 8, 3, 2), Call(6, 6, 4, 1), Call(3, 6, 2, 2), Call(4, 8, 1, 2)],
     inputs=lambda in_channels, channels, blocks, stride: [(2, in_channels, 8, 8), (2, in_channels, 7, 5)],
     own_relus=True,
-    mistakes=STAGE_MISTAKES,
-)
+    mistakes={
+        "Every block has the stride, so the side is halved again and again. Only the first block has it.":
+            {"_sizes": lambda i, c, n, s: [(i, c, s), *[(c, c, s)] * (n - 1)]},
+        "No block has the stride, so the side stays as it is. Give it to the first.": {"stride": 1},
+        "Every block takes `in_channels`. Only the first does; the others take the `channels` that it puts out.":
+            {"_sizes": lambda i, c, n, s: [(i, c, s), *[(i, c, 1)] * (n - 1)]},
+        "The channels grow from block to block. All blocks of a stage put out `channels`.":
+            {"_sizes": lambda i, c, n, s: [(i, c, s), *[(c << k, c << k + 1, 1) for k in range(n - 1)]]},
+        "One block is missing, or more.": [{"_count": lambda n: max(1, n - 1)}, {"blocks": 1}],
+        "The stage is made of plain blocks, without a shortcut. Use the `BasicBlock` of the set-up cell.":
+            {"_block": PlainBlock},
+    },
+)  # fmt: skip
 def stage(
     in_channels: int, channels: int, blocks: int, stride: int, *, _block: Callable[..., nn.Module] = BasicBlock,
     _sizes: Callable[..., Sizes] = lambda i, c, n, s: [(i, c, s), *[(c, c, 1)] * (n - 1)],
@@ -48,32 +43,27 @@ def stage(
     return nn.Sequential(*(_block(*sizes) for sizes in _sizes(in_channels, channels, _count(blocks), stride)))
 
 
-# --- 08.2 ResNet-34 ---------------------------------------------------------------------------------------------
-
-RESNET34_MISTAKES = {
-    "The stages have 2, 2, 2, 2 blocks. That is ResNet-18.": {"_blocks": (2, 2, 2, 2)},
-    "`num_classes` or `in_channels` is ignored: the net has 1000 logits, or `conv1` 3 channels, whatever is asked for.":
-        [{"num_classes": 1000}, {"in_channels": 3}, {"num_classes": 1000, "in_channels": 3}],
-    "The max pooling of the stem is missing, or has no padding. From 112 pixels it must lead to 56.":
-        [lambda m, x: m.head(m.stages(m.stem(x))), lambda m, x: m.head(m.stages(F.max_pool2d(m.stem(x), 3, 2)))],
-    "The ReLU of the stem is missing. It stands between `bn1` and the max pooling.":
-        lambda m, x: m.head(m.stages(m.maxpool(m.bn1(m.conv1(x))))),
-    "The pooling at the end is made for one side of the image only. `nn.AdaptiveAvgPool2d(1)` takes any.":
-        lambda m, x: m.fc(F.avg_pool2d(m.features(x), 7).flatten(1)),
-    "You end with a softmax. Return the logits: cross-entropy applies the softmax itself.":
-        lambda m, x: m.head(m.features(x)).softmax(dim=1),
-    "`squeeze()` takes the batch away where there is one image. Write `.flatten(1)`.":
-        lambda m, x: m.fc(m.avgpool(m.features(x)).squeeze()),
-}  # fmt: skip
-
-
 @module_exercise(
     "08.2 ResNet-34",
     calls=lambda: [Call(num_classes=7, in_channels=1), Call()],
     inputs=lambda num_classes, in_channels: [(2, 1, 64, 96), (2, 1, 75, 49)] if in_channels == 1 else [],
     names=True,
-    mistakes=RESNET34_MISTAKES,
-)
+    mistakes={
+        "The stages have 2, 2, 2, 2 blocks. That is ResNet-18.": {"_blocks": (2, 2, 2, 2)},
+        "`num_classes` or `in_channels` is ignored: the net has 1000 logits, or `conv1` 3 channels, whatever is asked "
+        "for.": [{"num_classes": 1000}, {"in_channels": 3}, {"num_classes": 1000, "in_channels": 3}],
+        "The max pooling of the stem is missing, or has no padding. From 112 pixels it must lead to 56.":
+            [lambda m, x: m.head(m.stages(m.stem(x))), lambda m, x: m.head(m.stages(F.max_pool2d(m.stem(x), 3, 2)))],
+        "The ReLU of the stem is missing. It stands between `bn1` and the max pooling.":
+            lambda m, x: m.head(m.stages(m.maxpool(m.bn1(m.conv1(x))))),
+        "The pooling at the end is made for one side of the image only. `nn.AdaptiveAvgPool2d(1)` takes any.":
+            lambda m, x: m.fc(F.avg_pool2d(m.features(x), 7).flatten(1)),
+        "You end with a softmax. Return the logits: cross-entropy applies the softmax itself.":
+            lambda m, x: m.head(m.features(x)).softmax(dim=1),
+        "`squeeze()` takes the batch away where there is one image. Write `.flatten(1)`.":
+            lambda m, x: m.fc(m.avgpool(m.features(x)).squeeze()),
+    },
+)  # fmt: skip
 class ResNet34(ResNet):
     """218 names as torchvision has them, 21,797,672 parameters with its defaults, and the same logits."""
 
@@ -96,27 +86,8 @@ class ResNet34(ResNet):
         return self.head(self.features(x))
 
 
-# --- 08.3 multi-head loss ---------------------------------------------------------------------------------------
-
 Tensors = Mapping[str, Tensor]
 Weights = Mapping[str, float] | None
-
-
-LOSS_MISTAKES = {
-    "The weights are ignored. Each head's loss is multiplied by its weight before the sum.": {"weights": None},
-    "You take the mean over the heads. The sum is asked for: a head's gradient must not shrink as others join.":
-        {"_total": torch.mean},
-    "A head without a weight falls out of the sum. It counts once: `weights.get(head, 1.0)`.":
-        [{"_default": lambda weights: float(weights is None)}, {"_default": lambda weights: float(not weights)}],
-    "Only one head is in the loss, so the others learn nothing. Add up, do not overwrite.":
-        [{"_total": lambda losses: losses[0]}, {"_total": lambda losses: losses[-1]}],
-    "Outputs and labels are paired by position. Their order may differ: look the labels up by the head's name.":
-        {"_paired": lambda outputs, labels: dict(zip(outputs, labels.values(), strict=True))},
-    "You apply a softmax before the cross-entropy, which applies one itself. Hand it the logits.":
-        {"_loss": lambda out, labels: F.cross_entropy(out.softmax(1), labels)},
-    "You add up over the images. Take the mean over the batch, as `F.cross_entropy` does by default.":
-        {"_loss": lambda out, labels: F.cross_entropy(out, labels, reduction="sum")},
-}  # fmt: skip
 
 
 def loss_calls() -> list[Call]:
@@ -138,8 +109,22 @@ def loss_calls() -> list[Call]:
     calls=loss_calls,
     returns=tensor("a tensor with one number, the sum of the losses, to call `backward` on", ndim=0),
     gradients=True,
-    mistakes=LOSS_MISTAKES,
-)
+    mistakes={
+        "The weights are ignored. Each head's loss is multiplied by its weight before the sum.": {"weights": None},
+        "You take the mean over the heads. The sum is asked for: a head's gradient must not shrink as others join.":
+            {"_total": torch.mean},
+        "A head without a weight falls out of the sum. It counts once: `weights.get(head, 1.0)`.":
+            [{"_default": lambda weights: float(weights is None)}, {"_default": lambda weights: float(not weights)}],
+        "Only one head is in the loss, so the others learn nothing. Add up, do not overwrite.":
+            [{"_total": lambda losses: losses[0]}, {"_total": lambda losses: losses[-1]}],
+        "Outputs and labels are paired by position. Their order may differ: look the labels up by the head's name.":
+            {"_paired": lambda outputs, labels: dict(zip(outputs, labels.values(), strict=True))},
+        "You apply a softmax before the cross-entropy, which applies one itself. Hand it the logits.":
+            {"_loss": lambda out, labels: F.cross_entropy(out.softmax(1), labels)},
+        "You add up over the images. Take the mean over the batch, as `F.cross_entropy` does by default.":
+            {"_loss": lambda out, labels: F.cross_entropy(out, labels, reduction="sum")},
+    },
+)  # fmt: skip
 def multi_head_loss(
     outputs: Tensors, labels: Tensors, weights: Weights = None, *, _loss: Any = F.cross_entropy,
     _total: Callable[[Tensor], Tensor] = torch.sum, _default: Callable[[Weights], float] = lambda weights: 1.0,
@@ -150,8 +135,6 @@ def multi_head_loss(
     losses = [(weights or {}).get(head, default) * _loss(out, labels[head]) for head, out in outputs.items()]
     return _total(torch.stack(losses))
 
-
-# --- 08.4 weights trained elsewhere -----------------------------------------------------------------------------
 
 State = dict[str, Tensor]
 
@@ -210,27 +193,6 @@ def misfits(own: State, state: State) -> list[str]:
     return sorted((own.keys() | state.keys()) - both)
 
 
-LOAD_MISTAKES = {
-    "Weights with the prefix are not loaded. Cut `module.` off every name first: seven characters, once and only in "
-    "front. (`lstrip` and `replace` take more, and `strict=False` passes over names that do not match.)":
-        [{"_cut": dict, "_refused": lambda *_: False}, {"_cut": dict},
-         {"_cut": lambda state: cut(state, lambda key: key.lstrip("module."))},
-         {"_cut": lambda state: cut(state, lambda key: key.replace("module.", ""))}],
-    "`load_state_dict` refuses a head of another shape, even with `strict=False`. Leave the head's entries that do not "
-    "fit out of what you hand it.":
-        lambda model, state, head: (model, sorted(chain(*model.load_state_dict(cut(state), strict=False)))),
-    "The head is left out although it fits. Leave out only what has another shape or another name.":
-        {"_loaded": lambda key, head: not key.startswith(f"{head}.")},
-    "A trunk that does not fit is accepted. Where a name outside of the head does not fit, raise a `ValueError` that "
-    "says which.":
-        [{"_refused": lambda key, own, state: False}, {"_refused": lambda key, own, state: key in own},
-         {"_refused": lambda key, own, state: key not in own or key not in state}],
-    "A layer that begins with the head's letters, but not with `fc.`, counts as head. Write `startswith(head + '.')`.":
-        {"_dot": ""},
-    "`head` is not used. Take the head's name from the argument, not from the code.": {"head": "fc"},
-}  # fmt: skip
-
-
 @exercise(
     "08.4 weights trained elsewhere",
     calls=load_calls,
@@ -240,8 +202,26 @@ LOAD_MISTAKES = {
         listed("a sorted list of names", text("names")),
     ),
     may_change=("model",),
-    mistakes=LOAD_MISTAKES,
-)
+    mistakes={
+        "Weights with the prefix are not loaded. Cut `module.` off every name first: seven characters, once and only "
+        "in front. (`lstrip` and `replace` take more, and `strict=False` passes over names that do not match.)":
+            [{"_cut": dict, "_refused": lambda *_: False}, {"_cut": dict},
+             {"_cut": lambda state: cut(state, lambda key: key.lstrip("module."))},
+             {"_cut": lambda state: cut(state, lambda key: key.replace("module.", ""))}],
+        "`load_state_dict` refuses a head of another shape, even with `strict=False`. Leave the head's entries that do "
+        "not fit out of what you hand it.":
+            lambda model, state, head: (model, sorted(chain(*model.load_state_dict(cut(state), strict=False)))),
+        "The head is left out although it fits. Leave out only what has another shape or another name.":
+            {"_loaded": lambda key, head: not key.startswith(f"{head}.")},
+        "A trunk that does not fit is accepted. Where a name outside of the head does not fit, raise a `ValueError` "
+        "that says which.":
+            [{"_refused": lambda key, own, state: False}, {"_refused": lambda key, own, state: key in own},
+             {"_refused": lambda key, own, state: key not in own or key not in state}],
+        "A layer that begins with the head's letters, but not with `fc.`, counts as head. Write `startswith(head + "
+        "'.')`.": {"_dot": ""},
+        "`head` is not used. Take the head's name from the argument, not from the code.": {"head": "fc"},
+    },
+)  # fmt: skip
 def load_trunk(
     model: nn.Module, state: State, head: str = "fc", *, _cut: Callable[[State], State] = cut, _dot: str = ".",
     _refused: Callable[[str, State, State], bool] = lambda key, own, state: True,

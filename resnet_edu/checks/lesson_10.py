@@ -27,9 +27,6 @@ def trained_net(width: int = 2, num_classes: int = 10) -> ResNet:
     return net
 
 
-# --- 10.1 a new head --------------------------------------------------------------------------------------------
-
-
 def is_head(name: str) -> bool:
     return name.startswith("fc.")
 
@@ -68,65 +65,39 @@ def linear(net: Any, num_classes: int, **options: Any) -> nn.Linear:
     return nn.Linear(net.fc.in_features, num_classes, **options)
 
 
-HEAD_MISTAKES = {
-    "You put the new layer behind the old one. Then it sees the logits of the old classes and not the features before "
-    "them. Replace `fc` itself.":
-        [lambda m, n: nn.Sequential(m, nn.Linear(m.fc.out_features, n)),
-         lambda m, n: with_head(m, nn.Sequential(m.fc, nn.Linear(m.fc.out_features, n)))],
-    "There is a softmax in the head. The loss applies one itself: hand it logits.":
-        [lambda m, n: with_head(m, nn.Sequential(linear(m, n), nn.Softmax(1))),
-         lambda m, n: with_head(m, nn.Sequential(linear(m, n), nn.LogSoftmax(1)))],
-    "The new layer is there, and `forward` never uses it. The net's last layer is called `fc`.":
-        [lambda m, n: with_head(m, linear(m, n), "head"), lambda m, n: with_head(m, linear(m, n), "classifier")],
-    "`fc` takes 512 features, but these backbones make others. Read the number from the old layer: "
-    "`model.fc.in_features`.": lambda m, n: with_head(m, nn.Linear(512, n)),
-    "`fc` still has as many outputs as before. Give it one for each of the new classes.":
-        [lambda m, n: m, lambda m, n: with_head(m, linear(m, m.fc.out_features))],
-    "`fc` has no bias. No batch norm follows it, so it needs one.": lambda m, n: with_head(m, linear(m, n, bias=False)),
-    "The backbone is frozen. Freezing is the next exercise; here everything stays free to learn.":
-        [lambda m, n: with_head(m.requires_grad_(False), linear(m, n)),
-         lambda m, n: with_head(m, linear(m, n)).requires_grad_(False)],
-    "You return the head alone. Return the whole network, with the head in it.": linear,
-}  # fmt: skip
-
-
 @exercise(
     "10.1 a new head",
     calls=lambda: [Call(trained_net(2, 10), 4), Call(trained_net(1, 5), 7), Call(trained_net(3, 10), 10)],
     returns=seen("the network", nn.Module, anatomy),
     may_change=("model",),
-    mistakes=HEAD_MISTAKES,
-)
+    mistakes={
+        "You put the new layer behind the old one. Then it sees the logits of the old classes and not the features "
+        "before them. Replace `fc` itself.":
+            [lambda m, n: nn.Sequential(m, nn.Linear(m.fc.out_features, n)),
+             lambda m, n: with_head(m, nn.Sequential(m.fc, nn.Linear(m.fc.out_features, n)))],
+        "There is a softmax in the head. The loss applies one itself: hand it logits.":
+            [lambda m, n: with_head(m, nn.Sequential(linear(m, n), nn.Softmax(1))),
+             lambda m, n: with_head(m, nn.Sequential(linear(m, n), nn.LogSoftmax(1)))],
+        "The new layer is there, and `forward` never uses it. The net's last layer is called `fc`.":
+            [lambda m, n: with_head(m, linear(m, n), "head"), lambda m, n: with_head(m, linear(m, n), "classifier")],
+        "`fc` takes 512 features, but these backbones make others. Read the number from the old layer: "
+        "`model.fc.in_features`.": lambda m, n: with_head(m, nn.Linear(512, n)),
+        "`fc` still has as many outputs as before. Give it one for each of the new classes.":
+            [lambda m, n: m, lambda m, n: with_head(m, linear(m, m.fc.out_features))],
+        "`fc` has no bias. No batch norm follows it, so it needs one.":
+            lambda m, n: with_head(m, linear(m, n, bias=False)),
+        "The backbone is frozen. Freezing is the next exercise; here everything stays free to learn.":
+            [lambda m, n: with_head(m.requires_grad_(False), linear(m, n)),
+             lambda m, n: with_head(m, linear(m, n)).requires_grad_(False)],
+        "You return the head alone. Return the whole network, with the head in it.": linear,
+    },
+)  # fmt: skip
 def new_head(model: Any, num_classes: int) -> nn.Module:
     """The features of the old net, a new layer on top that knows nothing yet, and everything free to learn."""
     return with_head(model, linear(model, num_classes))
 
 
-# --- 10.2 how many labels ---------------------------------------------------------------------------------------
-
 Curve = dict[int, list[float]]
-
-
-CURVE_MISTAKES = {
-    "You take the first number of labels that is low enough, but with more labels the error goes up again. From your "
-    "answer on it has to stay low.":
-        lambda curve, error: min((n for n, errors in curve.items() if mean(errors) <= error), default=math.inf),
-    "You judge by a single draw: the luckiest, the unluckiest or the first. Take the mean of the draws.":
-        [{"_of_draws": min}, {"_of_draws": max}, {"_of_draws": lambda errors: errors[0]}],
-    "A mean that lies exactly at the limit counts as well: `<=`, not `<`.":
-        {"_of_draws": lambda errors: mean(errors) + 1e-9},
-    "You return the largest number of labels that is enough. Asked is for the smallest.":
-        {"_pick": lambda curve, enough: max(enough)},
-    "You take the numbers in the order of the dict, which need not be sorted.":
-        {"_pick": lambda curve, enough: next(labels for labels in curve if labels in enough)},
-    "The comparison is turned around: a low error is good, so it must be at most `error`.":
-        lambda curve, error: min((n for n, errors in curve.items() if mean(errors) >= error), default=math.inf),
-    "You return the position in the curve, or the error there. Return the number of labels.":
-        [{"_pick": lambda curve, enough: sorted(curve).index(enough[0])},
-         {"_pick": lambda curve, enough: mean(curve[enough[0]])}],
-    "No number of labels is enough, and you return a number: the largest, or 0 or -1. Return `float('inf')`.":
-        [{"_none": max}, {"_none": lambda curve: 0}, {"_none": lambda curve: -1}],
-}  # fmt: skip
 
 
 def curve_calls() -> list[Call]:
@@ -141,8 +112,27 @@ def curve_calls() -> list[Call]:
     "10.2 how many labels",
     calls=curve_calls,
     returns=number("a number of labels, or `float('inf')`"),
-    mistakes=CURVE_MISTAKES,
-)
+    mistakes={
+        "You take the first number of labels that is low enough, but with more labels the error goes up again. From "
+        "your answer on it has to stay low.":
+            lambda curve, error: min((n for n, errors in curve.items() if mean(errors) <= error), default=math.inf),
+        "You judge by a single draw: the luckiest, the unluckiest or the first. Take the mean of the draws.":
+            [{"_of_draws": min}, {"_of_draws": max}, {"_of_draws": lambda errors: errors[0]}],
+        "A mean that lies exactly at the limit counts as well: `<=`, not `<`.":
+            {"_of_draws": lambda errors: mean(errors) + 1e-9},
+        "You return the largest number of labels that is enough. Asked is for the smallest.":
+            {"_pick": lambda curve, enough: max(enough)},
+        "You take the numbers in the order of the dict, which need not be sorted.":
+            {"_pick": lambda curve, enough: next(labels for labels in curve if labels in enough)},
+        "The comparison is turned around: a low error is good, so it must be at most `error`.":
+            lambda curve, error: min((n for n, errors in curve.items() if mean(errors) >= error), default=math.inf),
+        "You return the position in the curve, or the error there. Return the number of labels.":
+            [{"_pick": lambda curve, enough: sorted(curve).index(enough[0])},
+             {"_pick": lambda curve, enough: mean(curve[enough[0]])}],
+        "No number of labels is enough, and you return a number: the largest, or 0 or -1. Return `float('inf')`.":
+            [{"_none": max}, {"_none": lambda curve: 0}, {"_none": lambda curve: -1}],
+    },
+)  # fmt: skip
 def labels_needed(
     curve: Curve, error: float, *, _of_draws: Callable[[list[float]], float] = mean,
     _pick: Callable[[Curve, list[int]], float] = lambda curve, enough: enough[0],
@@ -153,9 +143,6 @@ def labels_needed(
     above = [place for place, labels in enumerate(numbers) if _of_draws(curve[labels]) > error]
     enough = numbers[max(above, default=-1) + 1 :]
     return _pick(curve, enough) if enough else _none(curve)
-
-
-# --- 10.3 freeze properly ---------------------------------------------------------------------------------------
 
 
 def frozen(model: nn.Module, part: Callable[[str], bool] = is_backbone) -> nn.Module:
@@ -200,42 +187,39 @@ def five_steps(model: nn.Module) -> dict[str, Any]:
     }
 
 
-FREEZE_MISTAKES = {
-    "After five steps the whole backbone has moved: it is not frozen at all.": [lambda m: m, lambda m: m.train()],
-    "Every weight of the backbone has moved. Evaluation mode stops the statistics, not the gradients: set "
-    "`requires_grad = False` as well.": lambda m: m.eval(),
-    "All weights rest, but the running statistics have moved: `requires_grad = False` does not stop a batch norm in "
-    "train mode from replacing them. Put the backbone into evaluation mode.":
-        [lambda m: frozen(m), lambda m: frozen(m).train()],
-    "You freeze the head and let the backbone learn. It is the other way round.": lambda m: frozen(m, is_head).eval(),
-    "Everything before `fc` is frozen, and so is `fc` or a part of it. Its weight and its bias learn: free them again.":
-        [lambda m: frozen(m, lambda name: True).eval(), lambda m: frozen(m, lambda name: name != "fc.weight").eval(),
-         lambda m: frozen(m, lambda name: name != "fc.bias").eval()],
-    "Some weights of the backbone have moved. Stem, stages and batch norms all belong to it: go through "
-    "`model.parameters()`, so that no layer is left out.":
-        [lambda m: frozen(m, lambda name: not is_head(name) and "bn" not in name).eval(),
-         lambda m: frozen(m, lambda name: name.startswith("layer")).eval(),
-         lambda m: frozen(m, lambda name: name.startswith(("conv1", "bn1"))).eval()],
-    "The running statistics rest, but the batch norms still normalise by the batch at hand: an image's features depend "
-    "on the images beside it. Put the backbone into evaluation mode.":
-        [lambda m: norms(frozen(m).train(), momentum=0.0),
-         lambda m: norms(frozen(m).train(), track_running_stats=False)],
-}  # fmt: skip
-
-
 @exercise(
     "10.3 freeze properly",
     calls=lambda: [Call(trained_net().train(mode)) for mode in (True, False)],
     returns=seen("the network", nn.Module, five_steps),
     may_change=("model",),
-    mistakes=FREEZE_MISTAKES,
-)
+    mistakes={
+        "After five steps the whole backbone has moved: it is not frozen at all.": [lambda m: m, lambda m: m.train()],
+        "Every weight of the backbone has moved. Evaluation mode stops the statistics, not the gradients: set "
+        "`requires_grad = False` as well.": lambda m: m.eval(),
+        "All weights rest, but the running statistics have moved: `requires_grad = False` does not stop a batch norm "
+        "in train mode from replacing them. Put the backbone into evaluation mode.":
+            [lambda m: frozen(m), lambda m: frozen(m).train()],
+        "You freeze the head and let the backbone learn. It is the other way round.":
+            lambda m: frozen(m, is_head).eval(),
+        "Everything before `fc` is frozen, and so is `fc` or a part of it. Its weight and its bias learn: free them "
+        "again.":
+            [lambda m: frozen(m, lambda name: True).eval(),
+             lambda m: frozen(m, lambda name: name != "fc.weight").eval(),
+             lambda m: frozen(m, lambda name: name != "fc.bias").eval()],
+        "Some weights of the backbone have moved. Stem, stages and batch norms all belong to it: go through "
+        "`model.parameters()`, so that no layer is left out.":
+            [lambda m: frozen(m, lambda name: not is_head(name) and "bn" not in name).eval(),
+             lambda m: frozen(m, lambda name: name.startswith("layer")).eval(),
+             lambda m: frozen(m, lambda name: name.startswith(("conv1", "bn1"))).eval()],
+        "The running statistics rest, but the batch norms still normalise by the batch at hand: an image's features "
+        "depend on the images beside it. Put the backbone into evaluation mode.":
+            [lambda m: norms(frozen(m).train(), momentum=0.0),
+             lambda m: norms(frozen(m).train(), track_running_stats=False)],
+    },
+)  # fmt: skip
 def freeze_backbone(model: nn.Module) -> nn.Module:
     """Five steps of training with weight decay: `fc` has moved, every weight and statistic before it has not."""
     return frozen(model).eval()
-
-
-# --- 10.4 parameter groups --------------------------------------------------------------------------------------
 
 
 @torch.no_grad()
@@ -275,22 +259,6 @@ def frozen_or_not(**options: Any) -> list[Variant]:
     return [options, options | {"_frozen": True}]
 
 
-GROUP_MISTAKES = {
-    "The head is in two groups, which an optimizer refuses. `model.parameters()` has the head in it: leave it out of "
-    "the backbone.": frozen_or_not(_backbone=lambda name: True),
-    "Frozen parameters (`requires_grad` is False) are in a group. Leave them out.": {"_frozen": True},
-    "The rates are swapped: the head is new and gets `head_lr`, the backbone gets `backbone_lr`.":
-        frozen_or_not(_head=is_backbone, _backbone=is_head),
-    "Everything has the same rate. The head gets `head_lr`, the backbone gets `backbone_lr`.":
-        [*frozen_or_not(_head=lambda name: True, _backbone=lambda name: False),
-         *frozen_or_not(_head=lambda name: False, _backbone=lambda name: True)],
-    "The head is in no group, so it would never learn.": frozen_or_not(_head=lambda name: False),
-    "The backbone is in no group. That freezes it; here it learns too, at its own rate.":
-        frozen_or_not(_backbone=lambda name: False),
-    "The biases are in no group. They learn too.": frozen_or_not(_part=lambda name: not name.endswith("bias")),
-}  # fmt: skip
-
-
 @exercise(
     "10.4 parameter groups",
     calls=lambda: [
@@ -300,9 +268,22 @@ GROUP_MISTAKES = {
         Call(numbered_net("fc.weight", "fc.bias"), 0.2, 0.1),
     ],
     returns=Returns(rates_of),
-    mistakes=GROUP_MISTAKES,
+    mistakes={
+        "The head is in two groups, which an optimizer refuses. `model.parameters()` has the head in it: leave it out "
+        "of the backbone.": frozen_or_not(_backbone=lambda name: True),
+        "Frozen parameters (`requires_grad` is False) are in a group. Leave them out.": {"_frozen": True},
+        "The rates are swapped: the head is new and gets `head_lr`, the backbone gets `backbone_lr`.":
+            frozen_or_not(_head=is_backbone, _backbone=is_head),
+        "Everything has the same rate. The head gets `head_lr`, the backbone gets `backbone_lr`.":
+            [*frozen_or_not(_head=lambda name: True, _backbone=lambda name: False),
+             *frozen_or_not(_head=lambda name: False, _backbone=lambda name: True)],
+        "The head is in no group, so it would never learn.": frozen_or_not(_head=lambda name: False),
+        "The backbone is in no group. That freezes it; here it learns too, at its own rate.":
+            frozen_or_not(_backbone=lambda name: False),
+        "The biases are in no group. They learn too.": frozen_or_not(_part=lambda name: not name.endswith("bias")),
+    },
     finally_=need_the_models_own,
-)
+)  # fmt: skip
 def parameter_groups(
     model: nn.Module, head_lr: float, backbone_lr: float, *, _head: Any = is_head, _backbone: Any = is_backbone,
     _part: Any = lambda name: True, _frozen: bool = False,

@@ -13,35 +13,9 @@ from .values import Returns, number, several, tensor, text
 
 Function = Callable[[Tensor], Tensor]
 
-# --- 11.1 Grad-CAM ----------------------------------------------------------------------------------------------
-
 
 def mean(gradient: Tensor) -> Tensor:
     return gradient.mean(dim=(2, 3), keepdim=True)
-
-
-CAM_MISTAKES = {
-    "The last ReLU is missing: the map has negative values. What speaks against the class is cut off.":
-        {"_combine": lambda m, g: (mean(g) * m).sum(1, True)},
-    "The ReLU comes after the enlarging. Cut the small map first, then enlarge it: between a positive and a negative "
-    "cell the two differ.": {"_combine": lambda m, g: (mean(g) * m).sum(1, True), "_finish": torch.relu},
-    "You add up the gradient over the cells. A channel's weight is the *mean*: `gradient.mean(dim=(2, 3), …)`.":
-        {"_combine": lambda m, g: (g.sum(dim=(2, 3), keepdim=True) * m).sum(1, True).relu()},
-    "You multiply cell by cell. Grad-CAM first averages the gradient over the cells: one weight for each channel.":
-        {"_combine": lambda m, g: (g * m).sum(1, True).relu()},
-    "You cut each channel at zero before adding. Then no channel can speak against another: add first, cut after.":
-        {"_combine": lambda m, g: (mean(g) * m).relu().sum(1, True)},
-    "You drop the negative weights. They stay; only the finished sum is cut at zero.":
-        {"_combine": lambda m, g: (mean(g).relu() * m).sum(1, True).relu()},
-    "The weights play no part: you add up the maps as they are, so every class gets the same map.":
-        {"_combine": lambda m, g: m.sum(1, True).relu()},
-    "You differentiate the probability. Take the logit: the softmax mixes in what speaks for other classes.":
-        {"_score": lambda logits, target: logits.softmax(1)[0, target]},
-    "You differentiate the largest logit. Take that of the class asked about, `target`.":
-        {"_score": lambda logits, target: logits.max()},
-    'You enlarge in blocks, or pull the outer cells to the border. Use `mode="bilinear"`, without `align_corners`.':
-        [{"_mode": "nearest"}, {"_align": True}],
-}  # fmt: skip
 
 
 def net_and_image(channels: int, cells: tuple[int, int], *, place: int) -> Call:
@@ -61,7 +35,28 @@ def net_and_image(channels: int, cells: tuple[int, int], *, place: int) -> Call:
     calls=lambda: [net_and_image(4, (4, 4), place=0), net_and_image(4, (4, 4), place=2),
                    net_and_image(6, (3, 5), place=1)],
     returns=tensor("one map (H, W) of the image's side"),
-    mistakes=CAM_MISTAKES,
+    mistakes={
+        "The last ReLU is missing: the map has negative values. What speaks against the class is cut off.":
+            {"_combine": lambda m, g: (mean(g) * m).sum(1, True)},
+        "The ReLU comes after the enlarging. Cut the small map first, then enlarge it: between a positive and a "
+        "negative cell the two differ.": {"_combine": lambda m, g: (mean(g) * m).sum(1, True), "_finish": torch.relu},
+        "You add up the gradient over the cells. A channel's weight is the *mean*: `gradient.mean(dim=(2, 3), …)`.":
+            {"_combine": lambda m, g: (g.sum(dim=(2, 3), keepdim=True) * m).sum(1, True).relu()},
+        "You multiply cell by cell. Grad-CAM first averages the gradient over the cells: one weight for each channel.":
+            {"_combine": lambda m, g: (g * m).sum(1, True).relu()},
+        "You cut each channel at zero before adding. Then no channel can speak against another: add first, cut after.":
+            {"_combine": lambda m, g: (mean(g) * m).relu().sum(1, True)},
+        "You drop the negative weights. They stay; only the finished sum is cut at zero.":
+            {"_combine": lambda m, g: (mean(g).relu() * m).sum(1, True).relu()},
+        "The weights play no part: you add up the maps as they are, so every class gets the same map.":
+            {"_combine": lambda m, g: m.sum(1, True).relu()},
+        "You differentiate the probability. Take the logit: the softmax mixes in what speaks for other classes.":
+            {"_score": lambda logits, target: logits.softmax(1)[0, target]},
+        "You differentiate the largest logit. Take that of the class asked about, `target`.":
+            {"_score": lambda logits, target: logits.max()},
+        'You enlarge in blocks, or pull the outer cells to the border. Use `mode="bilinear"`, without `align_corners`.':
+            [{"_mode": "nearest"}, {"_align": True}],
+    },
 )  # fmt: skip
 def grad_cam(
     features: nn.Module, head: nn.Module, image: Tensor, target: int, *,
@@ -76,9 +71,6 @@ def grad_cam(
     return _finish(F.interpolate(small, tuple(image.shape[2:]), mode=_mode, align_corners=_align)[0, 0])
 
 
-# --- 11.2 pick the layer ----------------------------------------------------------------------------------------
-
-
 def shapes(model: nn.Module, layers: Sequence[str], image: Tensor) -> dict[str, torch.Size]:
     """Channels, height and width of each layer's maps, in the order of `layers`."""
     with probe.activations(model, layers) as seen, torch.no_grad():
@@ -91,20 +83,6 @@ def fitting(fits: Callable[[torch.Size, int], bool], which: int = -1) -> Callabl
     return lambda model, layers, image, cells: [
         name for name, shape in shapes(model, layers, image).items() if fits(shape, cells)
     ][which]
-
-
-LAYER_MISTAKES = {
-    "You take the first layer that is fine enough. Take the last, which knows more than edges.":
-        fitting(lambda shape, cells: min(shape[1:]) >= cells, 0),
-    "You always take the deepest layer. Its map can be as coarse as one cell: ask for the number of cells first.":
-        lambda model, layers, image, cells: layers[-1],
-    "A map with exactly so many cells is fine enough: `>=`, not `>`.":
-        fitting(lambda shape, cells: min(shape[1:]) > cells),
-    "You count the cells on the longer side. The shorter one decides what the map can tell apart.":
-        fitting(lambda shape, cells: max(shape[1:]) >= cells),
-    "You count channels. The side of a map stands in the last two places of its shape.":
-        fitting(lambda shape, cells: shape[0] >= cells),
-}  # fmt: skip
 
 
 def stages(strides: Sequence[int], channels: Sequence[int]) -> nn.Sequential:
@@ -129,14 +107,23 @@ def layer_calls() -> list[Call]:
     "11.2 pick the layer",
     calls=layer_calls,
     returns=text("one of the names in `layers`", among=["layer1", "layer2", "layer3", "layer4"]),
-    mistakes=LAYER_MISTAKES,
-)
+    mistakes={
+        "You take the first layer that is fine enough. Take the last, which knows more than edges.":
+            fitting(lambda shape, cells: min(shape[1:]) >= cells, 0),
+        "You always take the deepest layer. Its map can be as coarse as one cell: ask for the number of cells first.":
+            lambda model, layers, image, cells: layers[-1],
+        "A map with exactly so many cells is fine enough: `>=`, not `>`.":
+            fitting(lambda shape, cells: min(shape[1:]) > cells),
+        "You count the cells on the longer side. The shorter one decides what the map can tell apart.":
+            fitting(lambda shape, cells: max(shape[1:]) >= cells),
+        "You count channels. The side of a map stands in the last two places of its shape.":
+            fitting(lambda shape, cells: shape[0] >= cells),
+    },
+)  # fmt: skip
 def pick_layer(model: nn.Module, layers: Sequence[str], image: Tensor, cells: int) -> str:
     """As deep as the map allows, for square and oblong images."""
     return fitting(lambda shape, cells: min(shape[1:]) >= cells)(model, layers, image, cells)
 
-
-# --- 11.3 completeness ------------------------------------------------------------------------------------------
 
 Places = Callable[[int], Tensor]
 
@@ -149,26 +136,6 @@ def slope(f: Function, point: Tensor) -> Tensor:
 
 def middles(steps: int) -> Tensor:
     return (torch.arange(steps, dtype=torch.float64) + 0.5) / steps
-
-
-INTEGRATED_MISTAKES = {
-    "You multiply the mean gradient by `x`, or by nothing. The way that was gone is `x - baseline`, entry by entry.":
-        [{"_factor": lambda x, baseline: x}, {"_factor": lambda x, baseline: 1.0}],
-    "You add up the gradients. Divide by the number of steps: the mean is asked for.":
-        {"_over_steps": lambda gradients: gradients.sum(0)},
-    "You take the gradient at the image alone. That is gradient × input; an integral needs the whole way.":
-        {"_places": lambda steps: torch.ones(1)},
-    "Your points are not the middles of equal pieces, (k + 0.5) / steps, but their beginnings, or go from end to end.":
-        [{"_places": lambda steps: torch.arange(steps) / steps},
-         {"_places": lambda steps: torch.linspace(0, 1, steps)}],
-    "Your way begins at zero. It begins at `baseline`.": {"_begin": torch.zeros_like},
-    "You drop the sign. With it goes completeness: evidence against the class must count as negative.":
-        {"_end": torch.abs},
-    "The attribution is right, the error is not. It is the sum of the attribution *minus* the difference f(x) − "
-    "f(baseline), and it keeps its sign: too much and too little are two things.":
-        [{"_error": lambda total, fx, fb: (fx - fb) - total}, {"_error": lambda total, fx, fb: abs(total - (fx - fb))},
-         {"_error": lambda total, fx, fb: total - fx}],
-}  # fmt: skip
 
 
 def curved(inputs: int) -> nn.Module:
@@ -196,8 +163,26 @@ def near_zero(error: Any) -> Tensor:
     "11.3 completeness",
     calls=integrated_calls,
     returns=several(PAIR, tensor(PAIR), Returns(near_zero, 1e-3)),
-    mistakes=INTEGRATED_MISTAKES,
-)
+    mistakes={
+        "You multiply the mean gradient by `x`, or by nothing. The way that was gone is `x - baseline`, entry by "
+        "entry.": [{"_factor": lambda x, baseline: x}, {"_factor": lambda x, baseline: 1.0}],
+        "You add up the gradients. Divide by the number of steps: the mean is asked for.":
+            {"_over_steps": lambda gradients: gradients.sum(0)},
+        "You take the gradient at the image alone. That is gradient × input; an integral needs the whole way.":
+            {"_places": lambda steps: torch.ones(1)},
+        "Your points are not the middles of equal pieces, (k + 0.5) / steps, but their beginnings, or go from end to "
+        "end.":
+            [{"_places": lambda steps: torch.arange(steps) / steps},
+             {"_places": lambda steps: torch.linspace(0, 1, steps)}],
+        "Your way begins at zero. It begins at `baseline`.": {"_begin": torch.zeros_like},
+        "You drop the sign. With it goes completeness: evidence against the class must count as negative.":
+            {"_end": torch.abs},
+        "The attribution is right, the error is not. It is the sum of the attribution *minus* the difference f(x) − "
+        "f(baseline), and it keeps its sign: too much and too little are two things.":
+            [{"_error": lambda total, fx, fb: (fx - fb) - total}, {"_error": lambda total, fx, fb: total - fx},
+             {"_error": lambda total, fx, fb: abs(total - (fx - fb))}],
+    },
+)  # fmt: skip
 def integrated_gradients(
     f: Function, x: Tensor, baseline: Tensor, steps: int, *, _begin: Function = torch.clone, _places: Places = middles,
     _over_steps: Function = lambda gradients: gradients.mean(0), _end: Function = torch.clone,

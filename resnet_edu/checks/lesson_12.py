@@ -11,10 +11,6 @@ from torch import Tensor
 from .exercise import Call, exercise
 from .values import mapping, number, several, text
 
-# --- 12.1 split by session --------------------------------------------------------------------------------------
-
-Plan = dict[str, str]
-
 
 def kind_of(name: str) -> str:
     """The class in a name like `cat-12-3.jpg`: class, session, number."""
@@ -27,24 +23,6 @@ def session_of(name: str) -> int:
 
 def of_class(names: Sequence[str], name: str) -> list[str]:
     return [other for other in names if kind_of(other) == kind_of(name)]
-
-
-SESSION_MISTAKES = {
-    "You deal out single files, so a session stands in both parts. Deal out whole sessions.":
-        {"_order": lambda names, name: sorted(of_class(names, name)), "_place": lambda name: name},
-    "You take the first of each `every` sessions for the test. Take the last.":
-        {"_tested": lambda place, every: place % every == 1},
-    "You divide the session's own number. Numbers can be missing: count the sessions that are there.":
-        {"_order": lambda names, name: range(1, 1000)},
-    'You sort the sessions as text, where "10" comes before "9". Sort them as numbers.':
-        {"_order": lambda names, name: sorted({session_of(each) for each in of_class(names, name)}, key=str)},
-    "You number the sessions in the order in which the files come. Sort the sessions first.":
-        {"_order": lambda names, name: list(dict.fromkeys(map(session_of, of_class(names, name))))},
-    "You count on from one class to the next. Begin anew in each class, or one may get no test photos.":
-        {"_order": lambda names, name: sorted({(kind_of(each), session_of(each)) for each in names}),
-         "_place": lambda name: (kind_of(name), session_of(name))},
-    "You have exchanged train and test.": {"_tested": lambda place, every: place % every != 0},
-}  # fmt: skip
 
 
 def album(counts: dict[str, list[int]], files: int, every: int, *, in_order: bool = False) -> Call:
@@ -68,22 +46,32 @@ def album(counts: dict[str, list[int]], files: int, every: int, *, in_order: boo
         album({"cat": [1, 2]}, 5, 5),
     ],
     returns=mapping("a dict from file name to path, both texts", text("a dict from file name to path, both texts")),
-    mistakes=SESSION_MISTAKES,
-)
+    mistakes={
+        "You deal out single files, so a session stands in both parts. Deal out whole sessions.":
+            {"_order": lambda names, name: sorted(of_class(names, name)), "_place": lambda name: name},
+        "You take the first of each `every` sessions for the test. Take the last.":
+            {"_tested": lambda place, every: place % every == 1},
+        "You divide the session's own number. Numbers can be missing: count the sessions that are there.":
+            {"_order": lambda names, name: range(1, 1000)},
+        'You sort the sessions as text, where "10" comes before "9". Sort them as numbers.':
+            {"_order": lambda names, name: sorted({session_of(each) for each in of_class(names, name)}, key=str)},
+        "You number the sessions in the order in which the files come. Sort the sessions first.":
+            {"_order": lambda names, name: list(dict.fromkeys(map(session_of, of_class(names, name))))},
+        "You count on from one class to the next. Begin anew in each class, or one may get no test photos.":
+            {"_order": lambda names, name: sorted({(kind_of(each), session_of(each)) for each in names}),
+             "_place": lambda name: (kind_of(name), session_of(name))},
+        "You have exchanged train and test.": {"_tested": lambda place, every: place % every != 0},
+    },
+)  # fmt: skip
 def split_sessions(
     names: Sequence[str], every: int, *, _place: Callable[[str], Any] = session_of,
     _order: Callable[..., Any] = lambda names, name: sorted(set(map(session_of, of_class(names, name)))),
     _tested: Callable[[int, int], bool] = lambda place, every: place % every == 0,
-) -> Plan:  # fmt: skip
+) -> dict[str, str]:  # fmt: skip
     """No session stands in two parts, and every class is divided for itself."""
     places = {name: _order(names, name).index(_place(name)) + 1 for name in names}
     parts = {name: "test" if _tested(place, every) else "train" for name, place in places.items()}
     return {name: f"{part}/{kind_of(name)}/{name}" for name, part in parts.items()}
-
-
-# --- 12.2 read the confusion matrix -----------------------------------------------------------------------------
-
-Reading = tuple[str, str, tuple[str, str]]
 
 
 def least(confusion: Tensor, dim: int, *, empty: float = 2.0) -> int:
@@ -99,25 +87,6 @@ def wrong(confusion: Tensor) -> Tensor:
 def place(values: Tensor) -> tuple[int, ...]:
     return divmod(int(values.argmax()), values.shape[1])
 
-
-CONFUSION_MISTAKES = {
-    "You have exchanged rows and columns: a row is what the photos show, a column what the net said.":
-        {"_seen": lambda c: c.T},
-    "Recall and precision are exchanged: recall divides by the row's sum, precision by the column's.":
-        {"_missed": lambda c: least(c, 0), "_doubtful": lambda c: least(c, 1)},
-    "For the class most often missed you compare counts, which depend on how many photos a class has: take the share "
-    "of its row.":
-        [{"_missed": lambda c: int(c.diagonal().argmin())}, {"_missed": lambda c: int(wrong(c).sum(1).argmax())}],
-    "An answer that was never given, or a class without a photo, is neither right nor wrong: leave out the columns and "
-    "the rows that are all 0.":
-        [{"_doubtful": lambda c: least(c, 0, empty=0.0)}, {"_missed": lambda c: least(c, 1, empty=0.0)}],
-    "The largest number stands on the diagonal, and that is no mistake. Leave the diagonal out of the search.":
-        {"_mixed": place},
-    "The pair is turned around: first what the photos show, then what the net said.":
-        {"_mixed": lambda c: place(wrong(c).T)},
-    "For the pair you compare shares of the row. Asked is for the mistake made on the most photos: compare counts.":
-        {"_mixed": lambda c: place(wrong(c) / c.sum(dim=1, keepdim=True).clamp(min=1))},
-}  # fmt: skip
 
 #: What the photos show, by row, and what the net said, by column. The third net never says bus; the fourth saw none.
 CONFUSIONS = (
@@ -135,21 +104,35 @@ READING = "two class names and a pair of names, `(missed, doubtful, (shown, said
     "12.2 read the confusion matrix",
     calls=lambda: [Call(torch.tensor(rows), ["cat", "dog", "owl", "bus", "eel"][: len(rows)]) for rows in CONFUSIONS],
     returns=several(READING, text(READING), text(READING), several(READING, text(READING), text(READING))),
-    mistakes=CONFUSION_MISTAKES,
-)
+    mistakes={
+        "You have exchanged rows and columns: a row is what the photos show, a column what the net said.":
+            {"_seen": lambda c: c.T},
+        "Recall and precision are exchanged: recall divides by the row's sum, precision by the column's.":
+            {"_missed": lambda c: least(c, 0), "_doubtful": lambda c: least(c, 1)},
+        "For the class most often missed you compare counts, which depend on how many photos a class has: take the "
+        "share of its row.":
+            [{"_missed": lambda c: int(c.diagonal().argmin())}, {"_missed": lambda c: int(wrong(c).sum(1).argmax())}],
+        "An answer that was never given, or a class without a photo, is neither right nor wrong: leave out the columns "
+        "and the rows that are all 0.":
+            [{"_doubtful": lambda c: least(c, 0, empty=0.0)}, {"_missed": lambda c: least(c, 1, empty=0.0)}],
+        "The largest number stands on the diagonal, and that is no mistake. Leave the diagonal out of the search.":
+            {"_mixed": place},
+        "The pair is turned around: first what the photos show, then what the net said.":
+            {"_mixed": lambda c: place(wrong(c).T)},
+        "For the pair you compare shares of the row. Asked is for the mistake made on the most photos: compare counts.":
+            {"_mixed": lambda c: place(wrong(c) / c.sum(dim=1, keepdim=True).clamp(min=1))},
+    },
+)  # fmt: skip
 def read_confusion(
     confusion: Tensor, classes: list[str], *, _seen: Callable[[Tensor], Tensor] = torch.clone,
     _missed: Callable[[Tensor], int] = lambda c: least(c, 1),
     _doubtful: Callable[[Tensor], int] = lambda c: least(c, 0),
     _mixed: Callable[[Tensor], tuple[int, ...]] = lambda c: place(wrong(c)),
-) -> Reading:  # fmt: skip
+) -> tuple[str, str, tuple[str, str]]:  # fmt: skip
     """Rows, columns and single squares are read right, with empty ones among them."""
     confusion = _seen(confusion)
     shown, said = _mixed(confusion)
     return classes[_missed(confusion)], classes[_doubtful(confusion)], (classes[shown], classes[said])
-
-
-# --- 12.3 pick a threshold --------------------------------------------------------------------------------------
 
 
 def precision_at(confidence: Tensor, right: Tensor, threshold: float) -> float:
@@ -164,21 +147,6 @@ def from_above(confidence: Tensor, right: Tensor, precision: float) -> float:
         found = threshold
     return found
 
-
-THRESHOLD_MISTAKES = {
-    "You go down from the surest answers and stop at the first threshold that is not good enough. A lower one can be "
-    "good enough again: look at all of them.": from_above,
-    "Exactly `precision` percent is enough: compare with `>=`.": {"_enough": lambda got, asked: got > asked + 1e-4},
-    "A photo exactly at the threshold is answered too. Measure `confidence >= threshold`.":
-        {"_measure": lambda c, right, t: 100 * float(right[c > t].float().mean())},
-    "You divide by the number of all photos. Divide by the number that get an answer.":
-        {"_measure": lambda c, right, t: 100 * int(right[c >= t].sum()) / len(c)},
-    "You return the highest such threshold, which answers the fewest photos. Return the lowest.": {"_pick": max},
-    "You compare a share from 0 to 1 with a percentage, or the other way round. `precision` is in percent.":
-        {"_enough": lambda got, asked: got >= (asked - 1e-4) / 100},
-    "No threshold is good enough, and yours, the highest confidence or 0, still gives an answer. Return infinity.":
-        [{"_none": lambda confidence: float(confidence.max())}, {"_none": lambda confidence: 0.0}],
-}  # fmt: skip
 
 SURE = torch.tensor([0.95, 0.9, 0.8, 0.7, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2])
 EQUAL = torch.tensor([0.9, 0.8, 0.8, 0.8, 0.5, 0.4])
@@ -207,8 +175,21 @@ def threshold_calls() -> list[Call]:
     "12.3 pick a threshold",
     calls=threshold_calls,
     returns=number("a threshold, or `float('inf')`"),
-    mistakes=THRESHOLD_MISTAKES,
-)
+    mistakes={
+        "You go down from the surest answers and stop at the first threshold that is not good enough. A lower one can "
+        "be good enough again: look at all of them.": from_above,
+        "Exactly `precision` percent is enough: compare with `>=`.": {"_enough": lambda got, asked: got > asked + 1e-4},
+        "A photo exactly at the threshold is answered too. Measure `confidence >= threshold`.":
+            {"_measure": lambda c, right, t: 100 * float(right[c > t].float().mean())},
+        "You divide by the number of all photos. Divide by the number that get an answer.":
+            {"_measure": lambda c, right, t: 100 * int(right[c >= t].sum()) / len(c)},
+        "You return the highest such threshold, which answers the fewest photos. Return the lowest.": {"_pick": max},
+        "You compare a share from 0 to 1 with a percentage, or the other way round. `precision` is in percent.":
+            {"_enough": lambda got, asked: got >= (asked - 1e-4) / 100},
+        "No threshold is good enough, and yours, the highest confidence or 0, still gives an answer. Return infinity.":
+            [{"_none": lambda confidence: float(confidence.max())}, {"_none": lambda confidence: 0.0}],
+    },
+)  # fmt: skip
 def pick_threshold(
     confidence: Tensor, right: Tensor, precision: float, *,
     _measure: Callable[[Tensor, Tensor, float], float] = precision_at,

@@ -54,7 +54,8 @@ class Side:
     def __init__(self, module: nn.Module, inputs: Sequence[Tensor], seed: int, *, traced: bool = True) -> None:
         self.module, self.inputs, self.seed = module, inputs, seed
         self.used = self.order_of_use() if traced and inputs else [name for name, _ in leaves(module)]
-        weighty = [name for name, part in leaves(module) if holds_weights(part)]
+        inside = {name: [*part.parameters(), *part.buffers()] for name, part in leaves(module)}
+        weighty = [name for name, part in leaves(module) if inside[name] or isinstance(part, _BatchNorm)]
         self.layers = sorted(weighty, key=lambda name: self.used.index(name) if name in self.used else len(self.used))
 
     @torch.no_grad()
@@ -250,11 +251,6 @@ class WithoutValues(TorchFunctionMode):
 def leaves(module: nn.Module) -> list[tuple[str, nn.Module]]:
     """The innermost parts of a module by name."""
     return [(name, part) for name, part in module.named_modules() if not list(part.children())]
-
-
-def holds_weights(part: nn.Module) -> bool:
-    """Whether a part has parameters or statistics of its own."""
-    return any(True for _ in (*part.parameters(), *part.buffers())) or isinstance(part, _BatchNorm)
 
 
 @torch.no_grad()

@@ -5,16 +5,6 @@ from .sets import load, names, photo, photos
 from .split import Data, Split, normalise
 
 __all__ = [
-    "AUGMENTATIONS",
-    "Data",
-    "Split",
-    "augmented",
-    "evaluation_batches",
-    "load",
-    "names",
-    "normalise",
-    "photo",
-    "photos",
-    "steps_per_epoch",
-    "training_batches",
-]
+    "AUGMENTATIONS", "Data", "Split", "augmented", "evaluation_batches", "load", "names", "normalise", "photo",
+    "photos", "steps_per_epoch", "training_batches"
+]  # fmt: skip

@@ -195,11 +195,6 @@ def duplicates(small: Tensor, parts: Sequence[str], labels: Sequence[int]) -> li
 
 def miniatures(images: Tensor) -> Tensor:
     """Grey miniatures of uint8 `(N, C, H, W)` with mean 0 and length 1, float32 `(N, 64)`; blank ones stay 0."""
-    grey = torch.cat(
-        [
-            F.interpolate(part.float(), size=(SIDE, SIDE), mode="area").mean(dim=1).flatten(1)
-            for part in images.split(256)
-        ]
-    )
+    grey = torch.cat([F.adaptive_avg_pool2d(part.float(), SIDE).mean(dim=1).flatten(1) for part in images.split(256)])
     grey = grey - grey.mean(dim=1, keepdim=True)
     return F.normalize(torch.where(grey.std(dim=1, keepdim=True) > 2, grey, 0))

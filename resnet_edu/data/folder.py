@@ -46,11 +46,7 @@ def load_folder(
     name: str = "",
     title: str = "your own pictures",
 ) -> Data:
-    """Load the pictures of a folder, to train on; options as for `data.load`.
-
-    It holds `CLASS/FILE.jpg`, or `train/CLASS/FILE.jpg` with `val` or `test` or both beside it, in any of `SPELLINGS`.
-    Parts that are missing are cut from what there is to train on, as `SHARES` says.
-    """
+    """Load the pictures of a folder, to train on; missing parts are cut as `SHARES` says. Options: see `data.load`."""
     listing = list_folder(folder)
     found = decoded(folder, in_parts(listing.pictures, seed), listing.classes, view)
     classes, skipped = tuple(listing.classes), listing.skipped + found.skipped

@@ -160,24 +160,15 @@ def extend_with_identity(shallow: CifarNet, depth: int, *, images: Tensor) -> Ci
     deep = CifarNet(depth, residual=False, width=weight.shape[0], in_channels=weight.shape[1])
     deep.linear = deepcopy(shallow.linear)  # one classifier or several heads, with any number of classes
     deep.to(weight.device, weight.dtype).load_state_dict(shallow.state_dict(), strict=False)
-    new = [block for stage in (deep.layer1, deep.layer2, deep.layer3) for block in stage[blocks:]]
-    hooks = []
-    for block in new:
-        assert isinstance(block, PlainBlock)
-        for conv, norm in ((block.conv1, block.bn1), (block.conv2, block.bn2)):
-            nn.init.dirac_(conv.weight)
-            hooks.append(norm.register_forward_hook(undo_normalisation))
-    deep.train()(images)
-    for hook in hooks:
-        hook.remove()
+    x = deep.train().relu(deep.bn1(deep.conv1(images)))
+    for stage in (deep.layer1, deep.layer2, deep.layer3):
+        x = stage[:blocks](x)  # what every new block of the stage gets, and passes on
+        var, mean = torch.var_mean(x, dim=(0, 2, 3), correction=0)
+        for block in stage[blocks:]:
+            assert isinstance(block, PlainBlock)
+            for conv, norm in ((block.conv1, block.bn1), (block.conv2, block.bn2)):
+                nn.init.dirac_(conv.weight)
+                undone = {"running_mean": mean, "running_var": var, "weight": (var + norm.eps).sqrt(), "bias": mean}
+                norm.load_state_dict(undone, strict=False)
     deep.load_state_dict(shallow.state_dict(), strict=False)  # once more: the pass has moved running statistics
     return deep.train(shallow.training)
-
-
-def undo_normalisation(norm: nn.BatchNorm2d, inputs: tuple[Tensor], output: Tensor) -> Tensor:
-    """A forward hook: make the batch norm an identity for its input `(N, C, H, W)`, and pass that on."""
-    var, mean = torch.var_mean(inputs[0], dim=(0, 2, 3), correction=0)
-    for name, value in (("running_mean", mean), ("bias", mean), ("running_var", var)):
-        getattr(norm, name).copy_(value)
-    norm.weight.copy_((var + norm.eps).sqrt())
-    return inputs[0]

@@ -10,7 +10,6 @@ from ..models.googlenet import INCEPTIONS
 from .curves import powers_of_ten
 from .style import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY, Figure, course_style, name_rows, new_chart, new_figure
 
-REDUCING, LARGE = ORANGE, SKY
 BRANCH_COLOURS = (BLUE, GREEN, PURPLE, GREY)
 SIDE = 28  # of the maps of 3a
 
@@ -61,8 +60,8 @@ def channel_budget(sizes: Sequence[int] = INCEPTIONS["3a"], *, kernel: int = 5) 
     title = f"{work}, {sizes[0]} → {sum(branches.channels)} channels"
     figure, (left, right) = new_figure(1, 2, width=8.0, height=3.5, width_ratios=[3, 1], title=title)
     left.barh(range(4), branches.naive, height=0.8, fill=False, ec=GREY, ls="--", label="without reduction")
-    left.barh(range(4), branches.reducing, height=0.55, color=REDUCING, label="1×1 that reduces")
-    left.barh(range(4), branches.large, left=branches.reducing, height=0.55, color=LARGE, label="the branch itself")
+    left.barh(range(4), branches.reducing, height=0.55, color=ORANGE, label="1×1 that reduces")
+    left.barh(range(4), branches.large, left=branches.reducing, height=0.55, color=SKY, label="the branch itself")
     name_rows(left, branches.names)
     left.set_xlabel("weights (thousand)")
     above = left.secondary_xaxis("top", functions=(lambda w: np.multiply(w, scale), lambda m: np.divide(m, scale)))

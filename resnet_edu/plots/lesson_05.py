@@ -54,7 +54,7 @@ def gradient_flow(images: Tensor, labels: Tensor, *, depth: int = 30, skip: bool
     One batch of images, `(N, C, H, W)`, with labels, int64 `(N,)`, goes through a net of at least 4 layers. The options
     `activation`, `init` and `batch_norm` are those of `models.deep_net`.
     """
-    reference = reference_signals(images, labels, depth)
+    reference = measured(images, labels, depth)
     net = measured(images, labels, depth, skip=skip, **options)
     share = net.gradient[0] / net.gradient[-2]
     word = "Vanishes" if share < 0.01 else "Explodes" if share > 100 else "Arrives"
@@ -71,17 +71,15 @@ def gradient_flow(images: Tensor, labels: Tensor, *, depth: int = 30, skip: bool
     return figure
 
 
+@lru_cache(maxsize=16)
 def measured(images: Tensor, labels: Tensor, depth: int, **options: Any) -> LayerSignals:
-    """The signals of a freshly drawn net; the notebook's random numbers are left alone."""
+    """The signals of a freshly drawn net; the notebook's random numbers are left alone.
+
+    They are kept: the explorer, whose images stay the same, asks for those of the ReLU net at every move.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return layer_signals(deep_net(depth, inputs=images[0].numel(), **options), images, labels)
-
-
-@lru_cache(maxsize=16)
-def reference_signals(images: Tensor, labels: Tensor, depth: int) -> LayerSignals:
-    """Those of the ReLU net, kept: they are the same in every move of the explorer, whose images stay the same."""
-    return measured(images, labels, depth)
 
 
 @course_style()

@@ -91,10 +91,8 @@ def matrix_product_rate(dtype: torch.dtype) -> float:
 
 def measure_limits(rounds: int) -> list[dict[str, Any]]:
     """Matrix products in float32, and in bfloat16 where there are units for it; without them one takes minutes."""
-    formats = {
-        str(dtype).removeprefix("torch."): dtype for dtype in (torch.float32, machine.precision(machine.device()))
-    }
-    sides = {name: partial(matrix_product_rate, dtype) for name, dtype in formats.items()}
+    dtypes = torch.float32, machine.precision(machine.device())
+    sides = {str(dtype).removeprefix("torch."): partial(matrix_product_rate, dtype) for dtype in dtypes}
     return [row(name, "GFLOP/s", values) for name, values in take_turns(sides, rounds).items()]
 
 

@@ -1,6 +1,6 @@
 """The course packed for a room without a network: all wheels, data and weights, and `install.py`.
 
-pip says which wheels it would install on this machine, so a bundle fits machines of this kind and this Python.
+pip chooses the wheels for this machine, so a bundle fits machines of this kind and this Python.
 """
 
 import json
@@ -12,8 +12,6 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
-
-from packaging.utils import canonicalize_name
 
 from .. import __version__, files
 from . import fetch
@@ -46,22 +44,19 @@ def make_bundle(
         raise ValueError(f"{folder} is a file. Name a folder; it is made if missing.")
     if folder.exists() and any(folder.iterdir()) and not (folder / "bundle.json").is_file():
         raise ValueError(f"Nothing was written: {folder} holds other files. Name a new folder.")
+    source = f"{course_source(wheel)}[lab]"
     beside = folder.absolute().parent  # wheels take gigabytes, and /tmp may be small
     beside.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=beside, prefix=".resnet-edu-") as scratch:
-        own, new = course_wheel(wheel, Path(scratch)), Path(scratch) / "wheels"
-        versions = packages(own, Path(scratch) / "report.json", torch)
-        say(f"{len(versions)} packages; torch {versions['torch']}")
-        new.mkdir()
-        pins = [f"{name}=={version}" for name, version in versions.items() if name != "resnet-edu"]
-        pip("wheel", "--no-deps", "--wheel-dir", str(new), *TORCH[torch], *pins)
-        shutil.copy2(own, new)
+        new = Path(scratch) / "wheels"
+        say("all packages, some gigabytes")
+        fetch_wheels("--wheel-dir", str(new), *TORCH[torch], source)
         about = {
             "version": __version__,
             "python": f"{sys.version_info.major}.{sys.version_info.minor}",
             "system": platform.system(),
             "machine": platform.machine(),
-            "torch": versions["torch"],
+            "torch": next(new.glob("torch-*.whl")).name.split("-")[1],
             "data": list(names),
             "wheels": sorted(path.name for path in new.iterdir()),
         }
@@ -75,8 +70,8 @@ def make_bundle(
     return about
 
 
-def course_wheel(wheel: Path | None, scratch: Path) -> Path:
-    """The wheel of the course itself: the one that is named, else built from the checkout."""
+def course_source(wheel: Path | None) -> Path:
+    """What pip makes the course's own wheel from: the one that is named, else the checkout."""
     example = f"resnet_edu-{__version__}-py3-none-any.whl"
     if wheel is not None:
         if not (wheel.is_file() and wheel.name.startswith("resnet_edu-") and wheel.suffix == ".whl"):
@@ -88,22 +83,14 @@ def course_wheel(wheel: Path | None, scratch: Path) -> Path:
             "An installed resnet-edu cannot pack itself. Name the wheel that it was installed from: "
             f"--wheel {example}, or run this in a clone."
         )
-    pip("wheel", "--no-deps", "--wheel-dir", str(scratch), str(root))
-    return next(scratch.glob("resnet_edu-*.whl"))
+    return root
 
 
-def packages(wheel: Path, report: Path, torch: str) -> dict[str, str]:
-    """What pip would install here for a wheel with its extra `lab`: versions by normalised name."""
-    pip("install", "--dry-run", "--ignore-installed", "--report", str(report), *TORCH[torch], f"{wheel}[lab]")
-    items = [item["metadata"] for item in json.loads(report.read_text())["install"]]
-    return {canonicalize_name(item["name"]): item["version"] for item in items}
-
-
-def pip(*arguments: str) -> None:
-    """Run the pip of this Python; a `ValueError` in one line where it fails."""
-    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", *arguments]
+def fetch_wheels(*arguments: str) -> None:
+    """Let `pip wheel` of this Python get a package and all that it needs; a `ValueError` in one line where it fails."""
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "wheel", *arguments]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode:
         lines = [line for line in done.stdout.splitlines() if line.startswith("ERROR: ")] or [done.stdout[-200:]]
         reason = lines[-1].removeprefix("ERROR: ")
-        raise ValueError(f"pip {arguments[0]} failed: {reason}. Is this machine online, with pip installed?")
+        raise ValueError(f"pip wheel failed: {reason}. Is this machine online, with pip installed?")

@@ -152,7 +152,7 @@ def test_bad_input_is_told_before_anything_is_made(
 
 def test_what_pip_cannot_find_is_told(own: Path, tmp_path: Path) -> None:
     (tmp_path / "index" / "sympy-1.0-py3-none-any.whl").unlink()
-    with pytest.raises(ValueError, match=r"pip install failed: No matching distribution found for sympy\. Is this"):
+    with pytest.raises(ValueError, match=r"pip wheel failed: No matching distribution found for sympy\. Is this"):
         bundle.make_bundle(Path("stick"), wheel=own)
     assert not Path("stick").exists()
 
