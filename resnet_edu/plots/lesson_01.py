@@ -220,7 +220,7 @@ def network_walk(stages: Sequence[Stage], image: Tensor, *, title: str) -> Figur
         axes.text(right + width / 2, -26, text, ha="center", va="top", fontsize=9)
         right += width
     height, width = image.shape
-    axes.imshow(image, cmap="gray", extent=(0, width, -height / 2, height / 2), zorder=2)
+    axes.imshow(image.numpy(), cmap="gray", extent=(0, width, -height / 2, height / 2), zorder=2)
     axes.set_xlim(-3, right + 3)
     axes.set_ylim(-42, 38)
     return figure
