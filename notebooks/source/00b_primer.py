@@ -431,7 +431,7 @@ for degree in range(1, 11):
     fitted = torch.linalg.lstsq(x[:, None] ** powers, y[:, None]).solution  # the best polynomial of this degree
     for name, (at, wanted) in zip(errors, ((x, y), (x_val, y_val)), strict=True):
         errors[name].append((at[:, None] ** powers @ fitted - wanted[:, None]).pow(2).mean().sqrt().item())
-edu.plots.lines(errors, first=1, log=True, title="More bends always fit the points better, but in the end they predict worse",
+edu.plots.lines(errors, first=1, log=True, title="More bends always fit better, but predict worse in the end",
                 x="degree of the polynomial", y="error")  # fmt: skip
 
 # %% [markdown]

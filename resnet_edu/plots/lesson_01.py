@@ -110,7 +110,7 @@ def kernel_places(settings: Sequence[tuple[int, int, int, int]], *, title: str) 
         frame(axes, 0, 0, kernel, RED)
         frame(axes, starts[-1], starts[-1], kernel, BLUE)
         axes.set(xlim=(-0.7, whole - 0.3), ylim=(whole - 0.3, -0.7), aspect="equal")
-        axes.set_title(f"padding {padding}, stride {stride}\n{len(starts)}×{len(starts)} places", fontsize=11)
+        axes.set_title(f"padding {padding}, stride {stride}\n{len(starts)}×{len(starts)} positions", fontsize=11)
         bare(axes)
     return figure
 

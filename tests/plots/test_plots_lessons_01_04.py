@@ -52,7 +52,7 @@ def test_a_kernels_places_are_those_of_a_convolution(size: int, kernel: int, pad
     image, weight = torch.zeros(1, 1, size, size), torch.zeros(1, 1, kernel, kernel)
     count = F.conv2d(image, weight, padding=padding, stride=stride).shape[2]
     (axes,) = plots.kernel_places([(size, kernel, padding, stride)], title="Places").axes
-    assert title(axes).endswith(f"{count}×{count} places")
+    assert title(axes).endswith(f"{count}×{count} positions")
     assert sum(len(places(line)) for line in axes.lines) == count**2
     assert texts(axes).count("0") == (size + 2 * padding) ** 2 - size**2
     *_, first, last = frames(axes)
