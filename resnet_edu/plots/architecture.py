@@ -186,9 +186,9 @@ def draw_input(axes: Axes, shape: Sequence[int], ends: tuple[float, float]) -> N
 def draw_unit(axes: Axes, unit: Unit, left: float, inches: float) -> None:
     """The boxes of a unit, its branches above each other, and an arc over it for the shortcut."""
     lanes, right = len(unit.branches), left + unit.width
-    share = 1.0 if lanes == 1 else 0.8 / lanes  # of the height
+    share = 1.0 if lanes == 1 else 0.88 / lanes  # of the height
     short = lanes > 1 and inches < 0.5
-    look: dict[str, Any] = {"fontsize": 5 if short else 8, "rotation": 90 if lanes == 1 else 0}
+    look: dict[str, Any] = {"fontsize": 7 if short else 8, "rotation": 90 if lanes == 1 or short else 0}
     for lane, branch in enumerate(unit.branches):
         middle = unit.height * (0.5 - (lane + 0.5) / lanes)
         start = left + (unit.width - len(branch)) / 2
@@ -202,7 +202,10 @@ def draw_unit(axes: Axes, unit: Unit, left: float, inches: float) -> None:
             fork, join = left + FORK / 2, right - FORK / 2
             axes.plot([left, fork, fork], [0, 0, middle], color=GREY, lw=1)
             arrow(axes, (fork, middle), (start, middle), size=5)
-            axes.plot([start + len(branch), join, join, right], [middle, middle, 0, 0], color=GREY, lw=1)
+            axes.plot([start + len(branch), join, join], [middle, middle, 0], color=GREY, lw=1)
+    if lanes > 1:
+        arrow(axes, (right - FORK / 2, 0), (right, 0), size=5)
+        axes.text(right, 0.1, "" if short else "concat", ha="center", va="bottom", fontsize=8)
     axes.text((left + right) / 2, unit.height / 2 + 0.2, unit.name, ha="center", va="bottom", fontsize=8)
     if unit.kind in WAYS:
         way = np.linspace(0, 1, 21)

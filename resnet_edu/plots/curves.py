@@ -30,7 +30,7 @@ from .style import (
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 #: Beginnings of names whose colour is the same in every figure.
-KINDS = {"plain": PLAIN, "residual": RESIDUAL, "resnet": RESIDUAL, "white noise": GREY}
+KINDS = {"plain": PLAIN, "no batch norm": PLAIN, "res": RESIDUAL, "batch norm": RESIDUAL, "white noise": GREY}
 MOST_DOTS = 10  # runs at one place that are drawn one by one; more become a band
 
 #: What `signals_by_layer` can draw: title and name of the y axis.
@@ -92,7 +92,7 @@ def name_lines(figure: Figure, axes: Axes, *, most: int = 4) -> None:
 
 
 def looks(names: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """How each line is drawn: plain and residual nets in their colours, noise in grey, the others in turn.
+    """How each line is drawn: nets in trouble and their remedies in two colours, noise in grey, the others in turn.
 
     The second line of a colour, that of the deeper net, is thick.
     """

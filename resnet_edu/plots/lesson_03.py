@@ -17,7 +17,7 @@ POOLINGS = ("MaxPool2d", "AvgPool2d")
 
 
 class Row(NamedTuple):
-    """The image, or a layer: one of its numbers sees `size` pixels a side, its neighbour's window lies `jump` on."""
+    """The image, or a layer: one of its numbers sees `size` × `size` pixels; neighbouring windows are `jump` apart."""
 
     name: str
     size: int
@@ -51,7 +51,7 @@ def receptive_growth(image: Tensor, **stack: int) -> Figure:
     rows = rows_of(**stack)
     _, size, jump = rows[-1]
     plural = "s" if jump > 1 else ""
-    title = f"One number sees {size}×{size} pixels; its neighbour's window lies {jump} pixel{plural} on"
+    title = f"One number sees {size}×{size} pixels; neighbouring windows are {jump} pixel{plural} apart"
     figure, (left, right) = new_figure(1, 2, width=9.0, height=4.2, width_ratios=[1.5, 1], title=title)
     draw_cone(left, rows)
     height, width = image.shape[-2:]
@@ -134,12 +134,12 @@ def named_layers(costs: Summary) -> dict[str, LayerSummary]:
 
 @course_style()
 def layer_costs(costs: Summary, *, title: str) -> Figure:
-    """Parameters, numbers put out and multiply-adds of each layer with weights, for one image, the first at the top."""
+    """Parameters, activations and multiply-adds of each layer with weights, for one image, the first at the top."""
     names, rows = zip(*named_layers(costs).items(), strict=True)
     linear = np.array([row.kind == "Linear" for row in rows])
     quantities = {
         "parameters (millions)": np.array([row.parameters / 1e6 for row in rows]),
-        "numbers put out (millions)": np.array([row.activation_bytes / 4e6 for row in rows]),
+        "activations (millions)": np.array([row.activation_bytes / 4e6 for row in rows]),
         "multiply-adds (billions)": np.array([row.macs / 1e9 for row in rows]),
     }
     figure, panels = new_figure(1, 3, width=9.0, height=0.22 * len(rows) + 1.5, sharey=True, title=title)

@@ -75,7 +75,7 @@ def channel_budget(sizes: Sequence[int] = INCEPTIONS["3a"], *, kernel: int = 5) 
             right.bar_label(bar, [str(number) if number >= 24 else ""], label_type="center", fontsize=8, color="white")
             floor += number
         right.text(column, floor, str(floor), ha="center", va="bottom", fontsize=9, weight="bold")
-    right.set_ylabel("channels that come out")
+    right.set_ylabel("output channels")
     right.margins(y=0.1)
     right.grid(visible=False, axis="x")
     return figure
@@ -101,11 +101,12 @@ def paired_seeds(
         axes.vlines(xs, first, second, color="#BBBBBB", lw=1.5, zorder=1)
         for side, colour, marker, name in ((first, RED, "s", names[0]), (second, BLUE, "o", names[1])):
             axes.plot(xs, side, color=colour, marker=marker, ls="", label=None if column else name)
-            axes.hlines(median(side), column - 0.38, column + 0.38, color=colour, lw=1)
+            axes.hlines(median(side), column - 0.38, column + 0.38, color=colour, lw=1.5)
+    axes.plot([], [], color=GREY, lw=1.5, label="median")
     if log:
         powers_of_ten(axes)
     axes.set_xticks(range(len(values)), list(values))
     axes.set_xlim(-0.5, len(values) - 0.5)
     axes.grid(visible=False, axis="x")
-    axes.legend()
+    figure.legend(loc="outside right center")
     return figure
