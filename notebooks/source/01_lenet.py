@@ -1011,7 +1011,9 @@ def hidden() -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.Linear(1024, 59), nn.ReLU(), nn.Linear(59, 10))
 
 
-def test_error_at_best_rate(build: Callable[[], nn.Module], data: edu.data.Data, seed: int) -> float:
+def test_error_at_best_rate(
+    build: Callable[[], nn.Module], data: edu.data.Data, config: edu.TrainConfig, seed: int
+) -> float:
     """Test error in percent at the rate that does best on the validation images."""
     tried = {}
     for rate in (0.01, 0.03, 0.1):
@@ -1025,8 +1027,8 @@ def test_error_at_best_rate(build: Callable[[], nn.Module], data: edu.data.Data,
 # %%
 results = {
     "LeNet-5, today": [error for _, error in runs["ReLU, maximum"]],
-    "hidden layer": [test_error_at_best_rate(hidden, data, seed) for seed in range(3)],
-    "linear": [test_error_at_best_rate(linear, data, seed) for seed in range(3)],
+    "hidden layer": [test_error_at_best_rate(hidden, data, config, seed) for seed in range(3)],
+    "linear": [test_error_at_best_rate(linear, data, config, seed) for seed in range(3)],
 }
 today, unshared, straight = results.values()
 assert min(unshared) > 1.15 * max(today), "as many parameters, not shared: more mistakes, whichever seeds you compare"
