@@ -54,7 +54,7 @@ edu.plots.image_grid(first.images, names, columns=12, side=0.75, title="The same
 #
 # You know one way to connect them to a next layer of numbers: a linear layer, where each output has a weight for every
 # pixel. How many weights is that? Let's say the next layer has 4,704 numbers, as many as the first layer of LeNet-5
-# puts out. (That layer is the `nn.Conv2d` in the code. The rest of this page explains it.)
+# outputs. (That layer is the `nn.Conv2d` in the code. The rest of this page explains it.)
 
 # %% tags=["nbval-check-output"]
 everything = 4_704 * (1_024 + 1)  # for each output a weight for each pixel, and a bias

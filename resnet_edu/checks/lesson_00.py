@@ -85,16 +85,16 @@ def normalise(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     mistakes={
         "There is no activation between the layers, so the two are no more than one linear layer.":
             {"_between": torch.clone},
-        "There is a ReLU behind the second layer too. Its outputs may be negative: leave it off.": {"_end": torch.relu},
-        "The ReLU is behind the second layer. It belongs between the two.":
+        "There is a ReLU after the second layer too. Its outputs may be negative: leave it off.": {"_end": torch.relu},
+        "The ReLU is after the second layer. It belongs between the two.":
             {"_between": torch.clone, "_end": torch.relu},
         "You took another activation. The exercise asks for ReLU, the larger of 0 and x.":
             [{"_between": other} for other in (torch.abs, torch.tanh, torch.sigmoid)],
-        "The ReLU acts on the input. It belongs behind the first layer.":
+        "The ReLU acts on the input. It belongs after the first layer.":
             {"_start": torch.relu, "_between": torch.clone},
         "A bias is missing. Each layer adds its own, one number for each output: `x @ w1.T + b1`, then `… @ w2.T + "
         "b2`.": [{"b1": 0, "b2": 0}, {"b1": 0}, {"b2": 0}],
-        "The first bias is added behind the ReLU. It is part of the layer, so it comes before.":
+        "The first bias is added after the ReLU. It is part of the layer, so it comes before.":
             lambda x, w1, b1, w2, b2: ((x @ w1.T).relu() + b1) @ w2.T + b2,
         "That is the first layer only. Its outputs are the inputs of the second.":
             lambda x, w1, b1, w2, b2: (x @ w1.T + b1).relu(),

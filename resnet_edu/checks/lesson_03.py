@@ -37,7 +37,7 @@ def field_calls() -> list[Call]:
         "the product of all strides before.": {"_jump": lambda jump, stride: 1},
         "You add up the kernels. The windows of neighbours overlap, so a kernel of k adds k − 1 steps, not k.":
             lambda layers: sum(k for k, _ in layers),
-        "You multiply by a layer's own stride before its kernel is added. The stride sets the layers behind it apart: "
+        "You multiply by a layer's own stride before its kernel is added. The stride spreads out the layers after it: "
         "add first, then multiply.": {"_own_stride": True},
         "You add the strides up, or use that of the layer just before alone. They multiply: two layers with stride 3 "
         "set neighbours nine pixels apart.":
@@ -81,12 +81,12 @@ def pairs(convs: Parts, relus: Parts) -> list[nn.Module]:
             {"_order": lambda c, r, p: [*pairs(c, r), nn.AvgPool2d(2)]},
         "The side stays as it is. The block ends with a pooling that halves it.":
             {"_order": lambda c, r, p: pairs(c, r)},
-        "You pool before the convolutions, or behind each. One pooling is enough, at the end of the block.":
+        "You pool before the convolutions, or after each. One pooling is enough, at the end of the block.":
             [{"_order": lambda c, r, p: [p, *pairs(c, r)]},
              {"_order": lambda c, r, p: [part for pair in zip(c, r, strict=True) for part in (*pair, p)]}],
         "The ReLUs come before the convolutions. The order is convolution, ReLU.":
             {"_order": lambda c, r, p: [*pairs(r, c), p]},
-        "A ReLU is missing behind a convolution. One follows each: without one in between, two convolutions are no "
+        "A ReLU is missing after a convolution. One follows each: without one in between, two convolutions are no "
         "more than one.":
             [{"_order": lambda c, r, p: [*c, *r, p]}, {"_order": lambda c, r, p: [*pairs(c, r)[:-1], p]},
              {"_order": lambda c, r, p: [*c, p]}],
@@ -140,9 +140,9 @@ def memory_calls() -> list[Call]:
         "You halve the side never, or before the convolutions of a stage. Each stage ends with a pooling that halves "
         "it.": [{"_halve": "never"}, {"_halve": "before"}],
         "You multiply by the side once. A map has side · side numbers.": {"_power": 1},
-        "You count each convolution and its ReLU. Of the two maps only the one behind the ReLU is kept: count one.":
+        "You count each convolution and its ReLU. Of the two maps only the one after the ReLU is kept: count one.":
             {"_count": lambda convolutions: 2 * convolutions},
-        "You count the image as well. Count what the layers put out.": {"_image": 3},
+        "You count the image as well. Count what the layers output.": {"_image": 3},
     },
 )  # fmt: skip
 def activation_bytes(

@@ -32,15 +32,15 @@ def below(limit: float, step: float) -> int:
             [lambda i, o, k: k * k * i * o // (i + k * k * o), lambda i, o, k: below(k * k * i * o, i + k * k * o) + 1],
         "You leave out what the 1×1 convolution itself costs: in_channels · reduced weights.":
             lambda i, o, k: below(k * k * i * o, k * k * o),
-        "You have the two kernels the wrong way round: the reducing convolution is 1×1, the one behind it k×k.":
+        "You have the two kernels the wrong way round: the reducing convolution is 1×1, the one after it k×k.":
             lambda i, o, k: below(k * k * i * o, k * k * i + o),
         "A k×k kernel has k · k weights for each pair of channels; you count k.":
             lambda i, o, k: below(k * i * o, i + k * o),
         "You compare with a 1×1 convolution. Without the reduction the branch is one k×k convolution.":
             lambda i, o, k: below(i * o, i + k * k * o),
-        "The k×k convolution behind the reduction puts out `channels`, not `reduced` channels.":
+        "The k×k convolution after the reduction outputs `channels`, not `reduced` channels.":
             lambda i, o, k: max((r for r in range(i * o * k * k) if i * r + (k * r) ** 2 < k * k * i * o), default=0),
-        "The k×k convolution behind the reduction gets `reduced` channels, and no longer in_channels.":
+        "The k×k convolution after the reduction gets `reduced` channels, and no longer in_channels.":
             lambda i, o, k: 0,
     },
 )  # fmt: skip
@@ -76,7 +76,7 @@ POOLED = {"kernel_size": 3, "stride": 1, "padding": 1}
             [{"_pool": pool} for pool in (nn.MaxPool2d(3, padding=1), nn.MaxPool2d(3), nn.MaxPool2d(3, 1))],
         "The fourth branch takes averages. In the paper it is max pooling.":
             {"_pool": nn.AvgPool2d(**POOLED)},  # pyright: ignore[reportArgumentType]
-        "The pooling branch passes on all channels of x. A 1×1 convolution behind the pooling takes them to `pool` "
+        "The pooling branch passes on all channels of x. A 1×1 convolution after the pooling takes them to `pool` "
         "channels; without it each block would be wider than the one before.": {"_last": lambda sizes, pool: pool},
         "`branch4` convolves first and pools then. Pool first: the maximum is taken over x.":
             {"_last": lambda sizes, pool: nn.Sequential(ConvBlock(sizes[0], sizes[6], 1), pool)},
@@ -85,7 +85,7 @@ POOLED = {"kernel_size": 3, "stride": 1, "padding": 1}
         "`branch2` or `branch3` is one convolution. A 1×1 convolution that reduces the channels comes before it.":
             [{"_second": lambda sizes: ConvBlock(sizes[0], sizes[3], 3)},
              {"_third": lambda sizes: ConvBlock(sizes[0], sizes[5], 3)}],
-        "The 1×1 convolution comes behind the 3×3 one. It reduces the channels first.":
+        "The 1×1 convolution comes after the 3×3 one. It reduces the channels first.":
             {"_second": lambda sizes: nn.Sequential(ConvBlock(sizes[0], sizes[3], 3),
                                                     ConvBlock(sizes[3], sizes[3], 1))},
     },
@@ -142,7 +142,7 @@ def budgets() -> list[Call]:
         "That block costs more than the budget. You want the last that stays within it.": {"_more": 1},
         "A block that costs exactly the budget is within it.": {"_kept_back": 1},
         "Your third branch costs as much as one with a 3×3 kernel. It is the paper's here: 5×5.": {"_square": 450},
-        "You leave out 1×1 convolutions: two reduce, and one stands behind the pooling.": [{"_line": 11}, {"_line": 6}],
+        "You leave out 1×1 convolutions: two reduce, and one follows the pooling.": [{"_line": 11}, {"_line": 6}],
         "You count naive branches: the large kernels see the reduced channels, not all of the input's.":
             {"_line": 4 + 72 + 50 + 2, "_square": 0},
         "The budget is in multiply-adds: each weight is used at each of side · side pixels. You compare weights.":

@@ -36,7 +36,7 @@ R = torch.relu
         "You zeroed the first batch norm of the branch. Take the last: nothing comes after it but the addition.":
             {"_layers": ["bn1"]},
         "A bottleneck has three batch norms: its last one is `bn3`.": {"_layers": ["bn2"]},
-        "You zeroed the last convolution. That switches the branch off too, but asked is the batch norm behind it.":
+        "You zeroed the last convolution. That switches the branch off too, but the exercise asks for the batch norm after it.":
             {"_layers": ["conv{}"]},
         "You left out the blocks that change the shape. Their branch is to start at zero as well.":
             {"_layers": ["bn{}"], "_where": lambda name: not name.endswith(".0")},
@@ -131,9 +131,9 @@ def thinned(x: Tensor) -> Tensor:
         "The side is not halved, or the rows alone are thinned out. Take every second row and every second column: "
         "`x[:, :, ::2, ::2]`.": [halves, lambda x, c: halves(x[:, :, ::2], c)],
         "The channels are missing: pad with zeros up to `out_channels`.": lambda x, c: thinned(x),
-        "All the zeros lie behind the old channels. The paper leaves the place open; this course puts half of them in "
+        "All the zeros come after the old channels. The paper leaves the place open; this course puts half of them in "
         "front, as the published weights need it.": lambda x, c: padded(thinned(x), 0, c - x.shape[1]),
-        "Nearly: where the number of new channels is odd, the one that is left over goes behind.":
+        "Nearly: where the number of new channels is odd, the one that is left over goes at the end.":
             lambda x, c: padded(thinned(x), (c - x.shape[1] + 1) // 2, (c - x.shape[1]) // 2),
         "You average four pixels. Option A takes one of them as it is.":
             lambda x, c: halves(F.avg_pool2d(x, 2, ceil_mode=True), c),
@@ -201,7 +201,7 @@ def trained_nets() -> list[Call]:
     mistakes={
         "You measure the whole net each time. The block is still there: `model.set_submodule(name, …)` puts something "
         "else in its place.": {"_rest": lambda block: block},
-        "A block's last ReLU stays. What remains is the shortcut *and* the ReLU behind the addition.":
+        "A block's last ReLU stays. What remains is the shortcut *and* the ReLU after the addition.":
             {"_rest": lambda block: block.shortcut},
         "The branch still adds its last batch norm's bias: with a weight of zero, F(x) is the bias and not 0.":
             {"_rest": silenced},

@@ -71,7 +71,7 @@ def linear(net: Any, num_classes: int, **options: Any) -> nn.Linear:
     returns=seen("the network", nn.Module, anatomy),
     may_change=("model",),
     mistakes={
-        "You put the new layer behind the old one. Then it sees the logits of the old classes and not the features "
+        "You put the new layer after the old one. Then it sees the logits of the old classes and not the features "
         "before them. Replace `fc` itself.":
             [lambda m, n: nn.Sequential(m, nn.Linear(m.fc.out_features, n)),
              lambda m, n: with_head(m, nn.Sequential(m.fc, nn.Linear(m.fc.out_features, n)))],

@@ -209,7 +209,7 @@ class ModuleExercise(Exercise):
             beside = [right] if self.names else left
             faults = {name: settings_faults(mine.module.get_submodule(name), layer) for name in beside}
             fits = [right] if self.names else [name for name in left if not faults[name]]
-            # of several the one behind the same layer: a batch norm belongs to its convolution
+            # of several the one after the same layer: a batch norm belongs to its convolution
             behind = (name for name in fits if (mine.before(name), theirs.before(right)) in pairs)
             fitting = next(behind, fits[0] if fits else None)
             if fitting is None or faults[fitting]:
@@ -329,7 +329,7 @@ def settings_faults(mine: nn.Module, wanted: nn.Module) -> list[str]:
     got, faults = settings(mine), []
     for key, value in settings(wanted).items():
         if got.get(key) != value and key == "bias":
-            faults.append("has a bias, which the batch norm behind it takes off again" if got[key] else "has no bias")
+            faults.append("has a bias, which the batch norm after it takes off again" if got[key] else "has no bias")
         elif got.get(key) != value:
             faults.append(f"has `{key}={brief(got.get(key))}`, expected `{key}={brief(value)}`")
     return faults

@@ -38,7 +38,7 @@ class Inception(nn.Module):
 
     The arguments are numbers of channels, in the order of the paper's table 1: of the input; of the 1×1 branch; of the
     3×3 branch, after its 1×1 convolution and at its end; of the branch that is 5×5 in the paper, likewise; and of the
-    1×1 convolution behind the max pooling.
+    1×1 convolution after the max pooling.
     """
 
     def __init__(

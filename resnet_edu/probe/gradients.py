@@ -46,7 +46,7 @@ def gradient_norms(
 
     def record(name: str, module: nn.Module, output: Any) -> Tensor:
         outputs.setdefault(name.split("#")[0], []).append(one_tensor(name, module, output))
-        return output.clone()  # an in-place ReLU behind the layer now overwrites the copy, not what we keep
+        return output.clone()  # an in-place ReLU after the layer now overwrites the copy, not what we keep
 
     parameters = {name: value.detach().requires_grad_() for name, value in model.named_parameters()}
     with torch.enable_grad(), watch(model, weighted, record):

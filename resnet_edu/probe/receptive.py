@@ -81,7 +81,7 @@ def receptive_field(model: nn.Module, input_shape: Sequence[int]) -> list[Recept
 
 
 def after(layer: Any, seen: ReceptiveField, output: Tensor) -> tuple[int, int, float, int]:
-    """Size, jump, start and side behind one layer, from those before it."""
+    """Size, jump, start and side after one layer, from those before it."""
     side = output.shape[-1] if output.ndim == 4 else 1
     if isinstance(layer, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d):
         window = [layer.kernel_size, layer.stride, layer.padding, getattr(layer, "dilation", 1)]

@@ -45,7 +45,7 @@ def layer_signals(net: nn.Sequential, images: Tensor, labels: Tensor) -> LayerSi
 
     Args:
         net: a sequence whose children have one layer with weights each, or none, such as `models.deep_net`. A child
-            may add its input to what its layer puts out, and do nothing else behind the layer.
+            may add its input to what its layer outputs, and do nothing else after the layer.
 
     Raises:
         ValueError: a child has several layers with weights, or the labels do not fit.

@@ -111,7 +111,7 @@ def summary(model: nn.Module, input_shape: Sequence[int]) -> Summary:
 
 
 def macs(module: nn.Module, output: Tensor) -> int:
-    """Multiply-adds of one layer: for each number it puts out, the length of the dot product behind it."""
+    """Multiply-adds of one layer: for each number it outputs, the length of the dot product behind it."""
     if isinstance(module, _ConvNd) and not module.transposed:
         return output.numel() * (module.in_channels // module.groups) * math.prod(module.kernel_size)
     if isinstance(module, nn.Linear):
