@@ -67,7 +67,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         return complain(f"{error}. Get it with: pip install 'resnet-edu[lab]'")
     except OSError as error:
-        return complain(f"{error.strerror}: {error.filename}" if error.strerror and error.filename else str(error))
+        advice = "" if error.errno in files.FULL else ". Name another place, or change its rights."
+        return complain(f"{error.strerror}: {error.filename}{advice}" if error.filename else str(error))
     except ValueError as error:
         return complain(str(error))
 
@@ -266,7 +267,7 @@ def study(
     seeds: Annotated[int | None, typer.Option(metavar="N", min=1, help="Seeds 0 to N − 1, not the study's.")] = None,
 ) -> None:
     """Run a study (networks × seeds) and record it. What is recorded already is not run again."""
-    from ..study import known_studies, load_study, run_study
+    from ..study import Recorded, known_studies, load_study, run_study
 
     folder = out or files.assets() / "runs"
     known = known_studies()
@@ -278,9 +279,11 @@ def study(
     if listed:
         table = Table("study", "what", "runs", "recorded")
         for each in chosen:
-            wanted, file = set(each.runs()), folder / f"{each.name}.json"
-            done = wanted & set(load_study(each.name, folder).epochs) if file.is_file() else ()
-            table.add_row(each.name, each.title, str(len(wanted)), str(len(done)))
+            there = (folder / f"{each.name}.json").is_file()
+            recorded = load_study(each.name, folder) if there else Recorded(each.name)
+            wanted, done = {*each.runs(recorded)}, {*recorded.epochs}
+            more = ", then more" if each.then and not {*each.runs()} <= done else ""
+            table.add_row(each.name, each.title, f"{len(wanted)}{more}", str(len(wanted & done)))
         Console().print(table)
         return
     code = 0
@@ -291,13 +294,12 @@ def study(
         print(f"  {run['setting']}, seed {run['seed']}: {outcome}, {run['seconds']:.1f} s", flush=True)
 
     for each in chosen:
-        wanted = set(each.runs())
-        print(f"{each.name}: {each.title}, {len(wanted)} runs, recorded in {folder}")
+        print(f"{each.name}: {each.title}, recorded in {folder}")
         try:
             recorded = run_study(each, folder, progress=print_run)
         except DatasetUnavailable as error:  # the other studies need not wait for its pictures
             code = complain(str(error))
             continue
-        if not wanted <= set(recorded.epochs):
+        if not {*each.runs(recorded)} <= {*recorded.epochs}:
             raise KeyboardInterrupt  # `fit` returns what it has; the same command goes on from there
     raise typer.Exit(code)
