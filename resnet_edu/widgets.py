@@ -11,6 +11,7 @@ from html import escape
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from time import monotonic
 from typing import Any
 
 import ipywidgets
@@ -44,6 +45,7 @@ PLACES = ("top left", "top", "top right", "left", "centre", "right", "bottom lef
 PRESETS: dict[str, dict[str, int]] = {
     name: dict(zip(PLACES, weights, strict=True)) for name, weights in KERNELS.items()
 }
+SLOW = 0.3  # seconds: who waits longer is told
 HIDDEN = "<span role='status' style='position: absolute; left: -10000px'>{}</span>"  # read aloud, not seen
 
 
@@ -51,8 +53,8 @@ class Explorer(ipywidgets.VBox):
     """Controls in a grid, and below them the figure that `draw` makes of their values, each by its keyword.
 
     A dragged slider sends its next value when the last one is drawn, so that moves never queue up. The `columns` are in
-    the words of CSS; what is `above` stands above the grid. A `slow` one says "working…" while it draws. What was drawn
-    lately is kept, so that the way back is quick.
+    the words of CSS; what is `above` stands above the grid. "working…" is shown where the drawing before was slow.
+    What was drawn lately is kept, so that the way back is quick.
     """
 
     def __init__(
@@ -62,9 +64,8 @@ class Explorer(ipywidgets.VBox):
         *,
         columns: str = "repeat(auto-fill, minmax(22em, 1fr))",
         above: Sequence[ipywidgets.Widget] = (),
-        slow: bool = False,
     ) -> None:
-        self.draw, self.controls, self.slow = draw, controls, slow
+        self.draw, self.controls, self.seconds = draw, controls, 0.0
         self.waiting, self.drawn = False, {}
         self.start = {name: each.value for name, each in controls.items()}
         self.picture = lru_cache(maxsize=64)(self.draw_picture)
@@ -83,7 +84,7 @@ class Explorer(ipywidgets.VBox):
         state = {name: each.value for name, each in self.controls.items()}
         if self.waiting or state == self.drawn:
             return
-        self.say("working…" if self.slow else "")
+        self.say("working…" if self.seconds > SLOW else "")
         with self.failure:
             self.image.value, self.image.width, title = self.picture(*state.values())
             self.drawn = state
@@ -91,8 +92,11 @@ class Explorer(ipywidgets.VBox):
 
     def draw_picture(self, *values: Any) -> tuple[bytes, str, str]:
         """The PNG for these values of the controls, its width on the page and its message."""
+        started = monotonic()
         figure = self.draw(**dict(zip(self.controls, values, strict=True)))
-        return figure.png(), f"{figure.page_width}", figure.get_suptitle()
+        drawn = figure.png(), f"{figure.page_width}", figure.get_suptitle()
+        self.seconds = monotonic() - started
+        return drawn
 
     @contextmanager
     def one_drawing(self) -> Iterator[None]:
@@ -301,7 +305,7 @@ def photo_explorer(
     upload = ipywidgets.FileUpload(accept="image/*", description="your photo")
     which = control(Dropdown, "photo", "which photo is looked at", list(pictures))
     shown = {"which": which, **controls}
-    explorer = Explorer(lambda which, **state: draw(which, pictures[which], **state), shown, above=[upload], slow=True)
+    explorer = Explorer(lambda which, **state: draw(which, pictures[which], **state), shown, above=[upload])
 
     def take(_: object) -> None:
         if not (files := upload.value):
