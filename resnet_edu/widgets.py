@@ -4,6 +4,7 @@ Each takes what its figure takes. Beside each stands its static twin for pages w
 figure that shows more at a glance. They work with ipywidgets 7.7, which Colab has, and with 8.
 """
 
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache, partial
@@ -45,8 +46,12 @@ PLACES = ("top left", "top", "top right", "left", "centre", "right", "bottom lef
 PRESETS: dict[str, dict[str, int]] = {
     name: dict(zip(PLACES, weights, strict=True)) for name, weights in KERNELS.items()
 }
+KINDS = [("plain", False), ("residual", True)]
 SLOW = 0.3  # seconds: who waits longer is told
 HIDDEN = "<span role='status' style='position: absolute; left: -10000px'>{}</span>"  # read aloud, not seen
+
+
+IMAGE = "<img alt='{}' width='{}' style='max-width: 100%' src='data:image/png;base64,{}'>"
 
 
 class Explorer(ipywidgets.VBox):
@@ -70,7 +75,7 @@ class Explorer(ipywidgets.VBox):
         self.start = {name: each.value for name, each in controls.items()}
         self.picture = lru_cache(maxsize=64)(self.draw_picture)
         self.said = ipywidgets.HTML()
-        self.image = ipywidgets.Image(format="png")
+        self.image = ipywidgets.HTML()  # not its Image, which has no words for those who do not see it
         self.failure = ipywidgets.Output()  # a traceback is shown here
         layout = {"grid_template_columns": columns, "grid_gap": "0 1em"}
         grid = ipywidgets.GridBox(list(controls.values()), layout=layout)
@@ -86,17 +91,18 @@ class Explorer(ipywidgets.VBox):
             return
         self.say("working…" if self.seconds > SLOW else "")
         with self.failure:
-            self.image.value, self.image.width, title = self.picture(*state.values())
+            self.image.value, title = self.picture(*state.values())
             self.drawn = state
             self.said.value = HIDDEN.format(escape(title))
 
-    def draw_picture(self, *values: Any) -> tuple[bytes, str, str]:
-        """The PNG for these values of the controls, its width on the page and its message."""
+    def draw_picture(self, *values: Any) -> tuple[str, str]:
+        """The picture for these values of the controls, and its message, else the values."""
         started = monotonic()
-        figure = self.draw(**dict(zip(self.controls, values, strict=True)))
-        drawn = figure.png(), f"{figure.page_width}", figure.get_suptitle()
+        state = dict(zip(self.controls, values, strict=True))
+        figure, chosen = self.draw(**state), (f"{self.controls[name].description} {state[name]}" for name in state)
+        message, png = figure.get_suptitle() or ", ".join(chosen), b64encode(figure.png()).decode()
         self.seconds = monotonic() - started
-        return drawn
+        return IMAGE.format(escape(message), figure.page_width, png), message
 
     @contextmanager
     def one_drawing(self) -> Iterator[None]:
@@ -223,20 +229,18 @@ def gradient_flow(images: Tensor, labels: Tensor) -> Explorer:
 
 def depth_and_skip(study: Recorded) -> Explorer:
     """Lesson 06: the recorded degradation study, one net at a time."""
-    kinds = [("plain", False), ("residual", True)]
     controls = {
         "depth": control(SelectionSlider, "depth", "layers with weights", DEPTHS, value=56),
-        "skip": control(ToggleButtons, "block", "with or without the addition", kinds),
+        "skip": control(ToggleButtons, "block", "with or without the addition", KINDS),
     }
     return Explorer(partial(plots.depth_and_skip, study), controls)
 
 
 def residual_explorer() -> Explorer:
     """Lesson 07: an untrained stack of blocks, with and without addition."""
-    kinds = [("plain", False), ("residual", True)]
     controls = {
         "depth": control(SelectionSlider, "blocks", "number of blocks", [5, 10, 20, 50], value=20),
-        "residual": control(ToggleButtons, "addition", "add x in every block", kinds, value=True),
+        "residual": control(ToggleButtons, "addition", "add x in every block", KINDS, value=True),
         "batch_norm": control(Checkbox, "batch norm on F", "normalise F(x)", value=False, indent=False),
         "gain": control(FloatSlider, "gain of F", "factor of F(x); 0 switches it off", value=1.0, max=2, step=0.25),
     }

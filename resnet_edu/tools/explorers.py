@@ -6,13 +6,14 @@ The controls are the browser's own, so keyboards and screen readers work them. W
 import base64
 import io
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from html import escape
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import ImageOps
 from torch import Tensor
 
 from .. import data, models, widgets
@@ -90,10 +91,7 @@ def kernels() -> str:
 
 def square(name: str, side: int = 224) -> Tensor:
     """A photo of the course, cut to its middle: uint8 `(3, side, side)`."""
-    picture = read_photo(data.photo(name))
-    short = min(picture.size)
-    left, top = ((length - short) // 2 for length in picture.size)
-    cut = picture.resize((side, side), box=(left, top, left + short, top + short))
+    cut = ImageOps.fit(read_photo(data.photo(name)), (side, side))
     return torch.frombuffer(bytearray(cut.tobytes()), dtype=torch.uint8).view(side, side, 3).permute(2, 0, 1)
 
 
@@ -115,10 +113,7 @@ def gradients() -> str:
     return crossed(explorer, activation=None, init=None, batch_norm=(False, True), skip=(False, True))
 
 
-def bundled() -> models.Pretrained:
-    """The network that is shipped."""
-    return models.pretrained("resnet18", source="bundled")
-
+bundled = partial(models.pretrained, "resnet18", source="bundled")
 
 #: By the name of the explorer, what makes its page.
 PAGES: dict[str, Callable[[], str]] = {

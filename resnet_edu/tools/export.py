@@ -23,7 +23,7 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbformat import NotebookNode, v4
 
 from .. import plots
-from ..widgets import Explorer
+from ..widgets import IMAGE, Explorer
 from . import course, explorers
 from .course import CopyReport, Lesson
 from .fetch import find_reveal
@@ -106,10 +106,9 @@ def tags_of(cell: NotebookNode) -> list[str]:
 def to_slides(worked: NotebookNode, learner: NotebookNode, *, name: str, folder: Path) -> str:
     """A lesson's slides as one page.
 
-    A heading of level 1 or 2 begins a column of slides, any other text or code the next slide in the column. A figure
-    or table stands without its code, a table below its text, and of a text what is not its main idea becomes the
-    speaker's notes. An exercise shows what the learner sees, and on the next slide one answer. Set-up, checks and
-    explorers are left out.
+    A heading of level 1 or 2 begins a column of slides, any other text or code the next slide in it. A figure or table
+    stands without its code, a table below its text; of a text all but the main idea becomes the speaker's notes. One
+    answer to an exercise has a slide of its own. Set-up, checks and explorers are left out.
     """
     reveal = find_reveal()
     stubs = {cell["id"]: cell.source for cell in learner.cells if "exercise" in tags_of(cell)}
@@ -123,7 +122,8 @@ def to_slides(worked: NotebookNode, learner: NotebookNode, *, name: str, folder:
             shows = "".join(output.get("data", {}).get("text/html", "") for output in cell.outputs)
             if shows and cell["id"] not in stubs:
                 cell.metadata["transient"] = {"remove_source": True}
-                if "<img" not in shows:
+                told = next((each.source for each in reversed(cells) if "notes" not in tags_of(each)), "")
+                if "<img" not in shows and not re.search(r"^>", told, re.MULTILINE):  # which asks what will come
                     cell.metadata["tags"] = ["table"]
             cells.append(cell)
             continue
@@ -133,12 +133,11 @@ def to_slides(worked: NotebookNode, learner: NotebookNode, *, name: str, folder:
             cells += [v4.new_markdown_cell(text, metadata={"tags": ["notes"]}) for text in (more,) if text]
     for number, (before, cell) in enumerate(zip([None, *cells], cells, strict=False)):
         cell["id"] = f"slide-{number}"  # not nbformat's random ones: two exports are alike
-        heading_alone = before is not None and re.fullmatch(r"#+ .*", before.source.strip())
-        goes_on = heading_alone or (before is not None and before.cell_type == "markdown" and "table" in tags_of(cell))
-        kind = "slide" if re.match(r"##? ", cell.source) else "-" if goes_on else "subslide"
-        cell.metadata["slideshow"] = {
-            "slide_type": "notes" if "notes" in tags_of(cell) else kind if number else "slide"
-        }
+        told = before.source.strip() if before and before.cell_type == "markdown" else ""
+        goes_on = told and ("table" in tags_of(cell) or re.fullmatch(r"#+ .*", told))
+        begins = not number or re.match(r"##? ", cell.source)
+        kind = "notes" if "notes" in tags_of(cell) else "slide" if begins else "-" if goes_on else "subslide"
+        cell.metadata["slideshow"] = {"slide_type": kind}
     exporter = LessonSlides(template_file="slides.html.j2", extra_loaders=[TEMPLATES], embed_images=True)
     resources: dict[str, Any] = {"metadata": {"name": name, "path": str(folder)}}
     for part, file in (("script", "reveal.js"), ("style", "reveal.css")):
@@ -151,16 +150,12 @@ def idea_and_notes(text: str) -> tuple[str, str]:
     """Of a text the headings, the first paragraph, the lead-in of a list, and all that is no prose; and the rest."""
     blocks = text.strip().split("\n\n")
     lead_in = [block for block, after in pairwise(blocks) if re.match(r"[*-] |\d+\.", after)]
-    spoken = [block for block in blocks if not re.match(r"[#*|>$<`!-]|\d+\.", block)][1:]
-    spoken = [block for block in spoken if block not in lead_in]
+    spoken = [block for block in blocks if not (block in lead_in or re.match(r"[#*|>$<`!-]|\d+\.", block))][1:]
     return "\n\n".join(block for block in blocks if block not in spoken), "\n\n".join(spoken)
 
 
 def shown(notebook: NotebookNode) -> NotebookNode:
-    """A copy without links to other notebooks, outputs that only a script could show, and marks around a solution.
-
-    Its figures are HTML, with words for those who do not see them.
-    """
+    """A copy without links to notebooks, outputs for scripts and marks around solutions; its figures have alt texts."""
     cells = [deepcopy(cell) for cell in notebook.cells if "navigation" not in tags_of(cell)]
     heading = ""
     for cell in cells:
@@ -174,8 +169,7 @@ def shown(notebook: NotebookNode) -> NotebookNode:
                         output.metadata.get("image/png", {}).get("width", "auto"),
                         escape(alt_text(cell.source, heading)),
                     )
-                    png = f"data:image/png;base64,{png.strip()}"
-                    output.data = {"text/html": f'<img alt="{words}" width="{width}" src="{png}">'}
+                    output.data = {"text/html": IMAGE.format(words, width, png.strip())}
             cell.source = re.sub(r"^ *### (BEGIN|END) SOLUTION\n?", "", cell.source, flags=re.MULTILINE)
     return NotebookNode(notebook, cells=cells)
 
@@ -232,7 +226,8 @@ def export(folder: Path, edition: str, names: Sequence[str] = ()) -> CopyReport:
     ending, converted = EDITIONS[edition]
     contents = {f"{lesson.name}{ending}": converted(lesson) for lesson in lessons}
     if edition in INDEXED:
-        contents[INDEXED[edition]] = index(lessons, ending)
+        first = Environment(loader=TEMPLATES).get_template("index.html.j2")
+        contents[INDEXED[edition]] = first.render(lessons=lessons, ending=ending).encode()
     manifest = course.MANIFEST if edition == "learner" else f".resnet_edu_{edition}.json"
     report = course.compare(folder, contents, manifest=manifest)
     if report.kept:
@@ -242,8 +237,3 @@ def export(folder: Path, edition: str, names: Sequence[str] = ()) -> CopyReport:
             "Rename them, or name another folder."
         )
     return course.put(contents, report, manifest=manifest)
-
-
-def index(lessons: Sequence[Lesson], ending: str) -> bytes:
-    page = Environment(loader=TEMPLATES).get_template("index.html.j2")
-    return page.render(lessons=lessons, ending=ending).encode()

@@ -1,6 +1,8 @@
 """The explorers: every control has a name and redraws, real values make a picture, uploads are answered."""
 
+import base64
 import io
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +18,8 @@ from resnet_edu import widgets
 from resnet_edu.plots.lesson_01 import KERNELS
 from resnet_edu.plots.style import Figure, new_figure
 from resnet_edu.widgets import Explorer, uploaded
+
+IMG = r"<img alt='(.+)' width='(\d+)' style='max-width: 100%' src='data:image/png;base64,([\w+/=]+)'>"
 
 
 def jpeg(colour: str, size: tuple[int, int] = (40, 30)) -> bytes:
@@ -65,8 +69,11 @@ def test_every_control_has_a_name_and_redraws_at_its_end(
     name: str, explorers: dict[str, Callable[[], Explorer]]
 ) -> None:
     explorer = explorers[name]()
-    assert bytes(explorer.image.value).startswith(b"\x89PNG")
-    assert int(explorer.image.width) > 500
+    told, width, png = re.fullmatch(IMG, explorer.image.value).groups()  # pyright: ignore[reportOptionalMemberAccess]
+    assert base64.b64decode(png).startswith(b"\x89PNG")
+    assert int(width) > 500
+    assert len(told) > 8
+    assert told in explorer.said.value
     for control in explorer.controls.values():
         assert control.description
         assert len(control.tooltip) > 5

@@ -277,10 +277,12 @@ def test_a_list_keeps_its_lead_in_a_table_its_text_and_an_explorer_is_left_out()
     goals = v4.new_markdown_cell("# Title\n\nWhy.\n\nMore.\n\nAfter this lesson you can\n\n* read;\n* write.\n\nBye.")
     explorer = v4.new_code_cell("explorer", metadata={"tags": ["explorer"]})
     made = [v4.new_output("display_data", {"text/html": "<table></table>"})]
-    cells = [explorer, v4.new_markdown_cell("Told."), v4.new_code_cell("t", outputs=made), v4.new_code_cell("c")]
+    first, second = (v4.new_code_cell("t", outputs=made) for _ in range(2))
+    asked = v4.new_markdown_cell("> **Before you run it:** what?")
+    cells = [explorer, v4.new_markdown_cell("Told."), first, v4.new_code_cell("c"), asked, second]
     assert slides_of(goals, *cells) == [
         ("slide", "# Title\n\nWhy.\n\nAfter this lesson you can\n\n* read;\n* write."), ("notes", "More.\n\nBye."),
-        ("subslide", "Told."), ("-", "t"), ("subslide", "c"),
+        ("subslide", "Told."), ("-", "t"), ("subslide", "c"), ("subslide", asked.source), ("subslide", "t"),
     ]  # fmt: skip
 
 
