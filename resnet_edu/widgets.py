@@ -74,7 +74,7 @@ class Explorer(ipywidgets.VBox):
         self.waiting, self.drawn = False, {}
         self.start = {name: each.value for name, each in controls.items()}
         self.picture = lru_cache(maxsize=64)(self.draw_picture)
-        self.said = ipywidgets.HTML()
+        self.said = ipywidgets.HTML()  # one line above the controls
         self.image = ipywidgets.HTML()  # not its Image, which has no words for those who do not see it
         self.failure = ipywidgets.Output()  # a traceback is shown here
         layout = {"grid_template_columns": columns, "grid_gap": "0 1em"}
@@ -89,7 +89,7 @@ class Explorer(ipywidgets.VBox):
         state = {name: each.value for name, each in self.controls.items()}
         if self.waiting or state == self.drawn:
             return
-        self.say("working…" if self.seconds > SLOW else "")
+        self.said.value = "working…" if self.seconds > SLOW else ""
         with self.failure:
             self.image.value, title = self.picture(*state.values())
             self.drawn = state
@@ -129,15 +129,10 @@ class Explorer(ipywidgets.VBox):
             axes.set_title(f"▸ {name}", x=0.01, weight="normal")
         return whole
 
-    def say(self, text: str) -> None:
-        """Show one line above the controls."""
-        self.said.value = escape(text)
-
 
 def control(kind: type[ValueWidget], name: str, tip: str, options: Any = None, **settings: Any) -> Any:
     """A control with its name beside it, and a tooltip that says what it changes."""
-    if options is not None:
-        settings["options"] = options
+    settings |= {} if options is None else {"options": options}
     style = {"description_width": "7em"} | ({"button_width": "auto"} if kind is ToggleButtons else {})
     made = kind(description=name, style=style, layout={"width": "auto", "display": "flex"}, **settings)
     made.set_trait("tooltip" if made.has_trait("tooltip") else "description_tooltip", tip)  # the latter: ipywidgets 7
@@ -314,12 +309,12 @@ def photo_explorer(
     def take(_: object) -> None:
         if not (files := upload.value):
             return
-        explorer.say("working…")
+        explorer.said.value = "working…"
         upload.set_trait("value", type(files)())  # or the photo would lie in the saved notebook
         try:
             name, picture = uploaded(files)
         except UnreadablePicture as error:
-            explorer.say(str(error))
+            explorer.said.value = escape(str(error))
             return
         pictures[name] = picture
         with explorer.one_drawing():

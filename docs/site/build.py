@@ -152,7 +152,8 @@ its source. The [commands](../commands.md) are on a page of their own.
 def commands() -> str:
     """What `--help` says of each command, by typer itself."""
     command = typer.main.get_command(cli.app)
-    return get_docs_for_click(obj=command, ctx=typer.Context(command), name="resnet-edu")
+    page = get_docs_for_click(obj=command, ctx=typer.Context(command), name="resnet-edu")
+    return re.sub(r"\x08\n(Examples:)\n((  .+\n)+)", r"**\1**\n\n```console\n\2```\n", page)
 
 
 def results() -> str:

@@ -79,18 +79,15 @@ def complain(message: str, *, code: int = 2) -> int:
     return code
 
 
-def show_version(wanted: bool) -> None:
-    if wanted:
-        print(f"resnet-edu {__version__}")
-        raise typer.Exit
-
-
 @app.callback(invoke_without_command=True)
 def start(
     context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", metavar="", callback=show_version, help="Print it.")] = False,
+    version: Annotated[bool, typer.Option("--version", metavar="", help="Print it.")] = False,
 ) -> None:
     """Learn deep convolutional networks by building them: LeNet to ResNet."""
+    if version:
+        print(f"resnet-edu {__version__}")
+        raise typer.Exit
     if context.invoked_subcommand is None:
         print(context.get_help())
 
@@ -118,13 +115,12 @@ def lab(
     report = course.copy_lessons(folder)
     print(f"Your lessons are in {folder}{f' ({news})' if (news := report.news()) else ''}.")
     if report.outdated:
-        print(f"The course has newer editions of {', '.join(report.outdated)}; yours are kept.")
-        print("To get the course's, rename yours and start this again.")
+        advice = "To get the course's, rename yours and start this again."
+        print(f"The course has newer editions of {', '.join(report.outdated)}; yours are kept.\n{advice}")
     if copy_only:
         return
     over_ssh = bool(os.environ.get("SSH_CONNECTION"))
-    here = not over_ssh and ip == LOOPBACK  # in a container there is no browser
-    shown = here if browser is None else browser
+    shown = not over_ssh and ip == LOOPBACK if browser is None else browser  # in a container there is none
     page = "home.md" if not lesson and course.exercises_passed(folder) else f"{found.name}.ipynb"
     command = lab_command(folder, page=page, ip=ip, port=port, browser=shown)
     print("JupyterLab is starting. Ctrl-C here ends it. If no browser opens, open the http address below in one.")

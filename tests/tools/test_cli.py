@@ -75,11 +75,14 @@ def test_the_shell_completes_a_recipes_options(
     assert "--model" in capsys.readouterr().out
 
 
-@pytest.mark.slow
-def test_it_knows_its_version_without_torch() -> None:
-    code = "import sys; from resnet_edu.tools import cli; cli.run(['--version']); print('torch' in sys.modules)"
+def test_it_knows_its_version_without_torch_and_the_libraries_of_its_commands(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert (cli.run(["--version"]), capsys.readouterr().out) == (0, f"resnet-edu {__version__}\n")
+    code = "import sys; from resnet_edu.__main__ import main; sys.argv[1:] = ['--version']; main()"
+    code += "; print([name for name in ('torch', 'typer', 'rich') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=lab.lab_environment())
-    assert (done.stdout, done.stderr) == (f"resnet-edu {__version__}\nFalse\n", "")
+    assert (done.stdout, done.stderr) == (f"resnet-edu {__version__}\n[]\n", "")
 
 
 @pytest.mark.parametrize(
