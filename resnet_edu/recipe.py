@@ -22,7 +22,7 @@ from .config import TrainConfig
 from .data import Data, load, names
 from .data.batches import evaluation_batches, steps_per_epoch
 from .data.pictures import Crop, View
-from .data.sets import holds_files, is_folder, own_shape, require_known
+from .data.sets import holds_files, is_folder, own_shape
 from .data.split import PARTS, Split
 from .errors import UnknownName
 from .models.modes import eval_mode
@@ -90,8 +90,8 @@ class Recipe:
             raise ValueError("frozen needs pretrained weights: random ones know nothing.")
         if wants_weights and self.channels != 3:
             raise ValueError(f"Pretrained weights are for three channels, got channels={self.channels}.")
-        if not is_folder(self.data):
-            require_known(self.data)
+        if not is_folder(self.data) and self.data not in names():
+            raise UnknownName("data set or folder", self.data, names())
         if not holds_files(self.data):
             if self.x != self.y and None not in (self.x, self.y):
                 raise ValueError(f"The images of {self.data} are square, got x={self.x} and y={self.y}.")
@@ -114,7 +114,8 @@ class Recipe:
     def view(self) -> View:
         """What every picture is made into, in training and in prediction."""
         crop: Any = self.crop
-        width, height = self.x or self.y or SIDE, self.y or self.x or SIDE
+        either = next((side for side in (self.x, self.y) if side is not None), SIDE)
+        width, height = (either if side is None else side for side in (self.x, self.y))
         return View(width, height, self.channels, crop, self.max_megabytes, models.detected_box)
 
     def preparation(self) -> tuple[View, int | None]:
@@ -220,7 +221,8 @@ class Prepared:
         count = min(len(train), 3 * training.batch_size)
         few = train.subset(torch.linspace(0, len(train) - 1, count).long())  # from all classes: a part may be in order
         trial = replace(self.data, train=few, val=few.subset(torch.arange(1)), test=few.subset(torch.arange(1)))
-        history = fit(deepcopy(self.model), trial, replace(training, epochs=1, warmup_epochs=0.0))
+        short = replace(training, epochs=1, warmup_epochs=0.0)
+        history = fit(deepcopy(self.model), trial, short, title="measuring the speed")
         return history.seconds / len(few) * len(train) * training.epochs / 60
 
 

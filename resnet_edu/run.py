@@ -111,7 +111,8 @@ class Run:
                 if begin.weights and not history.epochs:
                     fit_head(model, data.train)
                 callbacks = (*callbacks, keep_table)
-                whole = fit(model, data, run.recipe.training, callbacks=callbacks, checkpoint=run.checkpoint)
+                more = {"callbacks": callbacks, "checkpoint": run.checkpoint, "title": run.recipe.model}
+                whole = fit(model, data, run.recipe.training, **more)
             if not whole.interrupted and distributed.first():
                 run.finish(begin, whole)
             return whole
@@ -225,6 +226,7 @@ def open_run(folder: Path) -> Pretrained:
         again = f"It is not finished: resnet-edu train --resume {quoted(folder)}"
         raise ValueError(f"{folder} holds no finished run. {again if started else 'It has no config.toml.'}")
     facts = read_object(folder / "network.json")
+    weights.open("rb").close()  # else whoever may not read it is told that it is damaged
     try:
         classes, mean, std = (tuple(facts[key]) for key in ("classes", "mean", "std"))
         view = View(**facts["view"], max_megabytes=facts["max_megabytes"], find=models.detected_box)
@@ -277,7 +279,7 @@ def evaluate_run(
     Of another folder the test images are taken, or all if it is not divided into parts; by default, and of the folder
     that it was trained on, the run's own test images.
     """
-    network, recipe = network or open_run(folder), Recipe.from_toml(folder / "config.toml")
+    network, recipe = network or open_run(folder), Run.open(folder).recipe
     preprocessing: Any = network.transforms
     place = Path(os.path.expanduser(other)) if other else None
     if place and os.path.realpath(place) == os.path.realpath(recipe.data):

@@ -9,7 +9,7 @@ import csv
 import io
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from importlib.util import module_from_spec, spec_from_file_location
@@ -63,9 +63,12 @@ class Study:
     then: Callable[["Recorded"], Mapping[str, Setting]] | None = None
     later: Sequence[int] | None = None  # the seeds of those; by default the same
 
-    def runs(self) -> Iterator[tuple[str, int]]:
-        """Label and seed of every run; all settings with the first seed come first."""
-        return ((label, seed) for seed in self.seeds for label in self.settings)
+    def runs(self, recorded: "Recorded | None" = None) -> list[tuple[str, int]]:
+        """Label and seed of every run, all settings with the first seed first; with what is known of those `then`."""
+        first = [(label, seed) for seed in self.seeds for label in self.settings]
+        if not (self.then and recorded and {*first} <= {*recorded.epochs}):
+            return first
+        return first + [(label, seed) for seed in self.later or self.seeds for label in self.then(recorded)]
 
 
 @dataclass

@@ -41,6 +41,7 @@ def fit(
     loss: Loss | None = None,
     callbacks: Sequence[Callback] = (),
     checkpoint: Checkpoint | None = None,
+    title: str | None = None,
 ) -> History:
     """Train a network on `data.train` and measure it on `data.val` after every epoch.
 
@@ -56,6 +57,7 @@ def fit(
             smoothing. Errors and validation loss (a cross-entropy) are always those of the logits or the first head.
         callbacks: called after each epoch with `(epoch, model)`, in every process; one may raise `StopTraining`.
         checkpoint: where the run is kept after each epoch, and from where it goes on if there is something.
+        title: begins the line that says how far it is; by default the network's class.
 
     Returns:
         The history; after an interrupt (Ctrl-C, the stop button) the epochs that were finished.
@@ -74,7 +76,7 @@ def fit(
     batches = partial(training_batches, train, config.batch_size, augment=config.augment, generator=generator)
     history = checkpoint.restore(model, optimizer, generator) if checkpoint else History()
     network = distributed.together(model)  # the model itself, unless torchrun has started several processes
-    with until_stopped(model, history), ProgressLine(type(model).__name__, shown=distributed.first()) as line:
+    with until_stopped(model, history), ProgressLine(title or type(model).__name__, shown=distributed.first()) as line:
         for epoch in range(len(history) + 1, config.epochs + 1):
             training_mode(model)  # all but what is frozen
             totals = Totals(epoch, config.epochs, steps, line)

@@ -4,6 +4,7 @@ Each takes what its figure takes. Beside each stands its static twin for pages w
 figure that shows more at a glance. They work with ipywidgets 7.7, which Colab has, and with 8.
 """
 
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache, partial
@@ -11,6 +12,7 @@ from html import escape
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from time import monotonic
 from typing import Any
 
 import ipywidgets
@@ -44,15 +46,20 @@ PLACES = ("top left", "top", "top right", "left", "centre", "right", "bottom lef
 PRESETS: dict[str, dict[str, int]] = {
     name: dict(zip(PLACES, weights, strict=True)) for name, weights in KERNELS.items()
 }
+KINDS = [("plain", False), ("residual", True)]
+SLOW = 0.3  # seconds: who waits longer is told
 HIDDEN = "<span role='status' style='position: absolute; left: -10000px'>{}</span>"  # read aloud, not seen
+
+
+IMAGE = "<img alt='{}' width='{}' style='max-width: 100%' src='data:image/png;base64,{}'>"
 
 
 class Explorer(ipywidgets.VBox):
     """Controls in a grid, and below them the figure that `draw` makes of their values, each by its keyword.
 
     A dragged slider sends its next value when the last one is drawn, so that moves never queue up. The `columns` are in
-    the words of CSS; what is `above` stands above the grid. A `slow` one says "working…" while it draws. What was drawn
-    lately is kept, so that the way back is quick.
+    the words of CSS; what is `above` stands above the grid. "working…" is shown where the drawing before was slow.
+    What was drawn lately is kept, so that the way back is quick.
     """
 
     def __init__(
@@ -62,14 +69,13 @@ class Explorer(ipywidgets.VBox):
         *,
         columns: str = "repeat(auto-fill, minmax(22em, 1fr))",
         above: Sequence[ipywidgets.Widget] = (),
-        slow: bool = False,
     ) -> None:
-        self.draw, self.controls, self.slow = draw, controls, slow
+        self.draw, self.controls, self.seconds = draw, controls, 0.0
         self.waiting, self.drawn = False, {}
         self.start = {name: each.value for name, each in controls.items()}
         self.picture = lru_cache(maxsize=64)(self.draw_picture)
-        self.said = ipywidgets.HTML()
-        self.image = ipywidgets.Image(format="png")
+        self.said = ipywidgets.HTML()  # one line above the controls
+        self.image = ipywidgets.HTML()  # not its Image, which has no words for those who do not see it
         self.failure = ipywidgets.Output()  # a traceback is shown here
         layout = {"grid_template_columns": columns, "grid_gap": "0 1em"}
         grid = ipywidgets.GridBox(list(controls.values()), layout=layout)
@@ -83,16 +89,20 @@ class Explorer(ipywidgets.VBox):
         state = {name: each.value for name, each in self.controls.items()}
         if self.waiting or state == self.drawn:
             return
-        self.say("working…" if self.slow else "")
+        self.said.value = "working…" if self.seconds > SLOW else ""
         with self.failure:
-            self.image.value, self.image.width, title = self.picture(*state.values())
+            self.image.value, title = self.picture(*state.values())
             self.drawn = state
             self.said.value = HIDDEN.format(escape(title))
 
-    def draw_picture(self, *values: Any) -> tuple[bytes, str, str]:
-        """The PNG for these values of the controls, its width on the page and its message."""
-        figure = self.draw(**dict(zip(self.controls, values, strict=True)))
-        return figure.png(), f"{figure.page_width}", figure.get_suptitle()
+    def draw_picture(self, *values: Any) -> tuple[str, str]:
+        """The picture for these values of the controls, and its message, else the values."""
+        started = monotonic()
+        state = dict(zip(self.controls, values, strict=True))
+        figure, chosen = self.draw(**state), (f"{self.controls[name].description} {state[name]}" for name in state)
+        message, png = figure.get_suptitle() or ", ".join(chosen), b64encode(figure.png()).decode()
+        self.seconds = monotonic() - started
+        return IMAGE.format(escape(message), figure.page_width, png), message
 
     @contextmanager
     def one_drawing(self) -> Iterator[None]:
@@ -119,15 +129,10 @@ class Explorer(ipywidgets.VBox):
             axes.set_title(f"▸ {name}", x=0.01, weight="normal")
         return whole
 
-    def say(self, text: str) -> None:
-        """Show one line above the controls."""
-        self.said.value = escape(text)
-
 
 def control(kind: type[ValueWidget], name: str, tip: str, options: Any = None, **settings: Any) -> Any:
     """A control with its name beside it, and a tooltip that says what it changes."""
-    if options is not None:
-        settings["options"] = options
+    settings |= {} if options is None else {"options": options}
     style = {"description_width": "7em"} | ({"button_width": "auto"} if kind is ToggleButtons else {})
     made = kind(description=name, style=style, layout={"width": "auto", "display": "flex"}, **settings)
     made.set_trait("tooltip" if made.has_trait("tooltip") else "description_tooltip", tip)  # the latter: ipywidgets 7
@@ -219,20 +224,18 @@ def gradient_flow(images: Tensor, labels: Tensor) -> Explorer:
 
 def depth_and_skip(study: Recorded) -> Explorer:
     """Lesson 06: the recorded degradation study, one net at a time."""
-    kinds = [("plain", False), ("residual", True)]
     controls = {
         "depth": control(SelectionSlider, "depth", "layers with weights", DEPTHS, value=56),
-        "skip": control(ToggleButtons, "block", "with or without the addition", kinds),
+        "skip": control(ToggleButtons, "block", "with or without the addition", KINDS),
     }
     return Explorer(partial(plots.depth_and_skip, study), controls)
 
 
 def residual_explorer() -> Explorer:
     """Lesson 07: an untrained stack of blocks, with and without addition."""
-    kinds = [("plain", False), ("residual", True)]
     controls = {
         "depth": control(SelectionSlider, "blocks", "number of blocks", [5, 10, 20, 50], value=20),
-        "residual": control(ToggleButtons, "addition", "add x in every block", kinds, value=True),
+        "residual": control(ToggleButtons, "addition", "add x in every block", KINDS, value=True),
         "batch_norm": control(Checkbox, "batch norm on F", "normalise F(x)", value=False, indent=False),
         "gain": control(FloatSlider, "gain of F", "factor of F(x); 0 switches it off", value=1.0, max=2, step=0.25),
     }
@@ -301,17 +304,17 @@ def photo_explorer(
     upload = ipywidgets.FileUpload(accept="image/*", description="your photo")
     which = control(Dropdown, "photo", "which photo is looked at", list(pictures))
     shown = {"which": which, **controls}
-    explorer = Explorer(lambda which, **state: draw(which, pictures[which], **state), shown, above=[upload], slow=True)
+    explorer = Explorer(lambda which, **state: draw(which, pictures[which], **state), shown, above=[upload])
 
     def take(_: object) -> None:
         if not (files := upload.value):
             return
-        explorer.say("working…")
+        explorer.said.value = "working…"
         upload.set_trait("value", type(files)())  # or the photo would lie in the saved notebook
         try:
             name, picture = uploaded(files)
         except UnreadablePicture as error:
-            explorer.say(str(error))
+            explorer.said.value = escape(str(error))
             return
         pictures[name] = picture
         with explorer.one_drawing():

@@ -6,7 +6,6 @@
 The pages lie in the mirror as they do in the repository, so their links hold. A warning is an error.
 """
 
-import ast
 import inspect
 import re
 import shutil
@@ -24,7 +23,7 @@ import resnet_edu as edu
 from resnet_edu.facts import Fact
 from resnet_edu.study import known_studies, load_study
 from resnet_edu.tools import cli, course, explorers
-from resnet_edu.tools.export import CARD
+from resnet_edu.tools.export import CARD, alt_text
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -126,19 +125,6 @@ def lesson_page(lesson: course.Lesson, words: list[str], *, living: bool = True)
     return notebook
 
 
-def alt_text(source: str, heading: str) -> str:
-    """What a cell draws, for those who do not see it: the heading above, then what the function says that it draws."""
-    tree = ast.parse(source)
-    calls = [ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    drawn = [getattr(edu.plots, name.removeprefix("edu.plots."), None) for name in calls if "edu.plots." in name]
-    docs = [inspect.getdoc(function) for function in drawn]
-    docs += [ast.get_docstring(node) for node in tree.body if isinstance(node, ast.FunctionDef)]
-    docs += [inspect.getdoc(edu.widgets.Explorer.twin) for name in calls if name.endswith(".twin")]
-    said = next((doc.partition("\n")[0] for doc in docs if doc), "A figure.")
-    stop = "" if heading[-1] in ".?!" else "."
-    return re.sub(r"[`$]", "", f"{heading}{stop} {said[0].upper()}{said[1:]}")
-
-
 def reference() -> str:
     """The list of rooms, each with what it is for."""
     rows = []
@@ -166,7 +152,8 @@ its source. The [commands](../commands.md) are on a page of their own.
 def commands() -> str:
     """What `--help` says of each command, by typer itself."""
     command = typer.main.get_command(cli.app)
-    return get_docs_for_click(obj=command, ctx=typer.Context(command), name="resnet-edu")
+    page = get_docs_for_click(obj=command, ctx=typer.Context(command), name="resnet-edu")
+    return re.sub(r"\x08\n(Examples:)\n((  .+\n)+)", r"**\1**\n\n```console\n\2```\n", page)
 
 
 def results() -> str:

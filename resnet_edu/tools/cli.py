@@ -67,7 +67,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         return complain(f"{error}. Get it with: pip install 'resnet-edu[lab]'")
     except OSError as error:
-        return complain(f"{error.strerror}: {error.filename}" if error.strerror and error.filename else str(error))
+        advice = "" if error.errno in files.FULL else ". Name another place, or change its rights."
+        return complain(f"{error.strerror}: {error.filename}{advice}" if error.filename else str(error))
     except ValueError as error:
         return complain(str(error))
 
@@ -78,18 +79,15 @@ def complain(message: str, *, code: int = 2) -> int:
     return code
 
 
-def show_version(wanted: bool) -> None:
-    if wanted:
-        print(f"resnet-edu {__version__}")
-        raise typer.Exit
-
-
 @app.callback(invoke_without_command=True)
 def start(
     context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", metavar="", callback=show_version, help="Print it.")] = False,
+    version: Annotated[bool, typer.Option("--version", metavar="", help="Print it.")] = False,
 ) -> None:
     """Learn deep convolutional networks by building them: LeNet to ResNet."""
+    if version:
+        print(f"resnet-edu {__version__}")
+        raise typer.Exit
     if context.invoked_subcommand is None:
         print(context.get_help())
 
@@ -117,13 +115,12 @@ def lab(
     report = course.copy_lessons(folder)
     print(f"Your lessons are in {folder}{f' ({news})' if (news := report.news()) else ''}.")
     if report.outdated:
-        print(f"The course has newer editions of {', '.join(report.outdated)}; yours are kept.")
-        print("To get the course's, rename yours and start this again.")
+        advice = "To get the course's, rename yours and start this again."
+        print(f"The course has newer editions of {', '.join(report.outdated)}; yours are kept.\n{advice}")
     if copy_only:
         return
     over_ssh = bool(os.environ.get("SSH_CONNECTION"))
-    here = not over_ssh and ip == LOOPBACK  # in a container there is no browser
-    shown = here if browser is None else browser
+    shown = not over_ssh and ip == LOOPBACK if browser is None else browser  # in a container there is none
     page = "home.md" if not lesson and course.exercises_passed(folder) else f"{found.name}.ipynb"
     command = lab_command(folder, page=page, ip=ip, port=port, browser=shown)
     print("JupyterLab is starting. Ctrl-C here ends it. If no browser opens, open the http address below in one.")
@@ -266,7 +263,7 @@ def study(
     seeds: Annotated[int | None, typer.Option(metavar="N", min=1, help="Seeds 0 to N − 1, not the study's.")] = None,
 ) -> None:
     """Run a study (networks × seeds) and record it. What is recorded already is not run again."""
-    from ..study import known_studies, load_study, run_study
+    from ..study import Recorded, known_studies, load_study, run_study
 
     folder = out or files.assets() / "runs"
     known = known_studies()
@@ -278,9 +275,11 @@ def study(
     if listed:
         table = Table("study", "what", "runs", "recorded")
         for each in chosen:
-            wanted, file = set(each.runs()), folder / f"{each.name}.json"
-            done = wanted & set(load_study(each.name, folder).epochs) if file.is_file() else ()
-            table.add_row(each.name, each.title, str(len(wanted)), str(len(done)))
+            there = (folder / f"{each.name}.json").is_file()
+            recorded = load_study(each.name, folder) if there else Recorded(each.name)
+            wanted, done = {*each.runs(recorded)}, {*recorded.epochs}
+            more = ", then more" if each.then and not {*each.runs()} <= done else ""
+            table.add_row(each.name, each.title, f"{len(wanted)}{more}", str(len(wanted & done)))
         Console().print(table)
         return
     code = 0
@@ -291,13 +290,12 @@ def study(
         print(f"  {run['setting']}, seed {run['seed']}: {outcome}, {run['seconds']:.1f} s", flush=True)
 
     for each in chosen:
-        wanted = set(each.runs())
-        print(f"{each.name}: {each.title}, {len(wanted)} runs, recorded in {folder}")
+        print(f"{each.name}: {each.title}, recorded in {folder}")
         try:
             recorded = run_study(each, folder, progress=print_run)
         except DatasetUnavailable as error:  # the other studies need not wait for its pictures
             code = complain(str(error))
             continue
-        if not wanted <= set(recorded.epochs):
+        if not {*each.runs(recorded)} <= {*recorded.epochs}:
             raise KeyboardInterrupt  # `fit` returns what it has; the same command goes on from there
     raise typer.Exit(code)

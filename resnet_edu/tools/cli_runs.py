@@ -95,6 +95,8 @@ def train(
 
     others = ("size", "out", "config", "resume")  # all but a recipe's
     given = {name: value for name, value in context.params.items() if value is not None and name not in others}
+    if size is not None and (x, y) != (None, None):
+        raise ValueError("--size is width and height: leave it out, or leave out --x and --y.")
     given |= {} if size is None else {"x": size, "y": size}
     if resume and (given or config or out):
         more = ", ".join(f"--{name.replace('_', '-')}" for name in given) or ("--config" if config else "--out")
@@ -178,11 +180,16 @@ def print_plan(begin: "Prepared") -> None:
     console.print(table)
     width, height = plan["size"]
     minutes = begin.minutes() if distributed.size() == 1 else 0
-    about = f", about {minutes:.{0 if minutes >= 10 else 1}f} minutes" if minutes else ""
+    about = f"about {minutes:.{0 if minutes >= 10 else 1}f} minutes" if minutes >= 1 else "less than a minute"
     say(
-        f"{plan['epochs']} epochs of {plan['images']:,} images, {width}×{height}, in batches of {plan['batch_size']}: "
-        f"{plan['updates']:,} updates{about}"
+        f"{counted(plan['epochs'], 'epoch')} of {plan['images']:,} images, {width}×{height}, in batches of "
+        f"{plan['batch_size']}: {counted(plan['updates'], 'update')}{f', {about}' if minutes else ''}"
     )
+
+
+def counted(number: int, what: str) -> str:
+    """A number with its noun: "1 epoch", "1,200 epochs"."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def draw(run: "Run") -> None:
@@ -195,7 +202,7 @@ def draw(run: "Run") -> None:
 
     report = run.report() or {}
     history = History.from_csv(run.folder / "history.csv")
-    title = f"{report['model']}, {report['epochs']} epochs"
+    title = f"{report['model']}, {counted(report['epochs'], 'epoch')}"
     curves = plots.learning_curves({report["model"]: history}, title=title)
     confusion = torch.tensor(report["confusion"])
     names = json.loads((run.folder / "network.json").read_bytes())["classes"]
@@ -209,7 +216,7 @@ def draw(run: "Run") -> None:
 
 def print_report(run: "Run") -> None:
     report = run.report() or {}
-    say(f"{report['epochs']} epochs; {report['test_error']:.1f} % of the test images are named wrongly.")
+    say(f"{counted(report['epochs'], 'epoch')}; {report['test_error']:.1f} % of the test images are named wrongly.")
     print_classes(report["right_by_class"])
     say(f"Curves, confusion and weights are in {run.folder}. Use it:")
     say(f"  resnet-edu predict {quoted(run.folder)} FILE…")
@@ -230,6 +237,8 @@ def evaluate(
     from ..metrics import right_by_class
     from ..run import evaluate_run, open_run
 
+    if str(run) == "bundled":
+        raise ValueError("bundled has no test images, so it only predicts. Name the folder of a run of your own.")
     run = with_home(run)
     network = open_run(run)
     metrics, images = evaluate_run(run, data, network=network, say=lambda line: None if as_json else say(line))
@@ -255,6 +264,8 @@ def predict(
     """Name pictures: for each file the best labels with percentages. Exit code 2 if a file cannot be used."""
     from ..prediction import open_network, predict as name_pictures
 
+    if as_json and as_csv:
+        raise ValueError("--json and --csv exclude each other: leave one out.")
     network, faults = open_network(run if run == "bundled" else with_home(run)), []
     top = min(3, len(network.categories)) if top is None else top
     predictions = name_pictures(network, files, top=top, skip=faults.append, precision=precision)

@@ -6,12 +6,14 @@ The controls are the browser's own, so keyboards and screen readers work them. W
 import base64
 import io
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from html import escape
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import ImageOps
 from torch import Tensor
 
 from .. import data, models, widgets
@@ -22,29 +24,8 @@ from ..study import load_study
 #: What one control can be set to: by text, the values that it gives to the figure.
 Choices = Mapping[str, Mapping[str, Any]]
 
-SCRIPT = """<script>
-for (const explorer of document.querySelectorAll("figure.explorer:not([data-alive])")) {
-  explorer.dataset.alive = "";
-  const controls = [...explorer.querySelectorAll("select, input")];
-  const show = () => {
-    const state = controls.map((each) => each.value).join(" ");
-    for (const image of explorer.querySelectorAll("img")) {
-      image.hidden = image.dataset.state !== state;
-      if (!image.hidden) explorer.querySelector("figcaption").textContent = image.alt;
-    }
-    for (const slider of explorer.querySelectorAll("input"))
-      slider.nextElementSibling.textContent = slider.dataset.values.split("|")[slider.value];
-  };
-  controls.forEach((each) => each.addEventListener("input", show));
-}
-</script>"""
-STYLE = """<style>
-figure.explorer { margin: 1rem 0; padding: 0.75rem; border: 1px solid #8886; border-radius: 6px }
-figure.explorer label { display: inline-flex; gap: 0.5rem; align-items: center; margin: 0 1.5rem 0.5rem 0 }
-figure.explorer img { max-width: 100%; height: auto; background: white }
-figure.explorer figcaption { position: absolute; left: -10000px }
-@media print { figure.explorer form { display: none } }
-</style>"""
+# Style and script, and between them the place of the figure.
+FRAME = Path(__file__).with_name("explorer.html")
 
 
 def page(explorer: widgets.Explorer, choices: Mapping[str, Choices]) -> str:
@@ -66,15 +47,8 @@ def page(explorer: widgets.Explorer, choices: Mapping[str, Choices]) -> str:
             f'<img {hidden}data-state="{key}" alt="{said}" width="{figure.page_width}" src="{small(figure)}">'
         )
     controls = "\n".join(map(control, choices, texts, begin))
-    parts = [
-        '<figure class="explorer">',
-        "<form>",
-        controls,
-        "</form>",
-        *images,
-        "<figcaption role='status'></figcaption>",
-    ]
-    return "\n".join([STYLE, *parts, "</figure>", SCRIPT])
+    parts = ["<form>", controls, "</form>", *images, "<figcaption role='status'></figcaption></figure>"]
+    return FRAME.read_text(encoding="utf-8").replace("</figure>", "\n".join(["", *parts]))
 
 
 def control(name: str, texts: Sequence[str], place: int) -> str:
@@ -117,10 +91,7 @@ def kernels() -> str:
 
 def square(name: str, side: int = 224) -> Tensor:
     """A photo of the course, cut to its middle: uint8 `(3, side, side)`."""
-    picture = read_photo(data.photo(name))
-    short = min(picture.size)
-    left, top = ((length - short) // 2 for length in picture.size)
-    cut = picture.resize((side, side), box=(left, top, left + short, top + short))
+    cut = ImageOps.fit(read_photo(data.photo(name)), (side, side))
     return torch.frombuffer(bytearray(cut.tobytes()), dtype=torch.uint8).view(side, side, 3).permute(2, 0, 1)
 
 
@@ -142,10 +113,7 @@ def gradients() -> str:
     return crossed(explorer, activation=None, init=None, batch_norm=(False, True), skip=(False, True))
 
 
-def bundled() -> models.Pretrained:
-    """The network that is shipped."""
-    return models.pretrained("resnet18", source="bundled")
-
+bundled = partial(models.pretrained, "resnet18", source="bundled")
 
 #: By the name of the explorer, what makes its page.
 PAGES: dict[str, Callable[[], str]] = {

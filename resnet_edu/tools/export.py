@@ -4,53 +4,33 @@ A page is one HTML file that needs nothing else: nbconvert's, with pictures insi
 scripts that nbconvert would fetch. Slides are shown by reveal.js, see `fetch.py`.
 """
 
+import ast
+import inspect
 import re
 from collections.abc import Callable, Generator, Sequence
 from copy import deepcopy
 from html import escape, unescape
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
 import nbformat
-from jinja2 import ChoiceLoader, DictLoader, FileSystemLoader, pass_context
+from jinja2 import Environment, FileSystemLoader, pass_context
 from jinja2.runtime import Context
 from latex2mathml.converter import convert
 from nbconvert import HTMLExporter, SlidesExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbformat import NotebookNode, v4
 
+from .. import plots
+from ..widgets import IMAGE, Explorer
 from . import course, explorers
 from .course import CopyReport, Lesson
 from .fetch import find_reveal
 
 NEEDS_SCRIPTS = {"application/vnd.jupyter.widget-view+json", "application/javascript"}
-PAGE = """
-{%- extends 'lab/index.html.j2' -%}
-{%- block html_head_js -%}{%- endblock -%}
-{%- block html_head_js_mathjax -%}{%- endblock -%}
-{%- block html_head_js_mermaidjs -%}{%- endblock -%}
-{%- block notebook_css -%}{{ super() }}<style>{{ resources.measure }}</style>{%- endblock -%}
-"""
-MEASURE = """
-main { max-width: 56rem; margin: auto; padding: 0 1rem; box-sizing: border-box }
-.jp-MarkdownCell p, .jp-MarkdownCell li, nav { max-width: 44rem }
-nav { font-size: 1rem; line-height: 1.7; margin: 1rem auto 1rem 0 }
-nav a { color: #0b5fa5; text-decoration: underline }
-.jp-InputPrompt, .jp-OutputPrompt { display: none }
-pre { white-space: pre-wrap !important; overflow-wrap: break-word }
-img { max-width: 100%; height: auto }
-@media print { nav { display: none } details::details-content { content-visibility: visible } }
-"""
-INDEX = """<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>body {{ font: 1.1rem/1.6 sans-serif; max-width: 40rem; margin: 2rem auto; padding: 0 1rem }}</style></head>
-<body><main><h1>{title}</h1><ul>
-{items}
-</ul></main></body></html>
-"""
 CARD = re.compile(r'<div class="exercise"[^>]*>\n\n(### [^\n]+\n)(.*)\n</div>', re.DOTALL)
-TEMPLATES = ChoiceLoader([DictLoader({"page.html.j2": PAGE}), FileSystemLoader(Path(__file__).parent)])
+TEMPLATES = FileSystemLoader(Path(__file__).parent)
 
 
 class PageRenderer(IPythonRenderer):
@@ -106,7 +86,7 @@ def to_html(notebook: NotebookNode, *, name: str, folder: Path, links: str = "")
     An explorer lives without a kernel, see `explorers.py`.
     """
     exporter = PageExporter(template_file="page.html.j2", extra_loaders=[TEMPLATES], embed_images=True)
-    resources = {"metadata": {"name": name, "path": str(folder)}, "measure": MEASURE}
+    resources = {"metadata": {"name": name, "path": str(folder)}}
     copied = shown(notebook)
     for cell in copied.cells:
         if cell.cell_type == "code" and (living := explorers.living(cell.source)):
@@ -126,22 +106,25 @@ def tags_of(cell: NotebookNode) -> list[str]:
 def to_slides(worked: NotebookNode, learner: NotebookNode, *, name: str, folder: Path) -> str:
     """A lesson's slides as one page.
 
-    A heading of level 1 or 2 begins a column of slides, any other text or code the next slide in the column. A figure
-    or table stands without its code, and of a text what is not its main idea becomes the speaker's notes. An exercise
-    shows what the learner sees, and on the next slide one answer. Set-up and checks are left out.
+    A heading of level 1 or 2 begins a column of slides, any other text or code the next slide in it. A figure or table
+    stands without its code, a table below its text; of a text all but the main idea becomes the speaker's notes. One
+    answer to an exercise has a slide of its own. Set-up, checks and explorers are left out.
     """
     reveal = find_reveal()
     stubs = {cell["id"]: cell.source for cell in learner.cells if "exercise" in tags_of(cell)}
     cells: list[NotebookNode] = []
     for cell in shown(worked).cells:
-        if {"check", "setup"} & set(tags_of(cell)) or not cell.source.strip():
+        if {"check", "setup", "explorer"} & set(tags_of(cell)) or not cell.source.strip():
             continue
         if cell["id"] in stubs:
             cells += [v4.new_code_cell(stubs[cell["id"]]), v4.new_markdown_cell("### One answer")]
         if cell.cell_type == "code":
-            shows = {kind for output in cell.outputs for kind in output.get("data", {})}
-            if shows & {"image/png", "text/html"} and cell["id"] not in stubs:
+            shows = "".join(output.get("data", {}).get("text/html", "") for output in cell.outputs)
+            if shows and cell["id"] not in stubs:
                 cell.metadata["transient"] = {"remove_source": True}
+                told = next((each.source for each in reversed(cells) if "notes" not in tags_of(each)), "")
+                if "<img" not in shows and not re.search(r"^>", told, re.MULTILINE):  # which asks what will come
+                    cell.metadata["tags"] = ["table"]
             cells.append(cell)
             continue
         for part in re.split(r"^(?=###? )", CARD.sub(r"\1\2", cell.source), flags=re.MULTILINE):
@@ -150,11 +133,11 @@ def to_slides(worked: NotebookNode, learner: NotebookNode, *, name: str, folder:
             cells += [v4.new_markdown_cell(text, metadata={"tags": ["notes"]}) for text in (more,) if text]
     for number, (before, cell) in enumerate(zip([None, *cells], cells, strict=False)):
         cell["id"] = f"slide-{number}"  # not nbformat's random ones: two exports are alike
-        heading_alone = before is not None and re.fullmatch(r"#+ .*", before.source.strip())
-        kind = "slide" if re.match(r"##? ", cell.source) else "-" if heading_alone else "subslide"
-        cell.metadata["slideshow"] = {
-            "slide_type": "notes" if "notes" in tags_of(cell) else kind if number else "slide"
-        }
+        told = before.source.strip() if before and before.cell_type == "markdown" else ""
+        goes_on = told and ("table" in tags_of(cell) or re.fullmatch(r"#+ .*", told))
+        begins = not number or re.match(r"##? ", cell.source)
+        kind = "notes" if "notes" in tags_of(cell) else "slide" if begins else "-" if goes_on else "subslide"
+        cell.metadata["slideshow"] = {"slide_type": kind}
     exporter = LessonSlides(template_file="slides.html.j2", extra_loaders=[TEMPLATES], embed_images=True)
     resources: dict[str, Any] = {"metadata": {"name": name, "path": str(folder)}}
     for part, file in (("script", "reveal.js"), ("style", "reveal.css")):
@@ -164,20 +147,44 @@ def to_slides(worked: NotebookNode, learner: NotebookNode, *, name: str, folder:
 
 
 def idea_and_notes(text: str) -> tuple[str, str]:
-    """Of a text the headings, the first paragraph, and all that is no prose; and the other paragraphs."""
+    """Of a text the headings, the first paragraph, the lead-in of a list, and all that is no prose; and the rest."""
     blocks = text.strip().split("\n\n")
-    spoken = [block for block in blocks if not re.match(r"[#*|>$<`!-]|\d+\.", block)][1:]
+    lead_in = [block for block, after in pairwise(blocks) if re.match(r"[*-] |\d+\.", after)]
+    spoken = [block for block in blocks if not (block in lead_in or re.match(r"[#*|>$<`!-]|\d+\.", block))][1:]
     return "\n\n".join(block for block in blocks if block not in spoken), "\n\n".join(spoken)
 
 
 def shown(notebook: NotebookNode) -> NotebookNode:
-    """A copy without links to other notebooks, outputs that only a script could show, and marks around a solution."""
+    """A copy without links to notebooks, outputs for scripts and marks around solutions; its figures have alt texts."""
     cells = [deepcopy(cell) for cell in notebook.cells if "navigation" not in tags_of(cell)]
+    heading = ""
     for cell in cells:
-        if cell.cell_type == "code":
+        if cell.cell_type == "markdown":
+            heading = ([heading, *re.findall(r"^#+ +(.+)$", cell.source, re.MULTILINE)])[-1]
+        elif cell.cell_type == "code":
             cell.outputs = [each for each in cell.outputs if not NEEDS_SCRIPTS & set(each.get("data", {}))]
+            for output in cell.outputs:
+                if png := output.get("data", {}).get("image/png"):
+                    width, words = (
+                        output.metadata.get("image/png", {}).get("width", "auto"),
+                        escape(alt_text(cell.source, heading)),
+                    )
+                    output.data = {"text/html": IMAGE.format(words, width, png.strip())}
             cell.source = re.sub(r"^ *### (BEGIN|END) SOLUTION\n?", "", cell.source, flags=re.MULTILINE)
     return NotebookNode(notebook, cells=cells)
+
+
+def alt_text(source: str, heading: str) -> str:
+    """What a cell draws, for those who do not see it: the heading above, then what the function says that it draws."""
+    tree = ast.parse(source)
+    calls = [ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    drawn = [getattr(plots, name.removeprefix("edu.plots."), None) for name in calls if "edu.plots." in name]
+    docs = [inspect.getdoc(function) for function in drawn]
+    docs += [ast.get_docstring(node) for node in tree.body if isinstance(node, ast.FunctionDef)]
+    docs += [inspect.getdoc(Explorer.twin) for name in calls if name.endswith(".twin")]
+    said = next((doc.partition("\n")[0] for doc in docs if doc), "A figure.")
+    stop = "" if heading[-1:] in ("", ".", "?", "!") else "."
+    return re.sub(r"[`$]", "", f"{heading}{stop} {said[0].upper()}{said[1:]}")
 
 
 def slides(lesson: Lesson) -> bytes:
@@ -219,7 +226,8 @@ def export(folder: Path, edition: str, names: Sequence[str] = ()) -> CopyReport:
     ending, converted = EDITIONS[edition]
     contents = {f"{lesson.name}{ending}": converted(lesson) for lesson in lessons}
     if edition in INDEXED:
-        contents[INDEXED[edition]] = index(lessons, ending)
+        first = Environment(loader=TEMPLATES).get_template("index.html.j2")
+        contents[INDEXED[edition]] = first.render(lessons=lessons, ending=ending).encode()
     manifest = course.MANIFEST if edition == "learner" else f".resnet_edu_{edition}.json"
     report = course.compare(folder, contents, manifest=manifest)
     if report.kept:
@@ -229,11 +237,3 @@ def export(folder: Path, edition: str, names: Sequence[str] = ()) -> CopyReport:
             "Rename them, or name another folder."
         )
     return course.put(contents, report, manifest=manifest)
-
-
-def index(lessons: Sequence[Lesson], ending: str) -> bytes:
-    items = [
-        f'<li><a href="{lesson.name}{ending}">{escape(lesson.title)}</a><br>{escape(lesson.line)}</li>'
-        for lesson in lessons
-    ]
-    return INDEX.format(title="The lessons", items="\n".join(items)).encode()

@@ -28,9 +28,7 @@ LAB_OPTIONS = (
 
 def default_folder(here: Path) -> Path:
     """The learner's folder where none is named: `here` if it is one already, else `my-course`, in a clone its own."""
-    if (here / MANIFEST).is_file():
-        return here
-    return (files.checkout() or here) / "my-course"
+    return here if (here / MANIFEST).is_file() else (files.checkout() or here) / "my-course"
 
 
 def lab_command(
@@ -60,8 +58,7 @@ def lab_command(
 def lab_environment(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
     """The server's environment: kernels of this Python first, and the package importable from a checkout."""
     changed = {**environment, "JUPYTER_PREFER_ENV_PATH": "1"}
-    root = files.checkout()
-    if root is not None:
+    if root := files.checkout():
         changed["PYTHONPATH"] = os.pathsep.join(filter(None, [str(root), environment.get("PYTHONPATH")]))
     return changed
 

@@ -127,9 +127,11 @@ def test_search_finds_a_lesson_and_a_function(tab: "Page", noted: Noted, address
 
 def test_a_living_explorer_follows_the_keyboard_and_says_what_it_shows(tab: "Page") -> None:
     tab.set_content(explorers.PAGES["stage_explorer"]())
+    assert tab.get_by_role("slider", name="depth").get_attribute("aria-valuetext") == "34"
     before = tab.get_by_role("slider", name="depth").input_value()
     tab.get_by_role("slider", name="depth").press("ArrowRight")
     assert tab.get_by_role("slider", name="depth").input_value() == str(int(before) + 1)
+    assert tab.get_by_role("slider", name="depth").get_attribute("aria-valuetext") == "50"
     shown = tab.locator("figure.explorer img:visible")
     assert shown.count() == 1
     assert shown.get_attribute("alt") == tab.locator("figcaption").inner_text()

@@ -111,6 +111,14 @@ def test_every_command_is_one_of_readme_or_contributing(file: Path) -> None:
             assert plain(command) in known, f"{command} stands in neither page"
 
 
+def test_a_release_publishes_an_sdist_and_the_wheel_that_was_built_from_it_checked_and_tried() -> None:
+    build = read(ROOT / ".github" / "workflows" / "release.yml")["jobs"]["build"]
+    told = [step["run"].rpartition("bin/")[2].split()[0:3] for step in build["steps"] if "run" in step]
+    wanted = [["make", "wheel"], ["python", "-m", "build"], ["twine", "check", "--strict"]]
+    assert [each for each in told if each in wanted] == wanted, "reveal.js comes first, and goes into both"
+    assert build["steps"][-1]["with"]["path"] == "dist/*"
+
+
 def test_the_oldest_pair_is_the_one_that_pyproject_allows() -> None:
     lowest = dict(re.findall(r"(\w+)>=([\d.]+)", " ".join(project()["dependencies"])))
     pins = (ROOT / ".ci" / "oldest.txt").read_text(encoding="utf-8")

@@ -1,6 +1,8 @@
 """The explorers: every control has a name and redraws, real values make a picture, uploads are answered."""
 
+import base64
 import io
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +18,8 @@ from resnet_edu import widgets
 from resnet_edu.plots.lesson_01 import KERNELS
 from resnet_edu.plots.style import Figure, new_figure
 from resnet_edu.widgets import Explorer, uploaded
+
+IMG = r"<img alt='(.+)' width='(\d+)' style='max-width: 100%' src='data:image/png;base64,([\w+/=]+)'>"
 
 
 def jpeg(colour: str, size: tuple[int, int] = (40, 30)) -> bytes:
@@ -65,8 +69,11 @@ def test_every_control_has_a_name_and_redraws_at_its_end(
     name: str, explorers: dict[str, Callable[[], Explorer]]
 ) -> None:
     explorer = explorers[name]()
-    assert bytes(explorer.image.value).startswith(b"\x89PNG")
-    assert int(explorer.image.width) > 500
+    told, width, png = re.fullmatch(IMG, explorer.image.value).groups()  # pyright: ignore[reportOptionalMemberAccess]
+    assert base64.b64decode(png).startswith(b"\x89PNG")
+    assert int(width) > 500
+    assert len(told) > 8
+    assert told in explorer.said.value
     for control in explorer.controls.values():
         assert control.description
         assert len(control.tooltip) > 5
@@ -75,14 +82,18 @@ def test_every_control_has_a_name_and_redraws_at_its_end(
         assert explorer.drawn == {key: each.value for key, each in explorer.controls.items()}
 
 
-def test_a_state_is_drawn_once_and_several_changes_at_once_and_a_slow_one_says_that_it_works() -> None:
+def test_a_state_is_drawn_once_and_several_changes_at_once_and_what_was_slow_says_that_it_works(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     states: list[dict[str, Any]] = []
+    clock = iter([0, 0.1, 1, 1.2, 2, 2.31, 3, 3.01, 4, 4.01])  # the third drawing is slow
+    monkeypatch.setattr(widgets, "monotonic", lambda: next(clock))
 
     def draw(**state: Any) -> Figure:
         states.append(state)
         return new_figure(1, 1, title="A message")[0]
 
-    explorer = Explorer(draw, {"a": ipywidgets.IntSlider(1), "b": ipywidgets.IntSlider(2)}, slow=True)
+    explorer = Explorer(draw, {"a": ipywidgets.IntSlider(1), "b": ipywidgets.IntSlider(2)})
     assert states == [{"a": 1, "b": 2}]
     assert "A message" in explorer.said.value, "it is read aloud"
     explorer.controls["b"].value = 5
@@ -96,6 +107,9 @@ def test_a_state_is_drawn_once_and_several_changes_at_once_and_a_slow_one_says_t
     explorer.controls["a"].value = 9
     assert said[0] == "working…"
     assert "working" not in said[-1]
+    said.clear()
+    explorer.controls["a"].value = 10
+    assert "working…" not in said
 
 
 def test_the_menu_of_kernels_sets_nine_sliders_and_draws_once(monkeypatch: pytest.MonkeyPatch) -> None:

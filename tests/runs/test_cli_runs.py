@@ -87,7 +87,7 @@ def test_train_says_what_it_found_and_will_do_and_then_what_came_of_it(
     table = [["class", "train", "val", "test"], ["day", "7", "1", "2"], ["night", "7", "1", "2"]]
     assert [words for line in out.splitlines() if (words := line.split()) in table] == table
     assert [mark for mark in out if not mark.isprintable() and mark != "\n"] == [], "plain lines where no terminal is"
-    assert "2 epochs of 14 images, 16×16, in batches of 4: 8 updates, about " in out
+    assert "2 epochs of 14 images, 16×16, in batches of 4: 8 updates, less than a minute\n" in out
     assert "epoch   2  training error" in out
     assert "2 epochs; " in out
     assert "Use it:\n  resnet-edu predict run FILE…\n" in out
@@ -99,6 +99,25 @@ def test_train_says_what_it_found_and_will_do_and_then_what_came_of_it(
     code, out, _ = call("train --resume run", capsys)  # finished: nothing is trained again
     assert (code, "epoch   2" in out, "2 epochs; " in out) == (0, False, True)
     assert Path("run/weights.safetensors").read_bytes() == before
+
+
+def test_its_progress_names_the_network_and_one_of_a_thing_is_no_plural(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resnet_edu.machine.show_progress", lambda: True)
+    _, out, bars = call(TRAIN.replace("epochs 2", "epochs 1").replace("size 4", "size 14"), capsys)
+    titles = [bar.partition("\x1b[0m ")[2].partition(" 1 of 1, ")[0] for bar in bars.split("\r")]
+    assert [title for title in titles if title] == ["measuring the speed: epoch", "resnet20: epoch"]
+    assert "1 epoch of 14 images, 16×16, in batches of 14: 1 update, less than a minute\n" in out
+    assert "\n1 epoch; " in out
+
+
+@pytest.mark.parametrize(("minutes", "told"), [(1.25, "about 1.2 minutes"), (75.4, "about 75 minutes")])
+def test_a_longer_run_tells_its_minutes(
+    minutes: float, told: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resnet_edu.recipe.Prepared.minutes", lambda _: minutes)
+    assert f" updates, {told}\n" in call(TRAIN, capsys)[1]
 
 
 def test_predict_as_text_json_and_csv(capsys: pytest.CaptureFixture[str]) -> None:

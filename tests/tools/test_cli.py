@@ -75,11 +75,14 @@ def test_the_shell_completes_a_recipes_options(
     assert "--model" in capsys.readouterr().out
 
 
-@pytest.mark.slow
-def test_it_knows_its_version_without_torch() -> None:
-    code = "import sys; from resnet_edu.tools import cli; cli.run(['--version']); print('torch' in sys.modules)"
+def test_it_knows_its_version_without_torch_and_the_libraries_of_its_commands(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert (cli.run(["--version"]), capsys.readouterr().out) == (0, f"resnet-edu {__version__}\n")
+    code = "import sys; from resnet_edu.__main__ import main; sys.argv[1:] = ['--version']; main()"
+    code += "; print([name for name in ('torch', 'typer', 'rich') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=lab.lab_environment())
-    assert (done.stdout, done.stderr) == (f"resnet-edu {__version__}\nFalse\n", "")
+    assert (done.stdout, done.stderr) == (f"resnet-edu {__version__}\n[]\n", "")
 
 
 @pytest.mark.parametrize(
@@ -91,7 +94,7 @@ def test_it_knows_its_version_without_torch() -> None:
         (["lab", "mine", "--port", "70000"], "Invalid value for '--port'"),
         (["lab", "--lesson", "06_degredation"], "Unknown lesson '06_degredation'. Did you mean '06_degradation'?"),
         (["lab", "file"], "file is a file. Name a folder; it is made if missing."),
-        (["lab", "file/mine"], "Not a directory: file/mine"),
+        (["lab", "file/mine"], "Not a directory: file/mine. Name another place, or change its rights."),
         (["rehearse", "7"], "Unknown lesson '7'. Known: 01_lenet, 06_degradation."),
         (["bench", "--quik"], "No such option: --quik"),
         (["fetch"], "Missing argument 'NAME'"),
@@ -202,6 +205,34 @@ def test_study_runs_records_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFi
         "3",
         "2",
     ]
+
+
+def test_the_list_of_studies_counts_what_follows_from_the_first_runs(
+    tiny_study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (setting,) = tiny_study.settings.values()
+    more = {"longer": replace(setting, config=replace(setting.config, epochs=2)), "wider": setting}
+    tiny = replace(tiny_study, seeds=[0], then=lambda recorded: more if recorded.epochs else {}, later=[0, 1])
+    monkeypatch.setattr(study, "known_studies", lambda: {"tiny": tiny})
+
+    def listed() -> list[str]:
+        assert cli.run(["study", "--list", "--out", str(tmp_path)]) == 0
+        return [cell.strip() for cell in capsys.readouterr().out.splitlines()[3].split("│")][3:5]
+
+    assert listed() == ["1, then more", "0"]
+    train, done = study.train_once, []
+
+    def interrupted(*given: Any, **more: Any) -> Any:
+        history, found = train(*given, **more)
+        history.interrupted = len(done) == 2
+        done.append(given)
+        return history, found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(study, "train_once", interrupted)
+        assert cli.run(["study", "--out", str(tmp_path)]) == 130, "a stop among the later runs is one too"
+    capsys.readouterr()
+    assert listed() == ["5", "2"]
 
 
 def test_a_study_without_its_pictures_does_not_stop_the_others(

@@ -168,6 +168,7 @@ def test_another_edition_is_never_taken_for_an_older_one(home: Path, capsys: pyt
 def html(tmp_path: Path) -> str:
     (tmp_path / "dot.png").write_bytes(PIXEL)
     widget = {"application/vnd.jupyter.widget-view+json": {"model_id": "1"}, "text/plain": "Slider()"}
+    size = {"image/png": {"width": 700}}
     picture = {"image/png": base64.b64encode(PIXEL).decode(), "text/plain": "<Figure>"}
     return export.to_html(
         notebook(
@@ -176,7 +177,9 @@ def html(tmp_path: Path) -> str:
                 "$$\\frac{\\partial L}{\\partial x_l}$$\n\n<details><summary>Hint 1</summary>\n\nAdd.\n\n</details>"
             ),
             v4.new_code_cell("1 < 2", outputs=[v4.new_output("display_data", data=widget)]),
-            v4.new_code_cell("plot()", outputs=[v4.new_output("display_data", data=picture)]),
+            v4.new_code_cell(
+                "edu.plots.learning_curves({})", outputs=[v4.new_output("display_data", data=picture, metadata=size)]
+            ),
             v4.new_code_cell("print()", outputs=[v4.new_output("stream", text="sixty-two\n")]),
         ),
         name="Residual blocks",
@@ -196,7 +199,11 @@ def test_a_page_shows_text_code_outputs_and_pictures(html: str) -> None:
     assert page.title is not None
     assert page.title.get_text() == "Residual blocks"
     assert [heading.get_text() for heading in page.select("h1")] == ["Blocks"]
-    assert len(page.select('img[src^="data:image/png;base64,"]')) == 2
+    dot, figure = page.select('img[src^="data:image/png;base64,"]')
+    words = (
+        "Blocks. Training error on the left, validation error on the right (on the images measured), one line a run."
+    )
+    assert (dot["alt"], figure["alt"], figure["width"]) == ("dot", words, "700")
     assert [link["href"] for link in page.select("a")] == ["https://arxiv.org/abs/1512.03385"]
     assert "sixty-two" in page.get_text()
     assert [hint.get_text(" ", strip=True) for hint in page.select("details")] == ["Hint 1 Add."]
@@ -262,6 +269,20 @@ def test_headings_begin_columns_and_everything_else_goes_below() -> None:
         ("slide", "# Title\n\nWhy."), ("subslide", "plot()"), ("slide", "## Idea"), ("-", "First."),
         ("subslide", "### Part\n\nSecond."), ("subslide", "stub"), ("subslide", "### One answer"), ("-", "answer\n"),
         ("subslide", "after()"),
+    ]  # fmt: skip
+
+
+@pytest.mark.usefixtures("home")
+def test_a_list_keeps_its_lead_in_a_table_its_text_and_an_explorer_is_left_out() -> None:
+    goals = v4.new_markdown_cell("# Title\n\nWhy.\n\nMore.\n\nAfter this lesson you can\n\n* read;\n* write.\n\nBye.")
+    explorer = v4.new_code_cell("explorer", metadata={"tags": ["explorer"]})
+    made = [v4.new_output("display_data", {"text/html": "<table></table>"})]
+    first, second = (v4.new_code_cell("t", outputs=made) for _ in range(2))
+    asked = v4.new_markdown_cell("> **Before you run it:** what?")
+    cells = [explorer, v4.new_markdown_cell("Told."), first, v4.new_code_cell("c"), asked, second]
+    assert slides_of(goals, *cells) == [
+        ("slide", "# Title\n\nWhy.\n\nAfter this lesson you can\n\n* read;\n* write."), ("notes", "More.\n\nBye."),
+        ("subslide", "Told."), ("-", "t"), ("subslide", "c"), ("subslide", asked.source), ("subslide", "t"),
     ]  # fmt: skip
 
 
