@@ -36,7 +36,7 @@ R = torch.relu
         "You zeroed the first batch norm of the branch. Take the last: nothing comes after it but the addition.":
             {"_layers": ["bn1"]},
         "A bottleneck has three batch norms: its last one is `bn3`.": {"_layers": ["bn2"]},
-        "You zeroed the last convolution. That switches the branch off too, but you were to zero the batch norm after it.":
+        "You zeroed the last convolution. That switches the branch off too, but the last batch norm was meant.":
             {"_layers": ["conv{}"]},
         "You left out the blocks that change the shape. Their branch is to start at zero as well.":
             {"_layers": ["bn{}"], "_where": lambda name: not name.endswith(".0")},
