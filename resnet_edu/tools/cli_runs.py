@@ -4,7 +4,7 @@ import csv
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -172,12 +172,7 @@ def print_plan(begin: "Prepared") -> None:
     plan = begin.plan()
     for line in filter(None, (plan["data"], *plan["notes"], plan["weights"])):
         say(line)
-    console = Console()
-    lines, parts = ROUNDED if console.is_terminal else None, ("train", "val", "test")
-    table = Table("class", *(Column(part, justify="right") for part in parts), header_style="bold cyan", box=lines)
-    for name, counts in plan["classes"].items():
-        table.add_row(escape(printable(name)), *map(str, counts.values()))
-    console.print(table)
+    print_by_class(("train", "val", "test"), {name: counts.values() for name, counts in plan["classes"].items()})
     width, height = plan["size"]
     minutes = begin.minutes() if distributed.size() == 1 else 0
     about = f"about {minutes:.{0 if minutes >= 10 else 1}f} minutes" if minutes >= 1 else "less than a minute"
@@ -217,14 +212,19 @@ def draw(run: "Run") -> None:
 def print_report(run: "Run") -> None:
     report = run.report() or {}
     say(f"{counted(report['epochs'], 'epoch')}; {report['test_error']:.1f} % of the test images are named wrongly.")
-    print_classes(report["right_by_class"])
+    print_by_class(["right"], {name: [f"{share:.1f} %"] for name, share in report["right_by_class"].items()})
     say(f"Curves, confusion and weights are in {run.folder}. Use it:")
     say(f"  resnet-edu predict {quoted(run.folder)} FILE…")
 
 
-def print_classes(right: Mapping[str, float]) -> None:
-    for name, percent in right.items():
-        say(f"  {percent:5.1f} % right  {printable(name)}")
+def print_by_class(columns: Iterable[str], rows: Mapping[str, Iterable[object]]) -> None:
+    """A table with a row for each class; on a terminal with a frame and colours."""
+    console = Console()
+    numbers = (Column(name, justify="right", style="bold") for name in columns)
+    table = Table("class", *numbers, header_style="bold cyan", box=ROUNDED if console.is_terminal else None)
+    for name, values in rows.items():
+        table.add_row(escape(printable(name)), *map(str, values))
+    console.print(table)
 
 
 @command(app, PHOTOS, "evaluate runs/pets", "evaluate runs/pets --data ./other --json")
@@ -249,7 +249,7 @@ def evaluate(
         print(json.dumps({**values, "right_by_class": right, "classes": list(network.categories)}, indent=1))
         return
     say(f"{images}: {metrics.top1_error:.1f} % are named wrongly.")
-    print_classes(right)
+    print_by_class(["right"], {name: [f"{share:.1f} %"] for name, share in right.items()})
 
 
 @command(app, PHOTOS, "predict bundled cat.jpg", "predict runs/pets *.jpg --top 2 --csv")
