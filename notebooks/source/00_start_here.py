@@ -46,8 +46,8 @@ print(f"data       {data.source}")
 # * **profile**: how large the experiments are. `quick` is the default. With a GPU, set the environment variable
 #   `RESNET_EDU_PROFILE=full` before you start JupyterLab, and the same cells run at full size.
 # * **versions**: those of Python, PyTorch and torchvision, PyTorch's library for images.
-# * **data**: what was really loaded, and from where. (`train`, `val` and `test` are three parts that you'll meet
-#   below.) Nothing in this course is downloaded behind your back.
+# * **data**: what was really loaded, and from where. MNIST is a well-known collection of handwritten digits. (`train`,
+#   `val` and `test` are three parts that you'll meet below.) Nothing in this course is downloaded behind your back.
 #
 # ## Is your machine ready?
 #
@@ -66,9 +66,9 @@ edu.table(rows, ["", "what is checked", "what to do"])
 #
 # The package comes with a ResNet-18, the smallest network (*net* for short) of the family that this course leads up to.
 # It was trained on 98,000 small photos of 200 kinds of things, its *categories* or *classes*: animals, vehicles, tools,
-# food. ImageNet is a much larger collection of photos, and its best-known part has a thousand categories. If you have
-# torchvision's weights for it on this machine (`resnet-edu fetch resnet18` gets them, 45 MB), those are used instead.
-# The line below says which it is.
+# food. They come from *Tiny-ImageNet*, a small part of ImageNet, a collection of photos whose best-known part has a
+# thousand categories. If torchvision's weights for those thousand are on this machine, they're used instead. (They're a
+# file of 45 MB, and `resnet-edu fetch resnet18` gets it.) The line below says which it is.
 
 # %%
 network = edu.models.pretrained("resnet18")
@@ -119,8 +119,8 @@ edu.plots.photo_predictions(others, title="Sure and right, sure and wrong, and n
 # A network's weights begin as random numbers, so its first answers are guesses. A *step* of training takes a *batch* of
 # images, here 64 digits, and computes the *loss*, a single number for how wrong the answers are: minus the natural
 # logarithm of the share that softmax gave to the right digit (97 % is 0.97), averaged over the batch. (This loss is
-# called *cross-entropy*, and its unit is the *nat*.) It's near 0 for a net that is sure and right. Guessing among ten digits
-# costs ln 10 ≈ 2.3.
+# called *cross-entropy*, and its unit is the *nat*.) It's near 0 for a net that is sure and right. Guessing among ten
+# digits costs ln 10 ≈ 2.3.
 #
 # Then PyTorch computes the derivative of the loss with respect to every weight. Together these derivatives are the
 # *gradient*. Each weight moves a little against its own derivative, so that the loss falls. The *learning rate* sets
@@ -154,8 +154,8 @@ edu.plots.lines(errors, first=1, title="Your first training", x="epoch", y="erro
 # Read the table from left to right. An *epoch* is one pass over all training images. You've met the *loss*. The *error*
 # is the share of digits that got the wrong name, in percent. Both come first for the *training* images, which the
 # network learns from, and then for 500 others that it has never seen, the *validation* images. `lr` is the learning
-# rate at the end of the epoch: it rises to 0.05 first, and then falls to 0 (lesson 01 comes back to it). The last column is how
-# many images your machine trains on per second.
+# rate at the end of the epoch: it rises to 0.05 first, and then falls to 0 (lesson 01 comes back to it). The last
+# column is how many images your machine trains on per second.
 #
 # Why do the first rows look better on digits that the net has never seen? The training columns are averages over the
 # epoch, taken while the weights were still changing. The validation columns are measured at its end. A third part, the

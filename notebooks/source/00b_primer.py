@@ -94,10 +94,10 @@ edu.plots.numbers(
 # **Difficulty** ●○○○○ · **5 minutes**
 #
 # Networks learn faster when their inputs are centred on 0 and have a spread of about 1. So you subtract each channel's
-# mean and divide by its *standard deviation*, `std`. It says how far the values typically lie from their mean: take each
-# distance, square it, and the square root of the mean square is the standard deviation. Both are measured once, over all
-# training images, and handed to you: `mean` and `std` have the shape `(C,)`, one number for each channel, and `images`
-# has the shape `(N, C, H, W)`. Do it without a loop.
+# mean and divide by its *standard deviation*, `std`. It says how far the values typically lie from their mean: take
+# each distance, square it, and the square root of the mean square is the standard deviation. Both are measured once,
+# over all training images, and handed to you: `mean` and `std` have the shape `(C,)`, one number for each channel, and
+# `images` has the shape `(N, C, H, W)`. Do it without a loop.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -240,7 +240,7 @@ edu.plots.descents(loss_of, paths, title="Too small a rate crawls, too large a r
 
 # %% [markdown]
 # Before you read on: at what learning rate does the walk stop getting anywhere, and just jump from one side to the
-# other? Work it out from the formula, then change a rate in the cell above and check.
+# other? Work it out from the formula, then change the 1.03 in the cell above and check.
 #
 # <details><summary>Answer</summary>
 #
@@ -270,9 +270,9 @@ edu.plots.chain(
 # %% [markdown]
 # On the way forward PyTorch computes the values and notes which operations were done. `backward()` starts at the loss,
 # where the derivative is 1, and multiplies by one slope after the other on its way back: by 2 (y − 5) = 2 for the
-# square, by 1 for the subtraction, by x = 2 for the product. The result ends up in `w.grad`, and people call it the gradient *of* `w`, too. (The two directions are
-# called the *forward pass* and the *backward pass*, and the way back is also known as *backpropagation*.) Nudge `w` a
-# little and see whether it's true:
+# square, by 1 for the subtraction, by x = 2 for the product. The result ends up in `w.grad`, and people call it the
+# gradient *of* `w`, too. (The two directions are called the *forward pass* and the *backward pass*, and the way back is
+# also known as *backpropagation*.) Nudge `w` a little and see whether it's true:
 
 # %%
 nudge = 0.001
@@ -286,7 +286,9 @@ assert abs(nudged.item() - 4) < 0.02
 #
 # * **`backward()` adds.** The new derivative is added to whatever is in `w.grad` already. So before each step you have
 #   to empty it, with `w.grad = None`. If you forget, each step follows the sum of all gradients so far.
-# * **The step itself needs no notes.** Change a weight inside `with torch.no_grad():`, where PyTorch keeps none.
+# * **The step itself needs no notes.** Change a weight inside `with torch.no_grad():`, where PyTorch keeps none, and
+#   write `w -= …`, which changes the weight itself. `w = w - …` would make a new tensor that PyTorch takes no notes
+#   for, and the next `backward()` would fail.
 # * **`.item()`** turns a tensor with one number into a bare Python number. Keep *that* if you collect losses, because a
 #   tensor drags along all the notes on how it was computed.
 #
@@ -385,9 +387,10 @@ edu.table([*rows, ("together", "", 26)], ["parameter", "shape", "numbers"])
 # ## Training mode and evaluation mode
 #
 # Some layers behave differently while a network learns. One example is **dropout**, which you'll study in lesson 02:
-# during training it sets a random half of the numbers to 0 and doubles the rest, so that no neuron can rely on one
-# other neuron alone. When the network is used, it does nothing. A module keeps track of which of the two is meant:
-# `model.train()` switches it and everything inside it to training mode, and `model.eval()` to evaluation mode.
+# during training it tosses a coin for each number: heads sets it to 0, tails doubles it. So about half of them are gone
+# each time, and no neuron can rely on one other neuron alone. When the network is used, it does nothing. A module keeps
+# track of which of the two is meant: `model.train()` switches it and everything inside it to training mode, and
+# `model.eval()` to evaluation mode.
 
 # %%
 torch.manual_seed(0)
@@ -402,18 +405,19 @@ assert torch.equal(seen["eval()"], ones)
 edu.plots.numbers(seen, title="Dropout acts in training mode only")
 
 # %% [markdown]
-# Nothing fails if you forget to switch. The numbers are just wrong, and sometimes only a little, which makes this one of
-# the most common bugs in this field. The habit that avoids it: `model.train()` at the start of each pass over the training images,
-# `model.eval()` before you measure anything.
+# Nothing fails if you forget to switch. The numbers are just wrong, and sometimes only a little, which makes this one
+# of the most common bugs in this field. The habit that avoids it: `model.train()` at the start of each pass over the
+# training images, `model.eval()` before you measure anything.
 #
 # ## Training, validation, test
 #
 # A network can learn its training images by heart and still be useless for others. This is called **overfitting**, and
-# you don't need a network to see it. Here are twelve points of a curve, each moved up or down a little at random. A polynomial is *fitted* to them, which
-# means that its coefficients are chosen to bring it as close to the points as possible. First it's a straight line,
-# then it gets more and more bends. Each time its error, here the typical distance between curve and points, is measured
-# on the twelve points and on points it hasn't seen. (You can skip the code. `lstsq`, for *least squares*, does the
-# fitting. In the figure, 10⁰ is 1, and each labelled line is ten times the one below it.)
+# you don't need a network to see it. Here are twelve points of a curve, each moved up or down a little at random. A
+# polynomial is *fitted* to them, which means that its coefficients are chosen to bring it as close to the points as
+# possible. First it's a straight line, then it gets more and more bends. Each time its error, here the typical distance
+# between curve and points, is measured on the twelve points and on points it hasn't seen. (You can skip the code.
+# `lstsq`, for *least squares*, does the fitting. In the figure, 10⁰ is 1, and each labelled line is ten times the one
+# below it.)
 
 
 # %%
@@ -436,8 +440,8 @@ edu.plots.lines(errors, first=1, log=True, title="More bends always fit better, 
 
 # %% [markdown]
 # The error on the training points keeps falling, because a polynomial with eleven coefficients can run through nearly
-# all of twelve points. On the other points it's lowest in the middle, and then it shoots up. So you split your images into
-# three parts, once, before you do anything else:
+# all of twelve points. On the other points it's lowest in the middle, and then it shoots up. So you split your images
+# into three parts, once, before you do anything else:
 #
 # * **Training images**: the network learns from these.
 # * **Validation images**: it never learns from them, but *you* do. You use them to choose the degree of a polynomial,
@@ -465,6 +469,7 @@ edu.table([(name, len(split)) for name, split in parts.items()], ["digits of thi
 # %%
 first, second, x = nn.Linear(3, 50), nn.Linear(50, 2), torch.randn(5, 3)
 weight, bias = second.weight @ first.weight, second.weight @ first.bias + second.bias
+# atol: by how much two numbers may differ and still count as equal
 assert torch.allclose(second(first(x)), x @ weight.T + bias, atol=1e-5), "two layers are one"
 w = torch.tensor(-1.0, requires_grad=True)
 gradients = []

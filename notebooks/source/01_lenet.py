@@ -81,7 +81,8 @@ edu.table(
 
 # %%
 dense, weights = torch.randn(4, 6), torch.tensor([-1.2, 0.4, 1.0])
-places = [slice(start, start + 3) for start in range(4)]  # each output looks at three neighbours
+# slice(a, b) is the a:b of an index, kept as a value; each output looks at three neighbours
+places = [slice(start, start + 3) for start in range(4)]
 local, shared = torch.zeros(4, 6), torch.zeros(4, 6)
 for output, place in enumerate(places):
     local[output, place] = dense[output, place]
@@ -189,9 +190,9 @@ edu.plots.kernel_places(
 )
 
 # %% [markdown]
-# With padding 1 a 3×3 kernel has exactly as many positions as the image has pixels, which is why this pair is so common.
-# With stride 2 there are about half as many along each side. The grey pixels are never reached, because one more step
-# wouldn't fit.
+# With padding 1 a 3×3 kernel has exactly as many positions as the image has pixels, which is why this pair is so
+# common. With stride 2 there are about half as many along each side. The grey pixels are never reached, because one
+# more step wouldn't fit.
 #
 # ### Exercise 1.1 · Output size
 #
@@ -323,8 +324,8 @@ edu.plots.patches_as_columns(
 
 # %% [markdown]
 # In PyTorch, `F.unfold` does the copying, for all channels at once. With several kernels the row becomes a matrix with
-# one row for each kernel. `@` multiplies it by the columns of each image in the batch (where one side has a third axis in
-# front, it makes one product for each image), and `view` gives the numbers of the result the shape of maps.
+# one row for each kernel. `@` multiplies it by the columns of each image in the batch (where one side has a third axis
+# in front, it makes one product for each image), and `view` gives the numbers of the result the shape of maps.
 
 
 # %%
@@ -345,8 +346,8 @@ print(f"{tuple(x.shape)} → {tuple(ours.shape)}, largest difference {(ours - th
 # %% [markdown]
 # This costs memory, because each pixel is copied once for every patch it lies in, up to 25 times for a 5×5 kernel. What
 # you gain is speed. Let's time the loops, the matrix product and PyTorch's own convolution on the work of LeNet-5's
-# second convolution. (It's called C3, because the pooling in between is counted as a layer.) The loops are timed on just
-# one of its 16 · 6 slices, for a single image, and we multiply up the rest.
+# second convolution. (The paper calls it C3. Between the two lies a layer of another kind, which comes next on this
+# page.) The loops are timed on just one of its 16 · 6 slices, for a single image, and we multiply up the rest.
 
 
 # %%
@@ -573,7 +574,8 @@ assert after < loss
 #
 # `model(images).argmax(dim=1)` is the network's answer for each image: the number of its highest logit. Compare it with
 # the labels, and you get True and False; `.sum().item()` counts the True ones. (`mean` wants numbers, which `.double()`
-# makes of them.) The validation belongs under `model.eval()` and `torch.no_grad()`, and the next epoch starts with `model.train()` again.
+# makes of them.) The validation belongs under `model.eval()` and `torch.no_grad()`, and the next epoch starts with
+# `model.train()` again.
 # </details>
 
 
@@ -778,14 +780,14 @@ edu.table(verdicts, ["network", "diagnosis"])
 # | loss | a squared distance, with a term that pushes the wrong digits away | cross-entropy |
 # | optimizer | one image at a time, with a rate for each weight from estimated second derivatives | SGD with momentum on batches |
 # | first weights (n inputs) | random, spread evenly within ±2.4 / n | the same within ±1 / √n, PyTorch's default |
-# | training images | 60,000, 20 passes, a learning rate that falls over the passes | 3,500, 4 passes |
+# | training images | 60,000, 20 passes, a learning rate that falls over the passes | 3,500, a few passes (20 at full size) |
 #
 # Today's version replaces tanh with ReLU and the average with the maximum. Which of the two replacements helps? If you
 # change both at once you'll never know. So train all four combinations with three seeds each. Each combination gets the
-# learning rate that did best for it on the validation images in a trial of five seeds, out of 0.03, 0.08 and 0.2. (Where
-# the lowest or the highest of the three was best, we tried the next one as well, 0.01 or 0.5. It was worse.) A rate that
-# suits one of them can ruin another: 0.2 was best for tanh with average pooling, while ReLU with maximum pooling
-# stayed at guessing there in four runs out of five.
+# learning rate that did best for it on the validation images in a trial of five seeds, out of 0.03, 0.08 and 0.2.
+# (Where the lowest or the highest of the three was best, we tried the next one as well, 0.01 or 0.5. It was worse.) A
+# rate that suits one of them can ruin another: 0.2 was best for tanh with average pooling, while ReLU with maximum
+# pooling stayed at guessing there in four runs out of five.
 
 
 # %%
@@ -887,9 +889,9 @@ edu.plots.feature_maps({name: stack[0] for name, stack in maps.items()}, title="
 # ### "LeNet-5 has 60,000 parameters"
 #
 # You counted 61,706. The paper says: 60,000 trainable parameters and 340,908 connections. Who is right? (A *connection*
-# leads from one input, or from a bias, to one number: each of C1's 4,704 numbers has 25 + 1.) Take the differences from the table
-# above: the S layers have a factor and a bias for each map; six of C3's 16 kernels look at three maps of S2, nine at
-# four, and one at all six; and the output layer isn't trained.
+# leads from one input, or from a bias, to one number: each of C1's 4,704 numbers has 25 + 1.) Take the differences from
+# the table above: the S layers have a factor and a bias for each map; six of C3's 16 kernels look at three maps of S2,
+# nine at four, and one at all six; and the output layer isn't trained.
 
 # %% tags=["nbval-check-output"]
 c3 = 6 * (3 * 25 + 1) + 9 * (4 * 25 + 1) + 1 * (6 * 25 + 1)

@@ -39,11 +39,11 @@ print(f"data       {data.source}")
 # %% [markdown]
 # ## What 2012 had and 1998 didn't
 #
-# Convolution, pooling and backpropagation were all there in 1998. What had changed was how much data you could train
-# on, and how fast. ImageNet is a collection of about 15 million photos from the web in 22,000 categories. Fei-Fei Li's
-# group hired people through Amazon's Mechanical Turk to label them. The contest, ILSVRC, uses 1,000 of these categories
-# (120 of them breeds of dog) and about 1.2 million photos for training. And graphics cards, built for games, had turned
-# out to be fast at the one thing that a neural network needs: many multiplications at the same time.
+# Convolution, pooling and backpropagation were all there in 1998. What had changed most was how much data you could
+# train on, and how fast. ImageNet is a collection of about 15 million photos from the web in 22,000 categories. Fei-Fei
+# Li's group hired people through Amazon's Mechanical Turk to label them. The contest, ILSVRC, uses 1,000 of these
+# categories (120 of them breeds of dog) and about 1.2 million photos for training. And graphics cards, built for games,
+# had turned out to be fast at the one thing that a neural network needs: many multiplications at the same time.
 #
 # ImageNet itself is far too large to come with this course, but these photos give you an idea of what's in it.
 
@@ -56,13 +56,14 @@ def square(name: str, side: int = 112) -> Tensor:
 
 
 names = [name for name in edu.data.photos() if name != "camera"]  # the only grey one
-title = "The kind of picture a net has to name: colour photos of anything"
+title = "The kind of picture a net has to classify: colour photos of anything"
 photos = torch.stack([square(name) for name in names])
-edu.plots.image_grid(photos, [name.replace("_", " ") for name in names], side=1.2, title=title)
+edu.plots.image_grid(photos, [name.replace("_", " ").title() for name in names], side=1.2, title=title)
 
 # %% [markdown]
 # Let's put the two networks side by side. A *multiply-add* is one multiplication and the addition that goes with it.
-# It's the unit in which the work of a network is counted.
+# It's the unit in which the work of a network is counted. (Both networks are the course's versions. The AlexNet of 2012
+# was a little different, as you'll see below.)
 
 # %%
 with torch.device("meta"):  # a tensor on this device has a shape but no numbers, so it takes no memory
@@ -76,7 +77,7 @@ comparison = {
     "training images": (60_000, recipe["training images"].value),
 }
 rows = [(what, before, after, f"{after / before:,.0f} ×") for what, (before, after) in comparison.items()]
-edu.table(rows, ["", "LeNet-5, 1998", "AlexNet, 2012", "growth"])
+edu.table(rows, ["", "LeNet-5", "AlexNet", "growth"])
 
 # %% [markdown]
 # How long does that take to train? The backward pass costs about twice as much as the forward pass, so one training
@@ -176,7 +177,7 @@ edu.table([(k, f"{100 - 10 * k} %", f"{error:.1f} %") for k, error in errors.ite
 # ## The network
 #
 # AlexNet has five convolutions, three max poolings and three linear layers. Its kernels shrink from 11×11 to 5×5 to
-# 3×3, and the maps shrink from 55×55 to 6×6 while their number grows.
+# 3×3, and the maps shrink from 55×55 to 6×6, while their number grows from 64 to 384 and then falls to 256.
 
 # %%
 edu.plots.architecture(alexnet, (3, 224, 224), title=f"AlexNet: eight layers, {costs.parameters:,} parameters")
@@ -309,8 +310,9 @@ for size in (224, 448):
 # | `self.avgpool` | `nn.AdaptiveAvgPool2d(6)`: 6×6 pixels, whatever the size of the image |
 # | `self.classifier` | dropout · linear · ReLU · dropout · linear · ReLU · linear |
 #
-# The three pooling layers are `nn.MaxPool2d(3, stride=2)`: their windows overlap, which was new. `nn.Dropout()` is
-# explained further down. Here you only have to put it in its place. Leave the option `inplace` of `nn.ReLU` off.
+# The three pooling layers are `nn.MaxPool2d(3, stride=2)`: their windows overlap, which was unusual then.
+# `nn.Dropout()` is explained further down. Here you only have to put it in its place. Leave the option `inplace` of
+# `nn.ReLU` off.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -382,9 +384,9 @@ del theirs, alexnet, ours, expected
 #
 # The paper's AlexNet has two things that torchvision's doesn't. One is the *two towers*: the net didn't fit on one
 # card, so each card held half of the kernels, and the second, fourth and fifth convolutions only looked at the maps on
-# their own card. (In PyTorch that's `groups=2`, with half as many weights in such a layer.) Torchvision's net is the
-# one-tower version that Krizhevsky published in 2014. The other is *local response normalisation*, which divides each
-# activation by a number that grows with the squares of its neighbours in five channels:
+# their own card. (In PyTorch that's `groups=2`, with half as many weights in such a layer.) Torchvision's net has the
+# layer sizes of the one-tower version that Krizhevsky published in 2014. The other is *local response normalisation*,
+# which divides each activation by a number that grows with the squares of its neighbours in five channels:
 # $b_i = a_i / (2 + \alpha \sum_j a_j^2)^{3/4}$. The paper prints $\alpha = 10^{-4}$, but the authors' code,
 # cuda-convnet2, first divides this number by 5, the number of channels, and PyTorch's `nn.LocalResponseNorm` does the
 # same. The paper reports a gain of 1.2 points of top-5 error. VGG's authors found no gain two years later, and the
@@ -393,19 +395,21 @@ del theirs, alexnet, ours, expected
 # %%
 # the paper's convolutions: inputs, outputs, kernel, towers; its linear layers are the ones you counted above
 towers = [(3, 96, 11, 1), (96, 256, 5, 2), (256, 384, 3, 1), (384, 384, 3, 2), (384, 256, 3, 2)]
-paper = parameters
+two_towers = parameters
 for inputs, outputs, kernel, groups in towers:
-    paper += outputs * (kernel * kernel * inputs // groups + 1)
-more = round(100 * (costs.parameters / paper - 1), 1)
+    two_towers += outputs * (kernel * kernel * inputs // groups + 1)
+more = round(100 * (costs.parameters / two_towers - 1), 1)
 assert more == edu.facts.ALEXNET_ONE_TOWER_MORE.value, "'0.2 % more parameters', says the paper of 2014"
+rows = [("two towers, 2012", two_towers), ("one tower, torchvision", costs.parameters)]
+edu.table(rows, ["version", "parameters"])
+
+# %%
 a = 100 * torch.rand(1, 14, 1)  # one pixel of 14 channels; the paper's pixels went up to 255, so activations were large
 squares = F.pad(a**2, (0, 0, 2, 2))  # two more channels of zeros on each side
 neighbours = sum(squares[:, first : first + 14] for first in range(5))
 # as the authors' code has it; then, with alpha five times as large, as the paper prints it
 torch.testing.assert_close(nn.LocalResponseNorm(5, alpha=1e-4, k=2)(a), a / (2 + 1e-4 / 5 * neighbours) ** 0.75)
 torch.testing.assert_close(nn.LocalResponseNorm(5, alpha=5e-4, k=2)(a), a / (2 + 1e-4 * neighbours) ** 0.75)
-rows = [("two towers, 2012", paper), ("one tower, torchvision", costs.parameters)]
-edu.table(rows, ["version", "parameters"])
 
 # %% [markdown]
 # ## The paper's recipe, beside ours
@@ -521,11 +525,12 @@ edu.table(rows, [f"after 6 epochs at rate {dead.lr}", "zeros in its output"])
 # %% [markdown]
 # So the claim is neither simply true nor simply false.
 #
-# * **At the same small rate, ReLU wins against tanh.** Its slope is 1 wherever it isn't 0, so more of the gradient
-#   gets through, and each step achieves more.
+# * **At the same small rate, ReLU wins against tanh.** There are two likely reasons. Its slope is 1 wherever it isn't
+#   0, so more of the gradient gets through. And the rule for its initial weights (He's) gives larger ones than the rule
+#   for tanh's (Xavier's).
 # * **At its own best rate, tanh wins here.** Its output stays between −1 and 1, so it tolerates a learning rate at
-#   which the ReLU net dies. One step too far has pushed the ReLU net's units below zero for every image, as the last
-#   table shows. There the slope is 0, and no gradient brings them back.
+#   which the ReLU net dies. Training at that rate has pushed the ReLU net's units below zero for every image, as the
+#   last table shows. There the slope is 0, and no gradient brings them back.
 # * **The sigmoid is still close to guessing after six epochs, at all seven rates.** That's why the table gives it no
 #   best rate. Before you call it dead, give it more time, at rate 0.1.
 
@@ -642,8 +647,8 @@ def augment(images: Tensor, flip: Tensor, top: Tensor, left: Tensor, padding: in
 edu.checks.check_augment(augment)
 
 # %% [markdown]
-# `edu.fit` does exactly this when you write `augment=("crop", "flip")`. Done for a whole batch at once, it costs next
-# to nothing.
+# `edu.fit` does the same when you write `augment=("crop", "flip")`, except that it crops first and mirrors afterwards.
+# With random corners that makes no difference. Done for a whole batch at once, it costs next to nothing.
 #
 # ## Dropout
 #
@@ -724,11 +729,12 @@ edu.table(rows, ["", "gap in the loss", "training error", "test error"])
 
 # %% [markdown]
 # The net with neither gets all its training images right, and it's sure of itself even where it's wrong: that's what
-# its high test loss says. The other two have learned to be less sure. (The loss on the training images is measured
+# its high test loss says. The other two are wrong less often, and their test loss falls by more than their
+# error does, so they must also be less sure where they're wrong. (The loss on the training images is measured
 # without crops, rotations and dropout, so the comparison is fair.)
 #
 # How sure can *you* be after one run of each? With two other seeds that we tried, dropout and augmentation narrowed the
-# gap as well, but dropout did so by much less. Change the seed in `trained` and see for yourself. Most claims like this
+# gap as well, but dropout did so by much less. Change the seed in `trained` and see for yourself. Many claims like this
 # one rest on a single pair of runs, without a spread.
 #
 # ## From edges to parts
@@ -750,8 +756,8 @@ edu.table([(layer, f"{side}×{side}") for layer, side in sees.items()], ["one nu
 # %% [markdown]
 # You only see what the layers do with this view once they've been trained on photos. AlexNet's trained weights don't
 # come with this course, so look at a relative whose weights do: the ResNet-18 in the package, trained on small photos.
-# First, here are the kernels of its first layer, also called *filters*, the counterpart of the paper's figure 3. Grey
-# means zero.
+# First, here are 16 of the 64 kernels of its first layer, those whose weights vary most. Kernels are also called
+# *filters*, and the paper's figure 3 shows AlexNet's. Grey means zero.
 
 # %%
 net = edu.models.pretrained("resnet18", source="bundled")
@@ -759,7 +765,7 @@ print(net.source)
 filters = net.model.conv1.weight.detach()  # (64, 3, 7, 7)
 strongest = filters.flatten(1).std(dim=1).argsort(descending=True)[:16]
 shown = 0.5 + 0.5 * filters[strongest] / filters[strongest].abs().amax(dim=(1, 2, 3), keepdim=True)
-edu.plots.image_grid(shown, columns=8, title="First-layer filters look for edges and for colours")
+edu.plots.image_grid(shown, columns=8, title="Many first-layer filters look for edges or for colours")
 
 # %%
 layers = {"relu": "after 1 convolution", "layer1": "after 5", "layer2": "after 9", "layer3": "after 13"}
@@ -771,13 +777,13 @@ for name in photos:
         net.model(image)
     for layer, text in layers.items():
         maps[text].append(seen[layer][0])
-edu.plots.photos_and_maps(photos, maps, title="From outlines to a few bright spots")
+edu.plots.photos_and_maps(photos, maps, title="From outlines to a few bright areas")
 
 # %% [markdown]
-# The first maps are line drawings: one direction each, light against dark. Deeper in the net, the picture dissolves
-# into a few bright spots, where a map says "something of my kind is here". A picture of maps can't tell you what that
-# something is, and "the deeper layers see ears" is more than anyone can read off it. Lesson 11 asks again, with better
-# tools.
+# Of each layer the figure shows the map that varies most. The first maps are line drawings, bright where light meets
+# dark. Deeper in the net, the picture dissolves into a few bright areas, where a map says "something of my kind is
+# here". A picture of maps can't tell you what that something is, and "the deeper layers see ears" is more than anyone
+# can read off it. Lesson 11 asks again, with better tools.
 #
 # ## Claims you will read elsewhere, tested
 #
@@ -795,7 +801,7 @@ error = edu.facts.ALEXNET_TOP5_ENSEMBLE
 print(f"top-5 error {error}, accuracy {100 - error.value:.1f} %")
 assert round(100 - error.value, 1) == 84.7
 assert edu.facts.ALEXNET_TOP5_ENSEMBLE.value < edu.facts.ALEXNET_TOP5_FIVE.value < edu.facts.ALEXNET_TOP5_SINGLE.value
-assert (round(paper / 1e6, 1), round(costs.parameters / 1e6, 1)) == (61.0, 61.1)
+assert (round(two_towers / 1e6, 1), round(costs.parameters / 1e6, 1)) == (61.0, 61.1)
 places = 256 - 224 + 1
 print(f"{places} positions along a side: {2 * places**2:,} images; the paper says {edu.facts.ALEXNET_CROPS.value:,}")
 assert 2 * (places - 1) ** 2 == edu.facts.ALEXNET_CROPS.value == 2**11
@@ -811,16 +817,19 @@ edu.table(rows, ["image side", "padding", "map side, rounded down", "map side, r
 # %% [markdown]
 # ## Summary
 #
-# * AlexNet's ideas were mostly old. The new things were a million labelled photos and two fast graphics cards.
+# * AlexNet's convolutions, pooling and training were old; ReLU and dropout were recent. What made the difference in
+#   size were a million labelled photos and two fast graphics cards.
 # * The **top-k error** counts an image as wrong if its label isn't among the k best guesses. AlexNet: 18.2 % alone,
 #   15.3 % as seven nets.
 # * 61,100,840 parameters, 96 % of them in three linear layers. The five convolutions do 92 % of the work. A larger
-#   image costs the convolutions work but no parameters, and the linear layers both.
-# * At the same small rate ReLU beats tanh, and the sigmoid takes several times as long as either. At its own best rate
-#   tanh can win, and here it does.
+#   image costs the convolutions work but no parameters. It costs the linear layers both, unless an average pooling
+#   comes before them.
+# * At the same small rate ReLU beats tanh, and the sigmoid takes several times as long as either (at rate 0.1). At its
+#   own best rate tanh can win, and here it does.
 # * **Dropout** and **augmentation** narrow the gap between training and test loss. The paper drops outputs and halves
 #   at test time, PyTorch doubles in training. Augmentation may only make changes that keep the label true.
-# * Torchvision's AlexNet is the one-tower version of 2014. Two towers and response normalisation went out of use.
+# * Torchvision's AlexNet has the layer sizes of the one-tower version of 2014, without response normalisation. That
+#   layer and the two towers went out of use.
 #
 # ## Sources
 #

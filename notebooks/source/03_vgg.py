@@ -2,16 +2,16 @@
 # # 03 · VGG: one small kernel, again and again
 #
 # AlexNet had kernels of 11×11, 5×5 and 3×3 pixels. Two years later Karen Simonyan and Andrew Zisserman asked a cleaner
-# question: what does *depth* do, if you change nothing else? They fixed every other choice. Each convolution is 3×3,
-# each pooling halves the height and width, and only the number of layers varies: 11, 13, 16, 19. In the second half of
-# this lesson you'll train such nets yourself, find that depth needs help, and meet the layer that provides it: batch
-# norm, which nearly every network in the rest of this course uses.
+# question: what does *depth* do, if you change nothing else? They fixed nearly every other choice. Each convolution is
+# 3×3, each pooling halves the height and width, and only the number of layers varies: 11, 13, 16, 19. In the second
+# half of this lesson you'll train such nets yourself, find that depth needs help, and meet the layer that provides it:
+# batch norm, which nearly every network in the rest of this course uses.
 #
 # After this lesson you can
 #
 # * compute how many pixels a number deep in a network depends on, and check it with a gradient;
 # * say what a stack of 3×3 kernels saves against one large kernel, and how the two differ;
-# * write the VGG block, and all four networks of the paper from one list;
+# * write the VGG block, and the paper's four main networks from one list;
 # * tell where a network's parameters, memory and multiply-adds go;
 # * write batch norm by hand, and explain why a net with batch norm behaves differently in train and in eval mode.
 #
@@ -38,7 +38,7 @@ print(f"data       {data.source}")
 # %% [markdown]
 # ## Sixteen layers, one rule
 #
-# Here is VGG-16, named after the Visual Geometry Group in Oxford and drawn from the model itself. Its 138 million
+# Here is VGG-16, drawn from the model itself. (VGG stands for the Visual Geometry Group in Oxford.) Its 138 million
 # parameters would fill half a gigabyte, so it's built on PyTorch's device `meta`, where a tensor has a shape but no
 # numbers.
 
@@ -76,7 +76,7 @@ def gradient_of_one(kernels: list[int], *, side: int = 11, nets: int = 200) -> T
 stacks = {"one 5×5": [5], "two 3×3": [3, 3], "one 7×7": [7], "three 3×3": [3, 3, 3]}
 maps = {name: gradient_of_one(kernels) for name, kernels in stacks.items()}
 shown, titles = torch.stack([map_ / map_.max() for map_ in maps.values()]), list(maps)
-title = "The same window (white: not seen), but not every pixel counts the same"
+title = "The same window (palest: not seen), but not every pixel counts the same"
 edu.plots.image_grid(shown, titles, diverging=True, side=2.0, title=title)
 
 # %%
@@ -151,8 +151,8 @@ edu.table(rows, ["two layers", "f(a + b) − f(a) − f(b), largest"])
 # ### Explore: the window grows
 #
 # On the left, follow one number at the top down to the pixels it needs. Before you move a control, guess: how many 3×3
-# layers see as much as one 11×11? What changes if a pooling follows each layer? With 3×3 kernels, which two controls
-# together reach the whole photo in five layers?
+# layers see as much as one 11×11? What changes if a pooling follows each layer? Which two controls, used together, let
+# five 3×3 layers see the whole photo?
 #
 # <details><summary>Answers</summary>
 #
@@ -184,8 +184,7 @@ explorer.twin({
 #
 # Write `receptive_field(layers)`. `layers` is a list of pairs (kernel, stride), first layer first. Return how many
 # pixels wide the window is that one number in the last layer's output depends on. There's no formula to look up: go
-# through the layers and ask what each one does to the size of the window, and what it does to the jump. The check
-# measures with gradients.
+# through the layers and ask what each one does to the size of the window, and what it does to the jump.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -233,8 +232,9 @@ edu.table(rows, ["after stage", "maps", "receptive field (pixels)", "jump (pixel
 #
 # ## Four nets from one list
 #
-# The paper's table 1 boils down to a list of numbers: how many convolutions each stage has. The next cell builds all
-# four nets from that list and compares them with torchvision's. With `strict=True`, loading fails unless every name and
+# Four of the six nets in the paper's table 1 boil down to a list of numbers: how many convolutions each stage has. (The
+# other two try response normalisation and 1×1 kernels.) The next cell builds the four from that list and compares them
+# with torchvision's. With `strict=True`, loading fails unless every name and
 # every shape matches.
 
 # %% tags=["nbval-check-output"]
@@ -339,9 +339,9 @@ assert layers["conv1_2"].macs == layers["conv2_2"].macs == layers["conv3_2"].mac
 #   stage, which has fewer channels coming in, and stage 5 are cheaper.
 #
 # Nine tenths of the parameters sit in the three linear layers, most of them in fc6, which has separate weights for each
-# of the 49 positions. **Global average pooling** (Lin et al. 2013) does without them: it takes the mean of each of the
-# 512 maps and sends these 512 numbers through one linear layer. GoogLeNet and ResNet, the next nets in this course, end
-# that way.
+# of the 49 positions. **Global average pooling** (Lin et al. 2013) does without them: it takes the mean of each of
+# the 512 maps. In Lin et al.'s net these means are the logits. GoogLeNet and ResNet, the next nets in this course, send
+# them through one linear layer.
 
 # %% tags=["nbval-check-output"]
 before = costs.parameters
@@ -356,7 +356,7 @@ edu.table(rows, ["head", "parameters of VGG-16"])
 # **Difficulty** ●●○○○ · **10 minutes**
 #
 # To compute gradients, each layer needs its input again on the way back, so during training PyTorch keeps the maps. How
-# many bytes is that for VGG-16? **First write down two guesses:** which stage takes the most, and how many images of
+# many bytes is that for VGG-16? **First write down two guesses:** what share of it is stage 1's, and how many images of
 # 224×224 fit on a graphics card with 3 GB, like the ones that trained AlexNet, next to the weights, their gradients and
 # SGD's momentum?
 #
@@ -403,7 +403,8 @@ for row in costs.rows:
         stage += 1
 image_bytes = sum(bytes_of.values())
 fixed = 3 * 4 * costs.parameters  # weights, gradients, momentum
-print(f"{fixed / 1e9:.2f} GB, and {image_bytes / 1e6:.1f} MB per image: {int((3e9 - fixed) / image_bytes)} images fit")
+print(f"{fixed / 1e9:.2f} GB for weights, gradients and momentum, {image_bytes / 1e6:.1f} MB per image: "
+      f"{int((3e9 - fixed) / image_bytes)} images fit into 3 GB")  # fmt: skip
 assert bytes_of[1] > 0.45 * image_bytes, "stage 1 takes nearly half"
 assert 64 * image_bytes > 2 * fixed, "a batch of 64 takes more than twice as much as all parameters"
 edu.table([(stage, f"{count / 1e6:.1f}") for stage, count in bytes_of.items()], ["stage", "MB per image"])
@@ -464,10 +465,10 @@ edu.table(rows, ["variance", "after VGG-11's 8 convolutions", "after VGG-19's 16
 # ## Batch norm
 #
 # A good start sets the size of the signal once, before the first step. From then on every step changes the weights, and
-# the sizes drift. **Batch norm** (Ioffe and Szegedy 2015, a year after VGG) is more radical: it *measures* the signal
-# in every forward pass and corrects it. It's a layer of its own, usually between a convolution and its ReLU. For each
-# channel $c$, it takes all numbers of that channel, in all images of the batch and at all pixels, and computes their
-# mean $\mu_c$ and variance $\sigma_c^2$. Then
+# the sizes drift. **Batch norm** (Ioffe and Szegedy 2015, five months after VGG) is more radical: it *measures* the
+# signal in every forward pass and corrects it. It's a layer of its own, usually between a convolution and its ReLU. For
+# each channel $c$, it takes all numbers of that channel, in all images of the batch and at all pixels, and computes
+# their mean $\mu_c$ and variance $\sigma_c^2$. Then
 #
 # $$\hat x = \frac{x - \mu_c}{\sqrt{\sigma_c^2 + \varepsilon}} \qquad\qquad y = \gamma_c\, \hat x + \beta_c$$
 #
@@ -501,8 +502,8 @@ print("a bias before batch norm has no effect: it is part of the mean, which is 
 # in the batch. That's acceptable in training. But when you use the net, the same photo should get the same answer
 # whatever else is in the batch, even if it's the only one. So batch norm keeps a second set of numbers, the **running
 # mean** and the **running variance**. They are *buffers*: part of the layer's state and saved with it, but not
-# parameters, since no gradient changes them. In train mode each batch moves them a tenth of the way (`momentum=0.1`)
-# towards its own mean and variance:
+# parameters, since no gradient changes them. In train mode each batch moves them a tenth of the way (`momentum=0.1`,
+# which has nothing to do with SGD's momentum) towards its own mean and variance:
 #
 # $$\mu_\text{running} \leftarrow 0.9\,\mu_\text{running} + 0.1\,\mu_c$$
 #
@@ -517,7 +518,7 @@ for _ in range(60):
     of_batch.append(batch.mean().item())
     running.append(norm.running_mean.item())
 means = {"mean of the batch": of_batch, "running mean": running}
-edu.plots.lines(means, title="The running mean starts at 0 and settles near the true mean", x="training step",
+edu.plots.lines(means, title="The running mean takes about 20 steps to get near the true mean", x="training step",
                 y="mean of the channel", levels={"true mean": 2.0}, first=1)  # fmt: skip
 
 # %%
@@ -592,14 +593,16 @@ edu.checks.check_batch_norm(batch_norm)
 
 # %% [markdown]
 # Batch norm exists for other shapes too, and it has relatives that average over something else: layer norm over one
-# image, group norm over groups of channels. In this course you'll only need `nn.BatchNorm2d`, after a convolution.
-# Since batch norm subtracts the mean, any bias would vanish with it, so such a convolution usually has none.
+# image, group norm over groups of channels of one image. In this course you'll only need `nn.BatchNorm2d`, after a
+# convolution. Since batch norm subtracts the mean, any bias would vanish with it, so such a convolution usually has
+# none.
 #
 # ## Small VGGs, with and without batch norm
 #
-# Now train some: small VGGs of 11 and 19 layers, with an eighth of the channels, on digits. All of them start from He's
-# weights, so batch norm is the only difference. It's easy to be unfair in such a comparison by choosing a learning rate
-# that suits one side. So each net gets three rates, from 0.003 to 0.03, and we compare each at its best.
+# Now train some: small VGGs of 11 and 19 layers, with an eighth of the channels (a quarter in `full`), on digits. All
+# of them start from He's weights, so batch norm is the only difference. It's easy to be unfair in such a comparison by
+# choosing a learning rate that suits one side. So each net gets three rates, from 0.003 to 0.03, and we compare each at
+# the best of the three.
 #
 # > **Before you run it:** which of the four nets will depend most on the rate?
 
@@ -650,8 +653,9 @@ edu.table(rows, ["training error", *(f"rate {rate:g}" for rate in rates), "at it
 # %% [markdown]
 # Compare the nets at their best rates first. Batch norm is ahead at both depths, after equally many steps, and the
 # eight extra layers cost it fewer points. Then look at the highest rate. There the 19-layer net without batch norm
-# falls far behind, while the one with it still learns. A high rate makes the weights, and with them the signal, jump
-# from step to step. Batch norm measures the signal again each time, so the layers after it never see that jump.
+# falls far behind, while the one with it still learns. One explanation is that a high rate makes the weights, and with
+# them the signal, jump from step to step, and batch norm measures the signal again each time. (Two of the four best
+# rates lie at an end of the range, so other rates might still improve those nets.)
 #
 # This is a small experiment: in `quick`, three passes over 2,000 digits. We ran it with five seeds, and each time batch
 # norm was ahead at both depths, and by far at the highest rate with 19 layers. So here batch norm makes training faster
@@ -680,7 +684,7 @@ edu.table(rows, ["net", "top-1 error", "top-5 error"])
 # |---|---|---|
 # | "VGG-16 has 148 million parameters." | Count, and table 2 of the paper | **Wrong.** 138,357,544; the paper rounds to 138 million. Not even VGG-19 has 148. |
 # | "VGG is so large because it is so deep." | Parameters by layer, and by depth | **Wrong.** Three linear layers hold nine tenths; 8 more convolutions add 8 %. |
-# | "VGG is slow because it has so many parameters." | Multiply-adds by layer | **Mostly wrong.** The layers with nine tenths of the parameters do less than 1 % of the work. Only for one image at a time does reading half a gigabyte of weights matter too. |
+# | "VGG is slow because it has so many parameters." | Multiply-adds by layer | **Mostly wrong.** The layers with nine tenths of the parameters do less than 1 % of the work. (Reading half a gigabyte of weights takes time too; this page doesn't measure it.) |
 # | "Two 3×3 convolutions are the same as one 5×5." | Gradients, the composed kernel, a sum of two images | **Half right.** They see the same pixels. Without a ReLU they are *some* 5×5; with it they are none. |
 # | "VGG won ILSVRC 2014." | Published top-5 errors of the classification task | **Half right.** Second in classification, behind GoogLeNet; first in localisation. |
 
@@ -703,13 +707,14 @@ assert entries["2014 GoogLeNet"].value < entries["2014 VGG"].value
 # * The **receptive field** grows by (k − 1) · jump per layer, and each stride multiplies the jump. Two 3×3 see 5×5,
 #   three see 7×7, VGG-16's convolutions and poolings see 212 pixels.
 # * Three 3×3 have 27C² weights, one 7×7 has 49C². The stack has ReLUs in between, and looks hardest at the middle.
-# * **VGG** is a list of five numbers. Each time height and width are halved, the channels double, so each convolution
-#   costs about the same.
+# * **VGG** is a list of five numbers. Each time height and width are halved, the channels double, so from stage
+#   1 to 4 the later convolutions of each stage cost the same.
 # * Parameters sit in the linear layers, activations in the first stages, multiply-adds in the convolutions. Global
 #   average pooling saves nine tenths of the parameters.
 # * **Batch norm** gives each channel mean 0 and variance 1 over the batch, then a learned scale and shift. In eval mode
 #   it uses running statistics, so that the output for an image depends on that image alone.
-# * Deep nets need initial weights that keep the size of the signal. With batch norm the depth and the learning rate
+# * With the wrong initial weights the signal explodes or dies on its way through 16 convolutions; He's rule keeps its
+#   size. With batch norm the depth and the learning rate
 #   matter less. Beyond 16 layers the paper gained next to nothing from depth.
 #
 # ## Sources

@@ -1,10 +1,10 @@
 # %% [markdown]
 # # 04 · GoogLeNet: several scales, side by side
 #
-# In 2014 two nets showed that depth pays off. VGG paid for it with 138 million parameters. GoogLeNet has 22 layers, a
-# lower error, and about a twentieth of the parameters. Its building block looks at an image with kernels of several
-# sizes at once, and a cheap trick makes that affordable. You'll build the block, work out what it costs, and then test
-# whether several scales really beat one at the same cost.
+# In 2014 two nets showed that depth pays off. VGG-16 has 138 million parameters, most of them in its linear layers.
+# GoogLeNet has 22 layers, a lower error, and about a twentieth of the parameters. Its building block looks at an image
+# with kernels of several sizes at once, and a cheap trick makes that affordable. You'll build the block, work out what
+# it costs, and then test whether several scales really beat one at the same cost.
 #
 # After this lesson you can
 #
@@ -118,9 +118,9 @@ titles = ["red", "green", "blue", *(f"mix: {name}" for name in mixes)]
 edu.plots.image_grid((channels - low) / (high - low), titles, columns=7, side=1.4, title="Three channels, four mixes")
 
 # %% [markdown]
-# In the red channel both the saucer and the rim of the cup are bright. In "red − green" only the saucer is: at the rim,
-# red and green cancel. So a mix can answer a question that no single channel answers, such as "is this red?" rather
-# than "is this bright?"
+# In the red channel both the saucer and the rim of the cup are bright. In "red − green" only what is red stays bright,
+# the saucer and the outside of the cup: at the white rim, red and green cancel. So a mix can answer a question that no
+# single channel answers, such as "is this red?" rather than "is this bright?"
 #
 # You can also write this as a matrix product. Put the three numbers of each pixel into a row, and *one* matrix turns
 # every row into a row of four. It's a linear layer, applied to each pixel.
@@ -151,7 +151,7 @@ assert 9 < alone / (reducing + large) < 10
 edu.table(rows, ["branch", "weights", "million multiply-adds"])
 
 # %% [markdown]
-# ### Exercise 4.1 · When does a reduction pay?
+# ### Exercise 4.1 · When does a reduction pay off?
 #
 # **Difficulty** ●●○○○ · **8 minutes**
 #
@@ -283,8 +283,9 @@ assert 10 < totals[0] / totals[1] < 12, "all nine together: eleven times cheaper
 edu.table(rows, ["after block", "channels, naive", "channels, as built"])
 
 # %% [markdown]
-# So it's the growth that ruins the naive stack, and the small convolution after the pooling is what prevents it. The
-# designers were free to choose the other numbers. Now choose your own.
+# Two things add up here: large kernels that read every channel, and blocks that grow. The small convolution after the
+# pooling stops the growth, the reductions make the kernels affordable, and it takes both. The designers were free to
+# choose the other numbers. Now choose your own.
 #
 # ### Explore: the channel budget
 #
@@ -377,7 +378,7 @@ edu.table([
 ], ["", "GoogLeNet", "VGG-16"])  # fmt: skip
 
 # %% [markdown]
-# (Both errors are those of whole submissions, made of several nets and many crops of each picture.)
+# (Both errors are those of whole submissions: seven nets each, and each picture shown in several sizes or crops.)
 #
 # The package follows **torchvision's** GoogLeNet, because that's where published weights come from, and it deviates
 # from the paper in two ways that change the counts. The third branch has a 3×3 kernel instead of 5×5: the weights were
@@ -431,9 +432,9 @@ def small_net(block: Callable[[int], nn.Module], channels: int) -> nn.Sequential
 
 
 # %%
-sides = {"plain 3×3": (plain_block, 18), "inception": (inception_block, 32)}
+designs = {"plain 3×3": (plain_block, 18), "inception": (inception_block, 32)}
 rows = []
-for name, (block, channels) in sides.items():
+for name, (block, channels) in designs.items():
     net = small_net(block, channels)
     rows.append((name, channels, count(net), million_macs(net, 1, 16)))
 assert abs(rows[0][3] / rows[1][3] - 1) < 0.03, "equal to three percent"
@@ -449,8 +450,8 @@ edu.table(rows, ["blocks", "channels", "parameters", "million multiply-adds"])
 # | plain 3×3 | 11.6 | **4.6** | 5.6 |
 # | inception | 5.6 | **4.6** | 5.0 |
 #
-# Both do best at 0.1. So the next cell trains both at 0.1, with five other seeds each, and only now do the *test*
-# images come in.
+# Both do best at 0.1. So the next cell trains both at 0.1, with five other seeds each (ten in `full`), and only now
+# do the *test* images come in.
 #
 # > **Before you run it, commit yourself.** Which of the two wins, and by how many points of error?
 
@@ -465,15 +466,15 @@ def trained(block: Callable[[int], nn.Module], channels: int, data: edu.data.Dat
     return net, edu.evaluate(net, data.test).top1_error, seconds
 
 
-runs = {name: [] for name in sides}
+runs = {name: [] for name in designs}
 for seed in profile.choose(quick=range(5), full=[*range(5), *range(8, 13)]):
-    for name, side in sides.items():
-        runs[name].append(trained(*side, data, seed=seed))
+    for name, (block, channels) in designs.items():
+        runs[name].append(trained(block, channels, data, seed=seed))
 
 # %%
-errors = {name: [error for _, error, _ in side] for name, side in runs.items()}
+errors = {name: [error for _, error, _ in each] for name, each in runs.items()}
 title = "Several scales or one, at equal multiply-adds: the ranges overlap"
-edu.plots.paired_seeds({"one pair per seed": tuple(errors.values())}, tuple(sides), title=title, y="test error (%)")
+edu.plots.paired_seeds({"one pair per seed": tuple(errors.values())}, tuple(designs), title=title, y="test error (%)")
 
 # %%
 plain, inception = errors.values()
@@ -497,25 +498,29 @@ edu.table(rows, ["blocks", "test error, median", "lowest", "highest"])
 # point. But it should make you careful with a comparison of whole nets. GoogLeNet differs from VGG in depth, head,
 # training and number of crops too, so its lower error doesn't prove that the branches are what helps.
 #
-# One more caveat: equal multiply-adds don't mean equal time. An inception block does seven small operations where the
+# One more caveat: equal multiply-adds don't mean equal time. An inception block does eight small operations where the
 # plain block does a single larger one, and small operations keep a processor waiting. Here's how long the last epoch
 # took on this machine:
 
 # %%
-edu.table([(name, f"{median(run[2] for run in side):.2f} s") for name, side in runs.items()], ["blocks", "an epoch"])
+edu.table(
+    [(name, f"{median(seconds for _, _, seconds in each):.2f} s") for name, each in runs.items()],
+    ["blocks", "an epoch"],
+)
 
 # %% [markdown]
 # ## Auxiliary heads
 #
 # The authors worried that too little gradient would find its way back through 22 layers. So they attached two small
 # extra classifiers, one after block 4a and one after 4d. During training their losses are added to the main one with
-# weight 0.3, and afterwards these heads are thrown away. Do they bring the first layer more gradient? In an untrained
-# net with AlexNet's tiny initial weights (standard deviation 0.01), they multiply it more than a thousandfold. In
-# torchvision's net, with a batch norm after each convolution, they change it by less than half. The next cells measure
-# both. A year later the authors reported that the heads didn't speed up early training, that the lower one could be
-# removed without harm, and that there was a slight gain at the end, which they put down to *regularisation*: anything
-# that keeps a net from memorising (Szegedy et al. 2015, section 4). Later nets do without auxiliary heads. Lesson 05
-# explains where gradients get lost.
+# weight 0.3, and afterwards these heads are thrown away. Do they bring the first layer more gradient? The next cells
+# measure it in a narrow, untrained GoogLeNet with two starts: AlexNet's tiny initial weights (standard deviation 0.01),
+# and batch norm after each convolution. A year later two of the authors, with others, reported that the heads didn't
+# speed up early training, that the lower one could be removed without harm, and that there was a slight gain at the
+# end, which they put down to *regularisation*: anything that keeps a net from memorising (Szegedy et al. 2015, section
+# 4). The later nets in this course do without auxiliary heads. Lesson 05 explains where gradients get lost.
+#
+# > **Before you run it:** by what factor do the heads change the first layer's gradient, in each of the two?
 
 
 # %%
@@ -542,7 +547,7 @@ for start, seed in product(factors, range(5)):
                 nn.init.normal_(layer.weight, std=0.01)
     factors[start].append(factor_of_heads(net, images, labels, weight=weight))
 assert min(factors["σ = 0.01"]) > 1000
-assert max(abs(factor - 1) for factor in factors["batch norm"]) < 0.5
+assert max(abs(factor - 1) for factor in factors["batch norm"]) < 0.5, "by less than half"
 edu.table([(start, min(each), max(each)) for start, each in factors.items()], ["start", "factor, at least", "at most"])
 
 # %% [markdown]
@@ -624,11 +629,11 @@ edu.checks.check_silent_branch(my_silent_branch)
 # | The statement | The test | Verdict |
 # |---|---|---|
 # | "GoogLeNet has 15 million parameters." | Count them, with and without auxiliary heads | **Wrong.** 6.6 million, and 13.0 million with the heads, which are thrown away after training. |
-# | "It has 12 times fewer parameters than AlexNet." | Divide the two counts | **Not by this count.** 9.2 times. A paper of 2015 by the same authors says 5 million against 60, which would be 12; the net in their own table has more than 5. |
+# | "It has 12 times fewer parameters than AlexNet." | Divide the two counts | **Not by this count.** 9.2 times. A paper of 2015 by two of the authors and others says 5 million against 60, which would be 12; the net in their own table has more than 5. |
 # | "Torchvision's GoogLeNet has 5×5 convolutions." | List the kernels | **Wrong.** 1×1, 3×3 and one 7×7. |
 # | "1×1 convolutions make the block ten times cheaper." | Multiply-adds of 3a and of all nine blocks | **It depends on what you count.** The 5×5 branch of 3a, 9.7 times. Block 3a as a whole, 2.4 times. All nine together 11 times, because naive blocks also grow. |
-# | "Auxiliary heads keep the gradient from vanishing." | First layer's gradient, two starts, five seeds | **Only where it vanishes.** More than a thousandfold with tiny weights, next to nothing with batch norm. |
-# | "Several scales side by side beat a single one at the same cost." | Two small nets, equal multiply-adds, each at its best rate, five seeds | **Not shown here.** On small digits the ranges overlap: the seeds scatter more than the two medians differ. |
+# | "Auxiliary heads keep the gradient from vanishing." | First layer's gradient, two starts, five seeds | **Only where it vanishes.** More than a thousandfold with tiny weights; with batch norm, by less than half either way. |
+# | "Several scales side by side beat a single one at the same cost." | Two small nets, equal multiply-adds, each at its best rate, five seeds (ten in `full`) | **Not shown here.** On small digits the ranges overlap: the seeds scatter more than the two medians differ. |
 
 # %%
 alexnets = edu.facts.PARAMETERS["alexnet"].value
@@ -650,7 +655,8 @@ assert max(count(ours), own) < 15e6
 # * It pays off as long as $r\,(\text{in} + k^2 \cdot \text{out}) < k^2 \cdot \text{in} \cdot \text{out}$.
 # * A **fair comparison** means equal multiply-adds, each side at its own best rate, and several seeds. On small digits
 #   the seeds scatter more than several scales and a single one differ.
-# * **Auxiliary heads** help where the gradient shrinks on its way back. With batch norm there's little left to do.
+# * In an untrained net, **auxiliary heads** bring the first layer far more gradient where it shrinks on its way back.
+#   With batch norm they change little.
 # * **Global average pooling** replaces tens of millions of parameters with a mean: each position votes, and the logit
 #   is the mean vote.
 # * Torchvision's net has 6.6 million parameters, 3×3 kernels in place of the paper's 5×5, and batch norm.

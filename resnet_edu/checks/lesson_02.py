@@ -80,8 +80,8 @@ CONVOLUTIONS = ((3, 64, 11, 4, 2), (64, 192, 5, 1, 2), (192, 384, 3, 1, 1), (384
             {"_flat": lambda side: side},
         "The biases are missing from the parameters: one for each output of a layer.": {"_bias": 0},
         "A kernel of k×k has k · k weights for each pair of maps, not k.": {"_square": 1},
-        "A convolution uses each weight at every place of the map that it puts *out*. You count the places of the map "
-        "that comes in, or a single one.": [{"_input": True}, {"_places": 0}],
+        "A convolution uses each weight once at every position of its *output*. You count the positions of its input, "
+        "or a single one.": [{"_input": True}, {"_places": 0}],
         "The three poolings are missing, or have windows of 2×2. AlexNet's are 3×3 with stride 2.":
             [{"_pool": lambda side: side}, {"_pool": lambda side: side // 2}],
         "The padding has no effect. It is added on both sides before the kernel moves.": {"_padding": 0},
@@ -130,7 +130,7 @@ def normalised(m: Any, x: Tensor) -> Tensor:
     inputs=lambda num_classes, width: [(3, 3, 191, 224), (2, 3, 224, 224)] if width == 2 else [],
     names=True,
     mistakes={
-        "Your activations are tanh. AlexNet's are ReLUs: this is where they came into use.": {"_acts": (nn.Tanh,) * 7},
+        "Your activations are tanh. AlexNet's are ReLUs; it made them common.": {"_acts": (nn.Tanh,) * 7},
         "A ReLU is missing. One follows each layer but the last: without one in between, two layers in a row are no "
         "more than one.":
             [without(*range(7)), without(*range(5)), without(2, 3), without(5, 6), *map(without, range(7))],

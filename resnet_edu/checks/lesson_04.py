@@ -45,7 +45,7 @@ def below(limit: float, step: float) -> int:
     },
 )  # fmt: skip
 def break_even(in_channels: int, channels: int, kernel: int) -> int:
-    """Right for 10 branches: below this width the 1×1 convolution in front saves work, above it costs some."""
+    """Right for 10 branches: up to this width the 1×1 convolution saves work, above it none."""
     alone = kernel**2 * in_channels * channels
     return below(alone, in_channels + kernel**2 * channels)
 
@@ -63,13 +63,13 @@ POOLED = {"kernel_size": 3, "stride": 1, "padding": 1}
     inputs=lambda in_channels, *sizes: [(3, in_channels, 7, 9), (2, in_channels, 6, 5)],
     names=True,
     mistakes={
-        "The branches are stacked in another order. It is 1×1, 3×3, the one called 5×5, pooling.":
+        "The branches are concatenated in another order. It is 1×1, 3×3, the one called 5×5, pooling.":
             [stacked(order) for order in ("1324", "1243", "2134", "4123", "4321", "1423", "1342", "2341")],
-        "The branches are stacked along another dimension. The channels are `dim=1`.":
+        "The branches are concatenated along another dimension. The channels are `dim=1`.":
             [stacked(dim=0), stacked(dim=2), stacked(dim=3)],
-        "You add the branches up. They have different channels and are stacked, with `torch.cat`.":
+        "You add the branches up. They have different channels: concatenate them, with `torch.cat`.":
             lambda m, x: m.branch1(x) + m.branch2(x) + m.branch3(x) + m.branch4(x),
-        "A branch is not in the stack: it has the 1×1, the 3×3, the one called 5×5 and the pooling.":
+        "A branch is missing from the output: it has the 1×1, the 3×3, the one called 5×5 and the pooling.":
             [stacked(order) for order in ("234", "134", "124", "123")],
         "The max pooling does not keep the side: a 3×3 window needs `stride=1`, where PyTorch's default is the "
         "kernel's side, and `padding=1`.":
