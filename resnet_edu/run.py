@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -108,13 +109,15 @@ class Run:
                     history.to_csv(self.folder / "history.csv")
 
             with enough_memory(run.recipe.training.batch_size):
-                if begin.weights and not history.epochs:
+                fitted = {}
+                if begin.weights:
                     fit_head(model, data.train)
+                    fitted = deepcopy(model.state_dict())  # only the last layer is new
                 callbacks = (*callbacks, keep_table)
                 more = {"callbacks": callbacks, "checkpoint": run.checkpoint, "title": run.recipe.model}
                 whole = fit(model, data, run.recipe.training, **more)
             if not whole.interrupted and distributed.first():
-                run.finish(begin, whole)
+                run.finish(begin, whole, fitted)
             return whole
 
     def remember(self, begin: Prepared) -> None:
@@ -143,19 +146,30 @@ class Run:
         anywhere = replace(self.recipe, data=whole_path(self.recipe.data))
         write_atomically(self.folder / "config.toml", anywhere.to_toml().encode())
 
-    def finish(self, begin: Prepared, history: History) -> None:
-        """Measure on the test images, once, and write everything that is left; the report comes last."""
+    def finish(self, begin: Prepared, history: History, fitted: Mapping[str, Tensor]) -> None:
+        """Measure on the test images, once, and write everything that is left; the report comes last.
+
+        Where a network with its last layer `fitted`, and no more, does better on the validation images, it is kept.
+        """
         model, data = begin.model, begin.data
+        val, trained = evaluate(model, data.val), deepcopy(model.state_dict())
+        if fitted:
+            model.load_state_dict(fitted)
+            before = evaluate(model, data.val)
+            if before.top1_error < val.top1_error:
+                val, trained = before, fitted
+            model.load_state_dict(trained)
         state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
         write_atomically(self.folder / "weights.safetensors", save(state))
         history.to_csv(self.folder / "history.csv")
-        test, val = evaluate(model, data.test), evaluate(model, data.val)
+        test = evaluate(model, data.test)
         report = {
             "model": self.recipe.model,
             "data": data.source,
             "notes": list(data.notes),
             "weights": begin.weights,
             "epochs": len(history),
+            "last_layer_only": trained is fitted,
             "test_error": test.top1_error,
             "val_error": val.top1_error,
             "train_error": history.last.train_error,
