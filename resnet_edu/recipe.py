@@ -35,6 +35,8 @@ SIDE = 64  # pixels, of photos for a network that begins from scratch
 UPDATES = 300  # at least, however few the pictures
 EPOCHS = 8  # at least, however many
 LARGEST_BATCH, SMALLEST_BATCH = 64, 4
+STEADY_BATCH = 32  # a smaller one measures mean and variance badly, so pretrained batch norms keep their own
+HEAD_DECAY = 0.03  # of the fitted last layer: less sure of a few pictures, it spoils the features less afterwards
 
 
 def option(meaning: str, default: Any = None) -> Any:
@@ -232,7 +234,8 @@ def prepare(recipe: Recipe) -> Prepared:
     * Photos begin with pretrained weights where there are some, at the side in pixels that these are used to. The new
       last layer is fitted to them first; then all of it is trained, the last layer at a higher rate than the others
       (Kumar et al. 2022, https://arxiv.org/abs/2202.10054). Each picture is cut out and mirrored at random.
-    * A batch is at most a tenth of the pictures, and there are at least 300 updates.
+    * A batch is at most a tenth of the pictures, and there are at least 300 updates. With small batches the rates are
+      lower in proportion (Goyal et al. 2017, https://arxiv.org/abs/1706.02677), and pretrained batch norms stay.
     """
     photos, colour = holds_files(recipe.data), recipe.channels == 3
     known = recipe.model in BUNDLED or recipe.frozen
@@ -250,7 +253,8 @@ def prepare(recipe: Recipe) -> Prepared:
     if classes < 2:
         raise ValueError(f"{recipe.data} has one class only, and there is nothing to tell apart. Add a second one.")
     tenth = max(SMALLEST_BATCH, min(LARGEST_BATCH, images // 10))
-    recipe = recipe.or_else(batch_size=tenth if photos else LARGEST_BATCH, **defaults_of_training(recipe, photos))
+    recipe = recipe.or_else(batch_size=tenth if photos else LARGEST_BATCH)
+    recipe = recipe.or_else(**defaults_of_training(recipe, photos))
     steps = steps_per_epoch(images, recipe.training.batch_size)
     recipe = recipe.or_else(epochs=max(EPOCHS, math.ceil(UPDATES / steps)))
     pictures = pictures_of(data)
@@ -259,8 +263,9 @@ def prepare(recipe: Recipe) -> Prepared:
         model = models.build(recipe.model, num_classes=classes, **recipe.network_options())
         return Prepared(recipe, data, model, None, pictures)
     data = normalised_like(data, origin)
-    if recipe.frozen:
-        models.freeze(origin.model)
+    for module in origin.model.modules():
+        if recipe.frozen or (isinstance(module, nn.BatchNorm2d) and recipe.training.batch_size < STEADY_BATCH):
+            models.freeze(module)
     models.replace_head(origin.model, classes)
     return Prepared(recipe, data, origin.model, origin.source, pictures)
 
@@ -271,7 +276,8 @@ def defaults_of_training(recipe: Recipe, photos: bool) -> dict[str, Any]:
     augment = ("resized_crop", "flip") if photos else ("crop",) if recipe.data == "mnist5k" else ("crop", "flip")
     rates: dict[str, Any] = {"lr": 0.1 if sgd else 0.001}
     if pretrained and not recipe.frozen and recipe.lr is None:
-        rates = {"lr": 0.01, "backbone_lr": 0.003} if sgd else {"lr": 0.001, "backbone_lr": 0.0003}
+        rate = (0.01 if sgd else 0.001) * min(1, recipe.training.batch_size / LARGEST_BATCH)
+        rates = {"lr": rate, "backbone_lr": 0.3 * rate}
     return {**rates, "augment": augment}
 
 
@@ -285,7 +291,9 @@ def fit_head(model: nn.Module, split: Split) -> None:
     model.to(device)
     with eval_mode(model), torch.no_grad(), machine.autocast(device, "auto"):
         features = [model(images).float().cpu() for images, _ in evaluation_batches(split.to(device))]  # (N, F) each
-    setattr(place, last, probe.linear_head(torch.cat(features), split.labels, old.out_features).to(device))  # pyright: ignore[reportArgumentType]
+    classes: Any = old.out_features
+    new = probe.linear_head(torch.cat(features), split.labels, classes, weight_decay=HEAD_DECAY)
+    setattr(place, last, new.to(device))  # pyright: ignore[reportArgumentType]
 
 
 def normalised_like(data: Data, origin: models.Pretrained) -> Data:

@@ -1,9 +1,9 @@
 # %% [markdown]
 # # 12 · Train and predict: from a folder of photos to answers
 #
-# You have a folder of photos, a label for each, and you want a net that names the next one. In this lesson you go all the
-# way, first with photos that this page takes itself, then with yours. The code is short. What needs care is the folder: the
-# first net of this lesson looks excellent, and it isn't.
+# You have a folder of photos, a label for each, and you want a net that names the next one. In this lesson you go all
+# the way, first with photos that this page takes itself, then with yours. The code is short. What needs care is the
+# folder: the first net of this lesson looks excellent, and it isn't.
 #
 # After this lesson you can
 #
@@ -36,10 +36,11 @@ print(edu.setup(seed=0), "data       photos that come with scikit-image, scikit-
 # %% [markdown]
 # ## An album
 #
-# We need many photos of a few kinds of things, so let's go and take some. The places are the eight large photos that come
-# with the course's packages. A *shot* is a small part of one of them. As with a real camera, shots come in *sessions*: you
-# stand somewhere, at some distance, holding the camera in some way, in the light of that hour, and press the button three
-# times. Each session has a sixth of the place to itself, so shots from two sessions never overlap.
+# We need many photos of a few kinds of things, so let's go and take some. The places are the eight large photos that
+# come with the course's packages. A *shot* is a small part of one of them. As with a real camera, shots come in
+# *sessions*: you stand somewhere, at some distance, holding the camera in some way, in the light of that hour, and
+# press the button three times. Each session has a sixth of the place to itself, so shots from two sessions never
+# overlap.
 
 
 # %%
@@ -95,11 +96,12 @@ edu.plots.image_grid(
 )  # fmt: skip
 
 # %% [markdown]
-# One folder per class, with the label as its name: that's all the preparation the loader needs. An album like this is small
-# and hard. It behaves like a real one in the way that matters here: shots of one session are alike, and a new session may
-# look quite different. In one of the temple you may see nothing but sky.
+# One folder per class, with the label as its name: that's all the preparation the loader needs. An album like this is
+# small and hard. It behaves like a real one in the way that matters here: shots of one session are alike, and a new
+# session may look quite different. In one of the temple you may see nothing but sky.
 #
-# People who sort photos make mistakes. So let's make some too: three photos go into a wrong folder. Remember them for later.
+# People who sort photos make mistakes. So let's make some too: three photos go into a wrong folder. Remember them for
+# later.
 
 # %%
 import shutil
@@ -113,10 +115,10 @@ files = sorted(album.glob("*/*.jpg"))
 # %% [markdown]
 # ## What the net will see
 #
-# The loader brings every photo to the same size. You choose its width `x` and height `y`, grey or colour, and what happens to
-# photos of another shape: `center`, the default, cuts out the middle, `none` squeezes the photo, and `objects` cuts out what
-# a detector finds (it has weights of its own, so it only runs if you have fetched them). Here is one photo in several
-# *views*:
+# The loader brings every photo to the same size. You choose its width `x` and height `y`, grey or colour, and what
+# happens to photos of another shape: `center`, the default, cuts out the middle, `none` squeezes the photo, and
+# `objects` cuts out what a detector finds (it has weights of its own, so it only runs if you have fetched them). Here
+# is one photo in several *views*:
 
 # %%
 views = {
@@ -147,8 +149,8 @@ edu.plots.image_grid(
 # %% [markdown]
 # ### What lies in real folders
 #
-# Real folders contain files whose download stopped half way, a text file called .jpg, an enormous panorama, photos taken with
-# the phone held sideways. Let's make such a folder and see what the loader says.
+# Real folders contain files whose download stopped half way, a text file called .jpg, an enormous panorama, photos
+# taken with the phone held sideways. Let's make such a folder and see what the loader says.
 
 
 # %%
@@ -203,17 +205,17 @@ except edu.errors.UnreadablePicture as error:
 
 # %% [markdown]
 # Seven files are left out, each with its reason, and the rest is used. (If you'd rather have a clean folder, use
-# `strict=True`: it refuses a folder like this one.) The PNG with the ending of a JPEG is read. So is the twelve-megapixel
-# photo from a phone, which is turned upright as its note asks. Newer iPhones save HEIC; those are read too, once you have run
-# `pip install pillow-heif`. One photo is in both training and test, smaller and in another format, and the loader found it,
-# because it compares miniatures. It said nothing about the coffee among the cats: it can't know what a photo shows. We'll
-# come back to that.
+# `strict=True`: it refuses a folder like this one.) The PNG with the ending of a JPEG is read. So is the
+# twelve-megapixel photo from a phone, which is turned upright as its note asks. Newer iPhones save HEIC; those are read
+# too, once you have run `pip install pillow-heif`. One photo is in both training and test, smaller and in another
+# format, and the loader found it, because it compares miniatures. It said nothing about the coffee among the cats: it
+# can't know what a photo shows. We'll come back to that.
 #
 # ## The recipe
 #
-# A *recipe* holds everything that decides a run: data, net and training. All you have to name is the folder. The rest follows
-# from the pictures, because a small folder needs other values than a large one. `prepare` loads the folder, fills in whatever
-# you left open, and builds the net, without training anything.
+# A *recipe* holds everything that decides a run: data, net and training. All you have to name is the folder. The rest
+# follows from the pictures, because a small folder needs other values than a large one. `prepare` loads the folder,
+# fills in whatever you left open, and builds the net, without training anything.
 
 # %%
 from resnet_edu.recipe import HELP, fit_head, prepare
@@ -236,12 +238,15 @@ edu.table(counts, ["class", "train", "val", "test"])
 # Look at these two tables before every training. Are the counts what you expected? If one class has three times as many
 # photos as another, a note says so. Is mirroring harmless? It isn't when left and right make a difference.
 #
-# The defaults are a common recipe: pretrained weights (lesson 10) at the image size they're used to. First only the new last
-# layer is fitted (Kumar et al. 2022 say why), and then everything is trained, with a lower rate for the layers before the
-# last. A batch is a tenth of the pictures, so that even a small folder gets at least 300 updates; with ten, training would
-# hardly have changed anything. This page doesn't compare these values with others. You can change every option: `model` takes
-# any net of the course, or a ResNet's depth from 18 to 200; `optimizer` is sgd, adam or adamw; `augment` takes any of crop,
-# resized_crop, flip and rotation. A value that makes no sense is refused at once, not after an hour of training:
+# The defaults are a common recipe: pretrained weights (lesson 10) at the image size they're used to. First only the new
+# last layer is fitted (Kumar et al. 2022 say why), and then everything is trained, with a lower rate for the layers
+# before the last. A batch is a tenth of the pictures, so that even a small folder gets at least 300 updates; with ten,
+# training would hardly have changed anything. With small batches the rates are lower in proportion, and the batch norms
+# keep the means and variances they came with, because a handful of photos measures them badly. In the end, the
+# validation photos choose between the trained net and the one whose last layer alone was fitted. This page doesn't
+# compare these values with others. You can change every option: `model` takes any net of the course, or a ResNet's
+# depth from 18 to 200; `optimizer` is sgd, adam or adamw; `augment` takes any of crop, resized_crop, flip and rotation.
+# A value that makes no sense is refused at once, not after an hour of training:
 
 # %%
 for change in ({"model": 35}, {"augment": ["rotate"]}, {"learning_rate": 0.1}, {"pretrained": "none", "frozen": True}):
@@ -254,9 +259,9 @@ for change in ({"model": 35}, {"augment": ["rotate"]}, {"learning_rate": 0.1}, {
 # %% [markdown]
 # ## A first result, in a second
 #
-# The quickest net keeps the pretrained layers as they are and only fits the last one to the features of the training photos.
-# That's also how the default recipe begins. The loader has split each class at random into training, validation and test
-# photos: 70, 10 and 20 %.
+# The quickest net keeps the pretrained layers as they are and only fits the last one to the features of the training
+# photos. That's also how the default recipe begins. The loader has split each class at random into training, validation
+# and test photos: 70, 10 and 20 %.
 
 # %%
 fit_head(prepared.model, prepared.data.train)
@@ -264,24 +269,24 @@ by_file = edu.evaluate(prepared.model, prepared.data.test).top1_error
 print(f"{by_file:.0f} % of {len(prepared.data.test)} test photos are named wrongly, {len(files)} photos in all")
 
 # %% [markdown]
-# With eight classes, guessing is wrong seven times out of eight. Not bad for a second's work, and with three wrong labels
-# among the photos! But before you report it:
+# With eight classes, guessing is wrong seven times out of eight. Not bad for a second's work, and with three wrong
+# labels among the photos! But before you report it:
 #
 # > **Think first.** The test photos were drawn at random from the whole album. What do you expect on photos of a *new*
 # > session?
 #
-# A test photo from session 3 nearly always has sisters in the training set, taken from the same spot a moment before, in the
-# same light. The net doesn't need to know what a temple looks like; it's enough to know these tiles on this roof. The
-# loader's search for twins hardly helps, since it only reports photos that look the same even as miniatures. The remedy is to
-# deal out whole sessions instead of files. You'll write that, and then we'll measure what it changes.
+# A test photo from session 3 nearly always has sisters in the training set, taken from the same spot a moment before,
+# in the same light. The net doesn't need to know what a temple looks like; it's enough to know these tiles on this
+# roof. The loader's search for twins hardly helps, since it only reports photos that look the same even as miniatures.
+# The remedy is to deal out whole sessions instead of files. You'll write that, and then we'll measure what it changes.
 #
 # ### Exercise 12.1 · Split by session
 #
 # **Difficulty** ●●●○○ · **12 minutes**
 #
 # File names are `CLASS-SESSION-NUMBER.jpg`. Return a dict from each name to its place, `train/CLASS/NAME` or
-# `test/CLASS/NAME`. In each class, sort the sessions by number. Out of every group of `every` sessions, the last one goes to
-# the test. With `every=2` and sessions 3, 5, 8, 11 these are 5 and 11.
+# `test/CLASS/NAME`. In each class, sort the sessions by number. Out of every group of `every` sessions, the last one
+# goes to the test. With `every=2` and sessions 3, 5, 8, 11 these are 5 and 11.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -320,8 +325,9 @@ edu.checks.check_split_sessions(split_sessions)
 # ## The honest folder
 #
 # Here are the same photos, all with their right labels, dealt out by session: 3 and 6 for the test, 5 for validation.
-# Validation needs a session of its own too. Otherwise, whatever you choose with it, such as a threshold, is chosen on what
-# the net knows by heart. Folders called `train`, `val` and `test` above the classes tell the loader what goes where.
+# Validation needs a session of its own too. Otherwise, whatever you choose with it, such as a threshold, is chosen on
+# what the net knows by heart. Folders called `train`, `val` and `test` above the classes tell the loader what goes
+# where.
 
 # %%
 honest = work / "by-session"
@@ -333,8 +339,8 @@ for path in files:
 print({part: len(list((honest / part).glob("*/*.jpg"))) for part in ("train", "val", "test")})
 
 # %% [markdown]
-# Here is the frozen head once more, for both ways of dealing out the photos. Beside it stands something simpler still: *mean
-# colour* gives a linear classifier three numbers per photo and nothing else.
+# Here is the frozen head once more, for both ways of dealing out the photos. Beside it stands something simpler still:
+# *mean colour* gives a linear classifier three numbers per photo and nothing else.
 
 
 # %%
@@ -362,19 +368,19 @@ assert frozen > by_file + 8, "new sessions are much harder than new files"
 edu.table(rows, ["test error (%)", "mean colour", "frozen head"])
 
 # %% [markdown]
-# The photos are the same, and the frozen head makes far more errors. It's no accident of one album: with five albums, it made
-# 0 to 17 % errors by file and 35 to 54 % by session. The error by session is the one to report; the one by file mostly says
-# how well the net remembers. (The comparison isn't quite even: by session the net had fewer photos to learn from, though all
-# with the right label.)
+# The photos are the same, and the frozen head makes far more errors. It's no accident of one album: with five albums,
+# it made 0 to 17 % errors by file and 35 to 54 % by session. The error by session is the one to report; the one by file
+# mostly says how well the net remembers. (The comparison isn't quite even: by session the net had fewer photos to learn
+# from, though all with the right label.)
 #
-# Our places make it hard, because a new session always shows another part of the picture. With photos of your own the gap may
-# be smaller, and you'll know when you've measured it. There, a session is a day, a place, a person, a burst of the camera:
-# whatever will be new when the net is used.
+# Our places make it hard, because a new session always shows another part of the picture. With photos of your own the
+# gap may be smaller, and you'll know when you've measured it. There, a session is a day, a place, a person, a burst of
+# the camera: whatever will be new when the net is used.
 #
 # ## Train, stop, continue
 #
-# Now for the whole recipe, on the honest folder. After the second epoch somebody presses the stop button. Here a *callback*
-# does it, a function that is called after every epoch.
+# Now for the whole recipe, on the honest folder. After the second epoch somebody presses the stop button. Here a
+# *callback* does it, a function that is called after every epoch.
 
 
 # %%
@@ -392,15 +398,15 @@ assert run.report() is None
 
 # %% [markdown]
 # Everything is in `checkpoint.safetensors`: the weights, the optimizer's memory, the state of the random numbers. It's
-# replaced after every epoch. The run continues from there, in this notebook or in another one, tomorrow or after a power cut.
-# Or on the command line, where you don't need a notebook for any of this:
+# replaced after every epoch. The run continues from there, in this notebook or in another one, tomorrow or after a
+# power cut. Or on the command line, where you don't need a notebook for any of this:
 #
 # ```text
 # resnet-edu train --resume run
 # ```
 #
-# A new run would be `resnet-edu train --data ./album --out run`. The most common options of the table above can follow after
-# two dashes, as in `--epochs 20`; a file, given as `--config run.toml`, takes all of them, one per line.
+# A new run would be `resnet-edu train --data ./album --out run`. The most common options of the table above can follow
+# after two dashes, as in `--epochs 20`; a file, given as `--config run.toml`, takes all of them, one per line.
 
 # %%
 import subprocess
@@ -422,8 +428,8 @@ edu.plots.learning_curves(
 )
 
 # %% [markdown]
-# The training error comes down; the validation error stays far above it. (It counts 24 photos, so each is worth four points.
-# The recipe keeps the last epoch.)
+# The training error comes down; the validation error stays far above it. (It counts 24 photos, so each is worth four
+# points.)
 #
 # Is the net any good? A test error alone can't say. Compare it with simpler things, on the same split.
 
@@ -441,16 +447,16 @@ assert report["test_error"] < frozen + 15, "not far from the frozen head on so f
 edu.table(rows, [f"on {len(data.test)} test photos of new sessions", "named wrongly (%)"])
 
 # %% [markdown]
-# The net knows more than the light of the hour: it beats mean colour, which needs no net at all. Does training all layers add
-# anything to a frozen head? With 48 test photos, a difference of two or three photos is no difference, and this is one run on
-# one album. Lesson 10 put the question to handwritten digits, not to photos. For your own folder, a table like this one can
-# answer it, if there are enough test photos.
+# The net knows more than the light of the hour: it beats mean colour, which needs no net at all. Does training all
+# layers add anything to a frozen head? With 48 test photos, a difference of two or three photos is no difference, and
+# this is one run on one album. Lesson 10 put the question to handwritten digits, not to photos. For your own folder, a
+# table like this one can answer it, if there are enough test photos.
 #
 # ### Without `edu`: `ImageFolder`, `DataLoader`, a loop
 #
-# Here is the same idea in plain PyTorch and torchvision, to take along into other projects. Only the weights come from this
-# course. It's kept short: AdamW, 8 epochs of 9 updates each, and the head isn't fitted first. So don't read its error as a
-# comparison with the recipe, which makes about four times as many updates.
+# Here is the same idea in plain PyTorch and torchvision, to take along into other projects. Only the weights come from
+# this course. It's kept short: AdamW, 8 epochs of 9 updates each, and the head isn't fitted first. So don't read its
+# error as a comparison with the recipe, which makes about four times as many updates.
 
 # %%
 from torch.utils.data import DataLoader
@@ -500,10 +506,10 @@ assert plain_error < colour, "better than mean colour too"
 # %% [markdown]
 # ## Read the answers
 #
-# From here on the cells work on any run. They use the honest album, unless you say otherwise. Forty-eight test photos aren't
-# many: each of them is two percent. With `resnet-edu fetch clothing` (3,781 photos of ten kinds of clothing, mostly taken
-# with phones) or a folder of your own, write its name into `chosen` and run these cells again. A run on `clothing` takes
-# several minutes on a laptop's processor.
+# From here on the cells work on any run. They use the honest album, unless you say otherwise. Forty-eight test photos
+# aren't many: each of them is two percent. With `resnet-edu fetch clothing` (3,781 photos of ten kinds of clothing,
+# mostly taken with phones) or a folder of your own, write its name into `chosen` and run these cells again. A run on
+# `clothing` takes several minutes on a laptop's processor.
 
 # %%
 from resnet_edu.run import open_run
@@ -520,8 +526,8 @@ classes = list(data.classes)
 print(f"{len(data.train)} training photos, {len(data.test)} test photos of {', '.join(classes)}")
 
 # %% [markdown]
-# One number hides where the net goes wrong. A *confusion matrix* has a row for each class that the photos show and a column
-# for each answer.
+# One number hides where the net goes wrong. A *confusion matrix* has a row for each class that the photos show and a
+# column for each answer.
 
 # %%
 metrics = edu.evaluate(network.model, data.test)
@@ -529,8 +535,8 @@ title = f"{metrics.top1_error:.0f} % of {len(data.test)} test photos are named w
 edu.plots.confusion_matrix(metrics.confusion, classes, title=title)
 
 # %% [markdown]
-# There are two ways to divide the number on the diagonal. *Recall* divides by the row: of all photos of a class, how many are
-# found? *Precision* divides by the column: when the net says this class, how often is it right?
+# There are two ways to divide the number on the diagonal. *Recall* divides by the row: of all photos of a class, how
+# many are found? *Precision* divides by the column: when the net says this class, how often is it right?
 
 # %%
 hits = metrics.confusion.diagonal()
@@ -544,20 +550,21 @@ edu.table(rows, ["class", "recall (%)", "precision (%)"])
 #
 # **Difficulty** ●●○○○ · **10 minutes**
 #
-# Return three things: the class with the lowest recall, the class with the lowest precision, and the mistake made on the most
-# photos, as a pair `(shown, said)`. A class without photos has no recall, and an answer that was never given has no
-# precision: leave these out.
+# Return three things: the class with the lowest recall, the class with the lowest precision, and the mistake made on
+# the most photos, as a pair `(shown, said)`. A class without photos has no recall, and an answer that was never given
+# has no precision: leave these out.
 #
 # <details><summary>Hint 1</summary>
 #
-# `confusion.sum(dim=1)` adds up each row. 0 / 0 is `nan`, and `tensor.nan_to_num(2)` makes it a number that is never the
-# smallest share.
+# `confusion.sum(dim=1)` adds up each row. 0 / 0 is `nan`, and `tensor.nan_to_num(2)` makes it a number that is never
+# the smallest share.
 #
 # </details>
 #
 # <details><summary>Hint 2</summary>
 #
-# For the pair, work on `confusion.clone().fill_diagonal_(0)`. `divmod(int(wrong.argmax()), len(classes))` is row and column.
+# For the pair, work on `confusion.clone().fill_diagonal_(0)`. `divmod(int(wrong.argmax()), len(classes))` is row and
+# column.
 #
 # </details>
 
@@ -580,9 +587,9 @@ edu.checks.check_read_confusion(read_confusion)
 # %% [markdown]
 # ## Reject what is unsure
 #
-# The net always answers, and gives a percentage with each answer. So ask for a minimum, and let it say "not sure" below that.
-# Two numbers describe such a threshold: the *coverage* is the share of photos that still get an answer, and the *precision*
-# (over all classes together) is the share of those answers that are right.
+# The net always answers, and gives a percentage with each answer. So ask for a minimum, and let it say "not sure" below
+# that. Two numbers describe such a threshold: the *coverage* is the share of photos that still get an answer, and the
+# *precision* (over all classes together) is the share of those answers that are right.
 
 
 # %%
@@ -598,19 +605,19 @@ sure, right = measured["test"]
 print(f"test: {sure.mean():.0f} % sure on average, {100 * right.float().mean():.0f} % right")
 
 # %% [markdown]
-# Compare the two numbers. Modern nets tend to be more sure than right (Guo et al. 2017). And even where the two are equal,
-# that holds on average and not for each single answer. So don't take a threshold for a probability. Measure what it does, on
-# the validation photos. (The share of right answers may differ by a photo from the table above, which was computed in lower
-# precision on some machines.)
+# Compare the two numbers. Modern nets tend to be more sure than right (Guo et al. 2017). And even where the two are
+# equal, that holds on average and not for each single answer. So don't take a threshold for a probability. Measure what
+# it does, on the validation photos. (The share of right answers may differ by a photo from the table above, which was
+# computed in lower precision on some machines.)
 #
 # ### Exercise 12.3 · Pick a threshold
 #
 # **Difficulty** ●●●○○ · **12 minutes**
 #
 # `confidence` holds percentages or shares, and `right` says which answers were right. A photo gets an answer if its
-# confidence is at least the threshold. Return the lowest threshold, out of the confidences, at which at least `precision`
-# percent of the answers are right, or `float("inf")` if there is none. Predict first: does the precision always rise with the
-# threshold?
+# confidence is at least the threshold. Return the lowest threshold, out of the confidences, at which at least
+# `precision` percent of the answers are right, or `float("inf")` if there is none. Predict first: does the precision
+# always rise with the threshold?
 #
 # <details><summary>Hint 1</summary>
 #
@@ -641,8 +648,8 @@ def pick_threshold(confidence: Tensor, right: Tensor, precision: float) -> float
 edu.checks.check_pick_threshold(pick_threshold)
 
 # %% [markdown]
-# Here is a threshold in use. It's chosen so that on the validation photos at least 90 % of the answers are right. (If no
-# threshold does it, the cell takes 90 %.)
+# Here is a threshold in use. It's chosen so that on the validation photos at least 90 % of the answers are right. (If
+# no threshold does it, the cell takes 90 %.)
 
 # %%
 on_val, right_val = measured["validation"]
@@ -661,14 +668,15 @@ assert right[sure >= sure.median()].float().mean() >= right.float().mean(), "sur
 edu.table(rows, ["threshold", "test photos that get an answer (%)", "of these right (%)"])
 
 # %% [markdown]
-# On the test photos, the surer half of the answers is right at least as often as all of them together. On the validation
-# photos, look at the left curve: it may well fall before it rises. So a threshold is a trade, fewer answers for better ones
-# *on the photos that chose it*, and it may fail on others. Here one session of each class chose it, two others test it, and
-# no two are alike. If the net was wrong on many validation photos, the threshold ends up so high that hardly any test photo
-# passes, or none. (Then the last column says `nan`.) Report what the test photos say, and look at them once.
+# On the test photos, the surer half of the answers is right at least as often as all of them together. On the
+# validation photos, look at the left curve: it may well fall before it rises. So a threshold is a trade, fewer answers
+# for better ones *on the photos that chose it*, and it may fail on others. Here one session of each class chose it, two
+# others test it, and no two are alike. If the net was wrong on many validation photos, the threshold ends up so high
+# that hardly any test photo passes, or none. (Then the last column says `nan`.) Report what the test photos say, and
+# look at them once.
 #
-# What if a photo shows none of the classes? The net has to share out its 100 % all the same. Ask it about seven photos of
-# other things.
+# What if a photo shows none of the classes? The net has to share out its 100 % all the same. Ask it about seven photos
+# of other things.
 
 # %%
 from resnet_edu.data.sets import package_file
@@ -683,16 +691,17 @@ unknown_sure = max(float(row[2].removesuffix(" %")) for row in rows)
 edu.table(rows, ["photo", "the net says", "sure", f"with a threshold of {threshold:.0f} %"])
 
 # %% [markdown]
-# It may be very sure of some. If the threshold turned them away all the same, compare with the last table: how many photos of
-# your classes did it turn away too? A threshold filters doubtful photos of the classes you have; it doesn't recognise what
-# the net has never seen. If strangers can turn up in your project, collect some and make them a class of their own.
+# It may be very sure of some. If the threshold turned them away all the same, compare with the last table: how many
+# photos of your classes did it turn away too? A threshold filters doubtful photos of the classes you have; it doesn't
+# recognise what the net has never seen. If strangers can turn up in your project, collect some and make them a class of
+# their own.
 #
 # ## Photos with a wrong label
 #
-# Back to the three photos in wrong folders. A net that was trained on them may have learned the wrong labels by heart. So cut
-# the album into six parts, and for each part ask a head that was fitted to the other five. Then sort: where does it give the
-# folder's name the lowest percentage? (This is the simplest form of an idea that Northcutt et al. 2021 develop into
-# *confident learning*.)
+# Back to the three photos in wrong folders. A net that was trained on them may have learned the wrong labels by heart.
+# So cut the album into six parts, and for each part ask a head that was fitted to the other five. Then sort: where does
+# it give the folder's name the lowest percentage? (This is the simplest form of an idea that Northcutt et al. 2021
+# develop into *confident learning*.)
 
 
 # %%
@@ -726,16 +735,16 @@ assert ranks[1] <= 12, "look at 12 photos, find two of the three or more"
 edu.table(rows, ["file", "in the folder", "what this name gets", "what the head says"])
 
 # %% [markdown]
-# Go through such a list from the top, by eye, and fix what is wrong. The net only says where to look. Next to wrong labels
-# you'll find photos that are simply hard. Here, for once, it should help that a photo's sisters are mostly in the other
-# parts: the head knows them by their right label.
+# Go through such a list from the top, by eye, and fix what is wrong. The net only says where to look. Next to wrong
+# labels you'll find photos that are simply hard. Here, for once, it should help that a photo's sisters are mostly in
+# the other parts: the head knows them by their right label.
 #
 # ## Use it elsewhere
 #
 # `network.json` and `weights.safetensors` are all that prediction needs. Neither is a *pickle*, Python's own format for
-# saving objects, which can run any code it likes when you open it. The view and the normalisation come along, so a photo
-# becomes the same tensor as in training. On the command line it's `resnet-edu predict RUN photo.jpg --top 2`, with `--csv` or
-# `--json` for a table.
+# saving objects, which can run any code it likes when you open it. The view and the normalisation come along, so a
+# photo becomes the same tensor as in training. On the command line it's `resnet-edu predict RUN photo.jpg --top 2`,
+# with `--csv` or `--json` for a table.
 
 # %%
 elsewhere = shutil.copytree(run.folder, work / "on-another-machine")
@@ -753,9 +762,9 @@ assert [str(a) for a in edu.predict(run.folder, unseen)] == [str(b) for b in edu
 #
 # **Difficulty** ●●●●○ · **40 minutes or more** · open, no check
 #
-# Choose a question that photos can answer, take or collect at least 40 photos per class in at least four sessions each, split
-# them by session, and train: with `chosen` above, or with `resnet-edu train --data ./mine --out my-run`. Write half a page.
-# Then give yourself a point for each line.
+# Choose a question that photos can answer, take or collect at least 40 photos per class in at least four sessions each,
+# split them by session, and train: with `chosen` above, or with `resnet-edu train --data ./mine --out my-run`. Write
+# half a page. Then give yourself a point for each line.
 #
 # | | a point if |
 # |---|---|
@@ -771,8 +780,8 @@ assert [str(a) for a in edu.predict(run.folder, unseen)] == [str(b) for b in edu
 # %% [markdown]
 # ### Explore: upload a photo
 #
-# Upload any photo. You see what the net gets, its answers, and where Grad-CAM (lesson 11) finds the evidence for the best
-# one. Move the threshold. Then try a photo of something that belongs to none of the classes.
+# Upload any photo. You see what the net gets, its answers, and where Grad-CAM (lesson 11) finds the evidence for the
+# best one. Move the threshold. Then try a photo of something that belongs to none of the classes.
 
 # %% tags=["explorer"]
 edu.widgets.naming_explorer(network, {path.stem: path for path in unseen} | edu.data.photos())
