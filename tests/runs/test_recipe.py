@@ -8,10 +8,14 @@ import pytest
 import torch
 from hypothesis import given, strategies as st
 from PIL import Image
+from safetensors.torch import load_file
+from torch import nn
 
-from resnet_edu import Recipe, TrainConfig, evaluate, models
+from resnet_edu import Recipe, Run, TrainConfig, evaluate, models
 from resnet_edu.config import OPTIMIZERS, SCHEDULES
 from resnet_edu.data import AUGMENTATIONS, load, steps_per_epoch
+from resnet_edu.data.split import Split
+from resnet_edu.metrics import Metrics
 from resnet_edu.recipe import HELP, fit_head, prepare
 
 RECIPES = st.builds(
@@ -161,6 +165,25 @@ def test_the_head_is_fitted_and_nothing_else(tmp_path: Path) -> None:
     changed = {name for name, value in begin.model.state_dict().items() if not torch.equal(value, before[name])}
     assert changed == {"fc.weight", "fc.bias"}
     assert evaluate(begin.model, begin.data.train).top1_error == 0
+
+
+@pytest.mark.parametrize(("trained", "fitted"), [(50.0, 10.0), (10.0, 10.0), (10.0, 50.0)])
+def test_training_all_layers_is_kept_unless_the_last_layer_alone_did_better_in_validation(
+    trained: float, fitted: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    errors = iter([trained, fitted, 0.0])  # validation of both, then the test
+
+    def measured(model: nn.Module, split: Split) -> Metrics:
+        return replace(evaluate(model, split), top1_error=next(errors))
+
+    monkeypatch.setattr("resnet_edu.run.evaluate", measured)
+    run = Run.start(Recipe(data=folder_of(tmp_path, 5), epochs=1), tmp_path / "run")
+    run.train()
+    report, origin = run.report() or {}, dict(models.pretrained(source="bundled").model.named_parameters())
+    kept = load_file(run.folder / "weights.safetensors")
+    as_before = all(torch.equal(kept[name], value) for name, value in origin.items() if not name.startswith("fc."))
+    assert report["last_layer_only"] == as_before == (fitted < trained)
+    assert report["val_error"] == min(trained, fitted)
 
 
 @pytest.mark.parametrize("depth", [18, 34, 50, 101, 152, 200])

@@ -22,9 +22,7 @@ from torch.nn import functional as F
 from resnet_edu import Epoch, History, Recipe, Run, evaluate, models, predict
 from resnet_edu.data import load
 from resnet_edu.data.folder import load_one_part
-from resnet_edu.data.split import Split
 from resnet_edu.errors import DatasetUnavailable
-from resnet_edu.metrics import Metrics
 from resnet_edu.recipe import prepare
 from resnet_edu.run import Preprocessing, evaluate_run, open_run
 
@@ -241,25 +239,6 @@ def test_pretrained_weights_bring_their_normalisation_and_stay_where_they_are_fr
     trained, before = load_file(run.folder / "weights.safetensors"), origin.model.state_dict()
     assert {*trained} == {*before}
     assert all(torch.equal(value, before[name]) for name, value in trained.items() if not name.startswith("fc."))
-
-
-@pytest.mark.parametrize(("trained", "fitted"), [(50.0, 10.0), (10.0, 10.0), (10.0, 50.0)])
-def test_training_all_layers_is_kept_unless_the_last_layer_alone_did_better_in_validation(
-    trained: float, fitted: float, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    errors = iter([trained, fitted, 0.0])  # validation of both, then the test
-
-    def measured(model: nn.Module, split: Split) -> Metrics:
-        return replace(evaluate(model, split), top1_error=next(errors))
-
-    monkeypatch.setattr("resnet_edu.run.evaluate", measured)
-    run = Run.start(recipe_for(pictures, model="18", pretrained="bundled", epochs=1), tmp_path / "run")
-    run.train()
-    report, origin = run.report() or {}, dict(models.pretrained(source="bundled").model.named_parameters())
-    kept = load_file(run.folder / "weights.safetensors")
-    as_before = all(torch.equal(kept[name], value) for name, value in origin.items() if not name.startswith("fc."))
-    assert report["last_layer_only"] == as_before == (fitted < trained)
-    assert report["val_error"] == min(trained, fitted)
 
 
 # Nothing is lost
