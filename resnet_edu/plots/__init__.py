@@ -5,7 +5,7 @@ An argument called `title` is the figure's message, in one sentence.
 
 # isort: skip_file
 from .architecture import architecture, chain, connections
-from .curves import learning_curves, lines, runs_over, signals_by_layer, stacked_bars
+from .curves import learning_curves, lines, paired_seeds, runs_over, signals_by_layer, stacked_bars
 from .images import feature_maps, image_grid, numbers
 from .lesson_00 import descents, photo_predictions, tensor_shapes
 from .lesson_01 import (
@@ -14,7 +14,7 @@ from .lesson_01 import (
 )  # fmt: skip
 from .lesson_02 import augmented_views, photos_and_maps
 from .lesson_03 import channel_values, layer_costs, named_layers, receptive_growth
-from .lesson_04 import channel_budget, paired_seeds
+from .lesson_04 import channel_budget
 from .lesson_05 import activation_slopes, gradient_flow, gradient_flow_grid, gradient_series
 from .lesson_06 import degradation, depth_and_skip, identity_extension, six_curves
 from .lesson_07 import block_diagrams, errors_without, paths_and_lengths, signal_and_gradient

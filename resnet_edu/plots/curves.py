@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import cycle
-from statistics import mean, stdev
+from statistics import mean, median, stdev
 from typing import Any
 
 import numpy as np
@@ -14,10 +14,12 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from ..history import History
 from ..probe import LayerSignals
 from .style import (
+    BLUE,
     COLOURS,
     GREY,
     PLAIN,
     PLAIN_FIRST,
+    RED,
     RESIDUAL,
     Figure,
     course_style,
@@ -248,3 +250,36 @@ def finish_layers(axes: Axes, quantity: str) -> None:
     title, y = QUANTITIES[quantity]
     axes.set(xlabel="layer", ylabel=y)
     axes.set_title(title, fontsize=11)
+
+
+@course_style()
+def paired_seeds(
+    values: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    names: tuple[str, str],
+    *,
+    title: str,
+    x: str = "",
+    y: str,
+    log: bool = False,
+) -> Figure:
+    """Two sides compared in several settings: a pair of points for each seed; a bar at each side's median.
+
+    Each setting has the values of the first and of the second side, in the same order of seeds.
+    """
+    figure, axes = new_chart(width=7.5, height=3.6, title=title, x=x, y=y)
+    for column, (first, second) in enumerate(values.values()):
+        xs = [column + 0.12 * (index - (len(first) - 1) / 2) for index in range(len(first))]
+        axes.vlines(xs, first, second, color="#BBBBBB", lw=1.5, zorder=1)
+        for side, colour, marker, name in ((first, RED, "s", names[0]), (second, BLUE, "o", names[1])):
+            axes.plot(xs, side, color=colour, marker=marker, ls="", label=None if column else name)
+            if len(side) > 1:
+                axes.hlines(median(side), column - 0.38, column + 0.38, color=colour, lw=1.5)
+    if any(len(first) > 1 for first, _ in values.values()):
+        axes.plot([], [], color=GREY, lw=1.5, label="median")
+    if log:
+        powers_of_ten(axes)
+    axes.set_xticks(range(len(values)), list(values))
+    axes.set_xlim(-0.5, len(values) - 0.5)
+    axes.grid(visible=False, axis="x")
+    figure.legend(loc="outside right center")
+    return figure

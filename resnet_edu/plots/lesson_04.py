@@ -1,14 +1,12 @@
-"""Lesson 04: the channel budget of inception blocks, and two sides over several seeds."""
+"""Lesson 04: the channel budget of inception blocks."""
 
-from collections.abc import Mapping, Sequence
-from statistics import median
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from ..models.googlenet import INCEPTIONS
-from .curves import powers_of_ten
-from .style import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY, Figure, course_style, name_rows, new_chart, new_figure
+from .style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, Figure, course_style, name_rows, new_figure
 
 BRANCH_COLOURS = (BLUE, GREEN, PURPLE, GREY)
 SIDE = 28  # of the maps of 3a
@@ -78,35 +76,4 @@ def channel_budget(sizes: Sequence[int] = INCEPTIONS["3a"], *, kernel: int = 5) 
     right.set_ylabel("output channels")
     right.margins(y=0.1)
     right.grid(visible=False, axis="x")
-    return figure
-
-
-@course_style()
-def paired_seeds(
-    values: Mapping[str, tuple[Sequence[float], Sequence[float]]],
-    names: tuple[str, str],
-    *,
-    title: str,
-    x: str = "",
-    y: str,
-    log: bool = False,
-) -> Figure:
-    """Two sides compared in several settings: a pair of points for each seed, and a bar at each side's median.
-
-    Each setting has the values of the first and of the second side, in the same order of seeds.
-    """
-    figure, axes = new_chart(width=7.5, height=3.6, title=title, x=x, y=y)
-    for column, (first, second) in enumerate(values.values()):
-        xs = [column + 0.12 * (index - (len(first) - 1) / 2) for index in range(len(first))]
-        axes.vlines(xs, first, second, color="#BBBBBB", lw=1.5, zorder=1)
-        for side, colour, marker, name in ((first, RED, "s", names[0]), (second, BLUE, "o", names[1])):
-            axes.plot(xs, side, color=colour, marker=marker, ls="", label=None if column else name)
-            axes.hlines(median(side), column - 0.38, column + 0.38, color=colour, lw=1.5)
-    axes.plot([], [], color=GREY, lw=1.5, label="median")
-    if log:
-        powers_of_ten(axes)
-    axes.set_xticks(range(len(values)), list(values))
-    axes.set_xlim(-0.5, len(values) - 0.5)
-    axes.grid(visible=False, axis="x")
-    figure.legend(loc="outside right center")
     return figure
