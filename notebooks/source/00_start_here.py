@@ -96,6 +96,9 @@ if len(network.categories) == 200:  # ImageNet's own 1,000 have several kinds of
 #
 # Now try three harder photos on the net that comes with the package. Its 200 categories include *espresso* and
 # *military uniform*, which is what Grace Hopper, a pioneer of computing, is wearing. There is no category for a flower.
+#
+# > **Before you run it:** for each of the three, write down whether the net's first answer will be right, and how many
+# > percent it will give to it. Then compare.
 
 # %%
 bundled = edu.models.pretrained("resnet18", source="bundled")  # whatever else lies on this machine
