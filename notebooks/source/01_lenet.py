@@ -875,7 +875,7 @@ x = data.test.inputs(slice(digit, digit + 1))
 with torch.inference_mode():
     maps = {"input": x, "C1 and ReLU": net[:2](x), "S2": net[:3](x), "C3 and ReLU": net[:5](x)}
 dark = [number for number, each in enumerate(maps["C3 and ReLU"][0]) if each.max() == 0]
-print(f"maps of C3 that are 0 everywhere for this digit: {dark or 'none'}")
+print(f"maps of C3 that are 0 everywhere for this digit, counted from 0, row by row: {dark or 'none'}")
 edu.plots.feature_maps({name: stack[0] for name, stack in maps.items()}, title="A two on its way through the network")
 
 # %% [markdown]

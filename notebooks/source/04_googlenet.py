@@ -562,11 +562,14 @@ edu.table([(start, min(each), max(each)) for start, each in factors.items()], ["
 #
 # On the right, every position in the last maps casts a *vote* for each class, through a 1×1 convolution with the same
 # $W$ and $b$, and the logit is the mean vote. Any number of positions can vote, so the net takes images of any size.
-# Here are the votes of a small inception net that you just trained:
+# Here is a test digit, and then the votes of a small inception net that you just trained:
 
 # %%
-net = runs["inception"][0][0].eval()
-image, label = data.test.inputs(slice(1)).to(edu.machine.device()), int(data.test.labels[0])
+label = int(data.test.labels[0])
+edu.plots.image_grid(data.test.images[:1], [f"a {label}"], side=2.0)
+
+# %%
+net, image = runs["inception"][0][0].eval(), data.test.inputs(slice(1)).to(edu.machine.device())
 with torch.no_grad():
     maps = net[:-3](image)  # (1, 32, 4, 4): all but the average, flatten and linear layer
     votes = F.conv2d(maps, net[-1].weight[:, :, None, None], net[-1].bias)  # (1, 10, 4, 4)

@@ -68,12 +68,15 @@ def channel_budget(sizes: Sequence[int] = INCEPTIONS["3a"], *, kernel: int = 5) 
     blocks = {"block": branches.channels, "naive": branches.naive_channels}
     for column, (name, channels) in enumerate(blocks.items()):
         floor = 0
-        for number, colour in zip(channels, BRANCH_COLOURS, strict=True):
+        for branch, number, colour in zip(branches.names, channels, BRANCH_COLOURS, strict=True):
             bar = right.bar(name, number, bottom=floor, width=0.6, color=colour)
             right.bar_label(bar, [str(number) if number >= 24 else ""], label_type="center", fontsize=8, color="white")
+            if column and number >= 24:
+                right.text(1.36, floor + number / 2, branch, va="center", fontsize=8, color=colour)
             floor += number
         right.text(column, floor, str(floor), ha="center", va="bottom", fontsize=9, weight="bold")
     right.set_ylabel("output channels")
+    right.set_xlim(-0.5, 2.1)  # room for the branches' names
     right.margins(y=0.1)
     right.grid(visible=False, axis="x")
     return figure
