@@ -36,7 +36,7 @@ Make = Callable[[Path], object]
         ("train --resume done --lr 1", "leave out --lr"),
         ("train --data ./sky --out sky/run", "sky/run lies among the pictures, in ./sky. Name another"),
         ("train --data mnist5k --epochs 1 --crop none --out run", "are cut already, got crop=none"),
-        ("train --data sky --size 8 --pretrained none --epochs 1 --batch-size 1 --out run", "more than 1 value per channel"),
+        ("train --data sky --size 8 --pretrained none --batch-size 1 --out run", "more than 1 value per channel"),
         ("evaluate nothing", "There is no run nothing"),
         ("evaluate bundled", "bundled has no test images, so it only predicts. Name the folder of a run of your own."),
         ("predict done sky/day/0.png --json --csv", "--json and --csv exclude each other: leave one out."),
