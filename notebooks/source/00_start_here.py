@@ -236,7 +236,7 @@ edu.checks.progress()
 # | The statement | The test | Verdict |
 # |---|---|---|
 # | "You need a GPU to learn deep learning." | The training above, on this machine | **Wrong.** A small network learns real digits in seconds on a CPU. |
-# | "Training is random, so results cannot be repeated." | The same training once more with the same seed | **Wrong** on one processor: every number is equal to the last digit. (A GPU may add in another order.) |
+# | "Training is random, so results cannot be repeated." | The same training once more with the same seed | **Wrong** on one processor: every number is equal to the last digit. (A GPU may add in another order, and then the last digits are rounded differently.) |
 # | "The softmax gives the probability of being right." | The photos of Grace Hopper and of a flower | **Not in general.** On pictures like the training images it can be close, though modern nets tend to be too sure (Guo et al. 2017). On others it says little: it shares out 100 percent whatever it is shown. |
 
 # %%

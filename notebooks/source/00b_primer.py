@@ -284,8 +284,8 @@ assert abs(nudged.item() - 4) < 0.02
 # %% [markdown]
 # Three details that trip up everyone once:
 #
-# * **`backward()` adds.** The new derivative is added to whatever is in `w.grad` already. So before each step you have
-#   to empty it, with `w.grad = None`. If you forget, each step follows the sum of all gradients so far.
+# * **`backward()` adds.** The new derivative is added to whatever is in `w.grad` already. So you have to empty it
+#   before the next `backward()`, with `w.grad = None`. If you forget, each step follows the sum of all gradients so far.
 # * **The step itself needs no notes.** Change a weight inside `with torch.no_grad():`, where PyTorch keeps none, and
 #   write `w -= …`, which changes the weight itself. `w = w - …` would make a new tensor that PyTorch takes no notes
 #   for, and the next `backward()` would fail.

@@ -723,7 +723,8 @@ edu.table(rows, ["epoch", "training loss", "validation error"])
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# Softmax: `net(images).sum(dim=1)` is 1 for every image. Positive outputs alone prove nothing.
+# Softmax: `net(images).sum(dim=1)` is 1 for every image, again but for the last digits: compare it with
+# `torch.ones(len(images))`. Positive outputs alone prove nothing.
 # </details>
 
 
