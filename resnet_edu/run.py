@@ -152,14 +152,14 @@ class Run:
         Where a network with its last layer `fitted`, and no more, does better on the validation images, it is kept.
         """
         model, data = begin.model, begin.data
-        val, trained = evaluate(model, data.val), deepcopy(model.state_dict())
+        val, kept = evaluate(model, data.val), deepcopy(model.state_dict())
         if fitted:
             model.load_state_dict(fitted)
             before = evaluate(model, data.val)
             if before.top1_error < val.top1_error:
-                val, trained = before, fitted
-            model.load_state_dict(trained)
-        state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+                val, kept = before, fitted
+            model.load_state_dict(kept)
+        state = {name: value.detach().cpu().contiguous() for name, value in kept.items()}
         write_atomically(self.folder / "weights.safetensors", save(state))
         history.to_csv(self.folder / "history.csv")
         test = evaluate(model, data.test)
@@ -169,10 +169,9 @@ class Run:
             "notes": list(data.notes),
             "weights": begin.weights,
             "epochs": len(history),
-            "last_layer_only": trained is fitted,
+            "only_fitted": kept is fitted,  # what was trained after the last layer was fitted is not kept
             "test_error": test.top1_error,
             "val_error": val.top1_error,
-            "train_error": history.last.train_error,
             "right_by_class": right_by_class(test.confusion, data.classes),
             "confusion": test.confusion.tolist(),
             "parameters": sum(parameter.numel() for parameter in model.parameters()),

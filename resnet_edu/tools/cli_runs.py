@@ -212,8 +212,8 @@ def draw(run: "Run") -> None:
 def print_report(run: "Run") -> None:
     report = run.report() or {}
     say(f"{counted(report['epochs'], 'epoch')}; {report['test_error']:.1f} % of the test images are named wrongly.")
-    if report.get("last_layer_only"):
-        say("Training the other layers did not help on the validation images, so only the last layer is new.")
+    if report.get("only_fitted"):
+        say("The fitted last layer alone did better on the validation images than the training after it: it is kept.")
     print_by_class(["right"], {name: [f"{share:.1f} %"] for name, share in report["right_by_class"].items()})
     say(f"Curves, confusion and weights are in {run.folder}. Use it:")
     say(f"  resnet-edu predict {quoted(run.folder)} FILE…")

@@ -182,7 +182,7 @@ def test_training_all_layers_is_kept_unless_the_last_layer_alone_did_better_in_v
     report, origin = run.report() or {}, dict(models.pretrained(source="bundled").model.named_parameters())
     kept = load_file(run.folder / "weights.safetensors")
     as_before = all(torch.equal(kept[name], value) for name, value in origin.items() if not name.startswith("fc."))
-    assert report["last_layer_only"] == as_before == (fitted < trained)
+    assert report["only_fitted"] == as_before == (fitted < trained)
     assert report["val_error"] == min(trained, fitted)
 
 
