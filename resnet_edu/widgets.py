@@ -49,8 +49,6 @@ PRESETS: dict[str, dict[str, int]] = {
 KINDS = [("plain", False), ("residual", True)]
 SLOW = 0.3  # seconds: who waits longer is told
 HIDDEN = "<span role='status' style='position: absolute; left: -10000px'>{}</span>"  # read aloud, not seen
-
-
 IMAGE = "<img alt='{}' width='{}' style='max-width: 100%' src='data:image/png;base64,{}'>"
 
 
@@ -59,7 +57,8 @@ class Explorer(ipywidgets.VBox):
 
     A dragged slider sends its next value when the last one is drawn, so that moves never queue up. The `columns` are in
     the words of CSS; what is `above` stands above the grid. "working…" is shown where the drawing before was slow.
-    What was drawn lately is kept, so that the way back is quick.
+    What was drawn lately is kept, so that the way back is quick. Where nothing that a control changes needs more room,
+    `still` axes stay where the first drawing has them: finding their places takes matplotlib half of its time.
     """
 
     def __init__(
@@ -69,8 +68,10 @@ class Explorer(ipywidgets.VBox):
         *,
         columns: str = "repeat(auto-fill, minmax(22em, 1fr))",
         above: Sequence[ipywidgets.Widget] = (),
+        still: bool = False,
     ) -> None:
         self.draw, self.controls, self.seconds = draw, controls, 0.0
+        self.still, self.places = still, []
         self.waiting, self.drawn = False, {}
         self.start = {name: each.value for name, each in controls.items()}
         self.picture = lru_cache(maxsize=64)(self.draw_picture)
@@ -100,7 +101,13 @@ class Explorer(ipywidgets.VBox):
         started = monotonic()
         state = dict(zip(self.controls, values, strict=True))
         figure, chosen = self.draw(**state), (f"{self.controls[name].description} {state[name]}" for name in state)
+        if self.places:
+            figure.set_layout_engine("none")
+            for part, place in zip([*figure.axes, *figure.texts], self.places, strict=True):
+                part.set_position(place)
         message, png = figure.get_suptitle() or ", ".join(chosen), b64encode(figure.png()).decode()
+        if self.still:
+            self.places = [part.get_position() for part in (*figure.axes, *figure.texts)]
         self.seconds = monotonic() - started
         return IMAGE.format(escape(message), figure.page_width, png), message
 
@@ -219,7 +226,7 @@ def gradient_flow(images: Tensor, labels: Tensor) -> Explorer:
         "skip": control(ToggleButtons, "skip", "add the input of every layer to its output", switch),
         "depth": control(IntSlider, "depth", "layers with weights", value=30, min=5, max=50, step=5),
     }
-    return Explorer(partial(plots.gradient_flow, images[:64], labels[:64], width=64), controls)
+    return Explorer(partial(plots.gradient_flow, images[:64], labels[:64], width=64), controls, still=True)
 
 
 def depth_and_skip(study: Recorded) -> Explorer:
@@ -228,7 +235,7 @@ def depth_and_skip(study: Recorded) -> Explorer:
         "depth": control(SelectionSlider, "depth", "layers with weights", DEPTHS, value=56),
         "skip": control(ToggleButtons, "block", "with or without the addition", KINDS),
     }
-    return Explorer(partial(plots.depth_and_skip, study), controls)
+    return Explorer(partial(plots.depth_and_skip, study), controls, still=True)
 
 
 def residual_explorer() -> Explorer:
@@ -239,7 +246,7 @@ def residual_explorer() -> Explorer:
         "batch_norm": control(Checkbox, "batch norm on F", "normalise F(x)", value=False, indent=False),
         "gain": control(FloatSlider, "gain of F", "factor of F(x); 0 switches it off", value=1.0, max=2, step=0.25),
     }
-    return Explorer(plots.signal_and_gradient, controls)
+    return Explorer(plots.signal_and_gradient, controls, still=True)
 
 
 def stage_explorer() -> Explorer:
@@ -250,7 +257,7 @@ def stage_explorer() -> Explorer:
         "width": control(SelectionSlider, "width", "filters of the stem", [8, 16, 32, 64, 128], value=64),
         "side": control(SelectionSlider, "side", "side of the image, in pixels", sides, value=224),
     }
-    return Explorer(plots.stage_table, controls)
+    return Explorer(plots.stage_table, controls, still=True)
 
 
 def model_picker() -> Explorer:
@@ -259,7 +266,7 @@ def model_picker() -> Explorer:
         "gmacs": control(FloatSlider, "GMACs ≤", "most billion multiply-adds", value=5.0, min=0.5, max=20, step=0.5),
         "million": control(FloatSlider, "million ≤", "most million parameters", value=60.0, min=5, max=150, step=5),
     }
-    return Explorer(partial(plots.model_picker, plots.published_nets()), controls)
+    return Explorer(partial(plots.model_picker, plots.published_nets()), controls, still=True)
 
 
 def transfer_explorer(study: Recorded) -> Explorer:
@@ -268,7 +275,7 @@ def transfer_explorer(study: Recorded) -> Explorer:
         "labels": control(SelectionSlider, "labels", "labelled images a class", LABELS, value=10),
         "method": control(Dropdown, "method", "how the net is trained", list(METHODS), value="fine-tuned"),
     }
-    return Explorer(partial(plots.transfer_view, study), controls)
+    return Explorer(partial(plots.transfer_view, study), controls, still=True)
 
 
 def attribution_explorer(network: Pretrained, photos: Mapping[str, Path]) -> Explorer:

@@ -154,5 +154,5 @@ def draw_flow(axes: Axes, values: Sequence[float], colour: str, name: str, **loo
     if gone := [place for place, value in enumerate(values) if not value]:
         axes.plot(gone[0] if gone[-1] == len(values) - 1 else gone[-1], FLOOR, color=colour, marker="X", ms=9, ls="")
     powers_of_ten(axes)
-    axes.set_ylim(FLOOR / 3, CEILING * 3)
+    axes.set(xlim=(-0.05 * len(values), 1.05 * len(values)), ylim=(FLOOR / 3, CEILING * 3))
     axes.axhline(1, color=GREY, lw=0.8, zorder=0)

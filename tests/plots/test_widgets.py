@@ -82,6 +82,23 @@ def test_every_control_has_a_name_and_redraws_at_its_end(
         assert explorer.drawn == {key: each.value for key, each in explorer.controls.items()}
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["depth_and_skip", "gradient_flow", "model_picker", "residual_explorer", "stage_explorer", "transfer_explorer"],
+)
+def test_axes_that_stay_still_stay_where_a_fresh_layout_has_them(
+    name: str, explorers: dict[str, Callable[[], Explorer]]
+) -> None:
+    explorer = explorers[name]()
+    assert explorer.still
+    for control in explorer.controls.values():
+        control.value = end_of(control)
+        fresh = explorer.draw(**explorer.drawn)
+        fresh.png()
+        for part, place in zip([*fresh.axes, *fresh.texts], explorer.places, strict=True):
+            assert part.get_position() == pytest.approx(place, abs=0.011)
+
+
 def test_a_state_is_drawn_once_and_several_changes_at_once_and_what_was_slow_says_that_it_works(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
