@@ -14,7 +14,7 @@ from pathlib import Path
 import nbformat
 from PIL import Image
 
-from resnet_edu.tools.course import Lesson, lessons
+from resnet_edu.tools.course import LINES, Lesson, lessons
 
 HERE = Path(__file__).resolve().parent
 PICTURES = HERE / "pictures"
@@ -62,7 +62,7 @@ def card(lesson: Lesson) -> str:
         name=lesson.name,
         number=lesson.number,
         title=lesson.title.partition(":")[0],
-        line=lesson.line,
+        line=LINES.get(lesson.number, ""),
         minutes=f"{minutes[1]} minutes to read" if minutes else "",
         exercises=f"{count} exercise{'s' if count > 1 else ''}" if (count := text.count("### Exercise ")) else "",
     )

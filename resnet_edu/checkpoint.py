@@ -48,13 +48,13 @@ class Checkpoint:
         for name, value in tensors.items():
             if name.startswith("optimizer."):
                 _, number, key = name.split(".")
-                if value.ndim:  # in the layout of the parameter, which torch would not see to
-                    value = torch.empty_like(parameters[int(number)]).copy_(value)
+                # A copy, in the layout of the parameter, which torch would not see to. Windows replaces no mapped file.
+                value = torch.empty_like(parameters[int(number)]).copy_(value) if value.ndim else value.clone()
                 saved["state"].setdefault(int(number), {})[key] = value
         optimizer.load_state_dict(saved)
         generator.set_state(tensors["random.batches"])
         torch.set_rng_state(tensors["random.cpu"])
-        if torch.cuda.is_available() and "random.cuda" in tensors:
+        if torch.cuda.is_initialized() and "random.cuda" in tensors:
             torch.cuda.set_rng_state(tensors["random.cuda"])
         return history
 
@@ -66,7 +66,7 @@ class Checkpoint:
         for number, memory in optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{number}.{key}": value for key, value in memory.items() if value is not None}
         tensors |= {"random.batches": generator.get_state(), "random.cpu": torch.get_rng_state()}
-        if torch.cuda.is_available():
+        if torch.cuda.is_initialized():  # asking for the state would start one
             tensors["random.cuda"] = torch.cuda.get_rng_state()
         header = json.dumps({"config": self.config.to_dict(), "epochs": [asdict(epoch) for epoch in history.epochs]})
         plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}

@@ -5,12 +5,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from . import machine
 from .data.batches import check_augment
 from .errors import UnknownName
 
 OPTIMIZERS = ("sgd", "adam", "adamw")
 SCHEDULES = ("one_cycle", "cosine", "steps", "constant")
-PRECISIONS = ("auto", "bfloat16", "float32")
+PRECISIONS = ("auto", *machine.PRECISIONS)
 MOST_EPOCHS = 1_000_000  # nobody means more
 
 

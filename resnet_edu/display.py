@@ -5,6 +5,7 @@ they are text, and the line is not there where nobody looks.
 """
 
 import html
+import re
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -76,17 +77,13 @@ def shown(value: Any) -> str:
     if hasattr(value, "item"):
         value = value.item()  # a number of NumPy or torch
     if isinstance(value, float):
-        return f"{value:,.0f}" if 1000 <= abs(value) < 1e15 else f"{value:.3g}"
+        return f"{value:,.0f}" if 999.5 <= abs(value) < 1e15 else f"{value:.3g}"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
 def is_number(text: str) -> bool:
     """Whether a cell begins with a number: "1,024", "−3 %" and "21.8 M" do."""
-    try:
-        float(text.replace(",", "").replace("−", "-").replace("%", " ").split()[0])
-    except (ValueError, IndexError):
-        return False
-    return True
+    return re.match(r"[−+-]?(\d[\d,]*(\.\d*)?|\.\d+|nan|inf)(e[+-]?\d+)?([ %]|$)", text.strip()) is not None
 
 
 INTERVAL = 0.2  # seconds from one text to the next: nobody reads faster

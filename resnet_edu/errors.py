@@ -52,5 +52,9 @@ def enough_memory(batch_size: int) -> Iterator[None]:
         lacking = ("out of memory", "not enough memory", "can't allocate memory")  # on GPUs, on Windows, on Linux
         if not isinstance(error, MemoryError) and not any(words in str(error) for words in lacking):
             raise
-        advice = f"try batch_size={batch_size // 2}" if batch_size > 1 else "try smaller images or a smaller network"
+        advice = (
+            f"try batch_size={batch_size // 2}, or smaller images"
+            if batch_size > 1
+            else "try smaller images or a smaller network"
+        )
         raise OutOfMemory(f"A batch of {batch_size} images does not fit into the memory: {advice}.") from error

@@ -44,6 +44,11 @@ def assets() -> Path:
     return course_folder() / "assets"
 
 
+def counted(number: int, what: str) -> str:
+    """A number with its noun: "1 epoch", "1,200 epochs"."""
+    return f"{number:,} {what}{'s' * (number != 1)}"
+
+
 def write_atomically(target: Path, content: bytes | Callable[[str], object]) -> None:
     """Write a file whole or not at all, also if the power fails. Makes the folder if it is missing.
 

@@ -6,7 +6,7 @@ import platform
 import random
 import sys
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -68,7 +68,8 @@ def precision(on: torch.device) -> torch.dtype:
 
     Weights, gradients and batch-norm statistics stay in float32 either way.
     """
-    units = {"cuda": torch.cuda.is_bf16_supported, "cpu": cpu_has_bfloat16}.get(on.type)
+    cuda = partial(torch.cuda.is_bf16_supported, including_emulation=False)  # Colab's T4 only emulates it
+    units = {"cuda": cuda, "cpu": cpu_has_bfloat16}.get(on.type)
     return torch.bfloat16 if units is not None and units() else torch.float32
 
 

@@ -24,7 +24,7 @@ from .data.batches import evaluation_batches, steps_per_epoch
 from .data.pictures import Crop, View
 from .data.sets import holds_files, is_folder, own_shape
 from .data.split import PARTS, Split
-from .errors import UnknownName
+from .errors import UnknownName, enough_memory
 from .models.modes import eval_mode
 from .models.pretrained import BUNDLED
 from .train import fit
@@ -52,7 +52,9 @@ class Recipe:
         metadata={"help": "Folder of pictures by class, perhaps in train, val and test; or a data set's name."}
     )
     model: str = option("Name of a network, or a ResNet's depth: 18, 34, 50, 101, 152, 200.", "resnet18")
-    pretrained: str | None = option("Weights to begin with: none, bundled, imagenet, auto; auto for photos.")
+    pretrained: str | None = option(
+        "Weights to begin with: none, bundled, imagenet, auto; auto for photos with resnet18."
+    )
     frozen: bool = option("Train the last layer only, on top of pretrained weights.", False)
     x: int | None = option("Width of the images in pixels; by default what the weights are used to, else 64.")
     y: int | None = option("Height of the images in pixels; by default the width.")
@@ -220,18 +222,23 @@ class Prepared:
     def minutes(self) -> float:
         """About how long training takes here, by three updates of a copy of the network, which also find what fails."""
         training, train = self.recipe.training, self.data.train
-        count = min(len(train), 3 * training.batch_size)
-        few = train.subset(torch.linspace(0, len(train) - 1, count).long())  # from all classes: a part may be in order
+        count = min(
+            len(train), 3 * training.batch_size
+        )  # with any labels: `fit` wants several, and the time is the same
+        few = replace(train.subset(torch.arange(count)), labels=torch.arange(count) % len(self.data.classes))
         trial = replace(self.data, train=few, val=few.subset(torch.arange(1)), test=few.subset(torch.arange(1)))
         short = replace(training, epochs=1, warmup_epochs=0.0)
-        history = fit(deepcopy(self.model), trial, short, title="measuring the speed")
+        with enough_memory(training.batch_size):
+            history = fit(deepcopy(self.model), trial, short, title="measuring the speed")
+        if history.interrupted:
+            raise KeyboardInterrupt
         return history.seconds / len(few) * len(train) * training.epochs / 60
 
 
 def prepare(recipe: Recipe) -> Prepared:
     """Load the pictures, decide what the recipe leaves open, and make the network.
 
-    * Photos begin with pretrained weights where there are some, at the side in pixels that these are used to. The new
+    * Photos begin with a ResNet-18's pretrained weights, at the side in pixels that these are used to. The new
       last layer is fitted to them first; then all of it is trained, the last layer at a higher rate than the others
       (Kumar et al. 2022, https://arxiv.org/abs/2202.10054). Each picture is cut out and mirrored at random.
     * A batch is at most a tenth of the pictures, and there are at least 300 updates. With small batches the rates are
@@ -281,7 +288,7 @@ def defaults_of_training(recipe: Recipe, photos: bool) -> dict[str, Any]:
     return {**rates, "augment": augment}
 
 
-def fit_head(model: nn.Module, split: Split) -> None:
+def fit_head(model: nn.Module, split: Split, *, precision: str = "auto") -> None:
     """Give the network the last layer that suits its features of these images best, without touching the features."""
     name, old = models.head_of(model)
     parent, _, last = name.rpartition(".")
@@ -289,7 +296,7 @@ def fit_head(model: nn.Module, split: Split) -> None:
     setattr(place, last, nn.Identity())
     device = machine.device()
     model.to(device)
-    with eval_mode(model), torch.no_grad(), machine.autocast(device, "auto"):
+    with eval_mode(model), torch.no_grad(), machine.autocast(device, precision):
         features = [model(images).float().cpu() for images, _ in evaluation_batches(split.to(device))]  # (N, F) each
     classes: Any = old.out_features
     new = probe.linear_head(torch.cat(features), split.labels, classes, weight_decay=HEAD_DECAY)
@@ -326,6 +333,6 @@ def read_toml(path: Path) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is no TOML file ({error}).") from error
     data = values.get("data")
-    if isinstance(data, str) and is_folder(data):
+    if isinstance(data, str) and (is_folder(data) or (data not in names() and (path.parent / data).is_dir())):
         values["data"] = str(path.absolute().parent / os.path.expanduser(data))
     return values

@@ -1,8 +1,8 @@
 """A run in a folder of its own: train, go on after a stop, measure, open for prediction elsewhere.
 
-`config.toml` says what was asked for, `network.json` and `weights.safetensors` are all that prediction needs,
-`history.csv` and `report.json` say how it went. `checkpoint.safetensors` is there while the run is not finished. No
-file is pickled, each is written whole or not at all.
+`config.toml` says what was asked for, `network.json` and `weights.safetensors` are all that prediction needs, but for
+the detector of `crop = "objects"`; `history.csv` and `report.json` say how it went. `checkpoint.safetensors` is there
+while the run is not finished. No file is pickled, each is written whole or not at all.
 """
 
 import json
@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unicodedata import normalize
@@ -29,7 +30,7 @@ from .data import normalise
 from .data.folder import load_one_part
 from .data.pictures import View
 from .data.sets import is_folder, resize
-from .errors import WrongCheckpoint, enough_memory
+from .errors import DatasetUnavailable, WrongCheckpoint, enough_memory
 from .files import quoted, tilde, write_atomically
 from .history import Epoch, History
 from .metrics import Metrics, evaluate, right_by_class
@@ -48,7 +49,7 @@ class Run:
     @classmethod
     def start(cls, recipe: Recipe, folder: Path) -> "Run":
         """A new run; its folder must be missing or empty, or hold a run of which no epoch was finished."""
-        if Path(os.path.realpath(whole_path(recipe.data))) in Path(os.path.realpath(folder)).parents:
+        if is_folder(recipe.data) and Path(recipe.data).expanduser().resolve() in folder.resolve().parents:
             raise ValueError(f"{folder} lies among the pictures, in {recipe.data}. Name another for the run.")
         if distributed.first() and folder.exists():
             names = {name for name in os.listdir(folder) if name[0] != "."} if folder.is_dir() else {""}
@@ -111,7 +112,7 @@ class Run:
             with enough_memory(run.recipe.training.batch_size):
                 fitted = {}
                 if begin.weights:
-                    fit_head(model, data.train)
+                    fit_head(model, data.train, precision=run.recipe.training.precision)
                     fitted = deepcopy(model.state_dict())  # only the last layer is new
                 callbacks = (*callbacks, keep_table)
                 more = {"callbacks": callbacks, "checkpoint": run.checkpoint, "title": run.recipe.model}
@@ -152,17 +153,18 @@ class Run:
         Where a network with its last layer `fitted`, and no more, does better on the validation images, it is kept.
         """
         model, data = begin.model, begin.data
-        val, kept = evaluate(model, data.val), deepcopy(model.state_dict())
+        measure = partial(evaluate, precision=begin.recipe.training.precision)
+        val, kept = measure(model, data.val), deepcopy(model.state_dict())
         if fitted:
             model.load_state_dict(fitted)
-            before = evaluate(model, data.val)
+            before = measure(model, data.val)
             if before.top1_error < val.top1_error:
                 val, kept = before, fitted
             model.load_state_dict(kept)
         state = {name: value.detach().cpu().contiguous() for name, value in kept.items()}
         write_atomically(self.folder / "weights.safetensors", save(state))
         history.to_csv(self.folder / "history.csv")
-        test = evaluate(model, data.test)
+        test = measure(model, data.test)
         report = {
             "model": self.recipe.model,
             "data": data.source,
@@ -251,6 +253,8 @@ def open_run(folder: Path) -> Pretrained:
             model.eval()(preprocessing(Image.new("RGB", (view.width, view.height)))[None])  # here, if they do not fit
         source = f"{facts['model']}, trained on {facts['data']} to know {', '.join(classes)}"
         state = load_file(weights)
+    except DatasetUnavailable:
+        raise  # the run is whole: what finds the things to cut out isn't here
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
         raise damaged(folder, str(error)) from error
     models.load_state(model, state, name=facts["model"])
@@ -295,7 +299,7 @@ def evaluate_run(
     network, recipe = network or open_run(folder), Run.open(folder).recipe
     preprocessing: Any = network.transforms
     place = Path(os.path.expanduser(other)) if other else None
-    if place and os.path.realpath(place) == os.path.realpath(recipe.data):
+    if place and is_folder(recipe.data) and os.path.realpath(place) == os.path.realpath(recipe.data):
         say(f"{folder} was trained on pictures in {other}: measured are those that were kept for the test.")
         place = None
     if place:
@@ -317,5 +321,5 @@ def evaluate_run(
         known = ", ".join(network.categories)
         raise ValueError(f"The network does not know the classes {', '.join(sorted(unknown))}. It knows {known}.")
     labels = torch.tensor([places[normalize("NFC", each)] for each in classes])[split.labels]
-    metrics = evaluate(network.model, replace(split, labels=labels, mean=preprocessing.mean, std=preprocessing.std))
-    return metrics, f"{len(split):,} images of {name}"
+    split = replace(split, labels=labels, mean=preprocessing.mean, std=preprocessing.std)
+    return evaluate(network.model, split, precision=recipe.training.precision), f"{len(split):,} images of {name}"

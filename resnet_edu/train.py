@@ -23,7 +23,7 @@ from .metrics import Metrics, evaluate, logits_of, recompute_batch_norm, the_log
 from .models.heads import AUXILIARY, head_of
 from .models.modes import eval_mode, training_mode
 
-#: Called after every epoch with its record and the model: to save, to plot, to stop (raise KeyboardInterrupt).
+#: Called after every epoch with its record and the model: to save, to plot, to end the run (raise StopTraining).
 Callback = Callable[[Epoch, nn.Module], None]
 
 #: From what the model returns in training mode, and the labels `(N,)`, to the one number to bring down.
@@ -173,7 +173,8 @@ def prepare(model: nn.Module, data: Data, config: TrainConfig, *, several: bool)
     machine.seed_everything(config.seed)
     device = machine.device()
     check_fits(model.to(device), data, several=several)
-    model.to(memory_format=torch.channels_last if config.channels_last else torch.contiguous_format)
+    last = config.channels_last and device.type != "mps"  # where batch norm's gradient fails in this order
+    model.to(memory_format=torch.channels_last if last else torch.contiguous_format)
     return data.train.to(device), data.val.to(device)
 
 

@@ -101,13 +101,14 @@ class Explorer(ipywidgets.VBox):
         started = monotonic()
         state = dict(zip(self.controls, values, strict=True))
         figure, chosen = self.draw(**state), (f"{self.controls[name].description} {state[name]}" for name in state)
+        parts: list[Any] = [*figure.axes, *figure.texts]
         if self.places:
             figure.set_layout_engine("none")
-            for part, place in zip([*figure.axes, *figure.texts], self.places, strict=True):
+            for part, place in zip(parts, self.places, strict=True):
                 part.set_position(place)
         message, png = figure.get_suptitle() or ", ".join(chosen), b64encode(figure.png()).decode()
         if self.still:
-            self.places = [part.get_position() for part in (*figure.axes, *figure.texts)]
+            self.places = [part.get_position() for part in parts]
         self.seconds = monotonic() - started
         return IMAGE.format(escape(message), figure.page_width, png), message
 

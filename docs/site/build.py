@@ -86,7 +86,7 @@ def cards() -> str:
     items = [
         f'<li><a href="notebooks/solutions/{lesson.name}.html"><img src="_static/{lesson.number}.png" loading="lazy" '
         f'width="560" height="300" alt="A figure of lesson {lesson.number}"><span><strong>'
-        f"{escape(lesson.title.partition(':')[0])}</strong>{escape(lesson.line)}</span></a></li>"
+        f"{escape(lesson.title.partition(':')[0])}</strong>{escape(course.LINES[lesson.number])}</span></a></li>"
         for lesson in course.lessons("worked")
     ]
     return f'<ul class="lessons">\n{chr(10).join(items)}\n</ul>'

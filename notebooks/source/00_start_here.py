@@ -67,8 +67,9 @@ edu.table(rows, ["", "what is checked", "what to do"])
 # The package comes with a ResNet-18, the smallest network (*net* for short) of the family that this course leads up to.
 # It was trained on 98,000 small photos of 200 kinds of things, its *categories* or *classes*: animals, vehicles, tools,
 # food. They come from *Tiny-ImageNet*, a small part of ImageNet, a collection of photos whose best-known part has a
-# thousand categories. If torchvision's weights for those thousand are on this machine, they're used instead. (They're a
-# file of 45 MB, and `resnet-edu fetch resnet18` gets it.) The line below says which it is.
+# thousand categories. (Another net, trained on those thousand, was this one's teacher.) If torchvision's weights for
+# those thousand are on this machine, they're used instead. (They're a file of 45 MB, and `resnet-edu fetch resnet18`
+# gets it.) The line below says which it is.
 
 # %%
 network = edu.models.pretrained("resnet18")

@@ -578,13 +578,13 @@ assert max(errors["ReLU, skip, batch norm"], errors["ReLU, skip, zeroed branch"]
 edu.table(rows, ["training error", *(f"rate {lr}" for lr in rates)])
 
 # %% [markdown]
-# The two nets whose gradient vanishes guess at all three rates, as predicted. The two plain ReLU nets, with He's weights and
-# with batch norm, learn something but not well, although their gradients don't vanish. That fits the measurements: one can
-# hardly tell its images apart, and the other's gradients grow by 1.2 per layer. It doesn't prove that these are the reasons.
-# Both nets may suffer from something else (the last section has one more suspect), and both did best at the lowest of the
-# three rates, so their own best rate may lie below the table. Sigmoids with batch norm do better. A likely reason is that
-# around 0 a sigmoid is nearly a straight line, and Yang et al. find that with batch norm, gradients grow less the closer the
-# net is to a linear one.
+# The two nets whose gradient vanishes guess at all three rates, as predicted. The two plain ReLU nets, with He's
+# weights and with batch norm, learn something but not well, although their gradients don't vanish. That fits the
+# measurements: one can hardly tell its images apart, and the other's gradients grow by 1.2 per layer. It doesn't prove
+# that these are the reasons. Both nets may suffer from something else (the last section has one more suspect), and each
+# did best at an end of the table, the He net at the lowest rate and the other at the highest, so their own best rates
+# may lie outside it. Sigmoids with batch norm do better. A likely reason is that around 0 a sigmoid is nearly a
+# straight line, and Yang et al. find that with batch norm, gradients grow less the closer the net is to a linear one.
 #
 # Best of all are the two nets with a skip and a tame branch. Here it doesn't matter which way the branch was tamed: **small
 # branches and normalised branches** end at about the same training error. So a deep net can do without normalisation: the
@@ -611,13 +611,14 @@ edu.table(rows, ["training error", "SGD, best rate", *(f"Adam, {lr}" for lr in a
 
 # %% [markdown]
 # Adam rescues neither at these rates. (In our own trial over five seeds, the best that either reached was 80 %.) In the
-# sigmoid net, the gradients of the first layers are smaller than the $10^{-8}$ that Adam adds to its denominator to avoid
-# dividing by zero, so its steps there are tiny as well. In the Xavier net, the gradient is small but not gone, so Adam's
-# steps have nearly their full length, and still the net learns next to nothing. Is that because its images look alike? At
-# the last layer they have a mean cosine of 0.94 to 0.98 (five seeds). But the He net that starts from the same seed has
-# exactly the same cosines, because multiplying all weights by $\sqrt{2}$ only rescales the signal, and the He net does learn
-# something. So likeness alone can't be the reason. What differs is the size of the signal: over these layers Xavier's
-# weights shrink it to less than a ten-thousandth. Why Adam can't make up for that is left open here.
+# sigmoid net, the gradients of the first layers are smaller than the $10^{-8}$ that Adam adds to its denominator to
+# avoid dividing by zero, so its steps there are tiny as well. In the Xavier net, the gradient is small but not gone, so
+# Adam's steps have nearly their full length, and still the net learns next to nothing. Is that because its images look
+# alike? At the last layer they have a mean cosine of 0.94 to 0.98 (five seeds). But the He net that starts from the
+# same seed has exactly the same cosines, because He's weights are Xavier's times a constant in each layer ($\sqrt{2}$
+# in all but the first and the last), which only rescales the signal. And the He net does learn something. So likeness
+# alone can't be the reason. What differs is the size of the signal: over these layers Xavier's weights shrink it to
+# less than a ten-thousandth. Why Adam can't make up for that is left open here.
 #
 # ## When gradients explode
 #
@@ -791,8 +792,8 @@ edu.table(rows, ["autocorrelation, mean over the nets", "lag 1", "lag 4", "lag 1
 # | "He's weights are all a deep ReLU net needs." | Cosine between different images, 50 layers; 30 layers trained | **Not here.** They keep the size of the signal, but by layer 40 all images look alike, and the net we trained learned badly. |
 # | "Batch norm cures vanishing gradients." | The factor per layer with batch norm | **Right** at the start of training: in our nets none vanishes. But they grow towards the input, with ReLU by 1.2 per layer. |
 # | "A skip connection is all you need." | ReLU, He's weights and skips, without batch norm | **Not with He's weights.** Signal and gradient grow by √2 per layer at the start. (We didn't train this net.) |
-# | "Very deep nets need batch norm." | Skips, no normalisation, branches that begin at zero: measured and trained | **Wrong.** In six epochs, a net of 30 layers with skips and zeroed branches fits the digits as well as one with batch norm. |
-# | "A gradient of healthy size is a healthy gradient." | Autocorrelation of the gradients | **Not necessarily.** In a deep plain net it may be a different one a few grid steps away. |
+# | "Very deep nets need batch norm." | Skips, no normalisation, branches that begin at zero: measured and trained | **Wrong.** In six epochs, a net of 30 layers with skips and zeroed branches fits the digits as well as the same net with batch norm. |
+# | "A gradient of healthy size is a healthy gradient." | Autocorrelation of the gradients | **Not necessarily.** In our plain nets of 50 layers, a few grid steps away only half of its autocorrelation is left. |
 
 # %%
 rows = []
@@ -839,7 +840,8 @@ edu.table(claims, ["measured above", "value"])
 #   Xavier's weights.
 # * **Clipping** keeps an exploding run alive. In ours that wasn't enough to learn in 200 steps, and for a vanishing gradient
 #   it does nothing.
-# * In deep plain nets the gradient also **shatters**: at inputs close by it's a different one. Additions slow that down.
+# * In deep plain nets the gradient also **shatters**: the deeper they are, the sooner it changes from one input to the
+#   next. Additions slow that down.
 #
 # ## Sources
 #

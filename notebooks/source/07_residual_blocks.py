@@ -89,8 +89,8 @@ print(f"{type(block).__name__} with a zeroed branch: largest difference to ReLU(
 #
 # <details><summary>Hint 1</summary>
 #
-# `for block in model.modules()` goes through all modules, however deep inside. `isinstance(block, BasicBlock)` asks what one
-# is.
+# `for block in model.modules()` goes through all modules, however deep inside. `isinstance(block, BasicBlock)` tells
+# you whether a module is a `BasicBlock`.
 #
 # </details>
 #
@@ -261,10 +261,10 @@ edu.table([[name, cost.parameters, round(cost.macs / 1e6)] for name, cost in cos
 #
 # **Difficulty** ●●●●○ · **15 minutes**
 #
-# The branch is a 1×1 convolution from `in_channels` to `channels`, a 3×3 with the stride, and a 1×1 to `4 * channels`, each
-# without a bias and followed by a batch norm. Put a ReLU after the first two and one after the addition, each a module of
-# its own, so that hooks can tell them apart. Where the stride is not 1 or `in_channels` is not `4 * channels`, send $x$
-# through a 1×1 convolution with that stride and a batch norm. Elsewhere add $x$ as it is.
+# The branch is a 1×1 convolution from `in_channels` to `channels`, a 3×3 with the stride, and a 1×1 to `4 * channels`,
+# each without a bias and followed by a batch norm. Put a ReLU after the first two and one after the addition, each a
+# module of its own, so that tools that watch a module can tell them apart. Where the stride is not 1 or `in_channels` is
+# not `4 * channels`, send $x$ through a 1×1 convolution with that stride and a batch norm. Elsewhere add $x$ as it is.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -537,11 +537,12 @@ small = {name: removed[name] for name in ("plain20", "resnet20")}
 edu.plots.errors_without(small, whole, title="One block less costs plain-20 far more than ResNet-20")
 
 # %% [markdown]
-# The grey line at 90 % is guessing. In a plain net each layer works on what the one before has made and on nothing else.
-# Take one out and the next gets something it has never seen. In a residual net a block adds to a sum, and the other terms
-# are still there. But look closely at the blue dots: they aren't all near the line. In our run two blocks cost this net
-# about 30 points each: the very first one and the one that opens stage 3. (Veit et al. also saw somewhat more damage where
-# the side is halved.) Nine blocks are few, though, and Veit et al. worked with 54. So here are the 27 blocks of a ResNet-56:
+# The grey line at 90 % is guessing. In a plain net each layer works on what the one before has made and on nothing
+# else. Take one out and the next gets something it has never seen. In a residual net a block adds to a sum, and the
+# other terms are still there. But look closely at the blue dots: they aren't all near the line. In our run the very
+# first block costs this net 34 points, and two more, the second one and the one that opens stage 3, about 16 each.
+# (Veit et al. also saw somewhat more damage where the side is halved.) Nine blocks are few, though, and Veit et al.
+# worked with 54. So here are the 27 blocks of a ResNet-56:
 
 # %%
 edu.plots.errors_without({"resnet56": removed["resnet56"]}, whole, title="Of 27 blocks, most are hardly missed")
@@ -584,7 +585,7 @@ untrained = edu.models.build("resnet56", width=width, in_channels=1).to(images.d
 shares = {"untrained": shares_of_x(untrained, images), "trained": shares_of_x(nets["resnet56"].eval(), images)}
 edu.plots.lines(
     shares,
-    title="The first block adds as much as x, later ones about a tenth",
+    title="Block 1 adds two thirds of the sum, later ones about a tenth",
     x="block of ResNet-56 (stages end at 9, 18 and 27)",
     y="share of x in F(x) + x (%)",
     first=1,
@@ -596,7 +597,7 @@ trained = shares["trained"]
 order = sorted(removed["resnet20"], key=removed["resnet20"].__getitem__, reverse=True)
 small_shares = dict(zip(removed["resnet20"], shares_of_x(nets["resnet20"], images), strict=True))
 missed, spared = (sum(small_shares[name] for name in part) / 3 for part in (order[:3], order[-3:]))
-assert trained[0] < 65, "the first block adds about half of what flows on"
+assert trained[0] < 65, "the first block adds more than a third of what flows on"
 assert median(trained[3:]) > 85, "most later blocks add a tenth"
 assert missed < spared, "what is missed most has added more than what is missed least"
 rows = [["ResNet-56, block 1", trained[0]], ["ResNet-56, median from block 4 on", median(trained[3:])]]
@@ -604,22 +605,24 @@ rows += [["ResNet-20, the three blocks missed most", missed], ["ResNet-20, the t
 edu.table(rows, ["trained", "share of x (%)"])
 
 # %% [markdown]
-# In the first block, $x$ and $F(x)$ have about the same mean square. From the fourth block on, $x$ typically has nine
-# tenths, and a block adds the last tenth (in mean square; as lengths, that's still about a third of $x$). The blocks of the
-# ResNet-20 that are missed most had also added more than those that are missed least. So **the blocks that are missed tend
-# to be the ones that add a large part of the stream**. That may be part of the answer, but it's no proof: in the ResNet-56
-# they also come first, and this measurement can't separate the two.
+# In the first block, $F(x)$ has about twice the mean square of $x$. (No surprise: both come out of a batch norm, but
+# $x$ has also been through a ReLU, which throws away about half.) From the fourth block on, $x$ typically has nine
+# tenths, and a block adds the last tenth (in mean square; as lengths, that's still about a third of $x$). The blocks of
+# the ResNet-20 that are missed most had also added more than those that are missed least. So **the blocks that are
+# missed tend to be the ones that add a large part of the stream**. That may be part of the answer, but it's no proof:
+# in the ResNet-56 they also come first, and this measurement can't separate the two.
 #
-# The curve of the untrained net has a simple reason. Batch norm gives every $F(x)$ the same size at the start, so after $n$
-# blocks the new term is one of about $n + 1$ (the ReLUs and the new stages bend this a little). Training raises the share of
-# $x$ in the first two stages and hardly changes it in the third.
+# The curve of the untrained net has a simple reason. Batch norm gives every $F(x)$ the same size at the start, so after
+# $n$ blocks the new term is one of about $n + 1$ (the ReLUs, above all the one in front of the first block, and the new
+# stages bend this). Training raises the share of $x$ in the first two stages and hardly changes it in the third.
 #
 # ## Stochastic depth: leave blocks out while training
 #
-# If a net can do without a block, why not train it that way? Huang et al. (2016) leave out every block now and then: in each
-# step, block $l$ of $L$ takes part with a probability that falls from 1 to ½ with depth. At test time all blocks take part,
-# each scaled by its probability, as the original dropout does with single numbers. A hook on the last batch norm is all it
-# takes:
+# If a net can do without a block, why not train it that way? Huang et al. (2016) leave out every block now and then: in
+# each step, block $l$ of $L$ takes part with a probability that falls from 1 to ½ with depth. At test time all blocks
+# take part, each scaled by its probability, as the original dropout does with single numbers. PyTorch lets you attach a
+# *forward hook* to a module, a function that runs after the module and may replace its output. One on each block's last
+# batch norm is all it takes:
 
 
 # %%
@@ -708,13 +711,15 @@ edu.plots.lines(
 )
 
 # %% [markdown]
-# In these untrained stacks, a gate that starts half open has replaced everything within 15 layers. One that starts nearly
-# shut keeps more of $x$ than the residual sum does, and that's why highway nets start with a negative bias. The sum needs no
-# such choice. It passes $x$ on with the factor 1, so $x$ is only diluted by what is added, to about $1/\sqrt{n + 1}$ after
-# $n$ equal and unrelated terms. (What a *trained* branch adds may also cancel a part of $x$.) He et al. (2016) found that
-# each kind of gate they tried on the shortcut of their 110-layer net made it worse. An author of highway nets has since
-# disputed how that comparison was set up (see the sources). What remains certain is that an identity shortcut carries $x$ on
-# without parameters and without training.
+# In these untrained stacks, a gate that starts half open has replaced everything within 15 layers. One that starts
+# nearly shut keeps more of $x$ than the residual sum does, and that's why highway nets start with a negative bias. The
+# sum needs no such choice. It passes $x$ on with the factor 1, so $x$ is only diluted by what is added, to about
+# $1/\sqrt{n + 1}$ after $n$ equal and unrelated terms. (So the comparison with the gates depends on the size of the
+# branches. Ours have variance 1 in the sum and less in the highway; with smaller ones the sum would keep more. And what
+# a *trained* branch adds may also cancel a part of $x$.) He et al. (2016) found that each kind of gate they tried on
+# the shortcut of their 110-layer net made it worse. An author of highway nets has since disputed how that comparison
+# was set up (see the sources). What remains certain is that an identity shortcut carries $x$ on without parameters and
+# without training.
 #
 # ## Claims you will read elsewhere, tested
 #
@@ -751,8 +756,9 @@ print(f"all branches off: {arrived.shape[-1]}×{arrived.shape[-1]} of {size}×{s
 #   cheap as 64.
 # * A net of n blocks can be read as 2ⁿ paths, most of them of medium length. Take out a single block, and our ResNet-56
 #   mostly works as before, the ResNet-20 loses more, and the plain net loses almost everything.
-# * In the trained ResNet-56 the first block adds half of the mean square of the stream, and a typical later one a tenth.
-#   Stochastic depth leaves blocks out at random while training, which paid in the paper's 500 epochs and not in our six.
+# * In the trained ResNet-56 the first block adds about two thirds of the stream, and a typical later one a tenth (in
+#   mean square). Stochastic depth leaves blocks out at random while training, which paid in the paper's 500 epochs and
+#   not in our six.
 #
 # ## Sources
 #

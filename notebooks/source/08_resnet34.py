@@ -568,6 +568,9 @@ edu.plots.image_grid(
 )
 
 # %% [markdown]
+# It picks a cat, but with only 19 %, and two dogs come next: right about the animal, and far from sure. Lesson 12 deals
+# with what to do then.
+#
 # ## Claims you will read elsewhere, tested
 #
 # | The statement | The test | Verdict |
@@ -576,7 +579,7 @@ edu.plots.image_grid(
 # | "The weights load strictly, so the net is right." | Eight typical faults | **Wrong.** Four of them load without a word and give other logits. |
 # | "More parameters, more work." | Share of stage 4 in both | **Wrong.** It has more than half of the net's parameters and less than a fifth of its multiply-adds. |
 # | "A ResNet takes images of 224×224." | An image of 65×97 | **Wrong.** The global average pooling takes any side. (How well trained weights do at another side is a different question.) |
-# | "If names don't match, `strict=False` solves it." | Names with `module.` in front | **Wrong.** It loads nothing and says nothing. |
+# | "If names don't match, `strict=False` solves it." | Names with `module.` in front | **Wrong.** It loads nothing and raises no error. Only its return value tells you, if you look. |
 # | "Several heads are nearly free." | Parameters of three heads | **Right** for the net: below half a percent of its parameters. (The labels aren't counted here.) |
 
 # %%

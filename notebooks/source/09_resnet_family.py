@@ -153,7 +153,7 @@ for name in ("resnet18", "resnet50"):
     print(f"{name}: largest difference of a logit {difference:.1e}")
 
 # %% [markdown]
-# ### Where the stride stands
+# ### Where the stride goes
 #
 # Names and shapes are not everything. In the paper's nets, a bottleneck that halves the side does so in its *first* 1×1
 # convolution. Torchvision does so in the 3×3, which is often called **ResNet v1.5**, and so does this course. A stride is no
@@ -314,9 +314,7 @@ edu.checks.check_bottleneck_parameters(bottleneck_parameters)
 
 # %%
 nets = edu.plots.published_nets()
-edu.plots.error_against_cost(
-    nets, title="ResNet-34 errs less than VGGs without batch norm, at less than half of the work"
-)
+edu.plots.error_against_cost(nets, title="ResNet-34 beats the VGGs without batch norm, at less than half the work")
 
 # %%
 rows = []
@@ -337,9 +335,10 @@ edu.table(rows, ["from → to", "points gained", "GMACs more", "points per GMAC"
 #
 # ### For ResNet-50, the recipe is worth more than the depth
 #
-# In 2021 torchvision trained the same three nets again with a modern recipe: 600 epochs instead of 90, label smoothing,
-# stronger augmentation, averaged weights, and other sizes for the training and test images. Not one layer changed. The
-# numbers come with the weights' metadata, so there's nothing to download:
+# In 2021 torchvision trained the same three nets again with a modern recipe: 600 epochs instead of 90, label smoothing
+# (the right class is to get a little less than 100 %), stronger augmentation, weights averaged over many steps, and
+# other sizes for the training and test images. Not one layer changed. The numbers come with the weights' metadata, so
+# there's nothing to download:
 
 # %%
 recipes = {"IMAGENET1K_V1": [], "IMAGENET1K_V2": []}
@@ -495,8 +494,8 @@ edu.table([[name, cost.parameters, f"{cost.macs / 1e6:.1f}"] for name, cost in s
 
 # %% [markdown]
 # You change two things, one at a time: the **images** (500 or 2,000) and the **steps** (64 or 256, of batches of 64).
-# Everything else stays the same: shifted images, 24 steps of warm-up in every run, then a cosine to zero, the rate 0.1, and
-# one seed.
+# Everything else stays the same: shifted images, a rate that rises to 0.1 over the first 24 steps (a *warm-up*) and
+# then falls to zero along a cosine, and one seed.
 #
 # > **Before you run it:** where will ResNet-50 win? What helps it more, four times the images or four times the steps?
 
@@ -574,7 +573,7 @@ edu.table(rows, ["training error (%)", *(f"{images:,} images, {steps} steps" for
 # | 2018 | [ResNet-D](https://arxiv.org/abs/1812.01187) | the shortcut averages before its 1×1; the stem is three 3×3 | Small repairs, and no pixel is skipped any more. |
 # | 2021 | [NFNet](https://arxiv.org/abs/2102.06171) | no batch norm: scaled weights, branches that start at zero, clipped gradients | Normalisation can be replaced, if branches and steps are kept small. |
 # | 2021 | [Strikes back](https://arxiv.org/abs/2110.00476) | nothing | The old ResNet-50 with a new recipe: 80.4 %. |
-# | 2022 | [ConvNeXt](https://arxiv.org/abs/2201.03545) | 7×7 with one filter per channel, then 1×1 up and down, LayerNorm, one GELU | A ResNet that took over the recipe and the proportions of vision transformers, and kept up with them. |
+# | 2022 | [ConvNeXt](https://arxiv.org/abs/2201.03545) | 7×7 with one filter per channel, then 1×1 up and down, LayerNorm (a norm over the channels of each pixel instead of over the batch), one GELU (a smooth ReLU) | A ResNet that took over the recipe and the proportions of vision transformers, and kept up with them. |
 #
 # Transformers are residual nets too: every block is $x + F(x)$, with attention or two linear layers in $F$.
 #
@@ -654,9 +653,9 @@ edu.table([[c, f"{macs[c] / macs['usual']:.2f}", f"{times[c] / times['usual']:.2
           ["block", "multiply-adds, times", "time here, times"])  # fmt: skip
 
 # %% [markdown]
-# The counts come out as predicted. The times usually don't, least of all for grouped convolutions. A likely reason is that
-# these do few products per number that they read, so memory sets the pace. So don't trust multiply-adds to predict the time
-# when you compare blocks of different kinds.
+# The counts come out as predicted, but the times don't have to follow them. In our run, three times the multiply-adds
+# (Wide) took only 1.4 times as long. How well a layer keeps the processor busy, and how much memory it moves, matter as
+# well, and both depend on the machine. So measure before you trust multiply-adds to predict the time.
 #
 # ## Claims you will read elsewhere, tested
 #
@@ -704,11 +703,11 @@ edu.table([[name, str(fact)] for name, fact in entries.items()], ["ImageNet", "t
 #   bottleneck makes 50 layers nearly as cheap as 34.
 # * In torchvision's ResNets, the step to bottlenecks gains the most per GMAC. After it, each GMAC buys less, and for
 #   ResNet-50 a better recipe bought more than 102 more layers.
-# * Nets with the same name can differ in where the stride stands, and their weights load all the same.
+# * Nets with the same name can differ in where the stride is, and their weights load all the same.
 # * A deep net that loses on a small problem may just be slow. Cross images and steps before you blame either, and look at
 #   the training error.
-# * What came after changes the inside of the branch and the recipe, and nearly always keeps the sum. Between blocks of
-#   different kinds, multiply-adds are a poor guide to time.
+# * What came after changes the inside of the branch and the recipe, and nearly always keeps the sum. Multiply-adds are
+#   a poor guide to time.
 #
 # ## Sources
 #

@@ -278,7 +278,7 @@ edu.plots.maps_over_photos(
 
 # %% tags=["exercise"]
 def pick_layer(model: nn.Module, layers: list[str], image: Tensor, cells: int) -> str:
-    """The deepest of the layers with so many cells a side, or more."""
+    """The deepest layer with at least `cells` cells per side."""
     ### BEGIN SOLUTION
     with edu.probe.activations(model, layers) as seen:
         model(image)
@@ -361,20 +361,21 @@ edu.table(rows, ["steps", "error of the broken version", "error of the right one
 
 # %% [markdown]
 # With 8 steps both versions are far off, so one number alone wouldn't tell them apart. With 32 the right one is much closer
-# to 0 than the broken one. A fault doesn't go away with more steps.
+# to 0 than the broken one. Two rows can't prove a fault, though, because the broken one's error shrinks as well. Add steps:
+# the right version's error goes to 0, and a faulty one has no reason to.
 #
 # ### Exercise 11.3 · Completeness finds the faults
 #
 # **Difficulty** ●●●●○ · **15 minutes**
 #
-# Now repair `broken`. `f` maps a batch to one number per item; `x` and `baseline` are batches of one. Divide the way from
+# Now repair `broken`. `f` maps a batch to one number per item; `x` and `baseline` are batches of one. Divide the path from
 # `baseline` to `x` into `steps` equal pieces and take the gradient of `f` in the *middle* of each piece. Return two things:
 # the attribution, in the shape of `x`, and the error of completeness, that is, the attribution's sum minus the difference
 # `f(x) - f(baseline)`.
 #
 # <details><summary>Hint 1</summary>
 #
-# Where does the way of `broken` start for `k = 0`, and where should it? Print the point for a small example.
+# Where does the path of `broken` start at `k = 0`, and where should it? Print the point for a small example.
 #
 # </details>
 #
@@ -435,7 +436,7 @@ from captum.attr import LayerAttribution, LayerGradCam
 from torchvision.models import resnet18
 from torchvision.transforms import v2
 
-theirs = resnet18(num_classes=200)  # or resnet18(weights="IMAGENET1K_V1"), 1000 classes at 224 pixels
+theirs = resnet18(num_classes=200)
 theirs.load_state_dict(model.state_dict())
 mean, std = network.transforms.mean, network.transforms.std
 crop = [v2.ToImage(), v2.Resize(side), v2.CenterCrop(side)]
@@ -554,10 +555,11 @@ edu.table(rows, ["shortcut in training", "fours found without it (%)", "other di
 
 # %% [markdown]
 # Both nets lean on the scanner instead of the digit. The veil's net goes by little else: it finds no four without the veil,
-# and calls nearly everything with it a four. The tag's net misses most plain fours too, but the tag makes a four of only some
-# of the other digits. That isn't an accident of one seed: with five seeds the tag's net found 10 to 18 % of the plain fours
-# and the veil's net none, while the net without a shortcut found 88 to 94 %. So you can catch a shortcut by changing the one
-# thing you suspect. But you have to suspect it first, and that is what people hope to get from maps.
+# and calls nearly everything with it a four. The tag's net misses most plain fours too, but the tag makes a four of only
+# about half of the other digits. That isn't an accident of one seed: with five other seeds, not shown here, the tag's net
+# found 10 to 18 % of the plain fours and the veil's net none, while the net without a shortcut found 88 to 94 %. So you can
+# catch a shortcut by changing the one thing you suspect. But you have to suspect it first, and that is what people hope to
+# get from maps.
 #
 # > **Before you run the next cells:** which of the three methods will show the tag? Which will show the veil?
 
@@ -657,8 +659,8 @@ edu.plots.maps_over_photos(
 # To measure how alike two maps are, compare the order of their pixels. The *rank correlation* is 1 where both put all pixels
 # in the same order, about 0 where they have nothing to do with each other, and −1 where one reverses the other. Below, more
 # of the net becomes random at each step, from left to right: first the head `fc`, then `layer4` too, then `layer3`, then
-# everything. The line is the mean over seeds and two photos; the band goes from the lowest seed to the highest. Watch the
-# last entry of the legend: a "method" that ignores the net and draws random numbers.
+# everything. The line is the mean over seeds and two photos; each small mark is one seed. Watch the last entry of the legend:
+# a "method" that ignores the net and draws random numbers.
 
 
 # %%
@@ -751,7 +753,8 @@ left_of_it = chances[:, classes[wrong]].tolist()
 best = [network.categories[c] for c in chances.argmax(dim=1).tolist()]
 left_of_it = dict(zip(versions, left_of_it, strict=True))
 thirds = left_of_it["left third covered"], left_of_it["right third covered"]
-assert left_of_it["middle covered"] < min(thirds)
+assert left_of_it["grey"] < left_of_it["middle covered"] < min(thirds)
+assert thirds[1] > left_of_it["as it is"]
 edu.plots.image_grid(
     torch.stack([*versions.values()]),
     [f"{name}\n{percent:.0f} %, {answer}" for (name, percent), answer in zip(left_of_it.items(), best, strict=True)],
@@ -759,15 +762,16 @@ edu.plots.image_grid(
 )  # fmt: skip
 
 # %% [markdown]
-# What can you say? Covering the square in the middle, a ninth of the photo, takes more from the answer than covering the
-# whole left or right third. So the middle counts for more than the sides, as two of the maps suggested. But it isn't all that
-# counts. Even with the middle covered, the net's best answer is the same as before. And if you turn the photo upside down, or
-# cover either half, much less is left. (A grey patch is itself something the net has never seen. That's why you cover other
-# places as well, and larger ones.)
+# What can you say? Covering the square in the middle, a ninth of the photo, takes more from the answer than covering the left
+# third. Covering the right third even raises it. So the middle counts for more than the sides, as two of the maps suggested.
+# But it isn't all that counts. Even with the middle covered, the net's best answer is the same as before. Without colour more
+# is lost than without the middle, and the best answer is another one: no map told you that, because colour has no place. And
+# if you turn the photo upside down, or cover either half, hardly anything is left. (A grey patch is itself something the net
+# has never seen. That's why you cover other places as well, and larger ones.)
 #
-# What you can't say is *why*. The slenderness, the light colour, the pointed tip? A map shows where, and these tests say what
-# the answer needs, not what it means to the net. And there is a simpler truth behind it: none of the 200 words fits, and the
-# net has to answer.
+# What you can't say is *why*. The slenderness, the pointed tip, the blue of the sky? A map shows where, and these tests say
+# what the answer needs, not what it means to the net. And there is a simpler truth behind it: none of the 200 words fits, and
+# the net has to answer.
 #
 # ### Exercise 11.4 · Three sentences on one map
 #
@@ -841,8 +845,8 @@ edu.table(rows, ["photo", "least likely class", "highest value of its map", "of 
 
 # %%
 dark = network.transforms(Image.new("RGB", (side, side)))[None].to(photos.device)
-from_black = edu.probe.integrated_gradients(model, photos, classes, baseline=dark, steps=16).attribution.sum(1)
-other_order = [compared(a[None], b[None]) for a, b in zip(pixels, from_black, strict=True)]
+from_black = edu.probe.integrated_gradients(model, photos, classes, baseline=dark, steps=step_numbers[-1])
+other_order = [compared(a[None], b[None]) for a, b in zip(pixels, from_black.attribution.sum(1), strict=True)]
 print("rank correlation between the maps from two baselines:", [round(value, 2) for value in other_order])
 assert max(other_order) < 0.7
 
@@ -866,8 +870,8 @@ assert at_layer3["Guided Backprop"] > 0.7
 # ## Summary
 #
 # * The first layer holds edges and colours. With depth the maps get coarser, down to a few cells in the last stage.
-# * Occlusion covers, Grad-CAM weighs a layer's maps by their gradient, Integrated Gradients average the gradient along a way.
-#   Each answers a different question.
+# * Occlusion covers, Grad-CAM weighs a layer's maps by their gradient, Integrated Gradients average the gradient along a
+#   path. Each answers a different question.
 # * At the last stage Grad-CAM is the class activation map, and its mean plus the bias is the logit. Integrated Gradients are
 #   complete up to an error that you can print, and should.
 # * All three found a planted tag. When the shortcut was a veil without a place, the maps of occlusion and Integrated

@@ -13,7 +13,7 @@
 # * read a confusion matrix, and let the net say "not sure" below a threshold that you chose by a measurement;
 # * find photos with a wrong label.
 #
-# **Minutes:** 30 reading, 50 more for the exercises · 1 running quick · 1 running full
+# **Minutes:** 30 reading, 35 more for the exercises, and 40 or more for your own photos · 1 running quick · 1 running full
 
 # %% tags=["setup"]
 import os
@@ -96,9 +96,12 @@ edu.plots.image_grid(
 )  # fmt: skip
 
 # %% [markdown]
-# One folder per class, with the label as its name: that's all the preparation the loader needs. An album like this is
-# small and hard. It behaves like a real one in the way that matters here: shots of one session are alike, and a new
-# session may look quite different. In one of the temple you may see nothing but sky.
+# One folder per class, with the label as its name: that's all the preparation the loader needs. Put the files straight
+# into the class's folder. Folders inside a class are skipped, and a note says so. So keep the session in the file's
+# name, not in a folder.
+#
+# An album like this is small and hard. It behaves like a real one in the way that matters here: shots of one session
+# are alike, and a new session may look quite different. In one of the temple you may see nothing but sky.
 #
 # People who sort photos make mistakes. So let's make some too: three photos go into a wrong folder. Remember them for
 # later.
@@ -207,9 +210,9 @@ except edu.errors.UnreadablePicture as error:
 # Seven files are left out, each with its reason, and the rest is used. (If you'd rather have a clean folder, use
 # `strict=True`: it refuses a folder like this one.) The PNG with the ending of a JPEG is read. So is the
 # twelve-megapixel photo from a phone, which is turned upright as its note asks. Newer iPhones save HEIC; those are read
-# too, once you have run `pip install pillow-heif`. One photo is in both training and test, smaller and in another
-# format, and the loader found it, because it compares miniatures. It said nothing about the coffee among the cats: it
-# can't know what a photo shows. We'll come back to that.
+# too, once you have run `%pip install pillow-heif` in a cell here. One photo is in both training and test, smaller and
+# in another format, and the loader found it, because it compares miniatures. It said nothing about the coffee among the
+# cats: it can't know what a photo shows. We'll come back to that.
 #
 # ## The recipe
 #
@@ -240,12 +243,18 @@ edu.table(counts, ["class", "train", "val", "test"])
 #
 # The defaults are a common recipe: pretrained weights (lesson 10) at the image size they're used to. First only the new
 # last layer is fitted (Kumar et al. 2022 say why), and then everything is trained, with a lower rate for the layers
-# before the last. A batch is a tenth of the pictures, so that even a small folder gets at least 300 updates; with ten,
-# training would hardly have changed anything. With small batches the rates are lower in proportion, and the batch norms
-# keep the means and variances they came with, because a handful of photos measures them badly. In the end, the
-# validation photos choose between the trained net and the one whose last layer alone was fitted. This page doesn't
-# compare these values with others. You can change every option: `model` takes any net of the course, or a ResNet's
-# depth from 18 to 200; `optimizer` is sgd, adam or adamw; `augment` takes any of crop, resized_crop, flip and rotation.
+# before the last. A batch is a tenth of the pictures, from 4 to 64, and there are as many epochs as it takes to make at
+# least 300 updates. With small batches the rates are lower in proportion, and the batch norms keep the means and
+# variances they came with, because a handful of photos measures them badly. In the end, the validation photos choose
+# between the trained net and the one whose last layer alone was fitted. This page doesn't compare these values with
+# others.
+#
+# You can change every option: `model` takes any net of the course, or a ResNet's depth from 18 to 200; `optimizer` is
+# sgd, adam or adamw; `augment` takes any of crop, resized_crop, flip and rotation. Careful: by default, only `resnet18`
+# begins with pretrained weights. Any other net, and any grey one, begins from random weights at 64 pixels, which is
+# hopeless with a small folder. To begin a ResNet-50 with ImageNet's weights, run `resnet-edu fetch resnet50` once and
+# say `--pretrained imagenet`, or `pretrained="imagenet"` in Python.
+#
 # A value that makes no sense is refused at once, not after an hour of training:
 
 # %%
@@ -278,7 +287,7 @@ print(f"{by_file:.0f} % of {len(prepared.data.test)} test photos are named wrong
 # A test photo from session 3 nearly always has sisters in the training set, taken from the same spot a moment before,
 # in the same light. The net doesn't need to know what a temple looks like; it's enough to know these tiles on this
 # roof. The loader's search for twins hardly helps, since it only reports photos that look the same even as miniatures.
-# The remedy is to deal out whole sessions instead of files. You'll write that, and then we'll measure what it changes.
+# The fix is to split by session, not by file. You'll write that, and then we'll measure what it changes.
 #
 # ### Exercise 12.1 · Split by session
 #
@@ -324,10 +333,11 @@ edu.checks.check_split_sessions(split_sessions)
 # %% [markdown]
 # ## The honest folder
 #
-# Here are the same photos, all with their right labels, dealt out by session: 3 and 6 for the test, 5 for validation.
+# Here are the same photos, all with their right labels, split by session: 3 and 6 for the test, 5 for validation.
 # Validation needs a session of its own too. Otherwise, whatever you choose with it, such as a threshold, is chosen on
 # what the net knows by heart. Folders called `train`, `val` and `test` above the classes tell the loader what goes
-# where.
+# where. If `val` is missing, the loader takes a share of `train` at random, file by file, and says so in a note. Then
+# validation shares sessions with training. So make all three.
 
 # %%
 honest = work / "by-session"
@@ -339,8 +349,8 @@ for path in files:
 print({part: len(list((honest / part).glob("*/*.jpg"))) for part in ("train", "val", "test")})
 
 # %% [markdown]
-# Here is the frozen head once more, for both ways of dealing out the photos. Beside it stands something simpler still:
-# *mean colour* gives a linear classifier three numbers per photo and nothing else.
+# Here is the frozen head once more, for both splits. Beside it stands something simpler still: *mean colour* gives a
+# linear classifier three numbers per photo and nothing else.
 
 
 # %%
@@ -368,10 +378,10 @@ assert frozen > by_file + 8, "new sessions are much harder than new files"
 edu.table(rows, ["test error (%)", "mean colour", "frozen head"])
 
 # %% [markdown]
-# The photos are the same, and the frozen head makes far more errors. It's no accident of one album: with five albums,
-# it made 0 to 17 % errors by file and 35 to 54 % by session. The error by session is the one to report; the one by file
-# mostly says how well the net remembers. (The comparison isn't quite even: by session the net had fewer photos to learn
-# from, though all with the right label.)
+# The photos are the same, and the frozen head makes far more errors. It's no accident of one album: with five other
+# albums (not shown here), it made 0 to 17 % errors by file and 35 to 54 % by session. The error by session is the one
+# to report; the one by file mostly says how well the net remembers. (The comparison isn't quite even: by session the
+# net had fewer photos to learn from, though all with the right label.)
 #
 # Our places make it hard, because a new session always shows another part of the picture. With photos of your own the
 # gap may be smaller, and you'll know when you've measured it. There, a session is a day, a place, a person, a burst of
@@ -428,8 +438,10 @@ edu.plots.learning_curves(
 )
 
 # %% [markdown]
-# The training error comes down; the validation error stays far above it. (It counts 24 photos, so each is worth four
-# points.)
+# The head was fitted first, so the training error is low from the start. Follow the validation error: if it rises while
+# the training error goes to 0, training the whole net makes it worse on new sessions. (It counts 24 photos, so each is
+# worth four points.) The last lines of the output above say which net was kept. If they say that only the last layer is
+# new, then the net from here on *is* the frozen head, and the epochs of training were thrown away.
 #
 # Is the net any good? A test error alone can't say. Compare it with simpler things, on the same split.
 
@@ -447,16 +459,18 @@ assert report["test_error"] < frozen + 15, "not far from the frozen head on so f
 edu.table(rows, [f"on {len(data.test)} test photos of new sessions", "named wrongly (%)"])
 
 # %% [markdown]
-# The net knows more than the light of the hour: it beats mean colour, which needs no net at all. Does training all
-# layers add anything to a frozen head? With 48 test photos, a difference of two or three photos is no difference, and
-# this is one run on one album. Lesson 10 put the question to handwritten digits, not to photos. For your own folder, a
-# table like this one can answer it, if there are enough test photos.
+# The net knows more than the light of the hour: it beats mean colour, which needs no net at all. If the fitted last
+# layer was kept, the last two rows of the table are the same net. Then this page doesn't show that training all layers
+# helps: the validation photos said that it doesn't. With 48 test photos, a difference of two or three is no difference
+# anyway, and this is one run on one album. Lesson 10 compared the two on handwritten digits, not on photos. For your
+# own folder, a table like this one can tell you whether it helps, if there are enough test photos.
 #
 # ### Without `edu`: `ImageFolder`, `DataLoader`, a loop
 #
 # Here is the same idea in plain PyTorch and torchvision, to take along into other projects. Only the weights come from
-# this course. It's kept short: AdamW, 8 epochs of 9 updates each, and the head isn't fitted first. So don't read its
-# error as a comparison with the recipe, which makes about four times as many updates.
+# this course. It's kept short: AdamW, 8 epochs of 9 updates each, the head isn't fitted first, the batch norms are
+# trained on batches of 8, and nobody chooses by validation photos. The recipe does all of this differently, so don't
+# compare the two errors.
 
 # %%
 from torch.utils.data import DataLoader
@@ -464,7 +478,7 @@ from torchvision.datasets import ImageFolder
 from torchvision.models import resnet18
 from torchvision.transforms import v2
 
-origin = edu.models.pretrained("resnet18", source="bundled")  # or resnet18(weights="IMAGENET1K_V1") and 224 pixels
+origin = edu.models.pretrained("resnet18", source="bundled")
 side, mean, std = origin.transforms.size, origin.transforms.mean, origin.transforms.std
 ready = [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(mean, std), v2.ToPureTensor()]
 training = v2.Compose([v2.RandomResizedCrop(side, scale=(0.35, 1)), v2.RandomHorizontalFlip(), *ready])
@@ -504,21 +518,34 @@ print(
 assert plain_error < colour, "better than mean colour too"
 
 # %% [markdown]
+# With torchvision alone, and ImageNet's weights, write `net = resnet18(weights="IMAGENET1K_V1")` (it downloads 45 MB),
+# `side = 224` and `mean, std = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]`, and leave out `load_state_dict`. The new
+# `fc` stays.
+#
+# `ImageFolder` is less careful than the course's loader: it doesn't turn phone photos upright, stops at the first
+# broken file, and passes over HEIC in silence. For your own photos check its counts, and give it a `loader` that calls
+# `ImageOps.exif_transpose`.
+#
 # ## Read the answers
 #
-# From here on the cells work on any run. They use the honest album, unless you say otherwise. Forty-eight test photos
-# aren't many: each of them is two percent. With `resnet-edu fetch clothing` (3,781 photos of ten kinds of clothing,
-# mostly taken with phones) or a folder of your own, write its name into `chosen` and run these cells again. A run on
-# `clothing` takes several minutes on a laptop's processor.
+# The cells from here down to *Photos with a wrong label* work on any run. They use the honest album, unless you say
+# otherwise. Forty-eight test photos aren't many: each of them is two percent. With `resnet-edu fetch clothing` (3,781
+# photos of ten kinds of clothing) or a folder of your own, write its name into `chosen` and run these cells again. A
+# run on `clothing` takes several minutes on a laptop's processor. It stays in the folder `my-run`: run the cell again,
+# and it goes on after a stop, or opens the finished run. For another folder of photos, also write another name than
+# `my-run`.
 
 # %%
 from resnet_edu.run import open_run
 
 chosen = str(honest)  # or "clothing"; or "~/Pictures/pets"
+folder = work / "run" if chosen == str(honest) else Path("my-run")
 if chosen != str(honest):
-    os.environ.pop("RESNET_EDU_DATA")
+    os.environ.pop("RESNET_EDU_DATA", None)
     os.environ |= {"RESNET_EDU_DATA": downloads} if downloads else {}
-    run = edu.Run.start(edu.Recipe(data=chosen), Path("my-run"))
+begun = (folder / "config.toml").exists()
+run = edu.Run.open(folder) if begun else edu.Run.start(edu.Recipe(data=chosen), folder)
+if run.report() is None:
     run.train(callbacks=(lambda epoch, _: print(f"epoch {epoch.epoch}: validation error {epoch.val_error:.1f} %"),))
 network = open_run(run.folder)
 data = prepare(run.recipe).data
@@ -541,7 +568,8 @@ edu.plots.confusion_matrix(metrics.confusion, classes, title=title)
 # %%
 hits = metrics.confusion.diagonal()
 recall, precision = (100 * hits / metrics.confusion.sum(dim).clamp(min=1) for dim in (1, 0))
-assert max(recall) - min(recall) > 10, "the mean hides much: classes differ"
+if chosen == str(honest):
+    assert max(recall) - min(recall) > 10, "the mean hides much: classes differ"
 rows = [[name, f"{r:.0f}", f"{p:.0f}"] for name, r, p in zip(classes, recall, precision, strict=True)]
 edu.table(rows, ["class", "recall (%)", "precision (%)"])
 
@@ -634,7 +662,7 @@ print(f"test: {sure.mean():.0f} % sure on average, {100 * right.float().mean():.
 
 # %% tags=["exercise"]
 def pick_threshold(confidence: Tensor, right: Tensor, precision: float) -> float:
-    """The threshold that answers the most photos with so many percent right."""
+    """The threshold that answers the most photos with at least `precision` percent of them right."""
     ### BEGIN SOLUTION
     fine = []
     for threshold in confidence.tolist():
@@ -664,16 +692,18 @@ rows = []
 for limit in sorted({0.0, threshold, 90.0}):
     kept = sure >= limit
     rows.append([f"{limit:.0f} %", f"{100 * kept.float().mean():.0f}", f"{100 * right[kept].float().mean():.0f}"])
-assert right[sure >= sure.median()].float().mean() >= right.float().mean(), "sure answers are better ones"
+if chosen == str(honest):
+    assert right[sure >= sure.median()].float().mean() >= right.float().mean(), "sure answers are better ones"
 edu.table(rows, ["threshold", "test photos that get an answer (%)", "of these right (%)"])
 
 # %% [markdown]
 # On the test photos, the surer half of the answers is right at least as often as all of them together. On the
 # validation photos, look at the left curve: it may well fall before it rises. So a threshold is a trade, fewer answers
-# for better ones *on the photos that chose it*, and it may fail on others. Here one session of each class chose it, two
-# others test it, and no two are alike. If the net was wrong on many validation photos, the threshold ends up so high
-# that hardly any test photo passes, or none. (Then the last column says `nan`.) Report what the test photos say, and
-# look at them once.
+# for better ones *on the photos that chose it*, and it may fail on others. Compare the 90 % that the validation photos
+# promised with what the table says of the test photos. A dozen answered photos can't promise much. Here one session of
+# each class chose it, two others test it, and no two are alike. If the net was wrong on many validation photos, the
+# threshold ends up so high that hardly any test photo passes, or none. (Then the last column says `nan`.) Report what
+# the test photos say, and look at them once.
 #
 # What if a photo shows none of the classes? The net has to share out its 100 % all the same. Ask it about seven photos
 # of other things.
@@ -691,10 +721,12 @@ unknown_sure = max(float(row[2].removesuffix(" %")) for row in rows)
 edu.table(rows, ["photo", "the net says", "sure", f"with a threshold of {threshold:.0f} %"])
 
 # %% [markdown]
-# It may be very sure of some. If the threshold turned them away all the same, compare with the last table: how many
-# photos of your classes did it turn away too? A threshold filters doubtful photos of the classes you have; it doesn't
-# recognise what the net has never seen. If strangers can turn up in your project, collect some and make them a class of
-# their own.
+# How many got through, and how sure was the net of them? Compare with the last table: how many photos of your classes
+# did the same threshold turn away? Seven photos are too few for a rate; one that gets through is enough to show that a
+# threshold is no guarantee.
+#
+# A threshold filters doubtful photos of the classes you have; it doesn't recognise what the net has never seen. If
+# strangers can turn up in your project, collect some and make them a class of their own.
 #
 # ## Photos with a wrong label
 #
@@ -735,7 +767,7 @@ assert ranks[1] <= 12, "look at 12 photos, find two of the three or more"
 edu.table(rows, ["file", "in the folder", "what this name gets", "what the head says"])
 
 # %% [markdown]
-# Go through such a list from the top, by eye, and fix what is wrong. The net only says where to look. Next to wrong
+# Go through such a list from the top, by eye, and fix what is wrong. The net only says where to look. Besides wrong
 # labels you'll find photos that are simply hard. Here, for once, it should help that a photo's sisters are mostly in
 # the other parts: the head knows them by their right label.
 #
@@ -747,7 +779,7 @@ edu.table(rows, ["file", "in the folder", "what this name gets", "what the head 
 # with `--csv` or `--json` for a table.
 
 # %%
-elsewhere = shutil.copytree(run.folder, work / "on-another-machine")
+elsewhere = shutil.copytree(run.folder, work / "on-another-machine", dirs_exist_ok=True)
 rows = [(path.name, f"{path.stat().st_size / 1e3:,.1f} kB") for path in sorted(elsewhere.glob("[a-z]*"))]
 edu.table(rows, ["file", "size"])
 
@@ -763,8 +795,13 @@ assert [str(a) for a in edu.predict(run.folder, unseen)] == [str(b) for b in edu
 # **Difficulty** ●●●●○ · **40 minutes or more** · open, no check
 #
 # Choose a question that photos can answer, take or collect at least 40 photos per class in at least four sessions each,
-# split them by session, and train: with `chosen` above, or with `resnet-edu train --data ./mine --out my-run`. Write
-# half a page. Then give yourself a point for each line.
+# split them by session, and train: with `chosen` above, or with `resnet-edu train --data ./mine --out my-run`.
+#
+# Your phone's file names don't say the session, but the day is in the photo:
+# `Image.open(path).getexif().get_ifd(0x8769).get(36867)` gives its date and time, if they weren't stripped. Copy the
+# photos of one day or place into one of `train/CLASS`, `val/CLASS` and `test/CLASS`, and no day into two.
+#
+# Write half a page. Then give yourself a point for each line.
 #
 # | | a point if |
 # |---|---|
@@ -776,6 +813,9 @@ assert [str(a) for a in edu.predict(run.folder, unseen)] == [str(b) for b in edu
 # | 6 | the most frequent mistake is named and shown, with a guess at its cause that was tested (lesson 11) |
 # | 7 | a threshold was chosen on the validation photos, and its coverage and precision on the test photos are reported |
 # | 8 | it says what the net must not be used for |
+#
+# For line 4, write `mine = edu.Recipe(data="./mine")`. Then `mean_colour_error(prepare(mine).data)` and
+# `frozen_head_error(mine)` are the two baselines.
 
 # %% [markdown]
 # ### Explore: upload a photo
@@ -803,7 +843,7 @@ edu.plots.named_photos(network, shown, top=3, threshold=threshold)
 # |---|---|---|
 # | "A random fifth of the files is a fair test." | The same photos by file and by session | **Wrong** where photos come in bursts and new ones come from new sessions. |
 # | "A search for duplicates prevents that." | Count the test photos that it finds. Nearly every one has a sister in training: of the 17 other photos of its class, 13 are there, and the chance that both sisters are among the other 4 is one in 23 | **Half right.** It finds copies, and hardly any of the sisters. |
-# | "A threshold turns away what the net does not know." | Seven photos of other things | **Don't rely on it.** The net can be very sure of some of them, and a threshold that stops those stops photos of your classes too. |
+# | "A threshold turns away what the net does not know." | Seven photos of other things | **Don't rely on it.** Look for one that gets an answer. To stop that one too, you'd have to raise the threshold, and lose more photos of your own classes. |
 # | "An interrupted training run is lost." | Stop, continue | **Wrong.** It continues after the last finished epoch; lesson 13 shows that every weight is the same. |
 
 # %%
@@ -811,14 +851,15 @@ from math import comb
 
 twins = sum("(test)" in line for line in prepared.data.notes)
 alone = comb(4, 2) / comb(17, 2)  # both sisters among the 4 of 17 that are not in training
-print(f"{len(prepared.data.test)} test photos dealt out by file: {twins} found as twins")
+print(f"{len(prepared.data.test)} test photos of the split by file: {twins} found as twins")
 print(f"without a sister in training: one in {1 / alone:.0f}")
 assert twins < len(prepared.data.test) / 3
 assert round(1 / alone) == 23
 assert frozen > by_file + 8
-assert unknown_sure > threshold or unknown_sure > 60
 assert stopped.interrupted
 assert len(history) == report["epochs"]
+if chosen == str(honest):
+    assert unknown_sure > threshold or unknown_sure > 60
 
 # %% [markdown]
 # All files of this lesson are in one temporary folder, which is now removed. The folder of your own run stays.
@@ -833,7 +874,7 @@ print(f"{size / 1e6:,.0f} MB removed; still there: {work.exists()}")
 #
 # * A folder with one folder per class is all you need. Read the loader's notes and the counts before you train.
 # * A recipe is a dataclass, a TOML file and a command line at once. What you leave open follows from your pictures.
-# * Deal out sessions, not files. A test error by files says how well the net remembers.
+# * Split by session, not by file. A test error by files says how well the net remembers.
 # * An error alone means nothing. Put mean colour and a frozen head beside it, on the same split.
 # * Recall goes along a row of the confusion matrix, precision down a column.
 # * Choose a threshold on validation photos of sessions of their own, and promise only what the test photos then say. It

@@ -189,12 +189,13 @@ edu.table([[name, *(f"{value:.1e}" for value in values)] for name, values in err
           ["error of the gradient, images per process", *(str(64 // n) for n in counts)])  # fmt: skip
 
 # %% [markdown]
-# This isn't a bug, and it holds for accumulated gradients too. A ResNet on several processes has a different loss, in which
-# each image is normalised together with those of its own process. (Dropout differs as well: every process draws its own
-# masks.) How far apart the gradients are, you see here for one batch and an untrained net. It can train well all the same as
-# long as a process has enough images: Goyal et al. 2017 gave 32 to each of their 256 GPUs and kept the accuracy of small
-# batches. Where memory has room for only a few, in detection for example, `nn.SyncBatchNorm` computes the statistics over all
-# processes, at the price of messages in every such layer. It only runs on GPUs and other accelerators.
+# This isn't a bug, and it holds for accumulated gradients too. A ResNet on several processes has a different loss, in
+# which each image is normalised together with those of its own process. (Dropout differs as well: every process draws
+# its own masks.) The figure shows how far apart the gradients are for one batch and an untrained net. A net can train
+# well all the same, as long as a process has enough images: Goyal et al. 2017 gave 32 to each of their 256 GPUs and
+# kept the accuracy of small batches. Where memory has room for only a few, in detection for example, `nn.SyncBatchNorm`
+# computes the statistics over all processes, at the price of messages in every such layer. It only runs on GPUs and
+# other accelerators.
 #
 # ## The same training with two real processes
 #
@@ -310,7 +311,7 @@ for epoch in range(6):
 losses = {"one process, edu.fit": ours}
 if gloo:
     losses["two processes, plain PyTorch"] = torch.load(f"{folder.name}/losses.pt")
-edu.plots.lines(losses, title="Two processes train what one does", x="epoch", y="training loss (nats)", first=1)
+edu.plots.lines(losses, title="Two processes train what one does", x="epoch", y="training loss", first=1)
 
 # %%
 apart = max(abs(a - b) for values in losses.values() for a, b in zip(values, ours, strict=True))
@@ -320,9 +321,11 @@ edu.table([[name, *(f"{loss:.6f}" for loss in values)] for name, values in losse
           ["training loss after epoch", *"123456"])  # fmt: skip
 
 # %% [markdown]
-# The curves lie on top of each other. What's left is rounding: the same sum in another order. Two classic mistakes wouldn't
-# raise an error. If you leave out the sampler, every process trains on *all* images. And if you leave out `set_epoch`, the
-# order never changes. Look at what the sampler deals out:
+# The curves lie on top of each other. What's left is rounding, the same sum in another order. In our run it's in the
+# seventh digit after the first epoch, and it grows as training goes on: after the sixth, the third digit differs.
+#
+# Two classic mistakes wouldn't raise an error. If you leave out the sampler, every process trains on *all* images. And
+# if you leave out `set_epoch`, the order never changes. Look at what the sampler deals out:
 
 # %%
 from torch.utils.data import DistributedSampler
@@ -384,7 +387,7 @@ edu.table(rows, ["ImageNet", "images per batch", "learning rate", "warm-up"])
 
 # %%
 def final_loss(data: edu.data.Data, batch: int, rate: float, warmup: float = 0) -> float:
-    """Training loss of LeNet-5 after six epochs at a constant rate, in nats."""
+    """Training loss of LeNet-5 after six epochs at a constant rate."""
     options = {"schedule": "constant", "augment": (), "precision": "float32", "warmup_epochs": warmup}
     torch.manual_seed(0)
     model = edu.models.build("lenet5", in_channels=1)
@@ -400,7 +403,7 @@ edu.plots.lines(
     finals,
     title="The larger batch wants a larger rate",
     x="learning rate, in multiples of 0.01",
-    y="training loss after 6 epochs (nats)",
+    y="training loss after 6 epochs",
     ticks=list(factors),
     limits=(0, 2.4),
 )
@@ -414,7 +417,7 @@ assert min(large) > min(small), "each at the best rate tried, the large batch st
 warmed = final_loss(data, 256, 0.08, warmup=2)
 rows = [[name, best[name], f"{min(values):.3f}"] for name, values in finals.items()]
 rows.append(["batches of 256, two epochs of warm-up", "×8", f"{warmed:.3f}"])
-edu.table(rows, ["", "best rate", "training loss (nats)"])
+edu.table(rows, ["", "best rate", "training loss"])
 
 # %% [markdown]
 # With the rate left at 0.01, the large batch hardly gets going: it takes 48 steps instead of 378, and its steps are no
@@ -629,7 +632,7 @@ for round_number in range(5):
 slowest, rows = median(variants["float32", False]), []
 for (precision, last), times in variants.items():
     layout = "channels_last" if last else "contiguous"
-    rows.append([precision, layout, f"{1000 * median(times):.0f}", f"{slowest / median(times):.1f}"])
+    rows.append([precision, layout, f"{1000 * median(times):.0f}", f"{slowest / median(times):.2f}"])
 nets.clear()  # four networks with gradients and momentum: make room
 print(
     f"ResNet-18, {batch} images of 64×64 on {device}; precision='auto' is {str(edu.machine.precision(device))[6:]} here"
@@ -637,8 +640,9 @@ print(
 edu.table(rows, ["precision", "layout", "ms per step", "times as fast as the first"])
 
 # %% [markdown]
-# These ratios hold for your machine and this net, and for nothing else. On a processor without units for bfloat16 the first
-# switch can make a step slower. So `precision="auto"` asks the processor, and takes bfloat16 only where it has such units.
+# These ratios hold for your machine and this net, and for nothing else. On a processor without units for bfloat16 the
+# first switch can make a step many times slower, as in our run, where the second didn't pay in float32 either. So
+# `precision="auto"` asks the processor, and takes bfloat16 only where it has such units.
 #
 # A third switch is `torch.compile(model)`, which fuses operations into larger kernels. It pays where a step consists of many
 # small operations, above all on GPUs. On the two CPU cores this course was made on, it took between a quarter of a minute and

@@ -68,7 +68,7 @@ def split_sessions(
     _order: Callable[..., Any] = lambda names, name: sorted(set(map(session_of, of_class(names, name)))),
     _tested: Callable[[int, int], bool] = lambda place, every: place % every == 0,
 ) -> dict[str, str]:  # fmt: skip
-    """No session stands in two parts, and every class is divided for itself."""
+    """No session is in two parts, and each class is split on its own."""
     places = {name: _order(names, name).index(_place(name)) + 1 for name in names}
     parts = {name: "test" if _tested(place, every) else "train" for name, place in places.items()}
     return {name: f"{part}/{kind_of(name)}/{name}" for name, part in parts.items()}

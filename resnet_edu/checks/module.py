@@ -123,7 +123,7 @@ class Trial:
     """What the learner's answer builds for one call: the module, and its weights and outcomes."""
 
     def __init__(self, answer: Callable[..., Any], call: Call, inputs: Sequence[Tensor], seed: int) -> None:
-        self.call, self.name, self.done = call, answer.__name__, list[Outcome]()
+        self.call, self.name, self.done = call, getattr(answer, "__name__", "your function"), list[Outcome]()
         args, options = call.copied()
         with ExitStack() if inputs else WithoutValues():
             module = answer(*args, **options)

@@ -1,14 +1,16 @@
 """The pictures of a folder as one file of uint8 numbers in the cache: decoded once, several at a time, then mapped.
 
-Mapping takes no time and only as much memory as is used. A changed, new or removed picture makes a new file. Every
-file of the cache can be deleted at any time; those whose pictures are gone are deleted when a new one is made.
+Mapping takes no time and only as much memory as is used. A changed, new or removed picture makes a new file, and so
+does the package for HEIC. All can be deleted at any time; of what is gone or old they are, when a new one is made.
 """
 
 import json
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from hashlib import sha256
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,6 +31,7 @@ from .split import PARTS, channel_statistics
 
 FORMAT = 4  # raise it when what stands in the cache is made in another way
 ADVICE = "Make room there, or set RESNET_EDU_DATA to a folder you may write."
+KEPT = 5  # files of one folder at one size: each seed, and each change of the pictures, makes another
 AT_ONCE = 1024  # pictures for which an interrupt has to wait
 LEVELS = 16  # of 256 grey levels: a picture that uses fewer is blank
 SIDE = 8  # of the miniatures by which pictures are compared
@@ -59,7 +62,7 @@ class Decoded(NamedTuple):
 
 def decoded(folder: Path, listed: list[Picture], classes: list[str], view: View) -> Decoded:
     """The pictures of a folder, listed by part, from the cache, or read and kept there."""
-    options = view.width, view.height, view.channels, view.crop, view.max_megabytes
+    options = view.width, view.height, view.channels, view.crop, view.max_megabytes, bool(find_spec("pillow_heif"))
     key = sha256(json.dumps([FORMAT, options, classes, listed]).encode()).hexdigest()[:16]
     file = data_folder() / "folders" / f"{folder.name}-{view.width}x{view.height}-{key}.safetensors"
     if found := from_cache(file):
@@ -77,7 +80,7 @@ def decoded(folder: Path, listed: list[Picture], classes: list[str], view: View)
                 write_atomically(file, partial(save_file, tensors, metadata={"about": about}))
             except SafetensorError as error:
                 raise DatasetUnavailable(f"{file} cannot be written ({error}). {ADVICE}") from error
-            drop_orphans(file.parent)
+            drop_old(file, folder)
         return found
 
 
@@ -93,13 +96,15 @@ def from_cache(file: Path) -> Decoded | None:
         return None
 
 
-def drop_orphans(cache: Path) -> None:
-    """Delete what the cache holds of folders that are gone, such as temporary ones."""
-    for file in cache.glob("*.safetensors"):
+def drop_old(new: Path, folder: Path) -> None:
+    """Delete what the cache holds of folders that are gone, and of this one at this size all but the newest."""
+    alike = 0
+    for file in sorted(new.parent.glob("*.safetensors"), key=os.path.getmtime, reverse=True):
         try:
             with safe_open(file, "pt") as content:
                 source = json.loads(content.metadata()["about"])["folder"]
-            if not Path(source).exists():
+            alike += source == str(folder.absolute()) and file.stem[:-16] == new.stem[:-16]  # all but the key
+            if alike > KEPT or not Path(source).exists():
                 file.unlink()
         except (OSError, SafetensorError, ValueError, KeyError, TypeError):
             continue  # damaged, or in use by another process

@@ -14,7 +14,7 @@ from unicodedata import normalize
 import torch
 
 from ..errors import DatasetUnavailable, UnreadablePicture
-from ..files import printable, tilde
+from ..files import counted, printable, tilde
 from .cache import Picture, decoded
 from .pictures import View, suffixes
 from .split import PARTS, SHARES, Data, Split, channel_statistics, described, equal_shares, split_indices
@@ -141,7 +141,7 @@ def find_parts(folder: Path) -> tuple[dict[str, str], list[str]]:
     train = next((name for name in unlabelled if part_of(name) == "train"), "")
     if not parts and train and unlabelled == names:
         raise ValueError(f"{folder / train} holds pictures without classes. Expected train/CLASS/FILE.jpg.")
-    notes = [f"Not used: {name}, which holds {loose[name]:,} pictures without classes." for name in unlabelled]
+    notes = [f"Not used: {name}, which holds {counted(loose[name], 'picture')} without classes." for name in unlabelled]
     if unused := [name for name in names if name not in (*parts.values(), *unlabelled)]:
         notes.append(f"Not used: {', '.join(unused)}. Parts are called train, val and test.")
     return parts, [printable(note) for note in notes if parts]
@@ -251,8 +251,3 @@ def lacking(parts: dict[str, Split], classes: Sequence[str]) -> Iterator[str]:
         if missing := [name for label, name in enumerate(classes) if label not in present]:
             names = printable(", ".join(missing))
             yield f"No picture is left for {part} of {names}: its error says nothing about them."
-
-
-def counted(number: int, what: str) -> str:
-    """1 file, 2 files."""
-    return f"{number} {what}{'s' * (number != 1)}"

@@ -28,7 +28,7 @@ HEIC = frozenset({".heic", ".heif", ".hif"})
 HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"mif1", b"msf1")  # at byte 8
 
 # Tags of a TIFF file (https://www.loc.gov/preservation/digital/formats/content/tiff_tags.shtml), and values of two.
-PHOTOMETRIC, LARGEST, SAMPLE_FORMAT = 262, 281, 339
+BITS, PHOTOMETRIC, LARGEST, SAMPLE_FORMAT = 258, 262, 281, 339
 WHITE_IS_ZERO, SIGNED = 0, 2
 
 
@@ -71,7 +71,7 @@ class View:
         """A picture in RGB as uint8 `(height, width, channels)`."""
         frame, box = (self.width, self.height), self.box(picture)
         picture = picture.convert("L") if self.channels == 1 else picture
-        if picture.size != frame:
+        if picture.size != frame or box not in (None, (0, 0, *frame)):
             # Antialiased: Pillow averages over all pixels that fall into one, torchvision's Resize does the same.
             picture = picture.resize(frame, Image.Resampling.BILINEAR, box=box)
         return np.asarray(picture).reshape(self.height, self.width, self.channels)
@@ -112,7 +112,7 @@ def check_file(path: Path, max_megabytes: float) -> None:
 def opened(path: Path) -> Image.Image:
     """A picture of which only the header is read, also where Pillow's limits stop at something harmless."""
     try:
-        return Image.open(path)
+        return Image.open(path, formats=formats())
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):  # the second where warnings are errors
         if not starts(path, b"\xff\xd8\xff"):
             raise
@@ -121,7 +121,13 @@ def opened(path: Path) -> Image.Image:
         if not starts(path, *HEIC_BRANDS, at=8):
             raise
         register_heif()
-        return Image.open(path)
+        return Image.open(path, formats=formats())
+
+
+def formats() -> list[str]:
+    """What Pillow reads by itself; for EPS it would start another program."""
+    Image.init()
+    return [name for name in Image.OPEN if name != "EPS"]
 
 
 def starts(path: Path, *beginnings: bytes, at: int = 0) -> bool:
@@ -188,7 +194,7 @@ def without_warnings() -> Iterator[None]:
 @cache
 def suffixes() -> frozenset[str]:
     """Endings of files that are taken for pictures, in small letters with their dot: what Pillow opens, and HEIC."""
-    readable = {ending for ending, format in Image.registered_extensions().items() if format in Image.OPEN}
+    readable = {ending for ending, format in Image.registered_extensions().items() if format in formats()}
     return frozenset(readable) | HEIC
 
 
@@ -201,9 +207,12 @@ def in_rgb(image: Image.Image) -> Image.Image:
     tags: Any = getattr(image, "tag_v2", {})  # of a TIFF file
     signed = tags.get(SAMPLE_FORMAT, (0,))[0] == SIGNED
     if signed or image.mode in ("I", "F") or image.mode.startswith("I;"):
-        if not (image.mode.startswith("I;16") or image.format == "PNG") or tags.get(PHOTOMETRIC) == WHITE_IS_ZERO:
+        if (
+            not (image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")))
+            or tags.get(PHOTOMETRIC) == WHITE_IS_ZERO
+        ):
             raise ValueError("pixels are numbers whose black or white is not known. Save it with 8 bits")
-        white = int(np.max(tags.get(LARGEST, 2**16 - 1)))
+        white = int(np.max(tags.get(LARGEST, 2 ** tags.get(BITS, (16,))[0] - 1)))
         image = Image.fromarray((np.asarray(image).clip(0, white) * (255 / white)).astype(np.uint8))
     if image.has_transparency_data:
         image = image.convert("RGBA")

@@ -197,8 +197,8 @@ def load(
         DatasetUnavailable: not downloaded yet, the message has the command; no such folder, or no pictures in it.
         ValueError: a name that does not exist, or an option that cannot be.
     """
-    if not is_folder(name):
-        require_known(name)
+    if not is_folder(name) and name not in SETS:
+        raise UnknownName("data set", name, SETS)
     own_side, own_channels = (64, 3) if is_folder(name) else own_shape(name)
     size = own_side if size is None else size
     width, height = size if isinstance(size, tuple) else (size, size)
@@ -228,12 +228,6 @@ def load(
     origin = f"{SETS[name].title}, from {tilde(folder)}" if SETS[name].files else SETS[name].title
     source = f"{name}: {origin}; {described(splits)}, seed {seed}"
     return Data(name, splits["train"], splits["val"], splits["test"], classes, source)
-
-
-def require_known(name: str | Path) -> None:
-    """Refuse what is no name of a data set."""
-    if name not in SETS:
-        raise UnknownName("data set", name, SETS)
 
 
 # The cache

@@ -54,7 +54,7 @@ def gradient_flow(images: Tensor, labels: Tensor, *, depth: int = 30, skip: bool
     One batch of images, `(N, C, H, W)`, with labels, int64 `(N,)`, goes through a net of at least 4 layers. The options
     `activation`, `init` and `batch_norm` are those of `models.deep_net`.
     """
-    reference = measured(images, labels, depth)
+    reference = measured(images, labels, depth, width=options.setdefault("width", 128))
     net = measured(images, labels, depth, skip=skip, **options)
     share = net.gradient[0] / net.gradient[-2]
     word = "Vanishes" if share < 0.01 else "Explodes" if share > 100 else "Arrives"

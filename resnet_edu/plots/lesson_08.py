@@ -50,7 +50,7 @@ def two_blocks_a_stage(block: type[BasicBlock] | type[Bottleneck], width: int, s
 def short(number: float) -> str:
     """Three digits and a letter: `21.8 M`."""
     for factor, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if number >= factor:
+        if number >= 0.9995 * factor:
             return f"{number / factor:.3g} {letter}"
     return f"{number:.3g}"
 

@@ -6,7 +6,7 @@ from statistics import mean
 from matplotlib.axes import Axes
 
 from ..study import Recorded
-from .style import BLUE, GREEN, GREY, ORANGE, RED, Figure, course_style, look_of, new_chart, new_figure
+from .style import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, Figure, course_style, look_of, new_chart, new_figure
 
 #: The methods with their looks, the same in every figure; the first four are baselines.
 METHODS = {
@@ -16,6 +16,7 @@ METHODS = {
     "untrained, stage 1": look_of(GREY, marker="^"),
     "from scratch": look_of(RED, marker="s"),
     "frozen, stage 1": look_of(ORANGE, marker="^"),
+    "frozen, stage 3": look_of(PURPLE, marker="P"),
     "frozen": look_of(GREEN, marker="D"),
     "fine-tuned": look_of(BLUE),
 }

@@ -69,7 +69,7 @@ def is_weighted(layer: nn.Module) -> bool:
 
 def norm(gradients: Sequence[Tensor | None]) -> float:
     """Euclidean norm of several tensors taken together; None counts as zero."""
-    return sum(float(gradient.double().square().sum()) for gradient in gradients if gradient is not None) ** 0.5
+    return sum(float(gradient.cpu().double().square().sum()) for gradient in gradients if gradient is not None) ** 0.5
 
 
 def autocorrelation(gradients: Tensor, lags: Sequence[int]) -> Tensor:
@@ -89,6 +89,7 @@ def autocorrelation(gradients: Tensor, lags: Sequence[int]) -> Tensor:
     for lag in lags:
         if not 0 <= lag < length:
             raise ValueError(f"Got lag {lag} for a series of {length}; allowed are 0 to {length - 1}.")
-    deviation = gradients.double() - gradients.double().mean(dim=0)
+    deviation = gradients.cpu().double()  # Apple's GPUs have no float64
+    deviation = deviation - deviation.mean(dim=0)
     products = [(deviation[: length - lag] * deviation[lag:]).sum(dim=0) for lag in lags]
     return (torch.stack(products) / deviation.square().sum(dim=0)).to(gradients.dtype)

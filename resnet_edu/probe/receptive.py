@@ -33,11 +33,6 @@ class ReceptiveField(NamedTuple):
     start: float
     side: int
 
-    def pixels(self, position: int) -> tuple[int, int]:
-        """First and last pixel that the output at `position` sees, padding included: may lie outside the image."""
-        first = round(self.start + position * self.jump - (self.size - 1) / 2)
-        return first, first + self.size - 1
-
 
 def receptive_field(model: nn.Module, input_shape: Sequence[int]) -> list[ReceptiveField]:
     """Receptive field, jump and start of each layer in a chain: an `nn.Sequential`, which may hold others.

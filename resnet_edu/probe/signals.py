@@ -54,7 +54,7 @@ def layer_signals(net: nn.Sequential, images: Tensor, labels: Tensor) -> LayerSi
     for name, count in weighted.items():
         if count > 1:
             raise ValueError(f"Child {name!r} of the net has {count} layers with weights; expected one at most.")
-    net, images = deepcopy(net).double(), images.double()
+    net, images, labels = deepcopy(net).cpu().double(), images.cpu().double(), labels.cpu()
     with torch.no_grad(), activations(net, [name for name, count in weighted.items() if count]) as seen:
         isolated_forward(net, images)
     rows = gradient_norms(net, images, labels)

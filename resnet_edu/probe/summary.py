@@ -33,7 +33,6 @@ class LayerSummary(NamedTuple):
 class Summary:
     """A network's layers in order of execution, and their totals. Prints as a table, in a notebook as HTML."""
 
-    input_shape: tuple[int, ...]
     rows: tuple[LayerSummary, ...]
 
     @property
@@ -107,7 +106,7 @@ def summary(model: nn.Module, input_shape: Sequence[int]) -> Summary:
         left = claim(module)
         if left:
             rows.append(LayerSummary(name or type(module).__name__, type(module).__name__, (), left, 0, 0))
-    return Summary(tuple(inputs.shape), tuple(rows))
+    return Summary(tuple(rows))
 
 
 def macs(module: nn.Module, output: Tensor) -> int:

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from ..files import FULL, printable, quoted, write_atomically
+from ..files import FULL, counted, printable, quoted, write_atomically
 
 if TYPE_CHECKING:
     from torch import nn
@@ -68,7 +68,7 @@ def train(
     data: Annotated[str | None, option("DIR", "Folder of pictures by class; or a data set's name.")] = None,
     model: Annotated[str | None, option("NAME", "A network, or a ResNet's depth: 18, 34, …; default 18.")] = None,
     pretrained: Annotated[
-        str | None, option("NAME", "Weights: none, bundled, imagenet, auto; auto for photos.")
+        str | None, option("NAME", "Weights: none, bundled, imagenet, auto; auto for photos with 18.")
     ] = None,
     size: Annotated[int | None, option("N", "Width and height of the images in pixels.")] = None,
     x: Annotated[int | None, option("N", "Width of the images; default as the weights want it, else 64.")] = None,
@@ -182,11 +182,6 @@ def print_plan(begin: "Prepared") -> None:
     )
 
 
-def counted(number: int, what: str) -> str:
-    """A number with its noun: "1 epoch", "1,200 epochs"."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
-
-
 def draw(run: "Run") -> None:
     """`curves.png` and `confusion.png`, beside the tables that they show."""
     os.environ["MPLBACKEND"] = "Agg"  # nothing is shown here, so whatever is set need not exist
@@ -273,7 +268,7 @@ def predict(
     predictions = name_pictures(network, files, top=top, skip=faults.append, precision=precision)
     write_predictions(predictions, as_json=as_json, as_csv=as_csv)
     if faults:
-        more = f" And {len(faults) - 1} more files." if len(faults) > 1 else ""
+        more = f" And {counted(len(faults) - 1, 'more file')}." if len(faults) > 1 else ""
         raise ValueError(f"{faults[0]}{more}")
 
 

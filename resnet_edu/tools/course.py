@@ -34,7 +34,7 @@ LINES = {
     "07": "Repair it with one addition, and find out why that works.",
     "08": "Build ResNet-34 until it gives torchvision's own answers.",
     "09": "Bottlenecks, 18 to 152 layers, and which net to choose under a budget.",
-    "10": "A few labelled photos are enough if another net has learned before you.",
+    "10": "How far a few labelled photos get you when another net has learned before you.",
     "11": "See what the layers see, and where in a photo the evidence lies.",
     "12": "From a folder of your own photos to a network that names them.",
     "13": "Several processes, runs that survive a crash, and faster steps.",
@@ -49,11 +49,6 @@ class Lesson:
     name: str  # the file's stem: 06_degradation
     title: str  # the notebook's first heading
     path: Path
-
-    @property
-    def line(self) -> str:
-        """What the lesson is about, in one line; empty for one that is not of this course."""
-        return LINES.get(self.number, "")
 
 
 def notebooks() -> Path:
@@ -176,8 +171,8 @@ def compare(folder: Path, contents: Mapping[str, bytes], *, manifest: str = MANI
         raise ValueError(f"{folder} is a file. Name a folder; it is made if missing.")
     copied, report = read_manifest(folder, manifest), CopyReport(folder)
     for name, content in contents.items():
-        target, new = folder / name, _sha256(content)
-        old = _sha256(target.read_bytes()) if target.exists() else None
+        target, new = folder / name, hashlib.sha256(content).hexdigest()
+        old = hashlib.sha256(target.read_bytes()).hexdigest() if target.exists() else None
         if old is None:
             report.added.append(name)
         elif old == new:
@@ -197,7 +192,7 @@ def put(contents: Mapping[str, bytes], report: CopyReport, *, manifest: str = MA
     for name in [*report.added, *report.updated]:
         files.write_atomically(report.folder / name, contents[name])
     put_there = [*report.added, *report.updated, *report.unchanged]
-    copied = noted | {name: _sha256(contents[name]) for name in put_there}
+    copied = noted | {name: hashlib.sha256(contents[name]).hexdigest() for name in put_there}
     if copied != noted:
         content = json.dumps(copied, indent=1, sort_keys=True).encode() + b"\n"
         files.write_atomically(report.folder / manifest, content)
@@ -211,7 +206,3 @@ def read_manifest(folder: Path, manifest: str = MANIFEST) -> dict[str, str]:
     except (OSError, ValueError):
         return {}
     return {name: str(digest) for name, digest in content.items()} if isinstance(content, dict) else {}
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

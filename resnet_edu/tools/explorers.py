@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import ImageOps
 from torch import Tensor
 
 from .. import data, models, widgets
-from ..data.pictures import read_photo
+from ..data.pictures import View
 from ..plots.style import Figure
 from ..study import load_study
 
@@ -91,8 +90,7 @@ def kernels() -> str:
 
 def square(name: str, side: int = 224) -> Tensor:
     """A photo of the course, cut to its middle: uint8 `(3, side, side)`."""
-    cut = ImageOps.fit(read_photo(data.photo(name)), (side, side))
-    return torch.frombuffer(bytearray(cut.tobytes()), dtype=torch.uint8).view(side, side, 3).permute(2, 0, 1)
+    return torch.tensor(View(side, side).of(data.photo(name))).permute(2, 0, 1)
 
 
 def augmentations() -> str:

@@ -2,15 +2,16 @@
 
 import os
 import tempfile
-import threading
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty
 from textwrap import shorten
-from typing import Any, Self
+from threading import Event
+from typing import Any
 
 import nbformat
 import psutil
@@ -87,31 +88,27 @@ class CurrentPython(KernelSpecManager):
         return KernelSpec(resource_dir=RESOURCES, **get_kernel_dict())
 
 
-class PeakMemory(threading.Thread):
-    """Samples a process with its children in the background: `with PeakMemory(pid) as memory: …; memory.bytes`.
+@contextmanager
+def peak_memory(pid: int, *, interval: float = 0.1) -> Iterator[list[int]]:
+    """The bytes that a process and its children take, sampled in the background; the largest number so far is last.
 
     What they share, above all the code of torch's libraries, is in memory once: the largest share counts once.
     """
+    process, ended, peaks = psutil.Process(pid), Event(), [0]
 
-    def __init__(self, pid: int, *, interval: float = 0.1) -> None:
-        super().__init__(daemon=True)
-        self.process, self.interval, self.ended, self.bytes = psutil.Process(pid), interval, threading.Event(), 0
-
-    def run(self) -> None:
-        while not self.ended.wait(self.interval):
+    def sample() -> None:
+        while not ended.wait(interval):
             with suppress(psutil.Error):  # a process that ends meanwhile no longer counts
-                family = [self.process, *self.process.children(recursive=True)]
-                found = [each.memory_full_info() for each in family]
+                found = [each.memory_full_info() for each in (process, *process.children(recursive=True))]
                 shared = max(each.rss - each.uss for each in found)
-                self.bytes = max(self.bytes, sum(each.uss for each in found) + shared)
+                peaks.append(max(peaks[-1], sum(each.uss for each in found) + shared))
 
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.ended.set()
-        self.join()
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(sample)
+        try:
+            yield peaks
+        finally:
+            ended.set()
 
 
 def rehearse(lesson: Lesson, folder: Path) -> Rehearsal:
@@ -129,12 +126,12 @@ def rehearse(lesson: Lesson, folder: Path) -> Rehearsal:
         manager: Any = client.create_kernel_manager()
         manager.kernel_spec_manager = CurrentPython(parent=manager)
         with client.setup_kernel(env=kernel_environment(Path(scratch))):
-            with PeakMemory(manager.provisioner.pid) as memory:
+            with peak_memory(manager.provisioner.pid) as peaks:
                 cells = run_cells(client, notebook)
             seconds = time.perf_counter() - start
     page = folder / f"{lesson.name}.html"
     write_atomically(page, to_html(notebook, name=lesson.title, folder=lesson.path.parent).encode())
-    return Rehearsal(lesson.name, lesson.title, seconds, memory.bytes / 1e9, tuple(cells), str(page))
+    return Rehearsal(lesson.name, lesson.title, seconds, peaks[-1] / 1e9, tuple(cells), str(page))
 
 
 def run_cells(client: NotebookClient, notebook: NotebookNode) -> list[Cell]:

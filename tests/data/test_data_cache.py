@@ -6,6 +6,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -107,10 +108,10 @@ def test_a_reading_that_was_broken_off_leaves_no_images(
 def test_a_file_that_was_refused_once_is_read_when_it_can_be(
     pictures: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    def opened(path: Path) -> Image.Image:
+    def opened(path: Path, **formats: Any) -> Image.Image:
         if path.name == "003.png" and path.parent.name == "cat":
             raise error
-        return open_picture(path)
+        return open_picture(path, **formats)
 
     open_picture = Image.open
     with monkeypatch.context() as patched:
@@ -177,6 +178,13 @@ def test_what_is_kept_of_a_folder_that_is_gone_is_deleted(tmp_path: Path, pictur
     data.load(pictures, size=24)
     found = sorted(each.stem.split("-")[0] for each in (cache / "folders").glob("*.safetensors"))
     assert found == ["foreign", "foreign", "foreign", "pets", "pets"]
+
+
+def test_of_a_folder_the_newest_readings_are_kept(pictures: Path, cache: Path) -> None:
+    data.load(pictures, size=24)
+    for seed in range(7):
+        data.load(pictures, size=16, seed=seed)
+    assert (len(list(cache.glob("*-24x24-*"))), len(list(cache.glob("*-16x16-*.safetensors")))) == (1, 5)
 
 
 def test_a_cache_that_cannot_be_written(pictures: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

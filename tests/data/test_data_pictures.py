@@ -18,7 +18,7 @@ from PIL import Image, PngImagePlugin
 from torchvision.transforms import InterpolationMode, functional as T
 
 from resnet_edu.data import photos, pictures
-from resnet_edu.data.pictures import View, box_around, read_photo
+from resnet_edu.data.pictures import View, box_around, in_rgb, read_photo
 from resnet_edu.errors import UnreadablePicture
 
 BILINEAR = InterpolationMode.BILINEAR
@@ -57,6 +57,8 @@ def test_objects_are_cut_out_where_they_are_found_and_the_centre_where_none_is()
     expected = picture.resize((20, 20), Image.Resampling.BILINEAR, box=(30, 5, 50, 25))
     assert (found.fit(picture) == np.asarray(expected)).all()
     assert none.box(picture) == View(20, 20, crop="center").box(picture) == (10, 0, 50, 40)
+    as_large = View(60, 40, crop="objects", find=lambda _: box)  # as the picture: cut out all the same
+    assert (as_large.fit(picture) != np.asarray(picture)).any()
 
 
 def test_grey_is_pillows_luminance() -> None:
@@ -84,6 +86,12 @@ def test_sixteen_bits_of_a_tiff_are_scaled_by_what_it_declares(scale: int, tags:
     tifffile.imwrite(tmp_path / "deep.tif", deep, photometric="minisblack", extratags=tags)
     pixels = np.asarray(read_photo(tmp_path / "deep.tif"))[:, :, 0].astype(int)
     assert abs(pixels - STEPS).max() <= 1
+
+
+def test_twelve_bits_go_up_to_4095() -> None:
+    deep: Any = Image.fromarray((STEPS * 16).astype(np.uint16))
+    deep.tag_v2 = {258: (12,)}
+    assert abs(np.asarray(in_rgb(deep))[:, :, 0].astype(int) - STEPS).max() <= 1
 
 
 @pytest.mark.parametrize("kind", [np.int8, np.int16, np.int32, np.uint32, np.float32, "miniswhite"])

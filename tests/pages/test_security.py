@@ -173,6 +173,13 @@ def test_a_picture_does_not_go_off_however_it_comes(cat: Path, bomb: bytes, crat
     assert not crater.exists()
 
 
+def test_no_other_program_is_started_for_a_picture(cat: Path) -> None:
+    posing = cat.with_name("posing.jpg")
+    posing.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 20 20\n%%EOF\n")  # Pillow asks Ghostscript
+    with pytest.raises(UnreadablePicture, match="no picture in a format that Pillow knows"):
+        read_photo(posing)
+
+
 def test_weights_from_the_web_do_not_go_off(bomb: bytes, crater: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = imagenet_file("resnet18")
     file.parent.mkdir(parents=True)

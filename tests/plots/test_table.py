@@ -33,9 +33,9 @@ def test_rows_may_be_dicts() -> None:
     assert str(edu.table(rows, ["kind"])).splitlines() == ["kind", "plain"]
 
 
-@pytest.mark.parametrize("value", [np.float32(0.125), np.int64(1024), torch.tensor(0.5), True, -3, float("nan")])
+@pytest.mark.parametrize("value", [np.float32(0.125), np.int64(1024), torch.tensor(0.5), True, -3, 999.7, float("nan")])
 def test_numbers_of_numpy_and_torch_are_numbers(value: object) -> None:
-    shown = {"0.125", "1,024", "0.5", "True", "-3", "nan"}
+    shown = {"0.125", "1,024", "0.5", "True", "-3", "1,000", "nan"}
     assert str(edu.table([[value]], ["x"])).splitlines()[1].strip() in shown
 
 

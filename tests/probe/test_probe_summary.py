@@ -59,7 +59,6 @@ def test_a_convolution_counted_one_product_at_a_time(
 
 def test_the_batch_multiplies_cost_but_not_parameters() -> None:
     one, three = (summary(CifarNet(20), shape) for shape in ((3, 32, 32), (3, 3, 32, 32)))
-    assert one.input_shape == (1, 3, 32, 32)
     assert one.parameters == three.parameters == 269_722
     assert three.macs == 3 * one.macs
     assert three.activation_bytes == 3 * one.activation_bytes

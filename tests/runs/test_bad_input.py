@@ -11,8 +11,6 @@ import torch
 from safetensors.torch import load_file, save_file
 from test_cli_runs import TRAIN, call, course, fails, here, save
 
-from resnet_edu import run as run_module
-
 __all__ = ["course", "here"]  # the fixtures: a working folder with pictures of two classes and a finished run
 
 Make = Callable[[Path], object]
@@ -144,16 +142,19 @@ def test_classes_that_the_run_does_not_know(capsys: pytest.CaptureFixture[str]) 
     assert "The network does not know the classes dusk. It knows day, night." in line
 
 
+@pytest.mark.parametrize("place", ["run", "recipe"])  # in training, and where its time is measured
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory."), MemoryError()])
 def test_out_of_memory_names_a_batch_size_to_try(
-    error: Exception, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    error: Exception, place: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fit(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr(run_module, "fit", fit)
+    monkeypatch.setattr(f"resnet_edu.{place}.fit", fit)
     line = fails(TRAIN, capsys)
-    assert line == "resnet-edu: A batch of 4 images does not fit into the memory: try batch_size=2.\n"
+    assert (
+        line == "resnet-edu: A batch of 4 images does not fit into the memory: try batch_size=2, or smaller images.\n"
+    )
 
 
 def test_files_that_cannot_be_used_are_named_after_the_answers(capsys: pytest.CaptureFixture[str]) -> None:

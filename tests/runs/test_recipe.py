@@ -1,6 +1,5 @@
 """One definition of each option: in Python, as TOML, on the command line."""
 
-import shutil
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import nn
 
-from resnet_edu import Recipe, Run, TrainConfig, evaluate, models
+from resnet_edu import History, Recipe, Run, TrainConfig, evaluate, models
 from resnet_edu.config import OPTIMIZERS, SCHEDULES
 from resnet_edu.data import AUGMENTATIONS, load, steps_per_epoch
 from resnet_edu.data.split import Split
@@ -60,6 +59,9 @@ def test_changes_come_before_the_file_and_a_folder_starts_at_the_file(tmp_path: 
     path.write_text('\ufeffdata = "./pets"\nepochs = 3\nmodel = "resnet34"\n', encoding="utf-8")  # Notepad's mark
     recipe = Recipe.from_toml(path, epochs=5)
     assert (recipe.epochs, recipe.model, recipe.data) == (5, "resnet34", str(tmp_path / "pets"))
+    (tmp_path / "pets").mkdir()
+    path.write_text('data = "pets"')
+    assert Recipe.from_toml(path).data == str(tmp_path / "pets")
 
 
 # What is left out follows from the pictures
@@ -125,12 +127,16 @@ def test_the_plan_counts_the_pictures_and_warns_of_imbalance(tmp_path: Path) -> 
     assert all(torch.equal(value, before[name]) for name, value in begin.model.state_dict().items())
 
 
-def test_the_time_is_told_of_a_folder_whose_parts_are_in_the_order_of_their_classes(tmp_path: Path) -> None:
-    sky = folder_of(tmp_path, 60)
-    for part in ("train", "val", "test"):
-        shutil.copytree(sky, tmp_path / "pets" / part)
-    begin = prepare(Recipe(data=str(tmp_path / "pets"), model="resnet20", x=16, pretrained="none"))
+def test_the_time_is_told_where_the_first_pictures_are_of_one_class_and_an_interrupt_ends_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = prepare(Recipe(data=folder_of(tmp_path, 20), model="resnet20", x=16, pretrained="none"))
+    train = begin.data.train.subset((begin.data.train.labels == 0).nonzero()[:, 0])
+    begin = replace(begin, data=replace(begin.data, train=train))
     assert 0 < begin.minutes() < 5
+    monkeypatch.setattr("resnet_edu.recipe.fit", lambda *_, **__: History(interrupted=True))
+    with pytest.raises(KeyboardInterrupt):
+        begin.minutes()
 
 
 def test_the_seed_reaches_the_split(tmp_path: Path) -> None:
@@ -173,8 +179,8 @@ def test_training_all_layers_is_kept_unless_the_last_layer_alone_did_better_in_v
 ) -> None:
     errors = iter([trained, fitted, 0.0])  # validation of both, then the test
 
-    def measured(model: nn.Module, split: Split) -> Metrics:
-        return replace(evaluate(model, split), top1_error=next(errors))
+    def measured(model: nn.Module, split: Split, *, precision: str) -> Metrics:
+        return replace(evaluate(model, split, precision=precision), top1_error=next(errors))
 
     monkeypatch.setattr("resnet_edu.run.evaluate", measured)
     run = Run.start(Recipe(data=folder_of(tmp_path, 5), epochs=1), tmp_path / "run")

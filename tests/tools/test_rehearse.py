@@ -13,7 +13,7 @@ import torch
 from nbformat import v4
 
 from resnet_edu.tools.course import Lesson
-from resnet_edu.tools.rehearse import PeakMemory, kernel_environment, rehearse
+from resnet_edu.tools.rehearse import kernel_environment, peak_memory, rehearse
 
 
 def lesson(folder: Path, *cells: str, name: str = "06_degradation", tags: dict[int, str] | None = None) -> Lesson:
@@ -113,12 +113,12 @@ def peak_of(code: str, processes: int) -> int:
     with psutil.Popen([sys.executable, "-c", f"import os, subprocess, sys, time\n{code}\ntime.sleep(600)"]) as process:
         while len(family := [process, *process.children(recursive=True)]) < processes:
             time.sleep(0.02)
-        with PeakMemory(process.pid, interval=0.02) as memory:  # all of them live
-            while memory.bytes < 80_000_000:
+        with peak_memory(process.pid, interval=0.02) as peaks:  # all of them live
+            while peaks[-1] < 80_000_000:
                 time.sleep(0.02)
         for each in family:
             each.kill()
-    return memory.bytes
+    return peaks[-1]
 
 
 def test_the_peak_is_that_of_the_whole_family() -> None:

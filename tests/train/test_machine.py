@@ -86,7 +86,7 @@ def test_a_device_can_be_named(name: str, gpus: int, message: str | None, monkey
 @pytest.mark.parametrize("units", [True, False])
 def test_the_precision_follows_from_the_units(units: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "cpu_has_bfloat16", lambda: units)
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: units)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: units or including_emulation)
     expected = torch.bfloat16 if units else torch.float32
     assert [machine.precision(torch.device(on)) for on in ("cpu", "cuda")] == [expected] * 2
     assert machine.precision(torch.device("mps")) == torch.float32
