@@ -103,8 +103,8 @@ def drop_old(new: Path, folder: Path) -> None:
         try:
             with safe_open(file, "pt") as content:
                 source = json.loads(content.metadata()["about"])["folder"]
-            alike += source == str(folder.absolute()) and file.stem[:-16] == new.stem[:-16]  # all but the key
-            if alike > KEPT or not Path(source).exists():
+            alike += (same := source == str(folder.absolute()) and file.stem[:-16] == new.stem[:-16])  # but for the key
+            if (same and alike > KEPT) or not Path(source).exists():
                 file.unlink()
         except (OSError, SafetensorError, ValueError, KeyError, TypeError):
             continue  # damaged, or in use by another process
