@@ -653,9 +653,10 @@ edu.table([[c, f"{macs[c] / macs['usual']:.2f}", f"{times[c] / times['usual']:.2
           ["block", "multiply-adds, times", "time here, times"])  # fmt: skip
 
 # %% [markdown]
-# The counts come out as predicted, but the times don't have to follow them. In our run, three times the multiply-adds
-# (Wide) took only 1.4 times as long. How well a layer keeps the processor busy, and how much memory it moves, matter as
-# well, and both depend on the machine. So measure before you trust multiply-adds to predict the time.
+# The counts come out as predicted, but the times don't have to follow them, and they change with what else the machine
+# does: in two runs of ours, three times the multiply-adds (Wide) took 1.4 and 4.5 times as long, and as many (ResNeXt) 0.9
+# and 2.3 times. How well a layer keeps the processor busy, and how much memory it moves, matter as well. So measure before
+# you trust multiply-adds to predict the time, and more than once.
 #
 # ## Claims you will read elsewhere, tested
 #
