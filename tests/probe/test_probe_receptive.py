@@ -74,7 +74,7 @@ def test_the_gradient_sees_what_the_recurrence_says(stack: list[nn.Module]) -> N
     model = nn.Sequential(nn.Conv2d(1, 2, 1), *stack)
     try:
         side = model(torch.zeros(1, 1, SIDE, SIDE)).shape[-1]
-    except RuntimeError:  # the map became smaller than a kernel
+    except (RuntimeError, ValueError):  # the map became smaller than a kernel, or one pixel before a batch norm
         assume(False)
         return
     row = receptive_field(nn.Sequential(model, nn.Identity()), (1, SIDE, SIDE))[-1]
