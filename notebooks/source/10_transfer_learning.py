@@ -268,8 +268,8 @@ for count in counts:
 print("All of it holds in five draws.")
 
 # %% [markdown]
-# **Whoever starts from trained weights beats whoever starts from scratch**, frozen or fine-tuned, in every draw and by more
-# than five points. But part of that is the budget. 60 to 160 steps are enough to adapt a trained net and too few to train a
+# **Trained weights beat a start from scratch**, whether you freeze or fine-tune them, in every draw and by more than five
+# points. But part of that is the budget. 60 to 160 steps are enough to adapt a trained net and too few to train a
 # new one: from 20 labels on, a head on stage 1 of an *untrained* net does better on average than the whole net trained from
 # scratch. More steps would help it. By how much, these runs don't say.
 #
@@ -469,12 +469,12 @@ edu.table([(start, f"{error:.1f} %") for start, error in live.items()], ["start"
 # %% [markdown]
 # ## Far: digits, recorded
 #
-# That was one draw of digits and one seed, at rates that never fall, so it proves little. Here are five draws for each number
-# of labels, recorded (`resnet-edu study mnist5k-transfer`). They were trained with `edu.fit`, whose rate rises and then falls
-# to zero; with that, training from scratch comes out far better than above in as many steps. The nets that learn as a whole took 60 steps of 25 images up to 20
-# labels per class, 80 steps with 50 and 160 with 100. Their rate is the best of 0.0003, 0.001 and 0.003, chosen on validation
-# images in a draw of its own. The weight decay of each head was chosen on validation images too, and the test images were
-# used once.
+# That was one draw of digits and one seed, at rates that never fall, so it proves little. Here are five draws for each
+# number of labels, recorded (`resnet-edu study mnist5k-transfer`). They were trained with `edu.fit`, whose rate rises and
+# then falls to zero; with that, training from scratch comes out far better than above in as many steps. The nets that learn
+# as a whole took 60 steps of 25 images up to 20 labels per class, 80 steps with 50 and 160 with 100. Their rate is the best
+# of 0.0003, 0.001 and 0.003, chosen on validation images in a draw of its own. The weight decay of each head was chosen on
+# validation images too, and the test images were used once.
 #
 # Four baselines stand beside the methods: a head on the mean colour of each image (here: the mean grey), on its raw pixels,
 # shrunk to 16×16, and on two stages of an *untrained* ResNet-18, the first and the last. In the figure, *frozen* and
