@@ -5,5 +5,8 @@ cd || exit 1
 # A cell that asks for more memory than the hub grants gets an error that says so, and its kernel lives on.
 [ -z "${MEM_LIMIT:-}" ] || ulimit -d "$((MEM_LIMIT / 1024))" || true
 python -m resnet_edu lab --copy-only my-course || echo "resnet-edu: the lessons could not be brought to $PWD/my-course" >&2
+IFS='
+' # an option a line: they hold paths and brackets
+set -f
 # shellcheck disable=SC2046 # several options
 exec jupyterhub-singleuser $(python -m resnet_edu.tools.lab) "$@"

@@ -77,4 +77,4 @@ def serve(command: list[str]) -> int:
 
 
 if __name__ == "__main__":  # for deploy/seat.sh
-    print(*LAB_OPTIONS)
+    print(*LAB_OPTIONS, sep="\n")
