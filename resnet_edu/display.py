@@ -66,11 +66,11 @@ def table(rows: Sequence[Sequence[Any] | Mapping[str, Any]], columns: Sequence[s
         cells = [row.get(name) for name in columns] if isinstance(row, Mapping) else list(row)
         if len(cells) != len(columns):
             raise ValueError(f"There are {len(columns)} columns, but {len(cells)} cells in the row {cells}.")
-        lines.append([shown(cell) for cell in cells])
+        lines.append([cell_text(cell) for cell in cells])
     return Table(lines, [str(name) for name in columns])
 
 
-def shown(value: Any) -> str:
+def cell_text(value: Any) -> str:
     """A cell as text."""
     if value is None:
         return ""

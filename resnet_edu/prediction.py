@@ -79,7 +79,7 @@ def predict(
     predictions: list[Prediction] = []
     with torch.inference_mode():
         for used, images in loaded(network, files, skip):
-            logits = logits_of(model, images.to(device()), precision)  # (N, classes)
+            logits = forward(model, images.to(device()), precision)  # (N, classes)
             if not logits.isfinite().all():
                 file = used[int((~logits.isfinite()).any(dim=1).nonzero()[0])]
                 raise ValueError(f"The outputs for {file} are not finite: the training has failed. Train it again.")
@@ -97,7 +97,7 @@ def open_network(network: Pretrained | Path | str) -> Pretrained:
     return pretrained(source="bundled") if network == "bundled" else open_run(Path(network))
 
 
-def logits_of(model: nn.Module, images: Tensor, precision: str) -> Tensor:
+def forward(model: nn.Module, images: Tensor, precision: str) -> Tensor:
     """The logits in float32, `(N, classes)`; close calls are computed in float32, whatever the precision."""
     at_once = max(1, PIXELS // (images.shape[2] * images.shape[3]))
     with autocast(images.device, precision):
@@ -107,7 +107,7 @@ def logits_of(model: nn.Module, images: Tensor, precision: str) -> Tensor:
         best = logits.topk(2).values  # (N, 2)
         close = best[:, 0] - best[:, 1] < CLOSE * logits.abs().max()
         if close.any():
-            logits[close] = logits_of(model, images[close], "float32")
+            logits[close] = forward(model, images[close], "float32")
     return logits
 
 

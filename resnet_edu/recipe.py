@@ -222,10 +222,9 @@ class Prepared:
     def minutes(self) -> float:
         """About how long training takes here, by three updates of a copy of the network, which also find what fails."""
         training, train = self.recipe.training, self.data.train
-        count = min(
-            len(train), 3 * training.batch_size
-        )  # with any labels: `fit` wants several, and the time is the same
-        few = replace(train.subset(torch.arange(count)), labels=torch.arange(count) % len(self.data.classes))
+        count = min(len(train), 3 * training.batch_size)
+        labels = torch.arange(count) % len(self.data.classes)  # any: `fit` wants several, and the time is the same
+        few = replace(train.subset(torch.arange(count)), labels=labels)
         trial = replace(self.data, train=few, val=few.subset(torch.arange(1)), test=few.subset(torch.arange(1)))
         short = replace(training, epochs=1, warmup_epochs=0.0)
         with enough_memory(training.batch_size):

@@ -68,7 +68,7 @@ def fit(
     """
     config, device = config or TrainConfig(), machine.device()
     loss_of = loss_for(config, loss)
-    train, val = prepare(model, data, config, several=loss is not None)
+    train, val = set_up(model, data, config, several=loss is not None)
     optimizer = make_optimizer(model, config)
     steps = steps_per_epoch(len(train), config.batch_size)
     rate_at = schedule(config, steps)
@@ -163,7 +163,7 @@ def measured(model: nn.Module, train: Split, val: Split, config: TrainConfig) ->
     return evaluate(model, val, precision=config.precision)
 
 
-def prepare(model: nn.Module, data: Data, config: TrainConfig, *, several: bool) -> tuple[Split, Split]:
+def set_up(model: nn.Module, data: Data, config: TrainConfig, *, several: bool) -> tuple[Split, Split]:
     """Set threads and seeds, and put the network and the images to train and to validate on where it will compute."""
     if not isinstance(data, Data):
         raise ValueError(f"fit takes a data set, such as edu.data.load(…) returns, got a {type(data).__name__}.")

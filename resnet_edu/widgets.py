@@ -57,8 +57,8 @@ class Explorer(ipywidgets.VBox):
 
     A dragged slider sends its next value when the last one is drawn, so that moves never queue up. The `columns` are in
     the words of CSS; what is `above` stands above the grid. "working…" is shown where the drawing before was slow.
-    What was drawn lately is kept, so that the way back is quick. Where nothing that a control changes needs more room,
-    `still` axes stay where the first drawing has them: finding their places takes matplotlib half of its time.
+    What was drawn lately is kept, so that the way back is quick. Finding the axes' places takes matplotlib half of its
+    time: they are found once for all values of the controls that `relayout` names; None names all controls.
     """
 
     def __init__(
@@ -68,10 +68,10 @@ class Explorer(ipywidgets.VBox):
         *,
         columns: str = "repeat(auto-fill, minmax(22em, 1fr))",
         above: Sequence[ipywidgets.Widget] = (),
-        still: bool = False,
+        relayout: Sequence[str] | None = None,
     ) -> None:
         self.draw, self.controls, self.seconds = draw, controls, 0.0
-        self.still, self.places = still, []
+        self.relayout, self.places = controls if relayout is None else relayout, {}
         self.waiting, self.drawn = False, {}
         self.start = {name: each.value for name, each in controls.items()}
         self.picture = lru_cache(maxsize=64)(self.draw_picture)
@@ -102,13 +102,13 @@ class Explorer(ipywidgets.VBox):
         state = dict(zip(self.controls, values, strict=True))
         figure, chosen = self.draw(**state), (f"{self.controls[name].description} {state[name]}" for name in state)
         parts: list[Any] = [*figure.axes, *figure.texts]
-        if self.places:
+        needs = tuple(state[name] for name in self.relayout)
+        if needs in self.places:
             figure.set_layout_engine("none")
-            for part, place in zip(parts, self.places, strict=True):
+            for part, place in zip(parts, self.places[needs], strict=True):
                 part.set_position(place)
         message, png = figure.get_suptitle() or ", ".join(chosen), b64encode(figure.png()).decode()
-        if self.still:
-            self.places = [part.get_position() for part in parts]
+        self.places[needs] = [part.get_position() for part in parts]
         self.seconds = monotonic() - started
         return IMAGE.format(escape(message), figure.page_width, png), message
 
@@ -119,6 +119,7 @@ class Explorer(ipywidgets.VBox):
         yield
         self.waiting, self.drawn = False, {}
         self.picture.cache_clear()  # a photo of the same name may be another
+        self.places.clear()
         self.redraw()
 
     @course_style()
@@ -159,7 +160,7 @@ def kernel_explorer(image: Tensor) -> Explorer:
     def draw(**weights: int) -> Figure:
         return plots.kernel_effect(image, torch.tensor(list(weights.values())).view(3, 3))
 
-    explorer = Explorer(draw, sliders, columns="repeat(3, 1fr)", above=[menu])
+    explorer = Explorer(draw, sliders, columns="repeat(3, 1fr)", above=[menu], relayout=())
 
     def take_preset(_: object) -> None:
         with explorer.one_drawing():
@@ -183,7 +184,7 @@ def augmentation_explorer(images: Mapping[str, Tensor]) -> Explorer:
         "flip": control(Checkbox, "flip", "mirror every other view", value=True, indent=False),
         "seed": control(IntSlider, "seed", "seed of the random numbers", value=0, max=20),
     }
-    return Explorer(draw, controls)
+    return Explorer(draw, controls, relayout=["name"])
 
 
 def receptive_explorer(image: Tensor) -> Explorer:
@@ -195,7 +196,7 @@ def receptive_explorer(image: Tensor) -> Explorer:
         "first_stride": control(ToggleButtons, "first stride", "stride of the first convolution", [1, 2, 4]),
         "pool_every": control(Dropdown, "pooling", "where a 2×2 pooling stands", pooling),
     }
-    return Explorer(partial(plots.receptive_growth, image), controls)
+    return Explorer(partial(plots.receptive_growth, image), controls, relayout=["kernel", "first_stride", "pool_every"])
 
 
 def channel_budget() -> Explorer:
@@ -212,7 +213,7 @@ def channel_budget() -> Explorer:
     def draw(kernel: int, **sizes: int) -> Figure:
         return plots.channel_budget((in_channels, *sizes.values()), kernel=kernel)
 
-    return Explorer(draw, controls)
+    return Explorer(draw, controls, relayout=["kernel"])
 
 
 def gradient_flow(images: Tensor, labels: Tensor) -> Explorer:
@@ -227,7 +228,7 @@ def gradient_flow(images: Tensor, labels: Tensor) -> Explorer:
         "skip": control(ToggleButtons, "skip", "add the input of every layer to its output", switch),
         "depth": control(IntSlider, "depth", "layers with weights", value=30, min=5, max=50, step=5),
     }
-    return Explorer(partial(plots.gradient_flow, images[:64], labels[:64], width=64), controls, still=True)
+    return Explorer(partial(plots.gradient_flow, images[:64], labels[:64], width=64), controls, relayout=())
 
 
 def depth_and_skip(study: Recorded) -> Explorer:
@@ -236,7 +237,7 @@ def depth_and_skip(study: Recorded) -> Explorer:
         "depth": control(SelectionSlider, "depth", "layers with weights", DEPTHS, value=56),
         "skip": control(ToggleButtons, "block", "with or without the addition", KINDS),
     }
-    return Explorer(partial(plots.depth_and_skip, study), controls, still=True)
+    return Explorer(partial(plots.depth_and_skip, study), controls, relayout=())
 
 
 def residual_explorer() -> Explorer:
@@ -247,7 +248,7 @@ def residual_explorer() -> Explorer:
         "batch_norm": control(Checkbox, "batch norm on F", "normalise F(x)", value=False, indent=False),
         "gain": control(FloatSlider, "gain of F", "factor of F(x); 0 switches it off", value=1.0, max=2, step=0.25),
     }
-    return Explorer(plots.signal_and_gradient, controls, still=True)
+    return Explorer(plots.signal_and_gradient, controls, relayout=())
 
 
 def stage_explorer() -> Explorer:
@@ -258,7 +259,7 @@ def stage_explorer() -> Explorer:
         "width": control(SelectionSlider, "width", "filters of the stem", [8, 16, 32, 64, 128], value=64),
         "side": control(SelectionSlider, "side", "side of the image, in pixels", sides, value=224),
     }
-    return Explorer(plots.stage_table, controls, still=True)
+    return Explorer(plots.stage_table, controls, relayout=())
 
 
 def model_picker() -> Explorer:
@@ -267,7 +268,7 @@ def model_picker() -> Explorer:
         "gmacs": control(FloatSlider, "GMACs ≤", "most billion multiply-adds", value=5.0, min=0.5, max=20, step=0.5),
         "million": control(FloatSlider, "million ≤", "most million parameters", value=60.0, min=5, max=150, step=5),
     }
-    return Explorer(partial(plots.model_picker, plots.published_nets()), controls, still=True)
+    return Explorer(partial(plots.model_picker, plots.published_nets()), controls, relayout=())
 
 
 def transfer_explorer(study: Recorded) -> Explorer:
@@ -276,7 +277,7 @@ def transfer_explorer(study: Recorded) -> Explorer:
         "labels": control(SelectionSlider, "labels", "labelled images a class", LABELS, value=10),
         "method": control(Dropdown, "method", "how the net is trained", list(METHODS), value="fine-tuned"),
     }
-    return Explorer(partial(plots.transfer_view, study), controls, still=True)
+    return Explorer(partial(plots.transfer_view, study), controls, relayout=())
 
 
 def attribution_explorer(network: Pretrained, photos: Mapping[str, Path]) -> Explorer:
@@ -296,9 +297,8 @@ def naming_explorer(network: Pretrained, photos: Mapping[str, Path]) -> Explorer
         "top": control(IntSlider, "labels", "how many answers are shown", value=min(3, most), min=1, max=most),
         "threshold": control(IntSlider, "threshold %", "a lower best answer is not sure", value=50, max=100, step=5),
     }
-    return photo_explorer(
-        lambda name, photo, **state: plots.named_photos(network, {name: photo}, **state), photos, controls
-    )
+    draw = partial(plots.named_photos, network)
+    return photo_explorer(lambda name, photo, **state: draw({name: photo}, **state), photos, controls)
 
 
 def photo_explorer(
@@ -312,7 +312,10 @@ def photo_explorer(
     upload = ipywidgets.FileUpload(accept="image/*", description="your photo")
     which = control(Dropdown, "photo", "which photo is looked at", list(pictures))
     shown = {"which": which, **controls}
-    explorer = Explorer(lambda which, **state: draw(which, pictures[which], **state), shown, above=[upload])
+    relayout = [name for name in shown if name in ("which", "top")]  # another shape, more labels
+    explorer = Explorer(
+        lambda which, **state: draw(which, pictures[which], **state), shown, above=[upload], relayout=relayout
+    )
 
     def take(_: object) -> None:
         if not (files := upload.value):

@@ -258,11 +258,11 @@ def screen(record: Mapping[str, Any]) -> Table:
     table.add_column("ratio", justify="right")
     for each in record["rows"]:
         ratio = "" if each["ratio"] is None else f"{each['ratio']:.2f}"
-        table.add_row(each["part"], each["what"], each["unit"], shown(each), ratio)
+        table.add_row(each["part"], each["what"], each["unit"], with_range(each), ratio)
     return table
 
 
-def shown(number: Mapping[str, Any]) -> str:
+def with_range(number: Mapping[str, Any]) -> str:
     """For example `613 (598–640)`; three digits count."""
     decimals = 0 if number["median"] >= 100 else 1 if number["median"] >= 10 else 2
     middle, low, high = (f"{number[name]:,.{decimals}f}" for name in ("median", "low", "high"))

@@ -87,7 +87,7 @@ def to_html(notebook: NotebookNode, *, name: str, folder: Path, links: str = "")
     """
     exporter = PageExporter(template_file="page.html.j2", extra_loaders=[TEMPLATES], embed_images=True)
     resources = {"metadata": {"name": name, "path": str(folder)}}
-    copied = shown(notebook)
+    copied = for_readers(notebook)
     for cell in copied.cells:
         if cell.cell_type == "code" and (living := explorers.living(cell.source)):
             cell.outputs = [v4.new_output("display_data", {"text/html": living})]
@@ -113,7 +113,7 @@ def to_slides(worked: NotebookNode, learner: NotebookNode, *, name: str, folder:
     reveal = find_reveal()
     stubs = {cell["id"]: cell.source for cell in learner.cells if "exercise" in tags_of(cell)}
     cells: list[NotebookNode] = []
-    for cell in shown(worked).cells:
+    for cell in for_readers(worked).cells:
         if {"check", "setup", "explorer"} & set(tags_of(cell)) or not cell.source.strip():
             continue
         if cell["id"] in stubs:
@@ -154,7 +154,7 @@ def idea_and_notes(text: str) -> tuple[str, str]:
     return "\n\n".join(block for block in blocks if block not in spoken), "\n\n".join(spoken)
 
 
-def shown(notebook: NotebookNode) -> NotebookNode:
+def for_readers(notebook: NotebookNode) -> NotebookNode:
     """A copy without links to notebooks, outputs for scripts and marks around solutions; its figures have alt texts."""
     cells = [deepcopy(cell) for cell in notebook.cells if "navigation" not in tags_of(cell)]
     heading = ""
@@ -165,10 +165,8 @@ def shown(notebook: NotebookNode) -> NotebookNode:
             cell.outputs = [each for each in cell.outputs if not NEEDS_SCRIPTS & set(each.get("data", {}))]
             for output in cell.outputs:
                 if png := output.get("data", {}).get("image/png"):
-                    width, words = (
-                        output.metadata.get("image/png", {}).get("width", "auto"),
-                        escape(alt_text(cell.source, heading)),
-                    )
+                    width = output.metadata.get("image/png", {}).get("width", "auto")
+                    words = escape(alt_text(cell.source, heading))
                     output.data = {"text/html": IMAGE.format(words, width, png.strip())}
             cell.source = re.sub(r"^ *### (BEGIN|END) SOLUTION\n?", "", cell.source, flags=re.MULTILINE)
     return NotebookNode(notebook, cells=cells)
