@@ -21,19 +21,19 @@ REHEARSAL = ROOT / "docs" / "rehearsal.json"
 
 
 def lesson_table() -> str:
-    """One row a lesson: title, minutes of reading as the lesson says, seconds of running as `rehearse` measured."""
+    """One row a lesson: title, minutes as the lesson says, seconds of running as `rehearse` measured."""
     measured = {run["lesson"]: run for run in json.loads(REHEARSAL.read_text())}
-    rows = ["| | lesson | reading | running (quick) |", "|---|---|---|---|"]
-    total = 0.0
+    rows = ["| | lesson | reading | exercises | running (quick) |", "|---|---|---|---|---|"]
+    total, work = 0.0, 0
     for lesson in lessons("worked"):
         text = (ROOT / "notebooks" / "source" / f"{lesson.name}.py").read_text(encoding="utf-8")
-        reading = re.search(r"\*\*Minutes:\*\* (\d+) reading", text)
+        reading, exercises = map(int, re.findall(r"\*\*Minutes:\*\* (\d+) reading, (\d+)", text)[0])
         seconds = measured[lesson.name]["seconds"]
-        total += seconds
+        total, work = total + seconds, work + reading + exercises
         number, _, title = lesson.title.partition(" · ")
         link = f"[{title}](notebooks/solutions/{lesson.name}.ipynb)"
-        rows.append(f"| {number} | {link} | {reading.group(1) if reading else '?'} min | {seconds:.0f} s |")
-    rows.append(f"| | together | | {total / 60:.1f} min |")
+        rows.append(f"| {number} | {link} | {reading} min | {exercises} min | {seconds:.0f} s |")
+    rows.append(f"| | together | {work / 60:.0f} hours | | {total / 60:.1f} min |")
     peak = max(run["peak_memory_gb"] for run in measured.values())
     rows.append(
         "\nMeasured on two CPU cores of a shared machine, one lesson after the other. "

@@ -12,7 +12,7 @@
 # * fine-tune a whole net in plain PyTorch, with one learning rate or two;
 # * measure what pretrained features are worth, near and far, against baselines that cost almost nothing.
 #
-# **Minutes:** 30 reading, 30 more for the exercises · 1 running quick · 1 running full
+# **Minutes:** 30 reading, 35 more for the exercises · 1 running quick · 1 running full
 
 # %% tags=["setup"]
 from dataclasses import replace

@@ -25,6 +25,7 @@ from ..errors import DatasetUnavailable, UnknownName
 from ..files import printable
 from . import cli_runs, course
 from .cli_runs import AsJson, command, examples, flag, option, with_home
+from .doctor import reinstall
 
 if TYPE_CHECKING:
     from .rehearse import Rehearsal
@@ -61,11 +62,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return complain("interrupted.", code=130)
     except typer.TyperException as error:
-        context = getattr(error, "ctx", None)
-        where = context.command_path if context else "resnet-edu"
+        where = getattr(getattr(error, "ctx", None), "command_path", "resnet-edu")
         return complain(f"{error.format_message().rstrip('.')}. See: {where} --help")
     except ModuleNotFoundError as error:
-        return complain(f"{error}. Get it with: pip install 'resnet-edu[lab]'")
+        return complain(f"{error}. Get it with: {reinstall('[lab]')}")
     except OSError as error:
         advice = "" if error.errno in files.FULL else ". Name another place, or change its rights."
         return complain(f"{error.strerror}: {error.filename}{advice}" if error.filename else str(error))
@@ -235,7 +235,7 @@ def bundle(
     with Console(stderr=True).status("asking pip what to pack") as status:
         made = make_bundle(folder, names, torch=torch, wheel=wheel, say=status.update)
     gigabytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e9
-    print(f"The bundle is in {folder}: {len(made['wheels'])} wheels, {gigabytes:.2f} GB. There: python install.py")
+    print(f"The bundle is in {folder}: {len(made['wheels'])} wheels, {gigabytes:.2f} GB. There: see INSTALL.txt")
 
 
 @command(app, "Teach", "bench", "bench --quick --json")

@@ -17,7 +17,7 @@ import resnet_edu as edu
 from .. import files
 from . import course, lab
 
-LESSON_MEMORY_GB = 1.5  # the most that a lesson may take in the quick profile
+LESSON_MEMORY_GB = 2.0  # the most that a lesson may take in the quick profile
 SMALLEST_MEMORY_GB = 0.8  # torch alone takes 0.5
 ROOM_GB = 1.0  # runs, pages and a few downloads
 
@@ -65,7 +65,7 @@ def guarded(name: str, check: Callable[[], Answer]) -> Finding:
 
 
 def reinstall(extra: str = "") -> str:
-    what = f"-e '.{extra}'" if files.checkout() else f"'resnet-edu{extra}'"
+    what = f"-e '.{extra}'" if files.checkout() else f"'resnet_edu-{edu.__version__}-py3-none-any.whl{extra}'"
     return f"{sys.executable} -m pip install --upgrade {what}"
 
 

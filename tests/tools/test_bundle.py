@@ -85,7 +85,7 @@ def test_a_bundle_installs_where_no_index_can_be_reached_and_is_brought_up_to_da
 ) -> None:
     assert cli.run(["bundle", "stick", "--wheel", str(own)]) == 0
     said = capsys.readouterr().out
-    assert said == "The bundle is in stick: 7 wheels, 0.00 GB. There: python install.py\n"
+    assert said == "The bundle is in stick: 7 wheels, 0.00 GB. There: see INSTALL.txt\n"
     names = ["captum-0.9.0", "jupyterlab-4.2", "numpy-2.1", "resnet_edu-0.1.0", "sympy-1.0", "torch-2.14.1"]
     wheels = [f"{name}-py3-none-any.whl" for name in (*names, "torchvision-0.29.1")]
     assert sorted(path.name for path in Path("stick/wheels").iterdir()) == wheels

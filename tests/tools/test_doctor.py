@@ -74,7 +74,7 @@ def test_what_would_stop_every_lesson(tmp_path: Path, monkeypatch: pytest.Monkey
     assert "'fast'" in finding.found
 
 
-@pytest.mark.parametrize(("gigabytes", "status"), [(0.5, "fail"), (1.0, "warn"), (1.5, "ok"), (64, "ok")])
+@pytest.mark.parametrize(("gigabytes", "status"), [(0.5, "fail"), (1.5, "warn"), (2.0, "ok"), (64, "ok")])
 def test_a_lesson_must_fit_into_memory(monkeypatch: pytest.MonkeyPatch, gigabytes: float, status: str) -> None:
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=gigabytes * 1e9))
     monkeypatch.setattr(doctor, "container_limit", lambda: float("inf"))

@@ -67,7 +67,7 @@ def test_it_can_bring_the_lessons_and_start_nothing(
     assert said(capsys, "--copy-only") == ["Your lessons are in mine (4 added)."]
     assert served == []
     assert cli.run(["lab", "other"]) == 2
-    assert "pip install 'resnet-edu[lab]'" in capsys.readouterr().err
+    assert "pip install --upgrade" in capsys.readouterr().err
     assert not Path("other").exists()
 
 
