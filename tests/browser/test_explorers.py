@@ -90,16 +90,16 @@ def test_an_explorer_is_moved_and_redraws(section: Section, notebook: Notebook, 
 
 
 def test_lesson_12_takes_a_photo(notebook: Notebook, places: dict[str, int], tmp_path: Path) -> None:
-    mine = tmp_path / "my_cat.png"
-    shutil.copy(edu.data.photo("cat"), mine)
+    mine = tmp_path / "my_coffee.png"
+    shutil.copy(edu.data.photo("coffee"), mine)
     cell = notebook.cell(places["naming_explorer"])
     before = figure(cell).get_attribute("src")
     upload(notebook, cell, mine)
     sync_api.expect(figure(cell)).not_to_have_attribute("src", before)
-    assert cell.locator("select").evaluate("menu => menu.selectedOptions[0].textContent") == "my_cat.png"
+    assert cell.locator("select").evaluate("menu => menu.selectedOptions[0].textContent") == "my_coffee.png"
     labels, threshold = map(int, cell.locator(".widget-readout").all_inner_texts())
     network = edu.models.pretrained("resnet18", source="bundled")
-    expected = edu.plots.named_photos(network, {"my_cat.png": read_photo(mine)}, top=labels, threshold=threshold)
+    expected = edu.plots.named_photos(network, {"my_coffee.png": read_photo(mine)}, top=labels, threshold=threshold)
     source = figure(cell).evaluate(AS_PNG)
     shown = Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2]))).convert("L")
     drawn = Image.open(io.BytesIO(expected.png())).convert("L")
