@@ -35,7 +35,6 @@ SIDE = 64  # pixels, of photos for a network that begins from scratch
 UPDATES = 300  # at least, however few the pictures
 EPOCHS = 8  # at least, however many
 LARGEST_BATCH, SMALLEST_BATCH = 64, 4
-STEADY_BATCH = 32  # a smaller one measures mean and variance badly, so pretrained batch norms keep their own
 HEAD_DECAY = 0.03  # of the fitted last layer: less sure of a few pictures, it spoils the features less afterwards
 
 
@@ -241,7 +240,8 @@ def prepare(recipe: Recipe) -> Prepared:
       last layer is fitted to them first; then all of it is trained, the last layer at a higher rate than the others
       (Kumar et al. 2022, https://arxiv.org/abs/2202.10054). Each picture is cut out and mirrored at random.
     * A batch is at most a tenth of the pictures, and there are at least 300 updates. With small batches the rates are
-      lower in proportion (Goyal et al. 2017, https://arxiv.org/abs/1706.02677), and pretrained batch norms stay.
+      lower in proportion (Goyal et al. 2017, https://arxiv.org/abs/1706.02677).
+    * Pretrained batch norms stay as they are: a batch measures mean and variance worse than many photos have.
     """
     photos, colour = holds_files(recipe.data), recipe.channels == 3
     known = recipe.model in BUNDLED or recipe.frozen
@@ -270,7 +270,7 @@ def prepare(recipe: Recipe) -> Prepared:
         return Prepared(recipe, data, model, None, pictures)
     data = normalised_like(data, origin)
     for module in origin.model.modules():
-        if recipe.frozen or (isinstance(module, nn.BatchNorm2d) and recipe.training.batch_size < STEADY_BATCH):
+        if recipe.frozen or isinstance(module, nn.BatchNorm2d):
             models.freeze(module)
     models.replace_head(origin.model, classes)
     return Prepared(recipe, data, origin.model, origin.source, pictures)

@@ -244,10 +244,10 @@ edu.table(counts, ["class", "train", "val", "test"])
 # The defaults are a common recipe: pretrained weights (lesson 10) at the image size they're used to. First only the new
 # last layer is fitted (Kumar et al. 2022 say why), and then everything is trained, with a lower rate for the layers
 # before the last. A batch is a tenth of the pictures, from 4 to 64, and there are as many epochs as it takes to make at
-# least 300 updates. With small batches the rates are lower in proportion, and the batch norms keep the means and
-# variances they came with, because a handful of photos measures them badly. In the end, the validation photos choose
-# between the trained net and the one whose last layer alone was fitted. This page doesn't compare these values with
-# others.
+# least 300 updates. With small batches the rates are lower in proportion. The batch norms keep the means and variances
+# they came with, because a batch measures them badly. In the end, the validation photos choose between the trained net
+# and the one whose last layer alone was fitted. This page doesn't compare these values with others.
+# The course's page of results does so for some.
 #
 # You can change every option: `model` takes any net of the course, or a ResNet's depth from 18 to 200; `optimizer` is
 # sgd, adam or adamw; `augment` takes any of crop, resized_crop, flip and rotation. Careful: by default, only `resnet18`
