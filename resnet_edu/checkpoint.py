@@ -69,7 +69,7 @@ class Checkpoint:
         if torch.cuda.is_initialized():  # asking for the state would start one
             tensors["random.cuda"] = torch.cuda.get_rng_state()
         header = json.dumps({"config": self.config.to_dict(), "epochs": [asdict(epoch) for epoch in history.epochs]})
-        plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+        plain = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
         write_atomically(self.path, save(plain, metadata={HEADER: header}))
 
     def read(self) -> tuple[History, dict[str, Tensor]]:

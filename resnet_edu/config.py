@@ -43,10 +43,8 @@ class TrainConfig:
         ):
             if value not in known:
                 raise UnknownName(kind, value, known)
-        if isinstance(self.augment, str):
-            raise ValueError(f'augment takes several names: write ["{self.augment}"] instead of "{self.augment}".')
-        if not isinstance(self.augment, Sequence):
-            raise ValueError(f"augment takes a list of names, [] for none, got {self.augment!r}.")
+        if isinstance(self.augment, str) or not isinstance(self.augment, Sequence):
+            raise ValueError(f'augment takes a list, such as ["crop", "flip"], or [] for none, got {self.augment!r}.')
         check_augment(self.augment)
         object.__setattr__(self, "augment", tuple(self.augment))  # a list would make equal configs differ
         rate, warmup, smoothing = self.backbone_lr, self.warmup_epochs, self.label_smoothing

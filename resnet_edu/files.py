@@ -55,7 +55,7 @@ def write_atomically(target: Path, content: bytes | Callable[[str], object]) -> 
     The content is what the file holds, or a function that writes it to a path.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, neighbour = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    handle, neighbour = tempfile.mkstemp(dir=target.parent, prefix=f".resnet_edu.{target.name}.")
     os.close(handle)
     try:
         if isinstance(content, bytes):
@@ -64,7 +64,8 @@ def write_atomically(target: Path, content: bytes | Callable[[str], object]) -> 
             content(neighbour)
         with open(neighbour, "rb+") as file:
             os.fsync(file.fileno())
-        os.chmod(neighbour, 0o644)  # mkstemp's 0600 would hide the file from a shared folder's readers
+        os.umask(mask := os.umask(0o077))
+        os.chmod(neighbour, 0o666 & ~mask)  # mkstemp's 0600 would hide the file from a shared folder's readers
         os.replace(neighbour, target)
     except BaseException as error:
         Path(neighbour).unlink(missing_ok=True)

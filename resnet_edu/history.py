@@ -69,7 +69,7 @@ class History:
     @classmethod
     def from_csv(cls, path: Path | str) -> "History":
         """Read what `to_csv` wrote; a `ValueError` if the file is empty, has other columns, or a damaged row."""
-        with Path(path).open(newline="") as file:
+        with Path(path).open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file, restkey="more", restval="")
             if reader.fieldnames is None:
                 raise ValueError(f"{path} is empty: not even the names of the columns are there.")

@@ -94,6 +94,8 @@ def open_network(network: Pretrained | Path | str) -> Pretrained:
     """A network that can predict: itself, the bundled one, or that of a run's folder."""
     if isinstance(network, Pretrained):
         return network
+    if isinstance(network, nn.Module):
+        raise ValueError("A bare network knows no names: give a models.Pretrained(…), a run's folder, or bundled.")
     return pretrained(source="bundled") if network == "bundled" else open_run(Path(network))
 
 

@@ -70,7 +70,7 @@ class Recipe:
     schedule: str | None = option("Learning rate over the run: one_cycle, cosine, steps, constant.")
     warmup_epochs: float | None = option("Let the learning rate rise over this many epochs first.")
     label_smoothing: float | None = option("Share of each label that is spread over all classes.")
-    augment: Sequence[str] | None = option("Any of crop, resized_crop, flip, rotation, with commas; or off.")
+    augment: Sequence[str] | None = option("A list of crop, resized_crop, flip, rotation; [] for none.")
     precision: str | None = option("auto, bfloat16 or float32.")
     seed: int = option("Of the split, the first weights, the order and the augmentation.", 0)
 

@@ -144,8 +144,9 @@ class Run:
             "data": begin.data.source,
         }
         write_atomically(file, as_json(facts))
-        anywhere = replace(self.recipe, data=whole_path(self.recipe.data))
-        write_atomically(self.folder / "config.toml", anywhere.to_toml().encode())
+        data = self.recipe.data
+        whole = str(Path(os.path.expanduser(data)).absolute()) if is_folder(data) else data  # a data set's name stays
+        write_atomically(self.folder / "config.toml", replace(self.recipe, data=whole).to_toml().encode())
 
     def finish(self, begin: Prepared, history: History, fitted: Mapping[str, Tensor]) -> None:
         """Measure on the test images, once, and write everything that is left; the report comes last.
@@ -198,16 +199,11 @@ class Run:
         except Timeout as error:
             raise ValueError(f"Another process is training the run {self.folder}. Wait for it, or stop it.") from error
         try:
-            for left in self.folder.glob(".*.*"):
+            for left in self.folder.glob(".resnet_edu.*"):
                 left.unlink(missing_ok=True)
             yield
         finally:
             lock.release()
-
-
-def whole_path(data: str) -> str:
-    """A folder of pictures with its whole path; the name of a data set as it is."""
-    return str(Path(os.path.expanduser(data)).absolute()) if is_folder(data) else data
 
 
 # The network of a finished run

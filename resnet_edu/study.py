@@ -114,10 +114,10 @@ def read_recorded(name: str, folder: Path) -> Recorded:
     """The finished runs of a study, without rows of any other run."""
     table, record = folder / f"{name}.csv", folder / f"{name}.json"
     try:
-        values = json.loads(record.read_text())
+        values = json.loads(record.read_text(encoding="utf-8"))
         runs = {(run["setting"], str(run["seed"])): run for run in values["runs"]}
         epochs = {(run["setting"], run["seed"]): [] for run in runs.values()}
-        with table.open(newline="") as file:
+        with table.open(newline="", encoding="utf-8") as file:
             for row in csv.DictReader(file, restkey="more", restval=""):
                 if run := runs.get((row.pop("setting"), row.pop("seed"))):
                     epochs[run["setting"], run["seed"]].append(epoch_from(row, str(table)))

@@ -91,6 +91,7 @@ class Explorer(ipywidgets.VBox):
         if self.waiting or state == self.drawn:
             return
         self.said.value = "working…" if self.seconds > SLOW else ""
+        self.failure.outputs = ()
         with self.failure:
             self.image.value, title = self.picture(*state.values())
             self.drawn = state
@@ -321,7 +322,8 @@ def photo_explorer(
         if not (files := upload.value):
             return
         explorer.said.value = "working…"
-        upload.set_trait("value", type(files)())  # or the photo would lie in the saved notebook
+        for trait in {"value", "data", "metadata"} & {*upload.traits()}:  # or the saved notebook would hold the photo
+            upload.set_trait(trait, type(getattr(upload, trait))())
         try:
             name, picture = uploaded(files)
         except UnreadablePicture as error:

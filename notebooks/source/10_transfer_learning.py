@@ -557,8 +557,7 @@ edu.plots.transfer_grid(far)
 # **Difficulty** ●●●○○ · **10 minutes**
 #
 # Return a list of parameter groups for an optimizer, that is, dicts with `"params"` and `"lr"`, so that `fc` learns at
-# `head_lr` and everything else at `backbone_lr`. Leave frozen parameters out. Careful: in one of the nets another layer has
-# `fc` in its name.
+# `head_lr` and everything else at `backbone_lr`. Leave frozen parameters out.
 #
 # <details><summary>Hint 1</summary>
 #

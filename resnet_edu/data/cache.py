@@ -64,12 +64,14 @@ def decoded(folder: Path, listed: list[Picture], classes: list[str], view: View)
     """The pictures of a folder, listed by part, from the cache, or read and kept there."""
     options = view.width, view.height, view.channels, view.crop, view.max_megabytes, bool(find_spec("pillow_heif"))
     key = sha256(json.dumps([FORMAT, options, classes, listed]).encode()).hexdigest()[:16]
-    file = data_folder() / "folders" / f"{folder.name}-{view.width}x{view.height}-{key}.safetensors"
+    file = data_folder() / "folders" / f"{folder.name[:40]}-{view.width}x{view.height}-{key}.safetensors"
     if found := from_cache(file):
         return found
     with locked(file.parent, file.stem, advice=ADVICE):
         if found := from_cache(file):  # another process has just written it
             return found
+        for left in file.parent.glob(f".resnet_edu.*{key}.*"):
+            left.unlink(missing_ok=True)
         used, images, faults = read(folder, listed, view)
         found = examined(folder, classes, used, images, faults)
         # What the system does not hand out now, it may another time: then nothing is kept.

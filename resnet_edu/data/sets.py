@@ -147,7 +147,7 @@ def is_folder(name: object) -> bool:
     """Whether `name` is meant as a path: a Path, a text with a slash or a ~, or a folder whose name no data set has."""
     if not isinstance(name, str):
         return isinstance(name, PathLike)
-    return name.startswith((".", "~")) or "/" in name or os.sep in name or (name not in SETS and os.path.isdir(name))
+    return name.startswith((".", "~")) or "/" in name or "\\" in name or (name not in SETS and os.path.isdir(name))
 
 
 def holds_files(name: str | Path) -> bool:

@@ -119,7 +119,7 @@ def draw_answers(
     bars = axes.barh(range(len(labels)), percents, color=colours)
     room = {"facecolor": "white", "edgecolor": "none", "pad": 1}  # a line that is drawn later stays behind the number
     axes.bar_label(bars, fmt=f"{{:.{digits}f}} %", padding=3, fontsize=10, bbox=room, zorder=3)
-    axes.set_yticks(range(len(labels)), labels)
+    axes.set_yticks(range(len(labels)), labels, parse_math=False)
     axes.invert_yaxis()
     axes.set_xlim(0, 125)
     axes.set_xticks([0, 50, 100], ["0 %", "50 %", "100 %"])

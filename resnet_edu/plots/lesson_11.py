@@ -56,5 +56,5 @@ def photo_attribution(network: Pretrained, picture: Image.Image, *, method: str,
     draw_answers(middle, labels, percents, [BLUE if number == place else SKY for number in (1, 2, 3)])
     middle.set_title("what it says", fontsize=11)
     draw_map(right, image[0], found[0], signed=not method.startswith("Grad-CAM"))
-    right.set_title(f"{method}: {labels[place - 1]}", fontsize=11)
+    right.set_title(f"{method}:\n{labels[place - 1]}", fontsize=11, parse_math=False)
     return figure

@@ -29,7 +29,7 @@ def named_photos(
     A photo whose best label has less than `threshold` percent gets no answer, and its bars are grey.
     """
     rows, title = len(pictures), "What it says, and where Grad-CAM finds the evidence"
-    small = {"fontsize": 10, "weight": "normal", "loc": "center"}
+    small = {"fontsize": 10, "weight": "normal", "loc": "center", "parse_math": False}
     figure, panels = new_figure(rows, 3, width=8.4, height=1.9 * rows + 0.6, width_ratios=[1, 1.5, 1], title=title)
     for row, (name, picture) in enumerate(pictures.items()):
         left, middle, right = panels[3 * row : 3 * row + 3]
@@ -41,10 +41,10 @@ def named_photos(
         bare(left)
         draw_answers(middle, labels, percents, [BLUE] + [SKY] * (top - 1) if sure else [GREY] * top)
         middle.axvline(threshold, color="black", lw=1, ls="--")
-        middle.set_title(labels[0] if sure else "not sure", fontsize=10, loc="center")
+        middle.set_title(labels[0] if sure else "not sure", fontsize=10, loc="center", parse_math=False)
         if layer := deepest_layer(network.model, image):
             found = probe.grad_cam(network.model, image, numbers[0], layer=layer)[0]
-            right.set_title(f"evidence for {labels[0]}", **small)
+            right.set_title(f"evidence for\n{labels[0]}", **small)
         else:
             found = image[0, 0] * 0
             right.set_title("no map: too few pixels", **small)

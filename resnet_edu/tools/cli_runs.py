@@ -236,8 +236,7 @@ def evaluate(
 
     if str(run) == "bundled":
         raise ValueError("bundled has no test images, so it only predicts. Name the folder of a run of your own.")
-    run = with_home(run)
-    network = open_run(run)
+    network = open_run(run := with_home(run))
     metrics, images = evaluate_run(run, data, network=network, say=lambda line: None if as_json else say(line))
     right = right_by_class(metrics.confusion, network.categories)
     if as_json:

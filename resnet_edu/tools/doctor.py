@@ -104,7 +104,7 @@ def check_device() -> Answer:
     import torch
 
     device = edu.machine.device()
-    if device.type == "cpu" and shutil.which("nvidia-smi"):
+    if device.type == "cpu" and shutil.which("nvidia-smi") and not torch.cuda.is_available():
         advice = "Install a torch build for your driver: https://pytorch.org/get-started/locally"
         return "warn", "cpu, though an NVIDIA driver is installed", advice
     precision = str(edu.machine.precision(device)).removeprefix("torch.")

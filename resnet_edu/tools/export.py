@@ -86,12 +86,12 @@ def to_html(notebook: NotebookNode, *, name: str, folder: Path, links: str = "")
     An explorer lives without a kernel, see `explorers.py`.
     """
     exporter = PageExporter(template_file="page.html.j2", extra_loaders=[TEMPLATES], embed_images=True)
-    resources = {"metadata": {"name": name, "path": str(folder)}}
     copied = for_readers(notebook)
     for cell in copied.cells:
         if cell.cell_type == "code" and (living := explorers.living(cell.source)):
             cell.outputs = [v4.new_output("display_data", {"text/html": living})]
-    html, _ = exporter.from_notebook_node(copied, resources=resources)
+    html, _ = exporter.from_notebook_node(copied, resources={"metadata": {"name": name, "path": str(folder)}})
+    html = re.sub(r"""(href=['"]\w+)\.ipynb""", r"\1.html", html)  # a check's way on
     parts = re.findall(r'<h2 id="([^"]+)">(.*?)</h2>', html)
     contents = " · ".join(f'<a href="#{anchor}">{text}</a>' for anchor, text in parts)
     above = f'<nav aria-label="Contents">{links}<br>{contents}</nav>' if parts or links else ""
@@ -174,7 +174,7 @@ def for_readers(notebook: NotebookNode) -> NotebookNode:
 
 def alt_text(source: str, heading: str) -> str:
     """What a cell draws, for those who do not see it: the heading above, then what the function says that it draws."""
-    tree = ast.parse(source)
+    tree = ast.parse(re.sub(r"^ *[%!].*", "", source, flags=re.MULTILINE))
     calls = [ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)]
     drawn = [getattr(plots, name.removeprefix("edu.plots."), None) for name in calls if "edu.plots." in name]
     docs = [inspect.getdoc(function) for function in drawn]

@@ -19,8 +19,9 @@ def backward(x: Tensor, target: Tensor, w1: Tensor, w2: Tensor, w3: Tensor) -> t
     return x.T @ delta1, h1.T @ delta2, h2.T @ error
 
 
+@torch.no_grad()
 def sample_by_sample(x, target, w1, w2, w3):
-    """Right: one sample at a time, with outer products."""
+    """Right: one sample at a time, with outer products, and no autograd."""
     sums = [torch.zeros_like(w) for w in (w1, w2, w3)]
     for sample, wanted in zip(x, target, strict=True):
         h1 = 1 / (1 + torch.exp(-(sample @ w1)))

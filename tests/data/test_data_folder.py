@@ -14,7 +14,6 @@ from picture_folders import CLASSES, everything, fill, noise, sizes
 from PIL import Image
 
 from resnet_edu import data
-from resnet_edu.data import folder as folders
 from resnet_edu.data.folder import load_one_part
 from resnet_edu.data.pictures import View
 from resnet_edu.data.sets import is_folder
@@ -164,13 +163,9 @@ def test_split_and_limit_follow_seed_and_number(pictures: Path) -> None:
     assert "6 train · 3 val" in loaded.source
 
 
-@pytest.mark.parametrize("separator", ["/", "\\"])
-def test_what_is_a_folder_and_what_a_name(separator: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    with monkeypatch.context() as patched:
-        patched.setattr(folders.os, "sep", separator)
-        found = {name for name in ("data/pets", "./pets", "~pets", "..", "pets", "mnist5k", 3) if is_folder(name)}
-        assert is_folder("data\\pets") is (separator == "\\")
-    assert found == {"data/pets", "./pets", "~pets", ".."}
+def test_what_is_a_folder_and_what_a_name() -> None:
+    paths = {"data/pets", "data\\pets", "./pets", "~pets", ".."}  # a run may come from Windows
+    assert {name for name in (*paths, "pets", "mnist5k", 3) if is_folder(name)} == paths
     assert is_folder(Path("pets"))
 
 

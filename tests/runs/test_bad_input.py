@@ -65,7 +65,7 @@ def test_a_folder_that_cannot_be_trained_on(spoil: Make, line: str, capsys: pyte
 
 BAD_TOML = [
     ('epochs = "3"', "epochs must be a whole number from 1 to 1000000, got '3'."),
-    ('augment = "flip"', 'augment takes several names: write ["flip"] instead of "flip".'),
+    ('augment = "flip"', 'augment takes a list, such as ["crop", "flip"], or [] for none, got \'flip\'.'),
     ("lr = [1]", "lr must be a number above 0, got [1]."),
     ("frozen = 1", "frozen must be true or false, got 1."),
     ("epoch = 3", "Unknown option 'epoch'. Did you mean 'epochs'?"),

@@ -267,10 +267,11 @@ def test_a_run_that_was_killed_between_its_last_epoch_and_its_end_only_ends(tmp_
 
 
 def test_one_process_at_a_time_clears_away_what_a_killed_one_has_left(finished: Run) -> None:
-    left = finished.folder / ".weights.safetensors.abc123"
-    left.write_text("half")
+    left, mine = finished.folder / ".resnet_edu.weights.safetensors.abc123", finished.folder / ".env.local"
+    for path in (left, mine):
+        path.write_text("half")
     with finished.locked():
-        assert not left.exists()
+        assert (left.exists(), mine.exists()) == (False, True), "what isn't ours stays"
     assert (finished.folder / "weights.safetensors").exists()
     with FileLock(finished.folder / ".lock"), pytest.raises(ValueError, match="Another process is training the run"):
         Run.open(finished.folder).train()
