@@ -94,7 +94,7 @@ def test_a_named_photo_has_its_best_labels_and_a_map_and_below_the_threshold_no_
         left, middle, right = figure.axes[3 * row : 3 * row + 3]
         best = percents_of(own, picture).topk(2)
         labels = [own.categories[index] for index in best.indices.tolist()]
-        assert (title(left), title(middle), title(right)) == (name, labels[0], f"evidence for {labels[0]}")
+        assert (title(left), title(middle), title(right)) == (name, labels[0], f"evidence for\n{labels[0]}")
         assert [bar.get_width() for bar in bars(middle)] == pytest.approx(best.values.tolist())
         assert [tick.get_text() for tick in middle.get_yticklabels()] == labels
         assert len(right.images) == 2
