@@ -35,7 +35,7 @@ COLOURS: dict[Status, str] = {"passed": "#009E73", "not yet": "#7F7F7F", "wrong"
 TINT = "1F"  # how much of the colour is behind the text
 
 #: What a check says about a stub.
-NOT_YET = "Nothing to judge yet. Complete the exercise above (has it its `return`?), run its cell, then run this one."
+NOT_YET = "Nothing to judge yet. Complete the exercise above, with its `return`, run its cell, then run this one again."
 
 #: Code that is not the learner's: this package, Python's own library, everything that pip installed.
 LIBRARIES = (
