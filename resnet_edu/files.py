@@ -10,10 +10,10 @@ import logging
 import os
 import shlex
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from secrets import token_hex
 
 import platformdirs
 from filelock import FileLock, Timeout
@@ -55,20 +55,18 @@ def write_atomically(target: Path, content: bytes | Callable[[str], object]) -> 
     The content is what the file holds, or a function that writes it to a path.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, neighbour = tempfile.mkstemp(dir=target.parent, prefix=f".resnet_edu.{target.name}.")
-    os.close(handle)
+    neighbour = target.with_name(f".resnet_edu.{target.name}.{token_hex(4)}")
+    neighbour.touch(exist_ok=False)  # with the rights that a new file has here
     try:
         if isinstance(content, bytes):
-            Path(neighbour).write_bytes(content)
+            neighbour.write_bytes(content)
         else:
-            content(neighbour)
+            content(str(neighbour))
         with open(neighbour, "rb+") as file:
             os.fsync(file.fileno())
-        os.umask(mask := os.umask(0o077))
-        os.chmod(neighbour, 0o666 & ~mask)  # mkstemp's 0600 would hide the file from a shared folder's readers
         os.replace(neighbour, target)
     except BaseException as error:
-        Path(neighbour).unlink(missing_ok=True)
+        neighbour.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.errno in FULL:
             error.filename = error.filename or str(target)  # the system names none
         raise

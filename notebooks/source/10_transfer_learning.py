@@ -52,7 +52,8 @@ edu.table(
 
 # %% [markdown]
 # This lesson uses the package's own weights, because everybody has them. (They learned from 98,000 small photos *and* from
-# the answers of another net, which was trained on ImageNet, so more than those photos stands behind them.) If you are online once, `resnet-edu fetch resnet18`
+# the answers of another net, which was trained on ImageNet, so more than those photos stands behind them.)
+# If you are online once, `resnet-edu fetch resnet18`
 # downloads ImageNet's (45 MB). From then on `edu.models.pretrained("resnet18")` takes those, at 224 pixels, and so does
 # `resnet-edu train`. They were trained on 1.28 million photos, so expect them to do better on most photos. None of the
 # numbers below were measured with them.
@@ -260,7 +261,9 @@ for count in counts:
     scratch, tuned, head = (found[name][count] for name in ("from scratch", "fine-tuned", "frozen, stage 3"))
     assert all(max(pair) < slow - 5 for *pair, slow in zip(tuned, head, scratch, strict=True)), "trained weights win"
     if count >= 50:
-        assert all(one < other for one, other in zip(tuned, head, strict=True)), "and fine-tuning beats the head"
+        assert mean(tuned) < mean(head) - 3, "and fine-tuning is ahead of the head"
+        ahead = [one < other - 0.1 for one, other in zip(tuned, head, strict=True)]  # one photo is 0.27 points
+        assert sum(ahead) == (5 if count == 50 else 4), "in every draw with 50 labels, in all but one with 100"
     if count <= 10:
         assert mean(tuned) > mean(found["frozen"][count]), "with few labels it doesn't"
     if count >= 20:
@@ -273,9 +276,10 @@ print("All of it holds in five draws.")
 # new one: from 20 labels on, a head on stage 1 of an *untrained* net does better on average than the whole net trained from
 # scratch. More steps would help it. By how much, these runs don't say.
 #
-# **Fine-tuning pays when there is something to tune on.** With 50 and 100 labels per class it beats the head on stage 3 in
-# all five draws, by 4 and 6 points on average. With 5 and 10 it's behind a head on the last stage, on average, and it costs
-# minutes where the head takes a second. So begin with a head, and fine-tune when you have more labels.
+# **Fine-tuning pays when there is something to tune on.** With 50 and 100 labels per class it beats the head on stage 3 by 4
+# and 6 points on average: with 50 in all five draws, with 100 in four, and in one the two are level. With 5 and 10 it's
+# behind a head on the last stage, on average, and it costs minutes where the head takes a second. So begin with a head,
+# and fine-tune when you have more labels.
 #
 # Once you have the photos (`resnet-edu fetch clothing`), `resnet-edu train --data clothing --out runs/clothing` fits the head
 # first and then trains everything, for longer than here. For a net from scratch, add `--pretrained none --size 96` and
@@ -649,7 +653,8 @@ print("All four verdicts hold.")
 # * Weights come with transforms and categories. Use their normalisation, and put a head of your own on the backbone.
 # * Frozen means no gradients *and* evaluation mode. Then you compute the features once and find a head in a second.
 # * Near the photos it was trained on, a frozen net's features are worth many labels: on clothing, five photos per class with
-#   them beat a hundred on random features, on average. With 50 or more, fine-tuning beat the best head in every draw.
+#   them beat a hundred on random features, on average. With 50, fine-tuning beat every head in every draw, with 100 in four
+#   draws of five.
 # * Far from them, on digits, fine-tuning and cutting the net early both did better on average than training from scratch did.
 #   The last stage can be worse than raw pixels.
 # * Always put baselines next to your result: mean colour, raw pixels, random weights.
