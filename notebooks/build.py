@@ -15,12 +15,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import nbformat
+from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 
 from notebooks.editions import BuildError, clean, code_cells, complaint, learners_edition, read_source, worked_edition
 from notebooks.pages import write_pages
-from resnet_edu.tools.rehearse import PollingClient
 
 HERE = Path(__file__).resolve().parent
 CELL_TIMEOUT = 600  # seconds; a cell of a quick lesson takes a few, but machines are shared
@@ -54,10 +54,11 @@ def execute(notebook: NotebookNode, folder: Path) -> None:
         env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(HERE.parent), env.get("PYTHONPATH")]))
         env["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"
         env.pop("MPLBACKEND", None)  # the kernel draws inline
-        client = PollingClient(
+        client = NotebookClient(
             notebook, timeout=CELL_TIMEOUT, kernel_name="python3", record_timing=False, skip_cells_with_tag="gpu",
             resources={"metadata": {"path": str(folder)}}, extra_arguments=["--IPKernelApp.log_level=ERROR"],
         )  # fmt: skip
+        client.widget_registry = {}  # as in `resnet-edu rehearse`
         try:
             client.execute(env=env)
         except CellExecutionError:

@@ -14,11 +14,29 @@ from pathlib import Path
 import nbformat
 from PIL import Image
 
-from resnet_edu.tools.course import LINES, Lesson, lessons
+from resnet_edu.tools.course import Lesson, lessons
 
 HERE = Path(__file__).resolve().parent
 PICTURES = HERE / "pictures"
 GLOSSARY = HERE.parent / "docs" / "site" / "glossary.md"
+#: What each lesson is about, for its card here and on the site.
+LINES = {
+    "00": "Run a cell, answer a first exercise, train a first network.",
+    "00b": "What a tensor, a neuron, a gradient and a mode are, with a picture each.",
+    "01": "Write a convolution by hand and build the network that read cheques.",
+    "02": "The network of 2012: what ReLU, dropout and augmentation each bring.",
+    "03": "Why three small kernels beat one large one.",
+    "04": "Several kernels side by side, and 1×1 convolutions that make them affordable.",
+    "05": "Measure why a signal dies or explodes in fifty layers, and what keeps it alive.",
+    "06": "Train a deeper net that is worse on its own training images.",
+    "07": "Repair it with one addition, and find out why that works.",
+    "08": "Build ResNet-34 until it gives torchvision's own answers.",
+    "09": "Bottlenecks, 18 to 152 layers, and which net to choose under a budget.",
+    "10": "How far a few labelled photos get you when another net has learned before you.",
+    "11": "See what the layers see, and where in a photo the evidence lies.",
+    "12": "From a folder of your own photos to a network that names them.",
+    "13": "Several processes, runs that survive a crash, and faster steps.",
+}
 #: The function that draws a lesson's picture; where it is gone, the first figure takes its place.
 DRAWN_BY = {
     "00": "photo_predictions", "01": "convolution_step", "02": "twin", "03": "twin",

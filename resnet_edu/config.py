@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from . import machine
-from .data.batches import check_augment
-from .errors import UnknownName
+from .data.batches import AUGMENTATIONS
+from .errors import check_known
 
 OPTIMIZERS = ("sgd", "adam", "adamw")
 SCHEDULES = ("one_cycle", "cosine", "steps", "constant")
@@ -41,11 +41,10 @@ class TrainConfig:
             ("schedule", self.schedule, SCHEDULES),
             ("precision", self.precision, PRECISIONS),
         ):
-            if value not in known:
-                raise UnknownName(kind, value, known)
+            check_known(kind, [value], known)
         if isinstance(self.augment, str) or not isinstance(self.augment, Sequence):
             raise ValueError(f'augment takes a list, such as ["crop", "flip"], or [] for none, got {self.augment!r}.')
-        check_augment(self.augment)
+        check_known("augmentation", self.augment, AUGMENTATIONS)
         object.__setattr__(self, "augment", tuple(self.augment))  # a list would make equal configs differ
         rate, warmup, smoothing = self.backbone_lr, self.warmup_epochs, self.label_smoothing
         if not is_whole(self.epochs) or not 1 <= self.epochs <= MOST_EPOCHS:
@@ -72,10 +71,7 @@ class TrainConfig:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "TrainConfig":
         """The inverse of `to_dict`; an option left out has its default, and one that does not exist is refused."""
-        known = [field.name for field in fields(cls)]
-        for key in values:
-            if key not in known:
-                raise UnknownName("training option", key, known)
+        check_known("training option", values, [field.name for field in fields(cls)])
         return cls(**values)
 
 

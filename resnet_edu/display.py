@@ -21,7 +21,7 @@ class Table:
         self.rows, self.columns = rows, columns
         cells = [[row[place] for row in rows] for place in range(len(columns))]
         filled = [[cell for cell in column if cell.strip() not in ("", "–", "-")] for column in cells]
-        self.numeric = [bool(column) and all(map(is_number, column)) for column in filled]
+        self.numeric = [bool(column) and all(map(begins_with_number, column)) for column in filled]
 
     def _repr_html_(self) -> str:
         head = "".join(self._cell("th scope='col'", name, place) for place, name in enumerate(self.columns))
@@ -81,7 +81,7 @@ def cell_text(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
-def is_number(text: str) -> bool:
+def begins_with_number(text: str) -> bool:
     """Whether a cell begins with a number: "1,024", "−3 %" and "21.8 M" do."""
     return re.match(r"[−+-]?(\d[\d,]*(\.\d*)?|\.\d+|nan|inf)(e[+-]?\d+)?([ %]|$)", text.strip()) is not None
 

@@ -15,6 +15,14 @@ class UnknownName(ValueError):
         super().__init__(f"Unknown {kind} {got!r}.{hint} Known: {', '.join(names)}.")
 
 
+def check_known(kind: str, got: Iterable[object], known: Iterable[str]) -> None:
+    """Raise `UnknownName` for the first of the names that got here and does not exist."""
+    names = list(known)
+    for name in got:
+        if name not in names:
+            raise UnknownName(kind, name, names)
+
+
 class DatasetUnavailable(ValueError):
     """A data set or a set of weights that is neither in the package nor in the cache."""
 
@@ -35,10 +43,6 @@ class UnreadablePicture(ValueError):
         super().__init__(f"{path} cannot be read: {reason}.")
 
 
-class OutOfMemory(ValueError):
-    """A batch that does not fit into the memory."""
-
-
 class StopTraining(Exception):
     """Raised by a callback of `fit` to end the run after this epoch. No error: the run counts as finished."""
 
@@ -52,9 +56,5 @@ def enough_memory(batch_size: int) -> Iterator[None]:
         lacking = ("out of memory", "not enough memory", "can't allocate memory")  # on GPUs, on Windows, on Linux
         if not isinstance(error, MemoryError) and not any(words in str(error) for words in lacking):
             raise
-        advice = (
-            f"try batch_size={batch_size // 2}, or smaller images"
-            if batch_size > 1
-            else "try smaller images or a smaller network"
-        )
-        raise OutOfMemory(f"A batch of {batch_size} images does not fit into the memory: {advice}.") from error
+        less = f"batch_size={batch_size // 2}, or smaller images" if batch_size > 1 else "smaller images or network"
+        raise ValueError(f"A batch of {batch_size} images does not fit into the memory: try {less}.") from error

@@ -94,10 +94,7 @@ def data_folder() -> Path:
 
 def tilde(path: Path) -> str:
     """A path as it is read aloud: "~" for your home folder, so that a record of it fits other machines."""
-    try:
-        home = Path.home()
-    except RuntimeError:  # this user has none
-        return printable(str(path))
+    home = os.path.expanduser("~")  # this itself for a user without one
     return printable(f"~/{path.relative_to(home).as_posix()}" if path.is_relative_to(home) else str(path))
 
 
@@ -116,14 +113,12 @@ def locked(folder: Path, name: str, *, advice: str = ADVICE) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / f".{name}.lock")
         try:
-            lock.acquire(timeout=0)
+            held = lock.acquire(timeout=0)
         except Timeout:
             logger.warning("Another process is fetching %s: waiting for it.", name)
-            lock.acquire()
-        try:
+            held = lock.acquire()
+        with held:
             yield
-        finally:
-            lock.release()
     except OSError as error:
         reason = f"{error.strerror or error} ({error.filename or folder})"
         raise DatasetUnavailable(f"{name} cannot be stored: {reason}. {advice}") from error
@@ -137,6 +132,6 @@ def hash_of(path: Path, digest: str) -> str:
     return f"{algorithm}:{found.hexdigest()}"
 
 
-def has_digest(path: Path, digest: str) -> bool:
-    """Whether there is such a file, and its hash begins as `digest` says."""
-    return path.is_file() and hash_of(path, digest).startswith(digest)
+def is_there(path: Path, digest: str | None) -> bool:
+    """Whether there is such a file, and its hash begins as `digest` says; with None, any file will do."""
+    return os.path.isfile(path) and (digest is None or hash_of(path, digest).startswith(digest))

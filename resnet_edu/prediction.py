@@ -1,16 +1,15 @@
 """From picture files to the best labels with percentages."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from .data.pictures import without_warnings
+from .data.pictures import read_at_once
 from .errors import UnreadablePicture
-from .machine import autocast, cores, device, use_own_cores
+from .machine import autocast, device, use_own_cores
 from .models import Pretrained, fold_batch_norms, pretrained
 from .run import open_run
 
@@ -121,26 +120,17 @@ def loaded(
     The network waits meanwhile: both want all cores, and its threads lose more by waiting for one that reads than the
     reading takes.
     """
-
-    def prepared(file: Path) -> Tensor | UnreadablePicture:
-        try:
-            return network.transforms(network.read(file))
-        except UnreadablePicture as error:
-            return error
-
-    with ThreadPoolExecutor(cores()) as pool:
-        for start in range(0, len(paths), BATCH):
-            files = paths[start : start + BATCH]
-            with without_warnings():
-                found = [*pool.map(prepared, files)]
-            used, images = [], []
-            for file, result in zip(files, found, strict=True):
-                if isinstance(result, Tensor):
-                    used.append(file)
-                    images.append(result)
-                elif skip is None:
-                    raise result
-                else:
-                    skip(result)
-            if used:
-                yield used, torch.stack(images)
+    for start in range(0, len(paths), BATCH):
+        files = paths[start : start + BATCH]
+        found = read_at_once(lambda file: network.transforms(network.read(file)), files)
+        used, images = [], []
+        for file, result in zip(files, found, strict=True):
+            if isinstance(result, Tensor):
+                used.append(file)
+                images.append(result)
+            elif skip is None:
+                raise result
+            else:
+                skip(result)
+        if used:
+            yield used, torch.stack(images)

@@ -24,7 +24,7 @@ from .data.batches import evaluation_batches, steps_per_epoch
 from .data.pictures import Crop, View
 from .data.sets import holds_files, is_folder, own_shape
 from .data.split import PARTS, Split
-from .errors import UnknownName, enough_memory
+from .errors import check_known, enough_memory
 from .models.modes import eval_mode
 from .models.pretrained import BUNDLED
 from .train import fit
@@ -82,8 +82,7 @@ class Recipe:
             ("kind of pretrained weights", self.pretrained or "none", PRETRAINED),
             ("crop", self.crop, get_args(Crop)),
         ):
-            if value not in known:
-                raise UnknownName(kind, value, known)
+            check_known(kind, [value], known)
         if not isinstance(self.data, str) or not self.data:
             raise ValueError(f"data must be a folder or one of {', '.join(names())}, got {self.data!r}.")
         if not isinstance(self.frozen, bool):
@@ -93,8 +92,8 @@ class Recipe:
             raise ValueError("frozen needs pretrained weights: random ones know nothing.")
         if wants_weights and self.channels != 3:
             raise ValueError(f"Pretrained weights are for three channels, got channels={self.channels}.")
-        if not is_folder(self.data) and self.data not in names():
-            raise UnknownName("data set or folder", self.data, names())
+        if not is_folder(self.data):
+            check_known("data set or folder", [self.data], names())
         if not holds_files(self.data):
             if self.x != self.y and None not in (self.x, self.y):
                 raise ValueError(f"The images of {self.data} are square, got x={self.x} and y={self.y}.")
@@ -158,9 +157,7 @@ class Recipe:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Recipe":
         """The inverse of `to_dict`; an option left out has its default, and one that does not exist is refused."""
-        for key in values:
-            if key not in HELP:
-                raise UnknownName("option", key, HELP)
+        check_known("option", values, HELP)
         if "data" not in values:
             raise ValueError("The option data is missing: a folder of pictures, or the name of a data set.")
         return cls(**values)

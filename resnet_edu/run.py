@@ -193,17 +193,14 @@ class Run:
             yield  # the first process holds the lock for all that torchrun has started
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.folder / ".lock")
         try:
-            lock.acquire(timeout=0)
+            held = FileLock(self.folder / ".lock").acquire(timeout=0)
         except Timeout as error:
             raise ValueError(f"Another process is training the run {self.folder}. Wait for it, or stop it.") from error
-        try:
+        with held:
             for left in self.folder.glob(".resnet_edu.*"):
                 left.unlink(missing_ok=True)
             yield
-        finally:
-            lock.release()
 
 
 # The network of a finished run

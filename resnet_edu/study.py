@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from runpy import run_path
 from typing import Any
 
 from torch import nn
@@ -22,7 +22,7 @@ from . import data, files, machine, models
 from .checkpoint import Checkpoint
 from .config import TrainConfig
 from .data import Data
-from .errors import LossNotFinite, UnknownName
+from .errors import LossNotFinite, UnknownName, check_known
 from .history import Epoch, History, epoch_from
 from .metrics import evaluate
 from .train import fit
@@ -89,8 +89,7 @@ class Recorded:
 
     def of(self, setting: str) -> list[History]:
         """The runs of one setting, in the order of their seeds."""
-        if setting not in self.settings:
-            raise UnknownName(f"setting of the study {self.name}", setting, self.settings)
+        check_known(f"setting of the study {self.name}", [setting], self.settings)
         return [History(self.epochs[setting, seed]) for seed in self.seeds if (setting, seed) in self.epochs]
 
     def found(self, setting: str, key: str) -> list[Any]:
@@ -211,7 +210,4 @@ def load_study(name: str, folder: Path | None = None) -> Recorded:
 
 def known_studies() -> dict[str, Study]:
     """The studies of the course by name, from the file beside their records, `assets/runs/studies.py`."""
-    spec: Any = spec_from_file_location("studies", files.assets() / "runs" / "studies.py")
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.STUDIES
+    return run_path(str(files.assets() / "runs" / "studies.py"))["STUDIES"]

@@ -67,8 +67,8 @@ def fit(
         LossNotFinite: the loss became infinite or not a number.
     """
     config, device = config or TrainConfig(), machine.device()
-    loss_of = loss_for(config, loss)
     train, val = set_up(model, data, config, several=loss is not None)
+    loss_of = loss_for(config, loss)
     optimizer = make_optimizer(model, config)
     steps = steps_per_epoch(len(train), config.batch_size)
     rate_at = schedule(config, steps)
@@ -165,8 +165,13 @@ def measured(model: nn.Module, train: Split, val: Split, config: TrainConfig) ->
 
 def set_up(model: nn.Module, data: Data, config: TrainConfig, *, several: bool) -> tuple[Split, Split]:
     """Set threads and seeds, and put the network and the images to train and to validate on where it will compute."""
-    if not isinstance(data, Data):
-        raise ValueError(f"fit takes a data set, such as edu.data.load(…) returns, got a {type(data).__name__}.")
+    for given, kind, told in (
+        (model, nn.Module, "a network, a torch.nn.Module"),
+        (data, Data, "a data set, such as edu.data.load(…) returns"),
+        (config, TrainConfig, "its settings as an edu.TrainConfig(…)"),
+    ):
+        if not isinstance(given, kind):
+            raise ValueError(f"fit takes {told}, got a {type(given).__name__}.")
     if len(data.train.labels.unique()) < 2:
         raise ValueError(f"All training images of {data.name} are of one class: there is nothing to tell apart.")
     machine.use_own_cores()

@@ -164,11 +164,19 @@ def kernel_explorer(image: Tensor) -> Explorer:
     explorer = Explorer(draw, sliders, columns="repeat(3, 1fr)", above=[menu], relayout=())
 
     def take_preset(_: object) -> None:
-        with explorer.one_drawing():
-            for place, weight in PRESETS[menu.value].items():
-                sliders[place].value = weight
+        if menu.value:
+            with explorer.one_drawing():
+                for place, weight in PRESETS[menu.value].items():
+                    sliders[place].value = weight
+
+    def name_kernel(_: object) -> None:
+        if not explorer.waiting:  # moved by hand; the menu is empty then, so that any kernel can be chosen
+            weights = {place: slider.value for place, slider in sliders.items()}
+            menu.value = next((name for name, preset in PRESETS.items() if preset == weights), None)
 
     menu.observe(take_preset, "value")
+    for slider in sliders.values():
+        slider.observe(name_kernel, "value")
     return explorer
 
 

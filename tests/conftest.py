@@ -1,4 +1,4 @@
-"""What holds for every test: no network beyond this machine, no windows, the same random numbers, own progress."""
+"""What holds for every test: no network beyond this machine, no windows, the same random numbers, own files."""
 
 import os
 from collections.abc import Iterator
@@ -31,7 +31,8 @@ def seeded() -> None:
 
 @pytest.fixture(autouse=True)
 def own_progress(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A progress file that no other test sees; its path."""
+    """A progress file that no other test sees, and beside it such a cache; its path."""
     path = tmp_path_factory.mktemp("progress") / "progress.json"
     monkeypatch.setenv("RESNET_EDU_PROGRESS", str(path))
+    monkeypatch.setenv("RESNET_EDU_DATA", str(path.parent / "cache"))
     return path

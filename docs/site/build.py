@@ -27,9 +27,11 @@ from resnet_edu.tools.export import CARD, alt_text
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-sys.path.insert(1, str(HERE.parent))
+sys.path[1:1] = [str(HERE.parent), str(ROOT)]
 
 import readme  # noqa: E402
+
+from notebooks.pages import LINES  # noqa: E402
 
 #: The rooms of the package in the order in which a reader meets them; each gets a page with all its public names.
 ROOMS = (
@@ -86,7 +88,7 @@ def cards() -> str:
     items = [
         f'<li><a href="notebooks/solutions/{lesson.name}.html"><img src="_static/{lesson.number}.png" loading="lazy" '
         f'width="560" height="300" alt="A figure of lesson {lesson.number}"><span><strong>'
-        f"{escape(lesson.title.partition(':')[0])}</strong>{escape(course.LINES[lesson.number])}</span></a></li>"
+        f"{escape(lesson.title.partition(':')[0])}</strong>{escape(LINES[lesson.number])}</span></a></li>"
         for lesson in course.lessons("worked")
     ]
     return f'<ul class="lessons">\n{chr(10).join(items)}\n</ul>'

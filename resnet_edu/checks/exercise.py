@@ -11,7 +11,7 @@ import os
 import random
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, redirect_stderr
+from contextlib import ExitStack, contextmanager, nullcontext, redirect_stderr
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -21,22 +21,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from .progress import record
-from .result import (
-    NOT_YET,
-    CheckResult,
-    Graded,
-    NotPassed,
-    NotYet,
-    Status,
-    Wrong,
-    explain,
-    heading,
-    is_not_yet,
-    kind_of,
-    not_yet,
-    under_nbgrader,
-    way_on,
-)
+from .result import CheckResult, Graded, NotPassed, NotYet, Wrong, is_not_yet, kind_of, said_of, under_nbgrader, verdict
 from .values import Returns, difference, identical, shown, tensors_in
 
 #: A wrong variant: a function of the values of all parameters, in the oracle's order, or arguments of the oracle that
@@ -103,22 +88,13 @@ class Exercise:
 
     def result(self, answer: Any) -> CheckResult:
         """The verdict, without a trace in the notebook."""
-        if answer is None or answer is ...:
-            return self.verdict("not yet", NOT_YET)
         try:
+            if answer is None or answer is ...:
+                raise NotYet
             with undisturbed():
-                return self.verdict("passed", self.judge_answer(answer))
-        except Wrong as error:
-            return self.verdict("wrong", str(error))
+                return verdict(self.exercise, "passed", self.judge_answer(answer))
         except (Exception, SystemExit) as error:  # the stop button's KeyboardInterrupt passes through
-            if is_not_yet(error):
-                return self.verdict("not yet", not_yet(error))
-            return self.verdict("wrong", explain(error))
-
-    def verdict(self, status: Status, message: str) -> CheckResult:
-        """A result under the title of the exercise's card, with the way on."""
-        told, link = way_on(self.exercise, status)
-        return CheckResult(heading(self.exercise), status, message, way_on=told, link=link)
+            return verdict(self.exercise, *said_of(error))
 
     def judge_answer(self, answer: Any) -> str:
         """The praise; raises `Wrong` or `NotYet`."""
@@ -313,21 +289,15 @@ def seed_all(seed: int) -> None:
 @contextmanager
 def undisturbed() -> Iterator[None]:
     """Fresh random numbers and PyTorch's usual modes inside; the learner's come back afterwards."""
-    states = random.getstate(), np.random.get_state(), torch.get_rng_state(), torch.get_default_dtype()
-    on_gpu = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
-    seed_all(int.from_bytes(os.urandom(4), "little"))
-    torch.set_default_dtype(torch.float32)
+    states = random.getstate(), np.random.get_state(), torch.get_default_dtype()
+    gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []
+    cpu = nullcontext() if torch.get_default_device().type == "cpu" else torch.device("cpu")
     try:
-        with ExitStack() as modes:
-            modes.enter_context(torch.inference_mode(False))
-            modes.enter_context(torch.enable_grad())
-            if torch.get_default_device().type != "cpu":
-                modes.enter_context(torch.device("cpu"))
+        with torch.random.fork_rng(gpus), torch.inference_mode(False), torch.enable_grad(), cpu:
+            seed_all(int.from_bytes(os.urandom(4), "little"))
+            torch.set_default_dtype(torch.float32)
             yield
     finally:
         random.setstate(states[0])
         np.random.set_state(states[1])
-        torch.set_rng_state(states[2])
-        torch.set_default_dtype(states[3])
-        if on_gpu is not None:
-            torch.cuda.set_rng_state_all(on_gpu)
+        torch.set_default_dtype(states[2])

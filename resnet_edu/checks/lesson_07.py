@@ -17,13 +17,17 @@ from .values import listed, mapping, number, seen, tensor
 R = torch.relu
 
 
+def trained(model: nn.Module) -> list[str]:
+    return [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+
+
 @exercise(
     "07.1 start as the identity",
     calls=lambda: [
         Call(ResNet(BasicBlock, (2, 2, 1, 2), width=4, num_classes=3)),
         Call(ResNet(PackageBottleneck, (2, 1, 2, 1), width=4, num_classes=3, stem="small")),
     ],
-    returns=seen("the network", nn.Module, lambda model: dict(model.state_dict())),
+    returns=seen("the network", nn.Module, lambda model: {**model.state_dict(), "what can be trained": trained(model)}),
     may_change=("model",),
     mistakes={
         "Nothing has changed. The biases of the batch norms are 0 already: it is the last one's *weight* that scales "

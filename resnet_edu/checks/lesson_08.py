@@ -1,6 +1,7 @@
 """The checks of lesson 08: a stage, ResNet-34 with torchvision's names, several heads, weights trained elsewhere."""
 
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from itertools import chain
 from typing import Any
 
@@ -11,7 +12,8 @@ from torch.nn import functional as F
 from ..models import BasicBlock, PlainBlock, ResNet
 from .exercise import Call, exercise
 from .module import module_exercise
-from .values import listed, seen, several, tensor, text
+from .result import Wrong
+from .values import identical, listed, seen, several, tensor, text
 
 Sizes = list[tuple[int, int, int]]
 
@@ -46,7 +48,7 @@ def stage(
 @module_exercise(
     "08.2 ResNet-34",
     calls=lambda: [Call(num_classes=7, in_channels=1), Call()],
-    inputs=lambda num_classes, in_channels: [(2, 1, 64, 96), (2, 1, 75, 49)] if in_channels == 1 else [],
+    inputs=lambda num_classes, in_channels: [(2, 1, 40, 70), (2, 1, 65, 33)] if in_channels == 1 else [],
     names=True,
     mistakes={
         "The stages have 2, 2, 2, 2 blocks. That is ResNet-18.": {"_blocks": (2, 2, 2, 2)},
@@ -193,6 +195,22 @@ def misfits(own: State, state: State) -> list[str]:
     return sorted((own.keys() | state.keys()) - both)
 
 
+def need_all_or_nothing(answer: Callable[..., Any]) -> None:
+    """Where the trunk does not fit, the error names one of the entries, and the model is as it was."""
+    for call in load_calls()[3:7]:
+        model, state = call.args
+        before, names = deepcopy(model.state_dict()), misfits(model.state_dict(), cut(state))
+        try:
+            answer(model, state)
+        except ValueError as error:
+            if not any(name in str(error) for name in names):
+                raise Wrong(f"Your error does not name what does not fit. Put `{names[0]}` into its text.") from None
+        if not identical(before, model.state_dict()):
+            raise Wrong(
+                "The trunk does not fit, but the model has changed. Look at all names first, and load at the end."
+            )
+
+
 @exercise(
     "08.4 weights trained elsewhere",
     calls=load_calls,
@@ -221,6 +239,7 @@ def misfits(own: State, state: State) -> list[str]:
         "'.')`.": {"_dot": ""},
         "`head` is not used. Take the head's name from the argument, not from the code.": {"head": "fc"},
     },
+    finally_=need_all_or_nothing,
 )  # fmt: skip
 def load_trunk(
     model: nn.Module, state: State, head: str = "fc", *, _cut: Callable[[State], State] = cut, _dot: str = ".",

@@ -12,7 +12,7 @@ from .exercise import Call, exercise
 from .values import mapping, number, several, text
 
 
-def kind_of(name: str) -> str:
+def class_of(name: str) -> str:
     """The class in a name like `cat-12-3.jpg`: class, session, number."""
     return name.split("-")[0]
 
@@ -22,7 +22,7 @@ def session_of(name: str) -> int:
 
 
 def of_class(names: Sequence[str], name: str) -> list[str]:
-    return [other for other in names if kind_of(other) == kind_of(name)]
+    return [other for other in names if class_of(other) == class_of(name)]
 
 
 def album(counts: dict[str, list[int]], files: int, every: int, *, in_order: bool = False) -> Call:
@@ -58,8 +58,8 @@ def album(counts: dict[str, list[int]], files: int, every: int, *, in_order: boo
         "You number the sessions in the order in which the files come. Sort the sessions first.":
             {"_order": lambda names, name: list(dict.fromkeys(map(session_of, of_class(names, name))))},
         "You count on from one class to the next. Begin anew in each class, or one may get no test photos.":
-            {"_order": lambda names, name: sorted({(kind_of(each), session_of(each)) for each in names}),
-             "_place": lambda name: (kind_of(name), session_of(name))},
+            {"_order": lambda names, name: sorted({(class_of(each), session_of(each)) for each in names}),
+             "_place": lambda name: (class_of(name), session_of(name))},
         "You have exchanged train and test.": {"_tested": lambda place, every: place % every != 0},
     },
 )  # fmt: skip
@@ -71,7 +71,7 @@ def split_sessions(
     """No session is in two parts, and each class is split on its own."""
     places = {name: _order(names, name).index(_place(name)) + 1 for name in names}
     parts = {name: "test" if _tested(place, every) else "train" for name, place in places.items()}
-    return {name: f"{part}/{kind_of(name)}/{name}" for name, part in parts.items()}
+    return {name: f"{part}/{class_of(name)}/{name}" for name, part in parts.items()}
 
 
 def least(confusion: Tensor, dim: int, *, empty: float = 2.0) -> int:

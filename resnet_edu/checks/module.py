@@ -82,13 +82,14 @@ class Side:
         return [f"{layer}.{key}".lstrip(".") for key in self.module.get_submodule(layer).state_dict()]
 
     def runs(self) -> Iterator[Outcome]:
-        """All inputs and one image alone, in eval and in train mode; eval mode again, which shows the statistics.
+        """All inputs and one image alone, in eval and in train mode; one more in eval mode, which shows the statistics.
 
         Gradients come last: most mistakes are found without.
         """
         for x in self.inputs[:1]:
-            for training in (False, True, False):
+            for training in (False, True):
                 yield from (self.run(each, training) for each in (*self.inputs, x[:1]))
+            yield self.run(x, training=False)
             for training in (False, True):
                 yield self.run(x, training, backward=True)
 

@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -111,10 +112,8 @@ class Progress:
 
     def lessons(self) -> dict[str, dict[str, Entry]]:
         """The entries of each lesson, by its number."""
-        found: dict[str, dict[str, Entry]] = {}
-        for exercise, entry in sorted(self.entries.items()):
-            found.setdefault(exercise.partition(".")[0], {})[exercise] = entry
-        return found
+        by_lesson = groupby(sorted(self.entries.items()), key=lambda item: item[0].partition(".")[0])
+        return {number: dict(entries) for number, entries in by_lesson}
 
     def exercises(self, lesson: str) -> Table:
         """Heading, status, tries and the day of the first pass of a lesson's exercises."""

@@ -8,7 +8,6 @@ that has not passed raises `NotPassed`. https://nbgrader.readthedocs.io/en/stabl
 import dis
 import html
 import json
-import linecache
 import os
 import re
 import sysconfig
@@ -136,11 +135,8 @@ def is_learners(filename: str) -> bool:
 
 def learners_line(trace: TracebackType | None) -> tuple[str, int, str] | None:
     """Function, line number and text of the deepest line of the learner's that the error passed, if any."""
-    frames = [(frame.f_code, line) for frame, line in traceback.walk_tb(trace) if is_learners(frame.f_code.co_filename)]
-    if not frames:
-        return None
-    code, line = frames[-1]
-    return code.co_name, line, linecache.getline(code.co_filename, line).strip()
+    frames = [each for each in traceback.extract_tb(trace) if is_learners(each.filename)]
+    return (frames[-1].name, frames[-1].lineno or 0, frames[-1].line or "") if frames else None
 
 
 def is_not_yet(error: BaseException) -> bool:
@@ -161,10 +157,14 @@ def is_not_yet(error: BaseException) -> bool:
     return code.co_name == "_forward_unimplemented" or (raised and is_learners(code.co_filename))
 
 
-def not_yet(error: BaseException) -> str:
-    """The message for a stub, with the place that is still open."""
+def said_of(error: BaseException) -> tuple[Status, str]:
+    """What an error in an answer means; of a stub, the place that is still open."""
+    if isinstance(error, Wrong):
+        return "wrong", str(error)
+    if not is_not_yet(error):
+        return "wrong", explain(error)
     where = learners_line(error.__traceback__)
-    return NOT_YET + (f" Still open: `{where[0]}`, line {where[1]} of its cell." if where else "")
+    return "not yet", NOT_YET + (f" Still open: `{where[0]}`, line {where[1]} of its cell." if where else "")
 
 
 def explain(error: BaseException) -> str:
@@ -261,3 +261,9 @@ def way_on(exercise: str, status: Status) -> tuple[str, str]:
     if not following:
         return "That was the last exercise of the course.", ""
     return f"That was the lesson's last exercise. Next lesson: {lesson_title(lesson)}", notebook(lesson)
+
+
+def verdict(exercise: str, status: Status, message: str) -> CheckResult:
+    """A result under the title of the exercise's card, with the way on."""
+    told, link = way_on(exercise, status)
+    return CheckResult(heading(exercise), status, message, way_on=told, link=link)

@@ -11,18 +11,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..errors import UnknownName
+from ..errors import check_known
 from .split import Split, normalise
 
 AUGMENTATIONS = ("crop", "resized_crop", "flip", "rotation")
 SMALLEST_CROP = 0.35  # of the image's area; a tenth, as for ImageNet, is for training of many epochs
-
-
-def check_augment(augment: Sequence[str]) -> None:
-    """Refuse an augmentation that does not exist."""
-    for name in (augment,) if isinstance(augment, str) else augment:
-        if name not in AUGMENTATIONS:
-            raise UnknownName("augmentation", name, AUGMENTATIONS)
 
 
 def steps_per_epoch(images: int, batch_size: int) -> int:
@@ -44,7 +37,7 @@ def training_batches(
     much: batch norm has little to go by in a few images. The order and the augmentation come from a `generator` on the
     CPU, so that every device draws the same numbers. Where several processes train together, `share` takes one's rows.
     """
-    check_augment(augment)
+    check_known("augmentation", (augment,) if isinstance(augment, str) else augment, AUGMENTATIONS)
     order = torch.randperm(len(split), generator=generator).to(split.labels.device)
     for indices in order.tensor_split(steps_per_epoch(len(split), batch_size)):
         images = augmented(split.images[indices], augment, generator)  # the same numbers are drawn in each process
@@ -52,14 +45,13 @@ def training_batches(
         yield images.contiguous(), share(split.labels[indices])  # a network in channels_last converts them itself
 
 
-def evaluation_batches(split: Split, batch_size: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+def evaluation_batches(split: Split) -> Iterator[tuple[Tensor, Tensor]]:
     """One pass in order over every image: pairs of normalised images `(N, C, H, W)` and labels `(N,)`.
 
-    By default 500 images of up to 32×32 pixels, and fewer of larger ones, so that memory suffices as in training.
+    500 images of up to 32×32 pixels at once, and fewer of larger ones, so that memory suffices as in training.
     """
-    if batch_size is None:
-        height, width = split.images.shape[2:]
-        batch_size = min(500, max(64, 500 * 32 * 32 // (height * width)))
+    height, width = split.images.shape[2:]
+    batch_size = min(500, max(64, 500 * 32 * 32 // (height * width)))
     for start in range(0, len(split), batch_size):
         part = slice(start, start + batch_size)
         yield split.inputs(part), split.labels[part]

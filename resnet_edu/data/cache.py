@@ -7,26 +7,22 @@ does the package for HEIC. All can be deleted at any time; of what is gone or ol
 import json
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from .. import machine
 from ..display import ProgressLine
 from ..errors import DatasetUnavailable, UnreadablePicture
 from ..files import data_folder, locked, printable, write_atomically
-from .pictures import View, without_warnings
+from .pictures import View, read_at_once
 from .split import PARTS, channel_statistics
 
 FORMAT = 4  # raise it when what stands in the cache is made in another way
@@ -108,6 +104,7 @@ def drop_old(new: Path, folder: Path) -> None:
             alike += (same := source == str(folder.absolute()) and file.stem[:-16] == new.stem[:-16])  # but for the key
             if (same and alike > KEPT) or not Path(source).exists():
                 file.unlink()
+                file.with_name(f".{file.stem}.lock").unlink(missing_ok=True)
         except (OSError, SafetensorError, ValueError, KeyError, TypeError):
             continue  # damaged, or in use by another process
 
@@ -116,23 +113,13 @@ def read(
     folder: Path, listed: list[Picture], view: View
 ) -> tuple[list[Picture], Tensor, list[tuple[str, UnreadablePicture]]]:
     """The pictures that can be used, their pixels, uint8 `(N, C, H, W)`, and the errors of the others."""
-
-    def pixels(picture: Picture) -> NDArray[np.uint8] | UnreadablePicture:
-        try:
-            return view.of(folder / picture.name)
-        except UnreadablePicture as error:
-            return error
-
     images = torch.empty(len(listed), view.channels, view.height, view.width, dtype=torch.uint8)
     used, faults = [], []
-    with (
-        ThreadPoolExecutor(machine.cores()) as pool,
-        ProgressLine(f"read {printable(folder.name)}", shown=len(listed) > 500) as line,
-        without_warnings(),
-    ):
+    with ProgressLine(f"read {printable(folder.name)}", shown=len(listed) > 500) as line:
         for start in range(0, len(listed), AT_ONCE):
             block = listed[start : start + AT_ONCE]
-            for picture, result in zip(block, pool.map(pixels, block), strict=True):
+            found = read_at_once(lambda picture: view.of(folder / picture.name), block)
+            for picture, result in zip(block, found, strict=True):
                 if isinstance(result, UnreadablePicture):
                     faults.append((picture.name, result))
                 else:

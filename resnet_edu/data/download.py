@@ -18,7 +18,7 @@ from torch.hub import download_url_to_file
 
 from .. import machine
 from ..errors import DatasetUnavailable
-from ..files import has_digest, hash_of, locked
+from ..files import hash_of, is_there, locked
 
 SILENCE = 30.0  # seconds without a byte after which a source is given up; torch.hub itself would wait for ever
 NETWORK = (URLError, HTTPException, ConnectionError, TimeoutError, ssl.SSLError)  # not the disk's errors
@@ -61,11 +61,6 @@ def fetch_file(file: File, folder: Path, *, mirror: str | None = None) -> bool:
     )
 
 
-def is_there(path: Path, digest: str | None) -> bool:
-    """Whether a file has been downloaded, and is undamaged as far as that is known."""
-    return os.path.isfile(path) and (digest is None or has_digest(path, digest))
-
-
 def mirrored(file: File, mirror: str | None) -> tuple[str, ...]:
     """The addresses to ask: the file's own, or the one on a mirror."""
     if mirror is None:
@@ -94,7 +89,7 @@ def attempt(url: str, path: Path, digest: str | None) -> str | None:
         return f"cannot be reached ({getattr(reason, 'strerror', None) or reason})"
     finally:
         socket.setdefaulttimeout(before)
-    if digest is not None and not has_digest(part, digest):
+    if digest is not None and not is_there(part, digest):
         found = f"{part.stat().st_size:,} bytes, {hash_of(part, digest)[: len(digest)]}"
         part.unlink()
         return f"is another file than expected ({found}, not {digest}): it was cut, or a login page answered"

@@ -114,7 +114,9 @@ def list_folder(folder: Path, *, only_test: bool = False) -> Listing:
                     if reason := why_not(entry, folder):
                         skipped.append((f"{place}/{entry.name}", reason))
                     else:
-                        pictures.append(Picture(f"{place}/{entry.name}", part, label, identity_of(entry.path)))
+                        status = os.stat(entry.path)
+                        identity = status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+                        pictures.append(Picture(f"{place}/{entry.name}", part, label, identity))
     if not pictures:
         some = ", ".join(f"{name} ({reason})" for name, reason in skipped[:3])
         why = f" Skipped: {some}{f', and {len(skipped) - 3} more' if len(skipped) > 3 else ''}." if skipped else ""
@@ -178,12 +180,6 @@ def class_folders(folder: Path, place: str) -> dict[str, list[str]]:
             raise ValueError(f"{path} is a link that leads out of the folder. Put its pictures there.")
         folders.setdefault(normalize("NFC", name), []).append(Path(place, name).as_posix())
     return folders
-
-
-def identity_of(path: str) -> tuple[int, ...]:
-    """What changes when a file is replaced or edited, even if its name, size and time of change stay."""
-    status = os.stat(path)
-    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def why_not(entry: "os.DirEntry[str]", folder: Path) -> str:

@@ -3,8 +3,9 @@
 import math
 import stat
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.util import find_spec
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, JpegImagePlugin, PngImagePlugin, UnidentifiedImageError
 
+from .. import machine
 from ..errors import UnreadablePicture
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom
@@ -179,16 +181,23 @@ def reason_of(error: Exception) -> str:
     return " ".join(words) or type(error).__name__
 
 
-@contextmanager
-def without_warnings() -> Iterator[None]:
-    """Silence Pillow while many pictures are read: it warns of metadata, or of what `read_photo` says in its errors.
+def read_at_once(read: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
+    """What `read` makes of each item, several at a time; where that is no picture, its `UnreadablePicture`.
 
-    Enter it around the threads and not in them: Python keeps one list of warnings for all.
+    Pillow is silent meanwhile: it warns of metadata, or of what `read_photo` says in its errors. This stands around the
+    threads and not in them, for Python keeps one list of warnings for all.
     """
-    with warnings.catch_warnings():
+
+    def result(item: Any) -> Any:
+        try:
+            return read(item)
+        except UnreadablePicture as error:
+            return error
+
+    with warnings.catch_warnings(), ThreadPoolExecutor(machine.cores()) as pool:
         warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
         warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
-        yield
+        return list(pool.map(result, items))
 
 
 @cache

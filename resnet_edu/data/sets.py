@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..errors import DatasetUnavailable, UnknownName
+from ..errors import DatasetUnavailable, check_known
 from ..files import data_folder, locked, tilde, write_atomically
 from ..machine import download_allowed
 from .download import File, fetch_file, files_from
@@ -197,8 +197,8 @@ def load(
         DatasetUnavailable: not downloaded yet, the message has the command; no such folder, or no pictures in it.
         ValueError: a name that does not exist, or an option that cannot be.
     """
-    if not is_folder(name) and name not in SETS:
-        raise UnknownName("data set", name, SETS)
+    if not is_folder(name):
+        check_known("data set", [name], SETS)
     own_side, own_channels = (64, 3) if is_folder(name) else own_shape(name)
     size = own_side if size is None else size
     width, height = size if isinstance(size, tuple) else (size, size)
@@ -353,8 +353,7 @@ def package_file(package: str, place: str) -> Path:
 
 def photo(name: str) -> Path:
     """The file of one photo; a `DatasetUnavailable` if the package that ships it is missing."""
-    if name not in PHOTOS:
-        raise UnknownName("photo", name, PHOTOS)
+    check_known("photo", [name], PHOTOS)
     return package_file(*PHOTOS[name])
 
 

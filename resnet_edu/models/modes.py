@@ -22,9 +22,7 @@ def freeze(module: nn.Module) -> nn.Module:
     images, whether its parameters have a gradient or not. `training_mode`, and so `fit`, leaves what is frozen in
     evaluation mode.
     """
-    for parameter in module.parameters():
-        parameter.requires_grad = False
-    return module.eval()
+    return module.requires_grad_(False).eval()
 
 
 def training_mode(model: nn.Module) -> nn.Module:

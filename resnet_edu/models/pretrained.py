@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from threading import Lock
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -22,9 +22,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .. import files
-from ..data.download import File, fetch_file, is_there
+from ..data.download import File, fetch_file
 from ..data.pictures import read_photo
-from ..errors import DatasetUnavailable, UnknownName, WrongCheckpoint
+from ..errors import DatasetUnavailable, WrongCheckpoint, check_known
 from ..machine import download_allowed
 from .registry import available, build
 
@@ -71,8 +71,7 @@ def pretrained(name: str = "resnet18", *, source: WeightSource = "auto") -> Pret
         DatasetUnavailable: the weights asked for cannot be had.
         WrongCheckpoint: the file of weights is damaged, or does not fit the network.
     """
-    if source not in ("auto", "imagenet", "bundled"):
-        raise UnknownName("source of weights", source, ("auto", "imagenet", "bundled"))
+    check_known("source of weights", [source], get_args(WeightSource))
     if source == "bundled":
         return from_bundle(name)
     file, reason = imagenet_file(name), ""
@@ -97,8 +96,7 @@ def pretrained(name: str = "resnet18", *, source: WeightSource = "auto") -> Pret
 
 def from_bundle(name: str) -> Pretrained:
     """The weights in assets/weights, and what the JSON file beside them says of them."""
-    if name not in BUNDLED:
-        raise UnknownName("bundled network", name, BUNDLED)
+    check_known("bundled network", [name], BUNDLED)
     file = files.assets() / "weights" / f"{BUNDLED[name]}.safetensors"
     try:
         card, state = json.loads(file.with_suffix(".json").read_text(encoding="utf-8")), load_file(file)
@@ -170,8 +168,7 @@ def imagenet_weights(name: str) -> Any:
 
     if name == DETECTOR:
         return get_model_weights(name)["COCO_V1"]
-    if name not in imagenet_names():
-        raise UnknownName("pretrained network", name, imagenet_names())
+    check_known("pretrained network", [name], imagenet_names())
     return get_model_weights(name)["IMAGENET1K_V1"]
 
 
@@ -201,7 +198,7 @@ def imagenet_state(name: str) -> dict[str, Tensor]:
     if not os.path.isfile(file):
         raise DatasetUnavailable(f"There is no {file}. While online, run: resnet-edu fetch {name}")
     try:
-        whole = is_there(file, imagenet_download(name).digest)
+        whole = files.is_there(file, imagenet_download(name).digest)
         state = torch.load(file, map_location="cpu", weights_only=True) if whole else {}
     except OSError as error:
         raise DatasetUnavailable(f"{name}'s weights cannot be read: {error.strerror} ({error.filename}).") from error

@@ -6,7 +6,7 @@ from functools import partial
 
 from torch import nn
 
-from ..errors import UnknownName
+from ..errors import check_known
 from .alexnet import AlexNet
 from .cifar import CifarNet
 from .googlenet import GoogLeNet
@@ -36,8 +36,7 @@ def available() -> list[str]:
 
 def options(name: str) -> dict[str, object]:
     """Options `build` takes for the network called `name`, and their defaults: `{"stem": "imagenet", …}`."""
-    if name not in NETWORKS:
-        raise UnknownName("model", name, NETWORKS)
+    check_known("model", [name], NETWORKS)
     network = NETWORKS[name]
     parameters = inspect.signature(network).parameters.values()
     own = {parameter.name: parameter.default for parameter in parameters if parameter.name not in network.keywords}
@@ -67,9 +66,7 @@ def build(
         ValueError: an option has a value that is not allowed, or both `num_classes` and `heads` are given.
     """
     known = options(name)
-    for option in more:
-        if option not in known:
-            raise UnknownName(f"option of {name}", option, known)
+    check_known(f"option of {name}", more, known)
     check_options(NETWORKS[name], {"in_channels": in_channels, **more})
     if num_classes is not None and heads is not None:
         raise ValueError(f"num_classes={num_classes!r} and heads={heads!r} exclude each other: give one of them.")

@@ -13,26 +13,13 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from ..history import History
 from ..probe import LayerSignals
-from .style import (
-    BLUE,
-    COLOURS,
-    GREY,
-    PLAIN,
-    PLAIN_FIRST,
-    RED,
-    RESIDUAL,
-    Figure,
-    course_style,
-    look_of,
-    name_rows,
-    new_chart,
-    new_figure,
-)  # fmt: skip
+from .style import COLOURS, GREY, PLAIN, RESIDUAL, Figure, course_style, look_of, name_rows, new_chart, new_figure
 
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 #: Beginnings of names whose colour is the same in every figure.
 KINDS = {"plain": PLAIN, "no batch norm": PLAIN, "res": RESIDUAL, "batch norm": RESIDUAL, "white noise": GREY}
+PLAIN_FIRST = (PLAIN, RESIDUAL, *COLOURS[2:])  # where the first line is that of the net in trouble
 MOST_DOTS = 10  # runs at one place that are drawn one by one; more become a band
 
 #: What `signals_by_layer` can draw: title and name of the y axis.
@@ -260,7 +247,6 @@ def paired_seeds(
     title: str,
     x: str = "",
     y: str,
-    log: bool = False,
 ) -> Figure:
     """Two sides compared in several settings: a pair of points for each seed; a bar at each side's median.
 
@@ -270,14 +256,12 @@ def paired_seeds(
     for column, (first, second) in enumerate(values.values()):
         xs = [column + 0.12 * (index - (len(first) - 1) / 2) for index in range(len(first))]
         axes.vlines(xs, first, second, color="#BBBBBB", lw=1.5, zorder=1)
-        for side, colour, marker, name in ((first, RED, "s", names[0]), (second, BLUE, "o", names[1])):
+        for side, colour, marker, name in ((first, PLAIN, "s", names[0]), (second, RESIDUAL, "o", names[1])):
             axes.plot(xs, side, color=colour, marker=marker, ls="", label=None if column else name)
             if len(side) > 1:
                 axes.hlines(median(side), column - 0.38, column + 0.38, color=colour, lw=1.5)
     if any(len(first) > 1 for first, _ in values.values()):
         axes.plot([], [], color=GREY, lw=1.5, label="median")
-    if log:
-        powers_of_ten(axes)
     axes.set_xticks(range(len(values)), list(values))
     axes.set_xlim(-0.5, len(values) - 0.5)
     axes.grid(visible=False, axis="x")

@@ -33,7 +33,6 @@ BLUE, ORANGE, GREEN, PURPLE, SKY, RED, GREY = (
 PLAIN, RESIDUAL = RED, BLUE  # the same two colours in every figure that compares the two
 
 COLOURS = (BLUE, RED, GREEN, ORANGE, PURPLE, SKY)  # in the order in which lines take them
-PLAIN_FIRST = (RED, BLUE, *COLOURS[2:])  # where the first line is that of the net in trouble
 
 
 @contextmanager

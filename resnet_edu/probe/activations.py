@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from ..errors import UnknownName
+from ..errors import check_known
 from ..models.modes import eval_mode
 
 
@@ -47,9 +47,7 @@ def watch(
     if isinstance(layers, str):
         raise ValueError(f"layers must be a list of names, got the string {layers!r}. Write [{layers!r}].")
     names = list(leaf_layers(model)) if layers is None else list(layers)
-    for name in names:
-        if name not in known:
-            raise UnknownName("layer", name, known)
+    check_known("layer", names, known)
     calls = dict.fromkeys(names, 0)
 
     def hook(name: str, module: nn.Module, _: Any, output: Any) -> Any:

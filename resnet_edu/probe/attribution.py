@@ -55,7 +55,7 @@ def grad_cam(model: nn.Module, images: Tensor, target: Target, *, layer: str = "
     """
     from captum.attr import LayerAttribution, LayerGradCam
 
-    with undisturbed(model, images, target) as (x, classes):
+    with prepared(model, images, target) as (x, classes):
         maps = outputs_of(model, x, [layer]).get(layer)
         if maps is None or maps.ndim != 4:
             got = "does not run" if maps is None else f"puts out the shape {tuple(maps.shape)}"
@@ -80,7 +80,7 @@ def integrated_gradients(
 
     if steps < 2:
         raise ValueError(f"steps must be 2 or more, got {steps}.")
-    with undisturbed(model, images, target) as (x, classes):
+    with prepared(model, images, target) as (x, classes):
         attribution, error = IntegratedGradients(model).attribute(
             x, torch.as_tensor(baseline).to(x).expand(x.shape), target=classes, n_steps=steps, method="riemann_middle",
             internal_batch_size=max(BATCH, len(x)), return_convergence_delta=True
@@ -111,7 +111,7 @@ def occlusion(
     """
     from captum.attr import Occlusion
 
-    with undisturbed(model, images, target) as (x, classes), torch.no_grad():
+    with prepared(model, images, target) as (x, classes), torch.no_grad():
         channels, side = x.shape[1], min(x.shape[2:])
         if not 1 <= stride <= window <= side:
             raise ValueError(f"Got window={window} and stride={stride}; expected 1 ≤ stride ≤ window ≤ {side}.")
@@ -131,7 +131,7 @@ def guided_backprop(model: nn.Module, images: Tensor, target: Target) -> Tensor:
     """
     from captum.attr import GuidedBackprop
 
-    with undisturbed(model, images, target) as (x, classes):
+    with prepared(model, images, target) as (x, classes):
         if not outputs_of(model, x, [name for name, each in leaf_layers(model).items() if isinstance(each, nn.ReLU)]):
             raise ValueError(
                 f"No nn.ReLU runs in this {type(model).__name__}, so this would be the plain gradient. In place of the "
@@ -141,7 +141,7 @@ def guided_backprop(model: nn.Module, images: Tensor, target: Target) -> Tensor:
 
 
 @contextmanager
-def undisturbed(model: nn.Module, images: Tensor, target: Target) -> Iterator[tuple[Tensor, Tensor]]:
+def prepared(model: nn.Module, images: Tensor, target: Target) -> Iterator[tuple[Tensor, Tensor]]:
     """A copy of the images that takes gradients, and a target for each; the model in eval mode, as before afterwards.
 
     Weights keep their `.grad`, since captum asks for the gradients of inputs and layers only.

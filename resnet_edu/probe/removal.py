@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from torch import nn
 
-from ..errors import UnknownName
+from ..errors import check_known
 from ..models import BasicBlock, Bottleneck, PadShortcut, PlainBlock, ResidualBlock
 
 
@@ -36,9 +36,7 @@ def remains(block: PlainBlock | BasicBlock | Bottleneck) -> nn.Module:
 def without_blocks(model: nn.Module, *names: str) -> Iterator[nn.Module]:
     """The same network without those of its `removable_blocks`, inside the `with` statement; whole again after it."""
     blocks = removable_blocks(model)
-    for name in names:
-        if name not in blocks:
-            raise UnknownName("block", name, blocks)
+    check_known("block", names, blocks)
     try:
         for name in names:
             model.set_submodule(name, remains(blocks[name]))

@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 from importlib.util import find_spec
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -21,14 +21,11 @@ from rich.table import Table
 from typer.core import TyperArgument, TyperOption
 
 from .. import __version__, files
-from ..errors import DatasetUnavailable, UnknownName
+from ..errors import DatasetUnavailable, check_known
 from ..files import printable
 from . import cli_runs, course
 from .cli_runs import AsJson, command, examples, flag, option, with_home
 from .doctor import reinstall
-
-if TYPE_CHECKING:
-    from .rehearse import Rehearsal
 
 Lessons = Annotated[list[str] | None, typer.Argument(metavar="LESSON", help="6, 06_degradation; default all.")]
 COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
@@ -184,7 +181,14 @@ def rehearse(
     if as_json:
         print(json.dumps([asdict(each) for each in runs], indent=1))
     else:
-        print_rehearsals(runs)
+        table = Table("lesson", "minutes", "cells", "peak, GB", "slowest, s", "result")
+        for each in runs:
+            slowest = max((cell.seconds for cell in each.cells), default=0.0)
+            result = f"[red]cell {each.failure.number} failed[/]" if each.failure else "[green]ok[/]"
+            numbers = f"{each.seconds / 60:.2f}", str(len(each.cells)), f"{each.peak_memory_gb:.2f}", f"{slowest:.1f}"
+            table.add_row(each.lesson, *numbers, result)
+        table.add_row("total", f"{sum(each.seconds for each in runs) / 60:.2f}")
+        Console().print(table)
         here, profile = machine.description(), machine.profile().name
         print(f"On {here['cpu']}, {here['cores']} cores, device {here['device']}, profile {profile}.")
         print(f"The pages are in {out}.")
@@ -192,17 +196,6 @@ def rehearse(
         if each.failure:
             complain(f"{each.lesson}, cell {each.failure.number}, {each.failure.first_line!r}: {each.failure.error}")
     raise typer.Exit(1 if any(each.failure for each in runs) else 0)
-
-
-def print_rehearsals(runs: Sequence["Rehearsal"]) -> None:
-    table = Table("lesson", "minutes", "cells", "peak, GB", "slowest, s", "result")
-    for each in runs:
-        slowest = max((cell.seconds for cell in each.cells), default=0.0)
-        result = f"[red]cell {each.failure.number} failed[/]" if each.failure else "[green]ok[/]"
-        numbers = f"{each.seconds / 60:.2f}", str(len(each.cells)), f"{each.peak_memory_gb:.2f}", f"{slowest:.1f}"
-        table.add_row(each.lesson, *numbers, result)
-    table.add_row("total", f"{sum(each.seconds for each in runs) / 60:.2f}")
-    Console().print(table)
 
 
 @command(app, "Teach", "export handout", "export --edition slides slides 6 7", "export --edition html pages")
@@ -267,8 +260,7 @@ def study(
 
     folder = out or files.assets() / "runs"
     known = known_studies()
-    if name and name not in known:
-        raise UnknownName("study", name, known)
+    check_known("study", [name] if name else [], known)
     chosen = [known[name]] if name else [*known.values()]
     if seeds is not None:
         chosen = [replace(each, seeds=range(seeds)) for each in chosen]

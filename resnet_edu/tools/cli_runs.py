@@ -92,6 +92,8 @@ def train(
     Each run's config.toml is such a file, and says what every option means.
     """
     from .. import distributed
+    from ..recipe import Recipe
+    from ..run import Run
 
     others = ("size", "out", "config", "resume")  # all but a recipe's
     given = {name: value for name, value in context.params.items() if value is not None and name not in others}
@@ -105,25 +107,19 @@ def train(
         names = [name.strip() for name in augment.split(",")]
         given["augment"] = [] if names == ["off"] else names
     with distributed.joined():
-        run = asked_for(given, out=out, config=config, resume=resume)
+        if resume:
+            run = Run.open(with_home(resume))
+        elif out is None:
+            raise ValueError("--out is missing: name a folder for the run, or --resume one.")
+        else:
+            recipe = Recipe.from_toml(with_home(config), **given) if config else Recipe.from_dict(given)
+            run = Run.start(recipe, with_home(out))
         if run.report() is None:
             go(run)
         if distributed.first():
             if not (run.folder / "confusion.png").exists():  # the last file that a run writes
                 draw(run)
             print_report(run)
-
-
-def asked_for(given: Mapping[str, Any], *, out: Path | None, config: Path | None, resume: Path | None) -> "Run":
-    from ..recipe import Recipe
-    from ..run import Run
-
-    if resume:
-        return Run.open(with_home(resume))
-    if out is None:
-        raise ValueError("--out is missing: name a folder for the run, or --resume one.")
-    recipe = Recipe.from_toml(with_home(config), **given) if config else Recipe.from_dict(given)
-    return Run.start(recipe, with_home(out))
 
 
 def say(line: str) -> None:

@@ -27,7 +27,7 @@ Choices = Mapping[str, Mapping[str, Any]]
 FRAME = Path(__file__).with_name("explorer.html")
 
 
-def page(explorer: widgets.Explorer, choices: Mapping[str, Choices]) -> str:
+def page_of(explorer: widgets.Explorer, choices: Mapping[str, Choices]) -> str:
     """HTML with a control for each name in `choices` and a figure for every combination of what they can be set to."""
     texts = [list(each) for each in choices.values()]
     begin = [
@@ -45,12 +45,12 @@ def page(explorer: widgets.Explorer, choices: Mapping[str, Choices]) -> str:
         images.append(
             f'<img {hidden}data-state="{key}" alt="{said}" width="{figure.page_width}" src="{small(figure)}">'
         )
-    controls = "\n".join(map(control, choices, texts, begin))
+    controls = "\n".join(map(input_for, choices, texts, begin))
     parts = ["<form>", controls, "</form>", *images, "<figcaption role='status'></figcaption></figure>"]
     return FRAME.read_text(encoding="utf-8").replace("</figure>", "\n".join(["", *parts]))
 
 
-def control(name: str, texts: Sequence[str], place: int) -> str:
+def input_for(name: str, texts: Sequence[str], place: int) -> str:
     """A slider where the texts are numbers, a menu elsewhere; its value is the place of the text."""
     if len(texts) > 2 and all(text.removesuffix("%").replace(".", "").isdigit() for text in texts):
         slider = f'<input type="range" min="0" max="{len(texts) - 1}" value="{place}" data-values="{"|".join(texts)}">'
@@ -80,12 +80,12 @@ def crossed(explorer: widgets.Explorer, **values: Sequence[Any] | None) -> str:
             words.get(value, f"{value:g}" if isinstance(value, float) else str(value)): {name: value}
             for value in (words if chosen is None else chosen)
         }
-    return page(explorer, choices)
+    return page_of(explorer, choices)
 
 
 def kernels() -> str:
     """Lesson 01: the menu of kernels in place of nine sliders."""
-    return page(widgets.kernel_explorer(square("camera")[0]), {"kernel": widgets.PRESETS})
+    return page_of(widgets.kernel_explorer(square("camera")[0]), {"kernel": widgets.PRESETS})
 
 
 def square(name: str, side: int = 224) -> Tensor:

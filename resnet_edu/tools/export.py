@@ -7,7 +7,7 @@ scripts that nbconvert would fetch. Slides are shown by reveal.js, see `fetch.py
 import ast
 import inspect
 import re
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from html import escape, unescape
 from itertools import pairwise
@@ -63,17 +63,13 @@ class PageExporter(HTMLExporter):
     """nbconvert's exporter with `PageRenderer` in place of its own renderer."""
 
     @pass_context
-    def to_markup(self, context: Context, source: str) -> str:
+    def markdown2html(self, context: Context, source: str) -> str:
         path = context.get("resources", {}).get("metadata", {}).get("path", "")
         attachments = context.get("cell", {}).get("attachments", {})
         renderer = PageRenderer(
             escape=False, attachments=attachments, embed_images=True, path=path, exclude_anchor_links=True
         )
         return MarkdownWithMath(renderer=renderer).render(source)
-
-    def default_filters(self) -> Generator[tuple[str, Any], None, None]:
-        yield from super().default_filters()
-        yield "markdown2html", self.to_markup
 
 
 class LessonSlides(PageExporter, SlidesExporter):
@@ -185,14 +181,13 @@ def alt_text(source: str, heading: str) -> str:
     return re.sub(r"[`$]", "", f"{heading}{stop} {said[0].upper()}{said[1:]}")
 
 
-def slides(lesson: Lesson) -> bytes:
+def slides(lesson: Lesson, _: Sequence[Lesson]) -> bytes:
     learner = nbformat.read(course.find_lesson(lesson.name, "learner").path, as_version=4)
     worked = nbformat.read(lesson.path, as_version=4)
     return to_slides(worked, learner, name=lesson.title, folder=lesson.path.parent).encode()
 
 
-def page(lesson: Lesson) -> bytes:
-    known = course.lessons("worked")
+def page(lesson: Lesson, known: Sequence[Lesson]) -> bytes:
     place = [each.name for each in known].index(lesson.name)
     links = [f'<a href="{each.name}.html">← {escape(each.title)}</a>' for each in known[max(place - 1, 0) : place]]
     links += ['<a href="index.html">All lessons</a>']
@@ -201,10 +196,14 @@ def page(lesson: Lesson) -> bytes:
     return to_html(notebook, name=lesson.title, folder=lesson.path.parent, links=" · ".join(links)).encode()
 
 
-# The ending of each edition's files, and what makes one.
-EDITIONS: dict[str, tuple[str, Callable[[Lesson], bytes]]] = {
-    "learner": (".ipynb", lambda lesson: lesson.path.read_bytes()),
-    "worked": (".ipynb", lambda lesson: lesson.path.read_bytes()),
+def unchanged(lesson: Lesson, _: Sequence[Lesson]) -> bytes:
+    return lesson.path.read_bytes()
+
+
+# The ending of each edition's files, and what makes one of a lesson and of all lessons that lie in the folder then.
+EDITIONS: dict[str, tuple[str, Callable[[Lesson, Sequence[Lesson]], bytes]]] = {
+    "learner": (".ipynb", unchanged),
+    "worked": (".ipynb", unchanged),
     "slides": (".slides.html", slides),
     "html": (".html", page),
 }
@@ -222,10 +221,11 @@ def export(folder: Path, edition: str, names: Sequence[str] = ()) -> CopyReport:
     source = "learner" if edition == "learner" else "worked"
     lessons = [course.find_lesson(name, source) for name in names] or course.require_lessons(source)
     ending, converted = EDITIONS[edition]
-    contents = {f"{lesson.name}{ending}": converted(lesson) for lesson in lessons}
+    there = [each for each in course.lessons(source) if each in lessons or (folder / f"{each.name}{ending}").exists()]
+    contents = {f"{lesson.name}{ending}": converted(lesson, there) for lesson in lessons}
     if edition in INDEXED:
         first = Environment(loader=TEMPLATES).get_template("index.html.j2")
-        contents[INDEXED[edition]] = first.render(lessons=lessons, ending=ending).encode()
+        contents[INDEXED[edition]] = first.render(lessons=there, ending=ending).encode()
     manifest = course.MANIFEST if edition == "learner" else f".resnet_edu_{edition}.json"
     report = course.compare(folder, contents, manifest=manifest)
     if report.kept:

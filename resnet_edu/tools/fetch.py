@@ -13,7 +13,7 @@ from pathlib import Path
 from .. import files
 from ..data import sets
 from ..data.download import File, fetch_file
-from ..errors import DatasetUnavailable, UnknownName
+from ..errors import DatasetUnavailable, check_known
 from ..models.pretrained import DETECTOR, fetch_imagenet, imagenet_download, imagenet_file, imagenet_names
 
 REVEAL, REVEAL_VERSION = "reveal.js", "6.0.2"
@@ -29,9 +29,7 @@ def require_known(names: Iterable[str], *, slides: bool = True) -> None:
     """Refuse a name that nothing goes by, before anything is fetched."""
     data = [name for name, known in sets.SETS.items() if known.files]
     known = [*data, *imagenet_names(), DETECTOR, *([REVEAL] if slides else [])]
-    for name in names:
-        if name not in known:
-            raise UnknownName("download", name, known)
+    check_known("download", names, known)
 
 
 def fetch(name: str, to: Path | None = None, *, mirror: str | None = None) -> tuple[Path, bool]:
@@ -57,7 +55,7 @@ def fetch_packed(name: str, folder: Path) -> list[Path]:
 
 def fetch_reveal(to: Path | None = None, *, mirror: str | None = None) -> tuple[Path, bool]:
     folder = (to or (files.assets() if files.checkout() else files.data_folder())) / REVEAL
-    if is_whole(folder):
+    if is_complete(folder):
         return folder, False
     with tempfile.TemporaryDirectory() as scratch:
         fetch_file(REVEAL_PACKAGE, Path(scratch), mirror=mirror)
@@ -73,12 +71,12 @@ def fetch_reveal(to: Path | None = None, *, mirror: str | None = None) -> tuple[
 def find_reveal() -> Path:
     """The folder that holds reveal.js: the course's own assets, or the cache."""
     for folder in (files.assets() / REVEAL, files.data_folder() / REVEAL):
-        if is_whole(folder):
+        if is_complete(folder):
             return folder
     raise DatasetUnavailable(f"Slides need {REVEAL}, which is not here. While online, run: resnet-edu fetch {REVEAL}")
 
 
-def is_whole(folder: Path) -> bool:
+def is_complete(folder: Path) -> bool:
     """Whether all files of reveal.js are there, in the version that is wanted."""
     stamp, names = folder / "VERSION", REVEAL_FILES.values()
     return stamp.is_file() and stamp.read_text() == REVEAL_VERSION and all((folder / name).is_file() for name in names)

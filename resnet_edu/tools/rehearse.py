@@ -8,18 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from queue import Empty
 from textwrap import shorten
 from threading import Event
 from typing import Any
 
 import nbformat
 import psutil
-from ipykernel.kernelspec import RESOURCES, get_kernel_dict
-from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
-from nbclient.util import run_sync
 from nbformat import NotebookNode
 
 from .. import machine
@@ -27,32 +23,6 @@ from ..files import write_atomically
 from .course import Lesson
 from .export import to_html
 from .lab import lab_environment
-
-
-class PollingClient(NotebookClient):
-    """Looks for a cell's reply every second: for an explorer nbclient writes to the socket from which it reads.
-
-    With pyzmq this can swallow the signal that the reply is there, and a busy machine would wait in vain.
-    """
-
-    async def async_start_new_kernel_client(self) -> Any:
-        """The client, with a wait in steps of one second."""
-        client = await super().async_start_new_kernel_client()
-        wait = client.shell_channel.get_msg
-
-        async def get_msg(timeout: float | None = None) -> Any:
-            deadline = float("inf") if timeout is None else time.monotonic() + timeout
-            while True:
-                try:
-                    return await wait(timeout=max(0.0, min(1.0, deadline - time.monotonic())))
-                except Empty:
-                    if time.monotonic() >= deadline:
-                        raise
-
-        client.shell_channel.get_msg = get_msg
-        return client
-
-    start_new_kernel_client = run_sync(async_start_new_kernel_client)  # what a `with client.setup_kernel()` calls
 
 
 @dataclass(frozen=True)
@@ -79,13 +49,6 @@ class Rehearsal:
     @property
     def failure(self) -> Cell | None:
         return next((cell for cell in self.cells if cell.error), None)
-
-
-class CurrentPython(KernelSpecManager):
-    """Offers this interpreter as the kernel, whatever is registered on the machine."""
-
-    def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
-        return KernelSpec(resource_dir=RESOURCES, **get_kernel_dict())
 
 
 @contextmanager
@@ -122,9 +85,11 @@ def rehearse(lesson: Lesson, folder: Path) -> Rehearsal:
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as scratch:
         resources, quiet = {"metadata": {"path": scratch}}, ["--IPKernelApp.log_level=ERROR"]
-        client = PollingClient(notebook, resources=resources, record_timing=False, extra_arguments=quiet)
+        options: Any = {"resources": resources, "record_timing": False, "extra_arguments": quiet}
+        client = NotebookClient(notebook, kernel_name="python3", **options)
+        client.widget_registry = {}  # or nbclient writes, for an explorer, to the socket from which it reads a reply
         manager: Any = client.create_kernel_manager()
-        manager.kernel_spec_manager = CurrentPython(parent=manager)
+        manager.kernel_spec_manager.kernel_dirs = []  # then python3 is this interpreter, whatever is registered here
         with client.setup_kernel(env=kernel_environment(Path(scratch))):
             with peak_memory(manager.provisioner.pid) as peaks:
                 cells = run_cells(client, notebook)

@@ -218,7 +218,7 @@ class InDict(LeNet5):
 # --- 01.4 training loop -----------------------------------------------------------------------------------------
 
 
-def train(model, optimizer, train_set, val_set, orders, batch_size):
+def train(model, optimizer, train_set, val_set, orders, batch_size, number=lambda loss: loss.item()):
     history = []
     for order in orders:
         model.train()
@@ -228,7 +228,7 @@ def train(model, optimizer, train_set, val_set, orders, batch_size):
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            total += loss.item() * len(batch)
+            total = total + number(loss) * len(batch)
         model.eval()
         with torch.no_grad():
             wrong = model(val_set[0]).argmax(dim=1) != val_set[1]
@@ -267,20 +267,7 @@ def train_stepping_first(model, optimizer, train_set, val_set, orders, batch_siz
 
 
 def train_keeping_notes(model, optimizer, train_set, val_set, orders, batch_size):
-    history = []
-    for order in orders:
-        model.train()
-        total = 0.0
-        for batch in order.split(batch_size):
-            loss = F.cross_entropy(model(train_set[0][batch]), train_set[1][batch])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            total = total + loss * len(batch)
-        model.eval()
-        wrong = (model(val_set[0]).argmax(dim=1) != val_set[1]).float().mean()
-        history.append((total / len(order), 100 * wrong))
-    return history
+    return train(model, optimizer, train_set, val_set, orders, batch_size, number=lambda loss: loss)
 
 
 # --- 01.5 find the bug ------------------------------------------------------------------------------------------
@@ -313,7 +300,7 @@ RIGHT = {
     "01.2": [conv2d, conv2d_loops, conv2d_patches],
     "01.3": [LeNet5, AsSequential, PackageLeNet5],
     "01.4": [train, train_by_weights],
-    "01.5": [diagnose],
+    "01.5": [diagnose, diagnose_by_gradient],
 }
 
 WRONG = {

@@ -186,6 +186,7 @@ RIGHT = {
 WRONG = {
     "07.1": [
         (starts_small, "the values are not"),
+        (lambda model: start_as_identity(model).requires_grad_(False), "what can be trained: expected"),
         (stem_too, "bn1.weight: the shape is right, the values are not"),
         (lambda model: model.state_dict(), "Expected the network"),
     ],

@@ -235,11 +235,16 @@ def load_with(change: Callable[[list[str]], Any]) -> Callable[..., Any]:
     return lambda model, state, head="fc": (load(model, state, head)[0], change(load(model, state, head)[1]))
 
 
-def load_other_error(model: nn.Module, state: Tensors, head: str = "fc") -> tuple[nn.Module, list[str]]:
-    try:
-        return load(model, state, head)
-    except ValueError as error:
-        raise KeyError("trunk") from error
+def load_raising(other: Exception) -> Callable[..., Any]:
+    """The right way, with another error."""
+
+    def answer(model: nn.Module, state: Tensors, head: str = "fc") -> tuple[nn.Module, list[str]]:
+        try:
+            return load(model, state, head)
+        except ValueError:
+            raise other from None
+
+    return answer
 
 
 def load_additional_names(model: nn.Module, state: Tensors, head: str = "fc") -> tuple[nn.Module, list[str]]:
@@ -253,6 +258,14 @@ def load_pops(model: nn.Module, state: Tensors, head: str = "fc") -> tuple[nn.Mo
         if "fc." in key:
             state.pop(key)
     return found
+
+
+def load_and_look(model: nn.Module, state: Tensors, head: str = "fc") -> tuple[nn.Module, list[str]]:
+    own = model.state_dict()
+    for key, value in cut(state).items():
+        if key in own and own[key].shape == value.shape:
+            own[key].copy_(value)
+    return load(model, state, head)
 
 
 def parameters_only(model: nn.Module, state: Tensors, head: str = "fc") -> tuple[nn.Module, list[str]]:
@@ -300,7 +313,9 @@ WRONG = {
         (loss_set_default, "changes the dictionary it is given as `weights`"),
     ],
     "08.4": [
-        (load_other_error, "given weights that lack `bn1.running_mean`"),
+        (load_raising(ValueError("The trunk does not fit")), "does not name what does not fit. Put `bn1.running_mean`"),
+        (load_and_look, "the model has changed"),
+        (load_raising(KeyError("trunk")), "given weights that lack `bn1.running_mean`"),
         (load_additional_names, "given weights that have a `layer5` more than the model"),
         (load_pops, "changes the dictionary it is given as `state`"),
         (parameters_only, "bn1.running_mean"),

@@ -21,11 +21,6 @@ from resnet_edu.data.split import channel_statistics
 from resnet_edu.errors import DatasetUnavailable, UnreadablePicture
 
 
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RESNET_EDU_DATA", str(tmp_path / "cache"))
-
-
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
     return fill(tmp_path / "pets", dict.fromkeys(CLASSES, 10))
@@ -189,7 +184,7 @@ def test_what_is_no_picture_is_skipped_and_named(pictures: Path) -> None:
         "emu/big.bmp": "0.3 MB, at most 0.2 are allowed",
     }
     if os.name == "posix":
-        (pictures / "emu" / "out.png").symlink_to(pictures.parent / "cache")
+        (pictures / "emu" / "out.png").symlink_to(pictures.parent / "elsewhere")
         (pictures / "emu" / "nowhere.png").symlink_to("gone.png")
         (pictures / "emu" / "twin.png").symlink_to("000.png")  # stays inside: fine
         (pictures / "loop").symlink_to("loop")  # not seen

@@ -1,6 +1,7 @@
 """Each network by itself: structure, stems, widths, and its forward pass written a second time."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -327,17 +328,18 @@ def test_layers_and_norms_of_a_deep_net_of_any_size(
 @pytest.mark.parametrize(
     ("init", "std"),
     [
-        ("small", 0.01),
-        ("xavier", math.sqrt(1 / 200)),
-        ("he", math.sqrt(2 / 200)),
-        ("large", 2 * math.sqrt(2 / 200)),
+        ("small", lambda inputs, outputs: 0.01),
+        ("xavier", lambda inputs, outputs: math.sqrt(2 / (inputs + outputs))),
+        ("he", lambda inputs, outputs: math.sqrt(2 / inputs)),
+        ("large", lambda inputs, outputs: 2 * math.sqrt(2 / inputs)),
     ],
 )
-def test_weights_have_the_spread_of_their_init(init: Any, std: float) -> None:
+def test_weights_have_the_spread_of_their_init(init: Any, std: Callable[[int, int], float]) -> None:
     torch.manual_seed(0)
-    layer = weighted(deep_net(3, init=init, width=200))[1]
-    assert layer.weight.std().item() == pytest.approx(std, rel=0.03)
-    assert not layer.bias.any()  # type: ignore[union-attr]
+    for layer in weighted(deep_net(3, init=init, width=200))[:2]:
+        outputs, inputs = layer.weight.shape
+        assert layer.weight.std().item() == pytest.approx(std(inputs, outputs), rel=0.03)
+        assert not layer.bias.any()  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(

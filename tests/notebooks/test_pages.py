@@ -11,7 +11,7 @@ def test_they_are_built_and_each_lesson_has_its_card() -> None:
     for name, text in (("home.md", pages.home()), ("glossary.md", pages.glossary())):
         assert (pages.HERE / name).read_text(encoding="utf-8") == text, "run: make notebooks"
     lessons = course.lessons()
-    assert [lesson.name for lesson in lessons if not course.LINES.get(lesson.number)] == []
+    assert [lesson.name for lesson in lessons if not pages.LINES.get(lesson.number)] == []
     assert sorted(path.stem for path in pages.PICTURES.iterdir()) == [lesson.number for lesson in lessons]
     assert pages.glossary().count("\n**") > 50
 

@@ -20,7 +20,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from resnet_edu import Recipe, data, models, study
+from resnet_edu import Recipe, data, files, models, study
 from resnet_edu.checks.progress import collect
 from resnet_edu.data.pictures import read_photo
 from resnet_edu.errors import UnreadablePicture, WrongCheckpoint
@@ -131,7 +131,6 @@ def cat(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RESNET_EDU_DATA", str(tmp_path / "cache"))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     monkeypatch.delenv("RESNET_EDU_DOWNLOAD", raising=False)
 
@@ -186,9 +185,7 @@ def test_weights_from_the_web_do_not_go_off(bomb: bytes, crater: Path, monkeypat
     file.write_bytes(bomb)
     with pytest.raises(WrongCheckpoint, match="was not read"):
         models.pretrained("resnet18", source="imagenet")
-    monkeypatch.setattr(
-        sys.modules[imagenet_file.__module__], "is_there", lambda *_: True
-    )  # as if it were the right one
+    monkeypatch.setattr(files, "is_there", lambda *_: True)  # as if it were the right one
     with pytest.raises(WrongCheckpoint, match="something else than weights"):
         models.pretrained("resnet18", source="imagenet")
     assert not crater.exists()

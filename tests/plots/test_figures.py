@@ -106,7 +106,7 @@ SAMPLES: dict[str, Callable[[], Figure]] = {
     "patches_as_columns": lambda: plots.patches_as_columns(torch.ones(3, 4), torch.ones(2, 2)),
     "paths_and_lengths": plots.paths_and_lengths,
     "numbers": lambda: plots.numbers({"a": torch.ones(2, 3), "b": torch.ones(3)}, signs="=", title="Numbers"),
-    "paired_seeds": lambda: plots.paired_seeds(TWO, ("without", "with"), title="Heads", y="norm", log=True),
+    "paired_seeds": lambda: plots.paired_seeds(TWO, ("without", "with"), title="Heads", y="norm"),
     "photo_attribution": lambda: plots.photo_attribution(network(), PICTURE, method="Occlusion", place=2),
     "photo_predictions": photo_predictions,
     "pooling": lambda: plots.pooling(torch.arange(16).view(4, 4)),

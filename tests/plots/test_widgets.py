@@ -143,7 +143,9 @@ def test_the_menu_of_kernels_sets_nine_sliders_and_draws_once(monkeypatch: pytes
         assert [slider.value for slider in sliders] == list(weights) == kernels[-1]
     assert len(kernels) == len(KERNELS) + 1
     sliders[5].value = -7
-    assert kernels[-1] == [*KERNELS[menu.value][:5], -7, *KERNELS[menu.value][6:]]
+    assert (menu.value, kernels[-1]) == (None, [*weights[:5], -7, *weights[6:]])
+    menu.value = name  # the one that was chosen before
+    assert kernels[-1] == list(weights)
 
 
 def test_the_twin_has_the_figure_in_each_state_and_the_controls_stay() -> None:

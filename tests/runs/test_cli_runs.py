@@ -52,7 +52,6 @@ def course(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def here(course: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of it to spoil, which is the working folder; the run is one of the copied pictures."""
-    monkeypatch.setenv("RESNET_EDU_DATA", str(tmp_path / "cache"))
     for name in ("sky", "done"):
         shutil.copytree(course / name, tmp_path / name)
     config = tmp_path / "done" / "config.toml"

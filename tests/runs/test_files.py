@@ -10,7 +10,7 @@ import pytest
 
 from resnet_edu import files
 from resnet_edu.errors import DatasetUnavailable
-from resnet_edu.files import data_folder, has_digest, hash_of, locked, printable, tilde, write_atomically
+from resnet_edu.files import data_folder, hash_of, is_there, locked, printable, tilde, write_atomically
 
 FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -45,9 +45,9 @@ def test_hashes_are_hashlibs(tmp_path: Path) -> None:
     for algorithm in ("md5", "sha256"):
         expected = f"{algorithm}:{hashlib.new(algorithm, content).hexdigest()}"
         assert hash_of(path, f"{algorithm}:") == expected
-        assert has_digest(path, expected[:14])
-        assert not has_digest(path, expected[:-1] + ("1" if expected[-1] == "0" else "0"))
-        assert not has_digest(tmp_path / "absent", expected)
+        assert is_there(path, expected[:14])
+        assert not is_there(path, expected[:-1] + ("1" if expected[-1] == "0" else "0"))
+        assert not is_there(tmp_path / "absent", expected)
 
 
 def test_one_writer_at_a_time_for_each_name(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -92,7 +92,8 @@ def test_photos_begin_with_weights_at_their_side_and_get_300_updates(tmp_path: P
     assert recipe.epochs * steps_per_epoch(images, recipe.batch_size) >= 300  # type: ignore[operator]
     assert prepare(recipe).recipe == recipe  # nothing is left to decide
     assert begin.plan()["updates"] >= 300
-    assert (begin.data.train.mean, begin.data.train.std) == models.normalisation(weights.transforms)
+    for split in (begin.data.train, begin.data.val, begin.data.test):
+        assert (split.mean, split.std) == models.normalisation(weights.transforms)
 
 
 @pytest.mark.parametrize(

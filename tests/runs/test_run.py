@@ -30,11 +30,6 @@ CLASSES = ("blue", "green", "red")
 only_linux = pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RESNET_EDU_DATA", str(tmp_path / "cache"))
-
-
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
     """Noise with a colour cast; some are large JPEGs, some are wide."""

@@ -363,10 +363,15 @@ def test_options_that_exclude_a_loss_of_ones_own_are_refused() -> None:
         fit(small_net(), tiny_data(), replace(CONFIG, label_smoothing=0.1), loss=F.cross_entropy)
 
 
-def test_what_is_no_data_set_is_refused() -> None:
-    loader: Any = [1, 2]
-    with pytest.raises(ValueError, match=r"fit takes a data set, .* got a list"):
-        fit(small_net(), loader, CONFIG)
+def test_what_is_no_network_data_set_or_config_is_refused() -> None:
+    other: Any = [1, 2]
+    for given, told in (
+        ((small_net(), other, CONFIG), "a data set, such as"),
+        ((other, tiny_data(), CONFIG), "a network, a torch.nn.Module"),
+        ((small_net(), tiny_data(), other), "its settings as an edu.TrainConfig"),
+    ):
+        with pytest.raises(ValueError, match=rf"fit takes {told}.* got a list"):
+            fit(*given)
     images = tiny_data()
     one = replace(images, train=replace(images.train, labels=torch.full((40,), 3)))
     with pytest.raises(ValueError, match="All training images of noise are of one class"):
