@@ -548,7 +548,7 @@ edu.plots.paired_seeds(
 #
 # ### Does it lack steps?
 #
-# Ten times as many, then: 60 epochs, at each of the three rates that were best after six. The figure shows the best run of
+# Ten times as many, then: 60 epochs, at each of the three rates that were best after six, with three seeds: nine runs of
 # each net.
 
 # %%
@@ -556,30 +556,41 @@ longer = {}
 for net in ("plain20", "plain56"):
     labels = [label for label in sceptic.settings if label.startswith(net) and label.endswith("60 epochs")]
     runs = [run for label in labels for run in sceptic.of(label)]
-    longer[net] = min(runs, key=lambda run: run.last.train_error)
-slow, fast = longer["plain56"], longer["plain20"]
-assert slow.last.train_error < 5, "with ten times the steps plain-56 nearly fits the digits"
-assert slow.last.train_error > fast.last.train_error, "and plain-20 still fits them better"
-assert slow.epochs[9].train_error > fast.epochs[9].train_error + 20, "after ten of the 60 epochs it is far behind"
-by_epoch = {net: [epoch.train_error for epoch in run.epochs] for net, run in longer.items()}
+    errors = torch.tensor([[epoch.train_error for epoch in run.epochs] for run in runs])  # (9 runs, 60 epochs)
+    longer[net] = errors[errors[:, -1].argsort()]  # the best run first
+fast, slow = longer["plain20"], longer["plain56"]
+by_epoch = {
+    "plain20, mean of nine": fast.mean(0),
+    "plain56, mean of eight": slow[:8].mean(0),
+    "one run of plain56, the ninth": slow[8],
+}
 title, axes = "With ten times the steps plain-56 comes down, too", {"x": "epoch", "y": "training error (%)"}
-edu.plots.lines(by_epoch, title=title, first=1, limits=(0, 100), **axes)
+edu.plots.lines({name: mean.tolist() for name, mean in by_epoch.items()}, title=title, first=1, limits=(0, 100), **axes)
+
+# %%
+assert slow[:8, -1].max() < 5, "with ten times the steps eight of nine runs of plain-56 nearly fit the digits"
+assert slow[8, -1] > 15, "and one does not"
+assert slow[:, -1].min() > fast[:, -1].max(), "every run of plain-20 fits them better"
+assert slow[:, 9].min() > fast[:, 9].max() + 20, "after ten of the 60 epochs plain-56 is far behind"
+steps = {net: [int((run < 5).nonzero()[0]) + 1 for run in runs if run.min() < 5] for net, runs in longer.items()}
+rows = [(net, f"{min(n)} to {max(n)}", f"{len(n)} of 9") for net, n in steps.items()]
+edu.table(rows, ["net", "epochs until the training error is below 5 %", "runs that get there"])
 
 # %% [markdown]
-# So plain-56 isn't stuck. It comes down far more slowly than plain-20, and after 60 epochs it has nearly fitted the
-# digits. In this run it takes 35 to 40 epochs, about six times the steps, to get where plain-20 gets in a run of six,
-# and it still ends behind plain-20, with 0.6 % against 0.0 %. (These long runs have one seed so far, at three rates for
-# each net.)
+# So plain-56 isn't stuck, as a rule. It comes down far more slowly than plain-20, in about three times the steps, but
+# after 60 epochs eight of its nine runs have nearly fitted the digits. They still end behind plain-20, at 0.3 to 2.5 %
+# against 0.0 % in each of its nine. The ninth run, with a rate of 0.1, the highest of the three, ends at 23 %. It took a
+# third seed to find it: the first two of that rate end at 0.6 and 1.3 %.
 #
 # Let's keep two words apart in this course. A net is **slow** if a larger budget lowers its training error. It's
 # **degraded** if its training error stays above the shallower net's however large the budget. A net can be both. (The
 # paper calls the symptom itself degradation, a deeper net with a higher training error, and so does exercise 6.4.) By
-# this criterion what you've seen live is a *slow* net, and with ten times the steps it has nearly caught up. And the
-# paper's nets? He et al. trained for 64,000 steps on CIFAR-10 and saw a gap; on ImageNet they tried three times as many
-# steps and the problem remained. They conjecture that deep plain nets converge exponentially slowly, which would be
-# slow by our criterion, with a budget that nobody has. A run in which the deep net catches up would rule degradation
-# out, but no run of finite length can prove it, so this question stays open. What isn't open is the cure: with the
-# additions the same layers fit within six epochs.
+# this criterion what you've seen live is a *slow* net, and with ten times the steps it has nearly caught up in eight runs
+# of nine. And the paper's nets? He et al. trained for 64,000 steps on CIFAR-10 and saw a gap; on ImageNet they tried
+# three times as many steps and the problem remained. They conjecture that deep plain nets converge exponentially slowly,
+# which would be slow by our criterion, with a budget that nobody has. A run in which the deep net catches up would rule
+# degradation out, but no run of finite length can prove it, so this question stays open. What isn't open is the cure:
+# with the additions the same layers fit within six epochs.
 #
 # ## The paper's pictures
 #
@@ -724,8 +735,8 @@ print(f"training error of ResNet-1202: {edu.facts.HE_RESNET1202_TRAINING_ERROR} 
 # * A good plain net of 56 layers exists, since you can write it down. SGD, from random weights and with this budget, does not
 #   find it; started there, it stays if its steps are small. This is a problem of optimisation.
 # * It isn't the learning rate, and neither a slower rise nor clipping at norm 1 repaired it. On these digits the deep
-#   plain net is *slow*: ten times the steps bring it close. On CIFAR-10 and ImageNet, in the longest runs quoted here,
-#   it stayed behind.
+#   plain net is *slow*: ten times the steps bring it close, in eight runs of nine. On CIFAR-10 and ImageNet, in the
+#   longest runs quoted here, it stayed behind.
 # * Adding a block's input to its output repairs the net: up to 56 layers, depth no longer hurts. That it makes "do nothing"
 #   easy to learn is the paper's explanation.
 #

@@ -18,7 +18,14 @@ from .style import COLOURS, GREY, PLAIN, RESIDUAL, Figure, course_style, look_of
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 #: Beginnings of names whose colour is the same in every figure.
-KINDS = {"plain": PLAIN, "no batch norm": PLAIN, "res": RESIDUAL, "batch norm": RESIDUAL, "white noise": GREY}
+KINDS = {
+    "plain": PLAIN,
+    "no batch norm": PLAIN,
+    "res": RESIDUAL,
+    "batch norm": RESIDUAL,
+    "white noise": GREY,
+    "one run": GREY,  # beside means of many
+}
 PLAIN_FIRST = (PLAIN, RESIDUAL, *COLOURS[2:])  # where the first line is that of the net in trouble
 MOST_DOTS = 10  # runs at one place that are drawn one by one; more become a band
 

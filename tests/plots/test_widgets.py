@@ -143,9 +143,10 @@ def test_the_menu_of_kernels_sets_nine_sliders_and_draws_once(monkeypatch: pytes
         assert [slider.value for slider in sliders] == list(weights) == kernels[-1]
     assert len(kernels) == len(KERNELS) + 1
     sliders[5].value = -7
-    assert (menu.value, kernels[-1]) == (None, [*weights[:5], -7, *weights[6:]])
-    menu.value = name  # the one that was chosen before
-    assert kernels[-1] == list(weights)
+    last = [*KERNELS][-1]
+    assert (menu.value, kernels[-1]) == (None, [*KERNELS[last][:5], -7, *KERNELS[last][6:]])
+    menu.value = last  # which was chosen before
+    assert kernels[-1] == list(KERNELS[last])
 
 
 def test_the_twin_has_the_figure_in_each_state_and_the_controls_stay() -> None:

@@ -121,8 +121,7 @@ def test_a_page_has_contents_and_links_to_its_neighbours(home: Path, capsys: pyt
     run(capsys, "out", "1", "--edition", "html")
     assert links("01_lenet.html") == ["index.html", "06_degradation.html"] * 2
     assert links("index.html") == ["01_lenet.html", "06_degradation.html"]
-    page = BeautifulSoup(Path("out/01_lenet.html").read_text(encoding="utf-8"), "html.parser")
-    assert page.select_one("h1")["id"] == "01--Title--more"  # pyright: ignore[reportOptionalSubscript]
+    assert '<h1 id="01--Title--more">' in Path("out/01_lenet.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
