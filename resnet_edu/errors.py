@@ -16,7 +16,7 @@ class UnknownName(ValueError):
 
 
 def check_known(kind: str, got: Iterable[object], known: Iterable[str]) -> None:
-    """Raise `UnknownName` for the first of the names that got here and does not exist."""
+    """Raise `UnknownName` for the first name that does not exist."""
     names = list(known)
     for name in got:
         if name not in names:
@@ -56,5 +56,6 @@ def enough_memory(batch_size: int) -> Iterator[None]:
         lacking = ("out of memory", "not enough memory", "can't allocate memory")  # on GPUs, on Windows, on Linux
         if not isinstance(error, MemoryError) and not any(words in str(error) for words in lacking):
             raise
-        less = f"batch_size={batch_size // 2}, or smaller images" if batch_size > 1 else "smaller images or network"
+        smaller = "smaller images or a smaller network"
+        less = f"batch_size={batch_size // 2}, or smaller images" if batch_size > 1 else smaller
         raise ValueError(f"A batch of {batch_size} images does not fit into the memory: try {less}.") from error

@@ -67,8 +67,9 @@ def fit(
         LossNotFinite: the loss became infinite or not a number.
     """
     config, device = config or TrainConfig(), machine.device()
-    train, val = set_up(model, data, config, several=loss is not None)
+    check_kinds(model, data, config)
     loss_of = loss_for(config, loss)
+    train, val = set_up(model, data, config, several=loss is not None)
     optimizer = make_optimizer(model, config)
     steps = steps_per_epoch(len(train), config.batch_size)
     rate_at = schedule(config, steps)
@@ -163,8 +164,8 @@ def measured(model: nn.Module, train: Split, val: Split, config: TrainConfig) ->
     return evaluate(model, val, precision=config.precision)
 
 
-def set_up(model: nn.Module, data: Data, config: TrainConfig, *, several: bool) -> tuple[Split, Split]:
-    """Set threads and seeds, and put the network and the images to train and to validate on where it will compute."""
+def check_kinds(model: object, data: object, config: object) -> None:
+    """Refuse what cannot be trained, before anything has changed."""
     for given, kind, told in (
         (model, nn.Module, "a network, a torch.nn.Module"),
         (data, Data, "a data set, such as edu.data.load(…) returns"),
@@ -172,6 +173,10 @@ def set_up(model: nn.Module, data: Data, config: TrainConfig, *, several: bool) 
     ):
         if not isinstance(given, kind):
             raise ValueError(f"fit takes {told}, got a {type(given).__name__}.")
+
+
+def set_up(model: nn.Module, data: Data, config: TrainConfig, *, several: bool) -> tuple[Split, Split]:
+    """Set threads and seeds, and put the network and the images to train and to validate on where it will compute."""
     if len(data.train.labels.unique()) < 2:
         raise ValueError(f"All training images of {data.name} are of one class: there is nothing to tell apart.")
     machine.use_own_cores()

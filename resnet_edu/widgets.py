@@ -164,7 +164,7 @@ def kernel_explorer(image: Tensor) -> Explorer:
     explorer = Explorer(draw, sliders, columns="repeat(3, 1fr)", above=[menu], relayout=())
 
     def take_preset(_: object) -> None:
-        if menu.value:
+        if menu.value and PRESETS[menu.value] != {place: slider.value for place, slider in sliders.items()}:
             with explorer.one_drawing():
                 for place, weight in PRESETS[menu.value].items():
                     sliders[place].value = weight

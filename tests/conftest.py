@@ -31,7 +31,7 @@ def seeded() -> None:
 
 @pytest.fixture(autouse=True)
 def own_progress(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A progress file that no other test sees, and beside it such a cache; its path."""
+    """A progress file that no other test sees, and a cache beside it; the file's path."""
     path = tmp_path_factory.mktemp("progress") / "progress.json"
     monkeypatch.setenv("RESNET_EDU_PROGRESS", str(path))
     monkeypatch.setenv("RESNET_EDU_DATA", str(path.parent / "cache"))

@@ -454,8 +454,8 @@ edu.plots.network_walk(stages, data.test.images[0, 0], title=title)
 # **Difficulty** ●●○○○ · **15 minutes**
 #
 # Write the network of 1998 as a class: tanh after each convolution and after F6, average pooling, logits at the end.
-# Use `nn.Conv2d`, `nn.Tanh`, `nn.AvgPool2d` and `nn.Linear`. The check takes any style that computes the same, but get
-# used to one `nn.Tanh()` for each use: in later lessons you'll look at each of them separately.
+# Use `nn.Conv2d`, `nn.Tanh`, `nn.AvgPool2d` and `nn.Linear`. The check also accepts one `nn.Tanh()` for all
+# four uses, but make one for each: in later lessons you'll look at them separately.
 #
 # <details><summary>Hint 1</summary>
 #

@@ -577,10 +577,10 @@ rows = [(net, f"{min(n)} to {max(n)}", f"{len(n)} of 9") for net, n in steps.ite
 edu.table(rows, ["net", "epochs until the training error is below 5 %", "runs that get there"])
 
 # %% [markdown]
-# So plain-56 isn't stuck, as a rule. It comes down far more slowly than plain-20, in about three times the steps, but
-# after 60 epochs eight of its nine runs have nearly fitted the digits. They still end behind plain-20, at 0.3 to 2.5 %
-# against 0.0 % in each of its nine. The ninth run, with a rate of 0.1, the highest of the three, ends at 23 %. It took a
-# third seed to find it: the first two of that rate end at 0.6 and 1.3 %.
+# So plain-56 isn't stuck. It comes down far more slowly than plain-20: to get below 5 % it needs about three times as many
+# epochs. After 60, eight of its nine runs have nearly fitted the digits, though they still end behind plain-20, at 0.3 to
+# 2.5 % against 0.0 % in each of its nine. The ninth, with a rate of 0.1, the highest of the three, comes down as well but
+# ends at 23 %. It took a third seed to find it: the first two at that rate end at 0.6 and 1.3 %.
 #
 # Let's keep two words apart in this course. A net is **slow** if a larger budget lowers its training error. It's
 # **degraded** if its training error stays above the shallower net's however large the budget. A net can be both. (The

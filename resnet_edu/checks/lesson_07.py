@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from itertools import accumulate
 from math import comb
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,8 +18,10 @@ from .values import listed, mapping, number, seen, tensor
 R = torch.relu
 
 
-def trained(model: nn.Module) -> list[str]:
-    return [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+def values_and_freedom(model: nn.Module) -> dict[str, Any]:
+    """All that "leave everything else as it is" means."""
+    free = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
+    return {**model.state_dict(), "requires_grad": free}
 
 
 @exercise(
@@ -27,7 +30,7 @@ def trained(model: nn.Module) -> list[str]:
         Call(ResNet(BasicBlock, (2, 2, 1, 2), width=4, num_classes=3)),
         Call(ResNet(PackageBottleneck, (2, 1, 2, 1), width=4, num_classes=3, stem="small")),
     ],
-    returns=seen("the network", nn.Module, lambda model: {**model.state_dict(), "what can be trained": trained(model)}),
+    returns=seen("the network", nn.Module, values_and_freedom),
     may_change=("model",),
     mistakes={
         "Nothing has changed. The biases of the batch norms are 0 already: it is the last one's *weight* that scales "

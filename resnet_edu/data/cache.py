@@ -28,7 +28,7 @@ from .split import PARTS, channel_statistics
 FORMAT = 4  # raise it when what stands in the cache is made in another way
 ADVICE = "Make room there, or set RESNET_EDU_DATA to a folder you may write."
 KEPT = 5  # files of one folder at one size: each seed, and each change of the pictures, makes another
-AT_ONCE = 1024  # pictures for which an interrupt has to wait
+AT_ONCE = 128  # pictures for which an interrupt has to wait
 LEVELS = 16  # of 256 grey levels: a picture that uses fewer is blank
 SIDE = 8  # of the miniatures by which pictures are compared
 ALIKE = 0.998  # correlation of two miniatures that are taken for one picture

@@ -4,7 +4,6 @@ Numbers agree with torchvision's `Weights.meta`: `num_params` exactly, `_ops` (G
 """
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -87,21 +86,26 @@ def summary(model: nn.Module, input_shape: Sequence[int]) -> Summary:
         ValueError: a shape that is none, or that the network cannot take.
     """
     inputs = meta_input(model, input_shape)
-    modules = {name or type(model).__name__: module for name, module in model.named_modules()}
-    sizes: Counter[str] = Counter()  # parameters by the module that holds them; what two share counts once
-    for name, parameter in model.named_parameters():
-        sizes[name.rpartition(".")[0] or type(model).__name__] += parameter.numel()
+    unclaimed = {id(parameter): parameter.numel() for parameter in model.parameters()}
     rows: list[LayerSummary] = []
+
+    def claim(module: nn.Module) -> int:
+        return sum(unclaimed.pop(identity, 0) for identity in identities[module])
 
     def record(name: str, module: nn.Module, output: Any) -> None:
         if not isinstance(output, Tensor):
             output = next(tensor for tensor in output if isinstance(tensor, Tensor))
-        costs = sizes.pop(name, 0), macs(module, output), output.numel() * output.element_size()
+        costs = claim(module), macs(module, output), output.numel() * output.element_size()
         rows.append(LayerSummary(name, type(module).__name__, tuple(output.shape), *costs))
 
+    # Taken before the pass, during which each parameter is replaced by one without memory.
+    identities = {module: [id(own) for own in module.parameters(recurse=False)] for module in model.modules()}
     with watch(model, None, record):
         forward_on_meta(model, inputs)
-    rows += [LayerSummary(name, type(modules[name]).__name__, (), left, 0, 0) for name, left in sizes.items()]
+    for name, module in model.named_modules():
+        left = claim(module)
+        if left:
+            rows.append(LayerSummary(name or type(module).__name__, type(module).__name__, (), left, 0, 0))
     return Summary(tuple(rows))
 
 

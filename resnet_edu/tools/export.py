@@ -200,7 +200,7 @@ def unchanged(lesson: Lesson, _: Sequence[Lesson]) -> bytes:
     return lesson.path.read_bytes()
 
 
-# The ending of each edition's files, and what makes one of a lesson and of all lessons that lie in the folder then.
+# The ending of each edition's files, and what makes one, given the lesson and all that will then be in the folder.
 EDITIONS: dict[str, tuple[str, Callable[[Lesson, Sequence[Lesson]], bytes]]] = {
     "learner": (".ipynb", unchanged),
     "worked": (".ipynb", unchanged),

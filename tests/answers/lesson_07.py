@@ -186,7 +186,7 @@ RIGHT = {
 WRONG = {
     "07.1": [
         (starts_small, "the values are not"),
-        (lambda model: start_as_identity(model).requires_grad_(False), "what can be trained: expected"),
+        (lambda model: start_as_identity(model).requires_grad_(False), "conv1.weight: expected True, got False"),
         (stem_too, "bn1.weight: the shape is right, the values are not"),
         (lambda model: model.state_dict(), "Expected the network"),
     ],

@@ -91,7 +91,7 @@ def test_the_data_folder_is_named_by_the_environment_or_the_system(monkeypatch: 
     def nowhere(*_: object) -> Path:
         raise RuntimeError("Could not determine home directory.")
 
-    monkeypatch.setattr(Path, "home", nowhere)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
     monkeypatch.setattr(files.platformdirs, "user_cache_path", nowhere)
     with pytest.raises(DatasetUnavailable, match="no home folder to keep data in: set RESNET_EDU_DATA to a folder"):
         data_folder()
