@@ -236,8 +236,6 @@ def load_with(change: Callable[[list[str]], Any]) -> Callable[..., Any]:
 
 
 def load_raising(other: Exception) -> Callable[..., Any]:
-    """The right way, with another error."""
-
     def answer(model: nn.Module, state: Tensors, head: str = "fc") -> tuple[nn.Module, list[str]]:
         try:
             return load(model, state, head)
@@ -261,10 +259,7 @@ def load_pops(model: nn.Module, state: Tensors, head: str = "fc") -> tuple[nn.Mo
 
 
 def load_and_look(model: nn.Module, state: Tensors, head: str = "fc") -> tuple[nn.Module, list[str]]:
-    own = model.state_dict()
-    for key, value in cut(state).items():
-        if key in own and own[key].shape == value.shape:
-            own[key].copy_(value)
+    nn.init.zeros_(model.get_parameter("bn1.weight"))
     return load(model, state, head)
 
 

@@ -129,12 +129,17 @@ def test_what_is_no_photo_is_answered_by_one_line(notebook: Notebook, places: di
 
 
 def test_saved_explorers_keep_their_figures_without_their_kernel(notebook: Notebook, places: dict[str, int]) -> None:
-    """The last test: it leaves a fresh kernel."""
+    """The last test: it leaves a fresh kernel. On a busy machine JupyterLab may need the page to be opened twice."""
     notebook.saved()
     notebook.restart()
-    notebook.page.reload()
-    notebook.ready()
-    for place in places.values():
-        notebook.cell(place).scroll_into_view_if_needed()
-        sync_api.expect(figure(notebook.cell(place))).to_be_visible()
+    for more_tries in (2, 1, 0):
+        notebook.page.reload()
+        notebook.ready()
+        try:
+            for place in places.values():
+                notebook.cell(place).scroll_into_view_if_needed()
+                sync_api.expect(figure(notebook.cell(place))).to_be_visible()
+            break
+        except AssertionError:
+            assert more_tries
     sync_api.expect(notebook.page.get_by_text("Error displaying")).to_have_count(0)
