@@ -158,21 +158,23 @@ def kernel_explorer(image: Tensor) -> Explorer:
         for place, weight in PRESETS[start].items()
     }
 
-    def draw(**weights: int) -> Figure:
-        return plots.kernel_effect(image, torch.tensor(list(weights.values())).view(3, 3))
+    def draw(**kernel: int) -> Figure:
+        return plots.kernel_effect(image, torch.tensor(list(kernel.values())).view(3, 3))
 
     explorer = Explorer(draw, sliders, columns="repeat(3, 1fr)", above=[menu], relayout=())
 
+    def weights() -> dict[str, int]:
+        return {place: slider.value for place, slider in sliders.items()}
+
     def take_preset(_: object) -> None:
-        if menu.value and PRESETS[menu.value] != {place: slider.value for place, slider in sliders.items()}:
+        if menu.value and PRESETS[menu.value] != weights():
             with explorer.one_drawing():
                 for place, weight in PRESETS[menu.value].items():
                     sliders[place].value = weight
 
     def name_kernel(_: object) -> None:
         if not explorer.waiting:  # moved by hand; the menu is empty then, so that any kernel can be chosen
-            weights = {place: slider.value for place, slider in sliders.items()}
-            menu.value = next((name for name, preset in PRESETS.items() if preset == weights), None)
+            menu.value = next((name for name, preset in PRESETS.items() if preset == weights()), None)
 
     menu.observe(take_preset, "value")
     for slider in sliders.values():

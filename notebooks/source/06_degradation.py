@@ -569,12 +569,15 @@ edu.plots.lines({name: mean.tolist() for name, mean in by_epoch.items()}, title=
 
 # %%
 assert slow[:8, -1].max() < 5, "with ten times the steps eight of nine runs of plain-56 nearly fit the digits"
-assert slow[8, -1] > 15, "and one does not"
+at_a_tenth = [run.last.train_error for run in sceptic.of("plain56 at 0.1, 60 epochs")]
+assert 20 < at_a_tenth[2] < 25, "the third seed at the highest rate does not"
 assert slow[:, -1].min() > fast[:, -1].max(), "every run of plain-20 fits them better"
 assert slow[:, 9].min() > fast[:, 9].max() + 20, "after ten of the 60 epochs plain-56 is far behind"
 steps = {net: [int((run < 5).nonzero()[0]) + 1 for run in runs if run.min() < 5] for net, runs in longer.items()}
-rows = [(net, f"{min(n)} to {max(n)}", f"{len(n)} of 9") for net, n in steps.items()]
-edu.table(rows, ["net", "epochs until the training error is below 5 %", "runs that get there"])
+assert 2 < fmean(steps["plain56"]) / fmean(steps["plain20"]) < 4, "about three times as many epochs"
+ends = {net: f"{runs[:8, -1].min():.1f} to {runs[:8, -1].max():.1f} %" for net, runs in longer.items()}
+rows = [(net, f"{min(n)} to {max(n)}", f"{len(n)} of 9", ends[net]) for net, n in steps.items()]
+edu.table(rows, ["net", "epochs to below 5 %", "runs that get there", "the best eight end at"])
 
 # %% [markdown]
 # So plain-56 isn't stuck. It comes down far more slowly than plain-20: to get below 5 % it needs about three times as many

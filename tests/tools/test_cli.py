@@ -125,7 +125,7 @@ def test_bad_input_is_one_line_and_exit_code_2(
         (ValueError("a\n  b"), 2, "resnet-edu: a b\n"),
         (OSError(28, "No space left on device", "x.csv"), 2, "resnet-edu: No space left on device: x.csv\n"),
         (OSError("odd"), 2, "resnet-edu: odd\n"),
-        (ModuleNotFoundError("No nbconvert"), 2, f"resnet-edu: No nbconvert. Get it with: {sys.executable} -m"),
+        (ModuleNotFoundError("No jinja"), 2, f"resnet-edu: No jinja. Get it with: {sys.executable} -m pip install"),
     ],
 )
 def test_whatever_a_command_raises_is_told_in_one_line(
