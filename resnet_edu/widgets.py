@@ -7,7 +7,7 @@ figure that shows more at a glance. They work with ipywidgets 7.7, which Colab h
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from html import escape
 from io import BytesIO
 from pathlib import Path
@@ -32,6 +32,7 @@ from .plots.lesson_01 import KERNELS
 from .plots.lesson_06 import DEPTHS
 from .plots.lesson_10 import LABELS, METHODS
 from .plots.lesson_11 import ATTRIBUTIONS
+from .plots.lesson_12 import look_at, named_looks
 from .plots.style import Figure, course_style
 from .study import Recorded
 
@@ -308,24 +309,28 @@ def naming_explorer(network: Pretrained, photos: Mapping[str, Path]) -> Explorer
         "top": control(IntSlider, "labels", "how many answers are shown", value=min(3, most), min=1, max=most),
         "threshold": control(IntSlider, "threshold %", "a lower best answer is not sure", value=50, max=100, step=5),
     }
-    draw = partial(plots.named_photos, network)
-    return photo_explorer(lambda name, photo, **state: draw({name: photo}, **state), photos, controls)
+    look = partial(look_at, network, top=most)  # once for each photo; the sliders only draw
+    return photo_explorer(lambda name, seen, **state: named_looks({name: seen}, **state), photos, controls, look)
 
 
 def photo_explorer(
-    draw: Callable[..., Figure], photos: Mapping[str, Path], controls: Mapping[str, ValueWidget]
+    draw: Callable[..., Figure],
+    photos: Mapping[str, Path],
+    controls: Mapping[str, ValueWidget],
+    look: Callable[[Image.Image], Any] = lambda photo: photo,
 ) -> Explorer:
     """An explorer of a list of photos, which uploaded ones join; a file that cannot be read is answered by one line.
 
-    The function that draws is called with a photo's name and the photo, and with the values of the controls.
+    The function that draws is called with a photo's name, with what `look` makes of the photo when it is first chosen,
+    and with the values of the controls.
     """
-    pictures = {name: read_photo(path) for name, path in photos.items()}
+    seen = {name: cache(partial(look, read_photo(path))) for name, path in photos.items()}
     upload = ipywidgets.FileUpload(accept="image/*", description="your photo")
-    which = control(Dropdown, "photo", "which photo is looked at", list(pictures))
+    which = control(Dropdown, "photo", "which photo is looked at", list(seen))
     shown = {"which": which, **controls}
     relayout = [name for name in shown if name in ("which", "top")]  # another shape, more labels
     explorer = Explorer(
-        lambda which, **state: draw(which, pictures[which], **state), shown, above=[upload], relayout=relayout
+        lambda which, **state: draw(which, seen[which](), **state), shown, above=[upload], relayout=relayout
     )
 
     def take(_: object) -> None:
@@ -339,9 +344,9 @@ def photo_explorer(
         except UnreadablePicture as error:
             explorer.said.value = escape(str(error))
             return
-        pictures[name] = picture
+        seen[name] = cache(partial(look, picture))
         with explorer.one_drawing():
-            which.options = list(pictures)
+            which.options = list(seen)
             which.value = name
 
     upload.observe(take, "value")

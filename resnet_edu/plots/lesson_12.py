@@ -1,6 +1,7 @@
 """Lesson 12: what a network of your own says of photos, how sure it is, where it looked, and when to believe it."""
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -9,46 +10,62 @@ from torch import Tensor, nn
 
 from .. import probe
 from ..models.pretrained import Pretrained
-from .images import answers, draw_answers, draw_map, stretched
+from .images import Answers, answers, draw_answers, draw_map, stretched
 from .style import BLUE, COLOURS, GREY, SKY, Figure, bare, course_style, look_of, new_figure
 
 CELLS = 4  # on the shorter side of a map that is worth laying over a photo
 MOST_NUMBERED = 20  # classes of a confusion matrix whose counts are written into the squares
 
 
-@course_style()
+class Look(NamedTuple):
+    """What a network makes of a photo: its best answers, and the Grad-CAM map `(H, W)` of the first, or None."""
+
+    answers: Answers
+    evidence: Tensor | None
+
+
+def look_at(network: Pretrained, picture: Image.Image, *, top: int) -> Look:
+    """The `top` best answers to a photo in RGB; no map where too few pixels are left for one."""
+    best = answers(network, picture, top)
+    if layer := deepest_layer(network.model, best.image):
+        return Look(best, probe.grad_cam(network.model, best.image, best.numbers[0], layer=layer)[0])
+    return Look(best, None)
+
+
 def named_photos(
-    network: Pretrained,
-    pictures: Mapping[str, Image.Image],
-    *,
-    top: int = 3,
-    threshold: float = 0.0,
+    network: Pretrained, pictures: Mapping[str, Image.Image], *, top: int = 3, threshold: float = 0.0
 ) -> Figure:
     """One row a photo in RGB: what the network sees, its `top` labels, and the Grad-CAM map of the best one.
 
     A photo whose best label has less than `threshold` percent gets no answer, and its bars are grey.
     """
-    rows, title = len(pictures), "What it says, and where Grad-CAM finds the evidence"
+    looks = {name: look_at(network, picture, top=top) for name, picture in pictures.items()}
+    return named_looks(looks, top=top, threshold=threshold)
+
+
+@course_style()
+def named_looks(looks: Mapping[str, Look], *, top: int, threshold: float) -> Figure:
+    """The figure of `named_photos`, of photos that the network has looked at."""
+    rows, title = len(looks), "What it says, and where Grad-CAM finds the evidence"
     small = {"fontsize": 10, "weight": "normal", "loc": "center", "parse_math": False}
     figure, panels = new_figure(rows, 3, width=8.4, height=1.9 * rows + 0.6, width_ratios=[1, 1.5, 1], title=title)
-    for row, (name, picture) in enumerate(pictures.items()):
+    for row, (name, (best, evidence)) in enumerate(looks.items()):
         left, middle, right = panels[3 * row : 3 * row + 3]
-        image, labels, percents, numbers = answers(network, picture, top)
+        labels, percents = best.labels[:top], best.percents[:top]
         sure = percents[0] >= threshold
-        colour_image = image[0].expand(3, -1, -1)
+        colour_image = best.image[0].expand(3, -1, -1)
         left.imshow(stretched(colour_image))
         left.set_title(name if len(name) <= 22 else f"{name[:21]}…", **small)
         bare(left)
         draw_answers(middle, labels, percents, [BLUE] + [SKY] * (top - 1) if sure else [GREY] * top)
         middle.axvline(threshold, color="black", lw=1, ls="--")
         middle.set_title(labels[0] if sure else "not sure", fontsize=10, loc="center", parse_math=False)
-        if layer := deepest_layer(network.model, image):
-            found = probe.grad_cam(network.model, image, numbers[0], layer=layer)[0]
-            right.set_title(f"evidence for\n{labels[0]}", **small)
-        else:
-            found = image[0, 0] * 0
+        if evidence is None:
             right.set_title("no map: too few pixels", **small)
-        draw_map(right, colour_image, found, signed=False)
+            draw_map(right, colour_image, torch.zeros_like(best.image[0, 0]), signed=False)
+        else:
+            right.set_title(f"evidence for\n{labels[0]}", **small)
+            draw_map(right, colour_image, evidence, signed=False)
     return figure
 
 

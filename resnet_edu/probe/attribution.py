@@ -55,8 +55,8 @@ def grad_cam(model: nn.Module, images: Tensor, target: Target, *, layer: str = "
     """
     from captum.attr import LayerAttribution, LayerGradCam
 
-    with prepared(model, images, target) as (x, classes):
-        maps = outputs_of(model, x, [layer]).get(layer)
+    with prepared(model, images, target, [layer]) as (x, classes, seen):
+        maps = seen.get(layer)
         if maps is None or maps.ndim != 4:
             got = "does not run" if maps is None else f"puts out the shape {tuple(maps.shape)}"
             raise ValueError(f"Layer {layer!r} {got}; Grad-CAM needs maps (N, channels, h, w), as of layer4.")
@@ -80,7 +80,7 @@ def integrated_gradients(
 
     if steps < 2:
         raise ValueError(f"steps must be 2 or more, got {steps}.")
-    with prepared(model, images, target) as (x, classes):
+    with prepared(model, images, target) as (x, classes, _):
         attribution, error = IntegratedGradients(model).attribute(
             x, torch.as_tensor(baseline).to(x).expand(x.shape), target=classes, n_steps=steps, method="riemann_middle",
             internal_batch_size=max(BATCH, len(x)), return_convergence_delta=True
@@ -111,7 +111,7 @@ def occlusion(
     """
     from captum.attr import Occlusion
 
-    with prepared(model, images, target) as (x, classes), torch.no_grad():
+    with prepared(model, images, target) as (x, classes, _), torch.no_grad():
         channels, side = x.shape[1], min(x.shape[2:])
         if not 1 <= stride <= window <= side:
             raise ValueError(f"Got window={window} and stride={stride}; expected 1 ≤ stride ≤ window ≤ {side}.")
@@ -131,8 +131,9 @@ def guided_backprop(model: nn.Module, images: Tensor, target: Target) -> Tensor:
     """
     from captum.attr import GuidedBackprop
 
-    with prepared(model, images, target) as (x, classes):
-        if not outputs_of(model, x, [name for name, each in leaf_layers(model).items() if isinstance(each, nn.ReLU)]):
+    relus = [name for name, each in leaf_layers(model).items() if isinstance(each, nn.ReLU)]
+    with prepared(model, images, target, relus) as (x, classes, seen):
+        if not seen:
             raise ValueError(
                 f"No nn.ReLU runs in this {type(model).__name__}, so this would be the plain gradient. In place of the "
                 "function F.relu, whose way back cannot be changed, use nn.ReLU() modules."
@@ -141,10 +142,13 @@ def guided_backprop(model: nn.Module, images: Tensor, target: Target) -> Tensor:
 
 
 @contextmanager
-def prepared(model: nn.Module, images: Tensor, target: Target) -> Iterator[tuple[Tensor, Tensor]]:
-    """A copy of the images that takes gradients, and a target for each; the model in eval mode, as before afterwards.
+def prepared(
+    model: nn.Module, images: Tensor, target: Target, layers: Sequence[str] = ()
+) -> Iterator[tuple[Tensor, Tensor, dict[str, Tensor]]]:
+    """A copy of the images that takes gradients, a target for each, and what those of the `layers` that run put out.
 
-    Weights keep their `.grad`, since captum asks for the gradients of inputs and layers only.
+    The model is in eval mode, and afterwards as before. Weights keep their `.grad`, since captum asks for the gradients
+    of inputs and layers only.
     """
     if images.ndim != 4 or len(images) == 0 or not images.is_floating_point():
         raise ValueError(
@@ -153,18 +157,17 @@ def prepared(model: nn.Module, images: Tensor, target: Target) -> Iterator[tuple
         )
     with torch.inference_mode(False), torch.enable_grad(), eval_mode(model), preserved_rng(images.device):
         x = images.detach().clone().requires_grad_()
-        classes = class_numbers(target, model, x)
+        with torch.no_grad(), activations(model, layers) as seen:
+            classes = class_numbers(target, one_tensor("the model", model, model(x)))
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*(did not already require gradients|backward hooks on ReLU)")
-            yield x, classes
+            yield x, classes, seen
 
 
-def class_numbers(target: Target, model: nn.Module, x: Tensor) -> Tensor:
-    """The targets as captum takes them: int64 `(N,)`, after a look at the logits."""
-    with torch.no_grad():
-        logits = one_tensor("the model", model, model(x))
+def class_numbers(target: Target, logits: Tensor) -> Tensor:
+    """The targets as captum takes them: int64 `(N,)`, one for each image's logits."""
     try:
-        wanted = torch.as_tensor(target, device=x.device)
+        wanted = torch.as_tensor(target, device=logits.device)
     except (TypeError, ValueError, RuntimeError):
         wanted = torch.tensor(float("nan"))
     whole = wanted.ndim <= 1 and not wanted.is_floating_point() and wanted.dtype != torch.bool
@@ -173,13 +176,6 @@ def class_numbers(target: Target, model: nn.Module, x: Tensor) -> Tensor:
             f"Got target={target!r}; expected class numbers below {logits.shape[-1]}. The logits have the shape "
             f"{tuple(logits.shape)}, (N, classes)."
         )
-    if wanted.ndim == 1 and len(wanted) != len(x):
-        raise ValueError(f"Got {len(wanted)} targets for {len(x)} images; expected one for all or one each.")
-    return wanted.long().expand(len(x))
-
-
-def outputs_of(model: nn.Module, x: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
-    """What those of the layers that run put out for the first image, by name."""
-    with torch.no_grad(), activations(model, layers) as seen:
-        model(x[:1])
-    return seen
+    if wanted.ndim == 1 and len(wanted) != len(logits):
+        raise ValueError(f"Got {len(wanted)} targets for {len(logits)} images; expected one for all or one each.")
+    return wanted.long().expand(len(logits))
