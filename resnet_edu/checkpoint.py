@@ -41,7 +41,7 @@ class Checkpoint:
         if not self.path.exists():
             return History()
         history, tensors = self.read()
-        weights = {name[6:]: value for name, value in tensors.items() if name.startswith("model.")}
+        weights = {name.removeprefix("model."): value for name, value in tensors.items() if name.startswith("model.")}
         load_state(model, weights, name="checkpoint")
         parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         saved = optimizer.state_dict()

@@ -1,12 +1,14 @@
 """All that decides a training run, in one frozen dataclass. The reason stands beside each default."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+import numpy as np
+
 from . import machine
-from .data.batches import AUGMENTATIONS
+from .data.batches import check_augmentations
 from .errors import check_known
 
 OPTIMIZERS = ("sgd", "adam", "adamw")
@@ -36,15 +38,14 @@ class TrainConfig:
     seed: int = 0  # order of the images, augmentation, dropout
 
     def __post_init__(self) -> None:
+        use_plain_numbers(self)
         for kind, value, known in (
             ("optimizer", self.optimizer, OPTIMIZERS),
             ("schedule", self.schedule, SCHEDULES),
             ("precision", self.precision, PRECISIONS),
         ):
             check_known(kind, [value], known)
-        if isinstance(self.augment, str) or not isinstance(self.augment, Sequence):
-            raise ValueError(f'augment takes a list, such as ["crop", "flip"], or [] for none, got {self.augment!r}.')
-        check_known("augmentation", self.augment, AUGMENTATIONS)
+        check_augmentations(self.augment)
         object.__setattr__(self, "augment", tuple(self.augment))  # a list would make equal configs differ
         rate, warmup, smoothing = self.backbone_lr, self.warmup_epochs, self.label_smoothing
         if not is_whole(self.epochs) or not 1 <= self.epochs <= MOST_EPOCHS:
@@ -73,6 +74,13 @@ class TrainConfig:
         """The inverse of `to_dict`; an option left out has its default, and one that does not exist is refused."""
         check_known("training option", values, [field.name for field in fields(cls)])
         return cls(**values)
+
+
+def use_plain_numbers(options: Any) -> None:
+    """Turn NumPy's numbers, as a loop over `np.logspace` gives them, into Python's, which a file can hold."""
+    for each in fields(options):
+        if isinstance(value := getattr(options, each.name), np.number):
+            object.__setattr__(options, each.name, value.item())
 
 
 def is_whole(value: object) -> bool:

@@ -21,6 +21,7 @@ from filelock import FileLock, Timeout
 from .errors import DatasetUnavailable
 
 PACKAGE = Path(__file__).resolve().parent
+PROGRESS = ".resnet_edu_progress.json"
 ADVICE = "Make room there, or choose a folder you may write: `resnet-edu fetch` takes one with --to."
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -90,6 +91,12 @@ def data_folder() -> Path:
         return Path(named).expanduser().absolute() if named else platformdirs.user_cache_path("resnet-edu")
     except RuntimeError as error:
         raise DatasetUnavailable("There is no home folder to keep data in: set RESNET_EDU_DATA to a folder.") from error
+
+
+def progress_file(folder: Path) -> Path:
+    """Where a learner's progress is kept: the file that RESNET_EDU_PROGRESS names, or a hidden one in their folder."""
+    named = os.environ.get("RESNET_EDU_PROGRESS")
+    return Path(os.path.expanduser(named)) if named else folder / PROGRESS
 
 
 def tilde(path: Path) -> str:

@@ -89,15 +89,14 @@ def seed_everything(seed: int) -> None:
 
 
 @cache
-def use_own_cores() -> int:
-    """Let torch start no more threads than this process has cores; the number of its threads.
+def use_own_cores() -> None:
+    """Let torch start no more threads than this process has cores.
 
     torch counts the machine's cores, of which a container or a seat in a class may have a share only, and threads that
     wait for each other cost far more than they bring. Whoever sets OMP_NUM_THREADS has decided already.
     """
     if not os.environ.get("OMP_NUM_THREADS"):
         torch.set_num_threads(min(torch.get_num_threads(), cores()))
-    return torch.get_num_threads()
 
 
 def show_progress() -> bool:
@@ -179,7 +178,8 @@ def setup(*, seed: int = 0) -> str:
     It returns one fact a line: `print(edu.setup(seed=0))`.
     """
     seed_everything(seed)
-    threads, here, python = use_own_cores(), device(), platform.python_version()
+    use_own_cores()
+    threads, here, python = torch.get_num_threads(), device(), platform.python_version()
     return (
         f"device     {here} ({threads} thread{'s' * (threads != 1)})\n"
         f"precision  {str(precision(here)).removeprefix('torch.')} for matrix products, float32 for weights\n"

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from . import machine
-from .data.batches import evaluation_batches
+from .data.batches import evaluation_batches, images_at_once, training_batches
 from .data.split import Data, Split
 from .errors import LossNotFinite
 from .models.modes import eval_mode, training_mode
@@ -72,14 +72,15 @@ def evaluate(model: nn.Module, split: Split, *, precision: str = "auto") -> Metr
 def recompute_batch_norm(model: nn.Module, split: Split, *, precision: str = "auto") -> None:
     """Measure anew what batch norm uses in evaluation: mean and variance of each channel over all images of a split.
 
-    In training every step moves the running statistics a tenth of the way to those of its batch. After few steps they
-    still hold much of their first values, 0 and 1, and a net that knows its training images by heart may take all of
-    them for one class. What is frozen stays as it is.
+    It is the mean over batches in random order, since in a folder the images of a class stand together. In training
+    every step moves the running statistics a tenth of the way to those of its batch. After few steps they still hold
+    much of their first values, 0 and 1, and a net that knows its training images by heart may take all of them for one
+    class. What is frozen stays as it is.
     """
-    device, seen = machine.device(), 0
+    device, generator = machine.device(), torch.Generator().manual_seed(0)
     with eval_mode(model):
         norms = [each for each in training_mode(model).modules() if isinstance(each, _BatchNorm) and each.training]
-    if not norms:
+    if not norms or len(split) == 1:  # one image has no variance
         return
     model.to(device)
     momenta = [norm.momentum for norm in norms]
@@ -87,12 +88,9 @@ def recompute_batch_norm(model: nn.Module, split: Split, *, precision: str = "au
         try:
             for norm in norms:
                 norm.train()
-            for images, _ in evaluation_batches(split.to(device)):
-                if len(images) == 1:
-                    continue  # it has no variance
-                seen += len(images)
-                for norm in norms:
-                    norm.momentum = len(images) / seen  # so that in the end every image has counted once
+                norm.reset_running_stats()
+                norm.momentum = None  # the plain mean
+            for images, _ in training_batches(split.to(device), images_at_once(split), generator=generator):
                 model(images)
         finally:
             for norm, momentum in zip(norms, momenta, strict=True):

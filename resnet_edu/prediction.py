@@ -37,7 +37,7 @@ def predict(
     network: Pretrained | Path | str,
     paths: Iterable[Path | str],
     *,
-    top: int = 5,
+    top: int | None = None,
     skip: Callable[[UnreadablePicture], object] | None = None,
     precision: str = "auto",
 ) -> list[Prediction]:
@@ -47,7 +47,7 @@ def predict(
         network: a trained network with its categories and transforms; see `models.pretrained`. Or the folder of a
             finished run; or "bundled", for the weights in this package.
         paths: picture files.
-        top: labels a file, at most as many as there are categories.
+        top: labels a file, at most as many as there are categories; by default 5, or all of fewer.
         skip: is told of each file that cannot be used, which is then left out; by default it is an error.
         precision: "auto" is bfloat16 for hundreds of files, where the device has units for it. Percentages then move a
             little; where the best label is a close call, float32 decides. "float32" keeps every digit.
@@ -60,6 +60,7 @@ def predict(
         ValueError: an argument that cannot be, or the network puts out what is no number.
     """
     network = open_network(network)
+    top = min(5, len(network.categories)) if top is None else top
     if not 1 <= top <= len(network.categories):
         raise ValueError(f"top must lie between 1 and {len(network.categories)}, got {top}.")
     if isinstance(paths, str | Path):
@@ -83,9 +84,9 @@ def predict(
                 file = used[int((~logits.isfinite()).any(dim=1).nonzero()[0])]
                 raise ValueError(f"The outputs for {file} are not finite: the training has failed. Train it again.")
             percents, places = (logits.softmax(dim=1) * 100).topk(top)
-            labels = [[network.categories[place] for place in row] for row in places.tolist()]
-            best = [list(zip(*row, strict=True)) for row in zip(labels, percents.tolist(), strict=True)]
-            predictions += map(Prediction, used, best)
+            for file, row, shares in zip(used, places.tolist(), percents.tolist(), strict=True):
+                labels = [network.categories[place] for place in row]
+                predictions.append(Prediction(file, list(zip(labels, shares, strict=True))))
     return predictions
 
 

@@ -18,7 +18,7 @@ from PIL import Image
 from torch import nn
 
 from . import machine, models, probe
-from .config import TrainConfig
+from .config import TrainConfig, use_plain_numbers
 from .data import Data, load, names
 from .data.batches import evaluation_batches, steps_per_epoch
 from .data.pictures import Crop, View
@@ -75,6 +75,9 @@ class Recipe:
     seed: int = option("Of the split, the first weights, the order and the augmentation.", 0)
 
     def __post_init__(self) -> None:
+        use_plain_numbers(self)
+        if isinstance(self.data, os.PathLike):
+            object.__setattr__(self, "data", os.fspath(self.data))
         model = str(self.model)
         object.__setattr__(self, "model", f"resnet{model}" if model.isdigit() else model)
         for kind, value, known in (
@@ -173,12 +176,12 @@ class Recipe:
         return "\n".join(f"{line:{width}}  # {HELP[key]}" for key, line in lines.items()) + "\n"
 
     @classmethod
-    def from_toml(cls, path: Path, **changes: Any) -> "Recipe":
+    def from_toml(cls, path: Path | str, **changes: Any) -> "Recipe":
         """Read a TOML file; `changes` come before what stands in it."""
-        return cls.from_dict({**read_toml(path), **changes})
+        return cls.from_dict({**read_toml(Path(path)), **changes})
 
 
-#: What each option means, for --help, and for the comments of a TOML file.
+#: What each option means, for the comments of a TOML file.
 HELP: dict[str, str] = {each.name: each.metadata["help"] for each in fields(Recipe)}
 
 
@@ -287,16 +290,14 @@ def defaults_of_training(recipe: Recipe, photos: bool) -> dict[str, Any]:
 def fit_head(model: nn.Module, split: Split, *, precision: str = "auto") -> None:
     """Give the network the last layer that suits its features of these images best, without touching the features."""
     name, old = models.head_of(model)
-    parent, _, last = name.rpartition(".")
-    place = model.get_submodule(parent)
-    setattr(place, last, nn.Identity())
+    model.set_submodule(name, nn.Identity())
     device = machine.device()
     model.to(device)
     with eval_mode(model), torch.no_grad(), machine.autocast(device, precision):
         features = [model(images).float().cpu() for images, _ in evaluation_batches(split.to(device))]  # (N, F) each
     classes: Any = old.out_features
     new = probe.linear_head(torch.cat(features), split.labels, classes, weight_decay=HEAD_DECAY)
-    setattr(place, last, new.to(device))  # pyright: ignore[reportArgumentType]
+    model.set_submodule(name, new.to(device))
 
 
 def normalised_like(data: Data, origin: models.Pretrained) -> Data:

@@ -47,8 +47,13 @@ class Run:
     recipe: Recipe  # what it was asked for; once it has begun, with every option decided
 
     @classmethod
-    def start(cls, recipe: Recipe, folder: Path) -> "Run":
+    def start(cls, recipe: Recipe, folder: Path | str) -> "Run":
         """A new run; its folder must be missing or empty, or hold a run of which no epoch was finished."""
+        folder = Path(folder)
+        try:
+            os.path.abspath(recipe.data).encode()
+        except UnicodeEncodeError as error:  # config.toml could not name it
+            raise ValueError(f"The name of the folder {recipe.data!r} is not in UTF-8. Rename it.") from error
         if is_folder(recipe.data) and Path(recipe.data).expanduser().resolve() in folder.resolve().parents:
             raise ValueError(f"{folder} lies among the pictures, in {recipe.data}. Name another for the run.")
         if distributed.first() and folder.exists():
@@ -61,8 +66,9 @@ class Run:
         return cls(folder, recipe)
 
     @classmethod
-    def open(cls, folder: Path) -> "Run":
+    def open(cls, folder: Path | str) -> "Run":
         """A run that was started before."""
+        folder = Path(folder)
         if not (folder / "config.toml").is_file():
             raise ValueError(f"{folder} holds no run: it has no config.toml. Start one with: resnet-edu train --help")
         return cls(folder, Recipe.from_toml(folder / "config.toml"))
@@ -222,8 +228,9 @@ class Preprocessing:
         return normalise(resize(images, self.side) if self.side else images, self.mean, self.std)[0]
 
 
-def open_run(folder: Path) -> Pretrained:
+def open_run(folder: Path | str) -> Pretrained:
     """The network of a finished run, with its categories and the very preprocessing it was trained with."""
+    folder = Path(folder)
     if not folder.exists():
         raise ValueError(f"There is no run {folder}. Name a run's folder, or bundled for the network of the package.")
     weights = folder / "weights.safetensors"

@@ -294,7 +294,7 @@ def transfer_explorer(study: Recorded) -> Explorer:
 
 def attribution_explorer(network: Pretrained, photos: Mapping[str, Path]) -> Explorer:
     """Lesson 11: where a network finds its evidence in a photo, also your own."""
-    answers = [("first", 1), ("second", 2), ("third", 3)]
+    answers = [("first", 1), ("second", 2), ("third", 3)][: len(network.categories)]
     controls = {
         "method": control(Dropdown, "method", "how the evidence is looked for", list(ATTRIBUTIONS)),
         "place": control(ToggleButtons, "answer", "which answer is asked about", answers),

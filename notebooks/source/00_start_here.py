@@ -42,7 +42,8 @@ print(f"data       {data.source}")
 # * **precision**: the number format used in *matrix products*, which are most of the arithmetic (the primer shows one).
 #   Some processors compute them faster in `bfloat16`, a format with fewer digits. A network's *weights*, the numbers
 #   that hold what it has learned, are kept in full as `float32`.
-# * **seed**: the number from which all random numbers follow. Same seed, same processor: same results.
+# * **seed**: the number from which all random numbers follow. Same seed, same machine, same versions: same
+#   results.
 # * **profile**: how large the experiments are. `quick` is the default. With a GPU, set the environment variable
 #   `RESNET_EDU_PROFILE=full` before you start JupyterLab, and the same cells run at full size.
 # * **versions**: those of Python, PyTorch and torchvision, PyTorch's library for images.
@@ -67,7 +68,8 @@ edu.table(rows, ["", "what is checked", "what to do"])
 # The package comes with a ResNet-18, the smallest network (*net* for short) of the family that this course leads up to.
 # It was trained on 98,000 small photos of 200 kinds of things, its *categories* or *classes*: animals, vehicles, tools,
 # food. They come from *Tiny-ImageNet*, a small part of ImageNet, a collection of photos whose best-known part has a
-# thousand categories. (Another net, trained on those thousand, was this one's teacher.) If torchvision's weights for
+# thousand categories. (While training, it also imitated another net's answers; that net, its
+# *teacher*, had learned all thousand.) If torchvision's weights for
 # those thousand are on this machine, they're used instead. (They're a file of 45 MB, and `resnet-edu fetch resnet18`
 # gets it.) The line below says which it is.
 
@@ -237,7 +239,7 @@ edu.checks.progress()
 # | The statement | The test | Verdict |
 # |---|---|---|
 # | "You need a GPU to learn deep learning." | The training above, on this machine | **Wrong.** A small network learns real digits in seconds on a CPU. |
-# | "Training is random, so results cannot be repeated." | The same training once more with the same seed | **Wrong** on one processor: every number is equal to the last digit. (A GPU may add in another order, and then the last digits are rounded differently.) |
+# | "Training is random, so results cannot be repeated." | The same training once more with the same seed | **Wrong** on one machine, with the same versions and number of threads: every number is equal to the last digit. (A GPU may add in another order, and then the last digits are rounded differently.) |
 # | "The softmax gives the probability of being right." | The photos of Grace Hopper and of a flower | **Not in general.** On pictures like the training images it can be close, though modern nets tend to be too sure (Guo et al. 2017). On others it says little: it shares out 100 percent whatever it is shown. |
 
 # %%

@@ -52,11 +52,11 @@ edu.plots.tensor_shapes(
 x = data.train.images[:24]  # 24 digits
 moves = {
     "x": x,
-    "x[0]  (the first image: one axis less)": x[0],
+    "x[0]  (the first image: one axis fewer)": x[0],
     "x[:, 0]  (all images, their channel 0)": x[:, 0],
     "x[:, :, 4:9, 4:9]  (a patch of each image)": x[:, :, 4:9, 4:9],
     "x.flatten(1)  (all axes from number 1 on become one)": x.flatten(1),
-    "x[0, 0, 0][:, None]  (None puts in an axis of length 1)": x[0, 0, 0][:, None],
+    "x[0, 0, 0][:, None]  (None inserts an axis of length 1)": x[0, 0, 0][:, None],
 }
 edu.table([(move, str(tuple(result.shape))) for move, result in moves.items()], ["expression", "shape"])
 
@@ -148,7 +148,7 @@ edu.plots.connections(
 # **matrix product**, written `@`: each number of the result is one row of the left matrix times one column of the right
 # one, multiplied number by number and added up. For a whole batch `x` of shape `(N, inputs)` the layer is
 # `x @ W.T + b`, where `W` is the table of weights, `b` holds the biases, and `.T` swaps rows and columns. PyTorch has
-# it ready as `nn.Linear` (`nn` is its box of parts for neural networks):
+# it as `nn.Linear` (`nn` is its collection of parts for neural networks):
 
 # %%
 layer = nn.Linear(3, 2)  # 3 inputs, 2 outputs; its weights begin as small random numbers
@@ -389,7 +389,7 @@ edu.table([*rows, ("together", "", 26)], ["parameter", "shape", "numbers"])
 # Some layers behave differently while a network learns. One example is **dropout**, which you'll study in lesson 02:
 # during training it tosses a coin for each number: heads sets it to 0, tails doubles it. So about half of them are gone
 # each time, and no neuron can rely on one other neuron alone. When the network is used, it does nothing. A module keeps
-# track of which of the two is meant: `model.train()` switches it and everything inside it to training mode, and
+# track of which mode it's in: `model.train()` switches it and everything inside it to training mode, and
 # `model.eval()` to evaluation mode.
 
 # %%
@@ -429,10 +429,10 @@ def points(count: int, seed: int) -> tuple[Tensor, Tensor]:
 
 
 (x, y), (x_val, y_val), (x_test, y_test) = points(12, seed=0), points(100, seed=1), points(100, seed=2)
-errors = {"training (12 points)": [], "validation (100 others)": []}
+errors, fits = {"training (12 points)": [], "validation (100 others)": []}, {}
 for degree in range(1, 11):
     powers = torch.arange(degree + 1)
-    fitted = torch.linalg.lstsq(x[:, None] ** powers, y[:, None]).solution  # the best polynomial of this degree
+    fits[degree] = fitted = torch.linalg.lstsq(x[:, None] ** powers, y[:, None]).solution  # the best of this degree
     for name, (at, wanted) in zip(errors, ((x, y), (x_val, y_val)), strict=True):
         errors[name].append((at[:, None] ** powers @ fitted - wanted[:, None]).pow(2).mean().sqrt().item())
 edu.plots.lines(errors, first=1, log=True, title="More bends always fit better, but predict worse in the end",
@@ -452,9 +452,10 @@ edu.plots.lines(errors, first=1, log=True, title="More bends always fit better, 
 # %%
 best = 1 + errors["validation (100 others)"].index(min(errors["validation (100 others)"]))
 parts = {"training": data.train, "validation": data.val, "test": data.test}
-assert errors["training (12 points)"] == sorted(errors["training (12 points)"], reverse=True), "it never rises"
-assert errors["validation (100 others)"][-1] > 3 * min(errors["validation (100 others)"]), "it does"
-print(f"chosen by the validation points: degree {best}")
+assert errors["training (12 points)"] == sorted(errors["training (12 points)"], reverse=True), "the training error never rises"
+assert errors["validation (100 others)"][-1] > 3 * min(errors["validation (100 others)"]), "the validation error does"
+residual = (x_test[:, None] ** torch.arange(best + 1) @ fits[best])[:, 0] - y_test
+print(f"chosen by the validation points: degree {best}; its error on the test points: {residual.square().mean().sqrt():.2f}")
 edu.table([(name, len(split)) for name, split in parts.items()], ["digits of this course", "images"])
 
 # %% [markdown]

@@ -69,8 +69,8 @@ edu.table(
 )
 
 # %% [markdown]
-# You get the same number of outputs from 4.8 million parameters or from 156. Two ideas make the difference, and they're
-# the heart of the paper that introduced LeNet-5:
+# You get the same number of outputs from 4.8 million parameters or from 156. Two ideas make the difference. They're two
+# of the three on which the paper builds LeNet-5 (the third is pooling, further down):
 #
 # * **Local receptive fields.** The pixels that make up a stroke, a corner or a loop lie close together. So each output
 #   looks at a small patch, its *receptive field*, and not at the whole image.
@@ -93,7 +93,7 @@ edu.plots.connections(
 )
 
 # %% [markdown]
-# An operation that is local and the same everywhere is called a **convolution**.
+# A weighted sum of neighbours, with the same weights everywhere, is called a **convolution**.
 #
 # ## One convolution, one pixel at a time
 #
@@ -387,16 +387,16 @@ edu.plots.pooling(torch.tensor([[1, 3, 0, 0], [2, 8, 1, 1], [0, 0, 4, 5], [0, 2,
 
 # %%
 nets = {
-    "two convolutions": nn.Sequential(nn.Conv2d(1, 6, 5), nn.Conv2d(6, 16, 5)),
-    "pooling in between": nn.Sequential(nn.Conv2d(1, 6, 5), nn.AvgPool2d(2), nn.Conv2d(6, 16, 5)),
+    "two 5×5 convolutions": nn.Sequential(nn.Conv2d(1, 6, 5), nn.Conv2d(6, 16, 5)),
+    "the same, with 2×2 pooling in between": nn.Sequential(nn.Conv2d(1, 6, 5), nn.AvgPool2d(2), nn.Conv2d(6, 16, 5)),
 }
 seen = {}
 for name, net in nets.items():
     x = torch.rand(1, 1, 32, 32, requires_grad=True)
     net(x)[0, 0, 4, 4].backward()  # one number of the last layer
     seen[name] = int((x.grad[0, 0].abs().sum(dim=0) > 0).sum())  # columns of the image that matter to it
-assert seen == {"two convolutions": 9, "pooling in between": 14}
-edu.table(list(seen.items()), ["5×5 convolution, then", "pixels seen along each side"])
+assert list(seen.values()) == [9, 14]
+edu.table(list(seen.items()), ["network", "pixels seen along each side"])
 
 # %% [markdown]
 # ## LeNet-5, layer by layer
@@ -551,7 +551,7 @@ assert after < loss
 #
 # * a `model` and an `optimizer` that holds its parameters;
 # * `train_set`, a pair of images `(N, C, H, W)` and labels `(N,)`, and `val_set`, the same for validation;
-# * `orders`, one tensor for each epoch. It holds the numbers of the training images in the order in which to take
+# * `orders`, one tensor for each epoch. It holds the indices of the training images, in the order in which to use
 #   them;
 # * `batch_size`. The last batch of an epoch may be smaller.
 #
@@ -768,8 +768,8 @@ edu.table(verdicts, ["network", "diagnosis"])
 #
 # ## 1998 and today
 #
-# Is this the network of 1998? In its layers and its shapes, yes. In many other ways, no. These are the
-# main differences:
+# Is this the network of 1998? In its layers and its shapes, yes. In many other ways, no. These are the main
+# differences:
 #
 # | | the paper | here |
 # |---|---|---|
@@ -777,7 +777,7 @@ edu.table(verdicts, ["network", "diagnosis"])
 # | pooling (S2, S4) | sum of four, times a trained factor, plus a trained bias, then squashed by the activation | plain average, or today the maximum |
 # | C3 | each kernel sees 3, 4 or all 6 of the maps (table I) | each sees all 6 |
 # | output | for each digit the squared distance between F6's 84 numbers and a small picture drawn by hand (a *radial basis function* unit) | a linear layer |
-# | input | white is −0.1, black 1.175 | mean 0, standard deviation 1 |
+# | input | paper (white) is −0.1, ink (black) 1.175 | white ink on black; mean 0, standard deviation 1 |
 # | loss | a squared distance, with a term that pushes the wrong digits away | cross-entropy |
 # | optimizer | one image at a time, with a rate for each weight from estimated second derivatives | SGD with momentum on batches |
 # | first weights (n inputs) | random, spread evenly within ±2.4 / n | the same within ±1 / √n, PyTorch's default |
@@ -826,13 +826,20 @@ for name, results in runs.items():
 columns = [f"training loss, seed {seed}" for seed in range(3)] + [f"test error, seed {seed}" for seed in range(3)]
 edu.table(rows, ["version", "rate", *columns])
 
+# %%
+for a, b in (("tanh, average", "ReLU, average"), ("tanh, maximum", "ReLU, maximum"),
+             ("tanh, average", "tanh, maximum"), ("ReLU, average", "ReLU, maximum")):  # fmt: skip
+    one, other = ([error for _, error in runs[name]] for name in (a, b))
+    apart = max(one) < min(other) or max(other) < min(one)
+    print(f"{a} and {b}: {'apart, whichever seeds you compare' if apart else 'the ranges overlap'}")
+
 # %% [markdown]
-# Read the table in pairs of rows that differ in one thing only: tanh against ReLU with the same pooling, average
-# against maximum with the same activation. Then look at the spread. Three runs that differ in nothing but the seed
-# don't agree either, and where the three numbers of one row overlap with those of the other, the table doesn't tell you
-# which is better. One run per version would have given you a clear answer, and perhaps a wrong one. That's why this
-# course repeats its experiments with several seeds. Lesson 02 compares activations again, on another network and over a
-# wide range of learning rates.
+# The four lines compare the pairs of rows that differ in one thing only: the activation in the first two, the pooling in
+# the others. Three runs that differ in nothing but the seed don't agree either. Where the test errors of one row overlap
+# with those of the other, the table doesn't tell you which is better. So it may answer your question for one of the
+# pairs and not for another. One run per version would have given you a clear answer, and perhaps a wrong one. That's
+# why this course repeats its experiments with several seeds. Lesson 02 compares activations again, on another network
+# and over a wide range of learning rates.
 #
 # The paper reports a test error of 0.95 %, and 0.8 % with distorted copies of the training digits added. It learned
 # from 60,000 digits, you from 3,500. Here's what one of your networks gets wrong (`nonzero` gives the places where a
@@ -882,8 +889,8 @@ edu.plots.feature_maps({name: stack[0] for name, stack in maps.items()}, title="
 # %% [markdown]
 # In C1 you still recognise the two. Most maps bring out strokes in one direction, or one side of each stroke. In C3
 # the two is gone. A bright pixel there says that a certain combination of strokes was found in that part of the
-# image, and a map that is black everywhere says that it was found nowhere in this digit. The later layers add up such
-# reports.
+# image, and a map that is black everywhere found nothing of its kind in this digit. (Or it's black for every digit:
+# lesson 02 shows how a ReLU can die.) The later layers add up such reports.
 #
 # ## Claims you will read elsewhere, tested
 #
@@ -980,10 +987,11 @@ rows = [(label, *(f"{error:.1f} %" for error in values)) for label, values in er
 edu.table(rows, ["network", *(f"{pixels} px" for pixels in range(5))])
 
 # %% [markdown]
-# **Verdict: false.** Two rounds of pooling soften a shift of one pixel. After four pixels the error has gone up many
-# times over, because C5 has separate weights for each place. What helped was *showing* the network moved digits, which
-# is why the paper's authors trained on distorted ones as well. It isn't free: this network got twice the epochs. What a
-# convolution does have is **equivariance**: move the image, and the feature map moves along.
+# **Verdict: false.** Even with two rounds of pooling, after four pixels the error has gone up many times over, because C5
+# has separate weights for each place. What helped was *showing* the network moved digits. (It isn't free: this network
+# got twice the epochs.) The paper's authors did something similar. They added 540,000 distorted copies, shifted, scaled,
+# squeezed and sheared, to their 60,000 digits, and the error fell from 0.95 to 0.8 %. What a convolution does have is
+# **equivariance**: move the image, and the feature map moves along.
 
 # %%
 digit, c1 = data.test.inputs(slice(0, 1)), models["ReLU, maximum"][0]
@@ -1045,9 +1053,9 @@ for (name, errors), net in zip(results.items(), (models["ReLU, maximum"], hidden
 edu.table(rows, ["network", "parameters", *(f"test error, seed {seed}" for seed in range(3))])
 
 # %% [markdown]
-# **Verdict: true for a demonstration, false for a bank.** A linear model reads about nine digits in ten. With the same
-# number of parameters, the network that shares its weights makes clearly fewer mistakes than the one that doesn't: even
-# its worst run beats the other's best.
+# **Verdict: true for a demonstration, false for a bank.** A linear model reads about nine digits in ten. With almost the
+# same number of parameters, the network that shares its weights makes clearly fewer mistakes than the one that doesn't:
+# even its worst run beats the other's best.
 #
 # ## Summary
 #
@@ -1059,8 +1067,8 @@ edu.table(rows, ["network", "parameters", *(f"test error, seed {seed}" for seed 
 # * **The loop**: forward, `zero_grad`, `backward`, `step`, batch after batch, in training mode; then measure, in
 #   evaluation mode. `edu.fit` is this loop.
 # * **If it doesn't learn, measure**: gradients, one image alone, the sum of the outputs.
-# * Weight sharing makes a layer **equivariant**. Pooling adds a little tolerance. **Invariance** has to be learned
-#   from data.
+# * Weight sharing makes a layer **equivariant**. Pooling did not make LeNet-5 **invariant**; training on moved digits
+#   brought it much closer.
 #
 # ## Sources
 #

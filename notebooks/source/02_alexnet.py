@@ -115,7 +115,9 @@ edu.table([(what, f"{error:.1f} %") for what, error in numbers.items()], ["", "t
 
 # %% [markdown]
 # Apart from the runner-up's, every one of these numbers is called "AlexNet's error" somewhere. The first line is the
-# paper's network on its own. The last is torchvision's version, which you'll build below.
+# paper's network on its own. The last is torchvision's version, which you'll build below. They weren't measured alike:
+# the paper averages the answers for ten crops of each image, torchvision looks at one. And two of the seven nets were
+# first trained on all of ImageNet as it was in autumn 2011.
 #
 # ### Exercise 2.1 · Top-k error
 #
@@ -155,7 +157,7 @@ edu.checks.check_top_k_error(top_k_error)
 # %% [markdown]
 # There's another way to say the same thing, without sorting: *an image is wrong if k or more classes have a higher
 # logit than its label*. Let's use it on real logits. Train LeNet-5 for a single epoch, so that it still makes plenty of
-# mistakes, and compare it with pure guessing.
+# mistakes, and compare it with pure guessing. (`gather` picks the label's own logit out of each row.)
 
 # %%
 digits = edu.data.load("mnist5k", size=32, limit=2000)
@@ -168,7 +170,7 @@ with torch.inference_mode():
 higher = (logits > logits.gather(1, labels[:, None])).sum(dim=1)  # (N,): classes with a higher logit than the label
 errors = {k: 100 * (higher >= k).float().mean().item() for k in (1, 2, 3, 5, 9)}
 assert errors[1] > errors[2] > errors[5] > errors[9], "each further guess can only help"
-edu.table([(k, f"{100 - 10 * k} %", f"{error:.1f} %") for k, error in errors.items()], ["k", "guessing", "LeNet-5"])
+edu.table([(k, f"{100 - 10 * k} %", f"{error:.1f} %") for k, error in errors.items()], ["k", "top-k error of guessing", "of LeNet-5"])
 
 # %% [markdown]
 # With ten classes a top-5 error says little, because even guessing gets half of them right. It was made for a thousand
@@ -293,8 +295,8 @@ for size in (224, 448):
     print(f"with images of {size}×{size} pixels, fc6 sees {pixels}×{pixels} pixels of each map")
 
 # %% [markdown]
-# The convolutions don't get a single new parameter. This is what weight sharing buys you, and it's why later networks
-# replaced the large linear layers.
+# The convolutions don't get a single new parameter. This is what weight sharing buys you, and it's one reason why later
+# networks replaced the large linear layers.
 #
 # ### Exercise 2.3 · AlexNet
 #
@@ -312,7 +314,7 @@ for size in (224, 448):
 #
 # The three pooling layers are `nn.MaxPool2d(3, stride=2)`: their windows overlap, which was unusual then.
 # `nn.Dropout()` is explained further down. Here you only have to put it in its place. Leave the option `inplace` of
-# `nn.ReLU` off.
+# `nn.ReLU` off: it overwrites the numbers it gets, and later lessons want to look at them.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -325,7 +327,8 @@ for size in (224, 448):
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# Compare `list(AlexNet().state_dict())` with `list(torchvision.models.alexnet().state_dict())`.
+# `state_dict()` holds all weights by name. Compare `list(AlexNet().state_dict())` with
+# `list(torchvision.models.alexnet().state_dict())`.
 # </details>
 
 
@@ -367,6 +370,7 @@ edu.checks.check_alexnet(AlexNet)
 # Using torchvision's names pays off now. Here is torchvision's own network, with random weights because this lesson
 # downloads nothing. Its state dict, which holds all weights by name, is loaded into the course's AlexNet with
 # `strict=True`, which refuses any name or size that differs. Then both networks compute the same logits.
+# (`assert_close` raises an error if they differ by more than rounding, and says by how much.)
 
 # %%
 torch.manual_seed(0)
@@ -425,7 +429,7 @@ rows = [
     ("batch", recipe["batch"].value, plain.batch_size),
     ("learning rate", f"{recipe['rate'].value}, divided by 10 three times", "constant, the best of seven"),
     ("weight decay", recipe["weight decay"].value, plain.weight_decay),
-    ("initial weights", f"normal, spread {edu.facts.ALEXNET_INIT_STD.value}", "drawn to suit the activation"),
+    ("initial weights", f"bell curve around 0, spread {edu.facts.ALEXNET_INIT_STD.value}", "drawn to suit the activation"),
     ("augmentation", "crops, mirror images, shifted colours", "none"),
     ("dropout", "half of the outputs of fc6 and fc7", "none"),
     ("epochs", f"about {recipe['epochs'].value}", plain.epochs),
@@ -475,7 +479,7 @@ def four_layers(activation: type[nn.Module], width: int = 16) -> nn.Sequential:
 
 # %%
 def training_error(activation: type[nn.Module], data: edu.data.Data, config: edu.TrainConfig) -> float:
-    """Percent of training images that are wrong after the last epoch; a loss that overflows counts as guessing."""
+    """Percent of wrong answers in the last epoch, counted as it trains; a loss that overflows counts as guessing."""
     torch.manual_seed(0)
     try:
         return edu.fit(four_layers(activation), data, config).last.train_error
@@ -494,7 +498,7 @@ edu.plots.lines(
     race,
     title="Tanh learns best at a higher rate than ReLU",
     x="learning rate",
-    y="training error after 6 epochs (%)",
+    y="training error in the 6th epoch (%)",
     ticks=[f"{rate:g}" for rate in rates],
     limits=(0, 100),
 )
@@ -624,8 +628,8 @@ explorer.twin({"a photo, cropped and flipped": {}, "a digit, only flipped": {"na
 # <details><summary>Hint 3</summary>
 #
 # Index with three tensors that broadcast to `(N, H, W)`: the number of the image `(N, 1, 1)`, the rows `(N, H, 1)` and
-# the columns `(N, 1, W)`. It's easiest with the channels last: `padded.permute(0, 2, 3, 1)[image, rows, columns]` is
-# `(N, H, W, C)`. Then permute back.
+# the columns `(N, 1, W)`. It's easiest with the channels last, and `permute` puts the axes in that order:
+# `padded.permute(0, 2, 3, 1)[image, rows, columns]` is `(N, H, W, C)`. Then permute back.
 # </details>
 
 
@@ -780,7 +784,7 @@ for name in photos:
 edu.plots.photos_and_maps(photos, maps, title="From outlines to a few bright areas")
 
 # %% [markdown]
-# Of each layer the figure shows the map that varies most. The first maps are line drawings, bright where light meets
+# For each layer, the figure shows the map that varies most. The first maps are line drawings, bright where light meets
 # dark. Deeper in the net, the picture dissolves into a few bright areas, where a map says "something of my kind is
 # here". A picture of maps can't tell you what that something is, and "the deeper layers see ears" is more than anyone
 # can read off it. Lesson 11 asks again, with better tools.
@@ -817,15 +821,15 @@ edu.table(rows, ["image side", "padding", "map side, rounded down", "map side, r
 # %% [markdown]
 # ## Summary
 #
-# * AlexNet's convolutions, pooling and training were old; ReLU and dropout were recent. What made the difference in
-#   size were a million labelled photos and two fast graphics cards.
+# * AlexNet's convolutions, pooling and training were old; ReLU and dropout were recent. What made a network of this size
+#   possible was a million labelled photos and two fast graphics cards.
 # * The **top-k error** counts an image as wrong if its label isn't among the k best guesses. AlexNet: 18.2 % alone,
 #   15.3 % as seven nets.
 # * 61,100,840 parameters, 96 % of them in three linear layers. The five convolutions do 92 % of the work. A larger
 #   image costs the convolutions work but no parameters. It costs the linear layers both, unless an average pooling
 #   comes before them.
-# * At the same small rate ReLU beats tanh, and the sigmoid takes several times as long as either (at rate 0.1). At its
-#   own best rate tanh can win, and here it does.
+# * At the same small rate ReLU beats tanh. At its own best rate tanh can win, and here it does. The sigmoid,
+#   given more time at rate 0.1, was still guessing after the six epochs that tanh needed.
 # * **Dropout** and **augmentation** narrow the gap between training and test loss. The paper drops outputs and halves
 #   at test time, PyTorch doubles in training. Augmentation may only make changes that keep the label true.
 # * Torchvision's AlexNet has the layer sizes of the one-tower version of 2014, without response normalisation. That

@@ -182,9 +182,9 @@ explorer.twin({
 #
 # **Difficulty** ●●○○○ · **8 minutes**
 #
-# Write `receptive_field(layers)`. `layers` is a list of pairs (kernel, stride), first layer first. Return how many
-# pixels wide the window is that one number in the last layer's output depends on. There's no formula to look up: go
-# through the layers and ask what each one does to the size of the window, and what it does to the jump.
+# Write `receptive_field(layers)`. `layers` is a list of pairs (kernel, stride), first layer first. Return the
+# width, in pixels, of the window that one number in the last layer's output depends on. There's no formula to look up:
+# go through the layers and ask what each one does to the size of the window, and what it does to the jump.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -631,7 +631,7 @@ edu.plots.lines(
     errors,
     title="With batch norm the depth and the rate matter less",
     x="highest learning rate",
-    y="training error after 3 epochs (%)",
+    y="training error in the 3rd epoch (%)",
     ticks=[f"{rate:g}" for rate in rates],
     limits=(0, 100),
 )
@@ -646,7 +646,7 @@ assert abs(gap_with) < gap_without, "the depth matters less"
 deep, deep_norm = errors["no batch norm, 19 layers"], errors["batch norm, 19 layers"]
 assert max(deep_norm) - min(deep_norm) < max(deep) - min(deep), "the rate matters less"
 assert deep[-1] > deep_norm[-1] + 20, "at the highest rate by far"
-print(f"19 layers less 11, both at their best: {gap_without:.1f} points without batch norm, {gap_with:.1f} with it")
+print(f"from 11 to 19 layers, each at its best rate: {gap_without:+.1f} points without batch norm, {gap_with:+.1f} with it")
 rows = [(name, *(f"{error:.1f} %" for error in each), f"{best[name]:.1f} %") for name, each in errors.items()]
 edu.table(rows, ["training error", *(f"rate {rate:g}" for rate in rates), "at its best rate"])
 

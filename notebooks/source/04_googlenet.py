@@ -37,10 +37,10 @@ print(edu.setup(seed=0), f"data       {data.source}", sep="\n")
 # %% [markdown]
 # ## Which kernel size? All of them
 #
-# How large should a kernel be? AlexNet starts with 11×11, VGG uses 3×3 everywhere. Small things need small kernels and
-# large things large ones, and both occur in the same picture. The inception block doesn't choose. It sends its input
-# through a 1×1, a 3×3 and a 5×5 convolution and a max pooling, side by side, and concatenates the results along the
-# channels. The next block can take whatever it needs from them.
+# How large should a kernel be? AlexNet starts with 11×11, VGG uses 3×3 everywhere. The argument behind the inception
+# block goes like this: small things need small kernels, large things large ones, and both occur in the same picture. So
+# the block doesn't choose. It sends its input through a 1×1, a 3×3 and a 5×5 convolution and a max pooling, side by
+# side, and concatenates the results along the channels. The next block can take whatever it needs from them.
 #
 # From here on, "convolution" means a convolution followed by batch norm and ReLU, as in lesson 03. The set-up cell
 # imported that trio as `ConvBlock`. Its padding keeps the height and width of the maps:
@@ -188,6 +188,12 @@ def my_break_even(in_channels: int, channels: int, kernel: int) -> int:
 edu.checks.check_break_even(my_break_even)
 
 # %% [markdown]
+# <details><summary>And the guess?</summary>
+#
+# For the 5×5 branch the break-even is 154 channels, so reducing to 100 still pays off.
+#
+# </details>
+#
 # ### Exercise 4.2 · The inception block
 #
 # **Difficulty** ●●●○○ · **12 minutes**
@@ -267,25 +273,46 @@ edu.table(rows, ["million multiply-adds", "naive", "reduced", "cheaper by"])
 
 # %% [markdown]
 # The 5×5 branch gets almost ten times cheaper, the block as a whole only 2.4 times. But look at what happens when you
-# stack nine blocks. Without the 1×1 after the pooling, each one is wider than the one before:
+# stack nine blocks. Without the 1×1 after the pooling, each one is wider than the one before. Here are all four
+# combinations: with and without reductions, with and without that convolution.
+
 
 # %%
-rows, channels, totals = [], 192, [0.0, 0.0]
-for name, sizes in INCEPTIONS.items():
-    side = {"3": 28, "4": 14, "5": 7}[name[0]]
-    in_channels, one, _, three, _, five, pool = sizes
-    totals[0] += million_macs(NaiveBlock(channels, one, three, five), channels, side)
-    totals[1] += million_macs(paper_block(*sizes), in_channels, side)
-    channels += one + three + five  # plus all that came in, through the pooling
-    rows.append((name, channels, one + three + five + pool))
-print(f"nine blocks: {totals[0] / 1e3:.1f} and {totals[1] / 1e3:.2f} billion multiply-adds")
-assert 10 < totals[0] / totals[1] < 12, "all nine together: eleven times cheaper"
-edu.table(rows, ["after block", "channels, naive", "channels, as built"])
+def weights_of(channels: int, sizes: tuple[int, ...], *, reduce: bool, project: bool) -> int:
+    """Weights of a block, without batch norm: `reduce` before the kernels, `project` after the pooling."""
+    one, three_reduced, three, five_reduced, five, pool = sizes[1:]
+    small = channels * one + (channels * pool if project else 0)
+    if reduce:
+        return small + channels * (three_reduced + five_reduced) + 9 * three_reduced * three + 25 * five_reduced * five
+    return small + channels * (9 * three + 25 * five)
+
+
+# %%
+totals, widths = {}, {False: [], True: []}
+for reduce, project in product((False, True), repeat=2):
+    channels, totals[reduce, project], widths[project] = 192, 0, []
+    for name, sizes in INCEPTIONS.items():
+        side = {"3": 28, "4": 14, "5": 7}[name[0]]
+        totals[reduce, project] += side**2 * weights_of(channels, sizes, reduce=reduce, project=project)
+        channels = sizes[1] + sizes[3] + sizes[5] + (sizes[6] if project else channels)
+        widths[project].append(channels)
+
+# %%
+assert edu.probe.summary(reduced, (192, 28, 28)).macs == 28**2 * weights_of(192, INCEPTIONS["3a"], reduce=True, project=True)
+assert 10 < totals[False, False] / totals[True, True] < 12, "all nine together: eleven times cheaper"
+assert totals[True, False] < totals[False, True] / 2, "the reductions save more"
+names = {(False, False): "neither", (False, True): "a convolution after the pooling", (True, False): "reductions",
+         (True, True): "both, as built"}  # fmt: skip
+rows = [
+    (text, *(widths[which[1]][place] for place in (0, 4, 8)), f"{totals[which] / 1e9:.1f}")
+    for which, text in names.items()
+]
+edu.table(rows, ["nine blocks with", "channels after 3a", "after 4c", "after 5b", "billion multiply-adds"])
 
 # %% [markdown]
-# Two things add up here: large kernels that read every channel, and blocks that grow. The small convolution after the
-# pooling stops the growth, the reductions make the kernels affordable, and it takes both. The designers were free to
-# choose the other numbers. Now choose your own.
+# Two things add up here: large kernels that read every channel, and blocks that grow. The convolution after the pooling
+# stops the growth, the reductions make the kernels affordable and bring most of the saving, and only both together get
+# to one eleventh. The designers were free to choose the other numbers. Now choose your own.
 #
 # ### Explore: the channel budget
 #
@@ -293,6 +320,12 @@ edu.table(rows, ["after block", "channels, naive", "channels, as built"])
 # cost without a reduction. First find the slider that costs the most. Next, make the block a third cheaper while
 # keeping 256 channels. Then raise "3×3 reduce" until the reduction no longer pays off (exercise 4.1 tells you where
 # that is).
+#
+# <details><summary>Answer to the last one</summary>
+#
+# "3×3 reduce" pays off up to 164 channels.
+#
+# </details>
 
 # %% tags=["explorer"]
 explorer = edu.widgets.channel_budget()
@@ -493,7 +526,8 @@ edu.table(rows, ["blocks", "test error, median", "lowest", "highest"])
 # %% [markdown]
 # **Verdict: no clear winner here.** The two ranges overlap, and the medians are closer together than two runs of the
 # same net can be. Pick one seed for each side, and you could report a win for whichever you like. That doesn't refute
-# GoogLeNet. Digits of one size are the last place where several scales should matter, and 2,000 of them aren't
+# GoogLeNet. (Nor does the count of pairs settle it: of two equally good nets, one wins at least four pairs of five in 3
+# of 8 such series.) Digits of one size are the last place where several scales should matter, and 2,000 of them aren't
 # ImageNet. Nor does it show that the two are equally good, because a few seeds can't rule out a difference of half a
 # point. But it should make you careful with a comparison of whole nets. GoogLeNet differs from VGG in depth, head,
 # training and number of crops too, so its lower error doesn't prove that the branches are what helps.
@@ -515,10 +549,8 @@ edu.table(
 # extra classifiers, one after block 4a and one after 4d. During training their losses are added to the main one with
 # weight 0.3, and afterwards these heads are thrown away. Do they bring the first layer more gradient? The next cells
 # measure it in a narrow, untrained GoogLeNet with two starts: AlexNet's tiny initial weights (standard deviation 0.01),
-# and batch norm after each convolution. A year later two of the authors, with others, reported that the heads didn't
-# speed up early training, that the lower one could be removed without harm, and that there was a slight gain at the
-# end, which they put down to *regularisation*: anything that keeps a net from memorising (Szegedy et al. 2015, section
-# 4). The later nets in this course do without auxiliary heads. Lesson 05 explains where gradients get lost.
+# and batch norm after each convolution. (`torch.autograd.grad(loss, weights)` returns the gradient instead of adding it
+# to `.grad`, and `retain_graph=True` keeps what a second pass back needs. `nn.Identity()` passes on what it gets.)
 #
 # > **Before you run it:** by what factor do the heads change the first layer's gradient, in each of the two?
 
@@ -551,6 +583,14 @@ assert max(abs(factor - 1) for factor in factors["batch norm"]) < 0.5, "by less 
 edu.table([(start, min(each), max(each)) for start, each in factors.items()], ["start", "factor, at least", "at most"])
 
 # %% [markdown]
+# With tiny weights the heads multiply the first layer's gradient many thousandfold: next to nothing of the main loss
+# arrives there. With batch norm the main loss's gradient does arrive, and the heads change it by less than half.
+#
+# That's an untrained net. A year later two of the authors, with others, reported on trained ones: the heads didn't speed
+# up early training, the lower one could be removed without harm, and there was a slight gain at the end, which they put
+# down to *regularisation*: anything that keeps a net from memorising (Szegedy et al. 2015, section 4). The later nets
+# in this course do without auxiliary heads. Lesson 05 explains where gradients get lost.
+#
 # ## An average instead of big linear layers
 #
 # AlexNet and VGG flatten the last maps and send the long vector through large linear layers. GoogLeNet takes the **mean
@@ -632,7 +672,7 @@ edu.checks.check_silent_branch(my_silent_branch)
 # | The statement | The test | Verdict |
 # |---|---|---|
 # | "GoogLeNet has 15 million parameters." | Count them, with and without auxiliary heads | **Wrong.** 6.6 million, and 13.0 million with the heads, which are thrown away after training. |
-# | "It has 12 times fewer parameters than AlexNet." | Divide the two counts | **Not by this count.** 9.2 times. A paper of 2015 by two of the authors and others says 5 million against 60, which would be 12; the net in their own table has more than 5. |
+# | "It has 12 times fewer parameters than AlexNet." | Divide the two counts | **Not by this count.** 9.2 times. The 12 stands in the GoogLeNet paper itself; a paper of 2015 by two of its authors and others gives the numbers behind it, 5 million against 60. The net in the table of 2014 has 7 million, with its 5×5 kernels, and that is a little under 9 times. |
 # | "Torchvision's GoogLeNet has 5×5 convolutions." | List the kernels | **Wrong.** 1×1, 3×3 and one 7×7. |
 # | "1×1 convolutions make the block ten times cheaper." | Multiply-adds of 3a and of all nine blocks | **It depends on what you count.** The 5×5 branch of 3a, 9.7 times. Block 3a as a whole, 2.4 times. All nine together 11 times, because naive blocks also grow. |
 # | "Auxiliary heads keep the gradient from vanishing." | First layer's gradient, two starts, five seeds | **Only where it vanishes.** More than a thousandfold with tiny weights; with batch norm, by less than half either way. |
@@ -645,6 +685,10 @@ kernels = {layer.kernel_size[0] for layer in theirs.modules() if isinstance(laye
 printed = edu.facts.ALEXNET_MILLION_PARAMETERS.value / edu.facts.GOOGLENET_MILLION_PARAMETERS.value
 print(f"AlexNet has {alexnets / own:.1f} times as many parameters; kernels in torchvision's net: {sorted(kernels)}")
 assert round(alexnets / own, 1) == 9.2
+table = 3 * 49 * 64 + 64 * 64 + 9 * 64 * 192 + 1024 * 1000  # what stands before and after the nine blocks
+table += sum(weights_of(sizes[0], sizes, reduce=True, project=True) for sizes in INCEPTIONS.values())
+print(f"GoogLeNet's weights by the paper's table: {table:,}, {alexnets / table:.1f} times fewer than AlexNet's")
+assert 8.5 < alexnets / table < 9
 assert printed == edu.facts.GOOGLENET_FEWER_THAN_ALEXNET.value
 assert kernels == {1, 3, 7}
 assert max(count(ours), own) < 15e6
@@ -656,8 +700,9 @@ assert max(count(ours), own) < 15e6
 # * A **1×1 convolution** is a matrix applied to the channels of each pixel. Before a large kernel it reduces the
 #   channels and makes the block affordable; after the pooling it keeps the block from growing.
 # * It pays off as long as $r\,(\text{in} + k^2 \cdot \text{out}) < k^2 \cdot \text{in} \cdot \text{out}$.
-# * A **fair comparison** means equal multiply-adds, each side at its own best rate, and several seeds. On small digits
-#   the seeds scatter more than several scales and a single one differ.
+# * A **fair comparison** holds one cost equal (here the multiply-adds; the times still differed), gives each side its own
+#   best rate, and takes several seeds. On small digits the seeds scatter more than several scales and a single one
+#   differ.
 # * In an untrained net, **auxiliary heads** bring the first layer far more gradient where it shrinks on its way back.
 #   With batch norm they change little.
 # * **Global average pooling** replaces tens of millions of parameters with a mean: each position votes, and the logit

@@ -178,7 +178,7 @@ assert repaired.train_error < deep.train_error - gap, "the additions repair the 
 assert repaired.train_error < histories["resnet20"].last.train_error + 2, (
     "with them, 56 layers fit as well as 20, within two points"
 )
-edu.table(rows, ["error after the last epoch", "training", "test", "parameters"])
+edu.table(rows, ["error, last epoch", "training", "test", "parameters"])
 
 # %% [markdown]
 # **Nor is it a lack of parameters.** The plain and the residual net of one depth have exactly the same number of them, as the
@@ -444,7 +444,7 @@ errors = {
     kind: {depth: [run.last.train_error for run in study.of(f"{net}{depth}")] for depth in (20, 32, 44, 56)}
     for kind, net in {"plain": "plain", "residual": "resnet"}.items()
 }
-title, y = "Depth hurts plain nets only (five seeds each)", "training error after the last epoch (%)"
+title, y = "Depth hurts plain nets only (five seeds each)", "training error in the last epoch (%)"
 edu.plots.runs_over(errors, title=title, x="depth (layers with weights)", y=y, limits=(0, None))
 
 # %%
@@ -455,7 +455,7 @@ rows = [
     (name, *(f"{errors[name].mean():.1f} ± {errors[name].std():.1f}" for errors in (train_errors, test_errors)))
     for name in study.settings
 ]
-edu.table(rows, ["error after the last epoch, mean ± standard deviation of five seeds", "training (%)", "test (%)"])
+edu.table(rows, ["error, last epoch: mean ± standard deviation of five seeds", "training (%)", "test (%)"])
 
 # %%
 plain20, plain56, resnet20, resnet56 = (train_errors[n] for n in ("plain20", "plain56", "resnet20", "resnet56"))
@@ -487,7 +487,7 @@ names, rates = ("plain20", "plain56", "resnet20", "resnet56"), (0.001, 0.003, 0.
 by_rate = {
     net: {rate: [run.last.train_error for run in sceptic.of(f"{net} at {rate:g}")] for rate in rates} for net in names
 }
-title, x = "Training error after 6 epochs, by learning rate", "highest learning rate of the schedule"
+title, x = "Training error in the 6th epoch, by learning rate", "highest learning rate of the schedule"
 edu.plots.runs_over(by_rate, title=title, x=x, y="training error (%)", limits=(0, None))
 
 # %%

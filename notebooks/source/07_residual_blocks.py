@@ -781,5 +781,4 @@ print(f"all branches off: {arrived.shape[-1]}×{arrived.shape[-1]} of {size}×{s
 #
 # ## Next lesson
 #
-# [08 · ResNet-34](08_resnet34.ipynb): from an empty file to torchvision's logits, with the blocks of this lesson. Before:
-# [06 · Degradation](06_degradation.ipynb).
+# 08 · ResNet-34: from an empty file to torchvision's logits, with the blocks of this lesson.

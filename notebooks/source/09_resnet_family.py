@@ -729,5 +729,4 @@ edu.table([[name, str(fact)] for name, fact in entries.items()], ["ImageNet", "t
 #
 # ## Next lesson
 #
-# [10 · Transfer learning](10_transfer_learning.ipynb): a ResNet-18 that others have trained, on your data. Before: [08 ·
-# ResNet-34](08_resnet34.ipynb).
+# 10 · Transfer learning: a ResNet-18 that others have trained, on your data.

@@ -905,5 +905,4 @@ assert at_layer3["Guided Backprop"] > 0.7
 #
 # ## Next lesson
 #
-# [12 · Train and predict](12_train_and_predict.ipynb): the whole workflow on a folder of your own photos. Before: [10 ·
-# Transfer learning](10_transfer_learning.ipynb).
+# 12 · Train and predict: the whole workflow on a folder of your own photos.

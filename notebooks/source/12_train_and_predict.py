@@ -894,5 +894,4 @@ print(f"{size / 1e6:,.0f} MB removed; still there: {work.exists()}")
 #
 # ## Next lesson
 #
-# [13 · At scale](13_at_scale.ipynb): the same training in several processes, and what it costs. Before: [11 · Looking
-# inside](11_looking_inside.ipynb).
+# 13 · At scale: the same training in several processes, and what it costs.

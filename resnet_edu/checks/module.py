@@ -75,7 +75,8 @@ class Side:
 
     def before(self, layer: str) -> str | None:
         """The layer that is used before this one."""
-        return dict(itertools.pairwise([None, *self.layers][::-1])).get(layer)
+        place = self.layers.index(layer)
+        return self.layers[place - 1] if place else None
 
     def keys_of(self, layer: str) -> list[str]:
         """The names of a layer's parameters and statistics in the whole module."""

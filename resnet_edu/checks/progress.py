@@ -1,7 +1,7 @@
 """The learner's progress: which exercises are done, kept in a small file in the learner's own folder.
 
 The file is `.resnet_edu_progress.json` in the current folder, or the one that the environment variable
-`RESNET_EDU_PROGRESS` names. It is read and written under a lock, and written whole or not at all. What cannot be read
+`RESNET_EDU_PROGRESS` names. A try is written under a lock, and the file whole or not at all. What cannot be read
 is kept beside it as `….corrupt`, and where nothing can be written a check still answers.
 """
 
@@ -17,11 +17,11 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from .. import files
 from ..display import Table, table
 from ..files import write_atomically
 from .result import MARKS, Status, heading, lesson_title
 
-FILE = ".resnet_edu_progress.json"
 RANK: dict[Status, int] = {"not yet": 0, "wrong": 1, "passed": 2}
 BAR = (
     '<span style="display: inline-block; width: 8em; height: 0.7em; border-radius: 0.35em; overflow: hidden; '
@@ -51,7 +51,7 @@ class Entry:
 
 def progress_file() -> Path:
     """Where the progress is kept; of a link, the file that it leads to."""
-    return Path(os.path.expanduser(os.environ.get("RESNET_EDU_PROGRESS") or FILE)).resolve()
+    return files.progress_file(Path()).resolve()
 
 
 def record(exercise: str, status: Status) -> str:

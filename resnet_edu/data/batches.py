@@ -37,7 +37,7 @@ def training_batches(
     much: batch norm has little to go by in a few images. The order and the augmentation come from a `generator` on the
     CPU, so that every device draws the same numbers. Where several processes train together, `share` takes one's rows.
     """
-    check_known("augmentation", (augment,) if isinstance(augment, str) else augment, AUGMENTATIONS)
+    check_augmentations(augment)
     order = torch.randperm(len(split), generator=generator).to(split.labels.device)
     for indices in order.tensor_split(steps_per_epoch(len(split), batch_size)):
         images = augmented(split.images[indices], augment, generator)  # the same numbers are drawn in each process
@@ -45,16 +45,28 @@ def training_batches(
         yield images.contiguous(), share(split.labels[indices])  # a network in channels_last converts them itself
 
 
+def check_augmentations(names: object) -> None:
+    """Raise `ValueError` unless it is a list of augmentations; "flip" would be a list of letters."""
+    if isinstance(names, str) or not isinstance(names, Sequence):
+        raise ValueError(f'augment takes a list, such as ["crop", "flip"], or [] for none, got {names!r}.')
+    check_known("augmentation", names, AUGMENTATIONS)
+
+
 def evaluation_batches(split: Split) -> Iterator[tuple[Tensor, Tensor]]:
     """One pass in order over every image: pairs of normalised images `(N, C, H, W)` and labels `(N,)`.
 
-    500 images of up to 32×32 pixels at once, and fewer of larger ones, so that memory suffices as in training.
+    `images_at_once` in a batch, so that memory suffices as in training.
     """
-    height, width = split.images.shape[2:]
-    batch_size = min(500, max(64, 500 * 32 * 32 // (height * width)))
+    batch_size = images_at_once(split)
     for start in range(0, len(split), batch_size):
         part = slice(start, start + batch_size)
         yield split.inputs(part), split.labels[part]
+
+
+def images_at_once(split: Split) -> int:
+    """How many images are measured at once: 500 of up to 32×32 pixels, and fewer of larger ones."""
+    height, width = split.images.shape[2:]
+    return min(500, max(64, 500 * 32 * 32 // (height * width)))
 
 
 def augmented(images: Tensor, augment: Sequence[str], generator: torch.Generator) -> Tensor:

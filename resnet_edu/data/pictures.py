@@ -24,8 +24,6 @@ Crop = Literal["none", "center", "objects"]
 
 SMALLEST = 8  # pixels on the shorter side; below, there is nothing to see
 REDUCED = 1024  # pixels: a JPEG that is too large to be decoded whole is decoded down to about this
-# Programs that draw leave notes that unpack to more than Pillow's megabyte: one may take what all may together, 64 MB.
-PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY
 HEIC = frozenset({".heic", ".heif", ".hif"})
 HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"mif1", b"msf1")  # at byte 8
 
@@ -86,13 +84,14 @@ class View:
         return box_around(thing or (0, 0, *picture.size), picture.size, (self.width, self.height))
 
 
-def read_photo(path: Path, *, max_megabytes: float = 50.0, roughly: int | None = None) -> Image.Image:
+def read_photo(path: Path | str, *, max_megabytes: float = 50.0, roughly: int | None = None) -> Image.Image:
     """A picture in RGB, the way up its camera noted; of an animation the first frame, transparent parts white.
 
     Pillow reads JPEG, PNG, BMP, WebP, TIFF and others; HEIC with the package pillow-heif. A JPEG whose sides are at
     least twice `roughly` pixels may be decoded at half its size or less, which is several times as fast. One too large
     for Pillow's limit is decoded so in any case.
     """
+    path = Path(path)
     try:
         check_file(path, max_megabytes)
         return loaded(opened(path), roughly)
@@ -113,6 +112,8 @@ def check_file(path: Path, max_megabytes: float) -> None:
 
 def opened(path: Path) -> Image.Image:
     """A picture of which only the header is read, also where Pillow's limits stop at something harmless."""
+    # Programs that draw leave notes that unpack to more than a megabyte: one may take what all may together, 64 MB.
+    PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY
     try:
         return Image.open(path, formats=formats())
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):  # the second where warnings are errors

@@ -206,16 +206,22 @@ def load(
     if is_folder(name):
         return load_folder(Path(os.path.expanduser(name)), view, seed=seed, limit=limit, strict=strict)
     name, folder = str(name), data_folder()
-    if SETS[name].files and download_allowed():
-        fetch(name, folder)
     if holds_files(name):
+        if download_allowed():
+            fetch(name, folder)
         if not is_cached(name, folder):
             raise DatasetUnavailable(f"{name} is not in {folder}. While online, run: resnet-edu fetch {name}")
         named = {"name": name, "title": SETS[name].title}
         return load_folder(folder / name, view, seed=seed, limit=limit, strict=strict, **named)
     if (crop, strict, max_megabytes, find) != ("center", False, 50.0, None) or width != height:
         raise ValueError(f"crop, strict, max_megabytes, find and two sizes are for photos, and {name!r} has none.")
-    given, classes = read(name, folder)
+    try:
+        given, classes = read(name, folder)
+    except DatasetUnavailable:
+        if not download_allowed():
+            raise
+        fetch(name, folder)
+        given, classes = read(name, folder)
     images, labels = given["train"]
     cut = split_indices(labels, seed, missing={*PARTS} - {*given})
     if limit is not None:  # before the images are made larger: 50,000 of 224×224 in colour take 7.5 GB

@@ -56,7 +56,7 @@ def fold_batch_norms(model: nn.Module) -> nn.Module:
     """
     if type(model) not in (CifarNet, GoogLeNet, ResNet, VGG):
         return model
-    model = deepcopy(model)
+    model = deepcopy(model).eval()
     for parent in list(model.modules()):
         for (first, convolution), (second, norm) in pairwise(list(parent.named_children())):
             if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):

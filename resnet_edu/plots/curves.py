@@ -146,7 +146,7 @@ def runs_over(
         means = np.array([mean(values) for values in runs.values()])
         axes.plot(means, **look, label=name)
         if max(map(len, runs.values())) > MOST_DOTS:
-            error = np.array([stdev(values) / len(values) ** 0.5 for values in runs.values()])
+            error = np.array([stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0 for values in runs.values()])
             axes.fill_between(range(len(means)), means - error, means + error, color=look["color"], alpha=0.2, lw=0)
         else:
             for place, values in enumerate(runs.values()):
@@ -167,7 +167,7 @@ def stacked_bars(panels: Mapping[str, Mapping[str, Mapping[str, float]]], *, tit
     which unit.
     """
     rows = next(iter(panels.values()))
-    parts = dict(zip(dict.fromkeys(part for row in rows.values() for part in row), COLOURS, strict=False))
+    parts = dict(zip(dict.fromkeys(part for row in rows.values() for part in row), cycle(COLOURS), strict=False))
     height = 1.5 + 0.45 * len(rows)
     figure, all_axes = new_figure(1, len(panels), width=9.0, height=height, sharey=True, title=title)
     for axes, (quantity, rows) in zip(all_axes, panels.items(), strict=True):

@@ -105,7 +105,8 @@ class Answers(NamedTuple):
 
 
 def answers(network: Pretrained, picture: Image.Image, top: int) -> Answers:
-    """What a network makes of a photo in RGB, the best label first."""
+    """What a network makes of a photo in RGB, the best label first; all of them, where it knows fewer than `top`."""
+    top = min(top, len(network.categories))
     image = network.transforms(picture)[None].to(next(network.model.parameters()).device)
     with torch.inference_mode():
         percents, numbers = (100 * network.model.eval()(image)[0].softmax(dim=0)).topk(top)

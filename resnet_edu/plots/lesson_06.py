@@ -1,6 +1,7 @@
 """Lesson 06: the degradation experiment, live and recorded."""
 
 from collections.abc import Mapping
+from itertools import cycle
 from statistics import mean
 from typing import Any
 
@@ -28,7 +29,7 @@ def degradation(histories: Mapping[str, History], *, title: str) -> Figure:
     kinds = [kind for kind in (("Plain nets", PLAIN, plain), ("Residual nets", RESIDUAL, residual)) if kind[2]]
     figure, panels = new_figure(1, len(kinds), height=4.0, sharey=True, title=title)
     for axes, (kind, colour, runs) in zip(panels, kinds, strict=True):
-        for (name, run), weight, marker in zip(runs.items(), widths(len(runs)), "oD^s", strict=False):
+        for (name, run), weight, marker in zip(runs.items(), widths(len(runs)), cycle("oD^s"), strict=False):
             draw_error(axes, run, "train", color=colour, lw=weight, marker=marker, label=f"{name}, training")
             draw_error(axes, run, "val", color=colour, lw=weight, ls=":", alpha=0.75, label=f"{name}, test")
         axes.set(title=kind, xlabel="epoch", ylabel="error (%)")

@@ -107,7 +107,8 @@ def draw_nets(axes: Axes, nets: Mapping[str, NetCost], cost: str, *, solid: Iter
     axes.plot([getattr(net, cost) for net in family], [net.error for net in family], color=BLUE, lw=1, alpha=0.5)
     look_of = {name: next(look for kind, look in KINDS.items() if name.startswith(kind)) for name in nets}
     for colour, marker in KINDS.values():
-        alike = [name for name in nets if look_of[name] == (colour, marker)]
+        if not (alike := [name for name in nets if look_of[name] == (colour, marker)]):
+            continue
         places = [(getattr(nets[name], cost), nets[name].error) for name in alike]
         strengths = [1.0 if name in solid else 0.25 for name in alike]
         look = {"color": colour, "marker": marker, "alpha": strengths, "s": 44, "linewidths": 0, "zorder": 3}

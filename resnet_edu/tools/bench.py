@@ -45,7 +45,8 @@ WORKLOADS = (("lenet5", 32, 1, 128), ("resnet20", 32, 3, 128), ("resnet56", 32, 
 
 def measure(*, quick: bool = False, say: Callable[[str], None] = lambda part: None) -> dict[str, Any]:
     """The machine, and a row for each number, in plain values; `quick` takes shorter slices and fewer of them."""
-    rounds, threads = 3 if quick else 5, machine.use_own_cores()
+    machine.use_own_cores()
+    rounds, threads = 3 if quick else 5, torch.get_num_threads()
     precision = str(machine.precision(machine.device())).removeprefix("torch.")
     rows = []
     for part, measured in (

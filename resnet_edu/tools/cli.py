@@ -176,6 +176,7 @@ def rehearse(
     from .. import machine
     from .rehearse import rehearse as rehearse_lesson
 
+    out = with_home(out)
     chosen = [course.find_lesson(name, "worked") for name in names or []] or course.require_lessons("worked")
     runs = [rehearse_lesson(lesson, out) for lesson in track(chosen, "lessons", console=Console(stderr=True))]
     if as_json:
@@ -226,7 +227,7 @@ def bundle(
 
     names = [name.strip() for name in extras.split(",") if name.strip()]
     with Console(stderr=True).status("asking pip what to pack") as status:
-        made = make_bundle(folder, names, torch=torch, wheel=wheel, say=status.update)
+        made = make_bundle(folder, names, torch=torch, wheel=with_home(wheel) if wheel else None, say=status.update)
     gigabytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e9
     print(f"The bundle is in {folder}: {len(made['wheels'])} wheels, {gigabytes:.2f} GB. There: see INSTALL.txt")
 
@@ -258,7 +259,7 @@ def study(
     """Run a study (networks × seeds) and record it. What is recorded already is not run again."""
     from ..study import Recorded, known_studies, load_study, run_study
 
-    folder = out or files.assets() / "runs"
+    folder = with_home(out) if out else files.assets() / "runs"
     known = known_studies()
     check_known("study", [name] if name else [], known)
     chosen = [known[name]] if name else [*known.values()]

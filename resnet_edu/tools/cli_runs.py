@@ -5,6 +5,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -145,7 +146,10 @@ def go(run: "Run") -> None:
         return f"Go on with: resnet-edu train --resume {quoted(run.folder)}" if kept else "Start it again."
 
     try:
-        history = run.train(callbacks=(show,), told=print_plan if distributed.first() else lambda _: None)
+        done = len(run.checkpoint.history())
+        history = run.train(
+            callbacks=(show,), told=partial(print_plan, done=done) if distributed.first() else lambda _: None
+        )
     except BaseException as error:
         if isinstance(error, RuntimeError) and distributed.size() > 1:
             reason = str(error).partition("\n")[0]
@@ -161,8 +165,8 @@ def go(run: "Run") -> None:
         raise KeyboardInterrupt
 
 
-def print_plan(begin: "Prepared") -> None:
-    """What was found in the data, and what will be done with it."""
+def print_plan(begin: "Prepared", *, done: int = 0) -> None:
+    """What was found in the data, and what will be done with it, where so many epochs are done."""
     from .. import distributed
 
     plan = begin.plan()
@@ -170,11 +174,13 @@ def print_plan(begin: "Prepared") -> None:
         say(line)
     print_by_class(("train", "val", "test"), {name: counts.values() for name, counts in plan["classes"].items()})
     width, height = plan["size"]
-    minutes = begin.minutes() if distributed.size() == 1 else 0
+    epochs, left = plan["epochs"], plan["epochs"] - done
+    minutes = begin.minutes() * left / epochs if distributed.size() == 1 else 0
     about = f"about {minutes:.{0 if minutes >= 10 else 1}f} minutes" if minutes >= 1 else "less than a minute"
     say(
-        f"{counted(plan['epochs'], 'epoch')} of {plan['images']:,} images, {width}×{height}, in batches of "
-        f"{plan['batch_size']}: {counted(plan['updates'], 'update')}{f', {about}' if minutes else ''}"
+        f"{counted(left, 'epoch')}{f' of {epochs} left,' if done else ' of'} {plan['images']:,} images, "
+        f"{width}×{height}, in batches of {plan['batch_size']}: "
+        f"{counted(plan['updates'] * left // epochs, 'update')}{f', {about}' if minutes else ''}"
     )
 
 

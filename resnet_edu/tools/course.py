@@ -21,7 +21,6 @@ from ..errors import UnknownName
 Edition = Literal["learner", "worked"]
 
 MANIFEST = ".resnet_edu_course.json"
-PROGRESS = ".resnet_edu_progress.json"
 
 
 @dataclass(frozen=True)
@@ -142,7 +141,7 @@ def pages(folder: Path) -> dict[str, bytes]:
 def exercises_passed(folder: Path) -> dict[str, int]:
     """How many exercises are done, by the lesson's number; read without the checks, which would bring torch."""
     try:
-        content = json.loads((folder / PROGRESS).read_text(encoding="utf-8"))["exercises"]
+        content = json.loads(files.progress_file(folder).read_text(encoding="utf-8"))["exercises"]
         return dict(Counter(name.partition(".")[0] for name, entry in content.items() if entry["best"] == "passed"))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}

@@ -116,7 +116,7 @@ def check_memory() -> Answer:
     """A lesson fits into the memory that is free now, inside a container's limit."""
     import psutil
 
-    available_gb = min(psutil.virtual_memory().available, container_limit()) / 1e9
+    available_gb = min(psutil.virtual_memory().available, container_room()) / 1e9
     if available_gb >= LESSON_MEMORY_GB:
         return "ok", f"{available_gb:.1f} GB available"
     status: Status = "fail" if available_gb < SMALLEST_MEMORY_GB else "warn"
@@ -124,11 +124,13 @@ def check_memory() -> Answer:
     return status, f"{available_gb:.1f} GB available", advice
 
 
-def container_limit(file: Path = Path("/sys/fs/cgroup/memory.max")) -> float:
-    """The bytes that a container may use; infinite without a limit."""
+def container_room(group: Path = Path("/sys/fs/cgroup")) -> float:
+    """The bytes that a container may still use or take back from the files it has read; infinite without a limit."""
     try:
-        return float(file.read_text().replace("max", "inf"))
-    except (OSError, ValueError):
+        limit = float((group / "memory.max").read_text().replace("max", "inf"))
+        statistics = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+        return limit - int((group / "memory.current").read_text()) + int(statistics["inactive_file"])
+    except (OSError, ValueError, KeyError):
         return float("inf")
 
 
