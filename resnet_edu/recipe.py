@@ -77,7 +77,7 @@ class Recipe:
     def __post_init__(self) -> None:
         use_plain_numbers(self)
         if isinstance(self.data, os.PathLike):
-            object.__setattr__(self, "data", os.fspath(self.data))
+            object.__setattr__(self, "data", os.path.join(".", os.path.expanduser(self.data)))
         model = str(self.model)
         object.__setattr__(self, "model", f"resnet{model}" if model.isdigit() else model)
         for kind, value, known in (
@@ -123,7 +123,7 @@ class Recipe:
         width, height = (either if side is None else side for side in (self.x, self.y))
         return View(width, height, self.channels, crop, self.max_megabytes, models.detected_box)
 
-    def preparation(self) -> tuple[View, int | None]:
+    def prediction_view(self) -> tuple[View, int | None]:
         """How one picture is prepared for prediction: its view, and the side to which it is resized then, if at all.
 
         The images of a data set with a name were resized from the set's own side, some with a border.

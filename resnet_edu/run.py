@@ -137,7 +137,7 @@ class Run:
                     f"({changed} changed). Start a new run."
                 )
             return
-        view, side = self.recipe.preparation()
+        view, side = self.recipe.prediction_view()
         facts = {
             "model": self.recipe.model,
             "options": self.recipe.network_options(),
@@ -298,12 +298,12 @@ def evaluate_run(
     """
     network, recipe = network or open_run(folder), Run.open(folder).recipe
     preprocessing: Any = network.transforms
-    place = Path(os.path.expanduser(other)) if other else None
-    if place and is_folder(recipe.data) and os.path.realpath(place) == os.path.realpath(recipe.data):
+    pictures = Path(os.path.expanduser(other)) if other else None
+    if pictures and is_folder(recipe.data) and os.path.realpath(pictures) == os.path.realpath(recipe.data):
         say(f"{folder} was trained on pictures in {other}: measured are those that were kept for the test.")
-        place = None
-    if place:
-        name, (split, classes, notes) = tilde(place), load_one_part(place, preprocessing.view)
+        pictures = None
+    if pictures:
+        name, (split, classes, notes) = tilde(pictures), load_one_part(pictures, preprocessing.view)
         if preprocessing.side:
             split = replace(split, images=resize(split.images, preprocessing.side))
         for note in notes:
@@ -316,10 +316,10 @@ def evaluate_run(
                 "test images are not known any more. Name pictures that it has not seen: --data DIR."
             )
         name, split, classes = data.name, data.test, data.classes
-    places = {normalize("NFC", each): place for place, each in enumerate(network.categories)}  # a Mac writes NFD
-    if unknown := [each for each in classes if normalize("NFC", each) not in places]:
+    label_of = {normalize("NFC", each): label for label, each in enumerate(network.categories)}  # a Mac writes NFD
+    if unknown := [each for each in classes if normalize("NFC", each) not in label_of]:
         known = ", ".join(network.categories)
         raise ValueError(f"The network does not know the classes {', '.join(sorted(unknown))}. It knows {known}.")
-    labels = torch.tensor([places[normalize("NFC", each)] for each in classes])[split.labels]
+    labels = torch.tensor([label_of[normalize("NFC", each)] for each in classes])[split.labels]
     split = replace(split, labels=labels, mean=preprocessing.mean, std=preprocessing.std)
     return evaluate(network.model, split, precision=recipe.training.precision), f"{len(split):,} images of {name}"

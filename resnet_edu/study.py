@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
 from runpy import run_path
 from typing import Any
@@ -148,7 +149,7 @@ def run_settings(
         what, where = f"{folder / recorded.name}.json", "Record in another folder, or remove this file and its table."
         raise ValueError(f"{what} was recorded with other settings of {', '.join(changed)}. {where}")
     known |= plain
-    for label, seed in ((label, seed) for seed in seeds for label in settings):
+    for seed, label in product(seeds, settings):
         if (label, seed) in recorded.epochs:
             continue
         started = time.time()

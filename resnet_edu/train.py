@@ -116,8 +116,8 @@ def until_stopped(model: nn.Module, history: History) -> Iterator[None]:
 class Totals:
     """Loss and errors of one pass over the training images; the errors stay on the device until its end."""
 
-    def __init__(self, epoch: int, epochs: int, of: int, line: ProgressLine) -> None:
-        self.epoch, self.epochs, self.of, self.line = epoch, epochs, of, line
+    def __init__(self, epoch: int, epochs: int, planned: int, line: ProgressLine) -> None:
+        self.epoch, self.epochs, self.planned, self.line = epoch, epochs, planned, line  # planned: steps an epoch
         self.steps, self.seen, self.rate, self.loss_sum = 0, 0, 0.0, 0.0
         self.wrong: Tensor | int = 0
         self.started = time.perf_counter()
@@ -135,7 +135,7 @@ class Totals:
         self.loss_sum += value * len(labels)
         self.wrong = (logits_of(outputs, len(labels)).argmax(dim=1) != labels).sum() + self.wrong
         told = f"epoch {self.epoch} of {self.epochs}, loss {self.loss_sum / self.seen:.3f}"
-        self.line.show(told, (self.epoch - 1 + self.steps / self.of) / self.epochs)
+        self.line.show(told, (self.epoch - 1 + self.steps / self.planned) / self.epochs)
 
     def record(self, measure: Callable[[], Metrics]) -> Epoch:
         """The finished pass of all processes together; the first one calls `measure` for the validation images."""

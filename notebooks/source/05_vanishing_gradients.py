@@ -221,19 +221,22 @@ for init in ("small", "he"):
 edu.table(rows, ["sigmoid net", "gradient at layer 1", "factor per layer"])
 
 # %% [markdown]
-# This is the *vanishing gradient*. Sepp Hochreiter described it in his diploma thesis of 1991, for nets that read sequences,
-# and so did Bengio, Simard and Frasconi in 1994. In the Xavier nets, the slope is to blame: their weights are chosen so that
-# on their own they'd keep a gradient's length. (He's wider weights make up for a part of it, but 0.32 per layer is still far
-# below 1.) So let's try another activation. ReLU's slope is 1 wherever it lets anything through. Is that enough?
+# This is the *vanishing gradient*. Sepp Hochreiter described it in his diploma thesis of 1991, for nets that read
+# sequences, and so did Bengio, Simard and Frasconi in 1994. In the Xavier nets, the slope is to blame: their weights are
+# chosen so that on their own they'd keep a gradient's length. (The wider weights of He et al. make up for part of it, but
+# 0.32 per layer is still far below 1.) So let's try another activation. ReLU's slope is 1 wherever it lets anything
+# through. Is that enough?
 #
 # ## Weights of the right size
 #
 # Before you look at the gradient, follow the signal in the other direction. One unit adds up $n$ products of weights and
-# inputs. If the weights are independent with mean 0, the variances of the products add up too:
+# inputs. The *variance*, Var, is the square of the standard deviation, and E stands for the mean. A product of a weight
+# with mean 0 and an input $x$ has the variance $\operatorname{Var}(w) \cdot \operatorname{E}(x^2)$. If the weights are
+# independent, the variances of the $n$ products add up:
 #
 # $$\operatorname{Var}(y) = n \cdot \operatorname{Var}(w) \cdot \operatorname{E}(x^2)$$
 #
-# The inputs $x$ come out of a ReLU, which throws away half of the mean square if its own input is spread evenly around 0. So
+# The inputs $x$ come out of a ReLU, which throws away half of the mean square if its own input is symmetric around 0. So
 # from one layer to the next the variance is multiplied by $\tfrac{1}{2} n \operatorname{Var}(w)$. Here are four choices:
 #
 # | name here | standard deviation of the weights | factor of the variance |
@@ -347,10 +350,12 @@ edu.plots.lines(likeness, title=title, x="layer", y="mean cosine of two images",
 # %% [markdown]
 # In the He net, two different digits have a mean cosine below 0.6 at layer 1 and above 0.95 at layer 40, with each of three
 # seeds. The last layers see almost the same direction whatever you show them, and the classifier has to work with the small
-# rest. The sigmoid net gets there within a few layers; the tanh net keeps its images apart. So does batch norm, which
-# centres and scales each unit over the batch: with it the cosine stays at about a third from layer to layer. So when a deep
-# net doesn't train, there are (at least) three suspects: a gradient that vanishes, one that explodes, and inputs that can't
-# be told apart. Suspects, not culprits: all of this was measured before any training.
+# rest. The sigmoid net gets there within a few layers; the tanh net keeps its images apart. So does batch norm behind a
+# ReLU, which centres and scales each unit over the batch: with it the cosine stays at about a third from layer to layer.
+# (With sigmoids and batch norm it stays at 0.85. A sigmoid's outputs are all positive, so they have much in common, but it
+# doesn't get worse with depth.) So when a deep net doesn't train, there are (at least) three suspects: a gradient that
+# vanishes, one that explodes, and inputs that can't be told apart. Suspects, not culprits: all of this was measured before
+# any training.
 
 # %% [markdown]
 # ## A layer that stands still
@@ -449,22 +454,23 @@ edu.table(rows, ["with batch norm", "gradient, per layer", "over 48 layers"])
 # Neither gradient vanishes any more, and with ReLU the factor is about the same for all four initial weights. But look at
 # the numbers again: the gradients now *grow* towards the first layer. With sigmoids they hardly do, but with ReLU they grow
 # by about 1.2 per layer, which makes a factor of thousands over fifty layers. (Where does the 1.2 come from? A part of what
-# leaves a ReLU is the same for all images. With He's weights, the rest has a variance over the batch of
-# $(\pi - 1)/\pi \approx 0.68$ when it arrives at the next batch norm, which divides by the root of that to make it 1 again,
-# and so divides the gradient on its way back. Yang et al. 2019 derived this for very wide, fully connected nets at the start
-# of training, and showed that without skips their gradients explode whatever the activation. They also found that after a
+# leaves a ReLU is the same for all images. With He's weights, the rest has a variance over the batch of $(\pi - 1)/\pi
+# \approx 0.68$ when it arrives at the next batch norm, which divides by the root of that to make it 1 again, and so divides
+# the gradient on its way back. He's weights and the ReLU alone would keep the gradient's size, so what remains is the
+# factor $1/\sqrt{0.68} \approx 1.21$. Yang et al. 2019 derived this for very wide, fully connected nets at the start of
+# training, and showed that without skips their gradients explode whatever the activation. They also found that after a
 # single step the gradients of such nets span a much smaller range, so the start doesn't tell you everything.) You'll meet
 # this growth again in lesson 06.
 #
 # ## Second repair: a skip
 #
 # The other idea is to give the gradient a way around. With a skip, a layer computes $x + W \varphi(x)$, and the factor on
-# the way back is *1 plus something* instead of *something*. Whatever the layer does, the 1 stays. But what is added matters.
-# He's branch $W \varphi(x)$ has the same variance as $x$, so each addition doubles the variance, and signal and gradient
-# grow by $\sqrt{2}$ per layer. Here are two ways to tame that. With batch norm in the branch every layer adds the *same*
-# variance, about 1. So after $l$ layers the sum has a variance of about $l$, and the next layer changes it by a share of
-# only $1/l$. Or you make the branch *small* by setting its weights to zero at the start. Then every layer with a skip begins
-# as the identity, and training decides what it adds.
+# the way back is *1 plus something* instead of *something*. Whatever the layer does, the 1 stays. But what is added
+# matters. With He's weights the branch $W \varphi(x)$ has the same variance as $x$, so each addition doubles the variance,
+# and signal and gradient grow by $\sqrt{2}$ per layer. Here are two ways to tame that. With batch norm in the branch every
+# layer adds the *same* variance, about 1. So after $l$ layers the sum has a variance of about $l$, and the next layer
+# changes it by a share of only $1/l$. Or you make the branch *small* by setting its weights to zero at the start. Then
+# every layer with a skip begins as the identity, and training decides what it adds.
 
 
 # %%
@@ -516,6 +522,13 @@ edu.table(
 # Choose a net, and see what happens to signal, gradient and images. The grey line is always ReLU with He's weights. Find a
 # net with sigmoids whose gradient arrives, one without batch norm whose gradient explodes, and one without batch norm that
 # keeps the images apart.
+#
+# <details><summary>Answers</summary>
+#
+# Sigmoids with batch norm, or with a skip. ReLU with large weights, or with He's weights and a skip. Tanh with Xavier's or
+# He's weights.
+#
+# </details>
 
 # %% tags=["explorer"]
 edu.widgets.gradient_flow(images, labels)
@@ -530,9 +543,9 @@ edu.plots.gradient_flow_grid(images[:64], labels[:64])
 # %% [markdown]
 # ## Does it matter? Train them
 #
-# So far no net has learned anything. You've measured untrained nets, and the measurements predict how they'll train. Now put
-# these predictions to the test with seven nets of 30 layers and 64 units. Each trains for six epochs (192 steps in quick)
-# with one seed, at three learning rates, of which you keep the best. (The bare skip isn't among them.)
+# So far no net has learned anything. You've measured untrained nets, and the measurements suggest how they'll train. Now
+# put these predictions to the test with seven nets of 30 layers and 64 units. Each trains for six epochs (192 steps in
+# quick) with one seed, at three learning rates, of which you keep the best. (The bare skip isn't among them.)
 #
 # > **Before you go on, commit yourself.** Which of the seven will learn nothing at all, at any rate? Which will be best?
 
@@ -586,14 +599,15 @@ edu.table(rows, ["training error", *(f"rate {lr}" for lr in rates)])
 # may lie outside it. Sigmoids with batch norm do better. A likely reason is that around 0 a sigmoid is nearly a
 # straight line, and Yang et al. find that with batch norm, gradients grow less the closer the net is to a linear one.
 #
-# Best of all are the two nets with a skip and a tame branch. Here it doesn't matter which way the branch was tamed: **small
-# branches and normalised branches** end at about the same training error. So a deep net can do without normalisation: the
-# last of the seven is a residual net without any batch norm. It's the idea behind Fixup (Zhang et al. 2019), which also
-# scales down the other layers of a branch, and whose authors report stable training even with 10,000 layers. It's also
-# behind SkipInit (De and Smith 2020), where a single number that begins at zero multiplies each branch. A deep net can even
-# do without skips: Xiao et al. (2018) trained plain tanh nets of 10,000 layers, without batch norm, from carefully chosen
-# orthogonal weights. (Keep the scale in mind: ours are single runs on easy digits. To do well in image classification, Fixup
-# also needed extra regularisation.)
+# Best of all are the two nets with a skip and a tame branch. At their best rates, **small branches and normalised
+# branches** end at about the same training error. They differ in the rate they want: in this run the normalised net gets
+# better towards 0.1, while the zeroed one gets worse. So batch norm buys you higher rates, but a deep net can do without
+# normalisation: the last of the seven is a residual net without any batch norm. It's the idea behind Fixup (Zhang et al.
+# 2019), which also scales down the other layers of a branch, and whose authors report stable training even with 10,000
+# layers. It's also behind SkipInit (De and Smith 2020), where a single number that begins at zero multiplies each branch. A
+# deep net can even do without skips: Xiao et al. (2018) trained plain tanh nets of 10,000 layers, without batch norm, from
+# carefully chosen orthogonal weights. (Keep the scale in mind: ours are single runs on easy digits. To do well in image
+# classification, Fixup also needed extra regularisation.)
 #
 # And what about **Adam**? It divides each step by the size of recent gradients, so a gradient that is merely small shouldn't
 # trouble it. Give the two nets that guess, and the He net, three rates of Adam:
@@ -772,12 +786,13 @@ rows = [(name, f"{curve[1]:.2f}", f"{curve[4]:.2f}", f"{curve[12]:.2f}") for nam
 edu.table(rows, ["autocorrelation, mean over the nets", "lag 1", "lag 4", "lag 12"])
 
 # %% [markdown]
-# The paper says that plain nets have gradients that "resemble white noise", and that nets with skips are "far more resistant
-# to shattering". Our nets don't go that far: even with 50 plain layers, neighbours on the grid still resemble each other,
-# and with 50 layers, a dozen steps away, skips hardly make a difference any more. But the trend is the paper's. The deeper
-# the plain net, the shorter the step after which its gradient is a different one, and the additions slow that down: for the
-# first few steps, 50 layers with them hold about as long as 24 without. Scaling the gradient up or down would change none of
-# this.
+# The paper says that plain nets have gradients that "resemble white noise", and that nets with skips are "far more
+# resistant to shattering". Our nets don't go that far: even with 50 plain layers, neighbours on the grid still resemble
+# each other, and with 50 layers, a dozen steps away, skips hardly make a difference any more. (The paper's residual nets
+# have batch norm in their branches, so later branches count for less and less of the sum. Ours don't.) But the trend is the
+# paper's. The deeper the plain net, the shorter the step after which its gradient is a different one, and the additions
+# slow that down: for the first few steps, 50 layers with them hold about as long as 24 without. Scaling the gradient up or
+# down would change none of this.
 #
 # Keep in mind what you measured: gradients with respect to the *input*, in *untrained* nets. That shattering is also a
 # reason why deep plain nets train badly is plausible, but not proven.
@@ -792,7 +807,7 @@ edu.table(rows, ["autocorrelation, mean over the nets", "lag 1", "lag 4", "lag 1
 # | "He's weights are all a deep ReLU net needs." | Cosine between different images, 50 layers; 30 layers trained | **Not here.** They keep the size of the signal, but by layer 40 all images look alike, and the net we trained learned badly. |
 # | "Batch norm cures vanishing gradients." | The factor per layer with batch norm | **Right** at the start of training: in our nets none vanishes. But they grow towards the input, with ReLU by 1.2 per layer. |
 # | "A skip connection is all you need." | ReLU, He's weights and skips, without batch norm | **Not with He's weights.** Signal and gradient grow by √2 per layer at the start. (We didn't train this net.) |
-# | "Very deep nets need batch norm." | Skips, no normalisation, branches that begin at zero: measured and trained | **Wrong.** In six epochs, a net of 30 layers with skips and zeroed branches fits the digits as well as the same net with batch norm. |
+# | "Very deep nets need batch norm." | Skips, no normalisation, branches that begin at zero: measured and trained | **Wrong.** In six epochs, a net of 30 layers with skips and zeroed branches fits the digits as well as the same net with batch norm, each at the best of three rates, one seed. |
 # | "A gradient of healthy size is a healthy gradient." | Autocorrelation of the gradients | **Not necessarily.** In our plain nets of 50 layers, a few grid steps away only half of its autocorrelation is left. |
 
 # %%
@@ -834,8 +849,9 @@ edu.table(claims, ["measured above", "value"])
 #   apart.
 # * **Batch norm** keeps gradients from vanishing at the start, whatever the initial weights. With ReLU it lets them grow by
 #   about 1.2 per layer.
-# * **A skip alone**, with He's weights, makes signal and gradient grow by $\sqrt{2}$ per layer. It wants a tame branch:
-#   *normalised*, as in ResNet, or *small* at the start, as in Fixup and SkipInit. In our runs either will do.
+# * **A skip alone**, with He's weights, makes signal and gradient grow by $\sqrt{2}$ per layer. It needs a tame branch:
+#   *normalised*, as in ResNet, or *small* at the start, as in Fixup and SkipInit. In our runs either will do, each at a
+#   rate of its own.
 # * **Adam** changes the length of the steps. At three rates it rescued neither the sigmoid net nor the ReLU net with
 #   Xavier's weights.
 # * **Clipping** keeps an exploding run alive. In ours that wasn't enough to learn in 200 steps, and for a vanishing gradient

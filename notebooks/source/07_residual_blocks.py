@@ -2,7 +2,7 @@
 # # 07 · Residual blocks: H(x) = F(x) + x
 #
 # In lesson 06, one addition per block repaired a net of 56 layers. This lesson takes that addition apart: what it does to
-# the signal and to its gradient, how you build it where shapes differ, how many ways it opens through a net, and what a
+# the signal and to its gradient, how you build it where shapes differ, how many paths it opens through a net, and what a
 # trained net loses when you take a block out.
 #
 # After this lesson you can
@@ -201,12 +201,13 @@ edu.table(rows, ["block", "gain", "batch norm", "signal, times", "gradient, time
 
 # %% [markdown]
 # Without the addition, each block multiplies what passes through, so any gain but the right one lets it vanish or explode
-# with depth. With the addition, a block that is switched off lets everything pass. But the addition alone doesn't solve
-# everything. With gain 1, what a block adds has twice the mean square of what came in. (He's weights double it at both
-# matrices, and the ReLU between them takes half: 2 · ½ · 2 = 2.) So the sum explodes. Two things tame it: **small branches,
-# or normalisation.** ResNet normalises. Nets without batch norm keep the branches small instead, by zeroing their last layer
-# (Fixup, Zhang et al. 2019) or with a learned gain that starts at zero (SkipInit, De and Smith 2020). Lesson 05 trained a
-# net of the first kind.
+# with depth. With the addition, a block that is switched off lets everything pass. (Why is its gradient 0.7 and not 1? The
+# last ReLU stops it wherever its output is 0, in about half of the places, and $\sqrt{1/2} \approx 0.7$. The other blocks
+# pass on what is left: $x$ is 0 in the same places.) But the addition alone doesn't solve everything. With gain 1, what a
+# block adds has twice the mean square of what came in. (He's weights double it at both matrices, and the ReLU between them
+# takes half: 2 · ½ · 2 = 2.) So the sum explodes. Two things tame it: **small branches, or normalisation.** ResNet
+# normalises. Nets without batch norm keep the branches small instead, by zeroing their last layer (Fixup, Zhang et al.
+# 2019) or with a learned gain that starts at zero (SkipInit, De and Smith 2020). Lesson 05 trained a net of the first kind.
 #
 # ## The blocks
 #
@@ -402,8 +403,8 @@ edu.table([[name, before[name].value, after[name].value] for name in before],
 
 # %% [markdown]
 # The gain is small at 110 layers and large at 1,001, where the block of 2015 does worse than it does at 164. Torchvision's
-# ResNets have 152 layers at most and keep the block of 2015. Most of today's transformers use the order of 2016: they
-# normalise first and add last.
+# ResNets have 152 layers at most and keep the block of 2015. Most of today's transformers, the nets behind language models,
+# use the order of 2016: they normalise first and add last.
 #
 # ## A net as its paths
 #
@@ -605,12 +606,13 @@ rows += [["ResNet-20, the three blocks missed most", missed], ["ResNet-20, the t
 edu.table(rows, ["trained", "share of x (%)"])
 
 # %% [markdown]
-# In the first block, $F(x)$ has about twice the mean square of $x$. (No surprise: both come out of a batch norm, but
-# $x$ has also been through a ReLU, which throws away about half.) From the fourth block on, $x$ typically has nine
-# tenths, and a block adds the last tenth (in mean square; as lengths, that's still about a third of $x$). The blocks of
-# the ResNet-20 that are missed most had also added more than those that are missed least. So **the blocks that are
-# missed tend to be the ones that add a large part of the stream**. That may be part of the answer, but it's no proof:
-# in the ResNet-56 they also come first, and this measurement can't separate the two.
+# In the first block, $F(x)$ has about twice the mean square of $x$. (No surprise: both come out of a batch norm, but $x$
+# has also been through a ReLU, which throws away about half.) From the fourth block on, $x$ typically has nine tenths, and
+# a block adds the last tenth (in mean square; as lengths, that's still about a third of $x$). The blocks of the ResNet-20
+# that are missed most had also added more than those that are missed least. So **the blocks that are missed tend to be the
+# ones that add a large part of the stream**. That may be part of the answer, but it's no rule, as the ResNet-56 shows: its
+# third block adds a quarter and is hardly missed, and the fourth adds less and costs about 5 points. Nor is it a proof: in
+# the ResNet-56 they also come first, and this measurement can't separate the two.
 #
 # The curve of the untrained net has a simple reason. Batch norm gives every $F(x)$ the same size at the start, so after
 # $n$ blocks the new term is one of about $n + 1$ (the ReLUs, above all the one in front of the first block, and the new
@@ -660,14 +662,15 @@ edu.table(
 # So you can see it as a regulariser, like dropout: it can help a net that would otherwise memorise its training images.
 # Huang et al. give a second reason: during training the net is shorter, so gradients reach its early layers better. With
 # stochastic depth even 1,202 layers still improved the result. (Our hook multiplies by zero, so it saves no time.
-# `torchvision.ops.StochasticDepth` can also choose for each image anew. ConvNeXt, vision transformers and newer recipes for
-# ResNets use it.)
+# `torchvision.ops.StochasticDepth` can also choose for each image anew. Newer nets for images use it, such as ConvNeXt
+# (lesson 09) and vision transformers, and so do newer recipes for ResNets.)
 #
 # ## Gates: the older relatives
 #
-# Adding what was there before is older than ResNet. LSTM and GRU keep a state over many time steps and let *gates*, numbers
-# between 0 and 1, decide how much of it to keep. A highway net (Srivastava et al. 2015) does the same from layer to layer.
-# With $\tilde h$ for the candidate for the new state and $H(x)$ for the layer's own result:
+# The idea of carrying the old state along is older than ResNet. LSTM and GRU, two nets that read sequences step by step,
+# keep a state over many time steps and let *gates*, numbers between 0 and 1, decide how much of it to keep. A highway net
+# (Srivastava et al. 2015) does the same from layer to layer. Here $\tilde h$ is the candidate for the new state, and $H(x)$
+# is the highway layer's own result. (That's the highway paper's letter. It isn't the $H(x) = F(x) + x$ of this lesson.)
 #
 # | | new state | factor of the old |
 # |---|---|---|
@@ -704,22 +707,23 @@ likeness = {f"highway, gate bias {bias}": along_x(bias) for bias in (0.0, -1.0, 
 assert likeness["highway, gate bias 0.0"][15] < 0.1 < likeness["residual"][30] < likeness["highway, gate bias -3.0"][30]
 edu.plots.lines(
     likeness,
-    title="A gate decides how much of x is left; the sum dilutes it slowly",
+    title="Gates choose how much of x is left; the sum loses much at first, then little",
     x="layer",
     y="cosine between state and x",
     limits=(-0.1, 1.05),
 )
 
 # %% [markdown]
-# In these untrained stacks, a gate that starts half open has replaced everything within 15 layers. One that starts
-# nearly shut keeps more of $x$ than the residual sum does, and that's why highway nets start with a negative bias. The
-# sum needs no such choice. It passes $x$ on with the factor 1, so $x$ is only diluted by what is added, to about
-# $1/\sqrt{n + 1}$ after $n$ equal and unrelated terms. (So the comparison with the gates depends on the size of the
-# branches. Ours have variance 1 in the sum and less in the highway; with smaller ones the sum would keep more. And what
-# a *trained* branch adds may also cancel a part of $x$.) He et al. (2016) found that each kind of gate they tried on
-# the shortcut of their 110-layer net made it worse. An author of highway nets has since disputed how that comparison
-# was set up (see the sources). What remains certain is that an identity shortcut carries $x$ on without parameters and
-# without training.
+# In these untrained stacks, a gate that starts half open has replaced everything within 15 layers. The sum loses more of
+# $x$ than any of the gates in the first few layers, but then less and less. The gate with bias −1 starts out better and has
+# hardly anything left after 25 layers. Only the gate that starts nearly shut (bias −3) keeps more of $x$ all the way, and
+# that's why highway nets start with a negative bias. The sum needs no such choice. It passes $x$ on with the factor 1, so
+# $x$ is only diluted by what is added, to about $1/\sqrt{n + 1}$ after $n$ equal and unrelated terms. (So the comparison
+# with the gates depends on the size of the branches. Ours have variance 1 in the sum and less in the highway; with smaller
+# ones the sum would keep more. And what a *trained* branch adds may also cancel a part of $x$.) He et al. (2016) found that
+# each kind of gate they tried on the shortcut of their 110-layer net made it worse. An author of highway nets has since
+# disputed how that comparison was set up (see the sources). What remains certain is that an identity shortcut carries $x$
+# on without parameters and without training.
 #
 # ## Claims you will read elsewhere, tested
 #

@@ -53,8 +53,8 @@ edu.plots.challenge_history(errors, human=edu.facts.HUMAN_TOP5.value)
 #
 # ## One class, six nets
 #
-# All of them are one class with two options: which block, and how many blocks in each of the four stages. A *GMAC* is a
-# billion multiply-adds, for one image. Papers often call it a billion FLOPs.
+# The six ResNets are one Python class with two options: the kind of block, and how many blocks each of the four stages has.
+# A *GMAC* is a billion multiply-adds, for one image. Papers often call it a billion FLOPs.
 
 # %% tags=["nbval-check-output"]
 costs, rows = {}, []
@@ -92,7 +92,8 @@ edu.plots.architecture(resnet50, (3, 224, 224), title="ResNet-50: 16 bottlenecks
 #
 # **Difficulty** ●○○○○ · **5 minutes**
 #
-# Return the number in a ResNet's name from its stage list. The list may have any length.
+# Return the number in a ResNet's name from its stage list and its kind of block: basic, or a bottleneck if `bottleneck` is
+# true. The list may have any length.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -335,10 +336,10 @@ edu.table(rows, ["from → to", "points gained", "GMACs more", "points per GMAC"
 #
 # ### For ResNet-50, the recipe is worth more than the depth
 #
-# In 2021 torchvision trained the same three nets again with a modern recipe: 600 epochs instead of 90, label smoothing
-# (the right class is to get a little less than 100 %), stronger augmentation, weights averaged over many steps, and
-# other sizes for the training and test images. Not one layer changed. The numbers come with the weights' metadata, so
-# there's nothing to download:
+# In 2021 torchvision trained ResNet-50, 101 and 152 again with a modern recipe: 600 epochs instead of 90, label smoothing
+# (the right class is to get a little less than 100 %), stronger augmentation, weights averaged over many steps, training
+# images of 176 pixels, and test images cut out a little more tightly. Not one layer changed. The numbers come with the
+# weights' metadata, so there's nothing to download:
 
 # %%
 recipes = {"IMAGENET1K_V1": [], "IMAGENET1K_V2": []}
@@ -365,10 +366,10 @@ print(f"ResNet-50, old recipe to new: {by_recipe:.2f} points at no multiply-add 
 print(f"ResNet-50 to ResNet-152, old recipe: {by_depth:.2f} points for {more:.1f} GMACs more")
 
 # %% [markdown]
-# The recipe isn't free either: it takes nearly seven times as many epochs, once. Depth costs multiply-adds for every image,
-# forever. So be careful when a paper compares its new net with a ResNet-50 at 76 %. Wightman et al. (2021, "ResNet strikes
-# back") brought the plain ResNet-50 to 80.4 % by training alone, and Bello et al. (2021) found that training and scaling may
-# matter more than changes of the architecture.
+# The recipe isn't free either: it takes nearly seven times as many epochs, though of smaller images, once. Depth costs
+# multiply-adds for every image, forever. So be careful when a paper compares its new net with a ResNet-50 at 76 %. Wightman
+# et al. (2021, "ResNet strikes back") brought the plain ResNet-50 to 80.4 % by training alone, and Bello et al. (2021)
+# found that training and scaling may matter more than changes of the architecture.
 #
 # ### Where does it end?
 #
@@ -407,9 +408,12 @@ explorer.twin({
 })  # fmt: skip
 
 # %% [markdown]
+# AlexNet wins only where fewer than 1.5 GMACs and more than 61 million parameters are allowed.
+#
 # Among these nets, no budget makes a VGG the best choice. And look at 2 GMACs: GoogLeNet comes out ahead of ResNet-18, with
 # fewer multiply-adds and about half of the parameters. How sure is that? Its weights were trained elsewhere, so the recipe
-# was a different one. And an error over 50,000 images has a standard error of its own:
+# was a different one. And an error measured on 50,000 images would come out a little different on another 50,000. The
+# *standard error* says how much, typically: $\sqrt{p(1-p)/n}$ for a share of errors $p$ among $n$ images.
 
 # %%
 share = nets["resnet18"].error / 100
@@ -455,10 +459,10 @@ edu.checks.check_choose_net(choose_net)
 # %% [markdown]
 # ### A count that doesn't match
 #
-# Look up ResNet-50 and you'll find 25.6 million parameters here, 23.5 there and 23.6 in a third place. A well-known Keras
-# exercise builds it for six classes and prints 23,600,006. PyTorch counts fewer, for two reasons: Keras's convolutions keep
-# a **bias** unless told otherwise, and its total includes the **moving mean and variance** of each batch norm, which PyTorch
-# keeps as *buffers*.
+# Look up ResNet-50 and you'll find 25.6 million parameters here, 23.5 there and 23.6 in a third place. The step from 25.6
+# to 23.5 is the head: 1,000 classes need two million weights more than a few. A well-known Keras exercise builds it for six
+# classes and prints 23,600,006. PyTorch counts fewer, for two reasons: Keras's convolutions keep a **bias** unless told
+# otherwise, and its total includes the **moving mean and variance** of each batch norm, which PyTorch keeps as *buffers*.
 
 # %% tags=["nbval-check-output"]
 with torch.device("meta"):
@@ -546,8 +550,8 @@ edu.table(rows, ["training error (%)", *(f"{images:,} images, {steps} steps" for
 # After 64 steps ResNet-50 is bad on its *training* images as well, so it doesn't overfit. ResNet-14, with a quarter of the
 # same blocks, is far better, so blocks aren't what's missing. Four times the images don't help it at an equal number of
 # steps. (Each image is then seen a quarter as often.) Four times the steps help it by fifty points and more, whatever the
-# number of images. In the words of lesson 06, it is **slow** here: with a larger budget its training error falls much
-# further. It hasn't caught up after 256 steps either. Whether it would with still more, or at another learning rate, isn't
+# number of images. In the words of lesson 06, it is **slow** here: with a larger budget it comes much closer to the shallow
+# nets. It hasn't caught up after 256 steps either. Whether it would with still more, or at another learning rate, isn't
 # shown here. (These are single runs, all at one rate, so read only the large differences.)
 #
 # A residual net *can* be trained at any of these depths. That doesn't make depth free. On this small problem the shallow
@@ -566,7 +570,7 @@ edu.table(rows, ["training error (%)", *(f"{images:,} images, {steps} steps" for
 # | Year | Net | What's different in the block | In one sentence |
 # |---|---|---|---|
 # | 2016 | [Pre-activation](https://arxiv.org/abs/1603.05027) | batch norm and ReLU before the convolutions | Nothing is left on the shortcut, and 1,001 layers train well. |
-# | 2016 | [Wide ResNet](https://arxiv.org/abs/1605.07146) | more channels inside, fewer blocks | 16 wide layers did as well as 1,000 thin ones, and faster. |
+# | 2016 | [Wide ResNet](https://arxiv.org/abs/1605.07146) | more channels (in the bottleneck version only inside), fewer blocks | 16 wide layers did as well as 1,000 thin ones, and faster. |
 # | 2016 | [DenseNet](https://arxiv.org/abs/1608.06993) | joins x and F(x) side by side instead of adding | Within a stage, every layer sees the output of all before it, so each can be thin. |
 # | 2016 | [ResNeXt](https://arxiv.org/abs/1611.05431) | the 3×3 works in 32 groups, and is twice as wide | At the same cost, more paths did better; and more paths gained more than more depth or width. |
 # | 2017 | [SE](https://arxiv.org/abs/1709.01507) | a gate multiplies each channel of F(x) by a number from 0 to 1 | The net chooses its channels by looking at the whole image. |

@@ -10,7 +10,7 @@
 # * look at filters and feature maps at any depth of a net;
 # * compute occlusion maps, Grad-CAM and Integrated Gradients, with captum and by hand;
 # * choose the layer, the baseline and the number of steps, and say what each choice changes;
-# * catch a net that has learned a shortcut, and name a kind of shortcut that no map will show you;
+# * catch a net that has learned a shortcut, and name a kind of shortcut that a map can easily miss;
 # * discuss a wrong answer without claiming more than the map shows.
 #
 # **Minutes:** 30 reading, 55 more for the exercises · 1 running quick · 2 running full
@@ -299,10 +299,10 @@ edu.checks.check_pick_layer(pick_layer)
 #
 # $$\text{IG}_i = (x_i - x'_i) \int_0^1 \frac{\partial F}{\partial x_i}\big(x' + t\,(x - x')\big)\,dt \qquad \sum_i \text{IG}_i = F(x) - F(x')$$
 #
-# This is *Integrated Gradients* (Sundararajan et al. 2017). The equation on the right is its *completeness*: the parts add up
-# to what there is to explain. A computer takes a sum over a number of steps instead of the integral, so completeness only
-# holds up to an error, and you can measure that error. captum calls it the *convergence delta*. Our baseline is 0 everywhere,
-# the mean colour.
+# This is *Integrated Gradients* (Sundararajan et al. 2017). The equation on the right is its *completeness*: the parts add
+# up to what there is to explain. (The integral is the average gradient along the way, because $t$ runs from 0 to 1.) A
+# computer takes a sum over a number of steps instead, so completeness only holds up to an error, and you can measure that
+# error. captum calls it the *convergence delta*. Our baseline is 0 everywhere, the mean colour.
 
 # %%
 errors = {name: [] for name in names}
@@ -327,7 +327,7 @@ edu.table(rows, ["photo", "to explain: F(x) − F(x′)", "found: sum of the map
 # %% [markdown]
 # On average the error falls, but not steadily, and not for every photo: for Grace Hopper 32 steps leave a larger error than
 # 4. A net of ReLUs has kinks along the way, and a sum with few steps can miss them or be right by luck. And compare the
-# coffee's error with what there is to explain: it isn't small. So print the error beside every map you show.
+#    coffee's error with what there is to explain: it isn't small. So look at the error before you trust a map.
 #
 # The error is also a good debugging tool. Here is a version with faults, on the espresso with a white baseline. No faulty
 # line stops with a message, and the maps have the right shape. But look at how its error changes when there are more steps:
@@ -476,8 +476,9 @@ edu.table(rows, ["method", "largest difference, as a share of the largest value"
 #
 # Why do people draw such maps in practice? Because classifiers cheat. A well-known one, a Fisher vector classifier from
 # before deep nets took over, seemed to recognise horses. It was reading a source tag in the corner of the horse pictures
-# (Lapuschkin et al. 2019). To learn what maps can do about such things, plant a shortcut yourself: then you know the truth,
-# which you don't with a real net.
+# (Lapuschkin et al. 2019). A cue like this, one that goes with the answer in the data but has nothing to do with the thing
+# itself, is also called a *shortcut*. (It has nothing to do with the shortcuts of lesson 07.) To learn what maps can do
+# about such things, plant a shortcut yourself: then you know the truth, which you don't with a real net.
 #
 # Suppose the pictures of fours came from another scanner. In one story it leaves a small white *tag* in the corner. In the
 # other its black isn't quite black, so it lays a grey *veil* over the dark parts of the picture.
@@ -610,19 +611,21 @@ edu.table(rows, ["learned", "is shown", "highest point in the …", *(f"{name} (
 # %% [markdown]
 # (In the column of photos, each is drawn from its own darkest to its brightest value, so you can't see the veil.)
 #
-# The tag has a place, and all three methods show it. For the net without a shortcut the highest point is never in the corner,
-# so it's the net and not the bright square that makes the maps light up. The veil has no place. The maps of occlusion and
-# Integrated Gradients peak on the digit, just as they do for the honest net, although this net would call almost anything
-# with a veil a four. If you know what to look for, you can make out the veil in the pale red that fills the background of the
-# third row. But it's only there because we cover with pure black and take pure black as the baseline. With the veil's own
-# grey in its place the background would be exactly 0: covering it would change nothing. (The table only looks at the highest
-# point of each map. That's a coarse measure, and the region around a digit is large.)
+# The tag has a place, and all three methods show it. For the net without a shortcut the highest point is never in the
+# corner, so it's the net and not the bright square that makes the maps light up. The veil has no place. The maps of
+# occlusion and Integrated Gradients peak on the digit, just as they do for the honest net, although this net would call
+# almost anything with a veil a four. Grad-CAM's highest point lies on the digit in fewer than half of the cases, but that's
+# just as true of the honest net, so it gives nothing away either. (The region around the digit is about two fifths of the
+# picture, so that's hardly more than chance.) If you know what to look for, you can make out the veil in the pale red that
+# fills the background of the third row. But it's only there because we cover with pure black and take pure black as the
+# baseline. With the veil's own grey in its place the background would be exactly 0: covering it would change nothing. (The
+# table only looks at the highest point of each map. That's a coarse measure, and the region around a digit is large.)
 #
 # Adebayo et al. (2022) planted shortcuts in a larger study. When the shortcut wasn't known beforehand, the methods they tried
 # were not effective at finding it, least of all where it was hard to see, such as a blurred background. A map that looks
 # reasonable acquits nobody.
 #
-# ## Random weights: a needed check
+# ## Random weights: a check you can't skip
 #
 # Here is a check that you can always run. A map is meant to explain what the net has *learned*. So if you replace the weights
 # by random ones, starting from the classifier, the map has to change. Adebayo et al. (2018) put several methods to this test.
@@ -789,7 +792,7 @@ edu.plots.image_grid(
 # | 5 | report one test and its result: a part covered, random weights, another baseline, or another method |
 # | 6 | say what would have changed your mind |
 #
-# With four points it's a sound report. The points people tend to miss are 4 and 6.
+# With four points it's a sound report. Points 4 and 6 are the easiest to miss.
 #
 # <details><summary>An example</summary>
 #
@@ -814,7 +817,7 @@ explorer = edu.widgets.attribution_explorer(best_network, edu.data.photos())
 explorer
 
 # %% [markdown]
-# Where widgets don't run, here are three methods on one photo.
+# Where widgets don't run, here are three methods on one photo. (Grad-CAM is on `layer4` here, with only 3×3 cells.)
 
 # %%
 explorer.twin({

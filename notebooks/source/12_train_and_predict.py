@@ -100,8 +100,8 @@ edu.plots.image_grid(
 # into the class's folder. Folders inside a class are skipped, and a note says so. So keep the session in the file's
 # name, not in a folder.
 #
-# An album like this is small and hard. It behaves like a real one in the way that matters here: shots of one session
-# are alike, and a new session may look quite different. In one of the temple you may see nothing but sky.
+# An album like this is small and hard. It behaves like a real one in the way that matters here: shots of one session are
+# alike, and a new session may look quite different. In one session of the temple you may see nothing but sky.
 #
 # People who sort photos make mistakes. So let's make some too: three photos go into a wrong folder. Remember them for
 # later.
@@ -242,12 +242,12 @@ edu.table(counts, ["class", "train", "val", "test"])
 # photos as another, a note says so. Is mirroring harmless? It isn't when left and right make a difference.
 #
 # The defaults are a common recipe: pretrained weights (lesson 10) at the image size they're used to. First only the new
-# last layer is fitted (Kumar et al. 2022 say why), and then everything is trained, with a lower rate for the layers
-# before the last. A batch is a tenth of the pictures, from 4 to 64, and there are as many epochs as it takes to make at
-# least 300 updates. With small batches the rates are lower in proportion. The batch norms keep the means and variances
-# they came with, because a batch measures them badly. In the end, the validation photos choose between the trained net
-# and the one whose last layer alone was fitted. This page doesn't compare these values with others.
-# The course's page of results does so for some.
+# last layer is fitted, because a random one would send random gradients back and distort the features before they're of
+# any use (Kumar et al. 2022). Then everything is trained, with a lower rate for the layers before the last. A batch is a
+# tenth of the pictures, from 4 to 64, and there are as many epochs as it takes to make at least 300 updates. With small
+# batches the rates are lower in proportion. The batch norms keep the means and variances they came with, because a batch
+# measures them badly. In the end, the validation photos choose between the trained net and the one whose last layer alone
+# was fitted. This page doesn't compare these values with others. The course's page of results does so for some.
 #
 # You can change every option: `model` takes any net of the course, or a ResNet's depth from 18 to 200; `optimizer` is
 # sgd, adam or adamw; `augment` takes any of crop, resized_crop, flip and rotation. Careful: by default, only `resnet18`
@@ -294,8 +294,9 @@ print(f"{by_file:.0f} % of {len(prepared.data.test)} test photos are named wrong
 # **Difficulty** ●●●○○ · **12 minutes**
 #
 # File names are `CLASS-SESSION-NUMBER.jpg`. Return a dict from each name to its place, `train/CLASS/NAME` or
-# `test/CLASS/NAME`. In each class, sort the sessions by number. Out of every group of `every` sessions, the last one
-# goes to the test. With `every=2` and sessions 3, 5, 8, 11 these are 5 and 11.
+# `test/CLASS/NAME`. In each class, sort the sessions by number. Out of every group of `every` sessions, the last one goes
+# to the test. With `every=2` and sessions 3, 5, 8, 11 these are 5 and 11. A group at the end with fewer than `every`
+# sessions goes to the training as a whole.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -378,10 +379,10 @@ assert frozen > by_file + 8, "new sessions are much harder than new files"
 edu.table(rows, ["test error (%)", "mean colour", "frozen head"])
 
 # %% [markdown]
-# The photos are the same, and the frozen head makes far more errors. It's no accident of one album: with five other
-# albums (not shown here), it made 0 to 17 % errors by file and 35 to 54 % by session. The error by session is the one
-# to report; the one by file mostly says how well the net remembers. (The comparison isn't quite even: by session the
-# net had fewer photos to learn from, though all with the right label.)
+# The photos are the same, and the frozen head makes far more errors. It's no accident of one album: with five other albums
+# (not shown here), it made 0 to 17 % errors by file and 35 to 54 % by session. The error by session is the one to report;
+# the one by file mostly says how well the net recognises sessions it already knows. (The comparison isn't quite even: by
+# session the net had fewer photos and sessions to learn from, though all with the right label.)
 #
 # Our places make it hard, because a new session always shows another part of the picture. With photos of your own the
 # gap may be smaller, and you'll know when you've measured it. There, a session is a day, a place, a person, a burst of
@@ -440,8 +441,9 @@ edu.plots.learning_curves(
 # %% [markdown]
 # The head was fitted first, so the training error is low from the start. Follow the validation error: if it rises while
 # the training error goes to 0, training the whole net makes it worse on new sessions. (It counts 24 photos, so each is
-# worth four points.) The last lines of the output above say which net was kept. If they say that it's the fitted last
-# layer, then the net from here on *is* the frozen head, and the epochs of training were thrown away.
+# worth four points.) In the output of `--resume` above, the lines before the last table say which net was kept. If they
+# say that it's the fitted last layer, then the net from here on *is* the frozen head, and the epochs of training were
+# thrown away.
 #
 # Is the net any good? A test error alone can't say. Compare it with simpler things, on the same split.
 
@@ -512,9 +514,7 @@ with torch.no_grad():
     for images, labels in loaders["test"]:
         wrong += int((net(images).argmax(dim=1) != labels).sum())
 plain_error = 100 * wrong / len(sets["test"])
-print(
-    f"plain PyTorch: {plain_error:.0f} % of the test photos are named wrongly; the default recipe: {report['test_error']:.0f} %"
-)
+print(f"plain PyTorch: {plain_error:.0f} % of the test photos get the wrong name")
 assert plain_error < colour, "better than mean colour too"
 
 # %% [markdown]
@@ -522,8 +522,8 @@ assert plain_error < colour, "better than mean colour too"
 # `side = 224` and `mean, std = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]`, and leave out `load_state_dict`. The new
 # `fc` stays.
 #
-# `ImageFolder` is less careful than the course's loader: it doesn't turn phone photos upright, stops at the first
-# broken file, and passes over HEIC in silence. For your own photos check its counts, and give it a `loader` that calls
+# `ImageFolder` is less careful than the course's loader: it doesn't turn phone photos upright, stops at the first broken
+# file, and silently skips HEIC. For your own photos check its counts, and give it a `loader` that calls
 # `ImageOps.exif_transpose`.
 #
 # ## Read the answers
@@ -633,9 +633,9 @@ sure, right = measured["test"]
 print(f"test: {sure.mean():.0f} % sure on average, {100 * right.float().mean():.0f} % right")
 
 # %% [markdown]
-# Compare the two numbers. Modern nets tend to be more sure than right (Guo et al. 2017). And even where the two are
-# equal, that holds on average and not for each single answer. So don't take a threshold for a probability. Measure what
-# it does, on the validation photos. (The share of right answers may differ by a photo from the table above, which was
+# Compare the two numbers. Modern nets tend to be more sure than right (Guo et al. 2017). And even where the two are equal,
+# that holds on average and not for each single answer. So don't read 90 % as nine chances in ten of being right. Measure
+# what it does, on the validation photos. (The share of right answers may differ by a photo from the table above, which was
 # computed in lower precision on some machines.)
 #
 # ### Exercise 12.3 · Pick a threshold
@@ -697,13 +697,13 @@ if chosen == str(honest):
 edu.table(rows, ["threshold", "test photos that get an answer (%)", "of these right (%)"])
 
 # %% [markdown]
-# On the test photos, the surer half of the answers is right at least as often as all of them together. On the
-# validation photos, look at the left curve: it may well fall before it rises. So a threshold is a trade, fewer answers
-# for better ones *on the photos that chose it*, and it may fail on others. Compare the 90 % that the validation photos
-# promised with what the table says of the test photos. A dozen answered photos can't promise much. Here one session of
-# each class chose it, two others test it, and no two are alike. If the net was wrong on many validation photos, the
-# threshold ends up so high that hardly any test photo passes, or none. (Then the last column says `nan`.) Report what
-# the test photos say, and look at them once.
+# On the test photos, the surer half of the answers is right at least as often as all of them together. On the validation
+# photos, look at the left curve: it may well fall before it rises. So a threshold is a trade, fewer answers for better
+# ones *on the photos that chose it*, and it may fail on others. Compare the 90 % that the validation photos promised with
+# what the table says of the test photos. A dozen answered photos can't promise much. Here one session of each class chose
+# it, two others test it, and every session looks different. If the net was wrong on many validation photos, the threshold
+# ends up so high that hardly any test photo passes, or none. (Then the last column says `nan`.) Report what the test
+# photos say, and look at them once.
 #
 # What if a photo shows none of the classes? The net has to share out its 100 % all the same. Ask it about seven photos
 # of other things.
@@ -725,8 +725,9 @@ edu.table(rows, ["photo", "the net says", "sure", f"with a threshold of {thresho
 # did the same threshold turn away? Seven photos are too few for a rate; one that gets through is enough to show that a
 # threshold is no guarantee.
 #
-# A threshold filters doubtful photos of the classes you have; it doesn't recognise what the net has never seen. If
-# strangers can turn up in your project, collect some and make them a class of their own.
+# A threshold turns away many doubtful photos, and some strangers with them, but you can't count on it: the net was never
+# trained to notice what it hasn't seen. If strangers can turn up in your project, collect some and make them a class of
+# their own.
 #
 # ## Photos with a wrong label
 #
@@ -767,9 +768,10 @@ assert ranks[1] <= 12, "look at 12 photos, find two of the three or more"
 edu.table(rows, ["file", "in the folder", "what this name gets", "what the head says"])
 
 # %% [markdown]
-# Go through such a list from the top, by eye, and fix what is wrong. The net only says where to look. Besides wrong
-# labels you'll find photos that are simply hard. Here, for once, it should help that a photo's sisters are mostly in
-# the other parts: the head knows them by their right label.
+# Go through such a list from the top, by eye, and fix what is wrong. The net only says where to look. Besides wrong labels
+# you'll find photos that are simply hard. Here, for once, it should help that a photo's sisters are mostly in the other
+# parts: the head knows them by their right label. It cuts the other way too: a photo whose sister lies in the wrong folder
+# may stand near the top although its own label is right. A wrong label makes its neighbours look wrong as well.
 #
 # ## Use it elsewhere
 #
@@ -872,13 +874,14 @@ print(f"{size / 1e6:,.0f} MB removed; still there: {work.exists()}")
 # %% [markdown]
 # ## Summary
 #
-# * A folder with one folder per class is all you need. Read the loader's notes and the counts before you train.
+# * One folder per class is all the loader needs. For an honest test, make `train`, `val` and `test` above them yourself.
+#   Read the loader's notes and the counts before you train.
 # * A recipe is a dataclass, a TOML file and a command line at once. What you leave open follows from your pictures.
-# * Split by session, not by file. A test error by files says how well the net remembers.
+# * Split by session, not by file. A test error by file says how well the net recognises sessions it knows.
 # * An error alone means nothing. Put mean colour and a frozen head beside it, on the same split.
 # * Recall goes along a row of the confusion matrix, precision down a column.
 # * Choose a threshold on validation photos of sessions of their own, and promise only what the test photos then say. It
-#   doesn't recognise strangers.
+#   isn't a reliable guard against strangers.
 # * The photos whose label the net trusts least are the first to check by eye.
 #
 # ## Sources

@@ -8,7 +8,7 @@
 # After this lesson you can
 #
 # * write a training script for several processes in plain PyTorch, with `DistributedDataParallel` and `DistributedSampler`,
-#   and say when it gives what one process would;
+#   and say when the result is the same as with one process;
 # * choose a learning rate for a large batch, and get a large batch out of little memory;
 # * stop and resume a run without changing its result;
 # * measure what precision and memory format change, find where the time goes, and estimate what a training will cost.
@@ -40,8 +40,9 @@ print(f"data       {data.source}")
 # ## One batch, several processes
 #
 # *Data parallel* training works like this. Every process holds the whole network and takes its share of every batch. It
-# computes the gradient of the mean loss over its share. Then the processes average their gradients, and all of them take the
-# same step. So the weights stay equal, and only gradients have to travel.
+# computes the gradient of the mean loss over its share. Then the processes average their gradients, and all of them take
+# the same step. So the weights stay equal, and only gradients have to travel (and batch norm's running averages, as you'll
+# see).
 #
 # Why is the average right? The loss of a batch is a mean over its images. A mean over 64 images is the mean of the means over
 # 32 and 32, and the gradient of a mean is the mean of the gradients. Let's do it by hand, with LeNet-5 and without a second
@@ -76,7 +77,8 @@ print(f"48 + 16 images: plain mean off by {errors[0]:.2f}, weighted by images of
 assert errors[0] > 0.01 > 1e-5 > errors[1]
 
 # %% [markdown]
-# `DistributedDataParallel` takes the plain mean. So give every process the same number of images.
+# `DistributedDataParallel` takes the plain mean. So give every process the same number of images. (If a data set can't be
+# dealt out evenly, the sampler below repeats a few images, so that all processes get the same number.)
 #
 # ### Exercise 13.1 · Average the gradients
 #
@@ -140,8 +142,10 @@ assert error < 1e-5, "one large batch, with the memory of a small one"
 # ### Batch norm breaks the sum
 #
 # All this needs a loss that is a mean over images, with each image computed by itself. Batch norm mixes the images: it
-# subtracts the mean of the batch and divides by its standard deviation. A process sees only the statistics of its own share.
-# Here is what arrives at the first batch norm of an untrained ResNet-20 in two halves of one batch:
+# subtracts the mean of the batch and divides by its standard deviation. A process sees only the statistics of its own
+# share. Here is what arrives at the first batch norm of an untrained ResNet-20 in two halves of one batch. Then compare the
+# gradients. As a control, the same ResNet-20 also runs in evaluation mode, where batch norm uses its stored averages
+# instead of the batch's own.
 
 # %%
 torch.manual_seed(0)
@@ -189,20 +193,21 @@ edu.table([[name, *(f"{value:.1e}" for value in values)] for name, values in err
           ["error of the gradient, images per process", *(str(64 // n) for n in counts)])  # fmt: skip
 
 # %% [markdown]
-# This isn't a bug, and it holds for accumulated gradients too. A ResNet on several processes has a different loss, in
-# which each image is normalised together with those of its own process. (Dropout differs as well: every process draws
-# its own masks.) The figure shows how far apart the gradients are for one batch and an untrained net. A net can train
-# well all the same, as long as a process has enough images: Goyal et al. 2017 gave 32 to each of their 256 GPUs and
-# kept the accuracy of small batches. Where memory has room for only a few, in detection for example, `nn.SyncBatchNorm`
-# computes the statistics over all processes, at the price of messages in every such layer. It only runs on GPUs and
-# other accelerators.
+# This isn't a bug, and it holds for accumulated gradients too. A ResNet on several processes has a different loss, in which
+# each image is normalised together with those of its own process. The running averages that evaluation uses are those of
+# rank 0, the first process, which `DistributedDataParallel` copies to the others. (Dropout differs as well: every process
+# draws its own masks.) The figure shows how far apart the gradients are for one batch and an untrained net. A net can train
+# well all the same, as long as a process has enough images: Goyal et al. 2017 gave 32 to each of their 256 GPUs and kept
+# the accuracy of small batches. Where memory has room for only a few, in detection for example, `nn.SyncBatchNorm` computes
+# the statistics over all processes, at the price of messages in every such layer. It only runs on GPUs and other
+# accelerators.
 #
 # ## The same training with two real processes
 #
-# Let's write a training script for several processes, in plain PyTorch. `torchrun` starts the processes and tells each of
-# them its number, its *rank*, through the environment. It starts scripts and not notebook cells, so the script goes into a
-# file. The first part is the net, a small relative of LeNet-5. It has no batch norm and no dropout, so two processes should
-# give what one gives.
+# Let's write a training script for several processes, in plain PyTorch. `torchrun` (or `python -m torch.distributed.run`,
+# which is the same) starts the processes and tells each of them its number, its *rank*, through the environment. It starts
+# scripts and not notebook cells, so the script goes into a file. The first part is the net, a small relative of LeNet-5. It
+# has no batch norm and no dropout, so two processes should give what one gives.
 
 # %%
 import subprocess
@@ -295,7 +300,7 @@ if gloo:
 print(" ".join(Path(word).name for word in line) if gloo else "This torch has no gloo: two processes are left out.")
 
 # %% [markdown]
-# Now the same training with `edu.fit`, in this kernel. The sampler shuffles epoch $e$ with the seed `0 + e`. So hand
+# Now the same training with `edu.fit`, in this notebook. The sampler shuffles epoch $e$ with the seed `0 + e`. So hand
 # `edu.fit` one epoch at a time, with that seed. (There's no momentum, because `edu.fit` would forget it in between.)
 
 # %%
@@ -378,8 +383,9 @@ edu.table(rows, ["ImageNet", "images per batch", "learning rate", "warm-up"])
 
 # %% [markdown]
 # Let's test the rule with LeNet-5 on 2,000 digits, with batches of 32 and of 256, so $k = 8$. Six epochs are 378 steps with
-# the small batch and 48 with the large one. To be fair to both, we try the same five rates for both, and compare each at the
-# best of the five.
+# the small batch and 48 with the large one. To be fair to both, we try the same five rates for both, and compare each at
+# the best of the five. (The loss is the mean over the sixth epoch, as always, so a net that is still improving looks a
+# little worse than it is.)
 #
 # > **Before you run it:** suppose 0.01 is a good rate for batches of 32. Which is best for batches of 256: 0.01, or √8, 4, 8
 # > or 16 times as much? And will the large batch then do as well as the small one?
@@ -428,7 +434,7 @@ edu.table(rows, ["", "best rate", "training loss"])
 #
 # Each at the best rate tried, the large batch stays behind. Its best rate is the highest on the list, so a still higher one
 # might narrow the gap; this figure can't say. The warm-up brings nothing in this small run (one seed, at ×8), where nothing
-# goes wrong without it. It's an insurance for large $k$. On ImageNet the rule held up to 8,192 images (Goyal et al. 2017).
+# goes wrong without it. It's insurance for large $k$. On ImageNet the rule held up to 8,192 images (Goyal et al. 2017).
 #
 # ### Exercise 13.2 · Scale the learning rate
 #
@@ -470,9 +476,10 @@ edu.checks.check_scaled_rate(scaled_rate)
 # %% [markdown]
 # ## A run that is killed
 #
-# Long runs end early: a machine restarts, your time in the queue is up, a process runs out of memory. So `edu.fit` can write
-# a *checkpoint* after each epoch, the whole state of the run, into a new file that then replaces the old one. Whenever the
-# process dies, the file of the last finished epoch is there, and it's complete. Here is a script that trains with one.
+# Long runs end early: a machine restarts, your time on a shared machine is up, a process runs out of memory. So `edu.fit`
+# can write a *checkpoint* after each epoch, the whole state of the run, into a new file that then replaces the old one.
+# Whenever the process dies, the file of the last finished epoch is there, and it's complete. Here is a script that trains
+# with one.
 
 # %%
 import json
@@ -570,9 +577,9 @@ assert changed > 1e-5, "without its momentum a run does not go on: it becomes an
 #
 # ## Faster steps: precision and memory format
 #
-# Before you buy machines, make the step fast. Two switches cost one line each. *Mixed precision* computes matrix products and
-# convolutions in bfloat16 and keeps the weights in float32. *channels_last* stores the channels of a pixel side by side,
-# which is the order that many convolution kernels read in.
+# Before you buy machines, make the step fast. Two switches cost one line each. *Mixed precision* computes matrix products
+# and convolutions in bfloat16 and keeps the weights in float32. *channels_last* stores the channels of a pixel side by
+# side, which is the order in which many routines for convolutions read them.
 
 # %%
 infos = [torch.finfo(dtype) for dtype in (torch.float32, torch.bfloat16, torch.float16)]
@@ -644,9 +651,10 @@ edu.table(rows, ["precision", "layout", "ms per step", "times as fast as the fir
 # first switch can make a step many times slower, as in our run, where the second didn't pay in float32 either. So
 # `precision="auto"` asks the processor, and takes bfloat16 only where it has such units.
 #
-# A third switch is `torch.compile(model)`, which fuses operations into larger kernels. It pays where a step consists of many
-# small operations, above all on GPUs. On the two CPU cores this course was made on, it took between a quarter of a minute and
-# a minute to warm up, and then a step of ResNet-20 took 81 ms instead of 75: no gain. So `edu.fit` doesn't use it.
+# A third switch is `torch.compile(model)`, which fuses operations into larger *kernels*. (That's also the word for a piece
+# of code that a device runs in one go.) It pays where a step consists of many small operations, above all on GPUs. On the
+# two CPU cores this course was made on, it took between a quarter of a minute and a minute to warm up, and then a step of
+# ResNet-20 took 81 ms, against 75 ms without it: no gain. So `edu.fit` doesn't use it.
 #
 # And what if the *net* gets too large? `DistributedDataParallel` keeps everything in every process: weights, gradients, and
 # what the optimizer remembers. *Fully sharded* data parallel (FSDP, `torch.distributed.fsdp`) gives each of $n$ processes a
@@ -663,8 +671,8 @@ for name, parameters, each in (
 edu.table(rows, ["per process", "DDP, any number of processes", "FSDP, 8 processes"])
 
 # %% [markdown]
-# A ResNet-50 doesn't need it: 0.3 GB fits almost anywhere. A language model of 7 billion parameters doesn't fit into a GPU of
-# 80 GB, but it does when eight share it. (Activations come on top. They grow with the batch, not with the number of
+# A ResNet-50 doesn't need it: 0.3 GB fits almost anywhere. A language model of 7 billion parameters doesn't fit into a GPU
+# of 80 GB, but it fits when eight GPUs share it. (Activations come on top. They grow with the batch, not with the number of
 # processes.)
 #
 # ## Where the time goes
@@ -800,10 +808,12 @@ print(f"{os.cpu_count()} cores, one of them for the training")
 edu.table([[int(n), f"{float(speed):.0f}"] for n, speed in by_workers], ["workers", "images per second"])
 
 # %% [markdown]
-# Read your own table. At best, decoding disappears from the step, and no number of workers can do more than that: the
-# training itself still has to run. Once there are as many busy processes as cores, one more takes time from the others. (On a
-# shared machine such numbers change from run to run, so don't read much into small differences. More workers may even come
-# out slower.)
+# Read your own table, and check it against the bars above. At best, decoding disappears from the step, and no number of
+# workers can do more than that: the training itself still has to run. In the run printed here the bars allow a gain of
+# about a tenth, but the table shows more. So most of that gain isn't the workers' doing: each setting was measured once,
+# one after the other, on a busy machine. Once there are as many busy processes as cores, one more takes time from the
+# others. (On a shared machine such numbers change from run to run, so don't read much into small differences. More workers
+# may even come out slower.)
 #
 # ### Exercise 13.3 · Find the bottleneck
 #
@@ -923,7 +933,7 @@ print(f"your machine: about {two_digits(theirs / speed)} times slower than all o
 # |---|---|---|
 # | "Data parallel training gives the same result as one process." | LeNet-5 and ResNet-20 with a split batch; a small net without batch norm in two processes | **Half right.** Without batch norm, up to rounding. With it, no: the statistics are those of each process. |
 # | "With k times the batch, take k times the learning rate." | LeNet-5, k = 8, five rates for each batch size | **Half right.** Far better than leaving the rate alone. A higher rate was better still, and at every rate we tried the large batch stays behind the small one at its best. |
-# | "Save the weights, then you can resume." | The killed run with and without the optimizer's memory | **Wrong.** Without the momentum alone the run already ends elsewhere. You need the random state too, or the images come in another order. |
+# | "Save the weights, then you can resume." | The killed run with and without the optimizer's memory | **Wrong.** Even if only the momentum is missing, the run ends elsewhere. You need the random state too, or the images come in another order. |
 # | "bfloat16 halves the time." | ResNet-18, four settings in turns | **Measure.** It depends on the device. Your ratio is above. |
 # | "More loader workers make training faster." | 0, 1 and 2 workers on this machine | **Measure.** At best they hide the decoding, as long as there are idle cores. |
 

@@ -1,5 +1,6 @@
 """Pictures of pictures: digits, photos, filters, feature maps, maps of evidence, and bars of what a network says."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -36,7 +37,7 @@ def image_grid(
         images = images.permute(0, 2, 3, 1).squeeze(-1)  # (N, H, W) or (N, H, W, 3)
     images = images.detach().cpu()
     columns = min(columns, len(images))
-    rows = -(-len(images) // columns)
+    rows = math.ceil(len(images) / columns)
     high = float(images.abs().max()) if diverging else float(images.max())
     low = -high if diverging else min(0.0, float(images.min()))
     if images.dtype.is_floating_point and images.ndim == 4:
@@ -59,7 +60,7 @@ def feature_maps(maps: Mapping[str, Tensor], *, title: str) -> Figure:
     Every layer is drawn with a grey scale of its own, from its smallest value (black) to its largest (white).
     """
     columns = 8
-    rows = {name: -(-len(stack) // columns) for name, stack in maps.items()}
+    rows = {name: math.ceil(len(stack) / columns) for name, stack in maps.items()}
     height = 1.12 * sum(rows.values()) + 0.28 * len(maps) + 0.4
     figure = Figure(figsize=(1.05 * columns, height), layout="constrained")
     parts = figure.subfigures(len(maps), 1, height_ratios=[count + 0.25 for count in rows.values()], squeeze=False)

@@ -3,6 +3,7 @@
 Shattered gradients: Balduzzi et al. 2017, https://arxiv.org/abs/1702.08591, figures 1 and 2.
 """
 
+import math
 from collections.abc import Mapping
 from functools import lru_cache
 from itertools import product
@@ -112,7 +113,7 @@ def gradient_series(points: Tensor, series: Mapping[str, Tensor], *, title: str)
 
     The points are `(N,)`, and so are the gradients there; names that begin with "plain" or "residual" have a colour.
     """
-    rows = -(-len(series) // 2)
+    rows = math.ceil(len(series) / 2)
     grid = {"sharex": True, "sharey": True, "x": "input x", "y": "gradient (scaled)"}
     figure, panels = new_figure(rows, 2, width=6.0, height=1.9 * rows + 0.5, title=title, **grid)
     for axes, (name, look) in zip(panels, looks(series).items(), strict=False):

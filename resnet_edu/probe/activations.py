@@ -123,11 +123,28 @@ def one_tensor(name: str, module: nn.Module, output: Any) -> Tensor:
     )
 
 
-def isolated_forward(model: nn.Module, inputs: Tensor, *, parameters: Mapping[str, Tensor] | None = None) -> Any:
-    """`model(inputs)`, in the mode the model is in, without side effects; hooks of the model run as usual."""
-    buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
+def copies(model: nn.Module, copy: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
+    """A copy of each parameter and buffer by its name, or its names where modules share it.
+
+    A module that stands in two places has one name, for torch's `functional_call` would not put back what it replaces
+    there twice.
+    """
+    made: dict[int, Tensor] = {}
+    return {
+        f"{place}.{name}".removeprefix("."): made.setdefault(id(value), copy(value))
+        for place, module in model.named_modules()
+        for name, value in (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False))
+    }
+
+
+def isolated_forward(model: nn.Module, inputs: Tensor, *, replaced: Mapping[str, Tensor] | None = None) -> Any:
+    """`model(inputs)`, in the mode the model is in, without side effects; hooks of the model run as usual.
+
+    It computes with what `copies` returned, if that is given.
+    """
+    used = replaced or copies(model, lambda value: value if isinstance(value, nn.Parameter) else value.clone())
     with preserved_rng(inputs.device):
-        return functional_call(model, {**(parameters or {}), **buffers}, (inputs,))
+        return functional_call(model, dict(used), (inputs,), tie_weights=False)
 
 
 def forward_on_meta(model: nn.Module, inputs: Tensor) -> None:
@@ -135,10 +152,9 @@ def forward_on_meta(model: nn.Module, inputs: Tensor) -> None:
 
     On torch's "meta" device a tensor has a shape but no values, so this costs next to nothing. The model is not moved.
     """
-    tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
-    on_meta = {name: tensor.detach().to("meta") for name, tensor in tensors.items()}
+    on_meta = copies(model, lambda tensor: tensor.detach().to("meta"))
     with torch.no_grad(), eval_mode(model):
-        functional_call(model, on_meta, (inputs,))
+        functional_call(model, on_meta, (inputs,), tie_weights=False)
 
 
 def meta_input(model: nn.Module, input_shape: Sequence[int]) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .activations import isolated_forward, leaf_layers, one_tensor, watch
+from .activations import copies, isolated_forward, leaf_layers, one_tensor, watch
 
 
 class LayerGradient(NamedTuple):
@@ -30,7 +30,8 @@ def gradient_norms(
 ) -> list[LayerGradient]:
     """Gradient norm of each convolution's and linear layer's weight and output, for one batch.
 
-    One row per layer that ran, in order of execution. The model stays in the mode it is in, and nothing in it changes.
+    One row per layer that ran, in order of execution. Layers may share a weight; one that computes it, as `weight_norm`
+    does, is left out. The model stays in the mode it is in, and nothing in it changes.
     Frozen weights (`requires_grad=False`) are measured like the others.
 
     Args:
@@ -48,23 +49,26 @@ def gradient_norms(
         outputs.setdefault(name.split("#")[0], []).append(one_tensor(name, module, output))
         return output.clone()  # an in-place ReLU after the layer now overwrites the copy, not what we keep
 
-    parameters = {name: value.detach().requires_grad_() for name, value in model.named_parameters()}
+    def copy(value: Tensor) -> Tensor:
+        return value.detach().requires_grad_() if isinstance(value, nn.Parameter) else value.clone()
+
+    tensors = copies(model, copy)
     with torch.enable_grad(), watch(model, weighted, record):
-        output = isolated_forward(model, images, parameters=parameters)
+        output = isolated_forward(model, images, replaced=tensors)
         value = loss(output, labels)
 
     # By layer, the weight and then the outputs; a lone layer's weight is called "weight".
-    tensors = {name: [parameters.get(f"{name}.weight", parameters.get("weight")), *outputs[name]] for name in outputs}
-    flat = [tensor for each in tensors.values() for tensor in each]
+    wanted = {name: [tensors.get(f"{name}.weight", tensors.get("weight")), *outputs[name]] for name in outputs}
+    flat = [tensor for each in wanted.values() for tensor in each]
     gradients = iter(torch.autograd.grad(value, flat, allow_unused=True))
-    found = {name: [next(gradients) for _ in each] for name, each in tensors.items()}
+    found = {name: [next(gradients) for _ in each] for name, each in wanted.items()}
     return [LayerGradient(name, norm(each[:1]), norm(each[1:])) for name, each in found.items()]
 
 
 def is_weighted(layer: nn.Module) -> bool:
     """Whether a layer has a weight matrix or filters; a batch norm's weight is only a vector."""
     weight = getattr(layer, "weight", None)
-    return isinstance(weight, Tensor) and weight.ndim > 1
+    return isinstance(weight, nn.Parameter) and weight.ndim > 1
 
 
 def norm(gradients: Sequence[Tensor | None]) -> float:

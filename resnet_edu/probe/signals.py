@@ -68,7 +68,9 @@ def layer_signals(net: nn.Sequential, images: Tensor, labels: Tensor) -> LayerSi
 
 def mean_cosine(outputs: Tensor) -> float:
     """Mean cosine of the angles between the rows of `(N, …)`, each with each other; not a number for a single row."""
-    rows = F.normalize(outputs.flatten(1), dim=1)
+    rows = outputs.flatten(1)
+    lengths = rows.norm(dim=1, keepdim=True).clamp(min=torch.finfo(rows.dtype).tiny)  # `F.normalize` ends at 1e-12
+    rows = rows / lengths
     return float((rows @ rows.T).fill_diagonal_(0).sum() / (len(rows) * (len(rows) - 1)))
 
 

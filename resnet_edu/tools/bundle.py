@@ -33,7 +33,7 @@ def make_bundle(
     *,
     torch: str = "default",
     wheel: Path | None = None,
-    say: Callable[[str], object] = str,
+    say: Callable[[str], object] = lambda _: None,
 ) -> dict[str, Any]:
     """Pack the course into a new folder, or bring a bundle up to date; what it says of itself in its `bundle.json`.
 

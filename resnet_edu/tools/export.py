@@ -30,6 +30,7 @@ from .fetch import find_reveal
 
 NEEDS_SCRIPTS = {"application/vnd.jupyter.widget-view+json", "application/javascript"}
 CARD = re.compile(r'<div class="exercise"[^>]*>\n\n(### [^\n]+\n)(.*)\n</div>', re.DOTALL)
+LONG = 12  # lines of an output that leave no room on a slide for the code
 TEMPLATES = FileSystemLoader(Path(__file__).parent)
 
 
@@ -102,9 +103,9 @@ def tags_of(cell: NotebookNode) -> list[str]:
 def to_slides(worked: NotebookNode, learner: NotebookNode, *, name: str, folder: Path) -> str:
     """A lesson's slides as one page.
 
-    A heading of level 1 or 2 begins a column of slides, any other text or code the next slide in it. A figure or table
-    stands without its code, a table below its text; of a text all but the main idea becomes the speaker's notes. One
-    answer to an exercise has a slide of its own. Set-up, checks and explorers are left out.
+    A heading of level 1 or 2 begins a column of slides, any other text or code the next slide in it. A figure, a table
+    or a long output stands without its code, a table below its text; of a text all but the main idea becomes the
+    speaker's notes. One answer to an exercise has a slide of its own. Set-up, checks and explorers are left out.
     """
     reveal = find_reveal()
     stubs = {cell["id"]: cell.source for cell in learner.cells if "exercise" in tags_of(cell)}
@@ -116,10 +117,12 @@ def to_slides(worked: NotebookNode, learner: NotebookNode, *, name: str, folder:
             cells += [v4.new_code_cell(stubs[cell["id"]]), v4.new_markdown_cell("### One answer")]
         if cell.cell_type == "code":
             shows = "".join(output.get("data", {}).get("text/html", "") for output in cell.outputs)
-            if shows and cell["id"] not in stubs:
+            printed = "".join(output.get("text", "") for output in cell.outputs).count("\n")
+            if (shows or printed > LONG) and cell["id"] not in stubs:
                 cell.metadata["transient"] = {"remove_source": True}
                 told = next((each.source for each in reversed(cells) if "notes" not in tags_of(each)), "")
-                if "<img" not in shows and not re.search(r"^>", told, re.MULTILINE):  # which asks what will come
+                asks = re.search(r"^>", told, re.MULTILINE)  # what will come
+                if shows and "<img" not in shows and not asks:
                     cell.metadata["tags"] = ["table"]
             cells.append(cell)
             continue

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from resnet_edu.checks.progress import FILE, Entry, read
+from resnet_edu.checks.progress import Entry, read
 from resnet_edu.checks.result import COLOURS
+from resnet_edu.files import PROGRESS
 
 from .jupyter import NOTEBOOK, Notebook, Server, opened
 
@@ -41,7 +42,7 @@ def box(lesson: Notebook) -> "Locator":
 
 
 def progress(server: Server) -> dict:
-    content, _ = read(server.folder / FILE)
+    content, _ = read(server.folder / PROGRESS)
     return {name: Entry(**fields) for name, fields in content["exercises"].items()}
 
 

@@ -154,6 +154,8 @@ def test_training_batches_are_augmented_normalised_images() -> None:
     torch.testing.assert_close(got, expected.inputs(), rtol=0, atol=0)
     assert torch.equal(labels, expected.labels)
     assert got.is_contiguous()
+    with pytest.raises(ValueError, match=r'augment takes a list, such as \["crop", "flip"\].*got \'flip\''):
+        next(training_batches(split, 6, augment="flip", generator=generator))
 
 
 @pytest.mark.parametrize("count", [1, 499, 500, 501, 1203])

@@ -20,6 +20,8 @@ from resnet_edu.data import cache as module
 from resnet_edu.data.pictures import View
 from resnet_edu.errors import DatasetUnavailable
 
+BOXES = (0, 0, 10, 10), (5, 5, 15, 15)
+
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -80,6 +82,12 @@ def test_a_changed_folder_is_read_anew(tmp_path: Path, change: Callable[[Path], 
         for image, label in zip(split.images, split.labels.tolist(), strict=True)
     )
     assert found == Counter((path.parent.name, Image.open(path).tobytes()) for path in root.glob("*/*.bmp"))
+
+
+def test_what_somebodys_own_function_finds_is_not_kept(pictures: Path) -> None:
+    views = (data.load(pictures, size=8, crop="objects", find=lambda _, box=box: box) for box in BOXES)
+    first, second = map(everything, views)  # the same folder and options: only the function was edited
+    assert not torch.equal(first, second)
 
 
 def test_folders_that_look_alike_are_told_apart(tmp_path: Path) -> None:

@@ -16,9 +16,9 @@ def test_they_are_built_and_each_lesson_has_its_card() -> None:
     assert pages.glossary().count("\n**") > 50
 
 
-def test_a_learners_home_counts_what_is_passed(tmp_path: Path) -> None:
+def test_a_learners_home_counts_what_is_passed(tmp_path: Path, own_progress: Path) -> None:
     done = {"01.1 output size": {"best": "passed"}, "01.2 conv2d": {"best": "wrong"}}
-    (tmp_path / course.PROGRESS).write_text(json.dumps({"format": 1, "exercises": done}))
+    own_progress.write_text(json.dumps({"format": 1, "exercises": done}))
     course.copy_lessons(tmp_path)
     home = (tmp_path / "home.md").read_text(encoding="utf-8")
     assert home.count("1 of 5 exercises passed<!-- 01 -->") == 1

@@ -73,13 +73,16 @@ def test_a_layer_that_runs_twice_counts_once_with_both_outputs() -> None:
     layer = nn.Linear(1, 1, bias=False)
     nn.init.constant_(layer.weight, 2.0)
     twice = nn.Sequential(layer, layer)  # out = w²x, so dL/dw = 2wx; dL/dout₁ = w, dL/dout₂ = 1
-    assert [row.name for row in gradient_norms(layer, torch.ones(1, 1), torch.zeros(1, dtype=torch.int64))] == [
-        "Linear"
-    ]
-    rows = gradient_norms(twice, torch.ones(1, 1), torch.zeros(1, dtype=torch.int64), loss=lambda out, _: out.sum())
-    assert len(rows) == 1
-    assert rows[0].weight == pytest.approx(4.0)
-    assert rows[0].activation == pytest.approx(math.sqrt(2**2 + 1))
+    one = torch.ones(1, 1), torch.zeros(1, dtype=torch.int64)
+    assert [row.name for row in gradient_norms(layer, *one)] == ["Linear"]
+    (row,) = gradient_norms(twice, *one, loss=lambda out, _: out.sum())
+    assert row.weight == pytest.approx(4.0)
+    assert row.activation == pytest.approx(math.sqrt(2**2 + 1))
+    other = nn.Linear(1, 1, bias=False)
+    other.weight = layer.weight  # two layers that share a weight
+    tied = nn.Sequential(layer, other)
+    rows = gradient_norms(tied, *one, loss=lambda out, _: out.sum())
+    assert [row.weight for row in rows] == pytest.approx([4.0, 4.0])
 
 
 def test_torchvision_and_frozen_weights_work() -> None:

@@ -72,6 +72,9 @@ def test_gradients_far_below_the_range_of_float32_are_seen() -> None:
     net, (images, labels) = deep_net(45, activation="sigmoid", init="small", width=32), batch()
     assert gradient_norms(net, images, labels)[0].activation == 0
     assert 0 < layer_signals(net, images, labels).gradient[0] < 1e-60
+    tiny, usual = (layer_signals(deep_net(45, init=init, width=32), images, labels) for init in ("small", "he"))
+    assert tiny.signal[-1] < 1e-20
+    assert tiny.likeness[20:-1] == pytest.approx(usual.likeness[20:-1], abs=0.1)  # ReLU does not mind the scale
 
 
 @pytest.mark.parametrize(

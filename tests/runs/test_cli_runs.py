@@ -238,7 +238,7 @@ def test_an_interrupted_run_can_be_resumed(capsys: pytest.CaptureFixture[str], m
     assert (code, complaint) == (130, "resnet-edu: interrupted.\n")
     assert "Stopped after epoch 1. Go on with: resnet-edu train --resume run" in out
     code, out, _ = call("train --resume run", capsys)
-    assert (code, "epoch   1" in out, "epoch   2" in out) == (0, False, True)
+    assert (code, "epoch   1" in out, "epoch   2" in out, "1 epoch of 2 left, " in out) == (0, False, True, True)
 
 
 def test_a_full_disk_is_named_with_the_way_to_go_on(

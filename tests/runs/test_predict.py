@@ -39,7 +39,7 @@ def photo(folder: Path, name: str, colour: tuple[int, int, int]) -> Path:
 
 def test_percentages_are_the_softmax_of_the_logits(network: Pretrained, tmp_path: Path) -> None:
     path = photo(tmp_path, "grass.png", (51, 204, 0))
-    (prediction,) = predict(network, [path], top=3)
+    (prediction,) = predict(network, [path])  # of five labels by default there are three
     red, green, blue = (torch.tensor([2.0, 8.0, 0.0]).softmax(0) * 100).tolist()
     assert [label for label, _ in prediction.top] == ["green", "red", "blue"]
     assert [percent for _, percent in prediction.top] == pytest.approx([green, red, blue], rel=1e-4)

@@ -39,7 +39,8 @@ def test_a_recipe_survives_its_toml(tmp_path_factory: pytest.TempPathFactory, va
     recipe = Recipe(**values)  # type: ignore[arg-type]
     path = tmp_path_factory.mktemp("recipe") / "config.toml"
     path.write_text(recipe.to_toml(), encoding="utf-8")
-    assert Recipe.from_toml(path) == recipe
+    assert Recipe.from_toml(str(path)) == recipe
+    assert Recipe(data=Path("pets")).data in ("./pets", ".\\pets")  # type: ignore[arg-type]
 
 
 def test_every_option_of_training_is_one_of_a_recipe_and_has_a_help() -> None:

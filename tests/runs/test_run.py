@@ -97,7 +97,7 @@ def test_predictions_are_those_of_the_evaluation_and_of_each_picture_alone(finis
 @pytest.mark.parametrize("size", [16, 28, 32])
 def test_a_digit_in_a_file_is_prepared_like_the_digits_of_the_set(size: int) -> None:
     data, shipped = (load("mnist5k", size=side, channels=3) for side in (size, 28))
-    view, side = Recipe(data="mnist5k", x=size, y=size).preparation()
+    view, side = Recipe(data="mnist5k", x=size, y=size).prediction_view()
     assert side == (None if size == 28 else size)
     prepared = Preprocessing(view, data.test.mean, data.test.std, side)
     for number in range(5):
@@ -169,7 +169,7 @@ def test_other_pictures_are_normalised_by_the_numbers_of_the_run(finished: Run, 
         with Image.open(path) as picture:
             ImageOps.invert(picture).save(tmp_path / "other" / path.parent.name / path.name)
     network, measured = open_run(finished.folder), evaluate_run(finished.folder, str(tmp_path / "other"))[0]
-    own, _, _ = load_one_part(tmp_path / "other", finished.recipe.preparation()[0])
+    own, _, _ = load_one_part(tmp_path / "other", finished.recipe.prediction_view()[0])
     files = sorted((tmp_path / "other").rglob("*.jpg"))
     with torch.inference_mode():
         logits = network.model(torch.stack([network.transforms(network.read(path)) for path in files]))
@@ -344,7 +344,9 @@ def test_folders_that_cannot_take_a_run(
     ):
         with pytest.raises(ValueError, match=message):
             Run.start(finished.recipe, folder)
-    Run.start(finished.recipe, pictures / ".." / "run")
+    with pytest.raises(ValueError, match=r"is not in UTF-8\. Rename it"):
+        Run.start(replace(finished.recipe, data="./caf\udce9"), tmp_path / "cafe")
+    Run.start(finished.recipe, str(pictures / ".." / "run"))
     monkeypatch.chdir(pictures)
     with pytest.raises(ValueError, match="lies among the pictures"):
         Run.start(replace(finished.recipe, data=f"../{pictures.name}"), Path("run"))

@@ -77,9 +77,9 @@ def test_what_would_stop_every_lesson(tmp_path: Path, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(("gigabytes", "status"), [(0.5, "fail"), (1.5, "warn"), (2.0, "ok"), (64, "ok")])
 def test_a_lesson_must_fit_into_memory(monkeypatch: pytest.MonkeyPatch, gigabytes: float, status: str) -> None:
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=gigabytes * 1e9))
-    monkeypatch.setattr(doctor, "container_limit", lambda: float("inf"))
+    monkeypatch.setattr(doctor, "container_room", lambda: float("inf"))
     assert doctor.check_memory()[0] == status
-    monkeypatch.setattr(doctor, "container_limit", lambda: 0.1e9)
+    monkeypatch.setattr(doctor, "container_room", lambda: 0.1e9)
     assert doctor.check_memory()[1] == "0.1 GB available"
 
 
@@ -87,9 +87,10 @@ def test_a_lesson_must_fit_into_memory(monkeypatch: pytest.MonkeyPatch, gigabyte
     ("text", "limit"), [("max\n", float("inf")), ("2000000000\n", 2e9), ("?", float("inf")), (None, float("inf"))]
 )
 def test_a_containers_limit_counts(tmp_path: Path, text: str | None, limit: float) -> None:
-    if text is not None:
-        (tmp_path / "memory.max").write_text(text)
-    assert doctor.container_limit(tmp_path / "memory.max") == limit
+    for name, content in {"max": text, "current": "900", "stat": "anon 7\ninactive_file 900\n"}.items():
+        if content is not None:
+            (tmp_path / f"memory.{name}").write_text(content)
+    assert doctor.container_room(tmp_path) == limit
 
 
 def test_a_folder_that_cannot_be_written_stops_the_course(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import assume, given, strategies as st
@@ -95,6 +96,11 @@ def test_a_config_survives_json(values: dict[str, Any]) -> None:
     assert again == config
     assert hash(again) == hash(config)
     assert TrainConfig.from_dict(values) == config
+
+
+def test_numpys_numbers_are_taken_and_can_be_written() -> None:
+    config = TrainConfig(epochs=np.int64(3), lr=np.float32(0.5), seed=np.uint8(7))  # type: ignore[arg-type]
+    assert json.loads(json.dumps(config.to_dict())) == TrainConfig(epochs=3, lr=0.5, seed=7).to_dict()
 
 
 # Bad input

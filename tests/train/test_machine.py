@@ -156,13 +156,11 @@ def test_threads_follow_the_cores_unless_somebody_has_decided(monkeypatch: pytes
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(4)
-        monkeypatch.setattr(machine, "cores", lambda: 3)
-        monkeypatch.setenv("OMP_NUM_THREADS", "4")
-        assert machine.use_own_cores.__wrapped__() == 4
-        monkeypatch.delenv("OMP_NUM_THREADS")
-        assert machine.use_own_cores.__wrapped__() == 3
-        monkeypatch.setattr(machine, "cores", lambda: 8)
-        assert machine.use_own_cores.__wrapped__() == 3  # never more than torch had
+        for named, cores, threads in (("4", 3, 4), ("", 3, 3), ("", 8, 3)):  # never more than torch had
+            monkeypatch.setattr(machine, "cores", lambda count=cores: count)
+            monkeypatch.setenv("OMP_NUM_THREADS", named)
+            machine.use_own_cores.__wrapped__()
+            assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(before)
 

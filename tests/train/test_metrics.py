@@ -92,17 +92,17 @@ def test_labels_beyond_the_classes_are_refused() -> None:
 # Batch norm measured anew
 
 
-@pytest.mark.parametrize("count", [20, 501, 700])  # one batch; a second one of a single image; of 200
-def test_statistics_are_those_of_all_images(count: int) -> None:
+@pytest.mark.parametrize("count", [20, 501, 700])  # one batch; two
+def test_statistics_are_those_of_all_images_in_whatever_order(count: int) -> None:
     dropout, norm, split = nn.Dropout(0.5), nn.BatchNorm2d(1), noise(count)
+    split = replace(split, images=split.images.sort(dim=0).values)  # like a folder, where a class stands together
     net = nn.Sequential(dropout, norm, nn.Flatten(), nn.Linear(64, 10))
     recompute_batch_norm(net.train(), split, precision="float32")
     assert norm.running_mean is not None
     assert norm.running_var is not None
-    values = split.inputs(slice(count - 1 if count == 501 else count))
-    torch.testing.assert_close(norm.running_mean[0], values.mean())
-    parts = [part.var() * len(part) for part in values.split(500)]
-    torch.testing.assert_close(norm.running_var[0], sum(parts, torch.tensor(0.0)) / len(values))
+    values = split.inputs()
+    torch.testing.assert_close(norm.running_mean[0], values.mean(), rtol=0, atol=0.01)
+    torch.testing.assert_close(norm.running_var[0], values.var(), rtol=0.01, atol=0)
     assert (norm.momentum, norm.training, dropout.training) == (0.1, True, True)
 
 
