@@ -79,4 +79,6 @@ def channel_budget(sizes: Sequence[int] = INCEPTIONS["3a"], *, kernel: int = 5) 
     right.set_xlim(-0.5, 2.1)  # room for the branches' names
     right.margins(y=0.1)
     right.grid(visible=False, axis="x")
+    left.locator_params(axis="x", nbins=4)
+    right.locator_params(axis="y", nbins=4)
     return figure

@@ -98,7 +98,10 @@ def model_picker(nets: Mapping[str, NetCost], *, gmacs: float = 5.0, million: fl
     fitting = within_budget(nets, gmacs=gmacs, million=million)
     best = f"{fitting[0]}, {nets[fitting[0]].error:.1f} % error" if fitting else "no net fits"
     title = f"{gmacs:g} GMACs and {million:g} million parameters: {best}"
-    return error_against_cost(nets, title=title, solid=fitting, budgets=(gmacs, million))
+    figure = error_against_cost(nets, title=title, solid=fitting, budgets=(gmacs, million))
+    for axes in figure.axes:
+        axes.locator_params(nbins=4)  # each tick takes as long as a line
+    return figure
 
 
 def draw_nets(axes: Axes, nets: Mapping[str, NetCost], cost: str, *, solid: Iterable[str]) -> None:

@@ -49,6 +49,8 @@ def transfer_view(study: Recorded, *, labels: int = 10, method: str = "fine-tune
     left.axvline(labels, color=GREY, lw=1)
     left.set(title=f"{method}, from 5 to 100 labels", xlabel="labelled images per class", ylabel="test error (%)")
     draw_runs(right, study, labels)
+    for axes in (left, right):
+        axes.locator_params(axis="y", nbins=4)
     right.set(title=f"every run at {labels} labels", ylabel="test error (%)")
     return figure
 

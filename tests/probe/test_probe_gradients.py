@@ -73,11 +73,12 @@ def test_a_layer_that_runs_twice_counts_once_with_both_outputs() -> None:
     layer = nn.Linear(1, 1, bias=False)
     nn.init.constant_(layer.weight, 2.0)
     twice = nn.Sequential(layer, layer)  # out = w²x, so dL/dw = 2wx; dL/dout₁ = w, dL/dout₂ = 1
-    one = torch.ones(1, 1), torch.zeros(1, dtype=torch.int64)
+    one, weight = (torch.ones(1, 1), torch.zeros(1, dtype=torch.int64)), layer.weight
     assert [row.name for row in gradient_norms(layer, *one)] == ["Linear"]
     (row,) = gradient_norms(twice, *one, loss=lambda out, _: out.sum())
     assert row.weight == pytest.approx(4.0)
     assert row.activation == pytest.approx(math.sqrt(2**2 + 1))
+    assert layer.weight is weight, "torch's functional_call would leave another in its place"
     other = nn.Linear(1, 1, bias=False)
     other.weight = layer.weight  # two layers that share a weight
     tied = nn.Sequential(layer, other)

@@ -84,7 +84,7 @@ valid = st.fixed_dictionaries(
         "precision": st.sampled_from(PRECISIONS),
         "channels_last": st.booleans(),
         "fused": st.booleans(),
-        "seed": st.integers(0, 2**32 - 1),
+        "seed": st.integers(0, 2**32 - 1).map(np.int64),  # of a loop over np.arange
     },
 )
 
@@ -96,11 +96,6 @@ def test_a_config_survives_json(values: dict[str, Any]) -> None:
     assert again == config
     assert hash(again) == hash(config)
     assert TrainConfig.from_dict(values) == config
-
-
-def test_numpys_numbers_are_taken_and_can_be_written() -> None:
-    config = TrainConfig(epochs=np.int64(3), lr=np.float32(0.5), seed=np.uint8(7))  # type: ignore[arg-type]
-    assert json.loads(json.dumps(config.to_dict())) == TrainConfig(epochs=3, lr=0.5, seed=7).to_dict()
 
 
 # Bad input
