@@ -10,7 +10,7 @@ from ..errors import check_known
 from .alexnet import AlexNet
 from .cifar import CifarNet
 from .googlenet import GoogLeNet
-from .heads import check_options, replace_head
+from .heads import check_options
 from .lenet import LeNet5
 from .resnet import DEPTHS, ResNet
 from .vgg import CONFIGURATIONS, VGG
@@ -70,10 +70,7 @@ def build(
     check_options(NETWORKS[name], {"in_channels": in_channels, **more})
     if num_classes is not None and heads is not None:
         raise ValueError(f"num_classes={num_classes!r} and heads={heads!r} exclude each other: give one of them.")
-    classes = {} if num_classes is None else {"num_classes": num_classes}
-    model = NETWORKS[name](in_channels=in_channels, **classes, **more)
-    if heads is not None:
-        if not isinstance(heads, Mapping):
-            raise ValueError(f"heads must map names to numbers of classes, as in {{'digit': 10}}, got {heads!r}.")
-        replace_head(model, heads)
-    return model
+    if heads is not None and not isinstance(heads, Mapping):
+        raise ValueError(f"heads must map names to numbers of classes, as in {{'digit': 10}}, got {heads!r}.")
+    classes = num_classes if heads is None else heads
+    return NETWORKS[name](in_channels=in_channels, **({} if classes is None else {"num_classes": classes}), **more)
