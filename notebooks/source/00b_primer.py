@@ -452,10 +452,10 @@ edu.plots.lines(errors, first=1, log=True, title="More bends always fit better, 
 # %%
 best = 1 + errors["validation (100 others)"].index(min(errors["validation (100 others)"]))
 parts = {"training": data.train, "validation": data.val, "test": data.test}
-assert errors["training (12 points)"] == sorted(errors["training (12 points)"], reverse=True), "the training error never rises"
+assert errors["training (12 points)"] == sorted(errors["training (12 points)"], reverse=True), "training never rises"
 assert errors["validation (100 others)"][-1] > 3 * min(errors["validation (100 others)"]), "the validation error does"
 residual = (x_test[:, None] ** torch.arange(best + 1) @ fits[best])[:, 0] - y_test
-print(f"chosen by the validation points: degree {best}; its error on the test points: {residual.square().mean().sqrt():.2f}")
+print(f"chosen by validation: degree {best}; its error on the test points: {residual.square().mean().sqrt():.2f}")
 edu.table([(name, len(split)) for name, split in parts.items()], ["digits of this course", "images"])
 
 # %% [markdown]

@@ -170,7 +170,8 @@ with torch.inference_mode():
 higher = (logits > logits.gather(1, labels[:, None])).sum(dim=1)  # (N,): classes with a higher logit than the label
 errors = {k: 100 * (higher >= k).float().mean().item() for k in (1, 2, 3, 5, 9)}
 assert errors[1] > errors[2] > errors[5] > errors[9], "each further guess can only help"
-edu.table([(k, f"{100 - 10 * k} %", f"{error:.1f} %") for k, error in errors.items()], ["k", "top-k error of guessing", "of LeNet-5"])
+rows = [(k, f"{100 - 10 * k} %", f"{error:.1f} %") for k, error in errors.items()]
+edu.table(rows, ["k", "top-k error of guessing", "of LeNet-5"])
 
 # %% [markdown]
 # With ten classes a top-5 error says little, because even guessing gets half of them right. It was made for a thousand
@@ -429,7 +430,7 @@ rows = [
     ("batch", recipe["batch"].value, plain.batch_size),
     ("learning rate", f"{recipe['rate'].value}, divided by 10 three times", "constant, the best of seven"),
     ("weight decay", recipe["weight decay"].value, plain.weight_decay),
-    ("initial weights", f"bell curve around 0, spread {edu.facts.ALEXNET_INIT_STD.value}", "drawn to suit the activation"),
+    ("initial weights", f"bell curve, spread {edu.facts.ALEXNET_INIT_STD.value}", "drawn to suit the activation"),
     ("augmentation", "crops, mirror images, shifted colours", "none"),
     ("dropout", "half of the outputs of fc6 and fc7", "none"),
     ("epochs", f"about {recipe['epochs'].value}", plain.epochs),

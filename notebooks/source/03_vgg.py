@@ -646,7 +646,7 @@ assert abs(gap_with) < gap_without, "the depth matters less"
 deep, deep_norm = errors["no batch norm, 19 layers"], errors["batch norm, 19 layers"]
 assert max(deep_norm) - min(deep_norm) < max(deep) - min(deep), "the rate matters less"
 assert deep[-1] > deep_norm[-1] + 20, "at the highest rate by far"
-print(f"from 11 to 19 layers, each at its best rate: {gap_without:+.1f} points without batch norm, {gap_with:+.1f} with it")
+print(f"11 to 19 layers, each at its best rate: {gap_without:+.1f} points without batch norm, {gap_with:+.1f} with it")
 rows = [(name, *(f"{error:.1f} %" for error in each), f"{best[name]:.1f} %") for name, each in errors.items()]
 edu.table(rows, ["training error", *(f"rate {rate:g}" for rate in rates), "at its best rate"])
 

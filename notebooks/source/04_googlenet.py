@@ -298,7 +298,8 @@ for reduce, project in product((False, True), repeat=2):
         widths[project].append(channels)
 
 # %%
-assert edu.probe.summary(reduced, (192, 28, 28)).macs == 28**2 * weights_of(192, INCEPTIONS["3a"], reduce=True, project=True)
+by_hand = weights_of(192, INCEPTIONS["3a"], reduce=True, project=True)
+assert edu.probe.summary(reduced, (192, 28, 28)).macs == 28**2 * by_hand
 assert 10 < totals[False, False] / totals[True, True] < 12, "all nine together: eleven times cheaper"
 assert totals[True, False] < totals[False, True] / 2, "the reductions save more"
 names = {(False, False): "neither", (False, True): "a convolution after the pooling", (True, False): "reductions",
