@@ -66,8 +66,7 @@ def gradient_flow(images: Tensor, labels: Tensor, *, depth: int = 30, skip: bool
         draw_layers(axes, getattr(net, quantity), RESIDUAL if skip else PLAIN, "this net")
         if quantity in QUANTITIES:
             finish_layers(axes, quantity)
-            axes.locator_params(axis="y", numticks=4)  # each tick takes as long as a line
-        axes.locator_params(axis="x", nbins=4)
+        axes.locator_params(axis="x", nbins=4)  # each tick takes as long as a line
     panels[2].locator_params(axis="y", nbins=4)
     panels[2].set(ylim=(-0.3, 1.05), xlabel="layer", ylabel="mean cosine of two images")
     panels[2].set_title("likeness of the images", fontsize=11)
