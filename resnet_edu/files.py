@@ -94,9 +94,12 @@ def data_folder() -> Path:
 
 
 def progress_file(folder: Path) -> Path:
-    """Where a learner's progress is kept: the file that RESNET_EDU_PROGRESS names, or a hidden one in their folder."""
+    """Where a learner's progress is kept: the file that RESNET_EDU_PROGRESS names, or a hidden one in their folder.
+
+    Of a link, it is the file that it leads to.
+    """
     named = os.environ.get("RESNET_EDU_PROGRESS")
-    return Path(os.path.expanduser(named)) if named else folder / PROGRESS
+    return (Path(os.path.expanduser(named)) if named else folder / PROGRESS).resolve()
 
 
 def tilde(path: Path) -> str:

@@ -690,6 +690,7 @@ table = 3 * 49 * 64 + 64 * 64 + 9 * 64 * 192 + 1024 * 1000  # what stands before
 table += sum(weights_of(sizes[0], sizes, reduce=True, project=True) for sizes in INCEPTIONS.values())
 print(f"GoogLeNet's weights by the paper's table: {table:,}, {alexnets / table:.1f} times fewer than AlexNet's")
 assert 8.5 < alexnets / table < 9
+assert [(k * k * 192 * n - 1) // (192 + k * k * n) for k, n in ((5, 32), (3, 128))] == [154, 164], "exercise 4.1"
 assert printed == edu.facts.GOOGLENET_FEWER_THAN_ALEXNET.value
 assert kernels == {1, 3, 7}
 assert max(count(ours), own) < 15e6

@@ -610,9 +610,9 @@ edu.table(rows, ["trained", "share of x (%)"])
 # has also been through a ReLU, which throws away about half.) From the fourth block on, $x$ typically has nine tenths, and
 # a block adds the last tenth (in mean square; as lengths, that's still about a third of $x$). The blocks of the ResNet-20
 # that are missed most had also added more than those that are missed least. So **the blocks that are missed tend to be the
-# ones that add a large part of the stream**. That may be part of the answer, but it's no rule, as the ResNet-56 shows: its
-# third block adds a quarter and is hardly missed, and the fourth adds less and costs about 5 points. Nor is it a proof: in
-# the ResNet-56 they also come first, and this measurement can't separate the two.
+# ones that add a large part of the stream**. That may be part of the answer, but it's no rule, as the ResNet-56 in the run
+# printed here shows: its third block adds a quarter and is hardly missed, and the fourth adds less and costs about 5
+# points. Nor is it a proof: in the ResNet-56 they also come first, and this measurement can't separate the two.
 #
 # The curve of the untrained net has a simple reason. Batch norm gives every $F(x)$ the same size at the start, so after
 # $n$ blocks the new term is one of about $n + 1$ (the ReLUs, above all the one in front of the first block, and the new

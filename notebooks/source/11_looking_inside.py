@@ -614,12 +614,13 @@ edu.table(rows, ["learned", "is shown", "highest point in the …", *(f"{name} (
 # The tag has a place, and all three methods show it. For the net without a shortcut the highest point is never in the
 # corner, so it's the net and not the bright square that makes the maps light up. The veil has no place. The maps of
 # occlusion and Integrated Gradients peak on the digit, just as they do for the honest net, although this net would call
-# almost anything with a veil a four. Grad-CAM's highest point lies on the digit in fewer than half of the cases, but that's
-# just as true of the honest net, so it gives nothing away either. (The region around the digit is about two fifths of the
-# picture, so that's hardly more than chance.) If you know what to look for, you can make out the veil in the pale red that
-# fills the background of the third row. But it's only there because we cover with pure black and take pure black as the
-# baseline. With the veil's own grey in its place the background would be exactly 0: covering it would change nothing. (The
-# table only looks at the highest point of each map. That's a coarse measure, and the region around a digit is large.)
+# almost anything with a veil a four. In the run printed here, Grad-CAM's highest point lies on the digit in fewer than half
+# of the cases, but that's just as true of the honest net, so it gives nothing away either. (The region around the digit is
+# about two fifths of the picture, so that's hardly more than chance.) If you know what to look for, you can make out the
+# veil in the pale red that fills the background of the third row. But it's only there because we cover with pure black and
+# take pure black as the baseline. With the veil's own grey in its place the background would be exactly 0: covering it
+# would change nothing. (The table only looks at the highest point of each map. That's a coarse measure, and the region
+# around a digit is large.)
 #
 # Adebayo et al. (2022) planted shortcuts in a larger study. When the shortcut wasn't known beforehand, the methods they tried
 # were not effective at finding it, least of all where it was hard to see, such as a blurred background. A map that looks

@@ -17,9 +17,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from .. import files
 from ..display import Table, table
-from ..files import write_atomically
+from ..files import progress_file, write_atomically
 from .result import MARKS, Status, heading, lesson_title
 
 RANK: dict[Status, int] = {"not yet": 0, "wrong": 1, "passed": 2}
@@ -49,15 +48,10 @@ class Entry:
         return Entry(best, status, self.tries + (status != "not yet"), first_passed)
 
 
-def progress_file() -> Path:
-    """Where the progress is kept; of a link, the file that it leads to."""
-    return files.progress_file(Path()).resolve()
-
-
 def record(exercise: str, status: Status) -> str:
     """Write one try down. Returns a note for the learner where something is amiss, else an empty text."""
     try:
-        path = progress_file()
+        path = progress_file(Path())
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_name(path.name + ".lock"), timeout=SECONDS):
             content, note = read(path)
@@ -154,7 +148,7 @@ class Progress:
 def collect(exercises: Iterable[str]) -> Progress:
     """The progress of the given exercises of the course. An unreadable file is put aside, and the note says so."""
     try:
-        content, note = read(progress_file())
+        content, note = read(progress_file(Path()))
     except (OSError, RuntimeError) as error:
         content, note = {"exercises": {}}, ""
         note = f"the progress file could not be read ({getattr(error, 'strerror', None) or error})."

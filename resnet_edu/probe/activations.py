@@ -5,7 +5,7 @@ fails. In train mode a pass also moves the running statistics of batch norm and 
 `isolated_forward` works on copies, so that parameters, `.grad`, buffers and random numbers stay as they were.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
 from typing import Any, NamedTuple
@@ -137,14 +137,14 @@ def copies(model: nn.Module, copy: Callable[[Tensor], Tensor]) -> dict[str, Tens
     }
 
 
-def isolated_forward(model: nn.Module, inputs: Tensor, *, replaced: Mapping[str, Tensor] | None = None) -> Any:
+def isolated_forward(model: nn.Module, inputs: Tensor, *, replaced: dict[str, Tensor] | None = None) -> Any:
     """`model(inputs)`, in the mode the model is in, without side effects; hooks of the model run as usual.
 
     It computes with what `copies` returned, if that is given.
     """
     used = replaced or copies(model, lambda value: value if isinstance(value, nn.Parameter) else value.clone())
     with preserved_rng(inputs.device):
-        return functional_call(model, dict(used), (inputs,), tie_weights=False)
+        return functional_call(model, used, (inputs,), tie_weights=False)
 
 
 def forward_on_meta(model: nn.Module, inputs: Tensor) -> None:

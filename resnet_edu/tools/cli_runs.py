@@ -177,9 +177,9 @@ def print_plan(begin: "Prepared", *, done: int = 0) -> None:
     epochs, left = plan["epochs"], plan["epochs"] - done
     minutes = begin.minutes() * left / epochs if distributed.size() == 1 else 0
     about = f"about {minutes:.{0 if minutes >= 10 else 1}f} minutes" if minutes >= 1 else "less than a minute"
+    begins = f"{counted(left, 'epoch')} of {epochs} left," if done else f"{counted(epochs, 'epoch')} of"
     say(
-        f"{counted(left, 'epoch')}{f' of {epochs} left,' if done else ' of'} {plan['images']:,} images, "
-        f"{width}×{height}, in batches of {plan['batch_size']}: "
+        f"{begins} {plan['images']:,} images, {width}×{height}, in batches of {plan['batch_size']}: "
         f"{counted(plan['updates'] * left // epochs, 'update')}{f', {about}' if minutes else ''}"
     )
 

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -64,7 +65,7 @@ def test_progress_survives_a_restart_and_importing_the_checks_is_cheap(progress_
 def test_the_file_is_in_the_current_folder_by_default(tmp_path, monkeypatch):
     monkeypatch.delenv("RESNET_EDU_PROGRESS")
     monkeypatch.chdir(tmp_path)
-    assert where_progress_is() == tmp_path / ".resnet_edu_progress.json"
+    assert where_progress_is(Path()) == tmp_path / ".resnet_edu_progress.json"
 
 
 def test_exercises_of_a_newer_course_are_kept(progress_file):
