@@ -44,7 +44,7 @@ class TrainConfig:
             ("schedule", self.schedule, SCHEDULES),
             ("precision", self.precision, PRECISIONS),
         ):
-            check_known(kind, [value], known)
+            check_known(kind, known, value)
         check_augmentations(self.augment)
         object.__setattr__(self, "augment", tuple(self.augment))  # a list would make equal configs differ
         rate, warmup, smoothing = self.backbone_lr, self.warmup_epochs, self.label_smoothing
@@ -72,7 +72,7 @@ class TrainConfig:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "TrainConfig":
         """The inverse of `to_dict`; an option left out has its default, and one that does not exist is refused."""
-        check_known("training option", values, [field.name for field in fields(cls)])
+        check_known("training option", [field.name for field in fields(cls)], *values)
         return cls(**values)
 
 

@@ -15,7 +15,7 @@ class UnknownName(ValueError):
         super().__init__(f"Unknown {kind} {got!r}.{hint} Known: {', '.join(names)}.")
 
 
-def check_known(kind: str, got: Iterable[object], known: Iterable[str]) -> None:
+def check_known(kind: str, known: Iterable[str], *got: object) -> None:
     """Raise `UnknownName` for the first name that does not exist."""
     names = list(known)
     for name in got:

@@ -122,7 +122,7 @@ def the_logits(outputs: object, count: int) -> Tensor:
 
 
 def right_by_class(confusion: Tensor, classes: Sequence[str]) -> dict[str, float]:
-    """Percent of the images of each class that were named rightly; classes without images are left out."""
+    """Percent of the images of each class that got the right label; classes without images are left out."""
     counts = confusion.sum(dim=1).tolist()
     right = confusion.diagonal().tolist()
     return {name: 100 * each / count for name, each, count in zip(classes, right, counts, strict=True) if count}

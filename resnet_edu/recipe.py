@@ -85,7 +85,7 @@ class Recipe:
             ("kind of pretrained weights", self.pretrained or "none", PRETRAINED),
             ("crop", self.crop, get_args(Crop)),
         ):
-            check_known(kind, [value], known)
+            check_known(kind, known, value)
         if not isinstance(self.data, str) or not self.data:
             raise ValueError(f"data must be a folder or one of {', '.join(names())}, got {self.data!r}.")
         if not isinstance(self.frozen, bool):
@@ -96,7 +96,7 @@ class Recipe:
         if wants_weights and self.channels != 3:
             raise ValueError(f"Pretrained weights are for three channels, got channels={self.channels}.")
         if not is_folder(self.data):
-            check_known("data set or folder", [self.data], names())
+            check_known("data set or folder", names(), self.data)
         if not holds_files(self.data):
             if self.x != self.y and None not in (self.x, self.y):
                 raise ValueError(f"The images of {self.data} are square, got x={self.x} and y={self.y}.")
@@ -160,7 +160,7 @@ class Recipe:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Recipe":
         """The inverse of `to_dict`; an option left out has its default, and one that does not exist is refused."""
-        check_known("option", values, HELP)
+        check_known("option", HELP, *values)
         if "data" not in values:
             raise ValueError("The option data is missing: a folder of pictures, or the name of a data set.")
         return cls(**values)

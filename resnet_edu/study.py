@@ -90,7 +90,7 @@ class Recorded:
 
     def of(self, setting: str) -> list[History]:
         """The runs of one setting, in the order of their seeds."""
-        check_known(f"setting of the study {self.name}", [setting], self.settings)
+        check_known(f"setting of the study {self.name}", self.settings, setting)
         return [History(self.epochs[setting, seed]) for seed in self.seeds if (setting, seed) in self.epochs]
 
     def found(self, setting: str, key: str) -> list[Any]:

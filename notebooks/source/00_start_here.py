@@ -100,8 +100,8 @@ if len(network.categories) == 200:  # ImageNet's own 1,000 have several kinds of
 # Now try three harder photos on the net that comes with the package. Its 200 categories include *espresso* and
 # *military uniform*, which is what Grace Hopper, a pioneer of computing, is wearing. There is no category for a flower.
 #
-# > **Before you run it:** for each of the three, write down whether the net's first answer will be right, and how many
-# > percent it will give to it. Then compare.
+# > **Before you run it:** for each of the three, write down whether the net's first answer will be right, and what
+# > percentage the net will give it. Then compare.
 
 # %%
 bundled = edu.models.pretrained("resnet18", source="bundled")  # whatever else lies on this machine
@@ -115,7 +115,7 @@ edu.plots.photo_predictions(others, title="Sure and right, sure and wrong, and n
 # probability of being right, especially not on pictures unlike those it was trained on. Lesson 11 looks for the parts
 # of a picture that an answer depends on, and lesson 12 lets you try your own photos.
 #
-# ## A first training
+# ## A first training run
 #
 # Next, you'll watch a network learn. It's a modern version of LeNet-5 from 1998, the subject of lesson 01, and it will
 # learn to read handwritten digits from 3,500 examples. Three names do the work, and you'll meet them in every lesson:

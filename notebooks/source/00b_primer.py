@@ -94,10 +94,10 @@ edu.plots.numbers(
 # **Difficulty** ●○○○○ · **5 minutes**
 #
 # Networks learn faster when their inputs are centred on 0 and have a spread of about 1. So you subtract each channel's
-# mean and divide by its *standard deviation*, `std`. It says how far the values typically lie from their mean: take
-# each distance, square it, and the square root of the mean square is the standard deviation. Both are measured once,
-# over all training images, and handed to you: `mean` and `std` have the shape `(C,)`, one number for each channel, and
-# `images` has the shape `(N, C, H, W)`. Do it without a loop.
+# mean and divide by its *standard deviation*, `std`. It says how far the values typically lie from their mean: square
+# each distance, take the mean of the squares, and then the square root of that. Both are measured once, over all
+# training images, and handed to you: `mean` and `std` have the shape `(C,)`, one number for each channel, and `images`
+# has the shape `(N, C, H, W)`. Do it without a loop.
 #
 # <details><summary>Hint 1</summary>
 #

@@ -344,10 +344,11 @@ assert torch.allclose(ours, theirs, atol=1e-3)
 print(f"{tuple(x.shape)} → {tuple(ours.shape)}, largest difference {(ours - theirs).abs().max():.0e}")
 
 # %% [markdown]
-# This costs memory, because each pixel is copied once for every patch it lies in, up to 25 times for a 5×5 kernel. What
-# you gain is speed. Let's time the loops, the matrix product and PyTorch's own convolution on the work of LeNet-5's
-# second convolution. (The paper calls it C3. Between the two lies a layer of another kind, which comes next on this
-# page.) The loops are timed on just one of its 16 · 6 slices, for a single image, and we multiply up the rest.
+# This costs memory, because each pixel is copied once for every patch it lies in, up to 25 times for a 5×5 kernel.
+# What you gain is speed. Let's time the loops, the matrix product and PyTorch's own convolution on the work of
+# LeNet-5's second convolution. (The paper calls it C3. Between it and the first convolution sits a different kind of
+# layer, which comes next on this page.) The loops are timed on just one of its 16 · 6 slices, for a single image, and
+# we scale that up.
 
 
 # %%
@@ -572,10 +573,10 @@ assert after < loss
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# `model(images).argmax(dim=1)` is the network's answer for each image: the number of its highest logit. Compare it with
-# the labels, and you get True and False; `.sum().item()` counts the True ones. (`mean` wants numbers, which `.double()`
-# makes of them.) The validation belongs under `model.eval()` and `torch.no_grad()`, and the next epoch starts with
-# `model.train()` again.
+# `model(images).argmax(dim=1)` is the network's answer for each image: the number of its highest logit. Compare it
+# with the labels, and you get True and False; `.sum().item()` counts the True ones. (`mean` needs numbers; `.double()`
+# turns True and False into 1 and 0.) The validation belongs under `model.eval()` and `torch.no_grad()`, and the next
+# epoch starts with `model.train()` again.
 # </details>
 
 

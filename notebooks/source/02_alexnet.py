@@ -759,10 +759,10 @@ assert (sees["conv1"], sees["conv5"]) == (11, 163)
 edu.table([(layer, f"{side}×{side}") for layer, side in sees.items()], ["one number of", "has seen pixels"])
 
 # %% [markdown]
-# You only see what the layers do with this view once they've been trained on photos. AlexNet's trained weights don't
-# come with this course, so look at a relative whose weights do: the ResNet-18 in the package, trained on small photos.
-# First, here are 16 of the 64 kernels of its first layer, those whose weights vary most. Kernels are also called
-# *filters*, and the paper's figure 3 shows AlexNet's. Grey means zero.
+# What the layers do with all those pixels only shows once they've been trained on photos. AlexNet's trained weights
+# don't come with this course, so look at a relative whose weights do: the ResNet-18 in the package, trained on small
+# photos. First, here are 16 of the 64 kernels of its first layer, those whose weights vary most. Kernels are also
+# called *filters*, and the paper's figure 3 shows AlexNet's. Grey means zero.
 
 # %%
 net = edu.models.pretrained("resnet18", source="bundled")
@@ -798,7 +798,7 @@ edu.plots.photos_and_maps(photos, maps, title="From outlines to a few bright are
 # | "AlexNet has 60 million parameters." | Both versions counted | **Rounded.** 61.0 million with two towers, 61.1 million in torchvision. |
 # | "ReLU trains six times faster than tanh." | Three activations, seven rates each | **Not in general.** The paper reports it for its net and data. On these digits tanh, at its own best rate, has the lower error after six epochs. |
 # | "The 224 in the paper is a mistake, it should be 227." | Both ways of rounding | **Not quite.** Rounded down, 224 pixels give 54×54 maps, or 55×55 with padding. The authors' code rounds *up*, which gives the 55×55 of the paper's figure 2 without padding. |
-# | "A crop of 224 from 256 pixels, mirrored, makes 2,048 images of one." | Counting the corners | **Nearly.** That is 2 · 32². A window of 224 in 256 pixels has 33 positions along a side, so 2 · 33² = 2,178. |
+# | "A crop of 224 from 256 pixels, mirrored, turns one image into 2,048." | Counting the corners | **Nearly.** That is 2 · 32². A window of 224 in 256 pixels has 33 positions along a side, so 2 · 33² = 2,178. |
 # | "The parameters are in the convolutions." | The table of layers above | **Wrong.** 96 % sit in three linear layers; the convolutions do 92 % of the work. |
 
 # %%

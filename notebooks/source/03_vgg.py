@@ -456,11 +456,11 @@ edu.table(rows, ["variance", "after VGG-11's 8 convolutions", "after VGG-19's 16
 # %% [markdown]
 # The paper states a variance of 0.01, which is a standard deviation of 0.1, and with it the signal grows more than a
 # millionfold. Many programs use a *standard deviation* of 0.01 instead, which is AlexNet's rule, and then the signal
-# dies. With 8 convolutions both go half as far, in powers of ten. The figure can't tell you whether such a net could
-# still be trained. It only shows how far from 1 the signal ends up. He's rule (He et al. 2015) chooses the variance
-# layer by layer so that a ReLU layer passes on as much as it receives. Lesson 05 derives it. PyTorch's own layers use a
-# sixth of that variance. (He's line sags at the end because stage 5 has maps of 2×2 here, so five of the nine positions
-# in a window lie in the padding.)
+# dies. With only 8 convolutions, both go half as far from 1, in powers of ten. The figure can't tell you whether such
+# a net could still be trained. It only shows how far from 1 the signal ends up. He's rule (He et al. 2015) chooses the
+# variance layer by layer so that a ReLU layer passes on as much as it receives. Lesson 05 derives it. PyTorch's own
+# layers use a sixth of that variance. (He's line sags at the end because stage 5 has maps of 2×2 here, so five of the
+# nine positions in a window lie in the padding.)
 #
 # ## Batch norm
 #
@@ -651,8 +651,8 @@ rows = [(name, *(f"{error:.1f} %" for error in each), f"{best[name]:.1f} %") for
 edu.table(rows, ["training error", *(f"rate {rate:g}" for rate in rates), "at its best rate"])
 
 # %% [markdown]
-# Compare the nets at their best rates first. Batch norm is ahead at both depths, after equally many steps, and the
-# eight extra layers cost it fewer points. Then look at the highest rate. There the 19-layer net without batch norm
+# Compare the nets at their best rates first. Batch norm is ahead at both depths, after the same number of steps, and
+# the eight extra layers cost it fewer points. Then look at the highest rate. There the 19-layer net without batch norm
 # falls far behind, while the one with it still learns. One explanation is that a high rate makes the weights, and with
 # them the signal, jump from step to step, and batch norm measures the signal again each time. (Two of the four best
 # rates lie at an end of the range, so other rates might still improve those nets.)
@@ -685,7 +685,7 @@ edu.table(rows, ["net", "top-1 error", "top-5 error"])
 # | "VGG-16 has 148 million parameters." | Count, and table 2 of the paper | **Wrong.** 138,357,544; the paper rounds to 138 million. Not even VGG-19 has 148. |
 # | "VGG is so large because it is so deep." | Parameters by layer, and by depth | **Wrong.** Three linear layers hold nine tenths; 8 more convolutions add 8 %. |
 # | "VGG is slow because it has so many parameters." | Multiply-adds by layer | **Mostly wrong.** The layers with nine tenths of the parameters do less than 1 % of the work. (Reading half a gigabyte of weights takes time too; this page doesn't measure it.) |
-# | "Two 3×3 convolutions are the same as one 5×5." | Gradients, the composed kernel, a sum of two images | **Half right.** They see the same pixels. Without a ReLU they are *some* 5×5; with it they are none. |
+# | "Two 3×3 convolutions are the same as one 5×5." | Gradients, the composed kernel, a sum of two images | **Half right.** They see the same pixels. Without a ReLU they make *some* of the 5×5 kernels; with one they aren't a convolution. |
 # | "VGG won ILSVRC 2014." | Published top-5 errors of the classification task | **Half right.** Second in classification, behind GoogLeNet; first in localisation. |
 
 # %%

@@ -527,11 +527,12 @@ edu.table(rows, ["blocks", "test error, median", "lowest", "highest"])
 # %% [markdown]
 # **Verdict: no clear winner here.** The two ranges overlap, and the medians are closer together than two runs of the
 # same net can be. Pick one seed for each side, and you could report a win for whichever you like. That doesn't refute
-# GoogLeNet. (Nor does the count of pairs settle it: of two equally good nets, one wins at least four pairs of five in 3
-# of 8 such series.) Digits of one size are the last place where several scales should matter, and 2,000 of them aren't
-# ImageNet. Nor does it show that the two are equally good, because a few seeds can't rule out a difference of half a
-# point. But it should make you careful with a comparison of whole nets. GoogLeNet differs from VGG in depth, head,
-# training and number of crops too, so its lower error doesn't prove that the branches are what helps.
+# GoogLeNet. (Counting the pairs doesn't settle it either: if two nets are equally good, one of them still wins at
+# least four pairs out of five in 3 of 8 such series.) Digits of one size are the last place where several scales
+# should matter, and 2,000 of them aren't ImageNet. Nor does it show that the two are equally good, because a few seeds
+# can't rule out a difference of half a point. But it should make you careful with a comparison of whole nets.
+# GoogLeNet differs from VGG in depth, head, training and number of crops too, so its lower error doesn't prove that
+# the branches are what helps.
 #
 # One more caveat: equal multiply-adds don't mean equal time. An inception block does eight small operations where the
 # plain block does a single larger one, and small operations keep a processor waiting. Here's how long the last epoch
@@ -673,7 +674,7 @@ edu.checks.check_silent_branch(my_silent_branch)
 # | The statement | The test | Verdict |
 # |---|---|---|
 # | "GoogLeNet has 15 million parameters." | Count them, with and without auxiliary heads | **Wrong.** 6.6 million, and 13.0 million with the heads, which are thrown away after training. |
-# | "It has 12 times fewer parameters than AlexNet." | Divide the two counts | **Not by this count.** 9.2 times. The 12 stands in the GoogLeNet paper itself; a paper of 2015 by two of its authors and others gives the numbers behind it, 5 million against 60. The net in the table of 2014 has 7 million, with its 5×5 kernels, and that is a little under 9 times. |
+# | "It has 12 times fewer parameters than AlexNet." | Divide the two counts | **Not by this count.** 9.2 times. The 12 comes from the GoogLeNet paper itself; a paper of 2015 by two of its authors and others gives the numbers behind it, 5 million against 60. The net in the table of 2014 has 7 million, with its 5×5 kernels, and that is a little under 9 times. |
 # | "Torchvision's GoogLeNet has 5×5 convolutions." | List the kernels | **Wrong.** 1×1, 3×3 and one 7×7. |
 # | "1×1 convolutions make the block ten times cheaper." | Multiply-adds of 3a and of all nine blocks | **It depends on what you count.** The 5×5 branch of 3a, 9.7 times. Block 3a as a whole, 2.4 times. All nine together 11 times, because naive blocks also grow. |
 # | "Auxiliary heads keep the gradient from vanishing." | First layer's gradient, two starts, five seeds | **Only where it vanishes.** More than a thousandfold with tiny weights; with batch norm, by less than half either way. |
@@ -702,9 +703,9 @@ assert max(count(ours), own) < 15e6
 # * A **1×1 convolution** is a matrix applied to the channels of each pixel. Before a large kernel it reduces the
 #   channels and makes the block affordable; after the pooling it keeps the block from growing.
 # * It pays off as long as $r\,(\text{in} + k^2 \cdot \text{out}) < k^2 \cdot \text{in} \cdot \text{out}$.
-# * A **fair comparison** holds one cost equal (here the multiply-adds; the times still differed), gives each side its own
-#   best rate, and takes several seeds. On small digits the seeds scatter more than several scales and a single one
-#   differ.
+# * A **fair comparison** holds one cost equal (here the multiply-adds; the times still differed), gives each side its
+#   own best rate, and takes several seeds. On small digits, the seeds scatter by more than the difference between
+#   several scales and a single one.
 # * In an untrained net, **auxiliary heads** bring the first layer far more gradient where it shrinks on its way back.
 #   With batch norm they change little.
 # * **Global average pooling** replaces tens of millions of parameters with a mean: each position votes, and the logit

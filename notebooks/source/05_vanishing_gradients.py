@@ -275,9 +275,10 @@ edu.table(rows, columns)
 # with Xavier's weights and converged with theirs. (He's line isn't perfectly flat. The formula holds on average over all
 # random draws of the weights, and a single draw strays from it, less so in wider nets.)
 #
-# Look at the third panel as well. The gradient of a weight is the product of what comes *in* from the left and what comes
-# *back* from the right. With Xavier's weights one dies out to the right and the other to the left, so the product is about
-# equally small in every layer. It isn't always the first layers that starve: here, all of them do.
+# Look at the third panel as well. The gradient of a weight is the product of what comes *in* from the left and what
+# comes *back* from the right. With Xavier's weights the signal dies out towards the right and the gradient towards the
+# left, so the product is about equally small in every layer. It isn't always the first layers that starve: here, all
+# of them do.
 
 # %%
 starved, fed = choices["Xavier"].weight, choices["He"].weight
@@ -348,14 +349,14 @@ title = "ReLU and sigmoid make all images alike; batch norm doesn't"
 edu.plots.lines(likeness, title=title, x="layer", y="mean cosine of two images", first=1, limits=(0, 1.05))
 
 # %% [markdown]
-# In the He net, two different digits have a mean cosine below 0.6 at layer 1 and above 0.95 at layer 40, with each of three
-# seeds. The last layers see almost the same direction whatever you show them, and the classifier has to work with the small
-# rest. The sigmoid net gets there within a few layers; the tanh net keeps its images apart. So does batch norm behind a
-# ReLU, which centres and scales each unit over the batch: with it the cosine stays at about a third from layer to layer.
-# (With sigmoids and batch norm it stays at 0.85. A sigmoid's outputs are all positive, so they have much in common, but it
-# doesn't get worse with depth.) So when a deep net doesn't train, there are (at least) three suspects: a gradient that
-# vanishes, one that explodes, and inputs that can't be told apart. Suspects, not culprits: all of this was measured before
-# any training.
+# In the He net, two different digits have a mean cosine below 0.6 at layer 1 and above 0.95 at layer 40, with each of
+# three seeds. The last layers see almost the same direction whatever you show them, and the classifier has to work
+# with what little difference is left. The sigmoid net gets there within a few layers; the tanh net keeps its images
+# apart. So does the ReLU net with batch norm, which centres and scales each unit over the batch: its cosine stays at
+# about a third from layer to layer. (With sigmoids and batch norm it stays at 0.85. A sigmoid's outputs are all
+# positive, so they have much in common, but it doesn't get worse with depth.) So when a deep net doesn't train, there
+# are (at least) three suspects: a gradient that vanishes, one that explodes, and inputs that can't be told apart.
+# Suspects, not culprits: all of this was measured before any training.
 
 # %% [markdown]
 # ## A layer that stands still
@@ -534,8 +535,9 @@ edu.table(
 edu.widgets.gradient_flow(images, labels)
 
 # %% [markdown]
-# Where widgets don't run, here are the gradients at a glance, with three activations down, four initial weights across, and
-# the four combinations of batch norm and skip in each panel. Gradients are divided by that of the last hidden layer.
+# If widgets don't run for you, here are the gradients at a glance, with three activations down, four initial weights
+# across, and the four combinations of batch norm and skip in each panel. Gradients are divided by that of the last
+# hidden layer.
 
 # %%
 edu.plots.gradient_flow_grid(images[:64], labels[:64])
@@ -673,12 +675,12 @@ title = "Rate 0.1: clipping keeps the loss finite, He's weights learn"
 edu.plots.lines(runs, title=title, x="step", y="training loss", first=1, log=True, levels={"guessing: ln 10": guessing})
 
 # %% [markdown]
-# Without clipping, the steps are so long that the loss soon isn't a number any more (the cross marks the last one that was).
-# With clipping, the numbers stay finite and the loss falls a long way. But look at the dotted line: guessing costs
-# $\ln 10 \approx 2.3$, and after 200 steps the clipped net is still above it. It has survived, but so far it hasn't learned.
-# The net with He's weights needs no clipping and learns. So clipping is a safety belt here, not a cure. (That's one run at
-# one rate and one limit; with others, or more steps, it may get further.) And clipping can only shorten a gradient, so it
-# does nothing for one that vanishes.
+# Without clipping, the steps are so long that the loss soon isn't a number any more (the cross marks the last one that
+# was). With clipping, the numbers stay finite and the loss falls a long way. But look at the dotted line: guessing
+# costs $\ln 10 \approx 2.3$, and after 200 steps the clipped net is still above it. It has survived, but so far it
+# hasn't learned. The net with He's weights needs no clipping and learns. So clipping is a safety net here, not a cure.
+# (That's one run at one rate and one limit; with others, or more steps, it may get further.) And clipping can only
+# shorten a gradient, so it does nothing for one that vanishes.
 #
 # ### Exercise 5.4 · Clip by norm
 #
@@ -794,8 +796,8 @@ edu.table(rows, ["autocorrelation, mean over the nets", "lag 1", "lag 4", "lag 1
 # slow that down: for the first few steps, 50 layers with them hold about as long as 24 without. Scaling the gradient up or
 # down would change none of this.
 #
-# Keep in mind what you measured: gradients with respect to the *input*, in *untrained* nets. That shattering is also a
-# reason why deep plain nets train badly is plausible, but not proven.
+# Keep in mind what you measured: gradients with respect to the *input*, in *untrained* nets. It's plausible that
+# shattering is another reason why deep plain nets train badly, but it isn't proven.
 #
 # ## Claims you will read elsewhere, tested
 #
@@ -826,7 +828,7 @@ edu.table(rows, ["Xavier's weights times", "gradient, factor per layer"])
 zero = skips["skip, zeroed"]
 claims = [
     ("ReLU, Xavier: gradient, factor per layer", choices["Xavier"].gradient_factor),
-    ("ReLU, batch norm: likewise, least of four initial weights", min(relu_factors.values())),
+    ("ReLU, batch norm: the same, lowest of four initial weights", min(relu_factors.values())),
     ("ReLU, skip: likewise", skips["skip"].gradient_factor),
     ("ReLU, skip, zeroed branch: likewise", zero.gradient_factor),
     ("ReLU, He: likeness at layer 40", likeness["ReLU, He"][39]),

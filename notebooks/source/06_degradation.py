@@ -93,10 +93,10 @@ rows = [(name, f"{run.last.train_error:.1f} %", f"{run.last.val_error:.1f} %") f
 edu.table(rows, ["net", "training error", "test error"])
 
 # %% [markdown]
-# **This is not overfitting.** A net that overfits is good on the training images and bad on others. Here the deeper net is
-# bad on the training images themselves, so the remedies against overfitting, such as dropout or augmentation, aim at the
-# wrong thing. He et al. gave the effect a name of its own: *degradation*. They say themselves that others had seen it before;
-# they made it the question of their paper.
+# **This is not overfitting.** A net that overfits is good on the training images and bad on others. Here the deeper
+# net is bad on the training images themselves, so the remedies against overfitting, such as dropout or augmentation,
+# aim at the wrong thing. He et al. gave the effect a name of its own: *degradation*. As they say themselves, others
+# had seen it before, but they made it the central question of their paper.
 
 # %% [markdown]
 # ### Exercise 6.1 · A plain block
@@ -183,9 +183,10 @@ assert repaired.train_error < histories["resnet20"].last.train_error + 2, (
 edu.table(rows, ["error, last epoch", "training", "test", "parameters"])
 
 # %% [markdown]
-# **Nor is it a lack of parameters.** The plain and the residual net of one depth have exactly the same number of them, as the
-# table shows, and the additions have none of their own. The same is true of the paper's nets, which have 16 filters in the
-# first stage and take colour images. The paper gives their parameters as 0.27 and 0.85 million (table 6):
+# **Nor is it a lack of parameters.** The plain and the residual net of the same depth have exactly the same number of
+# parameters, as the table shows, and the additions have none of their own. The same is true of the paper's nets, which
+# have 16 filters in the first stage and take colour images. The paper gives their parameters as 0.27 and 0.85 million
+# (table 6):
 
 # %% tags=["nbval-check-output"]
 for depth in (20, 56):
@@ -199,8 +200,8 @@ for depth in (20, 56):
 #
 # **Difficulty** ●●○○○ · **5 minutes**
 #
-# Here is the forward pass of a plain block. One line is missing that turns it into a residual block. `self.shortcut(x)`
-# returns `x`, cut down and padded in this way where the shape changes.
+# Here is the forward pass of a plain block. The one line that turns it into a residual block is missing.
+# `self.shortcut(x)` returns `x`, thinned out and padded as described above where the shape changes.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -316,9 +317,10 @@ edu.plots.identity_extension()
 #
 # **Difficulty** ●●●○○ · **15 minutes**
 #
-# You get a plain block as in exercise 6.1, with equally many channels in and out and stride 1, and the features `x` of a
-# batch of images, which come out of a ReLU. Set the weights and the running statistics of the block so that it returns `x`:
-# in evaluation mode, and in training mode too, where batch norm takes mean and variance from the batch. Return the block.
+# You get a plain block as in exercise 6.1, with the same number of channels in and out and stride 1, and the features
+# `x` of a batch of images, which come out of a ReLU. Set the weights and the running statistics of the block so that
+# it returns `x`: in evaluation mode, and in training mode too, where batch norm takes mean and variance from the
+# batch. Return the block.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -425,8 +427,8 @@ edu.table(rows, ["training error of", "before", "two epochs at 0.1", "two epochs
 #
 # Are small steps the cure, then? Not from random weights in six epochs: at 0.005 five plain-56 ended with 68 to 86 %
 # training error (our trial, too). But at such rates six epochs are too few for plain-20 as well, as you'll see below.
-# Either way, this is **a problem of optimisation**: from where nets start, in the number of steps that other nets need,
-# SGD doesn't get to the good region. Whether it would get there with another recipe is what a sceptic asks further down.
+# Either way, this is **a problem of optimisation**: from where nets start, and in the number of steps that other nets
+# need, SGD doesn't reach the good region. Would another recipe get it there? That's what a sceptic asks further down.
 #
 # That turns the question around. If a block that does nothing would already be good enough, make "do nothing" easy to learn.
 # This is the paper's hypothesis about $F(x) + x$: it's easier to push $F$ towards zero than to fit an identity with two
@@ -437,9 +439,9 @@ edu.table(rows, ["training error of", "before", "two epochs at 0.1", "two epochs
 # %% [markdown]
 # ## Five seeds, four depths
 #
-# One run is an anecdote. The course carries a recorded study of the same experiment: plain and residual nets of 20, 32, 44
-# and 56 layers, five seeds each, with the quick settings of this page. You can make it again with `resnet-edu study
-# mnist5k-degradation --out FOLDER`.
+# One run is an anecdote. The course comes with a recorded study of the same experiment: plain and residual nets of 20,
+# 32, 44 and 56 layers, five seeds each, with the quick settings of this page. You can reproduce it with `resnet-edu
+# study mnist5k-degradation --out FOLDER`.
 
 # %%
 study = edu.study.load_study("mnist5k-degradation")
@@ -482,7 +484,7 @@ print(f"plain-56, seed by seed: {', '.join(f'{error:.0f} %' for error in plain56
 #
 # ### Is it the learning rate?
 #
-# Then plain-56 should do well at a rate of its own.
+# If so, plain-56 should do well at some other rate.
 
 # %%
 sceptic = edu.study.load_study("mnist5k-sceptic")
@@ -520,11 +522,11 @@ edu.plots.lines(
 )  # fmt: skip
 
 # %% [markdown]
-# That's a serious suspect: the first step replaces plain-56's first layer, while no other net changes any of its layers by
-# more than about a hundredth. (The figure shows seed 0; the other two say the same.) Two remedies are aimed at it. The rate
-# can rise more slowly, over three of the six epochs; and the gradient can be *clipped*, that is, shortened whenever its
-# norm is above 1 (lesson 05). Beside these two the record has the opposite, a run whose first step already has the full
-# rate. In the figure every net is at its own best of the rates 0.01, 0.03 and 0.1.
+# That's a serious suspect: the first step replaces plain-56's first layer, while no other net changes any of its
+# layers by more than about a hundredth. (The figure shows seed 0; the other two say the same.) Two remedies are aimed
+# at it. The rate can rise more slowly, over three of the six epochs; and the gradient can be *clipped*, that is,
+# shortened whenever its norm is above 1 (lesson 05). Alongside these two, the record holds the opposite: a run that
+# starts at the full rate. In the figure each net has whichever of the rates 0.01, 0.03 and 0.1 suits it best.
 
 # %%
 arms = {"as above": "", "full rate at once": ", no warm-up", "slow rise": ", long warm-up", "clipped": ", clipped"}
@@ -674,10 +676,10 @@ explorer.twin({"plain, 44 layers": {"depth": 44}, "plain, 56 layers": {}, "56 la
 #
 # **Difficulty** ●●●○○ · **10 minutes**
 #
-# Six trainings, six stories: one is healthy, the others are not. Read each panel and name it. The choices are `"healthy"`,
-# `"overfitting"`, `"degradation"`, `"learning rate too high"`, `"learning rate too low"` and `"labels shuffled"` (the
-# training images were given each other's labels). Each is the right answer once. Where a panel shows two nets, the thick
-# lines belong to the deeper one. The faint line is the error of guessing.
+# Six training runs, six stories: one is healthy, the others are not. Read each panel and name it. The choices are
+# `"healthy"`, `"overfitting"`, `"degradation"`, `"learning rate too high"`, `"learning rate too low"` and `"labels
+# shuffled"` (the training images were given each other's labels). Each is the right answer once. Where a panel shows
+# two nets, the thick lines belong to the deeper one. The faint line is the error of guessing.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -746,15 +748,15 @@ print(f"training error of ResNet-1202: {edu.facts.HE_RESNET1202_TRAINING_ERROR} 
 #
 # * After six epochs a plain net of 56 layers fits its own training images worse than one of 20 layers. This is what the paper
 #   calls degradation.
-# * It is not overfitting: the training error rises. The gradients do not vanish at the start; they grow. It is not a lack of
-#   parameters: the residual net has equally many.
+# * It is not overfitting: the training error rises. The gradients do not vanish at the start; they grow. It is not a
+#   lack of parameters: the residual net has the same number.
 # * A good plain net of 56 layers exists, since you can write it down. SGD, from random weights and with this budget, does not
 #   find it; started there, it stays if its steps are small. This is a problem of optimisation.
 # * It isn't the learning rate, and neither a slower rise nor clipping at norm 1 repaired it. On these digits the deep
 #   plain net is *slow*: ten times the steps bring it close, in eight runs of nine. On CIFAR-10 and ImageNet, in the
 #   longest runs quoted here, it stayed behind.
-# * Adding a block's input to its output repairs the net: up to 56 layers, depth no longer hurts. That it makes "do nothing"
-#   easy to learn is the paper's explanation.
+# * Adding a block's input to its output repairs the net: up to 56 layers, depth no longer hurts. The paper's
+#   explanation is that this makes "do nothing" easy to learn.
 #
 # ## Sources
 #

@@ -174,8 +174,8 @@ explorer = edu.widgets.residual_explorer()
 explorer
 
 # %% [markdown]
-# Where widgets don't run, here are three settings. *rms* is the root of the mean square. Values beyond the border of a panel
-# are drawn on it, and a cross marks where nothing at all is left.
+# If widgets don't run for you, here are three settings. *rms* is the root of the mean square. Values beyond the border
+# of a panel are drawn on it, and a cross marks where nothing at all is left.
 
 # %%
 explorer.twin({
@@ -225,10 +225,10 @@ blocks = {
 edu.plots.block_diagrams(blocks, title="One addition, and four ways to fill the branch")
 
 # %% [markdown]
-# In the blocks of 2015 the ReLU stands *after* the addition. If it stood before, the branch could only add and never take
-# away. The **identity block** keeps the shape, so $x$ can be added as it is. At the beginning of a stage the side is halved
-# and the filters are doubled, so $x$ no longer fits. The **projection block** sends it through a 1×1 convolution with stride
-# 2 and a batch norm. Many texts call it the *convolutional block*.
+# In the blocks of 2015 the ReLU comes *after* the addition. If it came before, the branch could only add and never
+# take away. The **identity block** keeps the shape, so $x$ can be added as it is. At the beginning of a stage the side
+# is halved and the filters are doubled, so $x$ no longer fits. The **projection block** sends it through a 1×1
+# convolution with stride 2 and a batch norm. Many texts call it the *convolutional block*.
 #
 # The **bottleneck** is the block of ResNet-50 and deeper. Two 3×3 convolutions on 256 channels are expensive. So it mixes
 # the 256 channels down to 64 with a 1×1 convolution, looks at the neighbourhood there, and mixes up to 256 again. Let's
@@ -408,9 +408,10 @@ edu.table([[name, before[name].value, after[name].value] for name in before],
 #
 # ## A net as its paths
 #
-# Write out two blocks: $x_2 = x + F_1(x) + F_2(x + F_1(x))$. Every block offers two ways: through its branch or past it. So
-# a net of $n$ blocks is $2^n$ paths side by side, from the one that passes by everything to the one that goes through all
-# blocks. Veit et al. (2016) call this the *unravelled* net. The length of a path is the number of blocks it goes through.
+# Write out two blocks: $x_2 = x + F_1(x) + F_2(x + F_1(x))$. Every block offers two routes: through its branch or past
+# it. So a net of $n$ blocks is $2^n$ paths side by side, from the one that bypasses everything to the one that goes
+# through all the blocks. Veit et al. (2016) call this the *unravelled* net. The length of a path is the number of
+# blocks it goes through.
 
 # %%
 edu.plots.paths_and_lengths(blocks=27)
@@ -512,7 +513,7 @@ edu.checks.check_block_removal(block_removal)
 # layers, and a ResNet-56 for later, each with one seed for six epochs (192 steps in quick) at rate 0.1. Then remove each
 # block in turn, without any further training.
 #
-# > **Before you run it:** what will a net do that has lost two of its 20 layers? And does it matter which two?
+# > **Before you run it:** what happens to a net that loses two of its 20 layers? And does it matter which two?
 
 
 # %%
@@ -535,7 +536,7 @@ removed = {name: edu.probe.block_removal(net, partial(test_error, data=data)) fo
 
 # %%
 small = {name: removed[name] for name in ("plain20", "resnet20")}
-edu.plots.errors_without(small, whole, title="One block less costs plain-20 far more than ResNet-20")
+edu.plots.errors_without(small, whole, title="Losing one block costs plain-20 far more than ResNet-20")
 
 # %% [markdown]
 # The grey line at 90 % is guessing. In a plain net each layer works on what the one before has made and on nothing
@@ -559,8 +560,8 @@ edu.table([[name, whole[name], min(removed[name].values()), middle[name], max(re
           ["test error (%)", "whole", "one block less: best", "median", "worst"])  # fmt: skip
 
 # %% [markdown]
-# With 27 terms in the sum instead of 9, a typical one counts for less. (These are two nets with one seed each.) But the
-# first few blocks of the ResNet-56 are still missed. Why those?
+# With 27 terms in the sum instead of 9, a typical one counts for less. (These are two nets with one seed each.) But
+# losing one of the first few blocks still hurts ResNet-56. Why those?
 #
 # ## How much of the stream is x?
 #
@@ -649,9 +650,9 @@ assert with_gaps > whole["resnet56"], "in six epochs, at this rate and with this
 print(f"test error of ResNet-56: {with_gaps:.1f} % with stochastic depth, {whole['resnet56']:.1f} % without")
 
 # %% [markdown]
-# In such a short training it doesn't pay, at least at this rate and with this seed. On average a quarter of the branches are
-# missing in each step, and six epochs may be too few to make up for that. Huang et al. trained a ResNet-110 for 500 epochs
-# on CIFAR-10, where a net has time to overfit, and there it does pay:
+# In such a short run it doesn't pay off, at least at this rate and with this seed. On average a quarter of the
+# branches are missing in each step, and six epochs may be too few to make up for that. Huang et al. trained a
+# ResNet-110 for 500 epochs on CIFAR-10, where a net has time to overfit, and there it does pay:
 
 # %% tags=["nbval-check-output"]
 edu.table(
@@ -752,8 +753,8 @@ print(f"all branches off: {arrived.shape[-1]}×{arrived.shape[-1]} of {size}×{s
 # %% [markdown]
 # ## Summary
 #
-# * A residual block learns the difference to its input. With a branch of zeros it returns ReLU(x), exactly, and it can still
-#   learn.
+# * A residual block learns the difference from its input. With a branch of zeros it returns ReLU(x), exactly, and it
+#   can still learn.
 # * The derivative of the sum contains the identity, so the gradient has a way around every branch. Small branches or
 #   normalisation keep the sum from exploding.
 # * Where the shape changes, x is thinned out and padded (A) or projected (B). The bottleneck makes 256 channels about as

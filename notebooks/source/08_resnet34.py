@@ -118,7 +118,7 @@ explorer = edu.widgets.stage_explorer()
 explorer
 
 # %% [markdown]
-# Where widgets don't run, here are three nets. Each title gives the net's parameters and its multiply-adds.
+# If widgets don't run for you, here are three nets. Each title gives the net's parameters and its multiply-adds.
 
 # %%
 explorer.twin({"the paper's ResNet-34": {}, "bottlenecks instead": {"depth": 50}, "half the width": {"width": 32}})
@@ -473,9 +473,10 @@ edu.checks.check_multi_head_loss(my_multi_head_loss)
 # %% [markdown]
 # ## Weights trained elsewhere
 #
-# The last step is to load weights from a file that another program wrote. Two things usually get in the way. Training on
-# several GPUs wraps the net, and then every name is saved with `module.` in front. And the head has other classes than
-# yours. Here is a stand-in for such a file, made from a net with random weights, since only names and shapes matter:
+# The last step is to load weights from a file that another program wrote. Two things usually get in the way. Training
+# on several GPUs wraps the net, and then every name is saved with `module.` in front. And the head has different
+# classes from yours. Here is a stand-in for such a file, made from a net with random weights, since only names and
+# shapes matter:
 
 # %%
 stored = edu.models.build("resnet34", num_classes=120, width=8).state_dict()

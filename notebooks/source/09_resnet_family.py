@@ -1,16 +1,16 @@
 # %% [markdown]
 # # 09 · The ResNet family: 18 to 200 layers
 #
-# In lesson 08 you built ResNet-34. Here you change one list of four numbers (and the block, from 50 layers on) and get nets
-# of 18 to 200 layers. You'll see what depth costs and what it buys, that a training recipe can buy more, when a deep net
-# loses, and what came after 2015.
+# In lesson 08 you built ResNet-34. Here you change one list of four numbers (and the block, from 50 layers on) and get
+# nets of 18 to 200 layers. You'll see what depth costs and what it buys, how a training recipe can buy more, when a
+# deep net loses, and what came after 2015.
 #
 # After this lesson you can
 #
 # * say which layers a ResNet's name counts, and count them from its stage list;
 # * compute the parameters of a bottleneck by hand, and predict what a change of the block will cost;
 # * choose a net under a budget of multiply-adds and parameters;
-# * tell two nets apart that have the same name and the same weights but compute different things;
+# * tell apart two nets that have the same name and the same weights but compute different things;
 # * find out whether a deep net that loses is short of images or short of steps, by crossing the two.
 #
 # **Minutes:** 30 reading, 35 more for the exercises · 1 running quick · 4 running full
@@ -362,7 +362,7 @@ first, second = recipes.values()
 by_recipe, by_depth = first[0] - second[0], first[0] - first[2]
 more = nets["resnet152"].gmacs - nets["resnet50"].gmacs
 assert by_recipe > 2 * by_depth, "the recipe is worth more than twice as much as 102 more layers"
-print(f"ResNet-50, old recipe to new: {by_recipe:.2f} points at no multiply-add more")
+print(f"ResNet-50, old recipe to new: {by_recipe:.2f} points, without a single extra multiply-add")
 print(f"ResNet-50 to ResNet-152, old recipe: {by_depth:.2f} points for {more:.1f} GMACs more")
 
 # %% [markdown]
@@ -399,7 +399,7 @@ explorer = edu.widgets.model_picker()
 explorer
 
 # %% [markdown]
-# Where widgets don't run, here are two budgets.
+# If widgets don't run for you, here are two budgets.
 
 # %%
 explorer.twin({
@@ -459,10 +459,11 @@ edu.checks.check_choose_net(choose_net)
 # %% [markdown]
 # ### A count that doesn't match
 #
-# Look up ResNet-50 and you'll find 25.6 million parameters here, 23.5 there and 23.6 in a third place. The step from 25.6
-# to 23.5 is the head: 1,000 classes need two million weights more than a few. A well-known Keras exercise builds it for six
-# classes and prints 23,600,006. PyTorch counts fewer, for two reasons: Keras's convolutions keep a **bias** unless told
-# otherwise, and its total includes the **moving mean and variance** of each batch norm, which PyTorch keeps as *buffers*.
+# Look up ResNet-50 and you'll find 25.6 million parameters here, 23.5 there and 23.6 in a third place. The step from
+# 25.6 to 23.5 is the head: 1,000 classes need two million more weights than a handful of classes. A well-known Keras
+# exercise builds it for six classes and prints 23,600,006. PyTorch counts fewer, for two reasons: Keras's convolutions
+# keep a **bias** unless told otherwise, and its total includes the **moving mean and variance** of each batch norm,
+# which PyTorch keeps as *buffers*.
 
 # %% tags=["nbval-check-output"]
 with torch.device("meta"):
@@ -658,9 +659,9 @@ edu.table([[c, f"{macs[c] / macs['usual']:.2f}", f"{times[c] / times['usual']:.2
 
 # %% [markdown]
 # The counts come out as predicted, but the times don't have to follow them, and they change with what else the machine
-# does: in two runs of ours, three times the multiply-adds (Wide) took 1.4 and 4.5 times as long, and as many (ResNeXt) 0.9
-# and 2.3 times. How well a layer keeps the processor busy, and how much memory it moves, matter as well. So measure before
-# you trust multiply-adds to predict the time, and more than once.
+# does: in two of our runs, three times the multiply-adds (Wide) took 1.4 and 4.5 times as long, and the same number
+# (ResNeXt) took 0.9 and 2.3 times as long. How well a layer keeps the processor busy, and how much memory it moves,
+# matter as well. So measure before you trust multiply-adds to predict the time, and more than once.
 #
 # ## Claims you will read elsewhere, tested
 #
@@ -670,7 +671,7 @@ edu.table([[c, f"{macs[c] / macs['usual']:.2f}", f"{times[c] / times['usual']:.2
 # | "ResNet-50 has 23.6 million parameters." | Both ways of counting | **Half right.** With six classes and in Keras's counting. With 1,000 classes it has 25.6 million. |
 # | "ResNet-152 is lighter than VGG-16." | Multiply-adds, parameters, activations | **Half right.** Fewer multiply-adds and less than half of the parameters, but more than twice the activations in memory. |
 # | "ResNet-50 loses on small data because it has too few blocks." | 4 bottlenecks against 16; images and steps crossed | **Not here.** A net with a quarter of the blocks does better. More images don't help at equal steps, more steps do: it is slow. |
-# | "In 2015 the machine overtook humans." | What the two numbers were measured on | **Half right.** Six nets together on 100,000 photos against one trained person on 1,500 of them. Already one ResNet-152 had a lower error than that person, on the validation photos. It is one person and one measure, not vision as a whole. |
+# | "In 2015 the machine overtook humans." | What the two numbers were measured on | **Half right.** Six nets together on 100,000 photos against one trained person on 1,500 of them. Even a single ResNet-152 had a lower error than that person, on the validation photos. It is one person and one measure, not vision as a whole. |
 # | "The deeper the ResNet, the better." | The published errors | **Half right.** Up to 152 layers. With the block of 2015, 200 layers were worse, by overfitting as the authors suggest. And for ResNet-50 a better recipe is worth more than 102 more layers. |
 
 # %%

@@ -51,11 +51,11 @@ edu.table(
 )
 
 # %% [markdown]
-# This lesson uses the package's own weights, because everybody has them. (They learned from 98,000 small photos and from
-# the answers of another net, which had seen all of ImageNet. So indirectly they know more than those photos.) If you are
-# online once, `resnet-edu fetch resnet18` downloads ImageNet's (45 MB). From then on `edu.models.pretrained("resnet18")` takes those, at 224 pixels, and so does
-# `resnet-edu train`. They were trained on 1.28 million photos, so expect them to do better on most photos. None of the
-# numbers below were measured with them.
+# This lesson uses the package's own weights, because everybody has them. (They learned from 98,000 small photos and
+# from the answers of another net, which had seen all of ImageNet. So indirectly they know more than those photos.) If
+# you want ImageNet's instead, run `resnet-edu fetch resnet18` once (it downloads 45 MB). From then on
+# `edu.models.pretrained("resnet18")` takes those, at 224 pixels, and so does `resnet-edu train`. They were trained on
+# 1.28 million photos, so expect them to do better on most photos. None of the numbers below were measured with them.
 #
 # The last layer of the net, the **head**, turns 512 numbers into one logit per category. For new classes it's useless. The
 # layers before it, the **backbone**, turn an image into those 512 numbers, which are called *features*. Some of them may
@@ -237,15 +237,16 @@ edu.table(
 # The validation photos have chosen the stage, so their error is no longer an honest estimate: you took the lowest of several
 # numbers. That's why the last table used the test photos, once.
 #
-# ### Training everything, recorded
+# ### Training everything: a recorded study
 #
-# What would training from scratch give here, and what does *fine-tuning* add? Both need the photos themselves, and minutes
-# for each run, so they are recorded (`resnet-edu study photos-transfer`): five draws for each number of labels, with photos
-# of 96 pixels, cut out and mirrored at random. Both took the same number of steps: 60 batches of 25 photos up to 20 labels
-# per class, 80 with 50 and 160 with 100. Each has the best of three rates, chosen on validation photos in a draw of its
-# own, and each head beside them the best of three weight decays. In the figure and the table, *frozen* and *untrained
-# backbone* mean a head on the last stage, *raw pixels* a head on the photo shrunk to 16×16. Features of stage 1 are
-# averaged over four quarters of the map here, those of later stages over the whole of it. The test photos were used once.
+# What would training from scratch give here, and what does *fine-tuning* add? Both need the photos themselves, and
+# minutes for each run, so they are recorded (`resnet-edu study photos-transfer`): five draws for each number of
+# labels, with photos of 96 pixels, cut out and mirrored at random. Both took the same number of steps: 60 batches of
+# 25 photos up to 20 labels per class, 80 with 50 and 160 with 100. Each uses the best of three rates, chosen on
+# validation photos in a separate draw, and each head shown beside them uses the best of three weight decays. In the
+# figure and the table, *frozen* and *untrained backbone* mean a head on the last stage, *raw pixels* a head on the
+# photo shrunk to 16×16. Features of stage 1 are averaged over four quarters of the map here, those of later stages
+# over the whole of it. The test photos were used once.
 
 # %%
 near = edu.study.load_study("photos-transfer")
@@ -275,11 +276,12 @@ for count in counts:
 print("All of it holds in five draws.")
 
 # %% [markdown]
-# **Trained weights beat a start from scratch**, whether you freeze or fine-tune them, in every draw and by more than five
-# points. But part of that is the budget. 60 to 160 steps are enough to adapt a trained net and too few to train a new one:
-# from 20 labels on, a head on stage 1 of an *untrained* net does better on average than the whole net trained from scratch.
-# (With a hundred labels that head makes 55 % errors. Against this better random baseline it takes ten labels on trained
-# features, not five, to be ahead.) More steps would help it. By how much, these runs don't say.
+# **Trained weights beat a start from scratch**, whether you freeze or fine-tune them, in every draw and by more than
+# five points. But part of that is the budget. 60 to 160 steps are enough to adapt a trained net and too few to train a
+# new one: from 20 labels on, a head on stage 1 of an *untrained* net does better on average than the whole net trained
+# from scratch. (With a hundred labels that head is wrong 55 % of the time. Against this better random baseline it
+# takes ten labels on trained features, not five, to be ahead.) More steps would help it, but these runs don't say by
+# how much.
 #
 # **Fine-tuning pays when there is something to tune on.** With 50 and 100 labels per class it beats the head on stage 3 by
 # 4 and 6 points on average: with 50 in all five draws, with 100 in four, and in one the two are level. (The whole nets saw
@@ -302,10 +304,10 @@ print("All of it holds in five draws.")
 #
 # **Difficulty** ●●●○○ · **10 minutes**
 #
-# Here a learning curve is a dict. It maps a number of labels per class to the errors of several draws in percent, in any
-# order: `{10: [19.0, 22.0], 5: [33.0, 29.0], …}`. Return the smallest number of labels from which on the *mean* error of the
-# draws stays at or below `error`: there and at every larger number in the dict. If there is no such number, return
-# `float("inf")`.
+# Here a learning curve is a dict. It maps a number of labels per class to the errors of several draws in percent, in
+# any order: `{10: [19.0, 22.0], 5: [33.0, 29.0], …}`. Return the smallest number of labels at which the *mean* error
+# of the draws is at or below `error`, and stays there for every larger number in the dict. If there is no such number,
+# return `float("inf")`.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -322,7 +324,7 @@ print("All of it holds in five draws.")
 
 # %% tags=["exercise"]
 def labels_needed(curve: dict[int, list[float]], error: float) -> float:
-    """The smallest number of labels per class from which on the mean error stays at or below `error` percent."""
+    """The smallest number of labels per class at which the mean error is at or below `error` percent, and stays there."""
     ### BEGIN SOLUTION
     needed = float("inf")
     for labels in sorted(curve, reverse=True):
@@ -478,7 +480,7 @@ for start, rate in (("from scratch", 0.003), ("fine-tuned", 0.001)):
 edu.table([(start, f"{error:.1f} %") for start, error in live.items()], ["start", "test error, 10 digits per class"])
 
 # %% [markdown]
-# ## Far: digits, recorded
+# ## Far: digits (a recorded study)
 #
 # That was one draw of digits and one seed, at rates that never fall, so it proves little. Here are five draws for each
 # number of labels, recorded (`resnet-edu study mnist5k-transfer`). They were trained with `edu.fit`, whose rate rises and
@@ -530,11 +532,11 @@ print("All of it holds in five draws.")
 # number of steps. But training from scratch chose 0.003 every time, the highest rate we tried, so a higher one might do
 # better, and so might more steps. (Fine-tuning chose it too, with 5 and 10 labels.)
 #
-# **A frozen last stage can be worse than no net at all.** A head on it makes more errors than a head on raw pixels, in every
-# draw. There are two likely causes. Stage 4 may have specialised in telling photographed things apart. And at 32 pixels its
-# map is a single place, so it can't say *where* a stroke is. The untrained backbone, which has specialised in nothing, is
-# also behind raw pixels on average, so specialising can't be the whole story. Which cause counts for more, these runs don't
-# say.
+# **A frozen last stage can be worse than no net at all.** A head on it makes more errors than a head on raw pixels, in
+# every draw. There are two likely causes. Stage 4 may have specialised in telling photographed things apart. And at 32
+# pixels its map is a single place, so it can't say *where* a stroke is. The untrained backbone, which has specialised
+# in nothing, is also behind raw pixels on average, so specialising can't be the whole story. These runs don't say
+# which cause counts for more.
 #
 # **Cut off early, the same frozen weights do best here.** Pen strokes have edges too, and on average a head on stage 1 makes
 # fewer errors than the fine-tuned net at every number of labels, without a single step of training in the backbone. (With 100
@@ -550,7 +552,7 @@ print("All of it holds in five draws.")
 edu.widgets.transfer_explorer(far)
 
 # %% [markdown]
-# Where widgets don't run, here are all the runs:
+# If widgets don't run for you, here are all the runs:
 
 # %%
 edu.plots.transfer_grid(far)

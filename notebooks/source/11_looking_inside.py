@@ -325,12 +325,14 @@ assert mean_error[-1] < mean_error[0] / 2, "more steps explain more"
 edu.table(rows, ["photo", "to explain: F(x) − F(x′)", "found: sum of the map", f"error with {steps} steps"])
 
 # %% [markdown]
-# On average the error falls, but not steadily, and not for every photo: for Grace Hopper 32 steps leave a larger error than
-# 4. A net of ReLUs has kinks along the way, and a sum with few steps can miss them or be right by luck. And compare the
-#    coffee's error with what there is to explain: it isn't small. So look at the error before you trust a map.
+# On average the error falls, but not steadily, and not for every photo: for Grace Hopper the error is larger with 32
+# steps than with four. A net of ReLUs has kinks along the way, and a sum with few steps can miss them or be right by
+# luck. Compare the coffee's error with what there is to explain, too: it isn't small. So look at the error before you
+# trust a map.
 #
-# The error is also a good debugging tool. Here is a version with faults, on the espresso with a white baseline. No faulty
-# line stops with a message, and the maps have the right shape. But look at how its error changes when there are more steps:
+# The error is also a good debugging tool. Here is a version with faults, on the espresso with a white baseline. None
+# of the faulty lines raises an error, and the maps have the right shape. But look at how its error changes when there
+# are more steps:
 
 
 # %%
@@ -412,8 +414,8 @@ edu.checks.check_integrated_gradients(repaired)
 # %% [markdown]
 # ## The three side by side
 #
-# Red speaks for the answer, blue against it. Grad-CAM, cut off at zero, only shows what speaks for it, from blue (nothing) to
-# yellow. Each map has a scale of its own, so compare places and not colours.
+# Red is evidence for the answer, blue against it. Grad-CAM, cut off at zero, only shows the evidence for it, from blue
+# (nothing) to yellow. Each map has a scale of its own, so compare places and not colours.
 
 # %%
 covering = edu.probe.occlusion(model, photos, classes, window=side // 4, stride=side // 8)
@@ -472,7 +474,7 @@ assert all((a.cpu() - b).abs().max() < 0.02 * b.abs().max() for a, b in pairs.va
 edu.table(rows, ["method", "largest difference, as a share of the largest value"])
 
 # %% [markdown]
-# ## A shortcut, planted
+# ## A planted shortcut
 #
 # Why do people draw such maps in practice? Because classifiers cheat. A well-known one, a Fisher vector classifier from
 # before deep nets took over, seemed to recognise horses. It was reading a source tag in the corner of the horse pictures
@@ -727,8 +729,8 @@ edu.table(rows, ["method", "rank correlation with the map of the same photo, a l
 # rocket stands. Integrated Gradients also have strong pixels on the two masts beside it. So "it's the rocket" is a guess, and
 # you can test a guess by changing the photo.
 #
-# > **Before you run it:** how much of the answer will be left when a third of the photo on the left is covered? When the much
-# > smaller square in the middle is? When the photo is upside down?
+# > **Before you run it:** how much of the answer will remain when the left third of the photo is covered? What if it's
+# > the much smaller square in the middle instead? And if the photo is upside down?
 
 
 # %%
@@ -766,12 +768,13 @@ edu.plots.image_grid(
 )  # fmt: skip
 
 # %% [markdown]
-# What can you say? Covering the square in the middle, a ninth of the photo, takes more from the answer than covering the left
-# third. Covering the right third even raises it. So the middle counts for more than the sides, as two of the maps suggested.
-# But it isn't all that counts. Even with the middle covered, the net's best answer is the same as before. Without colour more
-# is lost than without the middle, and the best answer is another one: no map told you that, because colour has no place. And
-# if you turn the photo upside down, or cover either half, hardly anything is left. (A grey patch is itself something the net
-# has never seen. That's why you cover other places as well, and larger ones.)
+# What can you say? Covering the square in the middle, a ninth of the photo, takes more from the answer than covering
+# the left third. Covering the right third even raises it. So the middle counts for more than the sides, as two of the
+# maps suggested. But it isn't all that counts. Even with the middle covered, the net's best answer is the same as
+# before. Without colour more is lost than without the middle, and the best answer changes: no map told you that,
+# because colour has no location. And if you turn the photo upside down, or cover either half, hardly anything is left.
+# (A grey patch is itself something the net has never seen. That's why you cover other places as well, and larger
+# ones.)
 #
 # What you can't say is *why*. The slenderness, the pointed tip, the blue of the sky? A map shows where, and these tests say
 # what the answer needs, not what it means to the net. And there is a simpler truth behind it: none of the 200 words fits, and
@@ -818,7 +821,8 @@ explorer = edu.widgets.attribution_explorer(best_network, edu.data.photos())
 explorer
 
 # %% [markdown]
-# Where widgets don't run, here are three methods on one photo. (Grad-CAM is on `layer4` here, with only 3×3 cells.)
+# If widgets don't run for you, here are three methods on one photo. (Grad-CAM is on `layer4` here, with only 3×3
+# cells.)
 
 # %%
 explorer.twin({
@@ -832,9 +836,9 @@ explorer.twin({
 #
 # | The statement | The test | Verdict |
 # |---|---|---|
-# | "The heat map shows why the net decided." | The veil | **Half right.** A map shows *where*. A reason that has no place need not show on it. |
+# | "The heat map shows why the net decided." | The veil | **Half right.** A map shows *where*. A reason without a location needn't show up on it. |
 # | "The sharper the map, the better the explanation." | Guided Backpropagation with random weights | **Wrong.** The sharpest map we drew hardly depends on the head and the last two stages. |
-# | "Grad-CAM finds the object." | Ask for the class that the net thinks *least* likely, on four photos | **Half right.** It finds what speaks for the class you ask about, and something spoke even for these. |
+# | "Grad-CAM finds the object." | Ask for the class that the net thinks *least* likely, on four photos | **Half right.** It finds evidence for the class you ask about, and there was some even for these. |
 # | "Integrated Gradients need no choices." | Black as the baseline instead of the mean colour, on four photos | **Wrong.** With another baseline the pixels come in another order. |
 # | "captum works with any net." | DeepLift, another of its methods, on torchvision's ResNet | **Half right.** The three methods above ran on it. DeepLift needs a ReLU module of its own for each use, and torchvision's blocks use one twice. |
 

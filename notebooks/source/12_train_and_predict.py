@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 12 · Train and predict: from a folder of photos to answers
 #
-# You have a folder of photos, a label for each, and you want a net that names the next one. In this lesson you go all
-# the way, first with photos that this page takes itself, then with yours. The code is short. What needs care is the
+# You have a folder of photos, a label for each, and you want a net that names the next one. In this lesson you do the
+# whole job, first with photos that this page takes itself, then with yours. The code is short. What needs care is the
 # folder: the first net of this lesson looks excellent, and it isn't.
 #
 # After this lesson you can
@@ -150,7 +150,7 @@ edu.plots.image_grid(
 )
 
 # %% [markdown]
-# ### What lies in real folders
+# ### What you find in real folders
 #
 # Real folders contain files whose download stopped half way, a text file called .jpg, an enormous panorama, photos
 # taken with the phone held sideways. Let's make such a folder and see what the loader says.
@@ -208,17 +208,17 @@ except edu.errors.UnreadablePicture as error:
 
 # %% [markdown]
 # Seven files are left out, each with its reason, and the rest is used. (If you'd rather have a clean folder, use
-# `strict=True`: it refuses a folder like this one.) The PNG with the ending of a JPEG is read. So is the
-# twelve-megapixel photo from a phone, which is turned upright as its note asks. Newer iPhones save HEIC; those are read
-# too, once you have run `%pip install pillow-heif` in a cell here. One photo is in both training and test, smaller and
-# in another format, and the loader found it, because it compares miniatures. It said nothing about the coffee among the
-# cats: it can't know what a photo shows. We'll come back to that.
+# `strict=True`: it refuses a folder like this one.) The PNG with a JPEG's file extension is read. So is the
+# twelve-megapixel photo from a phone, which is turned upright as its note asks. Newer iPhones save HEIC; those are
+# read too, once you have run `%pip install pillow-heif` in a cell here. One photo is in both training and test,
+# smaller and in another format, and the loader found it, because it compares miniatures. It said nothing about the
+# coffee among the cats: it can't know what a photo shows. We'll come back to that.
 #
 # ## The recipe
 #
 # A *recipe* holds everything that decides a run: data, net and training. All you have to name is the folder. The rest
-# follows from the pictures, because a small folder needs other values than a large one. `prepare` loads the folder,
-# fills in whatever you left open, and builds the net, without training anything.
+# follows from the pictures, because a small folder needs different values from a large one. `prepare` loads the
+# folder, fills in whatever you left open, and builds the net, without training anything.
 
 # %%
 from resnet_edu.recipe import HELP, fit_head, prepare
@@ -238,8 +238,8 @@ assert plan["updates"] >= 300
 edu.table(counts, ["class", "train", "val", "test"])
 
 # %% [markdown]
-# Look at these two tables before every training. Are the counts what you expected? If one class has three times as many
-# photos as another, a note says so. Is mirroring harmless? It isn't when left and right make a difference.
+# Look at these two tables before every training run. Are the counts what you expected? If one class has three times as
+# many photos as another, a note says so. Is mirroring harmless? It isn't when left and right make a difference.
 #
 # The defaults are a common recipe: pretrained weights (lesson 10) at the image size they're used to. First only the new
 # last layer is fitted, because a random one would send random gradients back and distort the features before they're of
@@ -275,7 +275,7 @@ for change in ({"model": 35}, {"augment": ["rotate"]}, {"learning_rate": 0.1}, {
 # %%
 fit_head(prepared.model, prepared.data.train)
 by_file = edu.evaluate(prepared.model, prepared.data.test).top1_error
-print(f"{by_file:.0f} % of {len(prepared.data.test)} test photos are named wrongly, {len(files)} photos in all")
+print(f"{by_file:.0f} % of {len(prepared.data.test)} test photos are misclassified, {len(files)} photos in all")
 
 # %% [markdown]
 # With eight classes, guessing is wrong seven times out of eight. Not bad for a second's work, and with three wrong
@@ -284,19 +284,19 @@ print(f"{by_file:.0f} % of {len(prepared.data.test)} test photos are named wrong
 # > **Think first.** The test photos were drawn at random from the whole album. What do you expect on photos of a *new*
 # > session?
 #
-# A test photo from session 3 nearly always has sisters in the training set, taken from the same spot a moment before,
-# in the same light. The net doesn't need to know what a temple looks like; it's enough to know these tiles on this
-# roof. The loader's search for twins hardly helps, since it only reports photos that look the same even as miniatures.
-# The fix is to split by session, not by file. You'll write that, and then we'll measure what it changes.
+# A test photo from session 3 nearly always has near-twins in the training set, taken from the same spot a moment
+# before, in the same light. The net doesn't need to know what a temple looks like; it's enough to know these tiles on
+# this roof. The loader's search for twins hardly helps, since it only reports photos that look the same even as
+# miniatures. The fix is to split by session, not by file. You'll write that, and then we'll measure what it changes.
 #
 # ### Exercise 12.1 · Split by session
 #
 # **Difficulty** ●●●○○ · **12 minutes**
 #
 # File names are `CLASS-SESSION-NUMBER.jpg`. Return a dict from each name to its place, `train/CLASS/NAME` or
-# `test/CLASS/NAME`. In each class, sort the sessions by number. Out of every group of `every` sessions, the last one goes
-# to the test. With `every=2` and sessions 3, 5, 8, 11 these are 5 and 11. A group at the end with fewer than `every`
-# sessions goes to the training as a whole.
+# `test/CLASS/NAME`. In each class, sort the sessions by number. Out of every group of `every` sessions, the last one
+# goes to the test. With `every=2` and sessions 3, 5, 8, 11 these are 5 and 11. If the last group has fewer than
+# `every` sessions, all of it goes to the training set.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -458,7 +458,7 @@ rows = [
 rows.append(["default recipe", f"{report['test_error']:.0f}"])
 assert report["test_error"] < colour, "the net has learned more than the light"
 assert report["test_error"] < frozen + 15, "not far from the frozen head on so few photos"
-edu.table(rows, [f"on {len(data.test)} test photos of new sessions", "named wrongly (%)"])
+edu.table(rows, [f"on {len(data.test)} test photos of new sessions", "misclassified (%)"])
 
 # %% [markdown]
 # The net knows more than the light of the hour: it beats mean colour, which needs no net at all. If the fitted last
@@ -532,7 +532,7 @@ assert plain_error < colour, "better than mean colour too"
 # otherwise. Forty-eight test photos aren't many: each of them is two percent. With `resnet-edu fetch clothing` (3,781
 # photos of ten kinds of clothing) or a folder of your own, write its name into `chosen` and run these cells again. A
 # run on `clothing` takes several minutes on a laptop's processor. It stays in the folder `my-run`: run the cell again,
-# and it goes on after a stop, or opens the finished run. For another folder of photos, also write another name than
+# and it goes on after a stop, or opens the finished run. For a different folder of photos, also change the name
 # `my-run`.
 
 # %%
@@ -558,7 +558,7 @@ print(f"{len(data.train)} training photos, {len(data.test)} test photos of {', '
 
 # %%
 metrics = edu.evaluate(network.model, data.test)
-title = f"{metrics.top1_error:.0f} % of {len(data.test)} test photos are named wrongly"
+title = f"{metrics.top1_error:.0f} % of {len(data.test)} test photos are misclassified"
 edu.plots.confusion_matrix(metrics.confusion, classes, title=title)
 
 # %% [markdown]
@@ -697,13 +697,13 @@ if chosen == str(honest):
 edu.table(rows, ["threshold", "test photos that get an answer (%)", "of these right (%)"])
 
 # %% [markdown]
-# On the test photos, the surer half of the answers is right at least as often as all of them together. On the validation
-# photos, look at the left curve: it may well fall before it rises. So a threshold is a trade, fewer answers for better
-# ones *on the photos that chose it*, and it may fail on others. Compare the 90 % that the validation photos promised with
-# what the table says of the test photos. A dozen answered photos can't promise much. Here one session of each class chose
-# it, two others test it, and every session looks different. If the net was wrong on many validation photos, the threshold
-# ends up so high that hardly any test photo passes, or none. (Then the last column says `nan`.) Report what the test
-# photos say, and look at them once.
+# On the test photos, the surer half of the answers is right at least as often as all of them together. On the
+# validation photos, look at the left curve: it may well fall before it rises. So a threshold is a trade-off, fewer
+# answers for better ones *on the photos you chose it with*, and it may fail on others. Compare the 90 % that the
+# validation photos promised with what the table says of the test photos. A dozen answered photos can't promise much.
+# Here one session of each class chose it, two others test it, and every session looks different. If the net was wrong
+# on many validation photos, the threshold ends up so high that hardly any test photo passes, or none. (Then the last
+# column says `nan`.) Report what the test photos say, and look at them once.
 #
 # What if a photo shows none of the classes? The net has to share out its 100 % all the same. Ask it about seven photos
 # of other things.
@@ -768,10 +768,11 @@ assert ranks[1] <= 12, "look at 12 photos, find two of the three or more"
 edu.table(rows, ["file", "in the folder", "what this name gets", "what the head says"])
 
 # %% [markdown]
-# Go through such a list from the top, by eye, and fix what is wrong. The net only says where to look. Besides wrong labels
-# you'll find photos that are simply hard. Here, for once, it should help that a photo's sisters are mostly in the other
-# parts: the head knows them by their right label. It cuts the other way too: a photo whose sister lies in the wrong folder
-# may stand near the top although its own label is right. A wrong label makes its neighbours look wrong as well.
+# Go through such a list from the top, by eye, and fix what is wrong. The net only says where to look. Besides wrong
+# labels you'll find photos that are simply hard. Here, for once, it should help that a photo's near-twins are mostly
+# in the other parts: the head knows them by their right label. It cuts the other way too: a photo whose near-twin lies
+# in the wrong folder may stand near the top although its own label is right. A wrong label makes its neighbours look
+# wrong as well.
 #
 # ## Use it elsewhere
 #
@@ -829,8 +830,8 @@ assert [str(a) for a in edu.predict(run.folder, unseen)] == [str(b) for b in edu
 edu.widgets.naming_explorer(network, {path.stem: path for path in unseen} | edu.data.photos())
 
 # %% [markdown]
-# Where widgets don't run, here are two photos of new sessions and two that belong to no class. The dashed line is the
-# threshold.
+# If widgets don't run for you, here are two photos of new sessions and two that belong to no class. The dashed line is
+# the threshold.
 
 # %%
 noise = Image.effect_noise((96, 96), 90).convert("RGB")
@@ -844,7 +845,7 @@ edu.plots.named_photos(network, shown, top=3, threshold=threshold)
 # | The statement | The test | Verdict |
 # |---|---|---|
 # | "A random fifth of the files is a fair test." | The same photos by file and by session | **Wrong** where photos come in bursts and new ones come from new sessions. |
-# | "A search for duplicates prevents that." | Count the test photos that it finds. Nearly every one has a sister in training: of the 17 other photos of its class, 13 are there, and the chance that both sisters are among the other 4 is one in 23 | **Half right.** It finds copies, and hardly any of the sisters. |
+# | "A search for duplicates prevents that." | Count the test photos that it finds. Nearly every one has a near-twin in training: of the 17 other photos of its class, 13 are there, and the chance that both of its near-twins are among the other 4 is one in 23 | **Half right.** It finds copies, and hardly any of the near-twins. |
 # | "A threshold turns away what the net does not know." | Seven photos of other things | **Don't rely on it.** Look for one that gets an answer. To stop that one too, you'd have to raise the threshold, and lose more photos of your own classes. |
 # | "An interrupted training run is lost." | Stop, continue | **Wrong.** It continues after the last finished epoch; lesson 13 shows that every weight is the same. |
 
@@ -852,9 +853,9 @@ edu.plots.named_photos(network, shown, top=3, threshold=threshold)
 from math import comb
 
 twins = sum("(test)" in line for line in prepared.data.notes)
-alone = comb(4, 2) / comb(17, 2)  # both sisters among the 4 of 17 that are not in training
+alone = comb(4, 2) / comb(17, 2)  # both near-twins among the 4 of 17 that are not in training
 print(f"{len(prepared.data.test)} test photos of the split by file: {twins} found as twins")
-print(f"without a sister in training: one in {1 / alone:.0f}")
+print(f"without a near-twin in training: one in {1 / alone:.0f}")
 assert twins < len(prepared.data.test) / 3
 assert round(1 / alone) == 23
 assert frozen > by_file + 8

@@ -11,7 +11,8 @@
 #   and say when the result is the same as with one process;
 # * choose a learning rate for a large batch, and get a large batch out of little memory;
 # * stop and resume a run without changing its result;
-# * measure what precision and memory format change, find where the time goes, and estimate what a training will cost.
+# * measure what precision and memory format change, find where the time goes, and estimate what a training run will
+#   cost.
 #
 # **Minutes:** 35 reading, 25 more for the exercises · 1 running quick · 3 running full
 
@@ -316,7 +317,7 @@ for epoch in range(6):
 losses = {"one process, edu.fit": ours}
 if gloo:
     losses["two processes, plain PyTorch"] = torch.load(f"{folder.name}/losses.pt")
-edu.plots.lines(losses, title="Two processes train what one does", x="epoch", y="training loss", first=1)
+edu.plots.lines(losses, title="Two processes get the same losses as one", x="epoch", y="training loss", first=1)
 
 # %%
 apart = max(abs(a - b) for values in losses.values() for a, b in zip(values, ours, strict=True))
@@ -853,9 +854,9 @@ edu.checks.check_bottleneck_stage(find_bottleneck)
 # %% [markdown]
 # ## What does ImageNet cost?
 #
-# How long would ResNet-50 train on your machine? First count. A network on the `meta` device has shapes but no numbers, so
-# counting costs nothing. Lesson 09 counted multiply-adds. Data sheets of processors count a multiplication and an addition as
-# two operations, called FLOPs, and so does PyTorch's counter:
+# How long would it take to train ResNet-50 on your machine? First, count. A network on the `meta` device has shapes
+# but no numbers, so counting costs nothing. Lesson 09 counted multiply-adds. Data sheets of processors count a
+# multiplication and an addition as two operations, called FLOPs, and so does PyTorch's counter:
 
 # %%
 from torch.utils.flop_counter import FlopCounterMode
@@ -922,10 +923,10 @@ print(f"from 8 to {facts.GOYAL_GPUS.value} GPUs about {facts.GOYAL_EFFICIENCY.va
 print(f"your machine: about {two_digits(theirs / speed)} times slower than all of them together")
 
 # %% [markdown]
-# Take the result as a rough figure. It leaves out the decoding, and with another batch size or on a warmer processor it comes
-# out differently. Two things follow. First, this course trains on small images for a reason. Second, the training that took
-# an hour needed 256 GPUs *and* a batch of 8,192 *and* a rate to match. From 8 to 256 GPUs, the paper says, about 90 % of the
-# speed of each was left; messages and waiting cost the rest.
+# Take the result as a rough figure. It leaves out the decoding, and with another batch size or on a warmer processor
+# it comes out differently. Two things follow. First, this course trains on small images for a reason. Second, the
+# training that took an hour needed 256 GPUs *and* a batch of 8,192 *and* a rate to match. From 8 to 256 GPUs, the
+# paper says, each kept about 90 % of its speed; messages and waiting cost the rest.
 #
 # ## Claims you will read elsewhere, tested
 #
@@ -951,15 +952,16 @@ print(f"the temporary folder is gone: {not Path(folder.name).exists()}")
 # %% [markdown]
 # ## Summary
 #
-# * Processes that average their gradients train what one process would, if their shares are equal and no layer mixes images.
-#   Batch norm does mix them. Accumulating gradients is the same sum, one part after the other.
+# * Processes that average their gradients get the same result as a single process, if their shares are equal and no
+#   layer mixes images. Batch norm does mix them. Accumulating gradients is the same sum, one part after the other.
 # * A script for several processes needs five things: `init_process_group`, a `DistributedSampler`, `set_epoch`,
 #   `DistributedDataParallel`, and one process that writes.
 # * A larger batch wants a larger rate. The linear rule is a good first guess; try the rates around it too.
 # * A checkpoint holds the weights, the optimizer, the random state and how far the run got. Then a killed run ends bit for
 #   bit like one that was never stopped.
-# * Measure in turns and compare medians. Find the slowest stage before you make another one faster.
-# * A training costs about 3 × the forward pass × images × epochs. Divide by a measured speed.
+# * Alternate between the settings you're measuring, and compare medians. Find the slowest stage before you speed up
+#   any other.
+# * A training run costs about 3 × the forward pass × images × epochs. Divide by a measured speed.
 #
 # ## Sources
 #

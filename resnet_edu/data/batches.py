@@ -49,7 +49,7 @@ def check_augmentations(names: object) -> None:
     """Raise `ValueError` unless it is a list of augmentations; "flip" would be a list of letters."""
     if isinstance(names, str) or not isinstance(names, Sequence):
         raise ValueError(f'augment takes a list, such as ["crop", "flip"], or [] for none, got {names!r}.')
-    check_known("augmentation", names, AUGMENTATIONS)
+    check_known("augmentation", AUGMENTATIONS, *names)
 
 
 def evaluation_batches(split: Split) -> Iterator[tuple[Tensor, Tensor]]:

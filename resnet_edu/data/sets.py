@@ -198,7 +198,7 @@ def load(
         ValueError: a name that does not exist, or an option that cannot be.
     """
     if not is_folder(name):
-        check_known("data set", [name], SETS)
+        check_known("data set", SETS, name)
     own_side, own_channels = (64, 3) if is_folder(name) else own_shape(name)
     size = own_side if size is None else size
     width, height = size if isinstance(size, tuple) else (size, size)
@@ -359,7 +359,7 @@ def package_file(package: str, place: str) -> Path:
 
 def photo(name: str) -> Path:
     """The file of one photo; a `DatasetUnavailable` if the package that ships it is missing."""
-    check_known("photo", [name], PHOTOS)
+    check_known("photo", PHOTOS, name)
     return package_file(*PHOTOS[name])
 
 

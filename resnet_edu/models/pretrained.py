@@ -71,7 +71,7 @@ def pretrained(name: str = "resnet18", *, source: WeightSource = "auto") -> Pret
         DatasetUnavailable: the weights asked for cannot be had.
         WrongCheckpoint: the file of weights is damaged, or does not fit the network.
     """
-    check_known("source of weights", [source], get_args(WeightSource))
+    check_known("source of weights", get_args(WeightSource), source)
     if source == "bundled":
         return from_bundle(name)
     file, reason = imagenet_file(name), ""
@@ -96,7 +96,7 @@ def pretrained(name: str = "resnet18", *, source: WeightSource = "auto") -> Pret
 
 def from_bundle(name: str) -> Pretrained:
     """The weights in assets/weights, and what the JSON file beside them says of them."""
-    check_known("bundled network", [name], BUNDLED)
+    check_known("bundled network", BUNDLED, name)
     file = files.assets() / "weights" / f"{BUNDLED[name]}.safetensors"
     try:
         card, state = json.loads(file.with_suffix(".json").read_text(encoding="utf-8")), load_file(file)
@@ -168,7 +168,7 @@ def imagenet_weights(name: str) -> Any:
 
     if name == DETECTOR:
         return get_model_weights(name)["COCO_V1"]
-    check_known("pretrained network", [name], imagenet_names())
+    check_known("pretrained network", imagenet_names(), name)
     return get_model_weights(name)["IMAGENET1K_V1"]
 
 

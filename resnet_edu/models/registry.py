@@ -36,7 +36,7 @@ def available() -> list[str]:
 
 def options(name: str) -> dict[str, object]:
     """Options `build` takes for the network called `name`, and their defaults: `{"stem": "imagenet", …}`."""
-    check_known("model", [name], NETWORKS)
+    check_known("model", NETWORKS, name)
     network = NETWORKS[name]
     parameters = inspect.signature(network).parameters.values()
     own = {parameter.name: parameter.default for parameter in parameters if parameter.name not in network.keywords}
@@ -66,7 +66,7 @@ def build(
         ValueError: an option has a value that is not allowed, or both `num_classes` and `heads` are given.
     """
     known = options(name)
-    check_known(f"option of {name}", more, known)
+    check_known(f"option of {name}", known, *more)
     check_options(NETWORKS[name], {"in_channels": in_channels, **more})
     if num_classes is not None and heads is not None:
         raise ValueError(f"num_classes={num_classes!r} and heads={heads!r} exclude each other: give one of them.")

@@ -216,13 +216,13 @@ def errors_of(run: History, part: str) -> list[float]:
 def signals_by_layer(
     nets: Mapping[str, LayerSignals], *, quantities: Sequence[str] = ("signal", "gradient"), title: str
 ) -> Figure:
-    """What `probe.layer_signals` says of up to six nets: one panel a quantity, one line a net, one point a layer.
+    """What `probe.layer_signals` says of these nets: one panel a quantity, one line a net, one point a layer.
 
     The quantities are of "signal", "gradient" and "weight"; the loss is on the right, the axes are logarithmic.
     """
     figure, panels = new_figure(1, len(quantities), width=max(7.0, 3.1 * len(quantities)), height=4.0, title=title)
     for axes, quantity in zip(panels, quantities, strict=True):
-        for (name, signals), colour in zip(nets.items(), PLAIN_FIRST, strict=False):
+        for (name, signals), colour in zip(nets.items(), cycle(PLAIN_FIRST), strict=False):
             draw_layers(axes, getattr(signals, quantity), colour, name)
         finish_layers(axes, quantity)
     columns = 5 if len(nets) > 4 else 2 if max(map(len, nets)) > 15 else 4

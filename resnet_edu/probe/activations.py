@@ -47,7 +47,7 @@ def watch(
     if isinstance(layers, str):
         raise ValueError(f"layers must be a list of names, got the string {layers!r}. Write [{layers!r}].")
     names = list(leaf_layers(model)) if layers is None else list(layers)
-    check_known("layer", names, known)
+    check_known("layer", known, *names)
     calls = dict.fromkeys(names, 0)
 
     def hook(name: str, module: nn.Module, _: Any, output: Any) -> Any:

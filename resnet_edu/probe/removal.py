@@ -36,7 +36,7 @@ def remains(block: PlainBlock | BasicBlock | Bottleneck) -> nn.Module:
 def without_blocks(model: nn.Module, *names: str) -> Iterator[nn.Module]:
     """The same network without those of its `removable_blocks`, inside the `with` statement; whole again after it."""
     blocks = removable_blocks(model)
-    check_known("block", names, blocks)
+    check_known("block", blocks, *names)
     try:
         for name in names:
             model.set_submodule(name, remains(blocks[name]))

@@ -261,7 +261,7 @@ def study(
 
     folder = with_home(out) if out else files.assets() / "runs"
     known = known_studies()
-    check_known("study", [name] if name else [], known)
+    check_known("study", known, *([name] if name else []))
     chosen = [known[name]] if name else [*known.values()]
     if seeds is not None:
         chosen = [replace(each, seeds=range(seeds)) for each in chosen]

@@ -199,7 +199,7 @@ def draw(run: "Run") -> None:
     confusion = torch.tensor(report["confusion"])
     names = json.loads((run.folder / "network.json").read_bytes())["classes"]
     shown = [name.encode(errors="backslashreplace").decode() for name in names]  # a figure takes UTF-8
-    message = f"{report['test_error']:.1f} % of {int(confusion.sum()):,} test images named wrongly"
+    message = f"{report['test_error']:.1f} % of {int(confusion.sum()):,} test images misclassified"
     matrix = plots.confusion_matrix(confusion, shown, title=message)
     with run.locked():  # which clears away what a process that was killed here has left half written
         for name, figure in (("curves", curves), ("confusion", matrix)):
@@ -208,7 +208,7 @@ def draw(run: "Run") -> None:
 
 def print_report(run: "Run") -> None:
     report = run.report() or {}
-    say(f"{counted(report['epochs'], 'epoch')}; {report['test_error']:.1f} % of the test images are named wrongly.")
+    say(f"{counted(report['epochs'], 'epoch')}; {report['test_error']:.1f} % of the test images are misclassified.")
     if report.get("only_fitted"):
         say("The fitted last layer alone did better on the validation images than the training after it: it is kept.")
     print_by_class(["right"], {name: [f"{share:.1f} %"] for name, share in report["right_by_class"].items()})
@@ -232,7 +232,7 @@ def evaluate(
     data: Annotated[str | None, typer.Option(metavar="DIR", help="Other pictures; default its test images.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure a finished run: its errors, and how much of each class is named rightly."""
+    """Measure a finished run: its errors, and how much of each class it gets right."""
     from ..metrics import right_by_class
     from ..run import evaluate_run, open_run
 
@@ -246,7 +246,7 @@ def evaluate(
         values = {"images": sum(map(sum, confusion)), **vars(metrics), "confusion": confusion}
         print(json.dumps({**values, "right_by_class": right, "classes": list(network.categories)}, indent=1))
         return
-    say(f"{images}: {metrics.top1_error:.1f} % are named wrongly.")
+    say(f"{images}: {metrics.top1_error:.1f} % are misclassified.")
     print_by_class(["right"], {name: [f"{share:.1f} %"] for name, share in right.items()})
 
 

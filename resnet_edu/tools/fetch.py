@@ -29,7 +29,7 @@ def require_known(names: Iterable[str], *, slides: bool = True) -> None:
     """Refuse a name that nothing goes by, before anything is fetched."""
     data = [name for name, known in sets.SETS.items() if known.files]
     known = [*data, *imagenet_names(), DETECTOR, *([REVEAL] if slides else [])]
-    check_known("download", names, known)
+    check_known("download", known, *names)
 
 
 def fetch(name: str, to: Path | None = None, *, mirror: str | None = None) -> tuple[Path, bool]:
