@@ -4,6 +4,7 @@
 cd || exit 1
 # A cell that asks for more memory than the hub grants gets an error that says so, and its kernel lives on.
 [ -z "${MEM_LIMIT:-}" ] || ulimit -d "$((MEM_LIMIT / 1024))" || true
+[ "${RESNET_EDU_WORKED:-}" != no ] || [ -e my-course ] || python -m resnet_edu export my-course # and it stays without answers
 python -m resnet_edu lab --copy-only my-course || echo "resnet-edu: the lessons could not be brought to $PWD/my-course" >&2
 IFS='
 ' # an option a line: they hold paths and brackets

@@ -338,7 +338,7 @@ edu.table(rows, ["from → to", "points gained", "GMACs more", "points per GMAC"
 #
 # In 2021 torchvision trained ResNet-50, 101 and 152 again with a modern recipe: 600 epochs instead of 90, label smoothing
 # (the right class is to get a little less than 100 %), stronger augmentation, weights averaged over many steps, training
-# images of 176 pixels, and test images cut out a little more tightly. Not one layer changed. The numbers come with the
+# images of 176 pixels, and test images that lose less of their border. Not one layer changed. The numbers come with the
 # weights' metadata, so there's nothing to download:
 
 # %%

@@ -676,8 +676,6 @@ print("All four verdicts hold.")
 # * A. Grigorev and contributors: clothing dataset, [GitHub](https://github.com/alexeygrigorev/clothing-dataset-small)
 # * J. Yosinski, J. Clune, Y. Bengio, H. Lipson: How transferable are features in deep neural networks?, 2014, [arXiv
 #   1411.1792](https://arxiv.org/abs/1411.1792)
-# * S. Kornblith, J. Shlens, Q. V. Le: Do better ImageNet models transfer better?, 2018, [arXiv
-#   1805.08974](https://arxiv.org/abs/1805.08974)
 # * G. Alain, Y. Bengio: Understanding intermediate layers using linear classifier probes, 2016, [arXiv
 #   1610.01644](https://arxiv.org/abs/1610.01644)
 # * J. Howard, S. Ruder: Universal language model fine-tuning for text classification, 2018, [arXiv

@@ -15,12 +15,12 @@ from .style import BLUE, GREY, ORANGE, PLAIN, RESIDUAL, Figure, course_style, ne
 
 DEPTHS = (20, 32, 44, 56)
 NAMES = {False: "plain", True: "resnet"}  # of a net without and with additions, in the study
-PARTS = {"train": "training", "val": "test"}  # the images on which a run was measured
+PARTS = {"train": "training", "val": "validation"}  # the images on which a run was measured
 
 
 @course_style()
-def degradation(histories: Mapping[str, History], *, title: str) -> Figure:
-    """Training and test error of plain nets on the left, of residual nets on the right (He et al. 2015, figure 6).
+def degradation(histories: Mapping[str, History], *, title: str, held_out: str = "validation") -> Figure:
+    """Training and `held_out` error, plain nets on the left, residual nets on the right (He et al. 2015, figure 6).
 
     Names that begin with "plain" go left. Within a panel the first net is drawn thin (shallow), the last thick (deep).
     """
@@ -31,7 +31,7 @@ def degradation(histories: Mapping[str, History], *, title: str) -> Figure:
     for axes, (kind, colour, runs) in zip(panels, kinds, strict=True):
         for (name, run), weight, marker in zip(runs.items(), widths(len(runs)), cycle("oD^s"), strict=False):
             draw_error(axes, run, "train", color=colour, lw=weight, marker=marker, label=f"{name}, training")
-            draw_error(axes, run, "val", color=colour, lw=weight, ls=":", alpha=0.75, label=f"{name}, test")
+            draw_error(axes, run, "val", color=colour, lw=weight, ls=":", alpha=0.75, label=f"{name}, {held_out}")
         axes.set(title=kind, xlabel="epoch", ylabel="error (%)")
         axes.set_ylim(0, 100)
         below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.18), "ncols": 2}  # where it covers no curve
@@ -46,7 +46,7 @@ def widths(count: int) -> list[float]:
 
 @course_style()
 def six_curves(panels: Mapping[str, Mapping[str, History]]) -> Figure:
-    """Unnamed panels to read: training error solid, test error dotted; of two nets in a panel the deeper is thick."""
+    """Unnamed panels to read: training error solid, validation dotted; of two nets in a panel the deeper is thick."""
     figure, places = new_figure(2, 3, width=8.4, height=5.0, sharey=True, x="epoch", y="error (%)")
     for axes, (letter, runs) in zip(places, panels.items(), strict=True):
         for (net, run), weight, colour in zip(runs.items(), widths(len(runs)), (BLUE, ORANGE), strict=False):
