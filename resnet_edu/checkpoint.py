@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn, optim
 
-from . import distributed
+from . import distributed, machine
 from .config import TrainConfig
 from .errors import WrongCheckpoint
 from .files import write_atomically
@@ -54,8 +54,8 @@ class Checkpoint:
         optimizer.load_state_dict(saved)
         generator.set_state(tensors["random.batches"])
         torch.set_rng_state(tensors["random.cpu"])
-        if torch.cuda.is_initialized() and "random.cuda" in tensors:
-            torch.cuda.set_rng_state(tensors["random.cuda"])
+        if (here := machine.device()).type == "cuda" and "random.cuda" in tensors:
+            torch.cuda.set_rng_state(tensors["random.cuda"], here)
         return history
 
     def save(self, model: nn.Module, optimizer: optim.Optimizer, generator: torch.Generator, history: History) -> None:
@@ -66,8 +66,8 @@ class Checkpoint:
         for number, memory in optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{number}.{key}": value for key, value in memory.items() if value is not None}
         tensors |= {"random.batches": generator.get_state(), "random.cpu": torch.get_rng_state()}
-        if torch.cuda.is_initialized():  # asking for the state would start one
-            tensors["random.cuda"] = torch.cuda.get_rng_state()
+        if (here := machine.device()).type == "cuda":
+            tensors["random.cuda"] = torch.cuda.get_rng_state(here)
         header = json.dumps({"config": self.config.to_dict(), "epochs": [asdict(epoch) for epoch in history.epochs]})
         plain = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
         write_atomically(self.path, save(plain, metadata={HEADER: header}))

@@ -1,6 +1,7 @@
 """What `evaluate` measures: errors, loss and confusion of a network on every image of a split."""
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 
 import torch
@@ -44,7 +45,7 @@ def evaluate(model: nn.Module, split: Split, *, precision: str = "auto") -> Metr
     device = machine.device()
     model.to(device)
     split = split.to(device)
-    with eval_mode(model), torch.no_grad(), machine.autocast(device, precision):
+    with eval_mode(model), torch.no_grad(), machine.autocast(device, precision, split.images.shape):
         parts = [logits_of(model(images), len(images)).float() for images, _ in evaluation_batches(split)]
     logits = torch.cat(parts)
     classes, highest = logits.shape[1], int(split.labels.max())  # logits: (N, classes)
@@ -83,8 +84,8 @@ def recompute_batch_norm(model: nn.Module, split: Split, *, precision: str = "au
     if not norms or len(split) == 1:  # one image has no variance
         return
     model.to(device)
-    momenta = [norm.momentum for norm in norms]
-    with eval_mode(model), torch.no_grad(), machine.autocast(device, precision):  # no dropout
+    before, momenta = deepcopy([norm.state_dict() for norm in norms]), [norm.momentum for norm in norms]
+    with eval_mode(model), torch.no_grad(), machine.autocast(device, precision, split.images.shape):  # no dropout
         try:
             for norm in norms:
                 norm.train()
@@ -92,6 +93,10 @@ def recompute_batch_norm(model: nn.Module, split: Split, *, precision: str = "au
                 norm.momentum = None  # the plain mean
             for images, _ in training_batches(split.to(device), images_at_once(split), generator=generator):
                 model(images)
+        except BaseException:  # the stop button too
+            for norm, state in zip(norms, before, strict=True):
+                norm.load_state_dict(state)
+            raise
         finally:
             for norm, momentum in zip(norms, momenta, strict=True):
                 norm.momentum = momentum

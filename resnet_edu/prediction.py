@@ -102,7 +102,7 @@ def open_network(network: Pretrained | Path | str) -> Pretrained:
 def forward(model: nn.Module, images: Tensor, precision: str) -> Tensor:
     """The logits in float32, `(N, classes)`; close calls are computed in float32, whatever the precision."""
     at_once = max(1, PIXELS // (images.shape[2] * images.shape[3]))
-    with autocast(images.device, precision):
+    with autocast(images.device, precision, images.shape):
         rounded = torch.is_autocast_enabled(images.device.type)
         logits = torch.cat([model(part).float() for part in images.split(at_once)])
     if rounded and logits.shape[1] > 1:

@@ -110,7 +110,7 @@ class Recipe:
     def training(self) -> TrainConfig:
         """The options of training; what is left out has the default of `TrainConfig`."""
         given = {each.name: getattr(self, each.name, None) for each in fields(TrainConfig)}
-        return TrainConfig(**{name: value for name, value in given.items() if value is not None})
+        return TrainConfig(**{"epochs": EPOCHS} | {name: value for name, value in given.items() if value is not None})
 
     def or_else(self, **values: Any) -> "Recipe":
         """The recipe with these values for the options that are left out."""
@@ -293,7 +293,7 @@ def fit_head(model: nn.Module, split: Split, *, precision: str = "auto") -> None
     model.set_submodule(name, nn.Identity())
     device = machine.device()
     model.to(device)
-    with eval_mode(model), torch.no_grad(), machine.autocast(device, precision):
+    with eval_mode(model), torch.no_grad(), machine.autocast(device, precision, split.images.shape):
         features = [model(images).float().cpu() for images, _ in evaluation_batches(split.to(device))]  # (N, F) each
     classes: Any = old.out_features
     new = probe.linear_head(torch.cat(features), split.labels, classes, weight_decay=HEAD_DECAY)

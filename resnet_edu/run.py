@@ -49,7 +49,7 @@ class Run:
     @classmethod
     def start(cls, recipe: Recipe, folder: Path | str) -> "Run":
         """A new run; its folder must be missing or empty, or hold a run of which no epoch was finished."""
-        folder = Path(folder)
+        folder = Path(os.path.expanduser(folder))
         try:
             os.path.abspath(recipe.data).encode()
         except UnicodeEncodeError as error:  # config.toml could not name it
@@ -68,7 +68,7 @@ class Run:
     @classmethod
     def open(cls, folder: Path | str) -> "Run":
         """A run that was started before."""
-        folder = Path(folder)
+        folder = Path(os.path.expanduser(folder))
         if not (folder / "config.toml").is_file():
             raise ValueError(f"{folder} holds no run: it has no config.toml. Start one with: resnet-edu train --help")
         return cls(folder, Recipe.from_toml(folder / "config.toml"))
@@ -230,7 +230,7 @@ class Preprocessing:
 
 def open_run(folder: Path | str) -> Pretrained:
     """The network of a finished run, with its categories and the very preprocessing it was trained with."""
-    folder = Path(folder)
+    folder = Path(os.path.expanduser(folder))
     if not folder.exists():
         raise ValueError(f"There is no run {folder}. Name a run's folder, or bundled for the network of the package.")
     weights = folder / "weights.safetensors"

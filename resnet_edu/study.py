@@ -23,7 +23,7 @@ from . import data, files, machine, models
 from .checkpoint import Checkpoint
 from .config import TrainConfig
 from .data import Data
-from .errors import LossNotFinite, UnknownName, check_known
+from .errors import LossNotFinite, check_known
 from .history import Epoch, History, epoch_from
 from .metrics import evaluate
 from .train import fit
@@ -204,8 +204,7 @@ def train_once(
 def load_study(name: str, folder: Path | None = None) -> Recorded:
     """Read a recorded study, from `assets/runs` by default; a `ValueError` if there is none, or a damaged one."""
     folder = folder or files.assets() / "runs"
-    if not (folder / f"{name}.json").is_file():
-        raise UnknownName(f"recorded study in {folder}", name, (path.stem for path in folder.glob("*.json")))
+    check_known(f"recorded study in {folder}", [path.stem for path in folder.glob("*.json")], name)
     return read_recorded(name, folder)
 
 

@@ -85,7 +85,7 @@ def fit(
                 rate = rate_at((epoch - 1) * steps + totals.steps)
                 set_learning_rate(optimizer, rate)
                 optimizer.zero_grad()
-                with machine.autocast(device, config.precision):
+                with machine.autocast(device, config.precision, images.shape):
                     outputs = network(images)  # (N, classes), or several of them
                     value = loss_of(outputs, labels)
                 totals.add(value, outputs, labels, rate)  # stops before a step that would spoil the weights
@@ -104,7 +104,8 @@ def fit(
 def until_stopped(model: nn.Module, history: History) -> Iterator[None]:
     """End the run quietly where somebody stops it or a callback has seen enough; the model ends in evaluation mode."""
     try:
-        yield
+        with torch.enable_grad():  # also where a cell before has switched gradients off
+            yield
     except KeyboardInterrupt:
         history.interrupted = True
     except StopTraining:
@@ -130,7 +131,7 @@ class Totals:
         if not math.isfinite(value):
             raise LossNotFinite(
                 f"The loss became {value} in epoch {self.epoch}, step {self.steps}, at learning rate {rate:.3g}. "
-                "Try a learning rate ten times lower, or warmup_epochs=1."
+                "Try a learning rate ten times lower."
             )
         self.loss_sum += value * len(labels)
         self.wrong = (logits_of(outputs, len(labels)).argmax(dim=1) != labels).sum() + self.wrong
@@ -183,6 +184,8 @@ def set_up(model: nn.Module, data: Data, config: TrainConfig, *, several: bool) 
     machine.seed_everything(config.seed)
     device = machine.device()
     check_fits(model.to(device), data, several=several)
+    for weight in model.parameters():
+        weight.data = weight.data.contiguous()  # fused steps go through memory as it lies, past the rows of a slice
     last = config.channels_last and device.type != "mps"  # where batch norm's gradient fails in this order
     model.to(memory_format=torch.channels_last if last else torch.contiguous_format)
     return data.train.to(device), data.val.to(device)

@@ -566,26 +566,33 @@ recipes = {
 
 # %%
 def trained(name: str, options: dict, data: edu.data.Data, *, lr: float, optimizer: str = "sgd") -> edu.History:
-    """Six epochs of a net of 30 layers; its branches begin at zero where the name says so."""
+    """Six epochs of a net of 30 layers, none if it diverges; its branches begin at zero where the name says so."""
     torch.manual_seed(0)
     net = deep_mlp(30, width=64, **options)
     if "zeroed" in name:
         zero_branches(net)
     config = edu.TrainConfig(epochs=6, batch_size=64, lr=lr, optimizer=optimizer, augment=(), precision="float32")
-    return edu.fit(net, data, config)
+    try:
+        return edu.fit(net, data, config)
+    except edu.errors.LossNotFinite:  # this rate is too high for this net
+        return edu.History()
 
 
 # %%
 rates = (0.01, 0.03, 0.1)
 runs = {(name, lr): trained(name, options, data, lr=lr) for name, options in recipes.items() for lr in rates}
-best = {name: min((runs[name, lr] for lr in rates), key=lambda run: run.last.train_error) for name in recipes}
-by_epoch = {name: [epoch.train_error for epoch in run.epochs] for name, run in best.items()}
+ends = {key: run.last.train_error if run.epochs else math.inf for key, run in runs.items()}
+best = {name: min(rates, key=lambda lr: ends[name, lr]) for name in recipes}
+by_epoch = {name: [epoch.train_error for epoch in runs[name, lr].epochs] for name, lr in best.items()}
 title, axes = "30 layers, each net at the best of three rates", {"x": "epoch", "y": "training error (%)"}
 edu.plots.lines(by_epoch, title=title, first=1, limits=(0, 100), **axes)
 
 # %%
-rows = [(name, *(f"{runs[name, lr].last.train_error:.0f} %" for lr in rates)) for name in recipes]
-errors = {name: run.last.train_error for name, run in best.items()}
+rows = [
+    (name, *("diverged" if ends[name, lr] == math.inf else f"{ends[name, lr]:.0f} %" for lr in rates))
+    for name in recipes
+]
+errors = {name: ends[name, lr] for name, lr in best.items()}
 assert min(errors["sigmoid"], errors["ReLU, Xavier"]) > 80, "vanishing gradients: these two guess at all three rates"
 assert min(errors["ReLU, He"], errors["ReLU, batch norm"]) > 15, "these two learn something, but not well"
 assert errors["sigmoid, batch norm"] < 20, "batch norm alone makes the sigmoid net learn"
@@ -602,14 +609,15 @@ edu.table(rows, ["training error", *(f"rate {lr}" for lr in rates)])
 # straight line, and Yang et al. find that with batch norm, gradients grow less the closer the net is to a linear one.
 #
 # Best of all are the two nets with a skip and a tame branch. At their best rates, **small branches and normalised
-# branches** end at about the same training error. They differ in the rate they want: in this run the normalised net gets
-# better towards 0.1, while the zeroed one gets worse. So batch norm buys you higher rates, but a deep net can do without
-# normalisation: the last of the seven is a residual net without any batch norm. It's the idea behind Fixup (Zhang et al.
-# 2019), which also scales down the other layers of a branch, and whose authors report stable training even with 10,000
-# layers. It's also behind SkipInit (De and Smith 2020), where a single number that begins at zero multiplies each branch. A
-# deep net can even do without skips: Xiao et al. (2018) trained plain tanh nets of 10,000 layers, without batch norm, from
-# carefully chosen orthogonal weights. (Keep the scale in mind: ours are single runs on easy digits. To do well in image
-# classification, Fixup also needed extra regularisation.)
+# branches** end at about the same training error. They differ in the rate they want: in this run the normalised net
+# gets better towards 0.1, while the zeroed one gets worse (on some machines its loss stops being a number). So batch
+# norm buys you higher rates, but a deep net can do without normalisation: the last of the seven is a residual net
+# without any batch norm. It's the idea behind Fixup (Zhang et al. 2019), which also scales down the other layers of a
+# branch, and whose authors report stable training even with 10,000 layers. It's also behind SkipInit (De and Smith
+# 2020), where a single number that begins at zero multiplies each branch. A deep net can even do without skips: Xiao
+# et al. (2018) trained plain tanh nets of 10,000 layers, without batch norm, from carefully chosen orthogonal weights.
+# (Keep the scale in mind: ours are single runs on easy digits. To do well in image classification, Fixup also needed
+# extra regularisation.)
 #
 # And what about **Adam**? It divides each step by the size of recent gradients, so a gradient that is merely small shouldn't
 # trouble it. Give the two nets that guess, and the He net, three rates of Adam:

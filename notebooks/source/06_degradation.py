@@ -287,9 +287,9 @@ edu.table(
 # %%
 flowing = [layer.activation for layer in gradients["plain56"]]
 stages = [flowing[start : start + 18] for start in (1, 19, 37)]
-growth = [(norms_of_stage[0] / norms_of_stage[-1]) ** (1 / 17) for norms_of_stage in stages]
+growth = [(stage[0] / stage[-1]) ** (1 / 17) for stage in stages]
 limit = edu.facts.BATCH_NORM_RELU_GROWTH
-print(f"plain-56: the gradient grows by {', '.join(f'× {factor:.2f}' for factor in growth)} per layer in stages 1, 2, 3")
+print("plain-56: growth of the gradient per layer, stage by stage:", [round(factor, 2) for factor in growth])
 print(f"wide nets: {limit}; {limit.source.text}")
 print(f'{edu.facts.HE_2015.text}, section 4.1: "{edu.facts.HE_ON_GRADIENTS}"')
 assert all(1.1 < factor < limit.value + 0.05 for factor in growth)

@@ -72,7 +72,7 @@ def images_at_once(split: Split) -> int:
 def augmented(images: Tensor, augment: Sequence[str], generator: torch.Generator) -> Tensor:
     """Apply the named augmentations to uint8 images `(N, C, H, W)`; the result is uint8 again."""
     if "crop" in augment:
-        images = random_crop(images, images.shape[-1] // 8, generator)
+        images = random_crop(images, min(images.shape[2:]) // 8, generator)
     if "resized_crop" in augment:
         images = random_resized_crop(images, SMALLEST_CROP, generator)
     if "flip" in augment:
@@ -119,7 +119,9 @@ def resampled(images: Tensor, width: Tensor, height: Tensor, x: Tensor, y: Tenso
 def moved(images: Tensor, where: Tensor, *, outside: str) -> Tensor:
     """Images `(N, C, H, W)` whose pixels come from other places: `where`, `(N, 2, 3)`, maps new places to old ones."""
     grid = F.affine_grid(where.to(images.device), list(images.shape), align_corners=False)  # (N, H, W, 2)
-    sampled = F.grid_sample(images.float(), grid, padding_mode=outside, align_corners=False)
+    edge = 1 - 1 / torch.tensor(images.shape[:1:-1], device=images.device)  # the outermost pixels: x, y
+    grid = grid.clamp(-edge, edge) if outside == "border" else grid  # Apple's GPUs could not before torch 2.11
+    sampled = F.grid_sample(images.float(), grid, align_corners=False)
     return sampled.round_().to(torch.uint8)
 
 

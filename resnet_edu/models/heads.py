@@ -36,7 +36,7 @@ def make_head(in_features: int, classes: int | Mapping[str, int]) -> nn.Linear |
     if not classes:
         raise ValueError("heads must map at least one name to its classes, as in {'digit': 10}, got {}.")
     for name, count in classes.items():
-        if not isinstance(name, str) or not name.isidentifier() or hasattr(nn.Module(), name):
+        if not isinstance(name, str) or not name.isidentifier() or hasattr(nn.Linear(1, 1), name):
             raise ValueError(f"{name!r} cannot name a head. Take another plain word, for example 'digit'.")
         check_count(f"Number of classes of head {name!r}", count)
     return Heads(in_features, classes)

@@ -30,7 +30,7 @@ def layer_features(model: nn.Module, split: Split, layers: Sequence[str], *, pla
     device = machine.device()
     model.to(device)
     found: dict[str, list[Tensor]] = {layer: [] for layer in layers}
-    with eval_mode(model), torch.no_grad(), machine.autocast(device, "auto"):
+    with eval_mode(model), torch.no_grad(), machine.autocast(device, "auto", split.images.shape):
         for images, _ in evaluation_batches(split.to(device)):
             with activations(model, layers) as seen:
                 model(images)

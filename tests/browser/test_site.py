@@ -1,22 +1,31 @@
-"""The site as a reader meets it: in Chromium, at a desk and on a phone, with a mouse and without."""
+"""The site: built with warnings as errors, whole, fetching nothing; in Chromium at a desk and on a phone.
 
+One file, so that one process builds it, once.
+"""
+
+import inspect
+import re
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from resnet_edu.tools import explorers
+from resnet_edu import files
+from resnet_edu.tools import course, explorers
 
-from .site_pages import built, pages
+from .site_pages import ROOT, built, pages
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+pytestmark = pytest.mark.slow
+in_browser = pytest.mark.browser
+ROOMS = re.findall(r'"(\w+)"', (ROOT / "docs/site/build.py").read_text().partition("ROOMS = (")[2].partition(")")[0])
 PHONE = 390  # pixels wide
 
 
@@ -69,6 +78,7 @@ def names() -> list[str]:
     return [name for name in pages() if not name.startswith("_modules/")] + ["_modules/resnet_edu/models/resnet.html"]
 
 
+@in_browser
 def test_every_page_opens_without_errors_and_asks_nobody_else(tab: "Page", noted: Noted, address: str) -> None:
     for name in names():
         tab.goto(f"{address}/{name}", wait_until="load")
@@ -76,6 +86,7 @@ def test_every_page_opens_without_errors_and_asks_nobody_else(tab: "Page", noted
     assert [url for url in noted.asked if not url.startswith((f"{address}/", "data:"))] == []
 
 
+@in_browser
 def test_no_page_is_wider_than_a_phone(tab: "Page", address: str) -> None:
     tab.set_viewport_size({"width": PHONE, "height": 844})
     wide = {}
@@ -89,6 +100,7 @@ def test_no_page_is_wider_than_a_phone(tab: "Page", address: str) -> None:
     assert wide == {}
 
 
+@in_browser
 def test_the_keyboard_reaches_content_search_and_navigation(tab: "Page", address: str) -> None:
     tab.goto(f"{address}/notebooks/solutions/06_degradation.html", wait_until="load")
     tab.keyboard.press("Tab")
@@ -115,6 +127,7 @@ RING = "getComputedStyle(document.activeElement).outlineStyle"
 SHADOW = "getComputedStyle(document.activeElement).boxShadow"
 
 
+@in_browser
 def test_search_finds_a_lesson_and_a_function(tab: "Page", noted: Noted, address: str) -> None:
     for word, page in (
         ("degradation", "notebooks/solutions/06_degradation.html"),
@@ -125,6 +138,7 @@ def test_search_finds_a_lesson_and_a_function(tab: "Page", noted: Noted, address
     assert noted.complaints == []
 
 
+@in_browser
 def test_a_living_explorer_follows_the_keyboard_and_says_what_it_shows(tab: "Page") -> None:
     tab.set_content(explorers.PAGES["stage_explorer"]())
     assert tab.get_by_role("slider", name="depth").get_attribute("aria-valuetext") == "34"
@@ -136,3 +150,70 @@ def test_a_living_explorer_follows_the_keyboard_and_says_what_it_shows(tab: "Pag
     assert shown.count() == 1
     assert shown.get_attribute("alt") == tab.locator("figcaption").inner_text()
     assert "depth 50" in tab.locator("figcaption").inner_text()
+
+
+def test_lessons_studies_facts_commands_and_rooms_are_there() -> None:
+    found = pages()
+    for lesson in course.lessons("worked"):
+        page = found[f"notebooks/solutions/{lesson.name}.html"]
+        assert lesson.title in page.text
+        assert page.path.read_text(encoding="utf-8").count("glossary.html#term-") >= 1, "its words"
+        assert f"notebooks/solutions/{lesson.name}.html" in found["index.html"].links
+    for recorded in (files.assets() / "runs").glob("*.json"):
+        assert recorded.stem in found["results.html"].text
+    assert "HE_CIFAR10['resnet20']" in found["results.html"].text
+    for command in ("lab", "train", "predict", "doctor"):
+        assert f"resnet-edu {command}" in found["commands.html"].text
+    missing = {path.stem for path in files.PACKAGE.iterdir() if not path.name.startswith(("_", "."))} - set(ROOMS)
+    assert missing <= {"py", "tools", "checkpoint", "distributed", "progress"}, "a room without its page"
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_every_public_name_says_what_it_is_and_has_its_place(room: str) -> None:
+    module = __import__(f"resnet_edu.{room}", fromlist=["_"])
+    names = getattr(module, "__all__", ())
+    values = {name: getattr(module, name) for name in names if not inspect.ismodule(getattr(module, name))}
+    assert [name for name, value in values.items() if callable(value) and not (value.__doc__ or "").strip()] == []
+    page = pages()[f"api/{room}.html"]
+    assert page.text.count("[source]") >= len(values) // 2 or room in ("checks", "facts", "errors")
+
+
+def test_every_figure_has_words_of_its_own() -> None:
+    pictures = [(name, picture) for name, page in pages().items() for picture in page.pictures]
+    bare = [(name, picture["src"]) for name, picture in pictures if len(picture.get("alt", "")) < 15]
+    assert bare == []
+    assert len(pictures) > 90
+
+
+def test_links_and_anchors_lead_somewhere() -> None:
+    site, found, broken = built(), pages(), []
+    for name, page in found.items():
+        for link in {*page.links, *page.loaded}:
+            parts = urlsplit(link)
+            if parts.scheme or link.startswith(("//", "data:")) or name == "_modules/index.html":
+                continue
+            target = (page.path.parent / unquote(parts.path)).resolve() if parts.path else page.path
+            inside = target.relative_to(site.resolve()).as_posix()
+            if not target.is_file() or (parts.fragment and inside in found and parts.fragment not in found[inside].ids):
+                broken.append((name, link))
+    assert broken == []
+
+
+def test_nothing_is_loaded_from_elsewhere() -> None:
+    elsewhere = re.compile(r"^(https?:)?//")
+    assert [(name, one) for name, page in pages().items() for one in page.loaded if elsewhere.match(one)] == []
+    for sheet in built().rglob("*.css"):
+        text = sheet.read_text(encoding="utf-8", errors="replace")
+        assert not re.search(r"""(url\(|@import)\s*["']?(https?:)?//""", text), sheet.name
+
+
+def test_formulas_are_drawn_by_the_browser_and_answers_are_folded() -> None:
+    page = pages()["notebooks/solutions/01_lenet.html"]
+    assert page.path.read_text(encoding="utf-8").count("<math") >= 5
+    assert page.text.count("Show one answer") == 5
+    assert "BEGIN SOLUTION" not in page.text
+
+
+def test_an_exercises_card_holds_the_exercise() -> None:
+    text = pages()["notebooks/solutions/01_lenet.html"].path.read_text(encoding="utf-8")
+    assert len(re.findall(r'<div class="exercise">\s*<p><strong>Difficulty', text)) == 5

@@ -1,12 +1,14 @@
 """README says what the files and the records say, and `make` what README says."""
 
 import importlib.util
+import json
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
 
 from resnet_edu.tools import course
@@ -24,8 +26,15 @@ def test_results_and_lessons_are_those_of_the_records() -> None:
     for page in (readme.README, readme.RESULTS):
         text = page.read_text(encoding="utf-8")
         assert readme.filled(text) == text, "run: python docs/readme.py"
-    for lesson in course.lessons("learner"):
+    rehearsed = {
+        run["lesson"]: {cell["first_line"] for cell in run["cells"]} for run in json.loads(readme.REHEARSAL.read_text())
+    }
+    for lesson in course.lessons("worked"):
         assert f"notebooks/solutions/{lesson.name}.ipynb" in README
+        cells = [cell for cell in nbformat.read(lesson.path, as_version=4).cells if cell.cell_type == "code"]
+        now = {cell.source.partition("\n")[0] for cell in cells}
+        known = len(now & rehearsed[lesson.name]) / len(now)
+        assert known > 0.8, f"{lesson.name} has changed; run: resnet-edu rehearse --json > docs/rehearsal.json"
 
 
 @pytest.fixture
