@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -34,7 +34,7 @@ class Profile:
 
 def profile() -> Profile:
     """The profile named by the environment variable RESNET_EDU_PROFILE, `quick` by default."""
-    name = os.environ.get("RESNET_EDU_PROFILE") or "quick"
+    name: Any = os.environ.get("RESNET_EDU_PROFILE") or "quick"
     check_known("profile in RESNET_EDU_PROFILE", ("quick", "full"), name)
     return Profile(name)
 

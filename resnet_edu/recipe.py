@@ -109,8 +109,8 @@ class Recipe:
     @property
     def training(self) -> TrainConfig:
         """The options of training; what is left out has the default of `TrainConfig`."""
-        given = {each.name: getattr(self, each.name, None) for each in fields(TrainConfig)}
-        return TrainConfig(**{"epochs": EPOCHS} | {name: value for name, value in given.items() if value is not None})
+        given = [each.name for each in fields(TrainConfig) if getattr(self, each.name, None) is not None]
+        return TrainConfig(**dict[str, Any](epochs=EPOCHS) | {name: getattr(self, name) for name in given})
 
     def or_else(self, **values: Any) -> "Recipe":
         """The recipe with these values for the options that are left out."""

@@ -1,7 +1,4 @@
-"""The site: built with warnings as errors, whole, fetching nothing; in Chromium at a desk and on a phone.
-
-One file, so that one process builds it, once.
-"""
+"""The site: whole, fetching nothing, in Chromium too. One file, so that one process builds it, once."""
 
 import inspect
 import re

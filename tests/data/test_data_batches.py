@@ -113,6 +113,12 @@ def test_every_image_is_augmented_in_its_own_way(name: str) -> None:
     assert different == 2 if name == "flip" else different > 35  # of 81 crops 64 draws meet 44 or so
 
 
+@pytest.mark.parametrize("shape", [(64, 512), (512, 64)])
+def test_a_crop_shows_most_of_a_long_picture_too(shape: tuple[int, int]) -> None:
+    whole = torch.full((200, 1, *shape), 9, dtype=torch.uint8)
+    assert (augmented(whole, ("crop",), seeded()) > 0).float().mean(dim=(1, 2, 3)).min() > 0.75
+
+
 def test_resized_crop_shows_a_part_of_every_size_without_a_border() -> None:
     ramp = torch.arange(64, dtype=torch.uint8).expand(2000, 1, 64, 64) * 4
     got = random_resized_crop(ramp, 0.25, seeded())[:, 0].float()

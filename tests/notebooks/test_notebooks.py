@@ -220,19 +220,3 @@ def test_an_exercise_needs_nothing_but_the_setup_cell(source: Path) -> None:
 def test_no_function_reads_a_global_of_the_notebook(source: Path) -> None:
     code = "\n".join(cell.source for cell in build.code_cells(build.read_source(source)))
     assert notebook_globals_read(code) == set()
-
-
-def test_the_rule_on_globals_finds_what_it_should() -> None:
-    code = """
-import math
-N = 3
-rows = [N * k for k in range(N)]
-def fine(x, n=N): return math.sqrt(x) * n + fine(x)
-def direct(x): return N * x
-def nested(x): return [rows[k] for k in x]
-class Net:
-    width = N
-    def method(self): return rows
-show = lambda: N
-"""
-    assert notebook_globals_read(code) == {"direct: N", "listcomp: rows", "method: rows", "lambda: N"}

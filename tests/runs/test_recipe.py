@@ -15,7 +15,7 @@ from resnet_edu.config import OPTIMIZERS, SCHEDULES
 from resnet_edu.data import AUGMENTATIONS, load, steps_per_epoch
 from resnet_edu.data.split import Split
 from resnet_edu.metrics import Metrics
-from resnet_edu.recipe import HELP, fit_head, prepare
+from resnet_edu.recipe import EPOCHS, HELP, fit_head, prepare
 
 RECIPES = st.builds(
     dict,
@@ -53,6 +53,7 @@ def test_every_option_of_training_is_one_of_a_recipe_and_has_a_help() -> None:
 def test_there_is_one_set_of_defaults(values: dict[str, object]) -> None:
     assert Recipe(**values) == Recipe.from_dict(values)  # type: ignore[arg-type]
     assert Recipe.from_dict(Recipe(**values).to_dict()) == Recipe(**values)  # type: ignore[arg-type]
+    assert Recipe(data="./pets", warmup_epochs=EPOCHS - 1).warmup_epochs == EPOCHS - 1, "there are at least so many"
 
 
 def test_changes_come_before_the_file_and_a_folder_starts_at_the_file(tmp_path: Path) -> None:

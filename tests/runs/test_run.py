@@ -347,6 +347,8 @@ def test_folders_that_cannot_take_a_run(
     with pytest.raises(ValueError, match=r"is not in UTF-8\. Rename it"):
         Run.start(replace(finished.recipe, data="./caf\udce9"), tmp_path / "cafe")
     Run.start(finished.recipe, str(pictures / ".." / "run"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert Run.start(finished.recipe, "~/run").folder == tmp_path / "run"
     monkeypatch.chdir(pictures)
     with pytest.raises(ValueError, match="lies among the pictures"):
         Run.start(replace(finished.recipe, data=f"../{pictures.name}"), Path("run"))

@@ -62,13 +62,6 @@ def test_training_is_measured_beside_the_plain_loop() -> None:
 
 
 @pytest.mark.slow
-def test_the_verdict_counts_both_nets_and_all_epochs() -> None:
-    (found,) = bench.measure_verdict()
-    assert (found["what"], found["unit"]) == ("plain20 and plain56", "s")
-    assert found["median"] > 0
-
-
-@pytest.mark.slow
 def test_prediction_gives_the_labels_of_the_plain_script() -> None:
     plain, *ours = bench.measure_prediction(1, pictures=40)
     assert [each["what"] for each in ours] == [f"predict, {name}" for name in ("float32", "float32", "auto", "auto")]

@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import assume, given, strategies as st
+from torch import nn
 from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LinearLR, LRScheduler, MultiStepLR, OneCycleLR
+from training import tiny_data
 
+from resnet_edu import fit
 from resnet_edu.config import OPTIMIZERS, PRECISIONS, SCHEDULES, TrainConfig, schedule
 from resnet_edu.data import AUGMENTATIONS
 from resnet_edu.errors import UnknownName
@@ -136,3 +139,13 @@ def test_a_bad_value_is_refused_with_its_name(name: str, value: object) -> None:
 def test_an_unknown_name_is_refused_with_its_neighbour(values: dict[str, Any], message: str) -> None:
     with pytest.raises(UnknownName, match=message):
         TrainConfig.from_dict(values)
+
+
+def test_fused_steps_train_a_slice_and_gradients_may_be_switched_off() -> None:
+    losses = []
+    for fused in (True, False):
+        net = nn.Sequential(nn.Flatten(), nn.Linear(64, 10, bias=False))
+        net[1].weight = nn.Parameter(torch.linspace(-1, 1, 1280).view(10, 128)[:, ::2])
+        with torch.no_grad():
+            losses.append(fit(net, tiny_data(), TrainConfig(epochs=2, augment=(), fused=fused)).last.train_loss)
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)

@@ -94,6 +94,8 @@ def test_the_precision_follows_from_the_units(units: bool, monkeypatch: pytest.M
     for name, dtype in {**machine.PRECISIONS, "auto": expected}.items():
         with machine.autocast(torch.device("cpu"), name):
             assert (matrix @ matrix).dtype == dtype
+    with machine.autocast(torch.device("cpu"), "bfloat16", (8, 3, 33, 32)):
+        assert (matrix @ matrix).dtype == torch.float32, "upright and narrow: oneDNN reads beyond the maps"
     with pytest.raises(UnknownName, match=r"precision 'bfloat'.*'bfloat16'.*auto.*float32"):
         machine.autocast(torch.device("cpu"), "bfloat")
 

@@ -106,6 +106,21 @@ def test_statistics_are_those_of_all_images_in_whatever_order(count: int) -> Non
     assert (norm.momentum, norm.training, dropout.training) == (0.1, True, True)
 
 
+def test_statistics_are_the_old_ones_where_the_measuring_is_stopped() -> None:
+    net, calls = small_net(), iter((None, None, KeyboardInterrupt))  # two batches each time
+
+    def stop(*_: object) -> None:
+        if error := next(calls):
+            raise error
+
+    net.layer3.register_forward_pre_hook(stop)
+    recompute_batch_norm(net, noise(501))
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    with pytest.raises(KeyboardInterrupt):
+        recompute_batch_norm(net, noise(501))
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+
+
 def test_what_is_frozen_keeps_its_statistics() -> None:
     net = small_net()
     models.freeze(net.bn1)
