@@ -812,12 +812,12 @@ rows = [(workers, f"{median(each):.0f} ({min(each):.0f} to {max(each):.0f})") fo
 edu.table(rows, ["workers", "images per second: median of three (lowest to highest)"])
 
 # %% [markdown]
-# Read your own table, and check it against the bars above. At best, decoding disappears from the step, and no number of
-# workers can do more than that: the training itself still has to run. In the run printed here the bars allow a gain of
-# about a tenth, but the table shows more. So most of that gain isn't the workers' doing: each setting was measured once,
-# one after the other, on a busy machine. Once there are as many busy processes as cores, one more takes time from the
-# others. (On a shared machine such numbers change from run to run, so don't read much into small differences. More workers
-# may even come out slower.)
+# Read your own table, and check it against the bars above. At best, decoding disappears from the step, and no number
+# of workers can do more than that: the training itself still has to run. In the run printed here the bars allow a gain
+# of about a fifth, but the table shows none that stands out from its own spread: other programs kept the second core
+# busy, so the workers had none to decode on. Once there are as many busy processes as cores, one more takes time from
+# the others. (On a shared machine such numbers change from run to run. That's why the settings took turns here, and
+# why you see the spread as well as the median.)
 #
 # ### Exercise 13.3 · Find the bottleneck
 #
