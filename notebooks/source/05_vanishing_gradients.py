@@ -582,7 +582,7 @@ def trained(name: str, options: dict, data: edu.data.Data, *, lr: float, optimiz
 rates = (0.01, 0.03, 0.1)
 runs = {(name, lr): trained(name, options, data, lr=lr) for name, options in recipes.items() for lr in rates}
 ends = {key: run.last.train_error if run.epochs else math.inf for key, run in runs.items()}
-best = {name: min(rates, key=lambda lr: ends[name, lr]) for name in recipes}
+best = {name: min((ends[name, lr], lr) for lr in rates)[1] for name in recipes}
 by_epoch = {name: [epoch.train_error for epoch in runs[name, lr].epochs] for name, lr in best.items()}
 title, axes = "30 layers, each net at the best of three rates", {"x": "epoch", "y": "training error (%)"}
 edu.plots.lines(by_epoch, title=title, first=1, limits=(0, 100), **axes)
