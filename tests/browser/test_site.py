@@ -76,25 +76,22 @@ def names() -> list[str]:
 
 
 @in_browser
-def test_every_page_opens_without_errors_and_asks_nobody_else(tab: "Page", noted: Noted, address: str) -> None:
-    for name in names():
-        tab.goto(f"{address}/{name}", wait_until="load")
-        assert noted.complaints == [], name
-    assert [url for url in noted.asked if not url.startswith((f"{address}/", "data:"))] == []
-
-
-@in_browser
-def test_no_page_is_wider_than_a_phone(tab: "Page", address: str) -> None:
-    tab.set_viewport_size({"width": PHONE, "height": 844})
+def test_every_page_opens_without_errors_asks_nobody_else_and_fits_a_phone(
+    tab: "Page", noted: Noted, address: str
+) -> None:
     wide = {}
     for name in names():
+        tab.set_viewport_size({"width": 1280, "height": 900})
         tab.goto(f"{address}/{name}", wait_until="load")
+        assert noted.complaints == [], name
+        tab.set_viewport_size({"width": PHONE, "height": 844})
         width = tab.evaluate("document.documentElement.scrollWidth")
         text = "document.querySelector('article p') || document.body"
         size = tab.evaluate(f"parseFloat(getComputedStyle({text}).fontSize)")
         if width > PHONE or size < 15:
             wide[name] = (width, size)
     assert wide == {}
+    assert [url for url in noted.asked if not url.startswith((f"{address}/", "data:"))] == []
 
 
 @in_browser
