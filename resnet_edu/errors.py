@@ -56,5 +56,5 @@ def enough_memory(batch_size: int) -> Iterator[None]:
         lacking = ("out of memory", "not enough memory", "can't allocate memory")  # on GPUs, on Windows, on Linux
         if not isinstance(error, MemoryError) and not any(words in str(error) for words in lacking):
             raise
-        less = f"batch_size={batch_size // 2}, or smaller images" if batch_size > 1 else "smaller images, a smaller net"
-        raise ValueError(f"A batch of {batch_size} images does not fit into the memory: try {less}.") from error
+        fix = f"batch_size={batch_size // 2}, or smaller images" if batch_size > 1 else "smaller images or fewer layers"
+        raise ValueError(f"A batch of {batch_size} images does not fit into the memory: try {fix}.") from error

@@ -51,7 +51,7 @@ def test_order_and_sizes_are_those_asked_for(heads: dict[str, int]) -> None:
     assert [(name, value.shape) for name, value in logits.items()] == [(name, (2, n)) for name, n in heads.items()]
 
 
-@pytest.mark.parametrize("name", ["", "a.b", "two words", "forward", "in_features", 3])
+@pytest.mark.parametrize("name", ["", "a.b", "two words", "forward", "training", "in_features", 3])
 def test_names_a_module_cannot_have(name: object) -> None:
     with pytest.raises(ValueError, match="cannot name a head"):
         make_head(5, {name: 2})  # type: ignore[dict-item]
