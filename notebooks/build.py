@@ -11,13 +11,17 @@ import re
 import sys
 import tempfile
 import time
+from base64 import b64decode
 from collections.abc import Iterator, Sequence
+from io import BytesIO
 from pathlib import Path
 
 import nbformat
+import numpy as np
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
+from PIL import Image
 
 from notebooks.editions import BuildError, clean, code_cells, complaint, learners_edition, read_source, worked_edition
 from notebooks.pages import write_pages
@@ -29,7 +33,7 @@ NOISE = re.compile(r"\b[A-Z]\w+Warning: |<[^<>\n]+ at 0x[0-9a-f]+>")
 
 
 def problems(notebook: NotebookNode) -> Iterator[str]:
-    """What must not be published in a worked notebook: errors, anything on stderr, warnings, addresses."""
+    """What must not be published in a worked notebook: errors, anything on stderr, warnings, addresses, cut titles."""
     for cell in code_cells(notebook):
         allowed = "raises-exception" in cell.metadata.get("tags", [])
         for output in cell.outputs:
@@ -40,6 +44,16 @@ def problems(notebook: NotebookNode) -> Iterator[str]:
                 yield complaint(cell, f"wrote to stderr: {text.strip()}")
             elif noise := NOISE.search(text):
                 yield complaint(cell, f"shows {noise.group().strip()!r}; fix the cause or end the cell in a value")
+            elif is_cut_off(output.get("data", {}).get("image/png", "")):
+                yield complaint(cell, "its figure goes on beyond the right edge; shorten its title")
+
+
+def is_cut_off(png: str) -> bool:
+    """Whether something dark reaches the right edge of a figure on white."""
+    if not png:
+        return False
+    edge = np.asarray(Image.open(BytesIO(b64decode(png))).convert("L"))[:, -2:]
+    return bool(0 < (edge < 200).mean() < 0.5)
 
 
 def execute(notebook: NotebookNode, folder: Path) -> None:

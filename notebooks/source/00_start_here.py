@@ -5,8 +5,8 @@
 # say what it sees. By the end of the course you'll have built a larger version of it yourself, from an empty file, and
 # you'll know why each of its parts is there.
 #
-# This first lesson makes sure your machine is ready, and shows how the lessons work. Some words here get only a rough
-# explanation, because the next lesson, the primer, explains them properly. After this lesson you can
+# This first lesson makes sure your machine is ready, and shows how the lessons work. Words get only a rough
+# explanation here; the next lesson, the primer, explains them properly. After this lesson you can
 #
 # * say what your machine offers and what the course will do with it;
 # * let a *pretrained* network, one that has already learned, name a photo, and read its percentages with the right
@@ -19,10 +19,10 @@
 # %% [markdown]
 # ## How to run a page like this
 #
-# A notebook is made of cells. Click on the grey one below and press **Shift + Enter**: it runs, prints its results, and
-# the cursor moves on. Every lesson begins with a *set-up cell* like this one. It loads PyTorch (`torch`), the library
-# that does the arithmetic, and the course's own package (`edu`). Then it loads the images, fixes the random numbers,
-# and prints the conditions under which the numbers on the page were made.
+# A notebook is made of cells. Click on the grey one below and press **Shift + Enter**: it runs, prints its results,
+# and the cursor moves on. Every lesson begins with a *set-up cell* like this one. It loads PyTorch (`torch`), the
+# library that does the arithmetic, the course's own package (`edu`), and the images. Then it fixes the random numbers
+# and prints the conditions under which the page was made.
 
 # %% tags=["setup"]
 import torch
@@ -36,9 +36,8 @@ print(edu.setup(seed=0))
 print(f"data       {data.source}")
 
 # %% [markdown]
-# * **device**: where the arithmetic happens. `cpu` is your computer's processor, and it's fine: every lesson in the
-#   course is made to run on two of its cores. `cuda` or `mps` means a graphics card, a *GPU*, which makes most things
-#   faster.
+# * **device**: where the arithmetic happens. `cpu` is your computer's processor, and it's fine: every lesson is made
+#   to run on two of its cores. `cuda` or `mps` means a graphics card, a *GPU*, which makes most things faster.
 # * **precision**: the number format used in *matrix products*, which are most of the arithmetic (the primer shows one).
 #   Some processors compute them faster in `bfloat16`, a format with fewer digits. A network's *weights*, the numbers
 #   that hold what it has learned, are kept in full as `float32`.
@@ -47,13 +46,12 @@ print(f"data       {data.source}")
 # * **profile**: how large the experiments are. `quick` is the default. With a GPU, set the environment variable
 #   `RESNET_EDU_PROFILE=full` before you start JupyterLab, and the same cells run at full size.
 # * **versions**: those of Python, PyTorch and torchvision, PyTorch's library for images.
-# * **data**: what was really loaded, and from where. MNIST is a well-known collection of handwritten digits. (`train`,
-#   `val` and `test` are three parts that you'll meet below.) Nothing in this course is downloaded behind your back.
+# * **data**: what was loaded, and from where. MNIST is a well-known collection of handwritten digits. (`train`, `val`
+#   and `test` are parts that you'll meet below.) Nothing in this course is downloaded behind your back.
 #
 # ## Is your machine ready?
 #
-# The next cell checks. In a terminal, the command `resnet-edu doctor` prints the same list, with what it found for each
-# line.
+# The next cell checks. In a terminal, `resnet-edu doctor` prints the same list, with what it found for each line.
 
 # %%
 rows = [(finding.status, finding.name, finding.advice) for finding in diagnose()]
@@ -65,13 +63,12 @@ edu.table(rows, ["", "what is checked", "what to do"])
 #
 # ## A first result
 #
-# The package comes with a ResNet-18, the smallest network (*net* for short) of the family that this course leads up to.
-# It was trained on 98,000 small photos of 200 kinds of things, its *categories* or *classes*: animals, vehicles, tools,
-# food. They come from *Tiny-ImageNet*, a small part of ImageNet, a collection of photos whose best-known part has a
-# thousand categories. (While training, it also imitated another net's answers; that net, its
-# *teacher*, had learned all thousand.) If torchvision's weights for
-# those thousand are on this machine, they're used instead. (They're a file of 45 MB, and `resnet-edu fetch resnet18`
-# gets it.) The line below says which it is.
+# The package comes with a ResNet-18, the smallest network (*net* for short) of the family that this course leads up
+# to. It was trained on 98,000 small photos of 200 kinds of things, its *categories* or *classes*: animals, vehicles,
+# tools, food. They come from *Tiny-ImageNet*, a small part of ImageNet, a collection of photos whose best-known part
+# has a thousand categories. (While training, it also imitated the answers of its *teacher*, a net that had learned all
+# thousand.) If torchvision's weights for those thousand are on this machine, they're used instead;
+# `resnet-edu fetch resnet18` gets them, a file of 45 MB. The line below says which it is.
 
 # %%
 network = edu.models.pretrained("resnet18")
@@ -94,8 +91,8 @@ if len(network.categories) == 200:  # ImageNet's own 1,000 have several kinds of
 # %% [markdown]
 # What happened? The photo was scaled and cut to a small square, and turned into three tables of numbers for red, green
 # and blue. They went through 18 *layers* of multiplications and additions, with every negative number set to zero in
-# between. (Without that, 18 layers could do no more than one. The primer shows why.) Out came one number for each
-# category, a *logit*. A function called *softmax* turned the logits into percentages that add up to 100.
+# between. Out came one number for each category, a *logit*. A function called *softmax* turned the logits into
+# percentages that add up to 100.
 #
 # Now try three harder photos on the net that comes with the package. Its 200 categories include *espresso* and
 # *military uniform*, which is what Grace Hopper, a pioneer of computing, is wearing. There is no category for a flower.
@@ -157,11 +154,11 @@ errors = {
 edu.plots.lines(errors, first=1, title="Your first training", x="epoch", y="error (%)", limits=(0, 80))
 
 # %% [markdown]
-# Read the table from left to right. An *epoch* is one pass over all training images. You've met the *loss*. The *error*
-# is the share of digits that got the wrong name, in percent. Both come first for the *training* images, which the
-# network learns from, and then for 500 others that it has never seen, the *validation* images. `lr` is the learning
-# rate at the end of the epoch: it rises to 0.05 first, and then falls to 0 (lesson 01 comes back to it). The last
-# column is how many images your machine trains on per second.
+# Read the table from left to right. An *epoch* is one pass over all training images. The *error* is the share of
+# digits that got the wrong name, in percent. Loss and error come first for the *training* images, which the network
+# learns from, and then for 500 others that it has never seen, the *validation* images. `lr` is the learning rate at
+# the end of the epoch: it rises to 0.05 first, and then falls to 0. The last column is how many images your machine
+# trains on per second.
 #
 # Why do the first rows look better on digits that the net has never seen? The training columns are averages over the
 # epoch, taken while the weights were still changing. The validation columns are measured at its end. A third part, the
@@ -176,14 +173,13 @@ assert tested.top1_error < 10, "nine digits in ten are read correctly"
 # %% [markdown]
 # ## How an exercise works
 #
-# Most exercises come right where their subject is taught. Each has a box with its difficulty, from one dot to five, and
-# the minutes we plan for it. You write the answer in place of the line that says *not yet*, run the cell, and then run
-# the check below it. Hints open with a click. The answers are in the worked edition of the lesson, in the folder
-# `solutions`.
+# Each exercise has a box with its difficulty, from one dot to five, and the minutes we plan for it. You write the
+# answer in place of the line that says *not yet*, run the cell, and then run the check below it. Hints open with a
+# click. The answers are in the worked edition of the lesson, in the folder `solutions`.
 #
-# A check tries your answer on random inputs and compares it with a trusted result. If your answer is wrong, it tells
-# you why. Here's its reply to somebody who did the exercise below and picked the wrong three numbers. (`recorded=False`
-# keeps this try out of your progress.)
+# A check tries your answer on random inputs and compares it with a trusted result. If it's wrong, you're told why.
+# Here's the reply to somebody who picked the wrong three numbers in the exercise below. (`recorded=False` keeps this
+# try out of your progress.)
 
 # %%
 edu.checks.check_first_answer(lambda images: tuple(images.shape[:3]), recorded=False)
@@ -232,14 +228,14 @@ edu.checks.progress()
 # %% [markdown]
 # ## Claims you will read elsewhere, tested
 #
-# Texts on deep learning, which is learning with networks of many layers, copy from each other, mistakes included. Every
-# lesson in this course takes a few popular statements and tests them on the page. You see the code, so you don't have
-# to believe us either.
+# Texts on deep learning, which is learning with networks of many layers, copy from each other, mistakes included.
+# Every lesson takes a few popular statements and tests them on the page. You see the code, so you don't have to
+# believe us either.
 #
 # | The statement | The test | Verdict |
 # |---|---|---|
 # | "You need a GPU to learn deep learning." | The training above, on this machine | **Wrong.** A small network learns real digits in seconds on a CPU. |
-# | "Training is random, so results cannot be repeated." | The same training once more with the same seed | **Wrong** on one machine, with the same versions and number of threads: every number is equal to the last digit. (A GPU may add in another order, and then the last digits are rounded differently.) |
+# | "Training is random, so results cannot be repeated." | The same training once more with the same seed | **Wrong** on one machine, with the same versions and number of threads: every number is equal to the last digit. (A GPU may add in another order, which rounds the last digits differently.) |
 # | "The softmax gives the probability of being right." | The photos of Grace Hopper and of a flower | **Not in general.** On pictures like the training images it can be close, though modern nets tend to be too sure (Guo et al. 2017). On others it says little: it shares out 100 percent whatever it is shown. |
 
 # %%

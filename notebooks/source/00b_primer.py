@@ -1,10 +1,9 @@
 # %% [markdown]
 # # 00b · Primer: tensors, neurons, gradients
 #
-# Lesson 00 showed you a network at work, and used words like *gradient* and *batch* in passing. This page explains
-# the words and the handful of PyTorch tools that the rest of the course takes for granted. It assumes only that you
-# know Python and what a derivative is. If you've trained networks before, try the three exercises. If they're easy,
-# go straight to lesson 01.
+# Lesson 00 used words like *gradient* and *batch* in passing. This page explains them, and the handful of PyTorch
+# tools that the rest of the course takes for granted. You only need to know Python and what a derivative is. If you've
+# trained networks before, try the three exercises. If they're easy, go straight to lesson 01.
 #
 # After this lesson you can
 #
@@ -29,8 +28,8 @@ print(f"data       {data.source}")
 # ## Tensors and their shapes
 #
 # Everything in this course is a **tensor**: a block of numbers arranged along some number of *axes*. A single number
-# has no axis, a row of numbers has one, a table has two. The **shape** is the length of each axis, and it's the first
-# thing to print when something goes wrong.
+# has no axis, a row of numbers has one, a table has two. The **shape** is the length of each axis: the first thing to
+# print when something goes wrong.
 
 # %%
 edu.plots.tensor_shapes(
@@ -39,10 +38,9 @@ edu.plots.tensor_shapes(
 )
 
 # %% [markdown]
-# A grey image is a table of brightness values, `(height, width)`. A colour image is three such tables, one each for
-# red, green and blue: they're called **channels**. PyTorch puts the channels first, so one image is `(C, H, W)`, and
-# a **batch** of images, which a network processes together, is `(N, C, H, W)`. You'll see these four letters
-# everywhere.
+# A grey image is a table of brightness values, `(height, width)`. A colour image is three such tables, for red, green
+# and blue, called **channels**. PyTorch puts the channels first, so one image is `(C, H, W)`, and a **batch** of
+# images, which a network processes together, is `(N, C, H, W)`. You'll see these four letters everywhere.
 #
 # Most of the work on tensors is getting the shape right. These are the moves you'll need. (Many functions take the
 # number of an axis, counted from 0, and call it `dim`: `x.sum(dim=1)` adds up along axis 1, which then disappears from
@@ -64,10 +62,10 @@ edu.table([(move, str(tuple(result.shape))) for move, result in moves.items()], 
 # ## Broadcasting
 #
 # What happens when you add two tensors of different shapes? PyTorch writes the shapes one below the other, *aligned at
-# the right*. Two axes fit if they have the same length, or if one has length 1 or is missing. That one is then repeated
-# until it fits. This is called **broadcasting**. The copies take no memory, and your code needs no loop. (In the next
-# two cells `torch.tensor` makes a tensor from a list, and `expand` repeats it as broadcasting would, so that you can
-# see the copies.)
+# the right*. Two axes fit if they have the same length, or if one has length 1 or is missing. That one is then
+# repeated until it fits. This is called **broadcasting**. The copies take no memory, and your code needs no loop.
+# (Below, `torch.tensor` makes a tensor from a list, and `expand` repeats it as broadcasting would, so that you can see
+# the copies.)
 
 # %%
 table, row = torch.tensor([[1.0, 2, 3], [4, 5, 6]]), torch.tensor([10.0, 20, 30])
@@ -161,9 +159,8 @@ by_hand.detach()  # detach: the bare numbers, without the notes PyTorch keeps fo
 # ## Activations: why a layer alone isn't enough
 #
 # Put one linear layer after another, and you get nothing new: a weighted sum of weighted sums is a weighted sum again
-# (the first claim below shows it). So something that isn't linear has to stand between them. It's called an
-# **activation**, and it's applied to each number on its own. (The numbers that come out are called activations too.)
-# You'll meet three:
+# (the first claim below shows it). So something that isn't linear has to stand between them: an **activation**,
+# applied to each number on its own. (The numbers that come out are called activations too.) You'll meet three:
 #
 # * **sigmoid**, 1 / (1 + e⁻ˣ), squashes any number into the range from 0 to 1;
 # * **tanh**, which is 2 · sigmoid(2x) − 1, does the same for the range from −1 to 1, so its outputs are centred on 0;
@@ -173,9 +170,8 @@ by_hand.detach()  # detach: the bare numbers, without the notes PyTorch keeps fo
 edu.plots.activation_slopes(title="Sigmoid and tanh go flat at both ends. ReLU has the slope 0 or 1")
 
 # %% [markdown]
-# The right panel shows the slopes, and they will matter more than the curves. Learning works with derivatives, as
-# you'll see in a minute, and where a slope is near 0 there's nothing to learn from. Lesson 05 is about what that does
-# to deep networks.
+# The slopes in the right panel will matter more than the curves. Learning works with derivatives, and where a slope is
+# near 0 there's nothing to learn from. Lesson 05 is about what that does to deep networks.
 #
 # ### Exercise 0b.2 · Two layers
 #
@@ -251,10 +247,10 @@ edu.plots.descents(loss_of, paths, title="Too small a rate crawls, too large a r
 #
 # ## Autograd: PyTorch takes the derivatives
 #
-# With a million weights you don't want to work out derivatives by hand. You don't have to, because PyTorch knows the
-# derivative of each operation, and the **chain rule** says that along a chain of operations the derivatives are
-# multiplied. The part of PyTorch that does this is called **autograd**. Here it works on a neuron with the single input
-# x = 2 and no bias, whose output should be 5. (`.item()` takes the bare number out of a tensor.)
+# With a million weights you don't want to work out derivatives by hand. PyTorch knows the derivative of each
+# operation, and the **chain rule** says that along a chain of operations the derivatives are multiplied. The part of
+# PyTorch that does this is called **autograd**. Here it works on a neuron with the single input x = 2 and no bias,
+# whose output should be 5. (`.item()` takes the bare number out of a tensor.)
 
 # %%
 x, target = torch.tensor(2.0), torch.tensor(5.0)
@@ -271,8 +267,8 @@ edu.plots.chain(
 # On the way forward PyTorch computes the values and notes which operations were done. `backward()` starts at the loss,
 # where the derivative is 1, and multiplies by one slope after the other on its way back: by 2 (y − 5) = 2 for the
 # square, by 1 for the subtraction, by x = 2 for the product. The result ends up in `w.grad`, and people call it the
-# gradient *of* `w`, too. (The two directions are called the *forward pass* and the *backward pass*, and the way back is
-# also known as *backpropagation*.) Nudge `w` a little and see whether it's true:
+# gradient *of* `w`, too. (The two directions are the *forward pass* and the *backward pass*, or *backpropagation*.)
+# Nudge `w` a little and see whether it's true:
 
 # %%
 nudge = 0.001
@@ -284,8 +280,8 @@ assert abs(nudged.item() - 4) < 0.02
 # %% [markdown]
 # Three details that trip up everyone once:
 #
-# * **`backward()` adds.** The new derivative is added to whatever is in `w.grad` already. So you have to empty it
-#   before the next `backward()`, with `w.grad = None`. If you forget, each step follows the sum of all gradients so far.
+# * **`backward()` adds.** The new derivative is added to whatever is in `w.grad` already. So empty it before the next
+#   `backward()`, with `w.grad = None`. If you forget, each step follows the sum of all gradients so far.
 # * **The step itself needs no notes.** Change a weight inside `with torch.no_grad():`, where PyTorch keeps none, and
 #   write `w -= …`, which changes the weight itself. `w = w - …` would make a new tensor that PyTorch takes no notes
 #   for, and the next `backward()` would fail.
@@ -329,10 +325,10 @@ def descend(loss, start: float, rate: float, steps: int) -> float:
 edu.checks.check_descend(descend)
 
 # %% [markdown]
-# You won't have to write out this step for every weight. An **optimizer** holds all of them and does it for you:
-# `optimizer.step()` takes the step for every weight, and `optimizer.zero_grad()` empties the gradients. `SGD` stands
-# for *stochastic gradient descent*. "Stochastic" means random: each step looks at a random batch, not at all images, so
-# its gradient is a rough estimate, but a cheap one. (There are no batches in the next cell. The step is the same.)
+# You won't have to write out this step for every weight. An **optimizer** holds them all: `optimizer.step()` takes the
+# step for every weight, and `optimizer.zero_grad()` empties the gradients. `SGD` stands for *stochastic gradient
+# descent*. "Stochastic" means random: each step looks at a random batch, not at all images, so its gradient is a rough
+# estimate, but a cheap one. (The next cell has no batches. The step is the same.)
 
 # %%
 w = torch.tensor(-1.0, requires_grad=True)
@@ -386,11 +382,10 @@ edu.table([*rows, ("together", "", 26)], ["parameter", "shape", "numbers"])
 #
 # ## Training mode and evaluation mode
 #
-# Some layers behave differently while a network learns. One example is **dropout**, which you'll study in lesson 02:
-# during training it tosses a coin for each number: heads sets it to 0, tails doubles it. So about half of them are gone
-# each time, and no neuron can rely on one other neuron alone. When the network is used, it does nothing. A module keeps
-# track of which mode it's in: `model.train()` switches it and everything inside it to training mode, and
-# `model.eval()` to evaluation mode.
+# Some layers behave differently while a network learns. One example is **dropout**, which you'll study in lesson 02.
+# During training it tosses a coin for each number: heads sets it to 0, tails doubles it. So no neuron can rely on one
+# other neuron alone. When the network is used, dropout does nothing. A module keeps track of which mode it's in:
+# `model.train()` switches it and everything inside it to training mode, and `model.eval()` to evaluation mode.
 
 # %%
 torch.manual_seed(0)
@@ -413,11 +408,10 @@ edu.plots.numbers(seen, title="Dropout acts in training mode only")
 #
 # A network can learn its training images by heart and still be useless for others. This is called **overfitting**, and
 # you don't need a network to see it. Here are twelve points of a curve, each moved up or down a little at random. A
-# polynomial is *fitted* to them, which means that its coefficients are chosen to bring it as close to the points as
-# possible. First it's a straight line, then it gets more and more bends. Each time its error, here the typical distance
-# between curve and points, is measured on the twelve points and on points it hasn't seen. (You can skip the code.
-# `lstsq`, for *least squares*, does the fitting. In the figure, 10⁰ is 1, and each labelled line is ten times the one
-# below it.)
+# polynomial is *fitted* to them: its coefficients are chosen to bring it as close to the points as possible. First
+# it's a straight line, then it gets more and more bends. Each time its error, here the typical distance between curve
+# and points, is measured on the twelve points and on points it hasn't seen. (You can skip the code. `lstsq`, for
+# *least squares*, does the fitting. In the figure, 10⁰ is 1, and each labelled line is ten times the one below it.)
 
 
 # %%

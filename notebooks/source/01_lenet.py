@@ -52,9 +52,9 @@ edu.plots.image_grid(first.images, names, columns=12, side=0.75, title="The same
 # To the machine each digit is a table of 32 × 32 = 1,024 numbers between 0 (black) and 255 (white). Before they enter
 # a network they're normalised, as in exercise 0b.1; `data.train.inputs()` does that.
 #
-# You know one way to connect them to a next layer of numbers: a linear layer, where each output has a weight for every
-# pixel. How many weights is that? Let's say the next layer has 4,704 numbers, as many as the first layer of LeNet-5
-# outputs. (That layer is the `nn.Conv2d` in the code. The rest of this page explains it.)
+# You know one way to connect them to a next layer: a linear layer, where each output has a weight for every pixel. How
+# many weights is that if the next layer has 4,704 numbers, as many as LeNet-5's first layer outputs? (That layer is
+# the `nn.Conv2d` in the code, which this page explains.)
 
 # %% tags=["nbval-check-output"]
 everything = 4_704 * (1_024 + 1)  # for each output a weight for each pixel, and a bias
@@ -69,8 +69,7 @@ edu.table(
 )
 
 # %% [markdown]
-# You get the same number of outputs from 4.8 million parameters or from 156. Two ideas make the difference. They're two
-# of the three on which the paper builds LeNet-5 (the third is pooling, further down):
+# You get the same number of outputs from 4.8 million parameters or from 156. Two ideas make the difference:
 #
 # * **Local receptive fields.** The pixels that make up a stroke, a corner or a loop lie close together. So each output
 #   looks at a small patch, its *receptive field*, and not at the whole image.
@@ -118,9 +117,9 @@ edu.plots.convolution_step(image, kernel, row=1, column=1)
 # $$y_{i,j} = \sum_{u=0}^{k-1} \sum_{v=0}^{k-1} w_{u,v}\; x_{i+u,\,j+v}$$
 #
 # Two sums, and one output for each $(i, j)$: that makes four loops. The next cell writes them out and compares the
-# result with PyTorch's own convolution, `F.conv2d`. (`F` is short for `torch.nn.functional`, a collection of functions.
-# This one wants a batch of images with channels, and `K` kernels rather than one, so `[None, None]` puts two axes of
-# length 1 in front of both.)
+# result with PyTorch's own convolution, `F.conv2d`. (`F` is short for `torch.nn.functional`. Its `conv2d` wants a
+# batch of images with channels, and `K` kernels rather than one, so `[None, None]` puts two axes of length 1 in front
+# of both.)
 
 
 # %%
@@ -144,9 +143,9 @@ convolve(image, kernel)
 # ## What nine numbers can see
 #
 # Which weights are good ones? For decades people chose them by hand. Choose some yourself: start from a kernel in the
-# menu, move a slider, and watch the photo. Kernels whose weights cancel out (their sum is 0) respond to differences
-# only, and what they find is shown in blue and red. All others are divided by the sum of their weights, so that the
-# picture keeps its brightness.
+# menu, move a slider, and watch the photo. Kernels whose weights add up to 0 respond to differences only, and what
+# they find is shown in blue and red. All others are divided by the sum of their weights, so that the picture keeps its
+# brightness.
 
 # %% tags=["explorer"]
 photo = decode_image(str(edu.data.photo("camera")), ImageReadMode.GRAY)[0, 60:260, 130:330]  # (200, 200)
@@ -232,9 +231,9 @@ edu.checks.check_output_size(output_size)
 # %% [markdown]
 # ## Several channels, several kernels
 #
-# A colour image has three channels, and, as you'll see, the layers inside a network have many more. The kernel then has
-# one **slice** for each channel. Every slice is laid on its own channel, and the sums of all slices are added up,
-# together with a bias, one number for each kernel:
+# A colour image has three channels, and the layers inside a network have many more. The kernel then has one **slice**
+# for each channel. Every slice is laid on its own channel, and the sums of all slices are added up, together with a
+# bias, one number for each kernel:
 
 # %%
 channels = torch.zeros(2, 5, 5)
@@ -245,13 +244,13 @@ edu.plots.convolution_over_channels(channels, slices, bias=1, row=1, column=1)
 
 # %% [markdown]
 # So one kernel makes **one** map, however many channels it looks at. To find several kinds of things, a layer has
-# several kernels, and each makes an output of its own, a **feature map**. These maps are the channels that the next
-# layer looks at. With $C$ channels coming in, $x$ has the shape `(C, H, W)`, and the output map number $n$ is
+# several kernels, each with an output of its own, a **feature map**. These maps are the channels that the next layer
+# looks at. With $C$ channels coming in, $x$ has the shape `(C, H, W)`, and the output map number $n$ is
 #
 # $$y_{n,i,j} = b_n + \sum_{c=0}^{C-1} \sum_{u=0}^{k-1} \sum_{v=0}^{k-1} w_{n,c,u,v}\; x_{c,\;s\,i+u,\;s\,j+v}$$
 #
-# Compared with the first formula, there's also a sum over the channels $c$, a bias $b_n$ (one number for the whole
-# map), and the stride $s$. A layer with $K$ kernels has $K\,(C k^2 + 1)$ parameters, whatever the size of the image.
+# New here are the sum over the channels $c$, the bias $b_n$ (one number for the whole map), and the stride $s$. A
+# layer with $K$ kernels has $K\,(C k^2 + 1)$ parameters, whatever the size of the image.
 
 # %% tags=["nbval-check-output"]
 rows = []
@@ -324,8 +323,8 @@ edu.plots.patches_as_columns(
 
 # %% [markdown]
 # In PyTorch, `F.unfold` does the copying, for all channels at once. With several kernels the row becomes a matrix with
-# one row for each kernel. `@` multiplies it by the columns of each image in the batch (where one side has a third axis
-# in front, it makes one product for each image), and `view` gives the numbers of the result the shape of maps.
+# one row for each kernel. `@` multiplies it by the columns of each image in the batch, and `view` gives the result the
+# shape of maps.
 
 
 # %%
@@ -346,9 +345,8 @@ print(f"{tuple(x.shape)} → {tuple(ours.shape)}, largest difference {(ours - th
 # %% [markdown]
 # This costs memory, because each pixel is copied once for every patch it lies in, up to 25 times for a 5×5 kernel.
 # What you gain is speed. Let's time the loops, the matrix product and PyTorch's own convolution on the work of
-# LeNet-5's second convolution. (The paper calls it C3. Between it and the first convolution sits a different kind of
-# layer, which comes next on this page.) The loops are timed on just one of its 16 · 6 slices, for a single image, and
-# we scale that up.
+# LeNet-5's second convolution, which the paper calls C3. (The loops are timed on just one of its 16 · 6 slices, for a
+# single image, and scaled up.)
 
 
 # %%
@@ -381,9 +379,9 @@ edu.table(rows, ["one image through C3", "microseconds"])
 edu.plots.pooling(torch.tensor([[1, 3, 0, 0], [2, 8, 1, 1], [0, 0, 4, 5], [0, 2, 6, 9]]))
 
 # %% [markdown]
-# Three quarters of the numbers are gone. What's left covers more ground. How much of the image does one number of the
-# next convolution see? Autograd can tell you: the pixels that the number depends on get a gradient other than 0. (The
-# numbers in `nn.Conv2d(1, 6, 5)` are the channels that come in, the kernels, and the side of a kernel. In
+# Three quarters of the numbers are gone, and each one that's left covers more ground. How much of the image does one
+# number of the next convolution see? Autograd can tell you: the pixels that the number depends on get a gradient other
+# than 0. (The numbers in `nn.Conv2d(1, 6, 5)` are the channels coming in, the kernels, and the side of a kernel. In
 # `nn.AvgPool2d(2)` it's the side of a block.)
 
 # %%
@@ -403,8 +401,8 @@ edu.table(list(seen.items()), ["network", "pixels seen along each side"])
 # ## LeNet-5, layer by layer
 #
 # The paper calls the layers **C** for convolution, **S** for subsampling (pooling) and **F** for fully connected, and
-# numbers them: C1, S2, C3, S4, C5, F6, and the output. Here's the whole network as a chain of layers. The next cell
-# sends one digit through it and notes every shape.
+# numbers them: C1, S2, C3, S4, C5, F6, and the output. The next cell chains them, sends one digit through, and notes
+# every shape. (The activations between the layers are left out, because they don't change the shape.)
 
 # %%
 named = {
@@ -447,8 +445,7 @@ edu.plots.network_walk(stages, data.test.images[0, 0], title=title)
 #   the answer.
 #
 # The side shrinks, the number of maps grows, and at the end there's a *vector*, a single row of numbers. All networks
-# in this course have this overall shape. The activations come between the layers. The chain above leaves them out
-# because they don't change the shape.
+# in this course have this overall shape.
 #
 # ### Exercise 1.3 · LeNet-5
 #
@@ -523,8 +520,8 @@ edu.plots.numbers(
 # %% [markdown]
 # `F.cross_entropy(logits, labels)` does both steps and averages over the batch. Now for one step of training. The
 # network is the simplest *classifier* (a network that picks a class) there is: `nn.Flatten` makes each image a row of
-# 1,024 numbers, and a linear layer turns them into ten logits. Watch the four numbered lines: they're the same for
-# LeNet-5 and for a network with a hundred billion parameters.
+# 1,024 numbers, and a linear layer turns them into ten logits. The four numbered lines are the same for LeNet-5 and
+# for a network with a hundred billion parameters.
 
 # %%
 torch.manual_seed(0)
@@ -541,8 +538,8 @@ print(f"loss on this batch: {loss.item():.3f} before the step, {after.item():.3f
 assert after < loss
 
 # %% [markdown]
-# Do this for one batch after the other until all images have had their turn, and you've trained for one **epoch**. Each
-# epoch takes the images in a new random order, so the batches are different every time.
+# Do this for one batch after the other until all images have had their turn, and you've trained for one **epoch**.
+# Each epoch takes the images in a new random order.
 #
 # ### Exercise 1.4 · The training loop
 #
@@ -609,10 +606,10 @@ loop_check = edu.checks.check_train(train)
 loop_check
 
 # %% [markdown]
-# Now train **your** network with **your** loop, on real digits. The training in the next cell takes nothing from the
-# course's package but the images. (If one of your two checks isn't green yet, it uses the course's answer instead, so
-# that you can read on.) `torch.randperm` gives the numbers of the images in random order. A `Generator` is a source of
-# random numbers with a seed of its own. `momentum` is explained below.
+# Now train **your** network with **your** loop, on real digits. The next cell takes nothing from the course's package
+# but the images. (If one of your two checks isn't green yet, it uses the course's answer, so that you can read on.)
+# `torch.randperm` gives the numbers of the images in random order, and a `Generator` is a source of random numbers
+# with a seed of its own. `momentum` is explained below.
 
 # %%
 Net = LeNet5 if net_check.passed else edu.checks.check_lenet5.oracle
@@ -630,7 +627,7 @@ edu.table(rows, ["epoch", "training loss", "validation error"])
 
 # %% [markdown]
 # You've trained a network. (*Momentum* of 0.9 means that each step also keeps 90 % of the step before, like a ball
-# that keeps rolling. It makes the walk downhill faster and smoother.)
+# that keeps rolling.)
 #
 # ## What `edu.fit` does
 #
@@ -769,8 +766,7 @@ edu.table(verdicts, ["network", "diagnosis"])
 #
 # ## 1998 and today
 #
-# Is this the network of 1998? In its layers and its shapes, yes. In many other ways, no. These are the main
-# differences:
+# Is this the network of 1998? In its layers and its shapes, yes. These are the main differences:
 #
 # | | the paper | here |
 # |---|---|---|
@@ -784,12 +780,11 @@ edu.table(verdicts, ["network", "diagnosis"])
 # | first weights (n inputs) | random, spread evenly within ±2.4 / n | the same within ±1 / √n, PyTorch's default |
 # | training images | 60,000, 20 passes, a learning rate that falls over the passes | 3,500, a few passes (20 at full size) |
 #
-# Today's version replaces tanh with ReLU and the average with the maximum. Which of the two replacements helps? If you
-# change both at once you'll never know. So train all four combinations with three seeds each. Each combination gets the
-# learning rate that did best for it on the validation images in a trial of five seeds, out of 0.03, 0.08 and 0.2.
-# (Where the lowest or the highest of the three was best, we tried the next one as well, 0.01 or 0.5. It was worse.) A
-# rate that suits one of them can ruin another: 0.2 was best for tanh with average pooling, while ReLU with maximum
-# pooling stayed at guessing there in four runs out of five.
+# Today's version replaces tanh with ReLU and the average with the maximum. Which of the two helps? If you change both
+# at once you'll never know. So train all four combinations, with three seeds each. Each gets the learning rate that
+# did best for it on the validation images in a trial with five seeds, because a rate that suits one can ruin another:
+# 0.2 was best for tanh with average pooling, while ReLU with maximum pooling stayed at guessing there in four runs out
+# of five.
 
 
 # %%
@@ -835,12 +830,10 @@ for a, b in (("tanh, average", "ReLU, average"), ("tanh, maximum", "ReLU, maximu
     print(f"{a} and {b}: {'apart, whichever seeds you compare' if apart else 'the ranges overlap'}")
 
 # %% [markdown]
-# The four lines compare the pairs of rows that differ in one thing only: the activation in the first two, the pooling in
-# the others. Three runs that differ in nothing but the seed don't agree either. Where the test errors of one row overlap
-# with those of the other, the table doesn't tell you which is better. So it may answer your question for one of the
-# pairs and not for another. One run per version would have given you a clear answer, and perhaps a wrong one. That's
-# why this course repeats its experiments with several seeds. Lesson 02 compares activations again, on another network
-# and over a wide range of learning rates.
+# Each line compares two rows of the table that differ in one thing only: the activation in the first two lines, the
+# pooling in the others. Runs that differ in nothing but the seed don't agree either, so where two ranges overlap, the
+# table doesn't tell you which version is better. One run per version would have given you a clear answer, and perhaps
+# a wrong one. That's why this course repeats many of its experiments with several seeds.
 #
 # The paper reports a test error of 0.95 %, and 0.8 % with distorted copies of the training digits added. It learned
 # from 60,000 digits, you from 3,500. Here's what one of your networks gets wrong (`nonzero` gives the places where a
@@ -861,7 +854,8 @@ edu.plots.image_grid(data.test.images[wrong[:24]], mistakes, columns=8, title="W
 # ## What it has learned
 #
 # The six kernels of C1 are small enough to look at: 5×5 weights each. Nobody chose them. (You can index a chain of
-# layers like a list, so `models[…][0]` is C1. `torch.cat` joins tensors.)
+# layers like a list, so `models[…][0]` is C1. `torch.cat` joins tensors. In the figure, "1998" is tanh and average,
+# "today" is ReLU and maximum.)
 
 # %%
 kernels = torch.cat([models["tanh, average"][0].weight, models["ReLU, maximum"][0].weight])  # (12, 1, 5, 5)
@@ -871,10 +865,9 @@ title = f"C1's kernels (blue −{bound:.1f}, white 0, red +{bound:.1f})"
 edu.plots.image_grid(kernels, names, columns=6, diverging=True, title=title)
 
 # %% [markdown]
-# ("1998" here is tanh and average, "today" is ReLU and maximum.) Where one side of a kernel is red and the other
-# blue, it subtracts, like the edge kernels above: it responds to strokes in one direction. Others are harder to put
-# into words. With 3,500 small images, six kernels and so few steps, don't expect the clean edge detectors of a
-# textbook.
+# Where one side of a kernel is red and the other blue, it subtracts, like the edge kernels above: it responds to
+# strokes in one direction. Others are harder to put into words. With so few images and steps, don't expect the clean
+# edge detectors of a textbook.
 #
 # What the kernels do is easier to see in the feature maps. Here's a digit on its way through today's version.
 
@@ -944,11 +937,10 @@ edu.table(differences, ["convolution", "largest difference from SciPy's"])
 #
 # ### "Pooling makes the network translation invariant"
 #
-# A *translation* is a shift, and *invariant* means that the answer stays the same. If that were true, moving a digit
-# would change nothing. The digits stand in the middle of their image with black around them, so there's room to move
-# them. Test the two versions on moved digits, and beside them a third network: today's version, trained on digits that
-# were moved at random by up to 4 pixels (`augment=("crop",)`). (In an index, `...` stands for all axes that aren't
-# named, and `F.pad` with two numbers pads left and right.)
+# A *translation* is a shift, and *invariant* means that the answer stays the same. So let's move the digits. They
+# stand in the middle of their image with black around them, so there's room. Test the two versions, and beside them a
+# third network: today's version, trained on digits that were moved at random by up to 4 pixels (`augment=("crop",)`).
+# (In an index, `...` stands for all axes that aren't named, and `F.pad` with two numbers pads left and right.)
 
 
 # %%
@@ -988,11 +980,11 @@ rows = [(label, *(f"{error:.1f} %" for error in values)) for label, values in er
 edu.table(rows, ["network", *(f"{pixels} px" for pixels in range(5))])
 
 # %% [markdown]
-# **Verdict: false.** Even with two rounds of pooling, after four pixels the error has gone up many times over, because C5
-# has separate weights for each place. What helped was *showing* the network moved digits. (It isn't free: this network
-# got twice the epochs.) The paper's authors did something similar. They added 540,000 distorted copies, shifted, scaled,
-# squeezed and sheared, to their 60,000 digits, and the error fell from 0.95 to 0.8 %. What a convolution does have is
-# **equivariance**: move the image, and the feature map moves along.
+# **Verdict: false.** Even with two rounds of pooling, after four pixels the error has gone up many times over, because
+# C5 has separate weights for each place. What helped was *showing* the network moved digits. (It isn't free: this
+# network got twice the epochs.) The paper's authors did something similar: they added 540,000 distorted copies to
+# their 60,000 digits. What a convolution does have is **equivariance**: move the image, and the feature map moves
+# along.
 
 # %%
 digit, c1 = data.test.inputs(slice(0, 1)), models["ReLU, maximum"][0]
@@ -1009,9 +1001,8 @@ assert (pooled[0] - pooled[1]).abs().max() > 0.5
 # ### "MNIST is so easy that any model will do"
 #
 # Train two networks without any convolution: a linear layer from the pixels to the digits, and one with a hidden
-# layer, sized so that it has almost as many parameters as LeNet-5. Each gets three seeds. The validation images choose
-# the learning rate out of three, and the test images are used on the chosen net only. LeNet-5's three runs are those of
-# the table above.
+# layer, sized so that it has almost as many parameters as LeNet-5. Each gets three seeds, and the validation images
+# choose its learning rate out of three. LeNet-5's three runs are those of the table above.
 
 
 # %%

@@ -40,12 +40,12 @@ print(f"data       {data.source}")
 # ## What 2012 had and 1998 didn't
 #
 # Convolution, pooling and backpropagation were all there in 1998. What had changed most was how much data you could
-# train on, and how fast. ImageNet is a collection of about 15 million photos from the web in 22,000 categories. Fei-Fei
-# Li's group hired people through Amazon's Mechanical Turk to label them. The contest, ILSVRC, uses 1,000 of these
-# categories (120 of them breeds of dog) and about 1.2 million photos for training. And graphics cards, built for games,
-# had turned out to be fast at the one thing that a neural network needs: many multiplications at the same time.
+# train on, and how fast. ImageNet is a collection of about 15 million photos from the web in 22,000 categories,
+# labelled by people whom Fei-Fei Li's group hired through Amazon's Mechanical Turk. The contest, ILSVRC, uses 1,000 of
+# these categories (120 of them breeds of dog) and about 1.2 million photos for training. And graphics cards, built for
+# games, had turned out to be fast at what a neural network needs: many multiplications at the same time.
 #
-# ImageNet itself is far too large to come with this course, but these photos give you an idea of what's in it.
+# ImageNet is far too large to come with this course, but these photos give you an idea of what's in it.
 
 
 # %%
@@ -61,9 +61,9 @@ photos = torch.stack([square(name) for name in names])
 edu.plots.image_grid(photos, [name.replace("_", " ").title() for name in names], side=1.2, title=title)
 
 # %% [markdown]
-# Let's put the two networks side by side. A *multiply-add* is one multiplication and the addition that goes with it.
-# It's the unit in which the work of a network is counted. (Both networks are the course's versions. The AlexNet of 2012
-# was a little different, as you'll see below.)
+# Let's put the two networks side by side, in the course's versions. (The AlexNet of 2012 was a little different, as
+# you'll see below.) A *multiply-add* is one multiplication and the addition that goes with it, the unit in which the
+# work of a network is counted.
 
 # %%
 with torch.device("meta"):  # a tensor on this device has a shape but no numbers, so it takes no memory
@@ -114,10 +114,9 @@ numbers = {
 edu.table([(what, f"{error:.1f} %") for what, error in numbers.items()], ["", "top-5 error"])
 
 # %% [markdown]
-# Apart from the runner-up's, every one of these numbers is called "AlexNet's error" somewhere. The first line is the
-# paper's network on its own. The last is torchvision's version, which you'll build below. They weren't measured alike:
-# the paper averages the answers for ten crops of each image, torchvision looks at one. And two of the seven nets were
-# first trained on all of ImageNet as it was in autumn 2011.
+# Apart from the runner-up's, every one of these numbers is called "AlexNet's error" somewhere. They weren't measured
+# alike: the paper averages the answers for ten crops of each image, while torchvision's version, which you'll build
+# below, looks at one. And two of the seven nets were first trained on all of ImageNet as it was in autumn 2011.
 #
 # ### Exercise 2.1 · Top-k error
 #
@@ -156,8 +155,8 @@ edu.checks.check_top_k_error(top_k_error)
 
 # %% [markdown]
 # There's another way to say the same thing, without sorting: *an image is wrong if k or more classes have a higher
-# logit than its label*. Let's use it on real logits. Train LeNet-5 for a single epoch, so that it still makes plenty of
-# mistakes, and compare it with pure guessing. (`gather` picks the label's own logit out of each row.)
+# logit than its label*. Train LeNet-5 for a single epoch, so that it still makes plenty of mistakes, and compare it
+# with pure guessing. (`gather` picks the label's own logit out of each row.)
 
 # %%
 digits = edu.data.load("mnist5k", size=32, limit=2000)
@@ -207,7 +206,7 @@ assert work / costs.macs < 0.1
 # %% [markdown]
 # Read the last two columns together. The *parameters* sit in the linear layers, but the *work* is done in the
 # convolutions, because a convolution uses each of its weights again at every position of the map. Keep both numbers in
-# mind: VGG, in the next lesson, has more of each, and GoogLeNet then shows how to get by with far fewer parameters.
+# mind: VGG, in the next lesson, has more of each, and GoogLeNet gets by with far fewer parameters.
 #
 # ### Exercise 2.2 · Predict, then measure: a larger image
 #
@@ -368,10 +367,10 @@ class AlexNet(nn.Module):
 edu.checks.check_alexnet(AlexNet)
 
 # %% [markdown]
-# Using torchvision's names pays off now. Here is torchvision's own network, with random weights because this lesson
-# downloads nothing. Its state dict, which holds all weights by name, is loaded into the course's AlexNet with
-# `strict=True`, which refuses any name or size that differs. Then both networks compute the same logits.
-# (`assert_close` raises an error if they differ by more than rounding, and says by how much.)
+# Using torchvision's names pays off now. Here is torchvision's own network, with random weights. Its state dict, which
+# holds all weights by name, is loaded into the course's AlexNet with `strict=True`, which refuses any name or size
+# that differs. Then both networks compute the same logits. (`assert_close` raises an error if they differ by more than
+# rounding.)
 
 # %%
 torch.manual_seed(0)
@@ -390,12 +389,13 @@ del theirs, alexnet, ours, expected
 # The paper's AlexNet has two things that torchvision's doesn't. One is the *two towers*: the net didn't fit on one
 # card, so each card held half of the kernels, and the second, fourth and fifth convolutions only looked at the maps on
 # their own card. (In PyTorch that's `groups=2`, with half as many weights in such a layer.) Torchvision's net has the
-# layer sizes of the one-tower version that Krizhevsky published in 2014. The other is *local response normalisation*,
-# which divides each activation by a number that grows with the squares of its neighbours in five channels:
-# $b_i = a_i / (2 + \alpha \sum_j a_j^2)^{3/4}$. The paper prints $\alpha = 10^{-4}$, but the authors' code,
-# cuda-convnet2, first divides this number by 5, the number of channels, and PyTorch's `nn.LocalResponseNorm` does the
-# same. The paper reports a gain of 1.2 points of top-5 error. VGG's authors found no gain two years later, and the
-# layer went out of use.
+# layer sizes of the one-tower version that Krizhevsky published in 2014.
+#
+# The other is *local response normalisation*, which divides each activation by a number that grows with the squares of
+# its neighbours in five channels: $b_i = a_i / (2 + \alpha \sum_j a_j^2)^{3/4}$. The paper prints $\alpha = 10^{-4}$,
+# but the authors' code first divides it by 5, the number of channels, and so does PyTorch's `nn.LocalResponseNorm`.
+# The paper reports a gain of 1.2 points of top-5 error. VGG's authors found no gain two years later, and the layer
+# went out of use.
 
 # %%
 # the paper's convolutions: inputs, outputs, kernel, towers; its linear layers are the ones you counted above
@@ -419,8 +419,8 @@ torch.testing.assert_close(nn.LocalResponseNorm(5, alpha=5e-4, k=2)(a), a / (2 +
 # %% [markdown]
 # ## The paper's recipe, beside ours
 #
-# A network is only half of a result. The other half is the *recipe*: how it was trained. Here is the paper's recipe
-# (from its sections 4 and 5) beside the one you'll use in a moment.
+# A network is only half of a result. The other half is the *recipe*: how it was trained. Here is the paper's (from its
+# sections 4 and 5) beside the one you'll use in a moment.
 
 # %%
 plain = edu.TrainConfig(epochs=6, batch_size=64, weight_decay=0, schedule="constant", augment=())
@@ -438,24 +438,23 @@ rows = [
 edu.table(rows, ["", "AlexNet, 2012", "our first experiment"])
 
 # %% [markdown]
-# You met some of these ideas in lesson 01, as things that `edu.fit` adds to your loop. **Momentum** adds nine tenths of
-# the previous step to the current one, so steps in the same direction add up. **Weight decay** shrinks every weight a
-# little at each step, which discourages large weights. A **schedule** changes the learning rate during the run: the
-# authors divided it by 10, by hand, whenever the validation error stopped falling. Unless you say otherwise, `edu.fit`
-# uses momentum 0.9, weight decay 10⁻⁴ and the *one-cycle* schedule, which raises the rate to `lr` during the first 30 %
-# of the steps and then lowers it to almost zero. It's all in `edu.TrainConfig`. The first experiment switches decay and
-# schedule off, so that as little as possible gets in the way.
+# You met some of these ideas in lesson 01. **Momentum** adds nine tenths of the previous step to the current one, so
+# steps in the same direction add up. **Weight decay** shrinks every weight a little at each step. A **schedule**
+# changes the learning rate during the run: the authors divided it by 10, by hand, whenever the validation error
+# stopped falling. Unless you say otherwise, `edu.fit` uses momentum 0.9, weight decay 10⁻⁴ and the *one-cycle*
+# schedule, which raises the rate to `lr` during the first 30 % of the steps and then lowers it to almost zero. The
+# first experiment switches decay and schedule off, so that as little as possible gets in the way.
 #
 # ## ReLU, put to the test
 #
 # Figure 1 of the paper makes one of the most repeated claims in the field: a four-layer convolutional net with ReLU
 # reaches a training error of 25 % on CIFAR-10 (small colour photos in ten classes) six times faster than the same net
-# with tanh. Two conditions in its caption usually get lost when people retell it. Each net had its **own best learning
+# with tanh. Two conditions in its caption usually get lost in the retelling. Each net had its **own best learning
 # rate**, and nothing kept the nets from learning their training images by heart.
 #
 # Let's repeat it on a small scale: four layers, digits, nothing to prevent memorising, and initial weights drawn by a
-# rule that suits the activation (He's for ReLU, Xavier's for the other two; lesson 05 explains both). You'll try three
-# activations, each at seven learning rates that span a factor of a thousand.
+# rule that suits the activation (He's for ReLU, Xavier's for the other two; lesson 05 explains both). Each of three
+# activations gets seven learning rates that span a factor of a thousand.
 #
 # > **Before you run it:** which activation do you expect to win, and at a high or at a low rate?
 
@@ -531,11 +530,10 @@ edu.table(rows, [f"after 6 epochs at rate {dead.lr}", "zeros in its output"])
 # So the claim is neither simply true nor simply false.
 #
 # * **At the same small rate, ReLU wins against tanh.** There are two likely reasons. Its slope is 1 wherever it isn't
-#   0, so more of the gradient gets through. And the rule for its initial weights (He's) gives larger ones than the rule
-#   for tanh's (Xavier's).
+#   0, so more of the gradient gets through. And He's rule gives it larger initial weights than Xavier's gives tanh.
 # * **At its own best rate, tanh wins here.** Its output stays between −1 and 1, so it tolerates a learning rate at
-#   which the ReLU net dies. Training at that rate has pushed the ReLU net's units below zero for every image, as the
-#   last table shows. There the slope is 0, and no gradient brings them back.
+#   which the ReLU net dies: the units of its last ReLU end up below zero for every image, as the last table shows.
+#   There the slope is 0, and no gradient brings them back.
 # * **The sigmoid is still close to guessing after six epochs, at all seven rates.** That's why the table gives it no
 #   best rate. Before you call it dead, give it more time, at rate 0.1.
 
@@ -560,15 +558,13 @@ assert started[0] > 6, "after six epochs it is still guessing"
 assert errors[-1] < 60, "but it does learn in the end"
 
 # %% [markdown]
-# At rate 0.1 the sigmoid spends many epochs at the error of guessing and then learns after all. It has two handicaps: a
-# slope of at most 1/4, which shrinks the gradient in every layer, and an output that's never centred on zero. So "the
-# sigmoid doesn't learn" would have been wrong. It takes several times as long, and in 2012, with five to six days for a
-# single run, that came to the same thing.
+# So "the sigmoid doesn't learn" would have been wrong. It has two handicaps: a slope of at most 1/4, which shrinks the
+# gradient in every layer, and an output that's never centred on zero. At rate 0.1 it takes several times as long, and
+# in 2012, with five to six days for a single run, that came to the same thing.
 #
-# This was one seed. The order of tanh and ReLU was the same with each of five others that we tried. None of this
-# refutes the paper, which used a different data set, a different net and fifty thousand images. It does refute the
-# short version, "ReLU is six times faster". Lesson 05 shows what depth does to the three functions, and what ReLU needs
-# to live up to its promise.
+# This was one seed; with five others, tanh and ReLU came in the same order. None of this refutes the paper, which used
+# a different data set, a different net and fifty thousand images. It does refute the short version, "ReLU is six times
+# faster". Lesson 05 shows what depth does to the three functions, and what ReLU needs to live up to its promise.
 
 # %% [markdown]
 # ## More images from one
@@ -593,8 +589,7 @@ explorer = edu.widgets.augmentation_explorer(pictures)
 explorer
 
 # %% [markdown]
-# In case widgets don't run where you're reading this, here are two settings in print: the image (framed), and what the
-# net is shown in its place in seven epochs.
+# Here are two settings in print: the image (framed), and what the net is shown in its place in seven epochs.
 
 # %%
 explorer.twin({"a photo, cropped and flipped": {}, "a digit, only flipped": {"name": "digit 2", "padding": 0}})
@@ -652,18 +647,17 @@ def augment(images: Tensor, flip: Tensor, top: Tensor, left: Tensor, padding: in
 edu.checks.check_augment(augment)
 
 # %% [markdown]
-# `edu.fit` does the same when you write `augment=("crop", "flip")`, except that it crops first and mirrors afterwards.
-# With random corners that makes no difference. Done for a whole batch at once, it costs next to nothing.
+# `edu.fit` does this for you when you write `augment=("crop", "flip")`. Done for a whole batch at once, it costs next
+# to nothing.
 #
 # ## Dropout
 #
-# AlexNet's other remedy against memorising is **dropout**: in each training step, a random half of a layer's numbers is
-# set to zero, so no *unit* (another word for neuron) can rely on another one being there. The paper drops half of the
-# *outputs* of the first two linear layers, and at test time, when nothing is dropped, it multiplies these outputs by
-# one half to make up for it. PyTorch's `nn.Dropout` does it the other way round: it *doubles* what is left during
-# training and does nothing in evaluation mode. Torchvision's AlexNet also has it in a different place, at the *inputs*
-# of the first two linear layers. (The input of the second is the output of the first, so one of the two places is the
-# same. The other moves from after fc7 to before fc6.)
+# AlexNet's other remedy against memorising is **dropout**: in each training step, a random half of a layer's numbers
+# is set to zero, so no *unit* (another word for neuron) can rely on another one being there. The paper drops half of
+# the *outputs* of the first two linear layers, and at test time, when nothing is dropped, it multiplies these outputs
+# by one half to make up for it. PyTorch's `nn.Dropout` does it the other way round: it *doubles* what is left during
+# training and does nothing in evaluation mode. Torchvision's AlexNet also moves one of the two dropouts, from after
+# fc7 to before fc6.
 
 # %%
 torch.manual_seed(0)
@@ -692,10 +686,10 @@ assert difference < 0.05, "both ways keep the mean; they only put the factor in 
 # %% [markdown]
 # ## Too few images: what dropout and augmentation do
 #
-# Give a small AlexNet only 300 digits, 30 of each, and it will learn them by heart. Then train it again with dropout,
-# and again with crops and rotations of up to 10 degrees. All three use the optimizer Adam, which gives every weight a
-# step size of its own. Then measure the loss on the training images and on the test images. The difference between the
-# two is the **gap**: how much better the net does on what it has already seen.
+# Give a small AlexNet only 300 digits, 30 of each, and it will learn them by heart. Train it again with dropout, and
+# again with crops and rotations of up to 10 degrees. (All three use the optimizer Adam, which gives every weight a
+# step size of its own.) Then measure the loss on the training images and on the test images. The difference is the
+# **gap**: how much better the net does on what it has already seen.
 
 
 # %%
@@ -733,21 +727,18 @@ assert gaps["dropout"] < gaps["neither"], "so does dropout"
 edu.table(rows, ["", "gap in the loss", "training error", "test error"])
 
 # %% [markdown]
-# The net with neither gets all its training images right, and it's sure of itself even where it's wrong: that's what
-# its high test loss says. The other two are wrong less often, and their test loss falls by more than their
-# error does, so they must also be less sure where they're wrong. (The loss on the training images is measured
+# The net with neither gets all its training images right, and its high test loss says that it's sure of itself even
+# where it's wrong. The other two are wrong less often, and their test loss is lower. (The training loss is measured
 # without crops, rotations and dropout, so the comparison is fair.)
 #
-# How sure can *you* be after one run of each? With four other seeds that we tried, dropout and augmentation narrowed the
-# gap as well, by a sixth to a half. Change the seed in `trained` and see for yourself. Many claims like this one rest on
-# a single pair of runs, without a spread.
+# That's one run of each. With four other seeds that we tried, dropout and augmentation narrowed the gap as well, by a
+# sixth to a half. Change the seed in `trained` and see for yourself.
 #
 # ## From edges to parts
 #
-# Each layer looks at the maps of the one before it, so the deeper a layer is, the more of the image each of its numbers
-# has seen. You can compute this from kernels and strides alone, and lesson 03 shows how. In AlexNet, one number of
-# conv1 has seen 11×11 pixels, enough for an edge or a spot of colour. One of conv5 has seen 163×163, enough for most of
-# an animal.
+# Each layer looks at the maps of the one before it, so the deeper a layer is, the more of the image each of its
+# numbers has seen. (Lesson 03 shows how to compute this.) In AlexNet, one number of conv1 has seen 11×11 pixels,
+# enough for an edge or a spot of colour. One of conv5 has seen 163×163, enough for most of an animal.
 
 # %% tags=["nbval-check-output"]
 with torch.device("meta"):
@@ -760,9 +751,9 @@ edu.table([(layer, f"{side}×{side}") for layer, side in sees.items()], ["one nu
 
 # %% [markdown]
 # What the layers do with all those pixels only shows once they've been trained on photos. AlexNet's trained weights
-# don't come with this course, so look at a relative whose weights do: the ResNet-18 in the package, trained on small
-# photos. First, here are 16 of the 64 kernels of its first layer, those whose weights vary most. Kernels are also
-# called *filters*, and the paper's figure 3 shows AlexNet's. Grey means zero.
+# don't come with this course, so look at a relative: the ResNet-18 in the package, trained on small photos. First,
+# here are 16 of the 64 kernels of its first layer, those whose weights vary most. Kernels are also called *filters*,
+# and the paper's figure 3 shows AlexNet's. Grey means zero.
 
 # %%
 net = edu.models.pretrained("resnet18", source="bundled")
@@ -787,8 +778,7 @@ edu.plots.photos_and_maps(photos, maps, title="From outlines to a few bright are
 # %% [markdown]
 # For each layer, the figure shows the map that varies most. The first maps are line drawings, bright where light meets
 # dark. Deeper in the net, the picture dissolves into a few bright areas, where a map says "something of my kind is
-# here". A picture of maps can't tell you what that something is, and "the deeper layers see ears" is more than anyone
-# can read off it. Lesson 11 asks again, with better tools.
+# here". A picture of maps can't tell you what that something is. Lesson 11 asks again, with better tools.
 #
 # ## Claims you will read elsewhere, tested
 #
@@ -829,8 +819,8 @@ edu.table(rows, ["image side", "padding", "map side, rounded down", "map side, r
 # * 61,100,840 parameters, 96 % of them in three linear layers. The five convolutions do 92 % of the work. A larger
 #   image costs the convolutions work but no parameters. It costs the linear layers both, unless an average pooling
 #   comes before them.
-# * At the same small rate ReLU beats tanh. At its own best rate tanh can win, and here it does. The sigmoid,
-#   given more time at rate 0.1, was still guessing after the six epochs that tanh needed.
+# * At the same small rate ReLU beats tanh. At its own best rate tanh can win, and here it does. The sigmoid was still
+#   close to guessing after six epochs; given more time at rate 0.1, it learned.
 # * **Dropout** and **augmentation** narrow the gap between training and test loss. The paper drops outputs and halves
 #   at test time, PyTorch doubles in training. Augmentation may only make changes that keep the label true.
 # * Torchvision's AlexNet has the layer sizes of the one-tower version of 2014, without response normalisation. That

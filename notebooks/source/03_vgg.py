@@ -2,10 +2,10 @@
 # # 03 · VGG: one small kernel, again and again
 #
 # AlexNet had kernels of 11×11, 5×5 and 3×3 pixels. Two years later Karen Simonyan and Andrew Zisserman asked a cleaner
-# question: what does *depth* do, if you change nothing else? They fixed nearly every other choice. Each convolution is
-# 3×3, each pooling halves the height and width, and only the number of layers varies: 11, 13, 16, 19. In the second
-# half of this lesson you'll train such nets yourself, find that depth needs help, and meet the layer that provides it:
-# batch norm, which nearly every network in the rest of this course uses.
+# question: what does *depth* do, if you change nothing else? They fixed nearly everything else: each convolution is
+# 3×3, each pooling halves the height and width, and the number of layers varies from 11 to 19. In the second half of
+# this lesson you'll train such nets yourself, find that depth needs help, and meet the layer that provides it: batch
+# norm.
 #
 # After this lesson you can
 #
@@ -38,7 +38,7 @@ print(f"data       {data.source}")
 # %% [markdown]
 # ## Sixteen layers, one rule
 #
-# Here is VGG-16, drawn from the model itself. (VGG stands for the Visual Geometry Group in Oxford.) Its 138 million
+# Here is VGG-16, named after Oxford's Visual Geometry Group and drawn from the model itself. Its 138 million
 # parameters would fill half a gigabyte, so it's built on PyTorch's device `meta`, where a tensor has a shape but no
 # numbers.
 
@@ -91,12 +91,12 @@ assert maps["three 3×3"][5, 5] > 3 * maps["three 3×3"][2, 2], "1 path from the
 edu.table(rows, ["stack", "pixels seen", "gradient, middle / corner"])
 
 # %% [markdown]
-# The windows agree to the pixel: two 3×3 kernels see 5×5 pixels, and three see 7×7. The shades don't agree. In a single
-# large kernel each pixel has its own weight, and on average no pixel counts more than another. In a stack, a pixel
-# counts through every path that leads from it to the output. Three 3×3 layers have a single path from a corner pixel,
-# and 7 · 7 = 49 paths from the middle one. (The middle doesn't count 49 times as much, because paths with random
-# weights differ in sign and partly cancel.) So such a net looks hardest at the middle of its window, and the part that
-# matters in practice is smaller than the window (Luo et al. 2016). The *receptive field* is everything it can see.
+# The windows agree to the pixel: two 3×3 kernels see 5×5 pixels, and three see 7×7. The shades don't. In a single
+# large kernel each pixel has its own weight, and on average all count the same. In a stack, a pixel counts through
+# every path from it to the output. Three 3×3 layers have one path from a corner pixel, and 7 · 7 = 49 from the middle
+# one. (Random weights differ in sign and partly cancel, so the middle doesn't count 49 times as much.) So such a net
+# looks hardest at the middle of its window. The *receptive field* is everything it can see, and the part that matters
+# in practice is smaller (Luo et al. 2016).
 #
 # ## What small kernels save
 #
@@ -138,8 +138,8 @@ rows = [("without ReLU", f"{linear_error:.0e}"), ("with ReLU in between", f"{wit
 edu.table(rows, ["two layers", "f(a + b) − f(a) − f(b), largest"])
 
 # %% [markdown]
-# The paper gives these two reasons: fewer weights and more ReLUs. It also tested them. A copy of the 13-layer net with
-# a single 5×5 in place of each pair of 3×3 convolutions had a top-1 error about 7 % higher (section 4.1).
+# The paper gives these two reasons, fewer weights and more ReLUs, and tests them. A copy of the 13-layer net with a
+# single 5×5 in place of each pair of 3×3 convolutions had a top-1 error about 7 % higher (section 4.1).
 #
 # ## Any stack: size and jump
 #
@@ -167,8 +167,8 @@ explorer = edu.widgets.receptive_explorer(photo)
 explorer
 
 # %% [markdown]
-# In case widgets don't run for you, here are three stacks. The last one has four 3×3 layers. Without the poolings they
-# would see only 9 pixels.
+# In case widgets don't run for you, here are three stacks. Without the poolings, the four layers of the last one would
+# see only 9 pixels.
 
 # %%
 explorer.twin({
@@ -217,8 +217,8 @@ def receptive_field(layers: list[tuple[int, int]]) -> int:
 edu.checks.check_receptive_field(receptive_field)
 
 # %% [markdown]
-# And VGG-16? Here's what one number at the end of each stage sees. The package's probe applies the rule you just wrote
-# to any chain of layers:
+# And VGG-16? The package's probe applies the rule you just wrote, and shows what one number at the end of each stage
+# sees:
 
 # %% tags=["nbval-check-output"]
 fields = [row for row in edu.probe.receptive_field(vgg16.features, (3, 224, 224)) if row.kind == "MaxPool2d"]
@@ -232,10 +232,9 @@ edu.table(rows, ["after stage", "maps", "receptive field (pixels)", "jump (pixel
 #
 # ## Four nets from one list
 #
-# Four of the six nets in the paper's table 1 boil down to a list of numbers: how many convolutions each stage has. (The
-# other two try response normalisation and 1×1 kernels.) The next cell builds the four from that list and compares them
-# with torchvision's. With `strict=True`, loading fails unless every name and
-# every shape matches.
+# Four of the six nets in the paper's table 1 boil down to a list of numbers: how many convolutions each stage has.
+# (The other two try response normalisation and 1×1 kernels.) The next cell builds the four from that list and compares
+# them with torchvision's. With `strict=True`, loading fails unless every name and every shape matches.
 
 # %% tags=["nbval-check-output"]
 rows = []
@@ -251,8 +250,8 @@ for depth, stages in edu.models.vgg.CONFIGURATIONS.items():
 edu.table(rows, ["net", "convolutions per stage", "parameters", "billion multiply-adds"])
 
 # %% [markdown]
-# Do they also compute the same thing? On the device `meta` there's nothing to compute with. So take torchvision's
-# VGG-11 with random weights (about half a gigabyte), load them into ours, and compare the logits.
+# Do they also compute the same thing? `meta` has no numbers, so take torchvision's VGG-11 with random weights (about
+# half a gigabyte), load them into ours, and compare the logits.
 
 # %%
 torch.manual_seed(0)
@@ -338,10 +337,9 @@ assert layers["conv1_2"].macs == layers["conv2_2"].macs == layers["conv3_2"].mac
 #   was: a quarter of the positions, four times the weights. That's the point of the rule. Only the first layer of each
 #   stage, which has fewer channels coming in, and stage 5 are cheaper.
 #
-# Nine tenths of the parameters sit in the three linear layers, most of them in fc6, which has separate weights for each
-# of the 49 positions. **Global average pooling** (Lin et al. 2013) does without them: it takes the mean of each of
-# the 512 maps. In Lin et al.'s net these means are the logits. GoogLeNet and ResNet, the next nets in this course, send
-# them through one linear layer.
+# Nine tenths of the parameters sit in the three linear layers, most of them in fc6. **Global average pooling** (Lin et
+# al. 2013) does without them: it takes the mean of each of the 512 maps. GoogLeNet and ResNet, the next nets in this
+# course, send these means through one linear layer.
 
 # %% tags=["nbval-check-output"]
 before = costs.parameters
@@ -414,10 +412,10 @@ edu.table([(stage, f"{count / 1e6:.1f}") for stage, count in bytes_of.items()], 
 #
 # "Bad initialisation can stall learning due to the instability of gradient in deep nets", says the paper in section
 # 3.1. So the authors trained the 11-layer net first, then started the deeper ones from its first four convolutions and
-# its linear layers. (After they'd submitted the paper, they found that Glorot and Bengio's rule of 2010 makes this
-# detour unnecessary.) Let's see what they were up against. The next cells send one random image through the 16
-# convolutions of VGG-19 at full width, with four rules for the variance of the initial weights. Here $n$ is how many
-# inputs each output adds up: 9 times the number of input channels.
+# its linear layers. (Later they found that Glorot and Bengio's rule of 2010 makes this detour unnecessary.) To see
+# what they were up against, the next cells send one random image through the 16 convolutions of VGG-19 at full width,
+# with four rules for the variance of the initial weights. Here $n$ is how many inputs each output adds up: 9 times the
+# number of input channels.
 
 
 # %%
@@ -454,28 +452,27 @@ rows = [(name, f"{shallow[name][-1]:.0e}", f"{values[-1]:.0e}") for name, values
 edu.table(rows, ["variance", "after VGG-11's 8 convolutions", "after VGG-19's 16"])
 
 # %% [markdown]
-# The paper states a variance of 0.01, which is a standard deviation of 0.1, and with it the signal grows more than a
-# millionfold. Many programs use a *standard deviation* of 0.01 instead, which is AlexNet's rule, and then the signal
-# dies. With only 8 convolutions, both go half as far from 1, in powers of ten. The figure can't tell you whether such
-# a net could still be trained. It only shows how far from 1 the signal ends up. He's rule (He et al. 2015) chooses the
-# variance layer by layer so that a ReLU layer passes on as much as it receives. Lesson 05 derives it. PyTorch's own
-# layers use a sixth of that variance. (He's line sags at the end because stage 5 has maps of 2×2 here, so five of the
-# nine positions in a window lie in the padding.)
+# The paper states a variance of 0.01, a standard deviation of 0.1, and with it the signal grows more than a
+# millionfold. Many programs use AlexNet's *standard deviation* of 0.01 instead, and then the signal dies. With only 8
+# convolutions, both go half as far from 1, in powers of ten. (Whether such a net could still be trained is another
+# question.) He's rule (He et al. 2015) chooses the variance layer by layer so that a ReLU layer passes on as much as
+# it receives; lesson 05 derives it. PyTorch's own layers use a sixth of that variance. (He's line sags at the end
+# because the maps are only 2×2 there, so five of the nine positions in a window lie in the padding.)
 #
 # ## Batch norm
 #
-# A good start sets the size of the signal once, before the first step. From then on every step changes the weights, and
-# the sizes drift. **Batch norm** (Ioffe and Szegedy 2015, five months after VGG) is more radical: it *measures* the
-# signal in every forward pass and corrects it. It's a layer of its own, usually between a convolution and its ReLU. For
-# each channel $c$, it takes all numbers of that channel, in all images of the batch and at all pixels, and computes
-# their mean $\mu_c$ and variance $\sigma_c^2$. Then
+# A good start sets the size of the signal once. Then every step changes the weights, and the sizes drift. **Batch
+# norm** (Ioffe and Szegedy 2015, five months after VGG) is more radical: it *measures* the signal in every forward
+# pass and corrects it. It's a layer of its own, usually between a convolution and its ReLU. For each channel $c$, it
+# computes the mean $\mu_c$ and variance $\sigma_c^2$ of all its numbers, in all images of the batch and at all pixels.
+# Then
 #
 # $$\hat x = \frac{x - \mu_c}{\sqrt{\sigma_c^2 + \varepsilon}} \qquad\qquad y = \gamma_c\, \hat x + \beta_c$$
 #
 # The first step gives every channel mean 0 and variance 1, whatever the convolution did. ($\varepsilon = 10^{-5}$ only
 # prevents a division by zero.) The second step gives the channel a scale $\gamma_c$ and a shift $\beta_c$ that are
 # *learned*, like any weight, and start at 1 and 0. So the net can have any mean and variance it likes. But now it sets
-# them directly, with two numbers per channel, rather than as a side effect of all the weights before them.
+# them directly, with two numbers per channel.
 
 # %%
 torch.manual_seed(0)
@@ -499,11 +496,11 @@ print("a bias before batch norm has no effect: it is part of the mean, which is 
 # ### Train mode and eval mode
 #
 # There's a catch. The mean and variance come from the batch, so the output for one image depends on the *other* images
-# in the batch. That's acceptable in training. But when you use the net, the same photo should get the same answer
-# whatever else is in the batch, even if it's the only one. So batch norm keeps a second set of numbers, the **running
-# mean** and the **running variance**. They are *buffers*: part of the layer's state and saved with it, but not
-# parameters, since no gradient changes them. In train mode each batch moves them a tenth of the way (`momentum=0.1`,
-# which has nothing to do with SGD's momentum) towards its own mean and variance:
+# in the batch. In training that's acceptable. But when you use the net, the same photo should get the same answer
+# whatever else is in the batch. So batch norm keeps a second set of numbers, the **running mean** and the **running
+# variance**. They are *buffers*: part of the layer's state and saved with it, but not parameters, since no gradient
+# changes them. In train mode each batch moves them a tenth of the way (`momentum=0.1`, which has nothing to do with
+# SGD's momentum) towards its own mean and variance:
 #
 # $$\mu_\text{running} \leftarrow 0.9\,\mu_\text{running} + 0.1\,\mu_c$$
 #
@@ -532,12 +529,11 @@ assert difference > 0.5, "in train mode it depends on the rest of the batch"
 assert same == 0, "in eval mode it does not"
 
 # %% [markdown]
-# This is where most batch-norm bugs come from: `net.eval()` forgotten before measuring, so that a result depends on the
-# batch; `net.train()` forgotten afterwards; or too few training steps, so that the running numbers haven't caught up
-# yet. (After 20 steps $0.9^{20} = 12$ % of the starting value is left. That's why `edu.fit` measures them again at the
-# end of runs with fewer than 100 steps.) One more detail: the variance that batch norm normalises with is a sum divided
-# by $n$, the count of numbers in the channel. The running variance is an estimate for data to come, so there the sum is
-# divided by $n - 1$.
+# This is where many batch-norm bugs come from: `net.eval()` forgotten before measuring, so that a result depends on
+# the batch; `net.train()` forgotten afterwards; or too few training steps, so that the running numbers haven't caught
+# up yet. (After 20 steps $0.9^{20} = 12$ % of the starting value is left, so `edu.fit` measures them again at the end
+# of runs with fewer than 100 steps.) One more detail: the variance for normalising is a sum divided by $n$, the count
+# of numbers in the channel. The running variance is an estimate for data to come, so its sum is divided by $n - 1$.
 #
 # ### Exercise 3.4 · Batch norm by hand
 #
@@ -592,17 +588,15 @@ def batch_norm(
 edu.checks.check_batch_norm(batch_norm)
 
 # %% [markdown]
-# Batch norm exists for other shapes too, and it has relatives that average over something else: layer norm over one
-# image, group norm over groups of channels of one image. In this course you'll only need `nn.BatchNorm2d`, after a
-# convolution. Since batch norm subtracts the mean, any bias would vanish with it, so such a convolution usually has
-# none.
+# Batch norm has relatives that average over something else: layer norm over one image, group norm over groups of
+# channels of one image. In this course you'll only need `nn.BatchNorm2d`, after a convolution. Batch norm subtracts
+# the mean, and any bias with it, so such a convolution usually has none.
 #
 # ## Small VGGs, with and without batch norm
 #
 # Now train some: small VGGs of 11 and 19 layers, with an eighth of the channels (a quarter in `full`), on digits. All
-# of them start from He's weights, so batch norm is the only difference. It's easy to be unfair in such a comparison by
-# choosing a learning rate that suits one side. So each net gets three rates, from 0.003 to 0.03, and we compare each at
-# the best of the three.
+# of them start from He's weights, so batch norm is the only difference. A single learning rate could suit one side
+# better, so each net gets three, from 0.003 to 0.03, and we compare each at the best of its three.
 #
 # > **Before you run it:** which of the four nets will depend most on the rate?
 
@@ -651,15 +645,14 @@ rows = [(name, *(f"{error:.1f} %" for error in each), f"{best[name]:.1f} %") for
 edu.table(rows, ["training error", *(f"rate {rate:g}" for rate in rates), "at its best rate"])
 
 # %% [markdown]
-# Compare the nets at their best rates first. Batch norm is ahead at both depths, after the same number of steps, and
-# the eight extra layers cost it fewer points. Then look at the highest rate. There the 19-layer net without batch norm
-# falls far behind, while the one with it still learns. One explanation is that a high rate makes the weights, and with
-# them the signal, jump from step to step, and batch norm measures the signal again each time. (Two of the four best
-# rates lie at an end of the range, so other rates might still improve those nets.)
+# At the best rates, batch norm is ahead at both depths after the same number of steps, and the eight extra layers cost
+# it fewer points. At the highest rate, the 19-layer net without batch norm falls far behind, while the one with it
+# still learns. One explanation is that a high rate makes the signal jump from step to step, and batch norm measures it
+# again each time.
 #
-# This is a small experiment: in `quick`, three passes over 2,000 digits. We ran it with five seeds, and each time batch
-# norm was ahead at both depths, and by far at the highest rate with 19 layers. So here batch norm makes training faster
-# and less sensitive to the rate. That doesn't mean that a net without it could never get there. Why it helps is still
+# We ran this small experiment (in `quick`, three passes over 2,000 digits) with five seeds, and each time batch norm
+# was ahead at both depths, and by far at the highest rate with 19 layers. So here it makes training faster and less
+# sensitive to the rate. With more steps or another rate, a net without it might still get there. Why it helps is still
 # debated. Lesson 05 measures what it does to the gradients, and where it does harm.
 #
 # ## Is deeper better?
@@ -684,7 +677,7 @@ edu.table(rows, ["net", "top-1 error", "top-5 error"])
 # |---|---|---|
 # | "VGG-16 has 148 million parameters." | Count, and table 2 of the paper | **Wrong.** 138,357,544; the paper rounds to 138 million. Not even VGG-19 has 148. |
 # | "VGG is so large because it is so deep." | Parameters by layer, and by depth | **Wrong.** Three linear layers hold nine tenths; 8 more convolutions add 8 %. |
-# | "VGG is slow because it has so many parameters." | Multiply-adds by layer | **Mostly wrong.** The layers with nine tenths of the parameters do less than 1 % of the work. (Reading half a gigabyte of weights takes time too; this page doesn't measure it.) |
+# | "VGG is slow because it has so many parameters." | Multiply-adds by layer | **Mostly wrong.** The layers with nine tenths of the parameters do less than 1 % of the work. (Reading half a gigabyte of weights takes time too.) |
 # | "Two 3×3 convolutions are the same as one 5×5." | Gradients, the composed kernel, a sum of two images | **Half right.** They see the same pixels. Without a ReLU they make *some* of the 5×5 kernels; with one they aren't a convolution. |
 # | "VGG won ILSVRC 2014." | Published top-5 errors of the classification task | **Half right.** Second in classification, behind GoogLeNet; first in localisation. |
 
@@ -714,8 +707,8 @@ assert entries["2014 GoogLeNet"].value < entries["2014 VGG"].value
 # * **Batch norm** gives each channel mean 0 and variance 1 over the batch, then a learned scale and shift. In eval mode
 #   it uses running statistics, so that the output for an image depends on that image alone.
 # * With the wrong initial weights the signal explodes or dies on its way through 16 convolutions; He's rule keeps its
-#   size. With batch norm the depth and the learning rate
-#   matter less. Beyond 16 layers the paper gained next to nothing from depth.
+#   size. With batch norm the depth and the learning rate matter less. Beyond 16 layers the paper gained next to
+#   nothing from depth.
 #
 # ## Sources
 #

@@ -38,9 +38,9 @@ print(edu.setup(seed=0), f"data       {data.source}", sep="\n")
 # ## Which kernel size? All of them
 #
 # How large should a kernel be? AlexNet starts with 11×11, VGG uses 3×3 everywhere. The argument behind the inception
-# block goes like this: small things need small kernels, large things large ones, and both occur in the same picture. So
-# the block doesn't choose. It sends its input through a 1×1, a 3×3 and a 5×5 convolution and a max pooling, side by
-# side, and concatenates the results along the channels. The next block can take whatever it needs from them.
+# block: small things need small kernels, large things large ones, and both occur in the same picture. So the block
+# doesn't choose. It sends its input through a 1×1, a 3×3 and a 5×5 convolution and a max pooling, side by side, and
+# concatenates the results along the channels. The next block can take whatever it needs from them.
 #
 # From here on, "convolution" means a convolution followed by batch norm and ReLU, as in lesson 03. The set-up cell
 # imported that trio as `ConvBlock`. Its padding keeps the height and width of the maps:
@@ -242,8 +242,8 @@ class MyInception(nn.Module):
 edu.checks.check_inception(MyInception)
 
 # %% [markdown]
-# The package has the same block, `Inception`, so from here on we can use it. For a fair comparison with the naive
-# block, put the paper's 5×5 kernel into the third branch:
+# The package has the same block, `Inception`. For a fair comparison with the naive block, put the paper's 5×5 kernel
+# into the third branch:
 
 # %%
 from resnet_edu.models.googlenet import INCEPTIONS, Inception
@@ -272,9 +272,9 @@ assert 2 < saved < 3, "the block as a whole gets less than three times cheaper"
 edu.table(rows, ["million multiply-adds", "naive", "reduced", "cheaper by"])
 
 # %% [markdown]
-# The 5×5 branch gets almost ten times cheaper, the block as a whole only 2.4 times. But look at what happens when you
-# stack nine blocks. Without the 1×1 after the pooling, each one is wider than the one before. Here are all four
-# combinations: with and without reductions, with and without that convolution.
+# The 5×5 branch gets almost ten times cheaper, the block as a whole only 2.4 times. But stack nine of them: without
+# the 1×1 after the pooling, each is wider than the one before. Here are all four combinations, with and without
+# reductions and with and without that convolution.
 
 
 # %%
@@ -311,9 +311,8 @@ rows = [
 edu.table(rows, ["nine blocks with", "channels after 3a", "after 4c", "after 5b", "billion multiply-adds"])
 
 # %% [markdown]
-# Two things add up here: large kernels that read every channel, and blocks that grow. The convolution after the pooling
-# stops the growth, the reductions make the kernels affordable and bring most of the saving, and only both together get
-# to one eleventh. The designers were free to choose the other numbers. Now choose your own.
+# The convolution after the pooling stops the growth, the reductions make the large kernels affordable and bring most
+# of the saving, and only both together get to one eleventh. The widths are up to the designer. Now choose your own.
 #
 # ### Explore: the channel budget
 #
@@ -412,14 +411,14 @@ edu.table([
 ], ["", "GoogLeNet", "VGG-16"])  # fmt: skip
 
 # %% [markdown]
-# (Both errors are those of whole submissions: seven nets each, and each picture shown in several sizes or crops.)
+# (Both errors are those of whole submissions: seven nets each, on several sizes or crops of each picture.)
 #
-# The package follows **torchvision's** GoogLeNet, because that's where published weights come from, and it deviates
-# from the paper in two ways that change the counts. The third branch has a 3×3 kernel instead of 5×5: the weights were
-# ported from a TensorFlow model that did it that way ([issue 906](https://github.com/pytorch/vision/issues/906)). And
-# every convolution is followed by batch norm, which was published some months after GoogLeNet; the paper's convolutions
-# have biases instead. With the paper's 5×5 kernels the net would have about 6 % more parameters. The smaller deviations
-# don't change any count: no response normalisation, a last max pooling of 2×2, 20 % dropout instead of 40 %.
+# The package follows **torchvision's** GoogLeNet, because that's where published weights come from. It deviates from
+# the paper in two ways that change the counts. The third branch has a 3×3 kernel instead of 5×5, because the weights
+# were ported from a TensorFlow model that did it that way ([issue 906](https://github.com/pytorch/vision/issues/906));
+# with 5×5 the net would have about 6 % more parameters. And batch norm, published some months after GoogLeNet, takes
+# the place of the biases in the paper's convolutions. (Response normalisation, the last pooling and dropout differ
+# too, but change no count.)
 #
 # Is it really torchvision's net? Give both the same random weights and the same images:
 
@@ -507,7 +506,7 @@ for seed in profile.choose(quick=range(5), full=[*range(5), *range(8, 13)]):
 
 # %%
 errors = {name: [error for _, error, _ in each] for name, each in runs.items()}
-title = "Several scales or one, at equal multiply-adds: no further apart than the seeds"
+title = "Several scales or one, at equal cost: no further apart than the seeds"
 edu.plots.paired_seeds({"one pair per seed": tuple(errors.values())}, tuple(designs), title=title, y="test error (%)")
 
 # %%
@@ -523,19 +522,16 @@ rows = [(name, *(f"{f(each):.1f} %" for f in (median, min, max))) for name, each
 edu.table(rows, ["blocks", "test error, median", "lowest", "highest"])
 
 # %% [markdown]
-# **Verdict: a small advantage at most.** The medians are closer together than two runs of the same net can be. Pick
-# one seed for each side, and you could report a win for whichever you like. (Counting the pairs doesn't settle it
-# either: if two nets are equally good, one of them still wins at least four pairs out of five in 3 of 8 such series.)
-# Only more seeds tell more. We ran ten: in float32, inception had the lower error in six pairs of ten, with a median
-# of 5.5 % against 5.95; in bfloat16 in nine, with 4.95 against 6.15. So several scales probably help a little here, by
-# 0.45 points in one series and 1.2 in the other, and five seeds are too few to rely on. Digits of one size are also
-# the last place where several scales should matter, and 2,000 of them aren't ImageNet. Be careful with a comparison of
-# whole nets, too: GoogLeNet differs from VGG in depth, head, training and number of crops too, so its lower error
-# doesn't prove that the branches are what helps.
+# **Verdict: a small advantage at most.** The medians are closer together than two runs of the same net can be, so five
+# seeds are too few to rely on. We ran ten: inception had the lower error in six pairs of ten in float32, and its
+# median was 0.45 points lower; in bfloat16 it was nine pairs, and 1.2 points. So several scales probably help a little
+# here, on digits of one size, the last place where they should matter. Be careful with a comparison of whole nets,
+# too: GoogLeNet differs from VGG in depth, head, training and number of crops as well, so its lower error doesn't
+# prove that the branches are what helps.
 #
-# One more caveat: equal multiply-adds don't mean equal time. An inception block does eight small operations where the
-# plain block does a single larger one, and small operations keep a processor waiting. Here's how long the last epoch
-# took on this machine:
+# Equal multiply-adds don't mean equal time, though. An inception block does eight small operations where the plain
+# block does a single larger one, and small operations keep a processor waiting. Here's how long the last epoch took on
+# this machine:
 
 # %%
 edu.table(
@@ -584,13 +580,13 @@ assert max(abs(factor - 1) for factor in factors["batch norm"]) < 0.5, "by less 
 edu.table([(start, min(each), max(each)) for start, each in factors.items()], ["start", "factor, at least", "at most"])
 
 # %% [markdown]
-# With tiny weights the heads multiply the first layer's gradient many thousandfold: next to nothing of the main loss
-# arrives there. With batch norm the main loss's gradient does arrive, and the heads change it by less than half.
+# With tiny weights, next to nothing of the main loss's gradient arrives at the first layer, and the heads multiply
+# that layer's gradient many thousandfold. With batch norm it does arrive, and they change it by less than half.
 #
-# That's an untrained net. A year later two of the authors, with others, reported on trained ones: the heads didn't speed
-# up early training, the lower one could be removed without harm, and there was a slight gain at the end, which they put
-# down to *regularisation*: anything that keeps a net from memorising (Szegedy et al. 2015, section 4). The later nets
-# in this course do without auxiliary heads. Lesson 05 explains where gradients get lost.
+# That's an untrained net. Szegedy et al. (2015, section 4) reported on trained ones: the heads didn't speed up early
+# training, the lower one could be removed without harm, and there was a slight gain at the end, which they put down to
+# *regularisation*: anything that keeps a net from memorising. The later nets in this course do without auxiliary
+# heads. Lesson 05 explains where gradients get lost.
 #
 # ## An average instead of big linear layers
 #
@@ -673,11 +669,11 @@ edu.checks.check_silent_branch(my_silent_branch)
 # | The statement | The test | Verdict |
 # |---|---|---|
 # | "GoogLeNet has 15 million parameters." | Count them, with and without auxiliary heads | **Wrong.** 6.6 million, and 13.0 million with the heads, which are thrown away after training. |
-# | "It has 12 times fewer parameters than AlexNet." | Divide the two counts | **Not by this count.** 9.2 times. The 12 comes from the GoogLeNet paper itself; a paper of 2015 by two of its authors and others gives the numbers behind it, 5 million against 60. The net in the table of 2014 has 7 million, with its 5×5 kernels, and that is a little under 9 times. |
+# | "It has 12 times fewer parameters than AlexNet." | Divide the two counts | **Not by this count.** 9.2 times. The 12 comes from the GoogLeNet paper itself; the follow-up of 2015 gives the numbers behind it, 5 million against 60. With the 5×5 kernels of the paper's table it has 7 million, a little under 9 times fewer. |
 # | "Torchvision's GoogLeNet has 5×5 convolutions." | List the kernels | **Wrong.** 1×1, 3×3 and one 7×7. |
 # | "1×1 convolutions make the block ten times cheaper." | Multiply-adds of 3a and of all nine blocks | **It depends on what you count.** The 5×5 branch of 3a, 9.7 times. Block 3a as a whole, 2.4 times. All nine together 11 times, because naive blocks also grow. |
 # | "Auxiliary heads keep the gradient from vanishing." | First layer's gradient, two starts, five seeds | **Only where it vanishes.** More than a thousandfold with tiny weights; with batch norm, by less than half either way. |
-# | "Several scales side by side beat a single one at the same cost." | Two small nets, equal multiply-adds, each at its best rate, five seeds (ten in `full`) | **By a little at most, here.** On small digits the seeds scatter by more than the two medians differ; over ten seeds several scales were ahead by 0.45 points in float32 and by 1.2 in bfloat16. |
+# | "Several scales side by side beat a single one at the same cost." | Two small nets, equal multiply-adds, each at its best rate, five seeds (ten in `full`) | **By a little at most, here.** On small digits the seeds scatter by more than the medians differ; over ten, several scales were ahead by 0.45 points in float32 and 1.2 in bfloat16. |
 
 # %%
 alexnets = edu.facts.PARAMETERS["alexnet"].value

@@ -1,10 +1,9 @@
 # %% [markdown]
 # # 05 · Vanishing and exploding gradients
 #
-# VGG stopped at 19 layers, and its authors at first started the deep versions from trained layers of a shallow one. (Later
-# they found that the initial weights of Glorot and Bengio made this unnecessary.) GoogLeNet got two side exits, so that its
-# lower layers would hear more from the loss. Both teams took precautions, because deep nets were hard to train. In this
-# lesson you measure what goes wrong, and find out that it's more than one thing.
+# VGG stopped at 19 layers, and at first its authors started the deep versions from trained layers of a shallow one.
+# GoogLeNet got two side exits, so that its lower layers would hear more from the loss. Both took precautions, because
+# deep nets were hard to train. In this lesson you measure what goes wrong, and find out that it's more than one thing.
 #
 # After this lesson you can
 #
@@ -34,14 +33,14 @@ print(f"data       {data.source}")
 # %% [markdown]
 # ## A gradient is a product
 #
-# A deep net is a chain. Layer $l$ takes $x_{l-1}$, bends it with an activation $\varphi$, multiplies it by its weights, and
-# passes on $x_l = W_l\,\varphi(x_{l-1})$. To learn, the first layer has to hear from the loss at the other end. The message
-# is the gradient. It comes back through the same layers in reverse order, and each layer multiplies it by two things, its
-# weights and the slope of its activation:
+# A deep net is a chain. Layer $l$ takes $x_{l-1}$, bends it with an activation $\varphi$, multiplies it by its
+# weights, and passes on $x_l = W_l\,\varphi(x_{l-1})$. To learn, the first layer has to hear from the loss at the
+# other end. The message is the gradient. On its way back, each layer multiplies it by two things, its weights and the
+# slope of its activation:
 #
 # $$\frac{\partial L}{\partial x_{l-1}} = \varphi'(x_{l-1}) \odot \left(W_l^{\top} \frac{\partial L}{\partial x_l}\right)$$
 #
-# (⊙ multiplies element by element.) Here's the chain for five layers, if every layer multiplies the gradient by a quarter:
+# (⊙ multiplies element by element.) Here are five layers that each multiply the gradient by a quarter:
 
 # %%
 steps = [("$x_0$", "image", 0.25**5)]
@@ -49,17 +48,17 @@ steps += [(f"$x_{n}$", rf"$W_{n}\,\varphi(x_{n - 1})$", 0.25 ** (5 - n)) for n i
 edu.plots.chain(steps, ["¼"] * 5, title="Each layer multiplies the gradient: after five, a thousandth is left")
 
 # %% [markdown]
-# Fifty layers are fifty such multiplications. If each makes the gradient a little smaller, what arrives is tiny. If each
-# makes it a little larger, what arrives is huge. So it all depends on how close the factor of a single layer is to 1. Let's
+# Fifty layers are fifty such multiplications. If each makes the gradient a little smaller, what arrives is tiny. If
+# each makes it a little larger, what arrives is huge. So it all depends on how close a layer's factor is to 1. Let's
 # look at the slope first.
 
 # %%
 edu.plots.activation_slopes()
 
 # %% [markdown]
-# The sigmoid and its relative tanh were the usual activations for decades. The sigmoid's slope is ¼ in the middle and less
-# everywhere else. So the slope alone cuts a gradient to a quarter or less in every layer, and only large weights can make up
-# for that.
+# The sigmoid and its relative tanh were the usual activations for decades. The sigmoid's slope is ¼ in the middle and
+# less everywhere else. So in every layer the slope alone cuts a gradient to a quarter or less, and only large weights
+# can make up for that.
 
 # %%
 x = torch.linspace(-8, 8, 1601, requires_grad=True)
@@ -121,9 +120,9 @@ edu.checks.check_backprop(my_backward)
 # %% [markdown]
 # ## Fifty layers, measured
 #
-# Now let's build a net that is deep and nothing else, so that you can turn one knob at a time. Each layer is the one from
-# above, with two options for later: batch norm in front of the activation, and a *skip*, which adds the layer's input to its
-# output.
+# Now build a net that is deep and nothing else, so that you can turn one knob at a time. Each layer is the one from
+# above, with two options for later: batch norm in front of the activation, and a *skip*, which adds the layer's input
+# to its output.
 
 
 # %%
@@ -143,8 +142,8 @@ print(Layer(nn.Identity(), nn.Sigmoid(), nn.Linear(128, 128), skip=False))
 
 
 # %% [markdown]
-# `deep_mlp` stacks these layers. The spread of the initial weights is one more knob, with four settings. A section below
-# explains them; until then, think of them as running from "very narrow" to "too wide".
+# `deep_mlp` stacks these layers. The spread of the initial weights is one more knob. A section below explains its four
+# settings; until then, think of them as running from "very narrow" to "too wide".
 
 
 # %%
@@ -183,9 +182,9 @@ def deep_mlp(
 print("parameters with 50 layers:", f"{sum(p.numel() for p in deep_mlp(50).parameters()):,}")
 
 # %% [markdown]
-# Send one batch of 128 digits through untrained sigmoid nets of 5 to 50 layers, forward and back, and note the norm (the
-# length) of the gradient at each layer. The probe computes in float64, because in float32 everything below $10^{-45}$ is
-# zero and you wouldn't see the law behind the numbers.
+# Send one batch of 128 digits through untrained sigmoid nets of 5 to 50 layers, forward and back, and note the norm
+# (the length) of the gradient at each layer. The probe computes in float64, because in float32 everything below
+# $10^{-45}$ is zero.
 
 
 # %%
@@ -205,9 +204,9 @@ edu.plots.signals_by_layer(
 )
 
 # %% [markdown]
-# Read each line from right to left: it starts at the loss and goes back to layer 1. On a logarithmic axis the lines are
-# nearly straight and parallel, so each layer multiplies the gradient by about the same factor, whatever the depth. A line
-# fitted through the logarithms gives you that factor (without the classifier, which has a different shape).
+# Read each line from right to left: it starts at the loss and goes back to layer 1. On a logarithmic axis the lines
+# are nearly straight and parallel, so each layer multiplies the gradient by about the same factor, whatever the depth.
+# A line fitted through the logarithms gives you that factor.
 
 # %%
 rows = [
@@ -222,17 +221,17 @@ edu.table(rows, ["sigmoid net", "gradient at layer 1", "factor per layer"])
 
 # %% [markdown]
 # This is the *vanishing gradient*. Sepp Hochreiter described it in his diploma thesis of 1991, for nets that read
-# sequences, and so did Bengio, Simard and Frasconi in 1994. In the Xavier nets, the slope is to blame: their weights are
-# chosen so that on their own they'd keep a gradient's length. (The wider weights of He et al. make up for part of it, but
-# 0.32 per layer is still far below 1.) So let's try another activation. ReLU's slope is 1 wherever it lets anything
-# through. Is that enough?
+# sequences, and so did Bengio, Simard and Frasconi in 1994. In the Xavier nets, the slope is to blame: their weights
+# are chosen so that on their own they'd keep a gradient's length. With the wider weights of He et al. it's 0.32 per
+# layer, still far below 1. So let's try another activation. ReLU's slope is 1 wherever it lets anything through. Is
+# that enough?
 #
 # ## Weights of the right size
 #
-# Before you look at the gradient, follow the signal in the other direction. One unit adds up $n$ products of weights and
-# inputs. The *variance*, Var, is the square of the standard deviation, and E stands for the mean. A product of a weight
-# with mean 0 and an input $x$ has the variance $\operatorname{Var}(w) \cdot \operatorname{E}(x^2)$. If the weights are
-# independent, the variances of the $n$ products add up:
+# First follow the signal in the other direction. One unit adds up $n$ products of weights and inputs. The *variance*,
+# Var, is the square of the standard deviation, and E stands for the mean. A product of a weight with mean 0 and an
+# input $x$ has the variance $\operatorname{Var}(w) \cdot \operatorname{E}(x^2)$. If the weights are independent, the
+# variances of the $n$ products add up:
 #
 # $$\operatorname{Var}(y) = n \cdot \operatorname{Var}(w) \cdot \operatorname{E}(x^2)$$
 #
@@ -246,10 +245,9 @@ edu.table(rows, ["sigmoid net", "gradient at layer 1", "factor per layer"])
 # | He (He et al. 2015) | $\sqrt{2 / n_{\text{in}}}$ | 1 |
 # | large | twice He's | 4 |
 #
-# The gradient meets the same weights and the same zeros on its way back, so in a net of equal widths it changes by the same
-# factors. The figure and the table show standard deviations and norms, so their factors are the roots of these: 0.71 for
-# Xavier, 1 for He, 2 for large. ("Small" shrinks by a factor of 12 per layer and would squash the other lines, so it's in
-# the table only.)
+# The gradient meets the same weights and zeros on its way back, so in a net of equal widths it changes by the same
+# factors. The figure and the table show standard deviations and norms, whose factors are the roots of these: 0.71 for
+# Xavier, 1 for He, 2 for large. ("Small" shrinks too fast for the figure, so it's in the table only.)
 
 # %%
 choices = {name: measure(50, images, labels, init=name.lower()) for name in ("Xavier", "He", "large", "small")}
@@ -270,10 +268,10 @@ columns = ["weights", "by the formula", "signal, per layer", "gradient, per laye
 edu.table(rows, columns)
 
 # %% [markdown]
-# The measured factors agree with the formula to within 5 %. A factor of 0.71 may look harmless, but from layer 1 to layer 49
-# it leaves $\sqrt{1/2}^{\,48} = 6 \cdot 10^{-8}$ of the signal. He et al. report that a net of 30 layers stalled completely
-# with Xavier's weights and converged with theirs. (He's line isn't perfectly flat. The formula holds on average over all
-# random draws of the weights, and a single draw strays from it, less so in wider nets.)
+# The measured factors agree with the formula to within 5 %. A factor of 0.71 may look harmless, but from layer 1 to
+# layer 49 it leaves $\sqrt{1/2}^{\,48} = 6 \cdot 10^{-8}$ of the signal. He et al. report that a net of 30 layers
+# stalled completely with Xavier's weights and converged with theirs. (He's line isn't perfectly flat: the formula
+# holds on average over all random draws of the weights, and a single draw strays from it.)
 #
 # Look at the third panel as well. The gradient of a weight is the product of what comes *in* from the left and what
 # comes *back* from the right. With Xavier's weights the signal dies out towards the right and the gradient towards the
@@ -332,11 +330,11 @@ edu.checks.check_he_std(my_he_std)
 # %% [markdown]
 # ## Size is not everything: do the images stay apart?
 #
-# He's weights keep the *size* of the signal. But a signal of the right size can still be useless, if it's the same for every
-# image. So let's measure that too: take two different digits, look at what layer $l$ makes of each, and compute the cosine
-# of the angle between the two vectors. A cosine of 1 means that they point in the same direction and differ in length at
-# most. Averaged over all pairs of digits in the batch, that's the **likeness** of inputs at this layer (Poole et al. 2016
-# and Schoenholz et al. 2017 worked out the theory).
+# He's weights keep the *size* of the signal. But a signal of the right size can still be useless if it's the same for
+# every image. So measure that too: take two different digits, look at what layer $l$ makes of each, and compute the
+# cosine of the angle between the two vectors. A cosine of 1 means that they point in the same direction. Averaged over
+# all pairs of digits in the batch, that's the **likeness** of inputs at this layer (Poole et al. 2016 and Schoenholz
+# et al. 2017 worked out the theory).
 
 # %%
 nets = {"ReLU, He": {}, "sigmoid, Xavier": {"activation": nn.Sigmoid, "init": "xavier"},
@@ -350,20 +348,19 @@ edu.plots.lines(likeness, title=title, x="layer", y="mean cosine of two images",
 
 # %% [markdown]
 # In the He net, two different digits have a mean cosine below 0.6 at layer 1 and above 0.95 at layer 40, with each of
-# three seeds. The last layers see almost the same direction whatever you show them, and the classifier has to work
-# with what little difference is left. The sigmoid net gets there within a few layers; the tanh net keeps its images
-# apart. So does the ReLU net with batch norm, which centres and scales each unit over the batch: its cosine stays at
-# about a third from layer to layer. (With sigmoids and batch norm it stays at 0.85. A sigmoid's outputs are all
-# positive, so they have much in common, but it doesn't get worse with depth.) So when a deep net doesn't train, there
-# are (at least) three suspects: a gradient that vanishes, one that explodes, and inputs that can't be told apart.
-# Suspects, not culprits: all of this was measured before any training.
+# three seeds. The last layers see almost the same direction whatever you show them. The sigmoid net gets there within
+# a few layers; the tanh net keeps its images apart. So does the ReLU net with batch norm, which centres and scales
+# each unit over the batch: its cosine stays at about a third.
+#
+# So when a deep net doesn't train, there are at least three suspects: a gradient that vanishes, one that explodes, and
+# inputs that can't be told apart. They're only suspects, because nothing has been trained yet.
 
 # %% [markdown]
 # ## A layer that stands still
 #
-# What does a gradient of $10^{-18}$ mean in practice? Training runs in float32, whose numbers have 24 significant bits. If
-# you change a weight by less than about a 30-millionth of itself, nothing happens: the result is rounded back to the same
-# weight. Take one step of SGD with the sigmoid net of 30 layers and count the weights that move.
+# What does a gradient of $10^{-18}$ mean in practice? Training runs in float32, whose numbers have 24 significant
+# bits. Change a weight by less than about a 30-millionth of itself, and the result is rounded back to the same weight.
+# Take one step of SGD with the sigmoid net of 30 layers and count the weights that move.
 
 
 # %%
@@ -384,11 +381,10 @@ rows = [
 edu.table(rows, ["layer", "weights that move", "gradient norm of the weights"])
 
 # %% [markdown]
-# The first layers stand still to the last bit, so the last layers have to learn from features that stay random. A higher
-# learning rate is no way out. To move layer 1 as far as layer 30, it would have to be larger by the ratio of the two norms,
-# more than 17 orders of magnitude, and that would throw the last layers all over the place. What about *Adam*, which divides
-# each weight's step by the size of its own recent gradients? That can make up for gradients that are small, as long as
-# something is left of them. You'll try it below.
+# The first layers stand still to the last bit, so the last layers have to learn from features that stay random. A
+# higher learning rate is no way out. To move layer 1 as far as layer 30, it would have to be more than 17 orders of
+# magnitude larger, and that would throw the last layers all over the place. What about *Adam*, which divides each
+# weight's step by the size of its own recent gradients? You'll try it below.
 #
 # ### Exercise 5.3 · Which layers stand still?
 #
@@ -429,9 +425,9 @@ edu.checks.check_standstill(my_still_layers)
 # %% [markdown]
 # ## First repair: batch norm
 #
-# Good initial weights give the signal the right size at the start, but nothing guarantees that it stays that way during
-# training. Batch norm (lesson 03) takes care of it all the time: in front of every activation, each unit is shifted and
-# scaled so that over the batch it has mean 0 and variance 1. Add it to the two nets that starved.
+# Good initial weights give the signal the right size at the start, but nothing keeps it that way during training.
+# Batch norm (lesson 03) takes care of it all the time: in front of every activation, it shifts and scales each unit so
+# that over the batch it has mean 0 and variance 1. Add it to the two nets that starved.
 
 # %%
 starving = {"sigmoid, Xavier": {"activation": nn.Sigmoid, "init": "xavier"}, "ReLU, Xavier": {"init": "xavier"}}
@@ -452,26 +448,27 @@ rows = [(f"ReLU, {init}", f"{factor:.2f}", f"{factor**48:,.0f}") for init, facto
 edu.table(rows, ["with batch norm", "gradient, per layer", "over 48 layers"])
 
 # %% [markdown]
-# Neither gradient vanishes any more, and with ReLU the factor is about the same for all four initial weights. But look at
-# the numbers again: the gradients now *grow* towards the first layer. With sigmoids they hardly do, but with ReLU they grow
-# by about 1.2 per layer, which makes a factor of thousands over fifty layers. (Where does the 1.2 come from? A part of what
-# leaves a ReLU is the same for all images. With He's weights, the rest has a variance over the batch of $(\pi - 1)/\pi
-# \approx 0.68$ when it arrives at the next batch norm, which divides by the root of that to make it 1 again, and so divides
-# the gradient on its way back. He's weights and the ReLU alone would keep the gradient's size, so what remains is the
-# factor $1/\sqrt{0.68} \approx 1.21$. Yang et al. 2019 derived this for very wide, fully connected nets at the start of
-# training, and showed that without skips their gradients explode whatever the activation. They also found that after a
-# single step the gradients of such nets span a much smaller range, so the start doesn't tell you everything.) You'll meet
-# this growth again in lesson 06.
+# Neither gradient vanishes any more, and with ReLU the factor is about the same for all four initial weights. But now
+# they *grow* towards the first layer. With sigmoids they hardly do, but with ReLU they grow by about 1.2 per layer,
+# which makes a factor of thousands over fifty layers.
+#
+# Where does the 1.2 come from? A part of what leaves a ReLU is the same for all images. With He's weights, the rest
+# arrives at the next batch norm with a variance over the batch of $(\pi - 1)/\pi \approx 0.68$. Batch norm divides by
+# the root of that to make it 1 again, and so divides the gradient on its way back. He's weights and the ReLU alone
+# would keep the gradient's size, so what remains is the factor $1/\sqrt{0.68} \approx 1.21$. Yang et al. 2019 derived
+# this for very wide, fully connected nets at the start of training, and showed that without skips their gradients
+# explode whatever the activation. The start doesn't tell you everything, though: after a single step, they found, the
+# gradients span a much smaller range. You'll meet this growth again in lesson 06.
 #
 # ## Second repair: a skip
 #
-# The other idea is to give the gradient a way around. With a skip, a layer computes $x + W \varphi(x)$, and the factor on
-# the way back is *1 plus something* instead of *something*. Whatever the layer does, the 1 stays. But what is added
-# matters. With He's weights the branch $W \varphi(x)$ has the same variance as $x$, so each addition doubles the variance,
-# and signal and gradient grow by $\sqrt{2}$ per layer. Here are two ways to tame that. With batch norm in the branch every
-# layer adds the *same* variance, about 1. So after $l$ layers the sum has a variance of about $l$, and the next layer
-# changes it by a share of only $1/l$. Or you make the branch *small* by setting its weights to zero at the start. Then
-# every layer with a skip begins as the identity, and training decides what it adds.
+# The other idea is to give the gradient a way around. With a skip, a layer computes $x + W \varphi(x)$, and the factor
+# on the way back is *1 plus something* instead of *something*. Whatever the layer does, the 1 stays. But with He's
+# weights the branch $W \varphi(x)$ has the same variance as $x$, so each addition doubles the variance, and signal and
+# gradient grow by $\sqrt{2}$ per layer. Here are two ways to tame that. With batch norm in the branch every layer adds
+# the *same* variance, about 1. After $l$ layers the sum has a variance of about $l$, and the next layer changes it by
+# a share of only $1/l$. Or you make the branch *small* by setting its weights to zero at the start. Then every layer
+# with a skip begins as the identity, and training decides what it adds.
 
 
 # %%
@@ -511,11 +508,11 @@ edu.table(
 )
 
 # %% [markdown]
-# Go through the table suspect by suspect. The plain net with He's weights has signals of the right size, but all images look
-# alike. With batch norm the images stay apart, but the gradients grow. With a skip alone signal and gradient explode, and
-# the images look alike as well. The last two rows come off best. With a skip and batch norm the gradient grows by a factor
-# of 13 over the whole net, and with zeroed branches it doesn't grow at all, although that net has no normalisation. (No
-# wonder: at the start, it does next to nothing. Whether it *learns* is another question, and you'll test that soon.) ResNet
+# Go through the table suspect by suspect. The plain net with He's weights has signals of the right size, but all
+# images look alike. With batch norm they stay apart, but the gradients grow. With a skip alone signal and gradient
+# explode, and the images look alike as well. The last two rows come off best. With a skip and batch norm the gradient
+# grows by a factor of 13 over the whole net, and with zeroed branches it doesn't grow at all, without any
+# normalisation. (No wonder: at the start, that net does next to nothing. You'll soon test whether it *learns*.) ResNet
 # took the first of these two ways; lesson 07 comes back to the second.
 #
 # ### Explore: gradient flow
@@ -535,7 +532,7 @@ edu.table(
 edu.widgets.gradient_flow(images, labels)
 
 # %% [markdown]
-# If widgets don't run for you, here are the gradients at a glance, with three activations down, four initial weights
+# If widgets don't run for you, here are the gradients at a glance: three activations down, four initial weights
 # across, and the four combinations of batch norm and skip in each panel. Gradients are divided by that of the last
 # hidden layer.
 
@@ -545,9 +542,9 @@ edu.plots.gradient_flow_grid(images[:64], labels[:64])
 # %% [markdown]
 # ## Does it matter? Train them
 #
-# So far no net has learned anything. You've measured untrained nets, and the measurements suggest how they'll train. Now
-# put these predictions to the test with seven nets of 30 layers and 64 units. Each trains for six epochs (192 steps in
-# quick) with one seed, at three learning rates, of which you keep the best. (The bare skip isn't among them.)
+# So far you've measured untrained nets, and the measurements suggest how they'll train. Put that to the test with
+# seven nets of 30 layers and 64 units. Each trains for six epochs (192 steps in quick) with one seed, at three
+# learning rates, of which you keep the best.
 #
 # > **Before you go on, commit yourself.** Which of the seven will learn nothing at all, at any rate? Which will be best?
 
@@ -603,21 +600,21 @@ edu.table(rows, ["training error", *(f"rate {lr}" for lr in rates)])
 # The two nets whose gradient vanishes guess at all three rates, as predicted. The two plain ReLU nets, with He's
 # weights and with batch norm, learn something but not well, although their gradients don't vanish. That fits the
 # measurements: one can hardly tell its images apart, and the other's gradients grow by 1.2 per layer. It doesn't prove
-# that these are the reasons. Both nets may suffer from something else (the last section has one more suspect), and each
-# did best at an end of the table, the He net at the lowest rate and the other at the highest, so their own best rates
-# may lie outside it. Sigmoids with batch norm do better. A likely reason is that around 0 a sigmoid is nearly a
-# straight line, and Yang et al. find that with batch norm, gradients grow less the closer the net is to a linear one.
+# that these are the reasons, and each of the two did best at an end of the table, so its own best rate may lie outside
+# it. Sigmoids with batch norm do better. A likely reason is that around 0 a sigmoid is nearly a straight line, and
+# Yang et al. find that with batch norm, gradients grow less the closer the net is to a linear one.
 #
 # Best of all are the two nets with a skip and a tame branch. At their best rates, **small branches and normalised
-# branches** end at about the same training error. They differ in the rate they want: in this run the normalised net
-# gets better towards 0.1, while the zeroed one gets worse (on some machines its loss stops being a number). So batch
-# norm buys you higher rates, but a deep net can do without normalisation: the last of the seven is a residual net
-# without any batch norm. It's the idea behind Fixup (Zhang et al. 2019), which also scales down the other layers of a
-# branch, and whose authors report stable training even with 10,000 layers. It's also behind SkipInit (De and Smith
-# 2020), where a single number that begins at zero multiplies each branch. A deep net can even do without skips: Xiao
-# et al. (2018) trained plain tanh nets of 10,000 layers, without batch norm, from carefully chosen orthogonal weights.
-# (Keep the scale in mind: ours are single runs on easy digits. To do well in image classification, Fixup also needed
-# extra regularisation.)
+# branches** end at about the same training error. They want different rates, though: in this run the normalised net
+# gets better towards 0.1, the zeroed one worse. So here batch norm buys you higher rates, but a deep net can do
+# without it.
+#
+# Branches that begin at zero are the idea behind Fixup (Zhang et al. 2019), which also scales down the other layers of
+# a branch, and whose authors report stable training even with 10,000 layers. They're also behind SkipInit (De and
+# Smith 2020), where a single number that begins at zero multiplies each branch. A deep net can even do without skips:
+# Xiao et al. (2018) trained plain tanh nets of 10,000 layers, without batch norm, from carefully chosen orthogonal
+# weights. Keep the scale in mind: ours are single runs on easy digits, and to do well in image classification, Fixup
+# also needed extra regularisation.
 #
 # And what about **Adam**? It divides each step by the size of recent gradients, so a gradient that is merely small shouldn't
 # trouble it. Give the two nets that guess, and the He net, three rates of Adam:
@@ -634,23 +631,21 @@ assert adam["ReLU, He"] > 2 * errors["ReLU, skip, zeroed branch"], "nor does it 
 edu.table(rows, ["training error", "SGD, best rate", *(f"Adam, {lr}" for lr in adam_rates)])
 
 # %% [markdown]
-# Adam rescues neither at these rates. (In our own trial over five seeds, the best that either reached was 80 %.) In the
-# sigmoid net, the gradients of the first layers are smaller than the $10^{-8}$ that Adam adds to its denominator to
-# avoid dividing by zero, so its steps there are tiny as well. In the Xavier net, the gradient is small but not gone, so
-# Adam's steps have nearly their full length, and still the net learns next to nothing. Is that because its images look
-# alike? At the last layer they have a mean cosine of 0.94 to 0.98 (five seeds). But the He net that starts from the
-# same seed has exactly the same cosines, because He's weights are Xavier's times a constant in each layer ($\sqrt{2}$
-# in all but the first and the last), which only rescales the signal. And the He net does learn something. So likeness
-# alone can't be the reason. What differs is the size of the signal: over these layers Xavier's weights shrink it to
-# less than a ten-thousandth. Why Adam can't make up for that is left open here.
+# Adam rescues neither at these rates: over five seeds, the best that either reached was 80 %. In the sigmoid net, the
+# gradients of the first layers are smaller than the $10^{-8}$ that Adam adds to its denominator to avoid dividing by
+# zero, so its steps there are tiny as well. In the Xavier net, the gradient is small but not gone, so Adam's steps
+# have nearly their full length, and still the net learns next to nothing. Is that because its images look alike? They
+# do, but exactly as much as in the He net that starts from the same seed, because He's weights are Xavier's times a
+# constant in each layer, which only rescales the signal. And the He net does learn something, so likeness alone can't
+# be the reason. What differs is the size of the signal, which Xavier's weights shrink to less than a ten-thousandth.
+# Why Adam can't make up for that is left open here.
 #
 # ## When gradients explode
 #
-# Take a net of ten layers whose initial weights are twice as large as they should be. The signal doubles in each layer, and
-# so does the gradient. Instead of fixing the weights, you can limit the step: if the gradient of all weights together is
-# longer than a given norm, scale it down to that norm and keep its direction. This is *gradient clipping* (Pascanu et al.
-# 2013), a standard remedy in nets that read sequences. Compare three runs at the same learning rate, 0.1, with 200 steps
-# each.
+# Take a net of ten layers whose initial weights are twice as large as they should be. Signal and gradient double in
+# each layer. Instead of fixing the weights, you can limit the step: if the gradient of all weights together is longer
+# than a given norm, scale it down to that norm and keep its direction. This is *gradient clipping* (Pascanu et al.
+# 2013), a standard remedy in nets that read sequences. Compare three runs of 200 steps at learning rate 0.1.
 
 
 # %%
@@ -684,11 +679,10 @@ edu.plots.lines(runs, title=title, x="step", y="training loss", first=1, log=Tru
 
 # %% [markdown]
 # Without clipping, the steps are so long that the loss soon isn't a number any more (the cross marks the last one that
-# was). With clipping, the numbers stay finite and the loss falls a long way. But look at the dotted line: guessing
-# costs $\ln 10 \approx 2.3$, and after 200 steps the clipped net is still above it. It has survived, but so far it
-# hasn't learned. The net with He's weights needs no clipping and learns. So clipping is a safety net here, not a cure.
-# (That's one run at one rate and one limit; with others, or more steps, it may get further.) And clipping can only
-# shorten a gradient, so it does nothing for one that vanishes.
+# was). With clipping, the loss stays finite and falls a long way. But guessing costs $\ln 10 \approx 2.3$ (the dotted
+# line), and after 200 steps the clipped net is still above it. With more steps, or at another rate or limit, it may
+# get further. The net with He's weights needs no clipping and learns. So clipping is a safety net here. And it can
+# only shorten a gradient, so it does nothing for one that vanishes.
 #
 # ### Exercise 5.4 · Clip by norm
 #
@@ -728,15 +722,15 @@ edu.checks.check_clip(my_clip)
 # %% [markdown]
 # ## Shattered gradients
 #
-# A gradient is a promise: if you move a little, the loss will change like this. The promise is only worth something if it
-# still holds after the move. Balduzzi et al. (2017) asked how far it holds, with about the simplest net that can show it:
-# one number in, 200 units per layer, one number out, ReLU, He's weights. Compute its gradient $dy/dx$ at 256 inputs between
-# −2 and 2, and see how much the gradient at one input tells you about the gradient at the next. This time nothing is
-# trained: you draw forty random nets of each kind (a hundred in full).
+# A gradient is a promise: if you move a little, the loss will change like this. It's only worth something if it still
+# holds after the move. Balduzzi et al. (2017) asked how far it holds, with a very simple net: one number in, 200 units
+# per layer, one number out, ReLU, He's weights. Compute its gradient $dy/dx$ at 256 inputs between −2 and 2, and see
+# how much the gradient at one input tells you about the next. Nothing is trained: you draw forty random nets of each
+# kind (a hundred in full).
 #
-# Plain and residual nets consist of the same blocks of two layers. The residual net multiplies each block by $\sqrt{1/2}$,
-# which slows the growth of the signal, and adds it to its input. The first layer has random biases, so that the kinks of its
-# ReLUs are spread over the axis.
+# Plain and residual nets consist of the same blocks of two layers. The residual net multiplies each block by
+# $\sqrt{1/2}$, which slows the growth of the signal, and adds it to its input. Random biases in the first layer spread
+# the kinks of its ReLUs over the axis.
 
 
 # %%
@@ -771,9 +765,9 @@ one_each = {name: gradients[:, 0] for name, gradients in drawn.items()}
 edu.plots.gradient_series(points, one_each, title="The gradient as a function of the input, one net each")
 
 # %% [markdown]
-# The gradient of the shallow net wanders in small steps, one for each ReLU that switches on or off. Those of the deep nets
-# are rougher, but how much rougher? The *autocorrelation* at lag $k$ is the correlation between the gradient at one input
-# and the gradient $k$ grid steps away: 1 if they are the same, 0 for white noise.
+# The gradient of the shallow net wanders in small steps, one for each ReLU that switches on or off. The deep nets are
+# rougher, but by how much? The *autocorrelation* at lag $k$ is the correlation between the gradient at one input and
+# the gradient $k$ grid steps away: 1 if they are the same, 0 for white noise.
 
 # %%
 lags = list(range(16))
@@ -796,16 +790,15 @@ rows = [(name, f"{curve[1]:.2f}", f"{curve[4]:.2f}", f"{curve[12]:.2f}") for nam
 edu.table(rows, ["autocorrelation, mean over the nets", "lag 1", "lag 4", "lag 12"])
 
 # %% [markdown]
-# The paper says that plain nets have gradients that "resemble white noise", and that nets with skips are "far more
-# resistant to shattering". Our nets don't go that far: even with 50 plain layers, neighbours on the grid still resemble
-# each other, and with 50 layers, a dozen steps away, skips hardly make a difference any more. (The paper's residual nets
-# have batch norm in their branches, so later branches count for less and less of the sum. Ours don't.) But the trend is the
-# paper's. The deeper the plain net, the shorter the step after which its gradient is a different one, and the additions
-# slow that down: for the first few steps, 50 layers with them hold about as long as 24 without. Scaling the gradient up or
-# down would change none of this.
+# The paper says that gradients in plain nets "resemble white noise", and that nets with skips are "far more resistant
+# to shattering". Our nets don't go that far: even with 50 plain layers, neighbours on the grid still resemble each
+# other, and with 50 layers, skips hardly make a difference a dozen steps away. (The paper's residual nets have batch
+# norm in their branches. Ours don't.) But the trend is the paper's. The deeper the plain net, the shorter the step
+# after which its gradient is a different one, and the additions slow that down: for the first few steps, 50 layers
+# with them hold about as long as 24 without. Scaling the gradient wouldn't change that.
 #
-# Keep in mind what you measured: gradients with respect to the *input*, in *untrained* nets. It's plausible that
-# shattering is another reason why deep plain nets train badly, but it isn't proven.
+# These are gradients with respect to the *input*, in *untrained* nets. It's plausible that shattering is another
+# reason why deep plain nets train badly, but it isn't proven.
 #
 # ## Claims you will read elsewhere, tested
 #
@@ -815,9 +808,9 @@ edu.table(rows, ["autocorrelation, mean over the nets", "lag 1", "lag 4", "lag 1
 # | "ReLU solved the vanishing gradient." | ReLU with Xavier's weights, 50 layers | **Half right.** The factor is 0.71 per layer until the weights are He's. |
 # | "Vanishing gradients starve the first layers." | The weights' gradient in every layer | **Depends.** With sigmoids, yes. With ReLU and Xavier's weights all layers starve alike. |
 # | "He's weights are all a deep ReLU net needs." | Cosine between different images, 50 layers; 30 layers trained | **Not here.** They keep the size of the signal, but by layer 40 all images look alike, and the net we trained learned badly. |
-# | "Batch norm cures vanishing gradients." | The factor per layer with batch norm | **Right** at the start of training: in our nets none vanishes. But they grow towards the input, with ReLU by 1.2 per layer. |
+# | "Batch norm cures vanishing gradients." | The factor per layer with batch norm | **Right** at the start of training, in our nets. But they grow towards the input, with ReLU by 1.2 per layer. |
 # | "A skip connection is all you need." | ReLU, He's weights and skips, without batch norm | **Not with He's weights.** Signal and gradient grow by √2 per layer at the start. (We didn't train this net.) |
-# | "Very deep nets need batch norm." | Skips, no normalisation, branches that begin at zero: measured and trained | **Wrong.** In six epochs, a net of 30 layers with skips and zeroed branches fits the digits as well as the same net with batch norm, each at the best of three rates, one seed. |
+# | "Very deep nets need batch norm." | Skips, no normalisation, branches that begin at zero: measured and trained | **Wrong.** A net of 30 layers with skips and zeroed branches fits the digits about as well as with batch norm, each at the best of three rates (one seed). |
 # | "A gradient of healthy size is a healthy gradient." | Autocorrelation of the gradients | **Not necessarily.** In our plain nets of 50 layers, a few grid steps away only half of its autocorrelation is left. |
 
 # %%
@@ -859,9 +852,8 @@ edu.table(claims, ["measured above", "value"])
 #   apart.
 # * **Batch norm** keeps gradients from vanishing at the start, whatever the initial weights. With ReLU it lets them grow by
 #   about 1.2 per layer.
-# * **A skip alone**, with He's weights, makes signal and gradient grow by $\sqrt{2}$ per layer. It needs a tame branch:
-#   *normalised*, as in ResNet, or *small* at the start, as in Fixup and SkipInit. In our runs either will do, each at a
-#   rate of its own.
+# * **A skip alone**, with He's weights, makes signal and gradient grow by $\sqrt{2}$ per layer. It needs a tame
+#   branch: *normalised*, as in ResNet, or *small* at the start, as in Fixup and SkipInit. In our runs either will do.
 # * **Adam** changes the length of the steps. At three rates it rescued neither the sigmoid net nor the ReLU net with
 #   Xavier's weights.
 # * **Clipping** keeps an exploding run alive. In ours that wasn't enough to learn in 200 steps, and for a vanishing gradient

@@ -37,19 +37,19 @@ print(f"data       {data.source}")
 # %% [markdown]
 # ## The experiment
 #
-# The two nets differ in one number only, the blocks in a stage. Both begin with a 3×3 convolution, go through three stages,
-# and end in global average pooling and one linear layer. A block is two 3×3 convolutions, each followed by batch norm and
-# ReLU. (Batch norm shifts and scales every channel to mean 0 and variance 1 over the batch.) The first block of the second
-# and of the third stage halves the side and doubles the filters. Depth counts convolutions and linear layers: three stages
-# of n blocks with two convolutions each are 6n layers; the first convolution and the linear layer add 2. With n = 3 the net
-# has **20** layers, with n = 9 it has **56**.
+# The two nets differ in one number only, the blocks per stage. Both begin with a 3×3 convolution, go through three
+# stages, and end in global average pooling and one linear layer. A block is two 3×3 convolutions, each followed by
+# batch norm (which shifts and scales every channel to mean 0 and variance 1 over the batch) and ReLU. The first block
+# of the second and third stage halves the side and doubles the filters. Depth counts convolutions and linear layers:
+# three stages of n blocks with two convolutions each are 6n layers, and the first convolution and the linear layer add
+# 2. So n = 3 gives **20** layers and n = 9 gives **56**.
 #
-# Both nets are trained in the same way, down to the order of the images: stochastic gradient descent with momentum, where
-# each step goes downhill on one batch of 64 images and keeps part of the step before. The learning rate rises to 0.1 in the
-# first third of the training and then falls to nearly nothing (a *one-cycle* schedule). Training lasts six *epochs*, that is,
-# six passes over the training images. Section 4.2 of the paper does the same on CIFAR-10 with 64,000 steps and a rate that
-# falls in two jumps; you take fewer than 200 steps on digits, so that a laptop finishes in a minute. After `resnet-edu fetch
-# cifar10` the profile `full` runs these cells with the paper's recipe, for about 70 minutes on one GPU (an estimate).
+# Both nets are trained in the same way, down to the order of the images: stochastic gradient descent with momentum,
+# where each step goes downhill on one batch of 64 images and keeps part of the step before. The learning rate rises to
+# 0.1 in the first third of the training and then falls to nearly nothing (a *one-cycle* schedule). Training lasts six
+# *epochs*, that is, six passes over the training images. The paper (section 4.2) takes 64,000 steps on CIFAR-10, with
+# a rate that falls in two jumps; you take fewer than 200 on digits, so that a laptop finishes in a minute. (After
+# `resnet-edu fetch cifar10` the profile `full` runs the paper's recipe: an estimated 70 minutes on one GPU.)
 
 
 # %%
@@ -79,11 +79,10 @@ for name in ("plain20", "plain56"):
 edu.plots.degradation(histories, title="56 layers are worse than 20, and on the training images too")
 
 # %% [markdown]
-# Look at the solid lines first: they are the error on the *training* images. The thick line lies far above the thin
-# one. The 56-layer net does not fit the images that it sees six times. The dotted lines, the error on images it never
-# saw, tell the same story, but they are not what is surprising here. (The training error is collected while the
-# weights change, so it is an average over the epoch; the validation error is measured at its end. This is why a dotted
-# line can lie below its solid one.)
+# Look at the solid lines first, the error on the *training* images. The thick line lies far above the thin one: the
+# 56-layer net does not fit the images that it sees six times. The dotted lines, the error on images it never saw, tell
+# the same story, but they are not what is surprising here. (A dotted line can lie below its solid one, because the
+# training error is an average over the epoch and the validation error is measured at its end.)
 
 # %%
 gap = profile.choose(quick=10, full=1)  # points of error that settle a comparison; the paper's are smaller
@@ -95,18 +94,18 @@ edu.table(rows, ["net", "training error", "validation error"])
 
 # %% [markdown]
 # **This is not overfitting.** A net that overfits is good on the training images and bad on others. Here the deeper
-# net is bad on the training images themselves, so the remedies against overfitting, such as dropout or augmentation,
-# aim at the wrong thing. He et al. gave the effect a name of its own: *degradation*. As they say themselves, others
-# had seen it before, but they made it the central question of their paper.
+# net is bad on the training images themselves, so remedies against overfitting, such as dropout or augmentation, aim
+# at the wrong thing. He et al. named the effect *degradation*. Others had seen it before, as they say, but they made
+# it the central question of their paper.
 
 # %% [markdown]
 # ### Exercise 6.1 · A plain block
 #
 # **Difficulty** ●●○○○ · **8 minutes**
 #
-# Write the block of the plain nets: 3×3 convolution, batch norm, ReLU, and the same again. The first convolution takes the
-# given `stride`. Apart from that, neither convolution changes the side. Convolutions that are followed by batch norm need
-# no bias.
+# Write the block of the plain nets: 3×3 convolution, batch norm, ReLU, and the same again. The first convolution takes
+# the given `stride`; apart from that, the side stays the same. Convolutions that are followed by batch norm need no
+# bias.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -153,9 +152,9 @@ edu.checks.check_plain_block(MyPlainBlock)
 #
 # $$\text{plain: } \mathrm{ReLU}(F(x)) \qquad\qquad \text{residual: } \mathrm{ReLU}(F(x) + x)$$
 #
-# Nothing else changes: same layers, same initial values, same images in the same order. Where a block halves the side and
-# doubles the channels, only every second row and column of $x$ is kept, and channels of zeros are added (option A of the
-# paper). That needs no parameters.
+# Nothing else changes: same layers, same initial values, same images in the same order. Where a block halves the side
+# and doubles the channels, only every second row and column of $x$ is kept, and channels of zeros are added (option A
+# of the paper). That needs no parameters.
 
 # %%
 initial = []
@@ -184,10 +183,9 @@ assert repaired.train_error < histories["resnet20"].last.train_error + 2, (
 edu.table(rows, ["error, last epoch", "training", "validation", "parameters"])
 
 # %% [markdown]
-# **Nor is it a lack of parameters.** The plain and the residual net of the same depth have exactly the same number of
-# parameters, as the table shows, and the additions have none of their own. The same is true of the paper's nets, which
-# have 16 filters in the first stage and take colour images. The paper gives their parameters as 0.27 and 0.85 million
-# (table 6):
+# **Nor is it a lack of parameters.** The plain and the residual net of the same depth have exactly the same number, as
+# the table shows, because the additions have none. So do the paper's nets, which have 16 filters in the first stage
+# and take colour images. The paper gives 0.27 and 0.85 million parameters (table 6):
 
 # %% tags=["nbval-check-output"]
 for depth in (20, 56):
@@ -237,10 +235,10 @@ edu.checks.check_repair(RepairedBlock)
 # %% [markdown]
 # ## Do the gradients vanish?
 #
-# Many texts say that plain deep nets fail because their gradients vanish on the way back to the first layers. That is true of
-# deep nets with sigmoids and careless initial weights, and lesson 05 measures it. Is it true of this one? Take the untrained
-# nets, send one batch forward and back, and look at the size of the gradient in each layer. For comparison, here is what
-# vanishing looks like: 55 convolutions with a sigmoid behind each and no batch norm.
+# Many texts say that plain deep nets fail because their gradients vanish on the way back to the first layers. That is
+# true of deep nets with sigmoids and careless initial weights, and lesson 05 measures it. Is it true of this one? Take
+# the untrained nets, send one batch forward and back, and look at the size of the gradient in each layer. For
+# comparison, here is what vanishing looks like: 55 convolutions with a sigmoid behind each and no batch norm.
 
 
 # %%
@@ -275,14 +273,15 @@ edu.table(
 
 # %% [markdown]
 # The sigmoid net's gradient falls off the bottom of the picture and goes on falling, until the computer rounds it to
-# zero. Its first layers will never move. The plain net of 56 layers shows nothing of the kind. Batch norm keeps each
-# layer's signal from dying on the way forward, and on the way back the gradient doesn't die either: it *grows*. Yang
-# et al. (2019) derive such a growth for very wide, fully connected nets with batch norm and ReLU at the start of
-# training: what flows back grows by a factor of $\sqrt{\pi/(\pi-1)} \approx 1.21$ per layer. To compare, the next cell
-# takes the gradients with respect to the *outputs* of our convolutions. Within a stage all outputs have the same
-# shape, so divide the first norm by the last and take the 17th root: the average growth per layer. In five seeds it
-# lay between 1.14 and 1.21 in every stage, so our narrow net comes close. The residual net's gradient stays within two
-# powers of ten in all layers. A likely reason: the addition hands it past each block as well as through it.
+# zero. Its first layers will never move. Plain-56 shows nothing of the kind. Batch norm keeps each layer's signal from
+# dying on the way forward, and on the way back the gradient doesn't die either: it *grows*.
+#
+# Yang et al. (2019) derive such a growth for very wide, fully connected nets with batch norm and ReLU at the start of
+# training: a factor of $\sqrt{\pi/(\pi-1)} \approx 1.21$ per layer. The next cell measures ours, on the gradients with
+# respect to the convolutions' *outputs*: the 17th root of a stage's first norm over its last is the average growth per
+# layer. In five seeds it lay between 1.14 and 1.21 in every stage, so our narrow net comes close. The residual net's
+# gradient stays within two powers of ten in all layers. A likely reason: the addition hands it past each block as well
+# as through it.
 
 # %%
 flowing = [layer.activation for layer in gradients["plain56"]]
@@ -298,24 +297,24 @@ assert max(norms["resnet56"]) < 100 * min(norms["resnet56"])
 # %% [markdown]
 # So "vanishing" is the wrong word here. The paper checked its 34-layer ImageNet net, found healthy norms, and wrote
 # that the difficulty is unlikely to be caused by vanishing gradients. Our 56 narrow layers show the opposite, growth,
-# which Yang et al. name as an obstacle in its own right. And size is not all: the deeper a plain net is, the less the
-# gradients with respect to two nearly equal *inputs* have in common (Balduzzi et al. 2017; lesson 05 measured it,
-# without batch norm). How much each effect contributes is still argued about.
+# which Yang et al. name as an obstacle in its own right. And size is not all: the deeper a plain net is, the less its
+# gradients with respect to two nearly equal *inputs* have in common (Balduzzi et al. 2017; lesson 05, without batch
+# norm). How much each effect contributes is still argued about.
 #
 # ## A solution exists, and SGD doesn't find it in this budget
 #
-# Could it be that a plain 56-layer net simply can't express what a 20-layer net can? No, and the paper's argument needs no
-# further training. Take the trained plain-20 and insert six blocks at the end of each stage that return their input. The
-# result has 56 layers and gives the same predictions, image by image.
+# Could it be that a plain 56-layer net simply can't express what a 20-layer net can? No, and the paper's argument
+# needs no further training. Take the trained plain-20 and insert six blocks at the end of each stage that return their
+# input. The result has 56 layers and gives the same predictions, image by image.
 
 # %%
 edu.plots.identity_extension()
 
 # %% [markdown]
-# How does a block of convolutions, batch norms and ReLUs return its input? Each filter is zero except for a 1 in the centre
-# of its own channel, so a convolution passes its input on. Batch norm subtracts a mean μ and divides by a standard deviation
-# σ, so you set its bias to μ and its weight to σ, which undoes both. And the input of a block comes out of a ReLU, so it
-# isn't negative, and another ReLU doesn't change it. You write that block now.
+# How does a block of convolutions, batch norms and ReLUs return its input? Each filter is zero except for a 1 in the
+# centre of its own channel, so a convolution passes its input on. Batch norm subtracts a mean μ and divides by a
+# standard deviation σ, so you set its bias to μ and its weight to σ, which undoes both. And the input of a block comes
+# out of a ReLU, so it isn't negative, and another ReLU doesn't change it. Now write that block.
 #
 # ### Exercise 6.3 · A block that does nothing
 #
@@ -323,8 +322,8 @@ edu.plots.identity_extension()
 #
 # You get a plain block as in exercise 6.1, with the same number of channels in and out and stride 1, and the features
 # `x` of a batch of images, which come out of a ReLU. Set the weights and the running statistics of the block so that
-# it returns `x`: in evaluation mode, and in training mode too, where batch norm takes mean and variance from the
-# batch. Return the block.
+# it returns `x` in evaluation mode, and in training mode too, where batch norm takes mean and variance from the batch.
+# Return the block.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -367,10 +366,9 @@ def pass_through(block: nn.Module, x: Tensor) -> nn.Module:
 edu.checks.check_pass_through(pass_through)
 
 # %% [markdown]
-# `extend_with_identity` does this to all 18 new blocks. The next cell compares the two nets in both modes. It computes in
-# float64, because float32 rounds every σ and 36 more batch norms add up the rounding. In training mode a batch norm takes
-# mean and variance from the batch at hand, so there the copy is exact only for the batch whose μ and σ were built in, and
-# an approximation for any other.
+# `extend_with_identity` does this to all 18 new blocks. The next cell compares the two nets in both modes, in float64,
+# because in float32 the rounding of 36 more batch norms adds up. In training mode the copy is exact only for the batch
+# whose μ and σ were built in.
 
 # %%
 shallow, images = deepcopy(models["plain20"]).cpu().double(), data.train.inputs(slice(128)).double()
@@ -399,12 +397,12 @@ assert errors["plain-56 as we wrote it down"] < errors["plain-56 as SGD found it
 edu.table([(name, f"{error:.1f} %") for name, error in errors.items()], ["net, with fixed weights", "training error"])
 
 # %% [markdown]
-# The two plain-56 are points in the same space of weights. One is good, and SGD, which starts from random weights, ends at
-# the other. So the net's *capacity* is not what's missing.
+# The two plain-56 are points in the same space of weights. One is good, and SGD, which starts from random weights,
+# ends at the other. So the net's *capacity* is not what's missing.
 #
 # Does SGD at least stay at the good point, once it's there? Continue training from it for two more epochs, once with a
 # highest rate of 0.1, as for all nets on this page, and once with a twentieth of that. Plain-20, which computes the
-# same function from fewer layers, is the control: it goes on in the same two ways.
+# same function from fewer layers, goes on in the same two ways as the control.
 #
 # > **Before you run it:** what will the training error of each be?
 
@@ -424,28 +422,26 @@ rows = [(name, f"{errors[name]:.1f} %", *(f"{after[name, rate]:.1f} %" for rate 
 edu.table(rows, ["training error of", "before", "two epochs at 0.1", "two epochs at 0.005"])
 
 # %% [markdown]
-# We tried six seeds. At 0.005 the written-down net stays and even improves: its error fell in all six, by 0.35 to 0.95
-# points. At 0.1 it gets thrown out: after two epochs its error was between 31 and 76 %, while plain-20's moved by less
-# than one point. So a good region exists, and SGD can live in it, but not with steps of the usual size. This experiment
-# can't tell whether the region is narrow or whether the noise of 36 more batch norms pushes the net out.
+# In all six seeds we tried, the written-down net stays at 0.005 and even improves a little. At 0.1 it gets thrown out,
+# to between 31 and 76 %, while plain-20's error moves by less than one point. So a good region exists, and SGD can
+# live in it, but not with steps of the usual size. This experiment can't tell what pushes the net out.
 #
-# Are small steps the cure, then? Not from random weights in six epochs: at 0.005 five plain-56 ended with 68 to 86 %
-# training error (our trial, too). But at such rates six epochs are too few for plain-20 as well, as you'll see below.
 # Either way, this is **a problem of optimisation**: from where nets start, and in the number of steps that other nets
-# need, SGD doesn't reach the good region. Would another recipe get it there? That's what a sceptic asks further down.
+# need, SGD doesn't reach the good region. Would smaller steps or another recipe get it there? That's what a sceptic
+# asks further down.
 #
-# That turns the question around. If a block that does nothing would already be good enough, make "do nothing" easy to learn.
-# This is the paper's hypothesis about $F(x) + x$: it's easier to push $F$ towards zero than to fit an identity with two
-# convolutions and ReLUs. This page shows that the addition works. Why it works has more than one answer: short paths through
-# the net (Veit et al. 2016), gradients that stay alike (Balduzzi et al. 2017), a smoother loss (Li et al. 2018). Lesson 07
-# takes up the first.
+# That turns the question around. If a block that does nothing would already be good enough, make "do nothing" easy to
+# learn. This is the paper's hypothesis about $F(x) + x$: it's easier to push $F$ towards zero than to fit an identity
+# with two convolutions and ReLUs. This page shows that the addition works. Why it works has more than one answer:
+# short paths through the net (Veit et al. 2016, lesson 07), gradients that stay alike (Balduzzi et al. 2017), a
+# smoother loss (Li et al. 2018).
 
 # %% [markdown]
 # ## Five seeds, four depths
 #
 # One run is an anecdote. The course comes with a recorded study of the same experiment: plain and residual nets of 20,
-# 32, 44 and 56 layers, five seeds each, with the quick settings of this page. You can reproduce it with `resnet-edu
-# study mnist5k-degradation --out FOLDER`.
+# 32, 44 and 56 layers, five seeds each, with the quick settings of this page. (`resnet-edu study mnist5k-degradation
+# --out FOLDER` reproduces it.)
 
 # %%
 study = edu.study.load_study("mnist5k-degradation")
@@ -474,16 +470,16 @@ print(f"plain-56 is worse than plain-20 by {(plain56 - plain20).min():.0f} to {(
 print(f"plain-56, seed by seed: {', '.join(f'{error:.0f} %' for error in plain56)}")
 
 # %% [markdown]
-# Look at the last line. Nothing but the seed is different, and yet plain-56 ends anywhere between half and three quarters
-# wrong. So one run of it tells you little; that all five are far above plain-20 tells you a lot. The first number belongs to
-# seed 0, with the settings of the run at the top of this page, and yet yours may differ: on another machine the last digit
-# of a sum can differ, and in a net like this one such a difference grows with every step.
+# Look at the last line. Nothing but the seed is different, and yet plain-56 ends anywhere between half and three
+# quarters wrong. So one run of it tells you little; that all five are far above plain-20 tells you a lot. (The first
+# number has the seed and settings of your run at the top of this page, but yours may differ: machines can round sums
+# differently, and in a net like this one such a difference grows with every step.)
 #
 # ## What a sceptic would ask
 #
-# So far you've seen one recipe: a rate of 0.1, one schedule, six epochs. Perhaps it's the recipe that fails and not the net.
-# A second record, `mnist5k-sceptic`, is there to find out. It holds the same digits and the same four nets at six learning
-# rates and with three seeds, and some runs that are ten times as long.
+# So far you've seen one recipe: a rate of 0.1, one schedule, six epochs. Perhaps it's the recipe that fails and not
+# the net. A second record, `mnist5k-sceptic`, trains the same four nets on the same digits at six learning rates, with
+# three seeds, and some of them ten times as long.
 #
 # ### Is it the learning rate?
 #
@@ -505,15 +501,15 @@ assert min(at_best["plain56"][1]) > max(at_best["plain20"][1]) + 20, "each at it
 edu.table(rows, ["net", "best rate", "training error, seed 0", "seed 1", "seed 2"])
 
 # %% [markdown]
-# It isn't the rate. Each net is now shown at the best of the six rates, and plain-56 stays more than 20 points behind
-# plain-20. At 0.3, the one higher rate, it ends worse, and at all four lower ones too.
+# It isn't the rate. With each net at the best of the six rates, plain-56 stays more than 20 points behind plain-20.
+# Its best is 0.1, and it ends worse at 0.3 and at all four lower rates.
 #
 # ### Are the first steps too large?
 #
-# In plain-56 the gradient grows towards the input, so the first layers take the largest steps. How large a step is depends on
-# what it's added to, so divide it by the size of the weights: $\eta\,\lVert g\rVert / \lVert w\rVert$ with the learning rate
-# $\eta$. At 1 a step is as long as the weights that it changes. The record holds this number for every layer at the first
-# step of each run. The schedule begins at a twenty-fifth of its highest rate, so the first step is taken at 0.004.
+# In plain-56 the gradient grows towards the input, so the first layers take the largest steps. How large a step is
+# depends on what it's added to, so divide it by the size of the weights: $\eta\,\lVert g\rVert / \lVert w\rVert$ with
+# the learning rate $\eta$. At 1 a step is as long as the weights that it changes. The record holds this number for
+# every layer at the first step, where the schedule is still at a twenty-fifth of its highest rate, 0.004.
 
 # %%
 first_steps = {net: sceptic.found(f"{net} at 0.1", "first_step")[0] for net in names}
@@ -526,10 +522,10 @@ edu.plots.lines(
 
 # %% [markdown]
 # That's a serious suspect: the first step replaces plain-56's first layer, while no other net changes any of its
-# layers by more than about a hundredth. (The figure shows seed 0; the other two say the same.) Two remedies are aimed
-# at it. The rate can rise more slowly, over three of the six epochs; and the gradient can be *clipped*, that is,
-# shortened whenever its norm is above 1 (lesson 05). Alongside these two, the record holds the opposite: a run that
-# starts at the full rate. In the figure each net has whichever of the rates 0.01, 0.03 and 0.1 suits it best.
+# layers by more than about a hundredth. (This is seed 0; the other two say the same.) Two remedies are aimed at it.
+# The rate can rise more slowly, over three of the six epochs, and the gradient can be *clipped*, that is, shortened
+# whenever its norm is above 1 (lesson 05). For contrast, the record also holds runs that start at the full rate. Each
+# net is shown at whichever of the rates 0.01, 0.03 and 0.1 suits it best.
 
 # %%
 arms = {"as above": "", "full rate at once": ", no warm-up", "slow rise": ", long warm-up", "clipped": ", clipped"}
@@ -547,17 +543,17 @@ edu.plots.paired_seeds(
 )
 
 # %% [markdown]
-# Neither remedy closes the gap. With a slow rise plain-56 ends about where it did before, and clipped it hardly learns.
-# With the full rate at once it ends worse (75 % on average instead of 56 %), so the start does matter. A likely reason
-# why clipping fails: the gradients of the first layers are by far the largest, so they decide the norm, and the clip
-# shortens the steps of all other layers with theirs, though those were small already. (Clipped, it did best at 0.1, the
-# highest rate we tried with clipping, and 1 is the only limit we tried, so this arm isn't the last word.) None of this
-# clears the gradients of all blame. It shows that gentler first steps aren't enough.
+# Neither remedy closes the gap. With a slow rise plain-56 ends about where it did before, and clipped it hardly
+# learns. A likely reason: the first layers' gradients are by far the largest, so they decide the norm, and the clip
+# shortens the steps of all other layers with theirs, though those were small already. (We tried one limit and no rate
+# above 0.1, where clipping did best, so this arm isn't the last word.) With the full rate at once plain-56 ends worse
+# (75 % on average instead of 56 %), so the start does matter, but gentler first steps aren't enough. None of this
+# clears the gradients of all blame.
 #
 # ### Does it lack steps?
 #
-# Ten times as many, then: 60 epochs, at each of the three rates that were best after six, with three seeds: nine runs of
-# each net.
+# Ten times as many, then: 60 epochs, at each of the three rates that were best after six, with three seeds. That makes
+# nine runs of each net.
 
 # %%
 longer = {}
@@ -596,28 +592,28 @@ assert max(residual) < 0.05
 print(f"the two residual nets, 60 epochs: {len(residual)} runs, training error at most {max(residual):.1f} %")
 
 # %% [markdown]
-# So plain-56 isn't stuck. It comes down far more slowly than plain-20: to get below 5 % it needs about three times as many
-# epochs. After 60, eight of its nine runs have nearly fitted the digits, though they still end behind plain-20, at 0.3 to
-# 2.5 % against 0.0 % in each of its nine. The ninth, with a rate of 0.1, the highest of the three, comes down as well but
-# ends at 23 %. (With the additions, 56 layers end at 0.0 % in every run, just as 20 do.) It took a third seed to find it:
-# the first two at that rate end at 0.6 and 1.3 %.
+# So plain-56 isn't stuck. It comes down far more slowly than plain-20: to get below 5 % it needs about three times as
+# many epochs. After 60, eight of its nine runs have nearly fitted the digits, at 0.3 to 2.5 %; plain-20 ends at 0.0 %
+# in each of its nine. The ninth, at the highest of the three rates, 0.1, comes down as well but ends at 23 %. With the
+# additions, 56 layers end at 0.0 % in every run, just as 20 do.
 #
-# Let's keep two words apart in this course. A deep net is **slow** if a larger budget for both nets brings its training
-# error closer to the shallower net's. It's **degraded** if a gap remains however large the budget. A net can be both. (The
-# paper calls the symptom itself degradation, a deeper net with a higher training error, and so does exercise 6.4.) By this
-# criterion plain-56 on these digits is *slow*: with ten times the steps it has nearly caught up in eight runs of nine. And
-# the paper's nets? He et al. trained for 64,000 steps on CIFAR-10 and saw a gap; on ImageNet they tried three times as many
-# steps and the problem remained. They conjecture that deep plain nets converge exponentially slowly, which would be slow by
-# our criterion, with a budget that nobody has. A run in which the deep net catches up would rule degradation out, but no
-# run of finite length can prove it, so this question stays open. What isn't open is the cure: with the additions the same
-# layers fit within six epochs.
+# Let's keep two words apart in this course. A deep net is **slow** if a larger budget for both nets brings its
+# training error closer to the shallower net's. It's **degraded** if a gap remains however large the budget. A net can
+# be both. (The paper calls the symptom itself degradation, a deeper net with a higher training error, and so does
+# exercise 6.4.) On these digits plain-56 is *slow*: with ten times the steps it has nearly caught up in eight runs of
+# nine.
+#
+# And the paper's nets? He et al. trained for 64,000 steps on CIFAR-10 and saw a gap; on ImageNet they tried three
+# times as many steps and the problem remained. They conjecture that deep plain nets converge exponentially slowly,
+# which would be slow by our criterion, with a budget that nobody has. No run of finite length can prove degradation,
+# so this question stays open. What isn't open is the cure: with the additions the same layers fit within six epochs.
 #
 # ## The paper's pictures
 #
-# The course carries a third record: CIFAR-10, the paper's four nets at full width, with its crops and flips and its 45,000
-# training images, but 10 passes over them instead of about 180. The pictures come from a copy of CIFAR-10 that was saved as
-# JPEG files, which blurs them a little. All four nets are trained by the same recipe; plain-56 alone takes more than ten
-# minutes on two cores, so there are two runs of each: more than an anecdote, not yet a law.
+# The third record is CIFAR-10: the paper's four nets at full width, with its crops and flips and its 45,000 training
+# images, but 10 passes over them instead of about 180. (Our copy was saved as JPEG files, which blurs the pictures a
+# little.) Plain-56 takes more than ten minutes on two cores, so each net has two runs, by the same recipe: more than
+# an anecdote, not yet a law.
 
 # %%
 cifar = edu.study.load_study("cifar10-jpeg")
@@ -654,13 +650,13 @@ assert others["plain56"].value > others["plain20"].value, "with twenty times the
 # %% [markdown]
 # The order is the paper's, in training and in test, with both seeds: ResNet-56, ResNet-20, plain-20, plain-56. In
 # these two runs ResNet-56 also *beats* ResNet-20, by one to two points, which it didn't on the digits. Plain-56 is
-# much further behind than in the rerun, which trained about twenty times as long. This suggests that with more steps
-# the deep plain net comes closer (though schedule and pictures differ as well). It didn't catch up there.
+# much further behind than in the rerun, which trained about twenty times as long. So more steps may bring it closer
+# (schedule and pictures differ as well), but it didn't catch up there.
 
 # %% [markdown]
 # ### Explore: depth and skip
 #
-# Choose a depth and switch the additions on and off. The grey curve is always the plain 20-layer net, the one to beat. Before
+# Choose a depth and switch the additions on and off. The grey curve is the plain 20-layer net, the one to beat. Before
 # you switch them on: at which depth does the plain net first miss a third of its own training images?
 
 # %% tags=["explorer"]
@@ -668,9 +664,9 @@ explorer = edu.widgets.depth_and_skip(study)
 explorer
 
 # %% [markdown]
-# It's at 44 layers (50 % on average; at 32 it's still 20 %). If widgets don't run where you read this, here are three of
-# the nets. With more layers the plain nets' curves flatten and spread: at 56 layers one seed ends at 50 % and another at
-# 75. With the additions, 56 layers end below the grey curve.
+# It's at 44 layers (50 % on average; at 32 it's still 20 %). If widgets don't run where you read this, here are three
+# of the nets. With more layers the plain nets' curves flatten and spread. With the additions, 56 layers end below the
+# grey curve.
 
 # %%
 explorer.twin({"plain, 44 layers": {"depth": 44}, "plain, 56 layers": {}, "56 layers with additions": {"skip": True}})
@@ -680,10 +676,10 @@ explorer.twin({"plain, 44 layers": {"depth": 44}, "plain, 56 layers": {}, "56 la
 #
 # **Difficulty** ●●●○○ · **10 minutes**
 #
-# Six training runs, six stories: one is healthy, the others are not. Read each panel and name it. The choices are
-# `"healthy"`, `"overfitting"`, `"degradation"`, `"learning rate too high"`, `"learning rate too low"` and `"labels
-# shuffled"` (the training images were given each other's labels). Each is the right answer once. Where a panel shows
-# two nets, the thick lines belong to the deeper one. The faint line is the error of guessing.
+# Six training runs, six stories: one is healthy, the others are not. Name each panel. The choices are `"healthy"`,
+# `"overfitting"`, `"degradation"`, `"learning rate too high"`, `"learning rate too low"` and `"labels shuffled"` (the
+# training images were given each other's labels). Each is the right answer once. Where a panel shows two nets, the
+# thick lines belong to the deeper one. The faint line is the error of guessing.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -732,11 +728,11 @@ edu.checks.check_read_curves(my_reading)
 # | The statement | The test | Verdict |
 # |---|---|---|
 # | "Deep plain nets overfit." | Training error of plain-56 against plain-20 | **Wrong.** It is the *training* error that rises. |
-# | "Degradation is caused by vanishing gradients." | Gradient norm of every layer at the start | **Not supported here.** No layer of plain-56 gets a gradient much smaller than plain-20's smallest; they grow towards the input. |
+# | "Degradation is caused by vanishing gradients." | Gradient norm of every layer at the start | **Not supported here.** Plain-56's smallest gradient isn't much smaller than plain-20's; the gradients grow towards the input. |
 # | "A better learning rate or a gentler start would fix it." | Six rates; a slower rise; clipping; three seeds each | **Not here.** At its own best rate plain-56 stays more than 20 points behind plain-20. |
 # | "ResNet wins because its shortcuts add capacity." | Parameters of plain-56 and ResNet-56 | **Wrong** for option A: the shortcuts have no parameters. |
 # | "Copying the shallow net and adding identity layers does at least as well." | The construction above, and two more epochs from it | **Right** in evaluation mode, and in training mode on the batch it was built for, to 1e-5. SGD stays there if its steps are small enough. |
-# | "With residual connections, the deeper the better." | The records of digits and of CIFAR-10, and the paper's net of 1,202 layers | **Half right.** On the digits depth does no harm up to 56 layers, but no good either; on CIFAR-10 ResNet-56 beats ResNet-20. The paper's 1,202 layers fit their training images and are worse on the test images than 110: the authors put this down to overfitting. |
+# | "With residual connections, the deeper the better." | The records of digits and of CIFAR-10, and the paper's net of 1,202 layers | **Half right.** On the digits depth up to 56 layers does neither harm nor good; on CIFAR-10 ResNet-56 beats ResNet-20. The paper's 1,202 layers fit their training images and are worse on the test images than 110, which the authors put down to overfitting. |
 
 # %%
 counts = [sum(p.numel() for p in edu.models.build(name).parameters()) for name in ("plain56", "resnet56")]
@@ -751,12 +747,12 @@ print(f"training error of ResNet-1202: {edu.facts.HE_RESNET1202_TRAINING_ERROR} 
 # %% [markdown]
 # ## Summary
 #
-# * After six epochs a plain net of 56 layers fits its own training images worse than one of 20 layers. This is what the paper
+# * After six epochs a plain net of 56 layers fits its own training images worse than one of 20 layers: what the paper
 #   calls degradation.
-# * It is not overfitting: the training error rises. The gradients do not vanish at the start; they grow. It is not a
+# * It is not overfitting: the training error rises. The gradients do not vanish at the start; they grow. Nor is it a
 #   lack of parameters: the residual net has the same number.
-# * A good plain net of 56 layers exists, since you can write it down. SGD, from random weights and with this budget, does not
-#   find it; started there, it stays if its steps are small. This is a problem of optimisation.
+# * A good plain net of 56 layers exists, since you can write it down. SGD, from random weights and with this budget,
+#   does not find it; started there, it stays if its steps are small. This is a problem of optimisation.
 # * It isn't the learning rate, and neither a slower rise nor clipping at norm 1 repaired it. On these digits the deep
 #   plain net is *slow*: ten times the steps bring it close, in eight runs of nine. On CIFAR-10 and ImageNet, in the
 #   longest runs quoted here, it stayed behind.

@@ -1,9 +1,9 @@
 # %% [markdown]
 # # 07 · Residual blocks: H(x) = F(x) + x
 #
-# In lesson 06, one addition per block repaired a net of 56 layers. This lesson takes that addition apart: what it does to
-# the signal and to its gradient, how you build it where shapes differ, how many paths it opens through a net, and what a
-# trained net loses when you take a block out.
+# In lesson 06, one addition per block repaired a net of 56 layers. This lesson takes that addition apart: what it does
+# to the signal and its gradient, how you build it where shapes differ, how many paths it opens, and what a trained net
+# loses without one of its blocks.
 #
 # After this lesson you can
 #
@@ -42,8 +42,8 @@ print(f"data       {data.source}")
 #
 # $$F(x) = W_2\,\mathrm{ReLU}(W_1 x) \qquad H(x) = F(x) + x \qquad \text{out} = \mathrm{ReLU}(H(x))$$
 #
-# Both can express much the same functions, but they start from different places. With small weights the plain block outputs
-# almost nothing, while the residual block outputs almost $x$. Let's shrink the weights step by step and watch.
+# Both can express much the same functions, but they start from different places: with small weights the plain block
+# outputs almost nothing, while the residual block outputs almost $x$. Shrink the weights step by step and watch.
 
 
 # %%
@@ -61,11 +61,12 @@ assert torch.equal(residual, torch.relu(x)), "with a branch of zeros the block r
 edu.table(rows, ["weights times", "plain: ReLU(F(x))", "residual: ReLU(F(x) + x)"])
 
 # %% [markdown]
-# The last row is the point. When its branch is zero, the residual block returns ReLU(x). Inside a net, x comes out of a ReLU
-# and isn't negative, so this is x itself, to the last bit. A net of such blocks can be as shallow as it needs to be.
+# The last row is the point. When its branch is zero, the residual block returns ReLU(x). Inside a net, x comes out of
+# a ReLU and isn't negative, so this is x itself, to the last bit. A net of such blocks can be as shallow as it needs
+# to be.
 #
-# The same holds for the package's own block. Its branch ends in a batch norm, which multiplies each channel by a *weight*
-# and adds a *bias*. They start at 1 and 0. So it takes one line to switch the branch off: set that weight to zero.
+# The same holds for the package's own block. Its branch ends in a batch norm, which multiplies each channel by a
+# *weight* and adds a *bias*. They start at 1 and 0, so to switch the branch off, set that weight to zero.
 
 # %%
 block = BasicBlock(16, 16)
@@ -139,16 +140,15 @@ assert rows[1]["gradient of conv1"] > 0, "and one step later the convolutions le
 edu.table(rows)
 
 # %% [markdown]
-# It can. The weight of the last batch norm does get a gradient, so after one step it's no longer zero, and from then on the
-# convolutions learn too. That's why it has to be the *last* layer of a branch that you zero. If you zeroed all its batch
-# norms, the last one would see nothing but zeros, its weight would get no gradient either, and the branch would never do
-# anything with x: only the last bias could still learn.
+# It can. The weight of the last batch norm does get a gradient, so after one step the convolutions learn too. That's
+# why you zero only the *last* layer of a branch. If you zeroed all its batch norms, the last one would see nothing but
+# zeros, its weight would get no gradient either, and the branch would never do anything with x.
 #
 # ## What the addition does to the gradient
 #
-# Differentiate the sum: $\partial (F(x) + x) / \partial x = \partial F / \partial x + I$. Whatever the branch does, the
-# identity matrix $I$ is in there. Here are both matrices for a random branch of five numbers. Row i, column j says how
-# output i responds to input j:
+# Differentiate the sum: $\partial (F(x) + x) / \partial x = \partial F / \partial x + I$. Whatever the branch does,
+# the identity matrix $I$ is in there. Here are both matrices for a random branch of five numbers (row i, column j says
+# how output i responds to input j):
 
 # %%
 torch.manual_seed(0)
@@ -160,14 +160,14 @@ torch.testing.assert_close(of_sum - of_branch, torch.eye(5, dtype=torch.float64)
 print("∂F/∂x =", of_branch.numpy().round(2), "∂(F + x)/∂x =", of_sum.numpy().round(2), sep="\n")
 
 # %% [markdown]
-# One block doesn't show whether this helps, so stack twenty. The explorer sends random numbers through 20 untrained blocks,
-# forward and back. Each is $F$ with two 64×64 matrices and He's initial values. The *gain* is a factor in front of $F(x)$;
-# in a real block, it's the weight of the last batch norm.
+# One block doesn't show whether this helps. So the explorer sends random numbers through 20 untrained blocks, forward
+# and back. Each is $F$ with two 64×64 matrices and He's initial values. The *gain* is a factor in front of $F(x)$; in
+# a real block, it's the weight of the last batch norm.
 #
 # ### Explore: the addition on and off
 #
-# Start with gain 0.5 and switch between plain and residual. Then set the gain to 0. Then find the setting that makes the
-# residual signal explode, and see what batch norm does about it.
+# Start with gain 0.5 and switch between plain and residual. Then set the gain to 0. Then make the residual signal
+# explode, and see what batch norm does about it.
 
 # %% tags=["explorer"]
 explorer = edu.widgets.residual_explorer()
@@ -200,19 +200,21 @@ assert flows["residual", 1.0, True].gradient[0] < flows["plain", 1.0, True].grad
 edu.table(rows, ["block", "gain", "batch norm", "signal, times", "gradient, times"])
 
 # %% [markdown]
-# Without the addition, each block multiplies what passes through, so any gain but the right one lets it vanish or explode
-# with depth. With the addition, a block that is switched off lets everything pass. (Why is its gradient 0.7 and not 1? The
-# last ReLU stops it wherever its output is 0, in about half of the places, and $\sqrt{1/2} \approx 0.7$. The other blocks
-# pass on what is left: $x$ is 0 in the same places.) But the addition alone doesn't solve everything. With gain 1, what a
-# block adds has twice the mean square of what came in. (He's weights double it at both matrices, and the ReLU between them
-# takes half: 2 · ½ · 2 = 2.) So the sum explodes. Two things tame it: **small branches, or normalisation.** ResNet
-# normalises. Nets without batch norm keep the branches small instead, by zeroing their last layer (Fixup, Zhang et al.
-# 2019) or with a learned gain that starts at zero (SkipInit, De and Smith 2020). Lesson 05 trained a net of the first kind.
+# Without the addition, each block multiplies what passes through, so any gain but the right one lets it vanish or
+# explode with depth. With the addition, a block that is switched off lets everything pass. (Its gradient is 0.7 and
+# not 1 because the last ReLU stops it wherever its output is 0, in about half of the places, and $\sqrt{1/2} \approx
+# 0.7$. The other blocks have their zeros in the same places.)
+#
+# But the addition alone isn't enough. With gain 1, what a block adds has twice the mean square of what came in (He's
+# weights double it at both matrices, and the ReLU between them takes half: 2 · ½ · 2 = 2). So the sum explodes. Two
+# things tame it: **small branches, or normalisation.** ResNet normalises. Nets without batch norm keep the branches
+# small instead, by zeroing their last layer (Fixup, Zhang et al. 2019) or with a learned gain that starts at zero
+# (SkipInit, De and Smith 2020). Lesson 05 trained a net of the first kind.
 #
 # ## The blocks
 #
-# Here are the blocks of this lesson, drawn by running them. A label such as `3×3, 64` is a convolution with its number of
-# filters, and `/2` is its stride.
+# Here are the blocks of this lesson. A label such as `3×3, 64` is a convolution with its number of filters, and `/2`
+# is its stride.
 
 # %%
 blocks = {
@@ -227,12 +229,12 @@ edu.plots.block_diagrams(blocks, title="One addition, and four ways to fill the 
 # %% [markdown]
 # In the blocks of 2015 the ReLU comes *after* the addition. If it came before, the branch could only add and never
 # take away. The **identity block** keeps the shape, so $x$ can be added as it is. At the beginning of a stage the side
-# is halved and the filters are doubled, so $x$ no longer fits. The **projection block** sends it through a 1×1
-# convolution with stride 2 and a batch norm. Many texts call it the *convolutional block*.
+# is halved and the filters are doubled, so the **projection block** sends $x$ through a 1×1 convolution with stride 2
+# and a batch norm. Many texts call it the *convolutional block*.
 #
-# The **bottleneck** is the block of ResNet-50 and deeper. Two 3×3 convolutions on 256 channels are expensive. So it mixes
-# the 256 channels down to 64 with a 1×1 convolution, looks at the neighbourhood there, and mixes up to 256 again. Let's
-# count what that saves on a map of 56×56, and what a projection would add:
+# The **bottleneck** is the block of ResNet-50 and deeper. Two 3×3 convolutions on 256 channels are expensive, so it
+# mixes them down to 64 with a 1×1 convolution, looks at the neighbourhood there, and mixes up to 256 again. Count what
+# that saves on a map of 56×56, and what a projection would add:
 
 # %% tags=["nbval-check-output"]
 neck = Bottleneck(256, 64)
@@ -254,9 +256,8 @@ edu.table([[name, cost.parameters, round(cost.macs / 1e6)] for name, cost in cos
 # The bottleneck makes 256 channels about as cheap as 64 in a basic block. The last row says why deep ResNets project only
 # where they must: the shortcut connects the two *wide* ends, so a projection costs nearly as much as the whole branch.
 #
-# One detail differs between the paper and today's libraries. In the paper the first 1×1 convolution has the stride, so it
-# skips three pixels in four. Torchvision and this course put the stride into the 3×3 convolution, which is often called
-# "ResNet v1.5".
+# One detail has changed since the paper. There, the first 1×1 convolution has the stride, so it skips three pixels in
+# four. Torchvision and this course put the stride into the 3×3 convolution, which is often called "ResNet v1.5".
 #
 # ### Exercise 7.2 · The bottleneck, with a projection where it's needed
 #
@@ -341,9 +342,9 @@ assert gain > 4 * choice, "that x is added matters, how it is fitted matters lit
 edu.table(rows, ["shortcut", "parameters at 20 layers", "paper: top-1 error, 34 layers, ImageNet (%)"])
 
 # %% [markdown]
-# All three repair the plain net (in the paper, by 3.5 points and more), and the choice among them is worth less than a
-# point. The paper concludes that projections aren't essential. From then on it uses B for its ImageNet nets, as torchvision
-# does, and A for CIFAR.
+# In the paper, all three repair the plain net by 3.5 points and more, and the choice among them is worth less than a
+# point. The paper concludes that projections aren't essential, and from then on uses B for its ImageNet nets, as
+# torchvision does, and A for CIFAR.
 #
 # ### Exercise 7.3 · Option A
 #
@@ -402,9 +403,9 @@ edu.table([[name, before[name].value, after[name].value] for name in before],
           ["CIFAR-10 test error (%), He et al. 2016", "block of 2015", "pre-activation"])  # fmt: skip
 
 # %% [markdown]
-# The gain is small at 110 layers and large at 1,001, where the block of 2015 does worse than it does at 164. Torchvision's
-# ResNets have 152 layers at most and keep the block of 2015. Most of today's transformers, the nets behind language models,
-# use the order of 2016: they normalise first and add last.
+# The gain is small at 110 layers and large at 1,001, where the block of 2015 does worse than at 164. Torchvision's
+# ResNets have 152 layers at most and keep the block of 2015. Most of today's transformers use the order of 2016: they
+# normalise first and add last.
 #
 # ## A net as its paths
 #
@@ -417,8 +418,8 @@ edu.table([[name, before[name].value, after[name].value] for name in before],
 edu.plots.paths_and_lengths(blocks=27)
 
 # %% [markdown]
-# It's a way of reading the net, not another way to compute it: $F_2$ isn't linear, so you can't split $F_2(x + F_1(x))$ into
-# a sum of two terms. But it makes predictions that you can test.
+# It's only a way of reading the net: $F_2$ isn't linear, so you can't split $F_2(x + F_1(x))$ into a sum of two terms.
+# But it makes predictions that you can test.
 #
 # ### Exercise 7.4 · How long are the paths?
 #
@@ -458,8 +459,8 @@ print(f"20 blocks or more: {100 * long / 2**27:.1f} % of the paths; 10 to 17 blo
 assert long / 2**27 < 0.02, "hardly any path is long"
 
 # %% [markdown]
-# Hardly any path is long, and few are very short. In the net that Veit et al. measured, the long ones matter even less than
-# their number suggests, because each block that a path goes through shrinks its gradient: most of the gradient of their
+# Hardly any path is long, and few are very short. In the net that Veit et al. measured, the long ones matter even less
+# than their number suggests, because each block on a path shrinks its gradient: most of the gradient of their
 # ResNet-110 comes by paths of only 10 to 34 layers.
 #
 # ## Take a block out
@@ -508,10 +509,10 @@ def block_removal(model: nn.Module, measure: Callable[[nn.Module], float]) -> di
 edu.checks.check_block_removal(block_removal)
 
 # %% [markdown]
-# The package has the same function, `edu.probe.block_removal`, and it takes plain blocks too. (Nothing remains of a plain
-# block: its input goes straight on, thinned out and padded where the shape changes.) Train a plain and a residual net of 20
-# layers, and a ResNet-56 for later, each with one seed for six epochs (192 steps in quick) at rate 0.1. Then remove each
-# block in turn, without any further training.
+# The package has the same function, `edu.probe.block_removal`. It takes plain blocks too, whose input then goes
+# straight on, thinned out and padded where the shape changes. Train a plain and a residual net of 20 layers, and a
+# ResNet-56 for later, each with one seed for six epochs (192 steps in quick) at rate 0.1. Then remove each block in
+# turn, without further training.
 #
 # > **Before you run it:** what happens to a net that loses two of its 20 layers? And does it matter which two?
 
@@ -539,12 +540,11 @@ small = {name: removed[name] for name in ("plain20", "resnet20")}
 edu.plots.errors_without(small, whole, title="Losing one block costs plain-20 far more than ResNet-20")
 
 # %% [markdown]
-# The grey line at 90 % is guessing. In a plain net each layer works on what the one before has made and on nothing
-# else. Take one out and the next gets something it has never seen. In a residual net a block adds to a sum, and the
-# other terms are still there. But look closely at the blue dots: they aren't all near the line. In our run the very
-# first block costs this net 34 points, and two more, the second one and the one that opens stage 3, about 16 each.
-# (Veit et al. also saw somewhat more damage where the side is halved.) Nine blocks are few, though, and Veit et al.
-# worked with 54. So here are the 27 blocks of a ResNet-56:
+# The grey line at 90 % is guessing. Take a block out of a plain net, and the next layer gets something it has never
+# seen. In a residual net a block adds to a sum, and the other terms are still there. But the blue dots aren't all near
+# the line: the very first block and the one that opens stage 3 are among those that this net misses most. (Veit et al.
+# also saw somewhat more damage where the side is halved.) Nine blocks are few, though (they worked with 54), so here
+# are the 27 of a ResNet-56:
 
 # %%
 edu.plots.errors_without({"resnet56": removed["resnet56"]}, whole, title="Of 27 blocks, most are hardly missed")
@@ -560,13 +560,14 @@ edu.table([[name, whole[name], min(removed[name].values()), middle[name], max(re
           ["test error (%)", "whole", "one block less: best", "median", "worst"])  # fmt: skip
 
 # %% [markdown]
-# With 27 terms in the sum instead of 9, a typical one counts for less. (These are two nets with one seed each.) But
-# losing one of the first few blocks still hurts ResNet-56. Why those?
+# With 27 terms in the sum instead of 9, a typical one counts for less (in two nets, one seed each). But losing one of
+# the first few blocks still hurts ResNet-56. Why those?
 #
 # ## How much of the stream is x?
 #
-# Think of the sum as a *stream* that runs through the net, and of each block as adding to it. Measure both terms where they
-# meet: the mean square of $x$ as it comes around the block, and that of $F(x)$. The share of $x$ is its part of the two.
+# Think of the sum as a *stream* that runs through the net, and of each block as adding to it. Measure both terms where
+# they meet: the mean square of $x$ as it comes around the block, and that of $F(x)$. The share of $x$ is its part of
+# the two.
 
 
 # %%
@@ -607,25 +608,24 @@ rows += [["ResNet-20, the three blocks missed most", missed], ["ResNet-20, the t
 edu.table(rows, ["trained", "share of x (%)"])
 
 # %% [markdown]
-# In the first block, $F(x)$ has about twice the mean square of $x$. (No surprise: both come out of a batch norm, but $x$
-# has also been through a ReLU, which throws away about half.) From the fourth block on, $x$ typically has nine tenths, and
-# a block adds the last tenth (in mean square; as lengths, that's still about a third of $x$). The blocks of the ResNet-20
-# that are missed most had also added more than those that are missed least. So **the blocks that are missed tend to be the
-# ones that add a large part of the stream**. That may be part of the answer, but it's no rule, as the ResNet-56 in the run
-# printed here shows: its third block adds a quarter and is hardly missed, and the fourth adds less and costs about 5
-# points. Nor is it a proof: in the ResNet-56 they also come first, and this measurement can't separate the two.
+# In the first block, $F(x)$ has about twice the mean square of $x$. (No surprise: both come out of a batch norm, but
+# $x$ has also been through a ReLU, which throws away about half.) From the fourth block on, a block typically adds a
+# tenth. (That's in mean square. In length, it's still about a third of $x$.) The blocks of the ResNet-20 that are
+# missed most had also added more than those that are missed least. So **the blocks that are missed tend to be the ones
+# that add a large part of the stream**. That may be part of the answer, but it's neither a rule nor a proof: in the
+# ResNet-56 they also come first, and this measurement can't separate the two.
 #
-# The curve of the untrained net has a simple reason. Batch norm gives every $F(x)$ the same size at the start, so after
-# $n$ blocks the new term is one of about $n + 1$ (the ReLUs, above all the one in front of the first block, and the new
-# stages bend this). Training raises the share of $x$ in the first two stages and hardly changes it in the third.
+# The curve of the untrained net has a simple reason. Batch norm gives every $F(x)$ the same size at the start, so
+# after $n$ blocks the new term is one of about $n + 1$ (the ReLUs and the new stages bend this). Training raises the
+# share of $x$ in the first two stages and hardly changes it in the third.
 #
 # ## Stochastic depth: leave blocks out while training
 #
-# If a net can do without a block, why not train it that way? Huang et al. (2016) leave out every block now and then: in
-# each step, block $l$ of $L$ takes part with a probability that falls from 1 to ½ with depth. At test time all blocks
-# take part, each scaled by its probability, as the original dropout does with single numbers. PyTorch lets you attach a
-# *forward hook* to a module, a function that runs after the module and may replace its output. One on each block's last
-# batch norm is all it takes:
+# If a net can do without a block, why not train it that way? Huang et al. (2016) do: in each step, block $l$ of $L$
+# takes part with a probability that falls from 1 to ½ with depth. At test time all blocks take part, each scaled by
+# its probability, as the original dropout does with single numbers. PyTorch lets you attach a *forward hook* to a
+# module, a function that runs after the module and may replace its output. All it takes is one on each block's last
+# batch norm:
 
 
 # %%
@@ -650,9 +650,9 @@ assert with_gaps > whole["resnet56"], "in six epochs, at this rate and with this
 print(f"test error of ResNet-56: {with_gaps:.1f} % with stochastic depth, {whole['resnet56']:.1f} % without")
 
 # %% [markdown]
-# In such a short run it doesn't pay off, at least at this rate and with this seed. On average a quarter of the
-# branches are missing in each step, and six epochs may be too few to make up for that. Huang et al. trained a
-# ResNet-110 for 500 epochs on CIFAR-10, where a net has time to overfit, and there it does pay:
+# In such a short run it doesn't pay off, at least at this rate and with this seed. About a quarter of the branches are
+# missing in each step, and six epochs may be too few to make up for that. Huang et al. trained a ResNet-110 for 500
+# epochs on CIFAR-10, where a net has time to overfit, and there it does pay:
 
 # %% tags=["nbval-check-output"]
 edu.table(
@@ -660,18 +660,18 @@ edu.table(
 )
 
 # %% [markdown]
-# So you can see it as a regulariser, like dropout: it can help a net that would otherwise memorise its training images.
-# Huang et al. give a second reason: during training the net is shorter, so gradients reach its early layers better. With
-# stochastic depth even 1,202 layers still improved the result. (Our hook multiplies by zero, so it saves no time.
-# `torchvision.ops.StochasticDepth` can also choose for each image anew. Newer nets for images use it, such as ConvNeXt
-# (lesson 09) and vision transformers, and so do newer recipes for ResNets.)
+# So you can see it as a regulariser, like dropout: it can help a net that would otherwise memorise its training
+# images. Huang et al. give a second reason: during training the net is shorter, so gradients reach its early layers
+# better. With stochastic depth even 1,202 layers still improved the result. Newer nets for images use it, such as
+# ConvNeXt (lesson 09) and vision transformers, and so do newer recipes for ResNets. (Our hook multiplies by zero, so
+# it saves no time. `torchvision.ops.StochasticDepth` can also choose anew for each image.)
 #
 # ## Gates: the older relatives
 #
-# The idea of carrying the old state along is older than ResNet. LSTM and GRU, two nets that read sequences step by step,
-# keep a state over many time steps and let *gates*, numbers between 0 and 1, decide how much of it to keep. A highway net
-# (Srivastava et al. 2015) does the same from layer to layer. Here $\tilde h$ is the candidate for the new state, and $H(x)$
-# is the highway layer's own result. (That's the highway paper's letter. It isn't the $H(x) = F(x) + x$ of this lesson.)
+# The idea of carrying the old state along is older than ResNet. LSTM and GRU, two nets that read sequences, keep a
+# state over many time steps and let *gates*, numbers between 0 and 1, decide how much of it to keep. A highway net
+# (Srivastava et al. 2015) does the same from layer to layer. Here $\tilde h$ is the candidate for the new state, and
+# $H(x)$, in the highway paper's notation, is the layer's own result (and not the $H(x) = F(x) + x$ of this lesson).
 #
 # | | new state | factor of the old |
 # |---|---|---|
@@ -679,9 +679,9 @@ edu.table(
 # | highway layer | $(1 - T(x))\,x + T(x)\,H(x)$ | $1 - T(x)$, learned, depends on the input |
 # | residual block | $x + F(x)$ | 1, always |
 #
-# (The first line is written as in Chung et al. 2014. PyTorch uses $z$ for the share that is *kept*.) How much of $x$ is left
-# in the state? The factor alone doesn't say, because $H(x)$ and $F(x)$ carry something of $x$ too. So measure the state
-# itself, by the cosine between it and $x$ in untrained stacks of 30 layers. It's 1 as long as the state points along $x$,
+# (The first line is written as in Chung et al. 2014. PyTorch uses $z$ for the share that is *kept*.) How much of $x$
+# is left in the state? The factor alone doesn't say, because $H(x)$ and $F(x)$ carry something of $x$ too. So measure
+# the cosine between the state and $x$ in untrained stacks of 30 layers. It's 1 as long as the state points along $x$,
 # and 0 when nothing of it is left.
 
 
@@ -708,23 +708,24 @@ likeness = {f"highway, gate bias {bias}": along_x(bias) for bias in (0.0, -1.0, 
 assert likeness["highway, gate bias 0.0"][15] < 0.1 < likeness["residual"][30] < likeness["highway, gate bias -3.0"][30]
 edu.plots.lines(
     likeness,
-    title="Gates choose how much of x is left; the sum loses much at first, then little",
+    title="Gates choose how much of x is left; the sum only dilutes it",
     x="layer",
     y="cosine between state and x",
     limits=(-0.1, 1.05),
 )
 
 # %% [markdown]
-# In these untrained stacks, a gate that starts half open has replaced everything within 15 layers. The sum loses more of
-# $x$ than any of the gates in the first few layers, but then less and less. The gate with bias −1 starts out better and has
-# hardly anything left after 25 layers. Only the gate that starts nearly shut (bias −3) keeps more of $x$ all the way, and
-# that's why highway nets start with a negative bias. The sum needs no such choice. It passes $x$ on with the factor 1, so
-# $x$ is only diluted by what is added, to about $1/\sqrt{n + 1}$ after $n$ equal and unrelated terms. (So the comparison
-# with the gates depends on the size of the branches. Ours have variance 1 in the sum and less in the highway; with smaller
-# ones the sum would keep more. And what a *trained* branch adds may also cancel a part of $x$.) He et al. (2016) found that
-# each kind of gate they tried on the shortcut of their 110-layer net made it worse. An author of highway nets has since
-# disputed how that comparison was set up (see the sources). What remains certain is that an identity shortcut carries $x$
-# on without parameters and without training.
+# In these untrained stacks, a gate that starts half open has replaced everything within 15 layers, and a gate with
+# bias −1 has hardly anything left after 25. The sum loses more of $x$ than any of the gates in the first few layers,
+# but then less and less. Only the gate that starts nearly shut (bias −3) keeps more of $x$ all the way, and that's why
+# highway nets start with a negative bias. The sum needs no such choice. It passes $x$ on with the factor 1, so $x$ is
+# only diluted by what is added, to about $1/\sqrt{n + 1}$ after $n$ equal and unrelated terms. (So the comparison
+# depends on the size of the branches: with smaller ones the sum would keep more. And a *trained* branch may also
+# cancel a part of $x$.)
+#
+# He et al. (2016) found that each kind of gate they tried on the shortcut of their 110-layer net made it worse. An
+# author of highway nets has since disputed how that comparison was set up (see the sources). What's certain is that an
+# identity shortcut carries $x$ on without parameters and without training.
 #
 # ## Claims you will read elsewhere, tested
 #

@@ -1,9 +1,9 @@
 # %% [markdown]
 # # 08 · ResNet-34: from an empty file to torchvision's logits
 #
-# Lesson 07 took one block apart. Sixteen of them, between a stem and a linear layer, make the net that you build in this
-# lesson. You write it from an empty class, load weights that belong to somebody else's ResNet-34, and compare its logits
-# with theirs. Then you find out which mistakes such a comparison catches, and load weights whose names don't match yours.
+# Lesson 07 took one block apart. Sixteen of them, between a stem and a linear layer, make a ResNet-34. You'll write it
+# from an empty class, load somebody else's weights, and compare its logits with theirs. Then you'll find out which
+# mistakes such a comparison catches, and load weights whose names don't match yours.
 #
 # After this lesson you can
 #
@@ -97,10 +97,9 @@ assert [cost.parameters for cost in costs] == [9 * 64 * 64 * 4**n for n in range
 edu.table(rows, ["stage", "channels", "side", "parameters of a 3×3", "multiply-adds"])
 
 # %% [markdown]
-# Half the side is a quarter of the pixels, and twice the filters on twice the channels is four times the work for each of
-# them. The two cancel, so a block that keeps its shape costs the same in every stage (and one that opens stage 2, 3 or 4
-# about a fifth less). As far as the work goes, you can put blocks wherever you like. The parameters don't cancel: they grow
-# fourfold from stage to stage.
+# Half the side is a quarter of the pixels, and twice the filters on twice the channels is four times the work for each
+# of them. The two cancel, so a block that keeps its shape costs the same in every stage. As far as the work goes, you
+# can put blocks wherever you like. The parameters don't cancel: they grow fourfold from stage to stage.
 #
 # ### Explore: the table of stages
 #
@@ -240,11 +239,10 @@ edu.checks.check_resnet34(MyResNet34)
 # %% [markdown]
 # ## The test: somebody else's weights
 #
-# How do you know that a net written by hand is a ResNet-34? Take an implementation that thousands of people use, copy its
-# weights, and compare. First the weights: `strict=True` refuses them if a single name or shape differs. Then the logits. The
-# weights are torchvision's random initial ones: for this comparison any numbers will do, and nothing has to be downloaded.
-# `ours` is the package's net, the one that the check compared yours with. If you've solved exercise 8.2, put `MyResNet34()`
-# in its place.
+# How do you know that a net written by hand is a ResNet-34? Take an implementation that thousands of people use, copy
+# its weights, and compare. First the weights: `strict=True` refuses them if a single name or shape differs. Then the
+# logits. Any numbers will do for this, so the weights are torchvision's random initial ones. `ours` is the package's
+# net. If you've solved exercise 8.2, put `MyResNet34()` in its place.
 
 # %%
 theirs, ours = torchvision_resnet34(weights=None), edu.models.build("resnet34")
@@ -260,9 +258,9 @@ assert difference < 1e-5
 
 
 # %% [markdown]
-# Equal logits say that the forward pass is the same, on these images and in evaluation mode. But a net also has gradients,
-# and its batch norms keep statistics that change while it trains. So let both take one training step on the same batch, and
-# compare everything that has changed:
+# Equal logits say that the forward pass is the same, on these images and in evaluation mode. But a net also has
+# gradients, and batch norms whose statistics change while it trains. So let both take one training step on the same
+# batch, and compare what has changed:
 
 
 # %%
@@ -284,17 +282,16 @@ for part in ("gradients", "weights", "statistics"):
 edu.table(rows, ["after one step", "tensors", "largest relative difference"])
 
 # %% [markdown]
-# Names, logits, gradients and statistics agree, to rounding. That's no proof: a difference that shows only for other inputs
-# would slip through, say a layer that acts on negative images alone. But random weights and random images exercise every
-# layer, so it's a strong test. If it passes, you can expect what's published for torchvision's ResNet-34 to hold for this
-# one, with the same weights and the same preprocessing.
+# Names, logits, gradients and statistics agree, to rounding. That's no proof: a difference that shows only for other
+# inputs would slip through. But random weights and images exercise every layer, so it's a strong test. If it passes,
+# you can expect what's published for torchvision's ResNet-34 to hold for this one, with the same weights and
+# preprocessing.
 #
 # ## Where listings go wrong
 #
-# ResNet-34 is the net of many first tutorials, and it's easy to get a line of it wrong. Such a listing often runs without an
-# error, which makes the fault hard to see. Here are eight such faults. Each entry says which layers it spoils and what takes
-# their place: `layer[234].0` is the block that opens stage 2, 3 or 4, `?` stands for any one character, `*` for any number
-# of characters.
+# It's easy to get a line of ResNet-34 wrong, and such a listing often runs without an error. Here are eight such
+# faults. Each entry says which layers it spoils and what takes their place: `layer[234].0` is the block that opens
+# stage 2, 3 or 4, `?` stands for any one character, `*` for any number of characters.
 
 
 # %%
@@ -346,8 +343,8 @@ def complaints(net: nn.Module, state: dict[str, Tensor]) -> int:
 
 
 # %% [markdown]
-# Try them on one fault at a time. A dash means that the weights were refused, so that there are no logits to compare. The
-# last column gives the largest difference of a logit, in percent of the largest logit.
+# Try them on one fault at a time. The last column gives the largest difference of a logit, in percent of the largest
+# logit, or a dash where the weights were refused.
 #
 # > **Before you run it:** which of the eight faults will pass the strict load?
 
@@ -392,10 +389,9 @@ spoiled = None  # frees the last one
 #
 # ## One channel, three heads
 #
-# Digits and many other images are grey. For them you change one argument, which changes one layer, and you can keep weights
-# that were trained on colour. A convolution adds over its input channels. So instead of giving it the same grey
-# image three times, you can add up the three kernels of each filter and give it the image once. Here's how you'd do it with
-# torchvision alone, without this course's package:
+# Digits and many other images are grey. For them you change one layer, and you can keep weights that were trained on
+# colour. A convolution adds over its input channels. So instead of giving it the same grey image three times, you can
+# add up the three kernels of each filter and give it the image once. Here's how, with torchvision alone:
 
 # %%
 grey = torchvision_resnet34(weights=None)
@@ -430,9 +426,9 @@ edu.table([[head, classes[head], sizes[head], f"{start[head]:.2f}", f"{100 * sta
            for head in classes], ["head", "classes", "parameters", "loss at the start", "share of the sum"])  # fmt: skip
 
 # %% [markdown]
-# Everything before the heads is called the *trunk* (lesson 10 calls it the *backbone*). It's computed once for all three, and
-# the heads are nearly free. But at the start, the head with the most classes has the largest share of the loss, which may
-# not be what you want. The usual fix is to put weights into the sum.
+# Everything before the heads is called the *trunk* (or *backbone*, in lesson 10). It's computed once for all three,
+# and the heads are nearly free. But at the start, the head with the most classes has the largest share of the loss,
+# which may not be what you want. The usual fix is to put weights into the sum.
 #
 # ### Exercise 8.3 · A loss for several heads
 #
@@ -475,8 +471,7 @@ edu.checks.check_multi_head_loss(my_multi_head_loss)
 #
 # The last step is to load weights from a file that another program wrote. Two things usually get in the way. Training
 # on several GPUs wraps the net, and then every name is saved with `module.` in front. And the head has different
-# classes from yours. Here is a stand-in for such a file, made from a net with random weights, since only names and
-# shapes matter:
+# classes from yours. Only names and shapes matter here, so a net with random weights can stand in for such a file:
 
 # %%
 stored = edu.models.build("resnet34", num_classes=120, width=8).state_dict()
@@ -494,10 +489,9 @@ assert unchanged, "strict=False has loaded nothing"
 assert len(left.missing_keys) == sum("num_batches" not in name for name in before), "all but the step counters"
 
 # %% [markdown]
-# `strict=False` skips every name that doesn't match, and here none does. (182 of 218 are reported: PyTorch doesn't insist on
-# the 36 step counters of batch norm.) So you'd go on with a random net. And it doesn't forgive other shapes: where the name
-# matches and the shape doesn't, it raises an error all the same. So be strict about the trunk and lenient about the head,
-# but no more than that.
+# `strict=False` skips every name that doesn't match, and here none does. (182 of 218 are reported: PyTorch doesn't
+# insist on the 36 step counters of batch norm.) So you'd go on with a random net. And where the name matches but the
+# shape doesn't, it raises an error all the same. So be strict about the trunk, and lenient only about the head.
 #
 # ### Exercise 8.4 · Load a trunk
 #
@@ -553,9 +547,9 @@ edu.checks.check_load_trunk(my_load_trunk)
 # %% [markdown]
 # ### What trained weights can do
 #
-# A net with random weights has nothing to say about a photo. The package comes with a ResNet-18, built from the same class
-# and already trained, so you can see one at work. It takes three steps: read the photo, send it through the net's own
-# transforms, and look at the largest probabilities. Look at how sure it is, too.
+# A net with random weights has nothing to say about a photo. The package comes with a trained ResNet-18, built from
+# the same class, so you can see one at work: read the photo, send it through the net's own transforms, and look at the
+# largest probabilities. Look at how sure it is, too.
 
 # %%
 from PIL import Image
@@ -576,9 +570,8 @@ edu.plots.image_grid(
 )
 
 # %% [markdown]
-# It picks a cat, but with only 19 %, and two dogs come next: right about the animal, and far from sure. (In lesson 00 the
-# same cat got 27 %. Only the crop is different, which tells you how much to trust such a number.) Lesson 12 deals with what
-# to do then.
+# It picks a cat, but with only 19 %, and two dogs come next. (In lesson 00 the same cat got 27 %. Only the crop is
+# different, which tells you how much to trust such a number.) Lesson 12 deals with what to do then.
 #
 # ## Claims you will read elsewhere, tested
 #
@@ -589,7 +582,7 @@ edu.plots.image_grid(
 # | "More parameters, more work." | Share of stage 4 in both | **Wrong.** It has more than half of the net's parameters and less than a fifth of its multiply-adds. |
 # | "A ResNet takes only images of 224×224." | An image of 65×97 | **Wrong.** The global average pooling takes any side. (How well trained weights do at another side is a different question.) |
 # | "If names don't match, `strict=False` solves it." | Names with `module.` in front | **Wrong.** It loads nothing and raises no error. Only its return value tells you, if you look. |
-# | "Several heads are nearly free." | Parameters of three heads | **Right** for the net: below half a percent of its parameters. (The labels aren't counted here.) |
+# | "Several heads are nearly free." | Parameters of three heads | **Right** for the net: below half a percent of its parameters. |
 
 # %%
 assert len(convolutions) == 36

@@ -39,22 +39,22 @@ print(edu.setup(seed=0), f"data       {data.source}", sep="\n")
 # ## The end of a race
 #
 # From 2010 on, the ImageNet challenge asked each year for the objects in 100,000 photos or more, with 1,000 classes to
-# choose from. An answer may name five classes and counts as an error if the right one is not among them: the *top-5 error*.
-# In 2015 ResNets won.
+# choose from. An answer may name five classes and counts as an error if the right one is not among them: the *top-5
+# error*. In 2015 ResNets won.
 
 # %%
 errors = {entry: fact.value for entry, fact in edu.facts.ILSVRC_TOP5.items()}
 edu.plots.challenge_history(errors, human=edu.facts.HUMAN_TOP5.value)
 
 # %% [markdown]
-# AlexNet's bar is its result without further data; with another release of ImageNet for pre-training it won with 15.3 %. The
-# dashed line is one person who had trained for the task. We'll come back to that line below. What won in 2015 was an average
-# over six ResNets. The deepest had 152 layers, eight times as many as VGG-19.
+# What won in 2015 was an average over six ResNets. The deepest had 152 layers, eight times as many as VGG-19. The
+# dashed line is one person who had trained for the task; more about that below. (AlexNet's bar is its result without
+# further data. With another release of ImageNet for pre-training it won with 15.3 %.)
 #
 # ## One class, six nets
 #
-# The six ResNets are one Python class with two options: the kind of block, and how many blocks each of the four stages has.
-# A *GMAC* is a billion multiply-adds, for one image. Papers often call it a billion FLOPs.
+# The six ResNets are one Python class with two options: the kind of block, and how many blocks each of the four stages
+# has. A *GMAC* is a billion multiply-adds, for one image. Papers often call it a billion FLOPs.
 
 # %% tags=["nbval-check-output"]
 costs, rows = {}, []
@@ -70,13 +70,13 @@ for depth, (block, blocks) in DEPTHS.items():
 edu.table(rows, ["", "block", "blocks", "layers", "parameters", "GMACs at 224×224"])
 
 # %% [markdown]
-# The number in the name follows from the list. The first convolution and the linear layer at the end make 2. Each basic
-# block adds two convolutions, each bottleneck three:
+# The number in the name follows from the list. The first convolution and the linear layer at the end make 2. Each
+# basic block adds two convolutions, each bottleneck three:
 #
 # $$\text{layers} = 2 + k\,(n_1 + n_2 + n_3 + n_4) \qquad k = 2 \text{ (basic)} \text{ or } 3 \text{ (bottleneck)}$$
 #
-# The CIFAR nets of lesson 06 obey it too: three stages of $n$ basic blocks give $6n + 2$. Layers without weights, such as
-# pooling and ReLU, don't count. Neither do batch norms, nor the projections on the shortcuts.
+# The CIFAR nets of lesson 06 obey it too: three stages of $n$ basic blocks give $6n + 2$. Layers without weights, such
+# as pooling and ReLU, don't count. Neither do batch norms, nor the projections on the shortcuts.
 
 # %%
 with torch.device("meta"):
@@ -84,9 +84,9 @@ with torch.device("meta"):
 edu.plots.architecture(resnet50, (3, 224, 224), title="ResNet-50: 16 bottlenecks in stages of 3, 4, 6 and 3")
 
 # %% [markdown]
-# Each block is a 1×1, a 3×3 and a 1×1 convolution. Two things differ from ResNet-34. Stage 1 opens with a projection as
-# well, since 64 channels come in and 256 go out. And the first box of stages 2, 3 and 4 is taller, because that 1×1 still
-# works on the larger maps. We'll come back to this.
+# Each block is a 1×1, a 3×3 and a 1×1 convolution. Two things differ from ResNet-34. Stage 1 opens with a projection
+# as well, since 64 channels come in and 256 go out. And the first box of stages 2, 3 and 4 is taller, because that 1×1
+# still works on the larger maps.
 #
 # ### Exercise 9.1 · Count the layers
 #
@@ -124,7 +124,7 @@ edu.checks.check_count_layers(count_layers)
 # ## The same name, the same weights?
 #
 # Weights trained elsewhere load only if every tensor has the same name and the same shape. That's what `strict=True`
-# demands. Check it for all five nets that torchvision has, and compare the logits of two of them on random images:
+# demands. Check it for all five nets that torchvision has, and compare the logits of two on random images:
 
 # %%
 rows = []
@@ -156,9 +156,10 @@ for name in ("resnet18", "resnet50"):
 # %% [markdown]
 # ### Where the stride goes
 #
-# Names and shapes are not everything. In the paper's nets, a bottleneck that halves the side does so in its *first* 1×1
-# convolution. Torchvision does so in the 3×3, which is often called **ResNet v1.5**, and so does this course. A stride is no
-# weight, so nothing in the state dict tells the two apart. Build the paper's version by moving the stride, and count:
+# Names and shapes are not everything. In the paper's nets, a bottleneck that halves the side does so in its *first*
+# 1×1 convolution. Torchvision, like this course, does so in the 3×3, which is often called **ResNet v1.5**. A stride
+# is no weight, so nothing in the state dict tells the two apart. Build the paper's version by moving the stride, and
+# count:
 
 
 # %%
@@ -183,8 +184,8 @@ for depth in (50, 101, 152):
 edu.table(rows, ["GMACs, stride", "in the 3×3", "in the first 1×1", "printed in the paper"])
 
 # %% [markdown]
-# The paper's own numbers come out, to within a tenth. The 0.23 GMACs in between are three 1×1 convolutions, which still work
-# on the large map if the stride is in the 3×3. Now give both versions the same weights:
+# The paper's own numbers come out, to within a tenth. The 0.23 GMACs in between are three 1×1 convolutions, which
+# still work on the large map if the stride is in the 3×3. Now give both versions the same weights:
 
 # %%
 older = as_in_the_paper(mine)  # mine is the ResNet-50 with torchvision's weights
@@ -207,9 +208,9 @@ for name, net in (("in the 3×3", mine), ("in the first 1×1", older)):
 edu.table(rows, ["stride", "pixels that the branch reads"])
 
 # %% [markdown]
-# So weights trained in one version load into the other without a complaint and give other logits. In the paper's version,
-# three pixels in four are never read by the branch (nor by the projection on the shortcut, in either version). When a ported
-# net is worse than promised, the stride is one of the first things to look at.
+# So weights trained in one version load into the other without a complaint and give other logits. In the paper's
+# version, the branch never reads three pixels in four (nor does the projection on the shortcut, in either version).
+# When a ported net is worse than promised, the stride is one of the first things to look at.
 #
 # ## Where the cost sits
 #
@@ -230,8 +231,8 @@ panels["GMACs for one image"] = {name: by_stage(cost, "macs", 1e9) for name, cos
 edu.plots.stacked_bars(panels, title="From 50 to 152 layers stage 3 grows most, from there to 200 stage 2")
 
 # %% [markdown]
-# Most parameters of ResNet-18, 34 and 50 are in stage 4, which has three blocks or fewer. The multiply-adds are spread more
-# evenly. There is a rule behind it. From stage to stage the side is halved and the filters are doubled:
+# Most parameters of ResNet-18, 34 and 50 are in stage 4, which has three blocks or fewer. The multiply-adds are spread
+# more evenly, and there is a rule behind it. From stage to stage the side is halved and the filters are doubled:
 
 # %% tags=["nbval-check-output"]
 basic, narrow, rows = [], [], []
@@ -247,11 +248,12 @@ assert all(3.9 < b.parameters / a.parameters < 4 for a, b in [*pairwise(basic), 
 edu.table(rows, ["millions, map", "basic: parameters", "MACs", "bottleneck: parameters", "bottleneck: MACs"])
 
 # %% [markdown]
-# A quarter of the pixels times four times the weights: **a block that keeps its shape needs the same number of multiply-adds
-# in each stage**. Its parameters grow fourfold from stage to stage. And the bottleneck, four times as wide at its ends,
-# costs less than the basic block on every map.
+# A quarter of the pixels times four times the weights: **a block that keeps its shape needs the same number of
+# multiply-adds in each stage**. Its parameters grow fourfold from stage to stage. And the bottleneck, four times as
+# wide at its ends, costs less than the basic block on every map.
 #
-# Then why does ResNet-50 cost more at all, with the stage list of ResNet-34? Because of the blocks that change the shape:
+# Then why does ResNet-50 cost more at all, with the stage list of ResNet-34? Because of the blocks that change the
+# shape:
 
 # %% tags=["nbval-check-output"]
 starts, rows = {}, []
@@ -310,8 +312,8 @@ edu.checks.check_bottleneck_parameters(bottleneck_parameters)
 # %% [markdown]
 # ## What depth buys
 #
-# Torchvision publishes the accuracy of each net on the 50,000 validation images of ImageNet. Here is the error of its first
-# weights (`IMAGENET1K_V1`) against both kinds of cost. The VGGs in the figure are those of 2014, without batch norm.
+# Torchvision publishes the accuracy of each net on the 50,000 validation images of ImageNet. Here is the error of its
+# first weights (`IMAGENET1K_V1`) against both kinds of cost. The VGGs are those of 2014, without batch norm.
 
 # %%
 nets = edu.plots.published_nets()
@@ -329,17 +331,17 @@ assert all(nets["resnet34"].gmacs < nets[f"vgg{depth}"].gmacs / 2 for depth in (
 edu.table(rows, ["from → to", "points gained", "GMACs more", "points per GMAC"])
 
 # %% [markdown]
-# Counted in points per GMAC, the step from 34 to 50 layers is by far the best bargain. But it isn't depth alone: the block
-# changes too, and the classifier sees 2,048 features instead of 512. After that, each GMAC buys less. (Part of the gap
-# between the two families is batch norm. With it, VGG-16 comes level with ResNet-34 and VGG-19 passes it, at four and five
+# Counted in points per GMAC, the step from 34 to 50 layers is by far the best bargain. But it isn't depth alone: the
+# block changes too, and the classifier sees 2,048 features instead of 512. After that, each GMAC buys less. (Part of
+# the gap to the VGGs is batch norm. With it, VGG-16 comes level with ResNet-34 and VGG-19 passes it, at four and five
 # times the multiply-adds.)
 #
 # ### For ResNet-50, the recipe is worth more than the depth
 #
-# In 2021 torchvision trained ResNet-50, 101 and 152 again with a modern recipe: 600 epochs instead of 90, label smoothing
-# (the right class is to get a little less than 100 %), stronger augmentation, weights averaged over many steps, training
-# images of 176 pixels, and test images that lose less of their border. Not one layer changed. The numbers come with the
-# weights' metadata, so there's nothing to download:
+# In 2021 torchvision trained ResNet-50, 101 and 152 again with a modern recipe: 600 epochs instead of 90, label
+# smoothing (the right class is to get a little less than 100 %), stronger augmentation, weights averaged over many
+# steps, training images of 176 pixels, and test images that lose less of their border. Not one layer changed. The
+# numbers come with the weights' metadata, so there's nothing to download:
 
 # %%
 recipes = {"IMAGENET1K_V1": [], "IMAGENET1K_V2": []}
@@ -367,14 +369,14 @@ print(f"ResNet-50 to ResNet-152, old recipe: {by_depth:.2f} points for {more:.1f
 
 # %% [markdown]
 # The recipe isn't free either: it takes nearly seven times as many epochs, though of smaller images, once. Depth costs
-# multiply-adds for every image, forever. So be careful when a paper compares its new net with a ResNet-50 at 76 %. Wightman
-# et al. (2021, "ResNet strikes back") brought the plain ResNet-50 to 80.4 % by training alone, and Bello et al. (2021)
-# found that training and scaling may matter more than changes of the architecture.
+# multiply-adds for every image, forever. So be careful when a paper compares its new net with a ResNet-50 at 76 %.
+# Wightman et al. (2021, "ResNet strikes back") brought the plain ResNet-50 to 80.4 % by training alone, and Bello et
+# al. (2021) found that training and scaling may matter more than changes of the architecture.
 #
 # ### Where does it end?
 #
-# He et al. (2016) trained a ResNet-200. With the block of 2015 it was *worse* than ResNet-152. With the pre-activation block
-# of lesson 07 it was better:
+# He et al. (2016) trained a ResNet-200. With the block of 2015 it was *worse* than ResNet-152; with the pre-activation
+# block of lesson 07 it was better:
 
 # %%
 at_200, rows = edu.facts.HE_2016_IMAGENET, []
@@ -385,14 +387,15 @@ assert rows[1][1] > rows[1][2], "with the block of 2016, they are better"
 edu.table(rows, ["top-1 error (%), one crop of 320 pixels, block of", "ResNet-152", "ResNet-200"])
 
 # %% [markdown]
-# Is that degradation again? The authors looked at the training error, as you did in lesson 06: "we find that the original
-# ResNet-200 has lower training error than ResNet-152, suggesting that it suffers from overfitting" (He et al. 2016, section
-# 5). So no: it fits the training images better and the others worse.
+# Is that degradation again? The authors looked at the training error, as you did in lesson 06: "we find that the
+# original ResNet-200 has lower training error than ResNet-152, suggesting that it suffers from overfitting" (He et al.
+# 2016, section 5). So no: it fits the training images better and the others worse.
 #
 # ### Explore: the best net for a budget
 #
-# Set how many multiply-adds and parameters you can afford. What doesn't fit turns pale, and the best of the rest gets a
-# ring. Then look for a budget at which AlexNet is the best choice, and for one at which the number of parameters decides.
+# Set how many multiply-adds and parameters you can afford. What doesn't fit turns pale, and the best of the rest gets
+# a ring. Then look for a budget at which AlexNet is the best choice, and for one at which the number of parameters
+# decides.
 
 # %% tags=["explorer"]
 explorer = edu.widgets.model_picker()
@@ -408,12 +411,13 @@ explorer.twin({
 })  # fmt: skip
 
 # %% [markdown]
-# AlexNet wins only where fewer than 1.5 GMACs and more than 61 million parameters are allowed.
+# AlexNet wins only where fewer than 1.5 GMACs and more than 61 million parameters are allowed, and no budget makes a
+# VGG the best of these nets.
 #
-# Among these nets, no budget makes a VGG the best choice. And look at 2 GMACs: GoogLeNet comes out ahead of ResNet-18, with
-# fewer multiply-adds and about half of the parameters. How sure is that? Its weights were trained elsewhere, so the recipe
-# was a different one. And an error measured on 50,000 images would come out a little different on another 50,000. The
-# *standard error* says how much, typically: $\sqrt{p(1-p)/n}$ for a share of errors $p$ among $n$ images.
+# Now look at 2 GMACs: GoogLeNet comes out ahead of ResNet-18, with fewer multiply-adds and about half of the
+# parameters. How sure is that? Its weights were trained elsewhere, by a different recipe. And an error measured on
+# 50,000 images would come out a little different on another 50,000. The *standard error* says how much, typically:
+# $\sqrt{p(1-p)/n}$ for a share of errors $p$ among $n$ images.
 
 # %%
 share = nets["resnet18"].error / 100
@@ -460,10 +464,10 @@ edu.checks.check_choose_net(choose_net)
 # ### A count that doesn't match
 #
 # Look up ResNet-50 and you'll find 25.6 million parameters here, 23.5 there and 23.6 in a third place. The step from
-# 25.6 to 23.5 is the head: 1,000 classes need two million more weights than a handful of classes. A well-known Keras
-# exercise builds it for six classes and prints 23,600,006. PyTorch counts fewer, for two reasons: Keras's convolutions
-# keep a **bias** unless told otherwise, and its total includes the **moving mean and variance** of each batch norm,
-# which PyTorch keeps as *buffers*.
+# 25.6 to 23.5 is the head: 1,000 classes need two million more weights than a handful. A well-known Keras exercise
+# builds it for six classes and prints 23,600,006. PyTorch counts fewer, for two reasons: Keras's convolutions keep a
+# **bias** unless told otherwise, and its total includes the **moving mean and variance** of each batch norm, which
+# PyTorch keeps as *buffers*.
 
 # %% tags=["nbval-check-output"]
 with torch.device("meta"):
@@ -481,10 +485,11 @@ edu.table(
 #
 # ## A deep net that loses
 #
-# People often take ResNet-50 because it's known to be good, train it on a small set of small images, and find that a small
-# VGG beats it. "Too few blocks" is one explanation you can read. Another is "too few images", a third "too few steps". They
-# predict different things, so let's run the race and find out. All nets are an eighth as wide as usual, which brings VGG-11
-# (with batch norm) and ResNet-50 to similar numbers of parameters. ResNet-14 has one bottleneck per stage.
+# People often take ResNet-50 because it's known to be good, train it on a small set of small images, and find that a
+# small VGG beats it. "Too few blocks" is one explanation you can read, "too few images" another, "too few steps" a
+# third. They predict different things, so let's run the race and find out. All nets are an eighth as wide as usual,
+# which brings VGG-11 (with batch norm) and ResNet-50 to similar numbers of parameters. ResNet-14 has one bottleneck
+# per stage.
 
 # %%
 small = {"num_classes": 10, "in_channels": 1, "stem": "small", "width": 8}
@@ -499,8 +504,8 @@ edu.table([[name, cost.parameters, f"{cost.macs / 1e6:.1f}"] for name, cost in s
 
 # %% [markdown]
 # You change two things, one at a time: the **images** (500 or 2,000) and the **steps** (64 or 256, of batches of 64).
-# Everything else stays the same: shifted images, a rate that rises to 0.1 over the first 24 steps (a *warm-up*) and
-# then falls to zero along a cosine, and one seed.
+# Everything else stays the same: shifted images, one seed, and a rate that rises to 0.1 over the first 24 steps (a
+# *warm-up*) and then falls to zero along a cosine.
 #
 # > **Before you run it:** where will ResNet-50 win? What helps it more, four times the images or four times the steps?
 
@@ -548,25 +553,24 @@ rows = [[net, *(train[net, *cell] for cell in cells)] for net in racers]
 edu.table(rows, ["training error (%)", *(f"{images:,} images, {steps} steps" for images, steps in cells)])
 
 # %% [markdown]
-# After 64 steps ResNet-50 is bad on its *training* images as well, so it doesn't overfit. ResNet-14, with a quarter of the
-# same blocks, is far better, so blocks aren't what's missing. Four times the images don't help it at an equal number of
-# steps. (Each image is then seen a quarter as often.) Four times the steps help it by fifty points and more, whatever the
-# number of images. In the words of lesson 06, it is **slow** here: with a larger budget it comes much closer to the shallow
-# nets. It hasn't caught up after 256 steps either. Whether it would with still more, or at another learning rate, isn't
-# shown here. (These are single runs, all at one rate, so read only the large differences.)
+# After 64 steps ResNet-50 is bad on its *training* images as well, so it doesn't overfit. ResNet-14, with a quarter of
+# the same blocks, is far better, so blocks aren't what's missing. Four times the images don't help it at an equal
+# number of steps, where each image is seen a quarter as often. Four times the steps help it by fifty points and more.
+# In the words of lesson 06, it is **slow** here: with a larger budget it comes much closer to the shallow nets, though
+# it hasn't caught up after 256 steps. (These are single runs at one rate, so read only the large differences.)
 #
-# A residual net *can* be trained at any of these depths. That doesn't make depth free. On this small problem the shallow
-# nets get to the same point sooner; a deep net can earn its cost where there are many steps, and many images to make them
-# worthwhile, as on ImageNet. If you must use the deep one on a small problem, you can train longer, start gently (lesson
-# 07), or start from weights that others have trained (lesson 10).
+# A residual net *can* be trained at any of these depths, but depth isn't free. On this small problem the shallow nets
+# get to the same point sooner; a deep net can earn its cost where there are many steps, and many images to make them
+# worthwhile, as on ImageNet. If you must use the deep one on a small problem, you can train longer, start gently
+# (lesson 07), or start from trained weights (lesson 10).
 #
-# This comparison is often made on Fashion-MNIST. Fetch it once with `resnet-edu fetch fashion_mnist`, and the profile `full`
-# runs the cells above on its photos of clothing. (Asserts that hold for the digits may fail there.)
+# This comparison is often made on Fashion-MNIST. After `resnet-edu fetch fashion_mnist`, the profile `full` runs it on
+# those photos of clothing. (Asserts that hold for the digits may fail there.)
 #
 # ## What came after 2015
 #
 # In nearly all of these nets the residual sum has stayed. What changed is what's inside the branch and how the net is
-# trained. Here's one row for each:
+# trained:
 #
 # | Year | Net | What's different in the block | In one sentence |
 # |---|---|---|---|
@@ -587,8 +591,8 @@ edu.table(rows, ["training error (%)", *(f"{images:,} images, {steps} steps" for
 # **Difficulty** ●●●○○ · **10 minutes**
 #
 # Take a bottleneck with `wide` channels at its ends and `width` inside: 1×1, 3×3, 1×1. Now its middle convolution gets
-# another `kernel` size and a number of `groups` (each filter sees only 1 / groups of the channels), and the inside gets
-# `widen` times as wide. By what factor does the number of multiply-adds change? Return that factor. Only the convolutions
+# another `kernel` size and a number of `groups` (each filter sees only 1 / groups of the channels), and the inside
+# gets `widen` times as wide. Return the factor by which the number of multiply-adds changes. Only the convolutions
 # count, and the shape stays the same.
 #
 # **First guess** for `wide=256, width=64`: a Wide block (`widen=2`), ResNeXt's (`widen=2, groups=32`), a 7×7 with one group
@@ -658,21 +662,21 @@ edu.table([[c, f"{macs[c] / macs['usual']:.2f}", f"{times[c] / times['usual']:.2
           ["block", "multiply-adds, times", "time here, times"])  # fmt: skip
 
 # %% [markdown]
-# The counts come out as predicted, but the times don't have to follow them, and they change with what else the machine
-# does: in two of our runs, three times the multiply-adds (Wide) took 1.4 and 4.5 times as long, and the same number
-# (ResNeXt) took 0.9 and 2.3 times as long. How well a layer keeps the processor busy, and how much memory it moves,
-# matter as well. So measure before you trust multiply-adds to predict the time, and more than once.
+# The counts come out as predicted. The times don't have to follow, and they change with what else the machine does: in
+# two of our runs, three times the multiply-adds (Wide) took 1.4 and 4.5 times as long. How well a layer keeps the
+# processor busy, and how much memory it moves, matter as well. So measure the time, more than once, before you trust
+# multiply-adds to predict it.
 #
 # ## Claims you will read elsewhere, tested
 #
 # | The statement | The test | Verdict |
 # |---|---|---|
-# | "ResNet-50 is 48 convolutions, one max pooling and one average pooling." | Count the modules | **Wrong.** 49 convolutions on the main path and one linear layer. Poolings have no weights. With the four projections there are 53 convolutions. |
+# | "ResNet-50 is 48 convolutions, one max pooling and one average pooling." | Count the modules | **Wrong.** 49 convolutions on the main path and one linear layer (53 with the four projections). Poolings have no weights. |
 # | "ResNet-50 has 23.6 million parameters." | Both ways of counting | **Half right.** With six classes and in Keras's counting. With 1,000 classes it has 25.6 million. |
 # | "ResNet-152 is lighter than VGG-16." | Multiply-adds, parameters, activations | **Half right.** Fewer multiply-adds and less than half of the parameters, but more than twice the activations in memory. |
 # | "ResNet-50 loses on small data because it has too few blocks." | 4 bottlenecks against 16; images and steps crossed | **Not here.** A net with a quarter of the blocks does better. More images don't help at equal steps, more steps do: it is slow. |
 # | "In 2015 the machine overtook humans." | What the two numbers were measured on | **Half right.** Six nets together on 100,000 photos against one trained person on 1,500 of them. Even a single ResNet-152 had a lower error than that person, on the validation photos. It is one person and one measure, not vision as a whole. |
-# | "The deeper the ResNet, the better." | The published errors | **Half right.** Up to 152 layers. With the block of 2015, 200 layers were worse, by overfitting as the authors suggest. And for ResNet-50 a better recipe is worth more than 102 more layers. |
+# | "The deeper the ResNet, the better." | The published errors | **Half right.** Up to 152 layers. With the block of 2015, 200 layers were worse, by overfitting as the authors suggest. |
 
 # %%
 kinds = [module for _, module in resnet50.named_modules() if isinstance(module, nn.Conv2d)]
@@ -705,13 +709,13 @@ edu.table([[name, str(fact)] for name, fact in entries.items()], ["ImageNet", "t
 #
 # * A ResNet is a block and a stage list. Its name counts the convolutions of the main path and the linear layer:
 #   $2 + k \sum n_i$.
-# * A block that keeps its shape needs the same multiply-adds in every stage, and four times the parameters in the next. The
-#   bottleneck makes 50 layers nearly as cheap as 34.
+# * A block that keeps its shape needs the same multiply-adds in every stage, and four times the parameters in the
+#   next. The bottleneck makes 50 layers nearly as cheap as 34.
 # * In torchvision's ResNets, the step to bottlenecks gains the most per GMAC. After it, each GMAC buys less, and for
 #   ResNet-50 a better recipe bought more than 102 more layers.
 # * Nets with the same name can differ in where the stride is, and their weights load all the same.
-# * A deep net that loses on a small problem may just be slow. Cross images and steps before you blame either, and look at
-#   the training error.
+# * A deep net that loses on a small problem may just be slow. Cross images and steps before you blame either, and look
+#   at the training error.
 # * What came after changes the inside of the branch and the recipe, and nearly always keeps the sum. Multiply-adds are
 #   a poor guide to time.
 #

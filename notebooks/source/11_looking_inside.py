@@ -1,9 +1,9 @@
 # %% [markdown]
 # # 11 · Looking inside: what the layers see, and where the evidence is
 #
-# A trained net names a photo. What did it look at? In this lesson you open the course's ResNet-18: its filters, its feature
-# maps, and three ways of asking where in the picture the evidence for an answer is. Then you do what many tutorials leave
-# out. You put the maps themselves to the test, with a net whose trick you know because you planted it.
+# A trained net names a photo. What did it look at? In this lesson you open the course's ResNet-18: its filters, its
+# feature maps, and three ways of asking where in the picture the evidence for an answer is. Then you put the maps
+# themselves to the test, with a net whose trick you know because you planted it.
 #
 # After this lesson you can
 #
@@ -68,15 +68,15 @@ assert network.categories[classes[0]] == "espresso"
 edu.table(rows, ["photo", "first answer", "second", "third"])
 
 # %% [markdown]
-# The espresso is an espresso. The net has no way to name the rocket correctly, because "rocket" isn't one of its 200 words;
-# it picks something slim and upright instead. Grace Hopper wears the uniform of a navy officer, and "military uniform" is one
-# of the 200: look where it ranks. The net always answers, right or wrong. Remember the rocket: by the end you'll be able to
-# say something about that answer.
+# The espresso is an espresso. The net has no way to name the rocket correctly, because "rocket" isn't one of its 200
+# words; it picks something slim and upright instead. Grace Hopper wears the uniform of a navy officer, and "military
+# uniform" is one of the 200: look where it ranks. The net always answers, right or wrong. Remember the rocket: by the
+# end you'll be able to say something about that answer.
 #
 # ## The first layer: 64 filters
 #
-# You can look at the weights of the first layer directly, because they have three channels like a picture: 64 filters of 7×7
-# pixels in colour. Each is drawn on its own scale, with mid-grey for zero. The cell also measures two things: how much of
+# You can look at the weights of the first layer directly, because they have three channels like a picture: 64 filters
+# of 7×7 pixels in colour. Each is drawn on its own scale, with mid-grey for zero. The cell also measures how much of
 # each filter is grey (its share of the squared weights), and how strongly each weight correlates with its neighbour.
 
 # %%
@@ -104,15 +104,15 @@ assert (share < 0.5).sum() > 5, "colours"
 assert neighbours(filters) > abs(neighbours(untrained)) + 0.2, "training makes filters smooth"
 
 # %% [markdown]
-# They're sorted from colourful to grey. The first ones compare colours, such as orange against blue, and the last ones are
-# nearly grey edges and bars in several directions. Nobody put any of this there: training did. Before it, neighbouring
-# weights had nothing to do with each other.
+# They're sorted from colourful to grey. The first ones compare colours, such as orange against blue, and the last ones
+# are nearly grey edges and bars in several directions. Nobody put any of this there: training did. Before it,
+# neighbouring weights had nothing to do with each other.
 #
 # ## Five depths
 #
-# The filters of deeper layers have 64 channels or more, so you can't draw them in colour. Instead, look at what these layers
-# put out: their feature maps. We stop at five places, after the first convolution with its batch norm and ReLU, and after
-# each of the four stages. At each place you see the eight maps of the cat that vary most.
+# The filters of deeper layers have 64 channels or more, so you can't draw them in colour. Instead, look at what these
+# layers put out: their feature maps. We stop after the first convolution with its batch norm and ReLU, and after each
+# of the four stages. At each place you see the eight maps of the cat that vary most.
 
 # %%
 depths = ["relu", "layer1", "layer2", "layer3", "layer4"]
@@ -130,13 +130,13 @@ assert all(seen[name].shape[3] == side // step for name, step in zip(depths, (2,
 edu.table(rows, ["layer", "maps", "cells", "pixels of the photo for each cell"])
 
 # %% [markdown]
-# Remember the last row. So few cells are left in `layer4` that whatever you read from it can say "lower left", and not much
-# more. At 224 pixels, the usual side for ImageNet, it would have 7×7.
+# Remember the last row. So few cells are left in `layer4` that whatever you read from it can say "lower left", and not
+# much more. At 224 pixels, the usual side for ImageNet, it would have 7×7.
 #
 # ## Question 1: what would be missed?
 #
-# The simplest way to find the evidence is to cover a square of the photo and see how far the logit of the answer falls. Let's
-# do it once by hand. The cover is 0, which in a normalised photo is the mean colour of the training set.
+# The simplest way to find the evidence: cover a square of the photo and see how far the logit of the answer falls.
+# Let's do it once by hand. The cover is 0, which in a normalised photo is the mean colour of the training set.
 
 # %%
 w = side // 4
@@ -149,18 +149,18 @@ print(f"the occlusion map has {tiles[w, w]:.3f} there")
 torch.testing.assert_close(torch.tensor(fall), tiles[w, w].cpu(), rtol=1e-3, atol=1e-3)
 
 # %% [markdown]
-# `edu.probe.occlusion` moves the square over the whole photo, and averages where squares overlap. It needs no gradient and no
-# knowledge of the net, just many forward passes (Zeiler and Fergus 2013).
+# `edu.probe.occlusion` moves the square over the whole photo, and averages where squares overlap. It needs no gradient
+# and no knowledge of the net, just many forward passes (Zeiler and Fergus 2013).
 #
 # ## Question 2: which cells push the logit up?
 #
-# The head of a ResNet is an average over the cells followed by one linear layer, so the logit is itself an average over
-# cells. With $A_k$ the $k$-th map of the last stage and $w_k$ the weight from it to the class,
+# The head of a ResNet is an average over the cells followed by one linear layer, so the logit is itself an average
+# over cells. With $A_k$ the $k$-th map of the last stage and $w_k$ the weight from it to the class,
 #
 # $$\text{logit} = b + \sum_k w_k \, \frac{1}{hw}\sum_{ij} A_k(i,j) = b + \frac{1}{hw}\sum_{ij} \underbrace{\sum_k w_k A_k(i,j)}_{\text{CAM}(i,j)}$$
 #
-# The sum under the brace says how much each cell adds. It's called the *class activation map* (Zhou et al. 2016). You get it
-# without a gradient, and nothing is left over:
+# The sum under the brace says how much each cell adds. It's called the *class activation map* (Zhou et al. 2016). You
+# get it without a gradient, and nothing is left over:
 
 # %%
 with edu.probe.activations(model, ["layer4"]) as seen, torch.inference_mode():
@@ -174,9 +174,9 @@ print(f"mean + bias = {total:.4f}, logit = {logits[0, classes[0]]:.4f}")
 assert abs(total - float(logits[0, classes[0]])) < 1e-3
 
 # %% [markdown]
-# **Grad-CAM** (Selvaraju et al. 2016) carries this over to any convolutional layer of any net. In place of the weight $w_k$
-# it takes the gradient of the logit with respect to map $k$, averaged over the map's cells. It adds up the weighted maps,
-# cuts off what is negative, and enlarges the result bilinearly to the size of the photo:
+# **Grad-CAM** (Selvaraju et al. 2016) carries this over to any convolutional layer of any net. In place of the weight
+# $w_k$ it takes the gradient of the logit with respect to map $k$, averaged over the map's cells. It adds up the
+# weighted maps, cuts off what is negative, and enlarges the result bilinearly to the size of the photo:
 #
 # $$\alpha_k = \frac{1}{hw}\sum_{ij}\frac{\partial\,\text{logit}}{\partial A_k(i,j)} \qquad \text{Grad-CAM} = \mathrm{ReLU}\Big(\sum_k \alpha_k A_k\Big)$$
 #
@@ -194,19 +194,21 @@ torch.testing.assert_close(by_hand, of_captum, rtol=1e-4, atol=1e-4)
 #
 # **Difficulty** ●●●○○ · **15 minutes**
 #
-# The net comes in two parts: `features(image)` returns the maps `(1, channels, h, w)`, and `head(maps)` returns the logits
-# `(1, classes)`. Return the Grad-CAM map of `target` at the size of the image, `(H, W)`. The check compares it with captum's.
+# The net comes in two parts: `features(image)` returns the maps `(1, channels, h, w)`, and `head(maps)` returns the
+# logits `(1, classes)`. Return the Grad-CAM map of `target` at the size of the image, `(H, W)`. The check compares it
+# with captum's.
 #
 # <details><summary>Hint 1</summary>
 #
-# `(gradient,) = torch.autograd.grad(logit, maps)` is the gradient of a number with respect to the maps. It has their shape.
+# `(gradient,) = torch.autograd.grad(logit, maps)` is the gradient of a number with respect to the maps. It has their
+# shape.
 #
 # </details>
 #
 # <details><summary>Hint 2</summary>
 #
-# You need one weight per channel: `gradient.mean(dim=(2, 3), keepdim=True)`. Multiply, add over the channels, apply ReLU, and
-# only then enlarge.
+# You need one weight per channel: `gradient.mean(dim=(2, 3), keepdim=True)`. Multiply, add over the channels, apply
+# ReLU, and only then enlarge.
 #
 # </details>
 #
@@ -235,8 +237,8 @@ edu.checks.check_grad_cam(my_grad_cam)
 # %% [markdown]
 # ### Which layer?
 #
-# Here is the same question asked at all four stages, drawn from blue (nothing) to yellow (the largest value of that map).
-# Under each photo is the answer we ask about.
+# Here is the same question asked at all four stages, drawn from blue (nothing) to yellow (the largest value of that
+# map). Under each photo is the answer we ask about.
 
 # %%
 stages = ["layer1", "layer2", "layer3", "layer4"]
@@ -249,29 +251,30 @@ edu.plots.maps_over_photos(
 )
 
 # %% [markdown]
-# Enlarging adds no information, so the last column really is as coarse as its few cells. And since each of its cells has the
-# whole photo in its receptive field (lesson 03), even the place of a cell is only a hint. The early layers have many cells,
-# but each of them has seen only part of the photo. The rule of thumb "take the last layer" comes from photos of 224 pixels.
-# For small photos, go as deep as the number of cells allows.
+# Enlarging adds no information, so the last column really is as coarse as its few cells. And each of these cells has
+# the whole photo in its receptive field (lesson 03), so even its place is only a hint. The early layers have many
+# cells, but each of them has seen only part of the photo. The rule of thumb "take the last layer" comes from photos of
+# 224 pixels. For small photos, go as deep as the number of cells allows.
 #
 # ### Exercise 11.2 · Pick the layer
 #
 # **Difficulty** ●●○○○ · **8 minutes**
 #
-# `layers` are names of layers, from shallow to deep. Return the deepest one whose map for this image has at least `cells`
-# cells along its shorter side. There always is one. Before you run the check, predict: which of `layer1` to `layer4` of a
-# ResNet is it for an image of 160×240 pixels and `cells=7`?
+# `layers` are names of layers, from shallow to deep. Return the deepest one whose map for this image has at least
+# `cells` cells along its shorter side. There always is one. Before you run the check, predict: which of `layer1` to
+# `layer4` of a ResNet is it for an image of 160×240 pixels and `cells=7`?
 #
 # <details><summary>Hint 1</summary>
 #
-# `with edu.probe.activations(model, layers) as seen: model(image)` fills `seen[name]` with tensors `(1, channels, h, w)`.
+# `with edu.probe.activations(model, layers) as seen: model(image)` fills `seen[name]` with tensors
+# `(1, channels, h, w)`.
 #
 # </details>
 #
 # <details><summary>Hint 2</summary>
 #
-# Collect the names that are fine enough, in order, and return the last. (The prediction: 160 / 16 = 10 cells are enough, 160
-# / 32 = 5 are not, so `layer3`.)
+# Collect the names that are fine enough, in order, and return the last. (The prediction: 160 / 16 = 10 cells are
+# enough, 160 / 32 = 5 are not, so `layer3`.)
 #
 # </details>
 
@@ -292,17 +295,17 @@ edu.checks.check_pick_layer(pick_layer)
 # %% [markdown]
 # ## Question 3: how is the logit shared out over the pixels?
 #
-# The gradient of the logit with respect to the pixels tells you what a *tiny* change would do. That can mislead: once the net
-# has found a feature, a little more or less of it may change nothing, although the net depends on it. So walk from a picture
-# without content, the *baseline* $x'$, all the way to the photo $x$, and average the gradient along the way. With $F(x)$ for
-# the logit of the answer,
+# The gradient of the logit with respect to the pixels tells you what a *tiny* change would do. That can mislead: once
+# the net has found a feature, a little more or less of it may change nothing, although the net depends on it. So walk
+# from a picture without content, the *baseline* $x'$, all the way to the photo $x$, and average the gradient along the
+# way. With $F(x)$ for the logit of the answer,
 #
 # $$\text{IG}_i = (x_i - x'_i) \int_0^1 \frac{\partial F}{\partial x_i}\big(x' + t\,(x - x')\big)\,dt \qquad \sum_i \text{IG}_i = F(x) - F(x')$$
 #
-# This is *Integrated Gradients* (Sundararajan et al. 2017). The equation on the right is its *completeness*: the parts add
-# up to what there is to explain. (The integral is the average gradient along the way, because $t$ runs from 0 to 1.) A
-# computer takes a sum over a number of steps instead, so completeness only holds up to an error, and you can measure that
-# error. captum calls it the *convergence delta*. Our baseline is 0 everywhere, the mean colour.
+# This is *Integrated Gradients* (Sundararajan et al. 2017). The equation on the right is its *completeness*: the parts
+# add up to what there is to explain. (The integral is the average gradient, because $t$ runs from 0 to 1.) A computer
+# takes a sum over a number of steps instead, so completeness only holds up to an error. You can measure it; captum
+# calls it the *convergence delta*. Our baseline is 0 everywhere, the mean colour.
 
 # %%
 errors = {name: [] for name in names}
@@ -325,14 +328,13 @@ assert mean_error[-1] < mean_error[0] / 2, "more steps explain more"
 edu.table(rows, ["photo", "to explain: F(x) − F(x′)", "found: sum of the map", f"error with {steps} steps"])
 
 # %% [markdown]
-# On average the error falls, but not steadily, and not for every photo: for Grace Hopper the error is larger with 32
-# steps than with four. A net of ReLUs has kinks along the way, and a sum with few steps can miss them or be right by
-# luck. Compare the coffee's error with what there is to explain, too: it isn't small. So look at the error before you
-# trust a map.
+# On average the error falls, but not for every photo: for Grace Hopper it's larger with 32 steps than with four. A net
+# of ReLUs has kinks along the way, and a sum with few steps can miss them or be right by luck. And the coffee's error
+# isn't small next to what there is to explain. So look at the error before you trust a map.
 #
-# The error is also a good debugging tool. Here is a version with faults, on the espresso with a white baseline. None
-# of the faulty lines raises an error, and the maps have the right shape. But look at how its error changes when there
-# are more steps:
+# The error is also a good debugging tool. Here is a version with faults, on the espresso with a white baseline. It
+# runs without complaint, and the maps have the right shape. But look at how its error changes when there are more
+# steps:
 
 
 # %%
@@ -362,18 +364,18 @@ for steps in (8, 32):
 edu.table(rows, ["steps", "error of the broken version", "error of the right one"])
 
 # %% [markdown]
-# With 8 steps both versions are far off, so one number alone wouldn't tell them apart. With 32 the right one is much closer
-# to 0 than the broken one. Two rows can't prove a fault, though, because the broken one's error shrinks as well. Add steps:
-# the right version's error goes to 0, and a faulty one has no reason to.
+# With 8 steps both versions are far off, so one number wouldn't tell them apart. With 32 the right one is much closer
+# to 0. Two rows can't prove a fault, though: the broken one's error shrinks as well. Add steps, and the right
+# version's error goes to 0; a faulty one has no reason to.
 #
 # ### Exercise 11.3 · Completeness finds the faults
 #
 # **Difficulty** ●●●●○ · **15 minutes**
 #
-# Now repair `broken`. `f` maps a batch to one number per item; `x` and `baseline` are batches of one. Divide the path from
-# `baseline` to `x` into `steps` equal pieces and take the gradient of `f` in the *middle* of each piece. Return two things:
-# the attribution, in the shape of `x`, and the error of completeness, that is, the attribution's sum minus the difference
-# `f(x) - f(baseline)`.
+# Now repair `broken`. `f` maps a batch to one number per item; `x` and `baseline` are batches of one. Divide the path
+# from `baseline` to `x` into `steps` equal pieces and take the gradient of `f` in the *middle* of each piece. Return
+# two things: the attribution, in the shape of `x`, and the error of completeness, that is, the attribution's sum minus
+# the difference `f(x) - f(baseline)`.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -423,15 +425,16 @@ found = {"Occlusion": covering, "Grad-CAM, layer3": by_stage["layer3"], "Integra
 edu.plots.maps_over_photos(photos, found, titles=said, title="Three questions, three answers")
 
 # %% [markdown]
-# They differ because they answer different questions. Occlusion asks what would be missed. Grad-CAM asks which cells of a
-# layer push the logit up. Integrated Gradients spread the difference between the photo and a grey picture over single pixels,
-# which looks like noise to the eye. Where all three point to the same place, you've found something worth testing.
+# They differ because they answer different questions. Occlusion asks what would be missed. Grad-CAM asks which cells
+# of a layer push the logit up. Integrated Gradients spread the difference between the photo and a grey picture over
+# single pixels, which looks like noise to the eye. Where all three point to the same place, you've found something
+# worth testing.
 #
 # ### Without `edu`: captum and torchvision
 #
-# Everything above works on ordinary PyTorch nets, with [captum](https://captum.ai), PyTorch's library for such questions.
-# Here it is with nothing from this course but the weights. There are two traps: captum's `LayerGradCam` leaves out the ReLU
-# unless you ask for it, and its `interpolate` enlarges in blocks by default.
+# Everything above works on ordinary PyTorch nets, with [captum](https://captum.ai), PyTorch's library for such
+# questions. Here it is with nothing from this course but the weights. There are two traps: captum's `LayerGradCam`
+# leaves out the ReLU unless you ask for it, and its `interpolate` enlarges in blocks by default.
 
 # %%
 from captum.attr import LayerAttribution, LayerGradCam
@@ -476,14 +479,14 @@ edu.table(rows, ["method", "largest difference, as a share of the largest value"
 # %% [markdown]
 # ## A planted shortcut
 #
-# Why do people draw such maps in practice? Because classifiers cheat. A well-known one, a Fisher vector classifier from
-# before deep nets took over, seemed to recognise horses. It was reading a source tag in the corner of the horse pictures
-# (Lapuschkin et al. 2019). A cue like this, one that goes with the answer in the data but has nothing to do with the thing
-# itself, is also called a *shortcut*. (It has nothing to do with the shortcuts of lesson 07.) To learn what maps can do
-# about such things, plant a shortcut yourself: then you know the truth, which you don't with a real net.
+# Why do people draw such maps in practice? Because classifiers cheat. A well-known one, a Fisher vector classifier
+# from before deep nets took over, seemed to recognise horses. It was reading a source tag in the corner of the horse
+# pictures (Lapuschkin et al. 2019). A cue that goes with the answer in the data but has nothing to do with the thing
+# itself is also called a *shortcut* (no relation to the shortcuts of lesson 07). To learn what maps can do about it,
+# plant a shortcut yourself: then you know the truth, which you don't with a real net.
 #
-# Suppose the pictures of fours came from another scanner. In one story it leaves a small white *tag* in the corner. In the
-# other its black isn't quite black, so it lays a grey *veil* over the dark parts of the picture.
+# Suppose the pictures of fours came from another scanner. In one story it leaves a small white *tag* in the corner. In
+# the other its black isn't quite black, so it lays a grey *veil* over the dark parts of the picture.
 
 
 # %%
@@ -506,8 +509,8 @@ above = ["as it is"] * 4 + ["tag"] * 4 + ["veil"] * 4
 edu.plots.image_grid(shown, above, columns=12, side=0.8, title="Fours from three scanners")
 
 # %% [markdown]
-# Three small nets learn the ten digits from the same 1,000 pictures, in the same order. The first sees them as they are. In
-# the training set of the second every four has the tag, and in that of the third every four has the veil.
+# Three small nets learn the ten digits from the same 1,000 pictures, in the same order. The first sees them as they
+# are. In the training set of the second every four has the tag, and in that of the third every four has the veil.
 
 
 # %%
@@ -541,8 +544,8 @@ assert max(float(error) for _, error in rows) < 20
 edu.table(rows, ["shortcut in training", "error on test images made in the same way (%)"])
 
 # %% [markdown]
-# All three look fine, and no test set made this way will tell you what is wrong. So take the shortcut away and measure the
-# nets on digits as they are. Then do the opposite and paste it onto digits that aren't fours.
+# All three look fine, and no test set made this way will tell you what is wrong. So take the shortcut away and measure
+# the nets on digits as they are. Then do the opposite and paste it onto digits that aren't fours.
 
 # %%
 rows, found, called = [], {}, {}
@@ -557,12 +560,11 @@ assert min(called["tag"], called["veil"]) > 15 > 10 > called["none"]
 edu.table(rows, ["shortcut in training", "fours found without it (%)", "other digits called 4 with it (%)"])
 
 # %% [markdown]
-# Both nets lean on the scanner instead of the digit. The veil's net goes by little else: it finds no four without the veil,
-# and calls nearly everything with it a four. The tag's net misses most plain fours too, but the tag makes a four of only
-# about half of the other digits. That isn't an accident of one seed: with five other seeds, not shown here, the tag's net
-# found 10 to 18 % of the plain fours and the veil's net none, while the net without a shortcut found 88 to 94 %. So you can
-# catch a shortcut by changing the one thing you suspect. But you have to suspect it first, and that is what people hope to
-# get from maps.
+# Both nets lean on the scanner instead of the digit. The veil's net goes by little else: it finds no four without the
+# veil, and calls nearly everything with it a four. The tag's net misses most plain fours too, but the tag makes a four
+# of only about half of the other digits. Five other seeds gave the same picture for plain fours: the tag's net found
+# 10 to 18 %, the veil's net none. So you can catch a shortcut by changing the one thing you suspect. But you have to
+# suspect it first, and that is what people hope to get from maps.
 #
 # > **Before you run the next cells:** which of the three methods will show the tag? Which will show the veil?
 
@@ -611,29 +613,29 @@ assert min(int(rows[2][3]), int(rows[2][5])) > 80, "the veil's net seems to look
 edu.table(rows, ["learned", "is shown", "highest point in the …", *(f"{name} (%)" for name in methods)])
 
 # %% [markdown]
-# (In the column of photos, each is drawn from its own darkest to its brightest value, so you can't see the veil.)
+# (Each photo is drawn from its own darkest to its brightest value, so you can't see the veil.)
 #
 # The tag has a place, and all three methods show it. For the net without a shortcut the highest point is never in the
-# corner, so it's the net and not the bright square that makes the maps light up. The veil has no place. The maps of
-# occlusion and Integrated Gradients peak on the digit, just as they do for the honest net, although this net would call
-# almost anything with a veil a four. In the run printed here, Grad-CAM's highest point lies on the digit in fewer than half
-# of the cases, but that's just as true of the honest net, so it gives nothing away either. (The region around the digit is
-# about two fifths of the picture, so that's hardly more than chance.) If you know what to look for, you can make out the
-# veil in the pale red that fills the background of the third row. But it's only there because we cover with pure black and
-# take pure black as the baseline. With the veil's own grey in its place the background would be exactly 0: covering it
-# would change nothing. (The table only looks at the highest point of each map. That's a coarse measure, and the region
-# around a digit is large.)
+# corner, so it's the net and not the bright square that makes the maps light up.
 #
-# Adebayo et al. (2022) planted shortcuts in a larger study. When the shortcut wasn't known beforehand, the methods they tried
-# were not effective at finding it, least of all where it was hard to see, such as a blurred background. A map that looks
-# reasonable acquits nobody.
+# The veil has no place. The maps of occlusion and Integrated Gradients peak on the digit, just as they do for the
+# honest net, although this net would call almost anything with a veil a four. Grad-CAM's highest point lies on the
+# digit in fewer than half of the cases here, but that's just as true of the honest net, so it gives nothing away
+# either. (The highest point is a coarse measure, and the region around the digit is large, about two fifths of the
+# picture.) If you know what to look for, you can make out the veil in the pale red that fills the background of the
+# third row. But it's only there because black is our cover and our baseline. With the veil's own grey in its place the
+# background would be exactly 0.
+#
+# Adebayo et al. (2022) planted shortcuts in a larger study. When the shortcut wasn't known beforehand, the methods
+# they tried were not effective at finding it, least of all where it was hard to see, such as a blurred background. A
+# map that looks reasonable acquits nobody.
 #
 # ## Random weights: a check you can't skip
 #
-# Here is a check that you can always run. A map is meant to explain what the net has *learned*. So if you replace the weights
-# by random ones, starting from the classifier, the map has to change. Adebayo et al. (2018) put several methods to this test.
-# To see it at work, take one that does badly, *Guided Backpropagation* (Springenberg et al. 2014): it's the gradient, except
-# that each ReLU only passes back positive values.
+# Here is a check that you can always run. A map is meant to explain what the net has *learned*. So if you replace the
+# weights by random ones, starting from the classifier, the map has to change. Adebayo et al. (2018) put several
+# methods to this test. Watch it at work on one that does badly, *Guided Backpropagation* (Springenberg et al. 2014):
+# it's the gradient, except that each ReLU only passes back positive values.
 
 
 # %%
@@ -662,11 +664,11 @@ edu.plots.maps_over_photos(
 )
 
 # %% [markdown]
-# To measure how alike two maps are, compare the order of their pixels. The *rank correlation* is 1 where both put all pixels
-# in the same order, about 0 where they have nothing to do with each other, and −1 where one reverses the other. Below, more
-# of the net becomes random at each step, from left to right: first the head `fc`, then `layer4` too, then `layer3`, then
-# everything. The line is the mean over seeds and two photos; each small mark is one seed. Watch the last entry of the legend:
-# a "method" that ignores the net and draws random numbers.
+# To measure how alike two maps are, compare the order of their pixels. The *rank correlation* is 1 where both put all
+# pixels in the same order, about 0 where they have nothing to do with each other, and −1 where one reverses the other.
+# Below, more of the net becomes random at each step, from left to right: first the head `fc`, then `layer4` too, then
+# `layer3`, then everything. The line is the mean over seeds and two photos; each small mark is one seed. Watch the
+# last entry of the legend: a "method" that ignores the net and draws random numbers.
 
 
 # %%
@@ -713,21 +715,21 @@ assert float(rows[-1][1]) < 0.1, "random numbers change even if nothing else doe
 edu.table(rows, ["method", "rank correlation with the map of the same photo, a little noisy"])
 
 # %% [markdown]
-# On these two photos, Guided Backpropagation hardly changes while the head, `layer4` and `layer3` become random. Its maps
-# look much like what an edge filter would draw. So they can't tell you what the upper layers have learned.
+# On these two photos, Guided Backpropagation hardly changes while the head, `layer4` and `layer3` become random. Its
+# maps look much like what an edge filter would draw, so they can't tell you what the upper layers have learned.
 #
-# But don't read the figure as a ranking. Random numbers do as well in it as any method, and they explain nothing; the table
-# shows how to expose them. Binder et al. (2023) make the point with care. Uninformative, noisy maps score well in this test.
-# And the test has a blind spot the other way too: channels with large activations in the lower layers tend to contribute
-# strongly even when the layers above are random, so an honest map can only change so much. A map that doesn't change at all
-# has failed. A map that does change has passed one necessary check, and no more.
+# But don't read the figure as a ranking. Random numbers do as well in it as any method, and they explain nothing; the
+# table shows how to expose them. Binder et al. (2023) make the same point: uninformative, noisy maps score well in
+# this test. It has a blind spot the other way too. Channels with large activations in the lower layers tend to
+# contribute strongly even when the layers above are random, so an honest map can only change so much. A map that
+# doesn't change at all has failed. A map that does change has passed one necessary check, and no more.
 #
 # ## A wrong answer, discussed
 #
-# Back to the rocket. The net has no word for it, and what it says instead isn't silly: something slim and upright, under the
-# sky. But is the rocket what it went by? Occlusion and Grad-CAM on `layer3` point to the middle of the photo, where the
-# rocket stands. Integrated Gradients also have strong pixels on the two masts beside it. So "it's the rocket" is a guess, and
-# you can test a guess by changing the photo.
+# Back to the rocket. What the net says instead isn't silly: something slim and upright, under the sky. But is the
+# rocket what it went by? Occlusion and Grad-CAM on `layer3` point to the middle of the photo, where the rocket stands.
+# Integrated Gradients also have strong pixels on the two masts beside it. So "it's the rocket" is a guess, and you can
+# test a guess by changing the photo.
 #
 # > **Before you run it:** how much of the answer will remain when the left third of the photo is covered? What if it's
 # > the much smaller square in the middle instead? And if the photo is upside down?
@@ -770,22 +772,21 @@ edu.plots.image_grid(
 # %% [markdown]
 # What can you say? Covering the square in the middle, a ninth of the photo, takes more from the answer than covering
 # the left third. Covering the right third even raises it. So the middle counts for more than the sides, as two of the
-# maps suggested. But it isn't all that counts. Even with the middle covered, the net's best answer is the same as
-# before. Without colour more is lost than without the middle, and the best answer changes: no map told you that,
-# because colour has no location. And if you turn the photo upside down, or cover either half, hardly anything is left.
-# (A grey patch is itself something the net has never seen. That's why you cover other places as well, and larger
-# ones.)
+# maps suggested. But it isn't all that counts: even with the middle covered, the net's best answer stays the same.
+# Without colour more is lost than without the middle, and the best answer changes. No map told you that, because
+# colour has no location. And if you turn the photo upside down, or cover either half, hardly anything is left. (A grey
+# patch is itself something the net has never seen. That's why you cover other and larger places as well.)
 #
-# What you can't say is *why*. The slenderness, the pointed tip, the blue of the sky? A map shows where, and these tests say
-# what the answer needs, not what it means to the net. And there is a simpler truth behind it: none of the 200 words fits, and
-# the net has to answer.
+# What you can't say is *why*. The slenderness, the pointed tip, the blue of the sky? A map shows where, and these
+# tests say what the answer needs, not what it means to the net. And there is a simpler truth behind it: none of the
+# 200 words fits, and the net has to answer.
 #
 # ### Exercise 11.4 · Three sentences on one map
 #
 # **Difficulty** ●●●○○ · **15 minutes** · open, no check
 #
-# Choose a photo and a method, in the explorer below or with one of your own photos. Write three sentences about the map, as
-# you would in a report. Then give yourself, or your neighbour, one point for each line of the rubric.
+# Choose a photo and a method, in the explorer below or with one of your own photos. Write three sentences about the
+# map, as you would in a report. Then give yourself, or your neighbour, one point for each line of the rubric.
 #
 # | | a point if the sentences |
 # |---|---|
@@ -800,20 +801,21 @@ edu.plots.image_grid(
 #
 # <details><summary>An example</summary>
 #
-# "Asked about its first answer for a photo of a rocket, which is none of its 200 classes, the net has its evidence in the
-# middle column of cells, where the rocket stands (Grad-CAM, layer3). Covering the middle ninth of the photo takes more from
-# the answer than covering a whole side third; this doesn't say what it is about the rocket that counts. If the side thirds
-# had cost as much as the middle, I would have put it down to the grey patch and dropped the claim." (For the first two
-# points, add the answer, the percentage and the number of cells.)
+# "Asked about its first answer for a photo of a rocket, which is none of its 200 classes, the net has its evidence in
+# the middle column of cells, where the rocket stands (Grad-CAM, layer3). Covering the middle ninth of the photo takes
+# more from the answer than covering a whole side third; this doesn't say what it is about the rocket that counts. If
+# the side thirds had cost as much as the middle, I would have put it down to the grey patch and dropped the claim."
+# (For the first two points, add the answer, the percentage and the number of cells.)
 #
 # </details>
 
 # %% [markdown]
 # ### Explore: your own photo
 #
-# Choose a photo or upload one of yours, then the method and the answer to ask about. How different are the maps of the second
-# and third answers? Then try a picture with two things in it that the net knows. If ImageNet's weights are on this machine
-# (`resnet-edu fetch resnet18`, 45 MB), the explorer uses those; they know 1,000 kinds of things, at 224 pixels.
+# Choose a photo or upload your own, then the method and the answer to ask about. How different are the maps of the
+# second and third answers? Try a picture with two things in it that the net knows. If ImageNet's weights are on this
+# machine (`resnet-edu fetch resnet18`, 45 MB), the explorer uses those; they know 1,000 kinds of things, at 224
+# pixels.
 
 # %% tags=["explorer"]
 best_network = edu.models.pretrained("resnet18", source="auto")
@@ -878,12 +880,12 @@ assert at_layer3["Guided Backprop"] > 0.7
 # ## Summary
 #
 # * The first layer holds edges and colours. With depth the maps get coarser, down to a few cells in the last stage.
-# * Occlusion covers, Grad-CAM weighs a layer's maps by their gradient, Integrated Gradients average the gradient along a
-#   path. Each answers a different question.
-# * At the last stage Grad-CAM is the class activation map, and its mean plus the bias is the logit. Integrated Gradients are
-#   complete up to an error that you can print, and should.
-# * All three found a planted tag. When the shortcut was a veil without a place, the maps of occlusion and Integrated
-#   Gradients peaked on the digit all the same. Removing what you suspect is the test that found both.
+# * Occlusion covers, Grad-CAM weighs a layer's maps by their gradient, Integrated Gradients average the gradient along
+#   a path. Each answers a different question.
+# * At the last stage Grad-CAM is the class activation map, and its mean plus the bias is the logit. Integrated
+#   Gradients are complete up to an error that you can print, and should.
+# * All three found a planted tag. When the shortcut was a veil without a place, occlusion and Integrated Gradients
+#   peaked on the digit all the same. Removing what you suspect is the test that found both.
 # * Random weights are a necessary check: a map that doesn't change has failed. They don't give you a ranking.
 # * A map says where. To test a guess about why, change the picture.
 #

@@ -13,7 +13,8 @@
 # * read a confusion matrix, and let the net say "not sure" below a threshold that you chose by a measurement;
 # * find photos with a wrong label.
 #
-# **Minutes:** 30 reading, 35 more for the exercises, and 40 or more for your own photos · 1 running quick · 1 running full
+# **Minutes:** 30 reading, 35 more for the exercises, and 40 or more for your own photos · 1 running quick · 1 running
+# full
 
 # %% tags=["setup"]
 import os
@@ -36,11 +37,10 @@ print(edu.setup(seed=0), "data       photos that come with scikit-image, scikit-
 # %% [markdown]
 # ## An album
 #
-# We need many photos of a few kinds of things, so let's go and take some. The places are the eight large photos that
-# come with the course's packages. A *shot* is a small part of one of them. As with a real camera, shots come in
-# *sessions*: you stand somewhere, at some distance, holding the camera in some way, in the light of that hour, and
-# press the button three times. Each session has a sixth of the place to itself, so shots from two sessions never
-# overlap.
+# We need many photos of a few kinds of things, so let's take some. The places are eight large photos that come with
+# the course's packages, and a *shot* is a small part of one of them. As with a real camera, shots come in *sessions*:
+# you stand somewhere, at some distance, holding the camera in some way, in the light of that hour, and press the
+# button three times. Each session has a sixth of the place to itself, so shots from two sessions never overlap.
 
 
 # %%
@@ -97,13 +97,13 @@ edu.plots.image_grid(
 
 # %% [markdown]
 # One folder per class, with the label as its name: that's all the preparation the loader needs. Put the files straight
-# into the class's folder. Folders inside a class are skipped, and a note says so. So keep the session in the file's
-# name, not in a folder.
+# into the class's folder. Folders inside a class are skipped, with a note, so keep the session in the file's name.
 #
-# An album like this is small and hard. It behaves like a real one in the way that matters here: shots of one session are
-# alike, and a new session may look quite different. In one session of the temple you may see nothing but sky.
+# An album like this is small and hard, but it behaves like a real one in the way that matters here: shots of one
+# session are alike, and a new session may look quite different. In one session of the temple you may see nothing but
+# sky.
 #
-# People who sort photos make mistakes. So let's make some too: three photos go into a wrong folder. Remember them for
+# People who sort photos make mistakes. Let's make some too: three photos go into a wrong folder. Remember them for
 # later.
 
 # %%
@@ -120,8 +120,7 @@ files = sorted(album.glob("*/*.jpg"))
 #
 # The loader brings every photo to the same size. You choose its width `x` and height `y`, grey or colour, and what
 # happens to photos of another shape: `center`, the default, cuts out the middle, `none` squeezes the photo, and
-# `objects` cuts out what a detector finds (it has weights of its own, so it only runs if you have fetched them). Here
-# is one photo in several *views*:
+# `objects` cuts out what a detector finds (if you have fetched its weights). Here is one photo in several *views*:
 
 # %%
 views = {
@@ -207,12 +206,12 @@ except edu.errors.UnreadablePicture as error:
     print(str(error).replace(f"{work}/", ""))
 
 # %% [markdown]
-# Seven files are left out, each with its reason, and the rest is used. (If you'd rather have a clean folder, use
-# `strict=True`: it refuses a folder like this one.) The PNG with a JPEG's file extension is read. So is the
-# twelve-megapixel photo from a phone, which is turned upright as its note asks. Newer iPhones save HEIC; those are
-# read too, once you have run `%pip install pillow-heif` in a cell here. One photo is in both training and test,
-# smaller and in another format, and the loader found it, because it compares miniatures. It said nothing about the
-# coffee among the cats: it can't know what a photo shows. We'll come back to that.
+# Seven files are left out, each with its reason, and the rest is used. (If you'd rather have a clean folder,
+# `strict=True` refuses one like this.) The PNG with a JPEG's file extension is read. So is the twelve-megapixel photo
+# from a phone, which is turned upright as its note asks. Newer iPhones save HEIC; those are read too, once you have
+# run `%pip install pillow-heif` in a cell here. One photo is in both training and test, smaller and in another format.
+# The loader found it, because it compares miniatures. It said nothing about the coffee among the cats: it can't know
+# what a photo shows. We'll come back to that.
 #
 # ## The recipe
 #
@@ -241,19 +240,18 @@ edu.table(counts, ["class", "train", "val", "test"])
 # Look at these two tables before every training run. Are the counts what you expected? If one class has three times as
 # many photos as another, a note says so. Is mirroring harmless? It isn't when left and right make a difference.
 #
-# The defaults are a common recipe: pretrained weights (lesson 10) at the image size they're used to. First only the new
-# last layer is fitted, because a random one would send random gradients back and distort the features before they're of
-# any use (Kumar et al. 2022). Then everything is trained, with a lower rate for the layers before the last. A batch is a
-# tenth of the pictures, from 4 to 64, and there are as many epochs as it takes to make at least 300 updates. With small
-# batches the rates are lower in proportion. The batch norms keep the means and variances they came with, because a batch
-# measures them badly. In the end, the validation photos choose between the trained net and the one whose last layer alone
-# was fitted. This page doesn't compare these values with others. The course's page of results does so for some.
+# The defaults are a common recipe: pretrained weights (lesson 10) at the image size they're used to. First only the
+# new last layer is fitted, because a random one would send random gradients back and distort the features before
+# they're of any use (Kumar et al. 2022). Then everything is trained, with a lower rate for the layers before the last.
+# A batch is a tenth of the pictures, from 4 to 64, and there are as many epochs as it takes to make at least 300
+# updates. With small batches the rates are lower in proportion. The batch norms keep the means and variances they came
+# with, because a batch measures them badly. In the end, the validation photos choose between the trained net and the
+# one whose last layer alone was fitted. The course's page of results compares some of these values with others.
 #
-# You can change every option: `model` takes any net of the course, or a ResNet's depth from 18 to 200; `optimizer` is
-# sgd, adam or adamw; `augment` takes any of crop, resized_crop, flip and rotation. Careful: by default, only `resnet18`
-# begins with pretrained weights. Any other net, and any grey one, begins from random weights at 64 pixels, which is
-# hopeless with a small folder. To begin a ResNet-50 with ImageNet's weights, run `resnet-edu fetch resnet50` once and
-# say `--pretrained imagenet`, or `pretrained="imagenet"` in Python.
+# You can change every option in the table: `model`, for instance, takes any net of the course, or a ResNet's depth
+# from 18 to 200. Careful: only `resnet18` begins with pretrained weights by default. Any other net, and any grey one,
+# begins from random weights at 64 pixels, which is hopeless with a small folder. For a ResNet-50 with ImageNet's
+# weights, run `resnet-edu fetch resnet50` once and say `--pretrained imagenet`, or `pretrained="imagenet"` in Python.
 #
 # A value that makes no sense is refused at once, not after an hour of training:
 
@@ -269,8 +267,8 @@ for change in ({"model": 35}, {"augment": ["rotate"]}, {"learning_rate": 0.1}, {
 # ## A first result, in a second
 #
 # The quickest net keeps the pretrained layers as they are and only fits the last one to the features of the training
-# photos. That's also how the default recipe begins. The loader has split each class at random into training, validation
-# and test photos: 70, 10 and 20 %.
+# photos. That's also how the default recipe begins. The loader has split each class at random into training,
+# validation and test photos: 70, 10 and 20 %.
 
 # %%
 fit_head(prepared.model, prepared.data.train)
@@ -287,7 +285,7 @@ print(f"{by_file:.0f} % of {len(prepared.data.test)} test photos are misclassifi
 # A test photo from session 3 nearly always has near-twins in the training set, taken from the same spot a moment
 # before, in the same light. The net doesn't need to know what a temple looks like; it's enough to know these tiles on
 # this roof. The loader's search for twins hardly helps, since it only reports photos that look the same even as
-# miniatures. The fix is to split by session, not by file. You'll write that, and then we'll measure what it changes.
+# miniatures. The fix is to split by session, not by file. You'll write that next.
 #
 # ### Exercise 12.1 · Split by session
 #
@@ -335,10 +333,10 @@ edu.checks.check_split_sessions(split_sessions)
 # ## The honest folder
 #
 # Here are the same photos, all with their right labels, split by session: 3 and 6 for the test, 5 for validation.
-# Validation needs a session of its own too. Otherwise, whatever you choose with it, such as a threshold, is chosen on
+# Validation needs a session of its own too. Otherwise whatever you choose with it, such as a threshold, is chosen on
 # what the net knows by heart. Folders called `train`, `val` and `test` above the classes tell the loader what goes
-# where. If `val` is missing, the loader takes a share of `train` at random, file by file, and says so in a note. Then
-# validation shares sessions with training. So make all three.
+# where. Make all three: if `val` is missing, the loader takes a share of `train` at random, file by file, and
+# validation shares sessions with training.
 
 # %%
 honest = work / "by-session"
@@ -370,7 +368,7 @@ def frozen_head_error(recipe: edu.Recipe) -> float:
 
 
 # %%
-recipe = edu.Recipe(data=str(honest), pretrained="bundled")
+recipe = edu.Recipe(data=str(honest), pretrained="bundled", epochs=12)
 data = prepare(recipe).data
 colour, frozen = mean_colour_error(data), frozen_head_error(recipe)
 rows = [["by file", f"{mean_colour_error(prepared.data):.0f}", f"{by_file:.0f}"]]
@@ -379,19 +377,20 @@ assert frozen > by_file + 8, "new sessions are much harder than new files"
 edu.table(rows, ["test error (%)", "mean colour", "frozen head"])
 
 # %% [markdown]
-# The photos are the same, and the frozen head makes far more errors. It's no accident of one album: with five other albums
-# (not shown here), it made 0 to 17 % errors by file and 35 to 54 % by session. The error by session is the one to report;
-# the one by file mostly says how well the net recognises sessions it already knows. (The comparison isn't quite even: by
-# session the net had fewer photos and sessions to learn from, though all with the right label.)
+# The photos are the same, and the frozen head makes far more errors. Five other albums gave the same picture: 0 to
+# 17 % errors by file, 35 to 54 % by session. The error by session is the one to report; the one by file mostly says
+# how well the net recognises sessions it already knows. (The comparison isn't quite even: by session the net had fewer
+# photos and sessions to learn from, though all with the right label.)
 #
 # Our places make it hard, because a new session always shows another part of the picture. With photos of your own the
-# gap may be smaller, and you'll know when you've measured it. There, a session is a day, a place, a person, a burst of
-# the camera: whatever will be new when the net is used.
+# gap may be smaller; measure it. There, a session is a day, a place, a person, a burst of the camera: whatever will be
+# new when the net is used.
 #
 # ## Train, stop, continue
 #
-# Now for the whole recipe, on the honest folder. After the second epoch somebody presses the stop button. Here a
-# *callback* does it, a function that is called after every epoch.
+# Now for the whole recipe, on the honest folder. To save the wait, it makes twelve passes over the photos here, in
+# place of the 28 or so that it would choose for so few. After the second epoch somebody presses the stop button. Here
+# a *callback* does it, a function that is called after every epoch.
 
 
 # %%
@@ -409,8 +408,8 @@ assert run.report() is None
 
 # %% [markdown]
 # Everything is in `checkpoint.safetensors`: the weights, the optimizer's memory, the state of the random numbers. It's
-# replaced after every epoch. The run continues from there, in this notebook or in another one, tomorrow or after a
-# power cut. Or on the command line, where you don't need a notebook for any of this:
+# replaced after every epoch. The run continues from there, tomorrow or after a power cut, in any notebook. Or on the
+# command line:
 #
 # ```text
 # resnet-edu train --resume run
@@ -439,10 +438,10 @@ edu.plots.learning_curves(
 )
 
 # %% [markdown]
-# The head was fitted first, so the training error is low from the start. Follow the validation error: if it rises while
-# the training error goes to 0, training the whole net makes it worse on new sessions. (It counts 24 photos, so each is
-# worth four points.) In the output of `--resume` above, the lines before the last table say which net was kept. If they
-# say that it's the fitted last layer, then the net from here on *is* the frozen head, and the epochs of training were
+# The head was fitted first, so the training error is low from the start. Follow the validation error: if it rises
+# while the training error goes to 0, training the whole net makes it worse on new sessions. (It counts 24 photos, so
+# each is worth four points.) In the output of `--resume` above, the lines before the last table say which net was
+# kept. If it's the fitted last layer, then the net from here on *is* the frozen head, and the epochs of training were
 # thrown away.
 #
 # Is the net any good? A test error alone can't say. Compare it with simpler things, on the same split.
@@ -455,24 +454,23 @@ rows = [
     ["mean colour", f"{colour:.0f}"],
     ["frozen head", f"{frozen:.0f}"],
 ]
-rows.append(["default recipe", f"{report['test_error']:.0f}"])
+rows.append(["trained", f"{report['test_error']:.0f}"])
 assert report["test_error"] < colour, "the net has learned more than the light"
 assert report["test_error"] < frozen + 15, "not far from the frozen head on so few photos"
 edu.table(rows, [f"on {len(data.test)} test photos of new sessions", "misclassified (%)"])
 
 # %% [markdown]
 # The net knows more than the light of the hour: it beats mean colour, which needs no net at all. If the fitted last
-# layer was kept, the last two rows of the table are the same net. Then this page doesn't show that training all layers
-# helps: the validation photos said that it doesn't. With 48 test photos, a difference of two or three is no difference
-# anyway, and this is one run on one album. On clothing, in lesson 10, it paid with 50 photos per class or more. For your
-# own folder, a table like this one can tell you whether it helps, if there are enough test photos.
+# layer was kept, the last two rows of the table are the same net, because the validation photos said that training all
+# layers doesn't help here. With 48 test photos, a difference of two or three is no difference anyway. On clothing, in
+# lesson 10, it paid with 50 photos per class or more. For your own folder, make a table like this one, with enough
+# test photos.
 #
 # ### Without `edu`: `ImageFolder`, `DataLoader`, a loop
 #
 # Here is the same idea in plain PyTorch and torchvision, to take along into other projects. Only the weights come from
 # this course. It's kept short: AdamW, 8 epochs of 9 updates each, the head isn't fitted first, the batch norms are
-# trained on batches of 8, and nobody chooses by validation photos. The recipe does all of this differently, so don't
-# compare the two errors.
+# trained on batches of 8, and nobody chooses by validation photos. So don't compare its error with the recipe's.
 
 # %%
 from torch.utils.data import DataLoader
@@ -522,17 +520,17 @@ assert plain_error < colour, "better than mean colour too"
 # `side = 224` and `mean, std = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]`, and leave out `load_state_dict`. The new
 # `fc` stays.
 #
-# `ImageFolder` is less careful than the course's loader: it doesn't turn phone photos upright, stops at the first broken
-# file, and silently skips HEIC. For your own photos check its counts, and give it a `loader` that calls
+# `ImageFolder` is less careful than the course's loader: it doesn't turn phone photos upright, stops at the first
+# broken file, and silently skips HEIC. For your own photos check its counts, and give it a `loader` that calls
 # `ImageOps.exif_transpose`.
 #
 # ## Read the answers
 #
 # The cells from here down to *Photos with a wrong label* work on any run. They use the honest album, unless you say
-# otherwise. Forty-eight test photos aren't many: each of them is two percent. With `resnet-edu fetch clothing` (3,781
-# photos of ten kinds of clothing) or a folder of your own, write its name into `chosen` and run these cells again. A
-# run on `clothing` takes several minutes on a laptop's processor. It stays in the folder `my-run`: run the cell again,
-# and it goes on after a stop, or opens the finished run. For a different folder of photos, also change the name
+# otherwise. Forty-eight test photos aren't many: each is two percent. With `resnet-edu fetch clothing` (3,781 photos
+# of ten kinds of clothing) or a folder of your own, write its name into `chosen` and run these cells again. A run on
+# `clothing` takes several minutes on a laptop's processor. It stays in the folder `my-run`: run the cell again to
+# continue it after a stop, or to open it when it's finished. For a different folder of photos, also change the name
 # `my-run`.
 
 # %%
@@ -615,9 +613,9 @@ edu.checks.check_read_confusion(read_confusion)
 # %% [markdown]
 # ## Reject what is unsure
 #
-# The net always answers, and gives a percentage with each answer. So ask for a minimum, and let it say "not sure" below
-# that. Two numbers describe such a threshold: the *coverage* is the share of photos that still get an answer, and the
-# *precision* (over all classes together) is the share of those answers that are right.
+# The net always answers, and gives a percentage with each answer. So ask for a minimum, and let it say "not sure"
+# below that. Two numbers describe such a threshold: the *coverage* is the share of photos that still get an answer,
+# and the *precision* (over all classes together) is the share of those answers that are right.
 
 
 # %%
@@ -633,10 +631,9 @@ sure, right = measured["test"]
 print(f"test: {sure.mean():.0f} % sure on average, {100 * right.float().mean():.0f} % right")
 
 # %% [markdown]
-# Compare the two numbers. Modern nets tend to be more sure than right (Guo et al. 2017). And even where the two are equal,
-# that holds on average and not for each single answer. So don't read 90 % as nine chances in ten of being right. Measure
-# what it does, on the validation photos. (The share of right answers may differ by a photo from the table above, which was
-# computed in lower precision on some machines.)
+# Compare the two numbers. Modern nets tend to be more sure than right (Guo et al. 2017). And even where the two are
+# equal, that holds on average and not for each single answer. So don't read 90 % as nine chances in ten of being
+# right. Measure what it does, on the validation photos.
 #
 # ### Exercise 12.3 · Pick a threshold
 #
@@ -700,10 +697,10 @@ edu.table(rows, ["threshold", "test photos that get an answer (%)", "of these ri
 # On the test photos, the surer half of the answers is right at least as often as all of them together. On the
 # validation photos, look at the left curve: it may well fall before it rises. So a threshold is a trade-off, fewer
 # answers for better ones *on the photos you chose it with*, and it may fail on others. Compare the 90 % that the
-# validation photos promised with what the table says of the test photos. A dozen answered photos can't promise much.
-# Here one session of each class chose it, two others test it, and every session looks different. If the net was wrong
-# on many validation photos, the threshold ends up so high that hardly any test photo passes, or none. (Then the last
-# column says `nan`.) Report what the test photos say, and look at them once.
+# validation photos promised with what the table says of the test photos. A dozen answered photos can't promise much,
+# and here every session looks different. (If the net was wrong on many validation photos, the threshold may end up so
+# high that hardly any test photo passes. With none, the last column says `nan`.) Report what the test photos say, and
+# look at them once.
 #
 # What if a photo shows none of the classes? The net has to share out its 100 % all the same. Ask it about seven photos
 # of other things.
@@ -721,20 +718,20 @@ unknown_sure = max(float(row[2].removesuffix(" %")) for row in rows)
 edu.table(rows, ["photo", "the net says", "sure", f"with a threshold of {threshold:.0f} %"])
 
 # %% [markdown]
-# How many got through, and how sure was the net of them? Compare with the last table: how many photos of your classes
-# did the same threshold turn away? Seven photos are too few for a rate; one that gets through is enough to show that a
+# How many got through, and how sure was the net of them? And how many photos of your classes did the same threshold
+# turn away in the last table? Seven photos are too few for a rate; one that gets through is enough to show that a
 # threshold is no guarantee.
 #
-# A threshold turns away many doubtful photos, and some strangers with them, but you can't count on it: the net was never
-# trained to notice what it hasn't seen. If strangers can turn up in your project, collect some and make them a class of
-# their own.
+# A threshold turns away many doubtful photos, and some strangers with them, but you can't count on it: the net was
+# never trained to notice what it hasn't seen. If strangers can turn up in your project, collect some and make them a
+# class of their own.
 #
 # ## Photos with a wrong label
 #
 # Back to the three photos in wrong folders. A net that was trained on them may have learned the wrong labels by heart.
-# So cut the album into six parts, and for each part ask a head that was fitted to the other five. Then sort: where does
-# it give the folder's name the lowest percentage? (This is the simplest form of an idea that Northcutt et al. 2021
-# develop into *confident learning*.)
+# So cut the album into six parts, and for each part ask a head that was fitted to the other five. Then sort: where
+# does it give the folder's name the lowest percentage? (This is the simplest form of an idea that Northcutt et al.
+# 2021 develop into *confident learning*.)
 
 
 # %%
@@ -769,15 +766,14 @@ edu.table(rows, ["file", "in the folder", "what this name gets", "what the head 
 
 # %% [markdown]
 # Go through such a list from the top, by eye, and fix what is wrong. The net only says where to look. Besides wrong
-# labels you'll find photos that are simply hard. Here, for once, it should help that a photo's near-twins are mostly
-# in the other parts: the head knows them by their right label. It cuts the other way too: a photo whose near-twin lies
-# in the wrong folder may stand near the top although its own label is right. A wrong label makes its neighbours look
-# wrong as well.
+# labels you'll find photos that are simply hard. Here, for once, near-twins should help: most are in the other parts,
+# and the head knows them by their right label. But a photo whose near-twin lies in the wrong folder may stand near the
+# top although its own label is right.
 #
 # ## Use it elsewhere
 #
-# `network.json` and `weights.safetensors` are all that prediction needs. Neither is a *pickle*, Python's own format for
-# saving objects, which can run any code it likes when you open it. The view and the normalisation come along, so a
+# `network.json` and `weights.safetensors` are all that prediction needs. Neither is a *pickle*, Python's own format
+# for saving objects, which can run any code it likes when you open it. The view and the normalisation come along, so a
 # photo becomes the same tensor as in training. On the command line it's `resnet-edu predict RUN photo.jpg --top 2`,
 # with `--csv` or `--json` for a table.
 
@@ -797,8 +793,8 @@ assert [str(a) for a in edu.predict(run.folder, unseen)] == [str(b) for b in edu
 #
 # **Difficulty** ●●●●○ · **40 minutes or more** · open, no check
 #
-# Choose a question that photos can answer, take or collect at least 40 photos per class in at least four sessions each,
-# split them by session, and train: with `chosen` above, or with `resnet-edu train --data ./mine --out my-run`.
+# Choose a question that photos can answer, take or collect at least 40 photos per class in at least four sessions
+# each, split them by session, and train: with `chosen` above, or with `resnet-edu train --data ./mine --out my-run`.
 #
 # Your phone's file names don't say the session, but the day is in the photo:
 # `Image.open(path).getexif().get_ifd(0x8769).get(36867)` gives its date and time, if they weren't stripped. Copy the
@@ -845,8 +841,8 @@ edu.plots.named_photos(network, shown, top=3, threshold=threshold)
 # | The statement | The test | Verdict |
 # |---|---|---|
 # | "A random fifth of the files is a fair test." | The same photos by file and by session | **Wrong** where photos come in bursts and new ones come from new sessions. |
-# | "A search for duplicates prevents that." | Count the test photos that it finds. Nearly every one has a near-twin in training: of the 17 other photos of its class, 13 are there, and the chance that both of its near-twins are among the other 4 is one in 23 | **Half right.** It finds copies, and hardly any of the near-twins. |
-# | "A threshold turns away what the net does not know." | Seven photos of other things | **Don't rely on it.** Look for one that gets an answer. To stop that one too, you'd have to raise the threshold, and lose more photos of your own classes. |
+# | "A search for duplicates prevents that." | Count the test photos that it finds. Nearly every one has a near-twin in training: the chance of having none is one in 23 | **Half right.** It finds copies, and hardly any of the near-twins. |
+# | "A threshold turns away what the net does not know." | Seven photos of other things | **Don't rely on it.** Look for one that gets an answer. To stop it you'd have to raise the threshold, and lose more photos of your own classes. |
 # | "An interrupted training run is lost." | Stop, continue | **Wrong.** It continues after the last finished epoch; lesson 13 shows that every weight is the same. |
 
 # %%
@@ -875,14 +871,14 @@ print(f"{size / 1e6:,.0f} MB removed; still there: {work.exists()}")
 # %% [markdown]
 # ## Summary
 #
-# * One folder per class is all the loader needs. For an honest test, make `train`, `val` and `test` above them yourself.
-#   Read the loader's notes and the counts before you train.
+# * One folder per class is all the loader needs. For an honest test, make `train`, `val` and `test` above them
+#   yourself. Read the loader's notes and the counts before you train.
 # * A recipe is a dataclass, a TOML file and a command line at once. What you leave open follows from your pictures.
 # * Split by session, not by file. A test error by file says how well the net recognises sessions it knows.
 # * An error alone means nothing. Put mean colour and a frozen head beside it, on the same split.
 # * Recall goes along a row of the confusion matrix, precision down a column.
-# * Choose a threshold on validation photos of sessions of their own, and promise only what the test photos then say. It
-#   isn't a reliable guard against strangers.
+# * Choose a threshold on validation photos of sessions of their own, and promise only what the test photos then say.
+#   It isn't a reliable guard against strangers.
 # * The photos whose label the net trusts least are the first to check by eye.
 #
 # ## Sources

@@ -1,14 +1,14 @@
 # %% [markdown]
 # # 13 · At scale: several processes, long runs, fast steps
 #
-# The small nets of this course train within seconds or minutes. ResNet-50 on ImageNet doesn't. This lesson shows what changes
-# when training gets large: several processes share the work, a run has to survive a crash, and every step is worth measuring.
-# Everything here runs at small scale. Where you need a script, the lesson writes one into a temporary folder.
+# The small nets of this course train within seconds or minutes. ResNet-50 on ImageNet doesn't. This lesson shows what
+# changes when training gets large: several processes share the work, a run has to survive a crash, and every step is
+# worth measuring. Everything here runs at small scale.
 #
 # After this lesson you can
 #
-# * write a training script for several processes in plain PyTorch, with `DistributedDataParallel` and `DistributedSampler`,
-#   and say when the result is the same as with one process;
+# * write a training script for several processes in plain PyTorch, with `DistributedDataParallel` and
+#   `DistributedSampler`, and say when the result is the same as with one process;
 # * choose a learning rate for a large batch, and get a large batch out of little memory;
 # * stop and resume a run without changing its result;
 # * measure what precision and memory format change, find where the time goes, and estimate what a training run will
@@ -40,14 +40,12 @@ print(f"data       {data.source}")
 # %% [markdown]
 # ## One batch, several processes
 #
-# *Data parallel* training works like this. Every process holds the whole network and takes its share of every batch. It
-# computes the gradient of the mean loss over its share. Then the processes average their gradients, and all of them take
-# the same step. So the weights stay equal, and only gradients have to travel (and batch norm's running averages, as you'll
-# see).
+# In *data parallel* training, every process holds the whole network and takes its share of every batch. It computes
+# the gradient of the mean loss over that share. Then the processes average their gradients and all take the same step.
+# So the weights stay equal, and only gradients have to travel (and batch norm's running averages, if there are any).
 #
-# Why is the average right? The loss of a batch is a mean over its images. A mean over 64 images is the mean of the means over
-# 32 and 32, and the gradient of a mean is the mean of the gradients. Let's do it by hand, with LeNet-5 and without a second
-# process:
+# Why is the average right? A mean over 64 images is the mean of the means over 32 and 32, and the gradient of a mean
+# is the mean of the gradients. Let's do it by hand, with LeNet-5 and without a second process:
 
 
 # %%
@@ -67,8 +65,8 @@ print(f"two halves averaged, against the whole batch: they differ by {error:.0e}
 assert error < 1e-5, "equal but for rounding"
 
 # %% [markdown]
-# This needs equal shares. With 48 and 16 images, the plain mean counts an image of the small share three times as much as one
-# of the large share. If you weight by the number of images, it's right again:
+# This needs equal shares. With 48 and 16 images, the plain mean counts an image of the small share three times as much
+# as one of the large share. If you weight by the number of images, it's right again:
 
 # %%
 uneven = [gradient(lenet, images[:48], labels[:48]), gradient(lenet, images[48:], labels[48:])]
@@ -78,16 +76,16 @@ print(f"48 + 16 images: plain mean off by {errors[0]:.2f}, weighted by images of
 assert errors[0] > 0.01 > 1e-5 > errors[1]
 
 # %% [markdown]
-# `DistributedDataParallel` takes the plain mean. So give every process the same number of images. (If a data set can't be
-# dealt out evenly, the sampler below repeats a few images, so that all processes get the same number.)
+# `DistributedDataParallel` takes the plain mean. So give every process the same number of images. (If a data set can't
+# be dealt out evenly, the sampler below repeats a few images.)
 #
 # ### Exercise 13.1 · Average the gradients
 #
 # **Difficulty** ●●○○○ · **8 minutes**
 #
-# `gradients[process][parameter]` is a tensor: the gradient of the mean loss over the `sizes[process]` images of that process.
-# Return a list with one tensor for each parameter: the gradient of the mean loss over all images. The shares need not be
-# equal. Don't change the tensors you're given.
+# `gradients[process][parameter]` is a tensor: the gradient of the mean loss over the `sizes[process]` images of that
+# process. Return a list with one tensor for each parameter: the gradient of the mean loss over all images. The shares
+# need not be equal. Don't change the tensors you're given.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -120,9 +118,9 @@ edu.checks.check_average_gradients(average_gradients)
 # %% [markdown]
 # ### The same sum, one after the other: gradient accumulation
 #
-# What several processes do at once, a single one can do in turns, because `backward()` *adds* to `.grad`. So if a batch
-# doesn't fit into memory, send it through in parts, divide each part's loss by the number of parts, and step only after the
-# last one:
+# What several processes do at once, a single one can do in turns, because `backward()` *adds* to `.grad`. So if a
+# batch doesn't fit into memory, send it through in parts, divide each part's loss by the number of parts, and step
+# only after the last one:
 
 # %%
 parts = 4
@@ -137,16 +135,16 @@ print(f"4 parts of 16 images, accumulated: {error:.0e} of the gradient's length 
 assert error < 1e-5, "one large batch, with the memory of a small one"
 
 # %% [markdown]
-# You pay with time, since the parts run one after the other. And a larger batch means fewer steps per epoch, which the
-# learning rate has to make up for. We'll come to that below.
+# You pay with time. And a larger batch means fewer steps per epoch, which the learning rate has to make up for, as
+# you'll see below.
 #
 # ### Batch norm breaks the sum
 #
 # All this needs a loss that is a mean over images, with each image computed by itself. Batch norm mixes the images: it
 # subtracts the mean of the batch and divides by its standard deviation. A process sees only the statistics of its own
-# share. Here is what arrives at the first batch norm of an untrained ResNet-20 in two halves of one batch. Then compare the
-# gradients. As a control, the same ResNet-20 also runs in evaluation mode, where batch norm uses its stored averages
-# instead of the batch's own.
+# share. Here is what arrives at the first batch norm of an untrained ResNet-20 in two halves of one batch. Then we
+# compare the gradients. As a control, the same net also runs in evaluation mode, where batch norm uses its stored
+# averages instead of the batch's own.
 
 # %%
 torch.manual_seed(0)
@@ -194,21 +192,22 @@ edu.table([[name, *(f"{value:.1e}" for value in values)] for name, values in err
           ["error of the gradient, images per process", *(str(64 // n) for n in counts)])  # fmt: skip
 
 # %% [markdown]
-# This isn't a bug, and it holds for accumulated gradients too. A ResNet on several processes has a different loss, in which
-# each image is normalised together with those of its own process. The running averages that evaluation uses are those of
-# rank 0, the first process, which `DistributedDataParallel` copies to the others. (Dropout differs as well: every process
-# draws its own masks.) The figure shows how far apart the gradients are for one batch and an untrained net. A net can train
-# well all the same, as long as a process has enough images: Goyal et al. 2017 gave 32 to each of their 256 GPUs and kept
-# the accuracy of small batches. Where memory has room for only a few, in detection for example, `nn.SyncBatchNorm` computes
-# the statistics over all processes, at the price of messages in every such layer. It only runs on GPUs and other
-# accelerators.
+# This isn't a bug, and it holds for accumulated gradients too. A ResNet on several processes has a different loss, in
+# which each image is normalised together with those of its own process. (Dropout differs as well: every process draws
+# its own masks.) Evaluation uses the running averages of rank 0, the first process, which `DistributedDataParallel`
+# copies to the others.
+#
+# The figure shows just one batch and an untrained net. A net can train well all the same, as long as each process has
+# enough images: Goyal et al. 2017 gave 32 to each of their 256 GPUs and kept the accuracy of small batches. Where
+# memory has room for only a few, in detection for example, `nn.SyncBatchNorm` computes the statistics over all
+# processes, at the price of messages in every such layer (on GPUs and other accelerators only).
 #
 # ## The same training with two real processes
 #
-# Let's write a training script for several processes, in plain PyTorch. `torchrun` (or `python -m torch.distributed.run`,
-# which is the same) starts the processes and tells each of them its number, its *rank*, through the environment. It starts
-# scripts and not notebook cells, so the script goes into a file. The first part is the net, a small relative of LeNet-5. It
-# has no batch norm and no dropout, so two processes should give what one gives.
+# Let's write a training script for several processes, in plain PyTorch. `torchrun` (or
+# `python -m torch.distributed.run`, which is the same) starts the processes and tells each of them its number, its
+# *rank*, through the environment. It starts scripts and not notebook cells, so ours goes into a file. First comes the
+# net, a small relative of LeNet-5 without batch norm and dropout, so two processes should give what one gives.
 
 # %%
 import subprocess
@@ -236,9 +235,9 @@ def network():
 print(NETWORK)
 
 # %% [markdown]
-# Next comes the set-up. `init_process_group` makes the processes find each other. Messages travel through a library: NCCL
-# between GPUs, gloo between CPUs. The `DistributedSampler` deals out the images: it shuffles them with a random seed that all
-# processes share, and rank 0 takes the first, rank 1 the second, rank 0 the third, and so on.
+# Next comes the set-up. `init_process_group` makes the processes find each other. Messages travel through a library:
+# NCCL between GPUs, gloo between CPUs. The `DistributedSampler` deals out the images: it shuffles them with a random
+# seed that all processes share, and rank 0 takes the first, rank 1 the second, rank 0 the third, and so on.
 
 # %%
 SETUP = """
@@ -255,8 +254,8 @@ def main(data_file, losses_file, epochs=6, batch=50):
 print(SETUP)
 
 # %% [markdown]
-# And here is the loop. It's the loop of lesson 01 with two new lines: `sampler.set_epoch` changes the shuffling seed, and
-# `all_reduce` adds up the losses, since each process has seen only its own.
+# The loop is that of lesson 01 with two new lines: `sampler.set_epoch` changes the shuffling seed, and `all_reduce`
+# adds up the losses, since each process has seen only its own.
 
 # %%
 LOOP = """
@@ -286,8 +285,8 @@ Path(folder.name, "plain.py").write_text(script, encoding="utf-8")
 print(LOOP + START)
 
 # %% [markdown]
-# > **Before you run it:** two processes, each with 25 images of every batch of 50. In which digit will their losses differ
-# > from those of one process?
+# > **Before you run it:** two processes, each with 25 images of every batch of 50. In which digit will their losses
+# > differ from those of one process?
 
 # %%
 subset = edu.data.load("mnist5k", size=32, limit=1000)
@@ -328,7 +327,7 @@ edu.table([[name, *(f"{loss:.6f}" for loss in values)] for name, values in losse
 
 # %% [markdown]
 # The curves lie on top of each other. What's left is rounding, the same sum in another order. In our run it's in the
-# seventh digit after the first epoch, and it grows as training goes on: after the sixth, the third digit differs.
+# seventh digit after the first epoch, and it can grow as training goes on.
 #
 # Two classic mistakes wouldn't raise an error. If you leave out the sampler, every process trains on *all* images. And
 # if you leave out `set_epoch`, the order never changes. Look at what the sampler deals out:
@@ -346,33 +345,31 @@ for rank in (0, 1):
 edu.table(rows, ["rank", "first epoch", "second, without set_epoch", "second, with set_epoch(1)"])
 
 # %% [markdown]
-# And the time? Starting the processes takes seconds, and at every step they wait for the slowest. So a net as small as this
-# one is the wrong place to look for a gain, and we don't measure one. At the end you'll see what Goyal et al. report for a
-# large net.
+# And the time? Starting the processes takes seconds, and at every step they wait for the slowest, so a net as small as
+# this one is the wrong place to look for a gain. At the end you'll see what Goyal et al. report for a large net.
 #
-# The package does the same inside `edu.fit`, where `edu.distributed` stands for the lines with `dist`, so the command of
-# lesson 12 can train in several processes too. On GPUs, `--nproc-per-node` is the number of GPUs, and the batch size in the
-# config is that of all processes together:
+# `edu.fit` does the same inside, so the command of lesson 12 can train in several processes too. On GPUs,
+# `--nproc-per-node` is the number of GPUs. The batch size in the config is that of all processes together:
 #
 # `torchrun --nproc-per-node=2 -m resnet_edu train --data DIR --out RUN`
 #
 # ## A larger batch, a larger learning rate
 #
-# More processes only help if each has enough to do, so the batch grows with them. A batch $k$ times as large means $k$ times
-# fewer steps per epoch. The *linear scaling rule* of Goyal et al. 2017 makes up for that: multiply the learning rate by $k$.
-# The reasoning is short. Let $w_0$ be the weights now, $\eta$ the learning rate, and $g_j(w)$ the gradient on the $j$-th
-# small batch at the weights $w$. Then $k$ steps with small batches lead to
+# More processes only help if each has enough to do, so the batch grows with them. A batch $k$ times as large means $k$
+# times fewer steps per epoch. The *linear scaling rule* of Goyal et al. 2017 makes up for that: multiply the learning
+# rate by $k$. Here's the reasoning. Let $w_0$ be the weights now, $\eta$ the learning rate, and $g_j(w)$ the gradient
+# on the $j$-th small batch at the weights $w$. Then $k$ steps with small batches lead to
 #
 # $$w_k = w_0 - \eta\,(g_0(w_0) + g_1(w_1) + \dots + g_{k-1}(w_{k-1})).$$
 #
-# Now take the $k$ small batches as a single large one. Its gradient is the mean of theirs, all taken at $w_0$. So the $k$
-# cancels, and one step with the rate $k\eta$ leads to
+# Now take the $k$ small batches as a single large one. Its gradient is the mean of theirs, all taken at $w_0$. So the
+# $k$ cancels, and one step with the rate $k\eta$ leads to
 #
 # $$w_0 - \eta\,(g_0(w_0) + g_1(w_0) + \dots + g_{k-1}(w_0)).$$
 #
-# The two results differ only in the weights at which the gradients are taken. They are close if the gradients hardly change
-# on the way from $w_0$ to $w_k$. At the beginning of training they change fast, so the paper starts with the small rate and
-# raises it linearly over the first epochs: the *warm-up*.
+# The two results differ only in the weights at which the gradients are taken. They are close if the gradients hardly
+# change on the way from $w_0$ to $w_k$. At the beginning of training they change fast, so the paper starts with the
+# small rate and raises it linearly over the first epochs: the *warm-up*.
 
 # %%
 k = facts.GOYAL_BATCH.value / facts.HE_IMAGENET_BATCH.value
@@ -383,13 +380,12 @@ rows = [
 edu.table(rows, ["ImageNet", "images per batch", "learning rate", "warm-up"])
 
 # %% [markdown]
-# Let's test the rule with LeNet-5 on 2,000 digits, with batches of 32 and of 256, so $k = 8$. Six epochs are 378 steps with
-# the small batch and 48 with the large one. To be fair to both, we try the same five rates for both, and compare each at
-# the best of the five. (The loss is the mean over the sixth epoch, as always, so a net that is still improving looks a
-# little worse than it is.)
+# Let's test the rule with LeNet-5 on 2,000 digits, with batches of 32 and of 256, so $k = 8$. Six epochs are 378 steps
+# with the small batch and 48 with the large one. Both get the same five rates, and we compare each at its best. (The
+# loss is the mean over the sixth epoch, so a net that is still improving looks a little worse than it is.)
 #
-# > **Before you run it:** suppose 0.01 is a good rate for batches of 32. Which is best for batches of 256: 0.01, or √8, 4, 8
-# > or 16 times as much? And will the large batch then do as well as the small one?
+# > **Before you run it:** suppose 0.01 is a good rate for batches of 32. Which is best for batches of 256: 0.01, or
+# > √8, 4, 8 or 16 times as much? And will the large batch then do as well as the small one?
 
 
 # %%
@@ -428,23 +424,22 @@ edu.table(rows, ["", "best rate", "training loss"])
 
 # %% [markdown]
 # With the rate left at 0.01, the large batch hardly gets going: it takes 48 steps instead of 378, and its steps are no
-# larger. At ×8, which is what the rule says, it's far better, so the rule is a good first guess. But ×16, the highest rate we
-# tried, is better still. And 0.01 wasn't the best rate of the small batch either. That's ×8 (with other seeds ×4), and at ×16
-# it gets worse. Eight times *that* rate would be ×64. A rule that says how a good rate changes can't tell you whether you
-# start from one. (Five seeds gave the same order of the rates for the large batch.)
+# larger. At ×8, which is what the rule says, it's far better, so the rule is a good first guess. But ×16, the highest
+# rate we tried, is better still, with each of five seeds. And 0.01 wasn't the best rate of the small batch either:
+# that's ×8 (with other seeds ×4). A rule that says how a good rate changes can't tell you whether you start from one.
 #
-# Each at the best rate tried, the large batch stays behind. Its best rate is the highest on the list, so a still higher one
-# might narrow the gap; this figure can't say. The warm-up brings nothing in this small run (one seed, at ×8), where nothing
-# goes wrong without it. It's insurance for large $k$. On ImageNet the rule held up to 8,192 images (Goyal et al. 2017).
+# Each at the best rate tried, the large batch stays behind, though a rate above ×16 might narrow the gap. The warm-up
+# brings nothing in this one small run, where nothing goes wrong without it. It's insurance for large $k$. On ImageNet
+# the rule held up to 8,192 images (Goyal et al. 2017).
 #
 # ### Exercise 13.2 · Scale the learning rate
 #
 # **Difficulty** ●●○○○ · **8 minutes**
 #
-# The base rate is 0.1 for a batch of 256 images. Return the rate of one step; steps are counted from 0. It starts at the base
-# rate, rises by the same amount at each step, reaches the final rate of the linear rule at step `warmup_steps`, and stays
-# there. (For a batch smaller than 256 it falls in the same way.) With `warmup_steps=0` it's the final rate from the first
-# step on.
+# The base rate is 0.1 for a batch of 256 images. Return the rate of one step; steps are counted from 0. It starts at
+# the base rate, rises by the same amount at each step, reaches the final rate of the linear rule at step
+# `warmup_steps`, and stays there. (For a batch smaller than 256 it falls in the same way.) With `warmup_steps=0` it's
+# the final rate from the first step on.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -477,10 +472,10 @@ edu.checks.check_scaled_rate(scaled_rate)
 # %% [markdown]
 # ## A run that is killed
 #
-# Long runs end early: a machine restarts, your time on a shared machine is up, a process runs out of memory. So `edu.fit`
-# can write a *checkpoint* after each epoch, the whole state of the run, into a new file that then replaces the old one.
-# Whenever the process dies, the file of the last finished epoch is there, and it's complete. Here is a script that trains
-# with one.
+# Long runs end early: a machine restarts, your time on a shared machine is up, a process runs out of memory. So
+# `edu.fit` can write a *checkpoint* after each epoch, the whole state of the run, into a new file that then replaces
+# the old one. Whenever the process dies, the last finished epoch is there, complete. Here is a script that trains this
+# way.
 
 # %%
 import json
@@ -513,8 +508,8 @@ alone = train_here(Path(folder.name, "alone.safetensors"), config)
 print(f"never stopped: training loss {alone.last.train_loss:.8f} after {len(alone)} epochs")
 
 # %% [markdown]
-# Start the script, wait for its fourth epoch, let it run on for a random moment, and kill it. On Linux and macOS `kill()`
-# sends signal 9, which a process can't catch.
+# Start the script, wait for its fourth epoch, let it run on for a random moment, and kill it. On Linux and macOS
+# `kill()` sends signal 9, which a process can't catch.
 
 # %%
 import random
@@ -531,8 +526,8 @@ print(f"ended with code {process.wait()} after {len(killed.history())} of {confi
 assert 4 <= len(killed.history()) < config.epochs
 
 # %% [markdown]
-# What is in the file? More than the weights. Momentum is a sum of past gradients in which older ones count less, and it's
-# kept too. So is the state of the random generator, which decides the order of the images in all epochs to come.
+# What is in the file? Besides the weights there's the momentum, a sum of past gradients in which older ones count
+# less, and the state of the random generator, which decides the order of the images in all epochs to come.
 
 # %%
 from safetensors.torch import load_file, safe_open, save_file
@@ -550,7 +545,8 @@ save_file({name: value for name, value in saved.items() if not name.startswith("
 edu.table(rows, ["in the file", "tensors", "bytes"])
 
 # %% [markdown]
-# Resume both files here, in a different process from the one that died, and compare with the run that was never stopped.
+# Resume both files here, in a different process from the one that died, and compare with the run that was never
+# stopped.
 
 # %%
 before = len(killed.history())
@@ -573,14 +569,14 @@ print(f"resumed: all {len(end)} tensors equal. Without momentum: weights differ 
 assert changed > 1e-5, "without its momentum a run does not go on: it becomes another one"
 
 # %% [markdown]
-# You can also resume a run with a different number of processes: it gets the same images in the same order. Its result then
-# differs as above: by rounding, or with batch norm by more. (This page doesn't run that case.)
+# You can also resume with a different number of processes, which this page doesn't run. The images and their order
+# stay the same; the result differs as above, by rounding, or with batch norm by more.
 #
 # ## Faster steps: precision and memory format
 #
-# Before you buy machines, make the step fast. Two switches cost one line each. *Mixed precision* computes matrix products
-# and convolutions in bfloat16 and keeps the weights in float32. *channels_last* stores the channels of a pixel side by
-# side, which is the order in which many routines for convolutions read them.
+# Before you buy machines, make the step fast. Two switches cost one line each. *Mixed precision* computes matrix
+# products and convolutions in bfloat16 and keeps the weights in float32. *channels_last* stores the channels of a
+# pixel side by side, the order in which many routines for convolutions read them.
 
 # %%
 infos = [torch.finfo(dtype) for dtype in (torch.float32, torch.bfloat16, torch.float16)]
@@ -590,12 +586,12 @@ edu.table([[info.dtype, info.bits, *(f"{v:.1e}" for v in (info.eps, info.tiny, i
           ["format", "bits", "step at 1", "smallest normal", "largest"])  # fmt: skip
 
 # %% [markdown]
-# bfloat16 keeps the range of float32 and gives up digits. float16 keeps more digits, but its range is narrow at both ends:
-# small gradients become 0. So training in float16 multiplies the loss by a large number before the backward pass and divides
-# the gradients by it afterwards (Micikevicius et al. 2017). In PyTorch, `torch.amp.GradScaler` does this.
+# bfloat16 keeps the range of float32 and gives up digits. float16 keeps more digits, but its range is narrow at both
+# ends: small gradients become 0. So training in float16 multiplies the loss by a large number before the backward pass
+# and divides the gradients by it afterwards (Micikevicius et al. 2017). In PyTorch, `torch.amp.GradScaler` does this.
 #
-# Now measure. Machines slow down and speed up while you measure, so take turns between the settings and compare medians. Here
-# each is a median of four steps.
+# Now measure. Machines slow down and speed up while you measure, so take turns between the settings and compare
+# medians. Here each is a median of four steps.
 
 # %%
 os.environ.pop("RESNET_EDU_DEVICE", None)  # from here on, on the fastest device
@@ -648,19 +644,19 @@ print(
 edu.table(rows, ["precision", "layout", "ms per step", "times as fast as the first"])
 
 # %% [markdown]
-# These ratios hold for your machine and this net, and for nothing else. On a processor without units for bfloat16 the
-# first switch can make a step many times slower, as in our run, where the second didn't pay in float32 either. So
-# `precision="auto"` asks the processor, and takes bfloat16 only where it has such units.
+# These ratios hold only for your machine and this net. On a processor without units for bfloat16 the first switch can
+# make a step many times slower. So `precision="auto"` asks the processor, and takes bfloat16 only where it has such
+# units.
 #
-# A third switch is `torch.compile(model)`, which fuses operations into larger *kernels*. (That's also the word for a piece
-# of code that a device runs in one go.) It pays where a step consists of many small operations, above all on GPUs. On the
-# two CPU cores this course was made on, it took between a quarter of a minute and a minute to warm up, and then a step of
-# ResNet-20 took 81 ms, against 75 ms without it: no gain. So `edu.fit` doesn't use it.
+# A third switch is `torch.compile(model)`, which fuses operations into larger *kernels*: here, pieces of code that a
+# device runs in one go. It pays where a step consists of many small operations, above all on GPUs. On our two CPU
+# cores it took up to a minute to warm up, and then a step of ResNet-20 took 81 ms, against 75 ms without it. So
+# `edu.fit` doesn't use it.
 #
-# And what if the *net* gets too large? `DistributedDataParallel` keeps everything in every process: weights, gradients, and
-# what the optimizer remembers. *Fully sharded* data parallel (FSDP, `torch.distributed.fsdp`) gives each of $n$ processes a
-# piece of all three, and collects a layer's weights only while that layer computes. Let's count the bytes in float32: 12 per
-# parameter with SGD and momentum, 16 with Adam, which remembers two numbers.
+# And what if the *net* gets too large? `DistributedDataParallel` keeps everything in every process: weights,
+# gradients, and what the optimizer remembers. *Fully sharded* data parallel (FSDP, `torch.distributed.fsdp`) gives
+# each of $n$ processes a piece of all three, and collects a layer's weights only while that layer computes. In float32
+# that's 12 bytes per parameter with SGD and momentum, and 16 with Adam, which remembers two numbers.
 
 # %%
 rows = []
@@ -672,13 +668,13 @@ for name, parameters, each in (
 edu.table(rows, ["per process", "DDP, any number of processes", "FSDP, 8 processes"])
 
 # %% [markdown]
-# A ResNet-50 doesn't need it: 0.3 GB fits almost anywhere. A language model of 7 billion parameters doesn't fit into a GPU
-# of 80 GB, but it fits when eight GPUs share it. (Activations come on top. They grow with the batch, not with the number of
-# processes.)
+# A ResNet-50 doesn't need it: 0.3 GB fits almost anywhere. A language model of 7 billion parameters doesn't fit into a
+# GPU of 80 GB, but it fits when eight GPUs share it. (Activations come on top.)
 #
 # ## Where the time goes
 #
-# PyTorch's profiler records every operation. Sort by *self* time: the time spent in an operation without those it calls.
+# PyTorch's profiler records every operation. Sort by *self* time: the time spent in an operation without those it
+# calls.
 
 # %%
 from operator import attrgetter
@@ -699,9 +695,9 @@ edu.table([[row.key, row.count, f"{100 * getattr(row, column) / whole_time:.0f} 
           ["operation", "calls", "share of the step"])  # fmt: skip
 
 # %% [markdown]
-# On a CPU, convolutions take the largest part, forward and backward. That's good news: it's the work you want done. But the
-# table doesn't show what happens before the step. Images on a disk are often JPEG files, and something has to decode them. So
-# measure the stages of a step with a few photos, stored 500 pixels wide:
+# On a CPU, convolutions take the largest part, forward and backward. That's good news: it's the work you want done.
+# But the table doesn't show what happens before the step: images on a disk are often JPEG files, and something has to
+# decode them. So measure the stages of a step with a few photos, stored 500 pixels wide:
 
 
 # %%
@@ -763,12 +759,13 @@ bars = {"images in memory": in_memory, "JPEG files": measured}
 edu.plots.stacked_bars({"milliseconds per image": bars}, title="Decoding comes on top of every step")
 
 # %% [markdown]
-# In the first bar the images are in memory as pixels already, which is what this course does: it decodes once and keeps the
-# pixels. Training scripts for large sets can't do that, so they decode in *workers*: other processes that prepare the next
-# batches while this one trains (`num_workers` of a `DataLoader`). If every stage had hardware of its own, a step would only
-# take as long as the slowest stage. But on a CPU the workers use the same cores as the training.
+# In the first bar the images are in memory as pixels already, as in this course. Training scripts for large sets can't
+# do that, so they decode in *workers*: other processes that prepare the next batches while this one trains
+# (`num_workers` of a `DataLoader`). If every stage had hardware of its own, a step would only take as long as the
+# slowest stage. But on a CPU the workers use the same cores as the training.
 #
-# > **Before you run it:** what number of workers will be best on your machine, and how much faster will it be than none?
+# > **Before you run it:** what number of workers will be best on your machine, and how much faster will it be than
+# > none?
 
 # %%
 WORKERS = """
@@ -812,21 +809,20 @@ rows = [(workers, f"{median(each):.0f} ({min(each):.0f} to {max(each):.0f})") fo
 edu.table(rows, ["workers", "images per second: median of three (lowest to highest)"])
 
 # %% [markdown]
-# Read your own table, and check it against the bars above. At best, decoding disappears from the step, and no number
-# of workers can do more than that: the training itself still has to run. In the run printed here the bars allow a gain
-# of about a fifth, but the table shows none that stands out from its own spread: other programs kept the second core
-# busy, so the workers had none to decode on. Once there are as many busy processes as cores, one more takes time from
-# the others. (On a shared machine such numbers change from run to run. That's why the settings took turns here, and
-# why you see the spread as well as the median.)
+# Check your table against the bars above. At best, decoding disappears from the step, and no number of workers can do
+# more than that. In the run printed here the bars allow a gain of about a fifth, but the table shows none that stands
+# out from its own spread: other programs kept the second core busy, so the workers had none to decode on. (That's why
+# the settings took turns, and why you see the spread too.) Once there are as many busy processes as cores, one more
+# takes time from the others.
 #
 # ### Exercise 13.3 · Find the bottleneck
 #
 # **Difficulty** ●●●○○ · **8 minutes**
 #
 # A pipeline has stages that work at the same time, each on a batch of its own **and each on hardware of its own**.
-# `seconds[stage]` is the time that one worker of the stage needs for a batch, and `workers[stage]` is how many workers it
-# has. Each worker takes the next free batch. Return the stage that limits the whole pipeline, and the images per second that
-# come out at the end.
+# `seconds[stage]` is the time that one worker of the stage needs for a batch, and `workers[stage]` is how many workers
+# it has. Each worker takes the next free batch. Return the stage that limits the whole pipeline, and the images per
+# second that come out at the end.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -858,8 +854,8 @@ edu.checks.check_bottleneck_stage(find_bottleneck)
 # ## What does ImageNet cost?
 #
 # How long would it take to train ResNet-50 on your machine? First, count. A network on the `meta` device has shapes
-# but no numbers, so counting costs nothing. Lesson 09 counted multiply-adds. Data sheets of processors count a
-# multiplication and an addition as two operations, called FLOPs, and so does PyTorch's counter:
+# but no numbers, so counting costs nothing. Lesson 09 counted multiply-adds. Data sheets of processors, and PyTorch's
+# counter, count each as two operations, called FLOPs:
 
 # %%
 from torch.utils.flop_counter import FlopCounterMode
@@ -877,8 +873,8 @@ assert abs(forward.get_total_flops() / 2e9 - facts.GMACS["resnet50"].value) < 0.
 assert 2.9 < ratio < 3, "backward costs two products for each one of forward, but for the first layer's input"
 
 # %% [markdown]
-# Each layer's backward pass computes two products: the gradient of its weights and that of its input. Only the image needs no
-# gradient. Goyal et al. 2017, like many since, trained for 90 epochs. One TFLOP/s is 10¹² operations per second:
+# Each layer's backward pass computes two products, the gradient of its weights and that of its input; only the image
+# needs none. Goyal et al. 2017, like many since, trained for 90 epochs. One TFLOP/s is 10¹² operations per second:
 
 
 # %%
@@ -898,8 +894,8 @@ edu.table([[speed, two_digits(flops / (speed * 1e12) / 86_400)] for speed in spe
           ["TFLOP/s, kept up the whole time", "days"])  # fmt: skip
 
 # %% [markdown]
-# Hardly any machine keeps up the speed on its data sheet, so measure. A few steps of the real net on images of the real size
-# are enough for an estimate.
+# Hardly any machine keeps up the speed on its data sheet, so measure. A few steps of the real net, at the real image
+# size, are enough for an estimate.
 
 # %%
 batch = profile.choose(quick=4, full=64)
@@ -926,10 +922,9 @@ print(f"from 8 to {facts.GOYAL_GPUS.value} GPUs about {facts.GOYAL_EFFICIENCY.va
 print(f"your machine: about {two_digits(theirs / speed)} times slower than all of them together")
 
 # %% [markdown]
-# Take the result as a rough figure. It leaves out the decoding, and with another batch size or on a warmer processor
-# it comes out differently. Two things follow. First, this course trains on small images for a reason. Second, the
-# training that took an hour needed 256 GPUs *and* a batch of 8,192 *and* a rate to match. From 8 to 256 GPUs, the
-# paper says, each kept about 90 % of its speed; messages and waiting cost the rest.
+# Take the result as a rough figure; it leaves out the decoding. Two things follow. First, this course trains on small
+# images for a reason. Second, the training that took an hour needed 256 GPUs *and* a batch of 8,192 *and* a rate to
+# match. From 8 to 256 GPUs, the paper says, each kept about 90 % of its speed; messages and waiting cost the rest.
 #
 # ## Claims you will read elsewhere, tested
 #
@@ -960,8 +955,8 @@ print(f"the temporary folder is gone: {not Path(folder.name).exists()}")
 # * A script for several processes needs five things: `init_process_group`, a `DistributedSampler`, `set_epoch`,
 #   `DistributedDataParallel`, and one process that writes.
 # * A larger batch wants a larger rate. The linear rule is a good first guess; try the rates around it too.
-# * A checkpoint holds the weights, the optimizer, the random state and how far the run got. Then a killed run ends bit for
-#   bit like one that was never stopped.
+# * A checkpoint holds the weights, the optimizer, the random state and how far the run got. Then a killed run ends bit
+#   for bit like one that was never stopped.
 # * Alternate between the settings you're measuring, and compare medians. Find the slowest stage before you speed up
 #   any other.
 # * A training run costs about 3 × the forward pass × images × epochs. Divide by a measured speed.
@@ -978,5 +973,5 @@ print(f"the temporary folder is gone: {not Path(folder.name).exists()}")
 #
 # ## Next
 #
-# This was the last lesson. Now take [lesson 12](12_train_and_predict.ipynb) to your own photos, and `torchrun` to your own
-# machines.
+# This was the last lesson. Now take [lesson 12](12_train_and_predict.ipynb) to your own photos, and `torchrun` to your
+# own machines.

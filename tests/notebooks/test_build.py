@@ -2,12 +2,14 @@
 
 import hashlib
 import json
+from base64 import b64encode
 from pathlib import Path
 
 import nbformat
 import pytest
 
 from notebooks import build, editions
+from resnet_edu import plots
 
 LESSON = '''\
 # %% [markdown]
@@ -224,6 +226,14 @@ def test_noise_in_a_worked_notebook_is_named_with_its_cell(notebook: nbformat.No
     assert problem == f"cell 01_toy-007: {named}" + (
         "; fix the cause or end the cell in a value" * ("shows" in named)
     ) + ("\n    code()")
+
+
+def test_a_figure_whose_title_is_cut_off_is_named() -> None:
+    notebook = output("")
+    for title, told in (("short", []), ("long " * 20, ["its figure goes on beyond the right edge; shorten its title"])):
+        png = b64encode(plots.lines({"a": [1, 2]}, title=title, x="x", y="y").png()).decode()
+        notebook.cells[0].outputs = [nbformat.v4.new_output("display_data", {"image/png": png})]
+        assert [problem.split(": ")[1].split("\n")[0] for problem in build.problems(notebook)] == told
 
 
 def test_an_error_is_allowed_only_where_it_is_meant() -> None:

@@ -282,7 +282,7 @@ def test_of_two_that_start_at_once_one_has_the_folder(pictures: Path, tmp_path: 
 
 KILLER = """
 import os, signal
-import resnet_edu.plots, resnet_edu.prediction, resnet_edu.recipe, resnet_edu.run  # once, it takes seconds
+import torch._dynamo, resnet_edu.plots, resnet_edu.prediction, resnet_edu.run  # once, each takes seconds
 from resnet_edu.tools import cli
 
 def status(arguments, kill_at):
