@@ -13,8 +13,7 @@
 # * read a confusion matrix, and let the net say "not sure" below a threshold that you chose by a measurement;
 # * find photos with a wrong label.
 #
-# **Minutes:** 30 reading, 35 more for the exercises, and 40 or more for your own photos · 1 running quick · 1 running
-# full
+# **Minutes:** 30 reading, 35 more for the exercises, and 40 or more for your own photos · 1 running quick · 1 running full
 
 # %% tags=["setup"]
 import os
