@@ -41,9 +41,8 @@ class Entry:
 
     def after(self, status: Status) -> "Entry":
         """The entry after one more try."""
-        first_passed = self.first_passed
-        if status == "passed" and first_passed is None:
-            first_passed = datetime.now().astimezone().isoformat(timespec="seconds")
+        now = datetime.now().astimezone().isoformat(timespec="seconds")
+        first_passed = self.first_passed or (now if status == "passed" else None)
         best = max(self.best, status, key=RANK.__getitem__)
         return Entry(best, status, self.tries + (status != "not yet"), first_passed)
 
@@ -55,8 +54,8 @@ def record(exercise: str, status: Status) -> str:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_name(path.name + ".lock"), timeout=SECONDS):
             content, note = read(path)
-            known = content["exercises"]
-            known[exercise] = vars(Entry(**known.get(exercise, {})).after(status))
+            known, number = content["exercises"], exercise.split()[0]  # "01.1": a later edition may change the title
+            known[number] = vars(Entry(**known.get(number, {})).after(status))
             content["current"] = exercise.partition(".")[0]  # the lesson that is being worked on
             write_atomically(path, json.dumps(content, indent=1, ensure_ascii=False).encode() + b"\n")
     except (OSError, RuntimeError, Timeout) as error:  # RuntimeError: a home folder that cannot be found
@@ -73,6 +72,7 @@ def read(path: Path) -> tuple[dict[str, Any], str]:
             raise ValueError("the file is of another format")
         for fields in content["exercises"].values():
             Entry(**fields).after("not yet")  # raises an error for what is no entry
+        content["exercises"] = {name.split()[0]: fields for name, fields in content["exercises"].items()}
         return content, ""
     except FileNotFoundError:
         return {"format": 1, "exercises": {}}, ""
@@ -152,5 +152,5 @@ def collect(exercises: Iterable[str]) -> Progress:
     except (OSError, RuntimeError) as error:
         content, note = {"exercises": {}}, ""
         note = f"the progress file could not be read ({getattr(error, 'strerror', None) or error})."
-    entries = {name: Entry(**content["exercises"].get(name, {})) for name in exercises}
+    entries = {name: Entry(**content["exercises"].get(name.split()[0], {})) for name in exercises}
     return Progress(entries, note, str(content.get("current", "00")))
