@@ -177,9 +177,9 @@ assert tested.top1_error < 10, "nine digits in ten are read correctly"
 # answer in place of the line that says *not yet*, run the cell, and then run the check below it. Hints open with a
 # click. The answers are in the worked edition of the lesson, in the folder `solutions`.
 #
-# A check tries your answer on random inputs and compares it with a trusted result. If it's wrong, you're told why.
-# Here's the reply to somebody who picked the wrong three numbers in the exercise below. (`recorded=False` keeps this
-# try out of your progress.)
+# A check tries your answer on random inputs and compares it with a trusted result. If your answer is wrong, you're
+# told why. Here's the reply to somebody who picked the wrong three numbers in the exercise below. (`recorded=False`
+# keeps this try out of your progress.)
 
 # %%
 edu.checks.check_first_answer(lambda images: tuple(images.shape[:3]), recorded=False)

@@ -506,7 +506,7 @@ for seed in profile.choose(quick=range(5), full=[*range(5), *range(8, 13)]):
 
 # %%
 errors = {name: [error for _, error, _ in each] for name, each in runs.items()}
-title = "Several scales or one, at equal cost: no further apart than the seeds"
+title = "Several scales or one, at equal work: no further apart than the seeds"
 edu.plots.paired_seeds({"one pair per seed": tuple(errors.values())}, tuple(designs), title=title, y="test error (%)")
 
 # %%
@@ -522,12 +522,12 @@ rows = [(name, *(f"{f(each):.1f} %" for f in (median, min, max))) for name, each
 edu.table(rows, ["blocks", "test error, median", "lowest", "highest"])
 
 # %% [markdown]
-# **Verdict: a small advantage at most.** The medians are closer together than two runs of the same net can be, so five
-# seeds are too few to rely on. We ran ten: inception had the lower error in six pairs of ten in float32, and its
-# median was 0.45 points lower; in bfloat16 it was nine pairs, and 1.2 points. So several scales probably help a little
-# here, on digits of one size, the last place where they should matter. Be careful with a comparison of whole nets,
-# too: GoogLeNet differs from VGG in depth, head, training and number of crops as well, so its lower error doesn't
-# prove that the branches are what helps.
+# **Verdict: a small advantage at most.** The medians are closer together than two runs of the same net can be, and
+# five pairs are too few to rely on, even if one side wins them all. We ran ten: inception had the lower error in six
+# pairs of ten in float32, and its median was 0.45 points lower; in bfloat16 it was nine pairs, and 1.2 points. So
+# several scales probably help a little here, on digits of one size, the last place where they should matter. Be
+# careful with a comparison of whole nets, too: GoogLeNet differs from VGG in depth, head, training and number of crops
+# as well, so its lower error doesn't prove that the branches are what helps.
 #
 # Equal multiply-adds don't mean equal time, though. An inception block does eight small operations where the plain
 # block does a single larger one, and small operations keep a processor waiting. Here's how long the last epoch took on

@@ -42,7 +42,7 @@ print(f"data       {data.source}")
 # batch norm (which shifts and scales every channel to mean 0 and variance 1 over the batch) and ReLU. The first block
 # of the second and third stage halves the side and doubles the filters. Depth counts convolutions and linear layers:
 # three stages of n blocks with two convolutions each are 6n layers, and the first convolution and the linear layer add
-# 2. So n = 3 gives **20** layers and n = 9 gives **56**.
+# two. So n = 3 gives **20** layers and n = 9 gives **56**.
 #
 # Both nets are trained in the same way, down to the order of the images: stochastic gradient descent with momentum,
 # where each step goes downhill on one batch of 64 images and keeps part of the step before. The learning rate rises to
@@ -95,8 +95,8 @@ edu.table(rows, ["net", "training error", "validation error"])
 # %% [markdown]
 # **This is not overfitting.** A net that overfits is good on the training images and bad on others. Here the deeper
 # net is bad on the training images themselves, so remedies against overfitting, such as dropout or augmentation, aim
-# at the wrong thing. He et al. named the effect *degradation*. Others had seen it before, as they say, but they made
-# it the central question of their paper.
+# at the wrong thing. He et al. named the effect *degradation*. As the authors say, others had seen it before, but He
+# et al. made it the central question of their paper.
 
 # %% [markdown]
 # ### Exercise 6.1 · A plain block
@@ -184,8 +184,8 @@ edu.table(rows, ["error, last epoch", "training", "validation", "parameters"])
 
 # %% [markdown]
 # **Nor is it a lack of parameters.** The plain and the residual net of the same depth have exactly the same number, as
-# the table shows, because the additions have none. So do the paper's nets, which have 16 filters in the first stage
-# and take colour images. The paper gives 0.27 and 0.85 million parameters (table 6):
+# the table shows, because the additions have none. The same is true of the paper's nets, which have 16 filters in the
+# first stage and take colour images. The paper gives 0.27 and 0.85 million parameters (table 6):
 
 # %% tags=["nbval-check-output"]
 for depth in (20, 56):
@@ -426,9 +426,9 @@ edu.table(rows, ["training error of", "before", "two epochs at 0.1", "two epochs
 # to between 31 and 76 %, while plain-20's error moves by less than one point. So a good region exists, and SGD can
 # live in it, but not with steps of the usual size. This experiment can't tell what pushes the net out.
 #
-# Either way, this is **a problem of optimisation**: from where nets start, and in the number of steps that other nets
-# need, SGD doesn't reach the good region. Would smaller steps or another recipe get it there? That's what a sceptic
-# asks further down.
+# Whatever it is, this is **a problem of optimisation**: from where nets start, and in the number of steps that other
+# nets need, SGD doesn't reach the good region. Would smaller steps or another recipe get it there? That's what a
+# sceptic asks further down.
 #
 # That turns the question around. If a block that does nothing would already be good enough, make "do nothing" easy to
 # learn. This is the paper's hypothesis about $F(x) + x$: it's easier to push $F$ towards zero than to fit an identity
@@ -478,8 +478,8 @@ print(f"plain-56, seed by seed: {', '.join(f'{error:.0f} %' for error in plain56
 # ## What a sceptic would ask
 #
 # So far you've seen one recipe: a rate of 0.1, one schedule, six epochs. Perhaps it's the recipe that fails and not
-# the net. A second record, `mnist5k-sceptic`, trains the same four nets on the same digits at six learning rates, with
-# three seeds, and some of them ten times as long.
+# the net. A second record, `mnist5k-sceptic`, trains plain and residual nets of 20 and 56 layers on the same digits at
+# six learning rates, with three seeds, and some runs are ten times as long.
 #
 # ### Is it the learning rate?
 #
@@ -594,8 +594,8 @@ print(f"the two residual nets, 60 epochs: {len(residual)} runs, training error a
 # %% [markdown]
 # So plain-56 isn't stuck. It comes down far more slowly than plain-20: to get below 5 % it needs about three times as
 # many epochs. After 60, eight of its nine runs have nearly fitted the digits, at 0.3 to 2.5 %; plain-20 ends at 0.0 %
-# in each of its nine. The ninth, at the highest of the three rates, 0.1, comes down as well but ends at 23 %. With the
-# additions, 56 layers end at 0.0 % in every run, just as 20 do.
+# in each of its nine. The ninth run of plain-56, at the highest of the three rates, 0.1, comes down as well but ends
+# at 23 %. With the additions, 56 layers end at 0.0 % in every run, just as 20 do.
 #
 # Let's keep two words apart in this course. A deep net is **slow** if a larger budget for both nets brings its
 # training error closer to the shallower net's. It's **degraded** if a gap remains however large the budget. A net can

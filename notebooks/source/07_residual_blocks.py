@@ -202,8 +202,8 @@ edu.table(rows, ["block", "gain", "batch norm", "signal, times", "gradient, time
 # %% [markdown]
 # Without the addition, each block multiplies what passes through, so any gain but the right one lets it vanish or
 # explode with depth. With the addition, a block that is switched off lets everything pass. (Its gradient is 0.7 and
-# not 1 because the last ReLU stops it wherever its output is 0, in about half of the places, and $\sqrt{1/2} \approx
-# 0.7$. The other blocks have their zeros in the same places.)
+# not 1: the last ReLU stops it wherever its output is 0, in about half of the places, and $\sqrt{1/2} \approx 0.7$.
+# The other blocks have their zeros in the same places.)
 #
 # But the addition alone isn't enough. With gain 1, what a block adds has twice the mean square of what came in (He's
 # weights double it at both matrices, and the ReLU between them takes half: 2 · ½ · 2 = 2). So the sum explodes. Two
@@ -542,9 +542,9 @@ edu.plots.errors_without(small, whole, title="Losing one block costs plain-20 fa
 # %% [markdown]
 # The grey line at 90 % is guessing. Take a block out of a plain net, and the next layer gets something it has never
 # seen. In a residual net a block adds to a sum, and the other terms are still there. But the blue dots aren't all near
-# the line: the very first block and the one that opens stage 3 are among those that this net misses most. (Veit et al.
-# also saw somewhat more damage where the side is halved.) Nine blocks are few, though (they worked with 54), so here
-# are the 27 of a ResNet-56:
+# the dashed line: the very first block and the one that opens stage 3 are among those that this net misses most. (Veit
+# et al. also saw somewhat more damage where the side is halved.) Nine blocks are few, though (they worked with 54), so
+# here are the 27 of a ResNet-56:
 
 # %%
 edu.plots.errors_without({"resnet56": removed["resnet56"]}, whole, title="Of 27 blocks, most are hardly missed")
@@ -708,7 +708,7 @@ likeness = {f"highway, gate bias {bias}": along_x(bias) for bias in (0.0, -1.0, 
 assert likeness["highway, gate bias 0.0"][15] < 0.1 < likeness["residual"][30] < likeness["highway, gate bias -3.0"][30]
 edu.plots.lines(
     likeness,
-    title="Gates choose how much of x is left; the sum only dilutes it",
+    title="Gates choose how much of x stays; the sum loses less and less",
     x="layer",
     y="cosine between state and x",
     limits=(-0.1, 1.05),

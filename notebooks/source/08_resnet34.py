@@ -571,7 +571,7 @@ edu.plots.image_grid(
 
 # %% [markdown]
 # It picks a cat, but with only 19 %, and two dogs come next. (In lesson 00 the same cat got 27 %. Only the crop is
-# different, which tells you how much to trust such a number.) Lesson 12 deals with what to do then.
+# different, which tells you how much to trust such a number.) Lesson 12 deals with what to do when a net is unsure.
 #
 # ## Claims you will read elsewhere, tested
 #

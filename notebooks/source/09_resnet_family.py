@@ -671,7 +671,7 @@ edu.table([[c, f"{macs[c] / macs['usual']:.2f}", f"{times[c] / times['usual']:.2
 #
 # | The statement | The test | Verdict |
 # |---|---|---|
-# | "ResNet-50 is 48 convolutions, one max pooling and one average pooling." | Count the modules | **Wrong.** 49 convolutions on the main path and one linear layer (53 with the four projections). Poolings have no weights. |
+# | "ResNet-50 is 48 convolutions, one max pooling and one average pooling." | Count the modules | **Wrong.** 49 convolutions on the main path (53 with the four projections) and one linear layer. Poolings have no weights. |
 # | "ResNet-50 has 23.6 million parameters." | Both ways of counting | **Half right.** With six classes and in Keras's counting. With 1,000 classes it has 25.6 million. |
 # | "ResNet-152 is lighter than VGG-16." | Multiply-adds, parameters, activations | **Half right.** Fewer multiply-adds and less than half of the parameters, but more than twice the activations in memory. |
 # | "ResNet-50 loses on small data because it has too few blocks." | 4 bottlenecks against 16; images and steps crossed | **Not here.** A net with a quarter of the blocks does better. More images don't help at equal steps, more steps do: it is slow. |

@@ -562,7 +562,7 @@ edu.table(rows, ["shortcut in training", "fours found without it (%)", "other di
 # %% [markdown]
 # Both nets lean on the scanner instead of the digit. The veil's net goes by little else: it finds no four without the
 # veil, and calls nearly everything with it a four. The tag's net misses most plain fours too, but the tag makes a four
-# of only about half of the other digits. Five other seeds gave the same picture for plain fours: the tag's net found
+# of only about half of the other digits. Five other seeds, not shown here, agree on plain fours: the tag's net found
 # 10 to 18 %, the veil's net none. So you can catch a shortcut by changing the one thing you suspect. But you have to
 # suspect it first, and that is what people hope to get from maps.
 #
@@ -619,8 +619,8 @@ edu.table(rows, ["learned", "is shown", "highest point in the …", *(f"{name} (
 # corner, so it's the net and not the bright square that makes the maps light up.
 #
 # The veil has no place. The maps of occlusion and Integrated Gradients peak on the digit, just as they do for the
-# honest net, although this net would call almost anything with a veil a four. Grad-CAM's highest point lies on the
-# digit in fewer than half of the cases here, but that's just as true of the honest net, so it gives nothing away
+# honest net, although the veil's net would call almost anything with a veil a four. Grad-CAM's highest point lies on
+# the digit in fewer than half of the cases here, but that's just as true of the honest net, so it gives nothing away
 # either. (The highest point is a coarse measure, and the region around the digit is large, about two fifths of the
 # picture.) If you know what to look for, you can make out the veil in the pale red that fills the background of the
 # third row. But it's only there because black is our cover and our baseline. With the veil's own grey in its place the

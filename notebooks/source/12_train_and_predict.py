@@ -376,9 +376,9 @@ assert frozen > by_file + 8, "new sessions are much harder than new files"
 edu.table(rows, ["test error (%)", "mean colour", "frozen head"])
 
 # %% [markdown]
-# The photos are the same, and the frozen head makes far more errors. Five other albums gave the same picture: 0 to
-# 17 % errors by file, 35 to 54 % by session. The error by session is the one to report; the one by file mostly says
-# how well the net recognises sessions it already knows. (The comparison isn't quite even: by session the net had fewer
+# The photos are the same, and the frozen head makes far more errors. Five other albums, not shown here, agree: 0 to 17
+# % errors by file, 35 to 54 % by session. The error by session is the one to report; the one by file mostly says how
+# well the net recognises sessions it already knows. (The comparison isn't quite even: by session the net had fewer
 # photos and sessions to learn from, though all with the right label.)
 #
 # Our places make it hard, because a new session always shows another part of the picture. With photos of your own the
@@ -460,10 +460,10 @@ edu.table(rows, [f"on {len(data.test)} test photos of new sessions", "misclassif
 
 # %% [markdown]
 # The net knows more than the light of the hour: it beats mean colour, which needs no net at all. If the fitted last
-# layer was kept, the last two rows of the table are the same net, because the validation photos said that training all
-# layers doesn't help here. With 48 test photos, a difference of two or three is no difference anyway. On clothing, in
-# lesson 10, it paid with 50 photos per class or more. For your own folder, make a table like this one, with enough
-# test photos.
+# layer was kept, the last two rows of the table are the same net: training all layers didn't help on the validation
+# photos. That's one run of twelve passes on one album, and with 48 test photos a difference of two or three is no
+# difference anyway. On clothing, in lesson 10, training all layers paid with 50 photos per class or more. For your own
+# folder, make a table like this one, with enough test photos.
 #
 # ### Without `edu`: `ImageFolder`, `DataLoader`, a loop
 #

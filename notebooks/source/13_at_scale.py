@@ -425,8 +425,9 @@ edu.table(rows, ["", "best rate", "training loss"])
 # %% [markdown]
 # With the rate left at 0.01, the large batch hardly gets going: it takes 48 steps instead of 378, and its steps are no
 # larger. At ×8, which is what the rule says, it's far better, so the rule is a good first guess. But ×16, the highest
-# rate we tried, is better still, with each of five seeds. And 0.01 wasn't the best rate of the small batch either:
-# that's ×8 (with other seeds ×4). A rule that says how a good rate changes can't tell you whether you start from one.
+# rate we tried, is better still (in a trial of ours, with each of five seeds). And 0.01 wasn't the best rate of the
+# small batch either: that's ×8 (with other seeds ×4). A rule that says how a good rate changes can't tell you whether
+# you start from one.
 #
 # Each at the best rate tried, the large batch stays behind, though a rate above ×16 might narrow the gap. The warm-up
 # brings nothing in this one small run, where nothing goes wrong without it. It's insurance for large $k$. On ImageNet
