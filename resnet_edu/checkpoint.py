@@ -42,7 +42,7 @@ class Checkpoint:
             return History()
         history, tensors = self.read()
         weights = {name.removeprefix("model."): value for name, value in tensors.items() if name.startswith("model.")}
-        load_state(model, weights, name="checkpoint")
+        load_state(model, weights, name=type(model).__name__)
         parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         saved = optimizer.state_dict()
         for name, value in tensors.items():

@@ -1,7 +1,7 @@
 """What a notebook or a terminal shows: a table, and one line that says how far something is.
 
-In a notebook both are HTML, which survives that the file is saved and opened again; a widget would not. In a terminal
-they are text, and the line is not there where nobody looks.
+In a notebook both are HTML, which is still there when the saved file is opened again; a widget would not be. In a
+terminal they are text, and the line is left out where nobody looks.
 """
 
 import html

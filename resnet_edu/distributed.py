@@ -37,7 +37,7 @@ def first() -> bool:
 
 @contextmanager
 def joined() -> Iterator[None]:
-    """Work together with the others that torchrun has started, inside; nothing happens without torchrun."""
+    """Inside the `with`, work with the other processes that torchrun started; without torchrun, nothing happens."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or distributed.is_initialized():
         yield
         return

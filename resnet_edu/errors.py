@@ -57,4 +57,4 @@ def enough_memory(batch_size: int) -> Iterator[None]:
         if not isinstance(error, MemoryError) and not any(words in str(error) for words in lacking):
             raise
         fix = f"batch_size={batch_size // 2}, or smaller images" if batch_size > 1 else "smaller images or fewer layers"
-        raise ValueError(f"A batch of {batch_size} images does not fit into the memory: try {fix}.") from error
+        raise ValueError(f"A batch of {batch_size} images does not fit in memory: try {fix}.") from error

@@ -51,7 +51,7 @@ class History:
         return sum(epoch.seconds for epoch in self.epochs)
 
     def __str__(self) -> str:
-        """A table, one line an epoch."""
+        """A table, one line per epoch."""
         lines = ["epoch   train loss    error    val loss    error        lr   images/s"]
         for e in self.epochs:
             train, val = (f"{e.train_loss:10.3f} {e.train_error:6.2f} %", f"{e.val_loss:9.3f} {e.val_error:6.2f} %")
@@ -59,7 +59,7 @@ class History:
         return "\n".join(lines)
 
     def to_csv(self, path: Path | str) -> None:
-        """Write one row an epoch, with every digit; whether the run was interrupted is not kept."""
+        """Write one row per epoch, with every digit; whether the run was interrupted is not kept."""
         table = io.StringIO(newline="")
         writer = csv.DictWriter(table, [f.name for f in fields(Epoch)], lineterminator="\n")
         writer.writeheader()

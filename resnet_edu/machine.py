@@ -54,7 +54,7 @@ def device() -> torch.device:
         if gpus and (beyond or not gpus.is_available()):
             advice = "unset it, or set it to cpu"
             raise ValueError(f"RESNET_EDU_DEVICE is {name}, but torch finds no such GPU here: {advice}.")
-        return named
+        return torch.device(named.type) if os.environ.get("WORLD_SIZE", "1") != "1" else named  # each has its own GPU
     if torch.cuda.is_available():
         return torch.device("cuda")
     if torch.backends.mps.is_available() and os.environ.get("WORLD_SIZE", "1") == "1":
@@ -142,7 +142,7 @@ def cores() -> int:
 
 @cache
 def quota(membership: Path, root: Path) -> float:
-    """Cores that Linux control groups (version 2) grant, infinite without a limit; read once, for each step asks."""
+    """Cores that Linux control groups (version 2) grant, infinite without a limit."""
     limits = [math.inf]
     try:
         group = membership.read_text().strip().rpartition("::")[2].strip("/")

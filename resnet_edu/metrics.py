@@ -32,7 +32,7 @@ def evaluate(model: nn.Module, split: Split, *, precision: str = "auto") -> Metr
     Args:
         model: maps images `(N, C, H, W)` to logits `(N, classes)`, or to several by head, the first of which
             is measured; it ends on `machine.device()`, in the mode it had.
-        split: images and labels; another question has other labels: `replace(split, labels=split.labels % 2)`.
+        split: images and labels. To ask something else, change the labels: `replace(split, labels=split.labels % 2)`.
         precision: as in `TrainConfig`.
 
     Raises:

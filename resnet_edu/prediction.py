@@ -95,7 +95,7 @@ def open_network(network: Pretrained | Path | str) -> Pretrained:
     if isinstance(network, Pretrained):
         return network
     if isinstance(network, nn.Module):
-        raise ValueError("A bare network knows no names: give a models.Pretrained(…), a run's folder, or bundled.")
+        raise ValueError("A bare network has no class names: give a models.Pretrained(…), a run's folder or bundled.")
     return pretrained(source="bundled") if network == "bundled" else open_run(Path(network))
 
 

@@ -58,14 +58,14 @@ class Recipe:
     x: int | None = option("Width of the images in pixels; by default what the weights are used to, else 64.")
     y: int | None = option("Height of the images in pixels; by default the width.")
     channels: int = option("1 for grey, 3 for colour.", 3)
-    crop: str = option("center cuts out a picture's middle, none squeezes it, objects takes what is found.", "center")
-    max_megabytes: float = option("Skip larger files.", 50.0)
-    epochs: int | None = option("Passes over the training images; by default 8, and more for 300 updates.")
-    batch_size: int | None = option("Images in one update; by default a tenth of them, from 4 to 64.")
-    lr: float | None = option("Highest learning rate, of the last layer where the others have their own.")
-    backbone_lr: float | None = option("Learning rate of all layers but the last, to fine-tune.")
+    crop: str = option("center keeps the middle, none squeezes it all in, objects keeps what is detected.", "center")
+    max_megabytes: float = option("Skip files larger than this.", 50.0)
+    epochs: int | None = option("Passes over the training images; by default 8, or more to reach 300 updates.")
+    batch_size: int | None = option("Images per update; by default a tenth of the training images, from 4 to 64.")
+    lr: float | None = option("Highest learning rate; only the last layer's if backbone_lr is set.")
+    backbone_lr: float | None = option("Learning rate of all layers but the last, for fine-tuning.")
     optimizer: str = option("sgd, adam or adamw.", "sgd")
-    momentum: float | None = option("Of sgd.")
+    momentum: float | None = option("Momentum, for sgd only.")
     weight_decay: float | None = option("Pulls the weights towards 0.")
     schedule: str | None = option("Learning rate over the run: one_cycle, cosine, steps, constant.")
     warmup_epochs: float | None = option("Let the learning rate rise over this many epochs first.")
@@ -203,9 +203,9 @@ class Prepared:
         notes = list(self.data.notes)
         most, least = (pick(classes, key=lambda name: classes[name]["train"]) for pick in (max, min))
         if (times := classes[most]["train"] / classes[least]["train"]) >= 3:
-            notes.append(f"Of {most} there are {times:.0f} times as many as of {least}: look at each class's error.")
+            notes.append(f"{most} has {times:.0f} times as many pictures as {least}: look at each class's error.")
         if "flip" in training.augment:
-            notes.append("Mirrored at random: leave flip out of --augment if left and right make a difference.")
+            notes.append("Pictures are mirrored at random: leave flip out of --augment if left and right matter.")
         return {
             "data": self.data.source,
             "notes": notes,
@@ -257,7 +257,7 @@ def prepare(recipe: Recipe) -> Prepared:
     data = recipe.load()
     images, classes = len(data.train), len(data.classes)
     if classes < 2:
-        raise ValueError(f"{recipe.data} has one class only, and there is nothing to tell apart. Add a second one.")
+        raise ValueError(f"{recipe.data} has only one class, so there is nothing to tell apart. Add a second one.")
     tenth = max(SMALLEST_BATCH, min(LARGEST_BATCH, images // 10))
     recipe = recipe.or_else(batch_size=tenth if photos else LARGEST_BATCH)
     recipe = recipe.or_else(**defaults_of_training(recipe, photos))
@@ -317,7 +317,7 @@ def pictures_of(data: Data) -> dict[str, Any]:
 
 
 def changes(before: Mapping[str, Any], pictures: Mapping[str, Any]) -> str:
-    """In what the pictures are others than `network.json` says: "images, brightness"; empty if they are the same."""
+    """In what the pictures differ from what `network.json` says: "images, brightness"; empty if they are the same."""
     return ", ".join(key for key, value in pictures.items() if before.get(key, value) != value)
 
 

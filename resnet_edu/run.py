@@ -70,7 +70,7 @@ class Run:
         """A run that was started before."""
         folder = Path(os.path.expanduser(folder))
         if not (folder / "config.toml").is_file():
-            raise ValueError(f"{folder} holds no run: it has no config.toml. Start one with: resnet-edu train --help")
+            raise ValueError(f"{folder} holds no run: it has no config.toml. To start one: resnet-edu train --help")
         return cls(folder, Recipe.from_toml(folder / "config.toml"))
 
     @property
@@ -133,7 +133,7 @@ class Run:
         if self.checkpoint.path.exists():
             if changed := changes(read_object(file), begin.pictures):
                 raise ValueError(
-                    f"The pictures in {self.recipe.data} are others than when the run {self.folder} was started "
+                    f"The pictures in {self.recipe.data} are not the ones the run {self.folder} was started with "
                     f"({changed} changed). Start a new run."
                 )
             return
@@ -300,7 +300,7 @@ def evaluate_run(
     preprocessing: Any = network.transforms
     pictures = Path(os.path.expanduser(other)) if other else None
     if pictures and is_folder(recipe.data) and os.path.realpath(pictures) == os.path.realpath(recipe.data):
-        say(f"{folder} was trained on pictures in {other}: measured are those that were kept for the test.")
+        say(f"{folder} was trained on pictures in {other}: only those kept for the test are measured.")
         pictures = None
     if pictures:
         name, (split, classes, notes) = tilde(pictures), load_one_part(pictures, preprocessing.view)
@@ -312,8 +312,8 @@ def evaluate_run(
         data = recipe.load()
         if changed := changes(read_object(folder / "network.json"), pictures_of(data)):
             raise ValueError(
-                f"The pictures in {recipe.data} are others than when {folder} was trained ({changed} changed), so its "
-                "test images are not known any more. Name pictures that it has not seen: --data DIR."
+                f"The pictures in {recipe.data} are not the ones {folder} was trained on ({changed} changed), so its "
+                "test images cannot be picked out any more. Choose pictures that it has not seen: --data DIR."
             )
         name, split, classes = data.name, data.test, data.classes
     label_of = {normalize("NFC", each): label for label, each in enumerate(network.categories)}  # a Mac writes NFD

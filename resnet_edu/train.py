@@ -56,8 +56,8 @@ def fit(
         loss: maps `(outputs, labels)` to a scalar; by default the cross-entropy, with the config's label
             smoothing. Errors and validation loss (a cross-entropy) are always those of the logits or the first head.
         callbacks: called after each epoch with `(epoch, model)`, in every process; one may raise `StopTraining`.
-        checkpoint: where the run is kept after each epoch, and from where it goes on if there is something.
-        title: begins the line that says how far it is; by default the network's class.
+        checkpoint: the file that keeps the run after each epoch; if it exists, the run goes on from there.
+        title: first words of the progress line; by default the network's class.
 
     Returns:
         The history; after an interrupt (Ctrl-C, the stop button) the epochs that were finished.

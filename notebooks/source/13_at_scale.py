@@ -840,7 +840,7 @@ edu.table(rows, ["workers", "images per second: median of three (lowest to highe
 
 # %% tags=["exercise"]
 def find_bottleneck(seconds: dict[str, float], workers: dict[str, int], batch_size: int) -> tuple[str, float]:
-    """The slowest stage, and the images a second of the whole pipeline."""
+    """The slowest stage, and the images per second of the whole pipeline."""
     ### BEGIN SOLUTION
     between = {stage: seconds[stage] / workers[stage] for stage in seconds}
     slowest = max(between, key=lambda stage: between[stage])

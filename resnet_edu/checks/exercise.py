@@ -39,7 +39,7 @@ class Call:
         self.args, self.options = args, options
 
     def copied(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Arguments of one's own, so that nothing done to them reaches another side."""
+        """Copies of the arguments: what one side does to them, no other side sees."""
         return copy.deepcopy((self.args, self.options))
 
     def says(self, name: str) -> str:

@@ -131,8 +131,8 @@ T, R, S = torch.tanh, torch.relu, torch.sigmoid
         "This is today's version, with ReLU and max pooling. Build the one of 1998: tanh and average pooling.":
             {"_acts": (R, R, R, R), "_pool": F.max_pool2d},
         "You pool by the maximum. In 1998 it was the average.": {"_pool": F.max_pool2d},
-        "A tanh is missing. One follows C1, C3, C5 and F6 each; two layers without one in between are no more than "
-        "one.": [{"_acts": acts} for acts in product((same, T), repeat=4) if same in acts],
+        "A tanh is missing. Put one after each of C1, C3, C5 and F6: without one in between, two layers are no more "
+        "than one.": [{"_acts": acts} for acts in product((same, T), repeat=4) if same in acts],
         "You pool before the tanh. The tanh comes directly after the convolution.":
             {"_acts": (same, same, T, T), "_pool": lambda x, side: F.avg_pool2d(x, side).tanh()},
         "There is a tanh after the output layer. Logits may be any number: leave it off.": {"_last": T},
@@ -231,10 +231,10 @@ def by_epoch(value: Any) -> dict[str, dict[str, float]]:
              {"_labels": lambda batch, start: batch.flip(0)}],
         "You train on the validation images as well. They only measure; no step may follow from them.": {"_also": True},
         "You validate on the training images, which the net knows by now.": {"_validate": lambda train, val: train},
-        "That is the sum of the losses. Divide by the number of images, to get the loss of one image.":
+        "That is the sum of the losses. Divide by the number of images to get the mean loss per image.":
             [{"_total": lambda losses, sizes: per_image(losses, sizes) * sum(sizes)},
              {"_total": lambda losses, sizes: sum(losses)}],
-        "The last batch may be smaller, so the mean over batches is not that over images: weigh each loss by "
+        "The last batch may be smaller, so the mean over batches is not the mean over images: weight each loss by "
         "`len(batch)`.": {"_total": lambda losses, sizes: sum(losses) / len(losses)},
         "That is the loss of the last batch. Average over the epoch.": {"_total": lambda losses, sizes: losses[-1]},
         "You take the images in the order in which they lie. Take them in the epoch's own order.":

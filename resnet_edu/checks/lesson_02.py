@@ -138,7 +138,7 @@ def normalised(m: Any, x: Tensor) -> Tensor:
             [{"_pool": lambda: nn.MaxPool2d(2)}, {"_pool": lambda: nn.AvgPool2d(3, 2)}],
         "One of the three poolings is missing. They follow the first, the second and the fifth convolution.":
             [{"_pools": (0, 1)}, {"_pools": (1, 4)}],
-        "The average pooling to 6×6 is missing. It does nothing at 224 pixels only.":
+        "The average pooling to 6×6 is missing. It changes nothing at 224 pixels, but other sizes need it.":
             lambda m, x: m.classifier(m.features(x).flatten(1)),
         "There is a ReLU after the last layer. Logits may be negative: leave it off.": lambda m, x: m.way(x).relu(),
         "You end with a softmax. Return the logits: the loss applies it itself.": lambda m, x: m.way(x).softmax(1),
@@ -251,7 +251,7 @@ def images_to_augment(count: int, padding: int = 2, *, channels: int = 3, whole:
         "The zeros are on the right and at the bottom only. Put `padding` of them on all four sides.":
             {"_pad": lambda x, p: F.pad(x, (0, 2 * p, 0, 2 * p))},
         "What leaves on one side comes back on the other: `torch.roll` wraps around. Zeros should come in.": rolled,
-        "The images are padded, but not cut. They come back as large as they were: H × W.":
+        "The images are padded, but not cut. The result must be as large as the input: H × W.":
             lambda x, flip, top, left, p: F.pad(mirrored(x, flip), (p,) * 4),
     },
     finally_=need_no_loop,

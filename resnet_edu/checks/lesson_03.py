@@ -137,8 +137,8 @@ def memory_calls() -> list[Call]:
         "The pooled maps are missing. They are the input of the next stage, so they are kept too.": {"_pools": 0},
         "Each stage is counted as if it had a single convolution. Multiply by the number of its convolutions.":
             {"_count": lambda convolutions: 1},
-        "You halve the side never, or before the convolutions of a stage. Each stage ends with a pooling that halves "
-        "it.": [{"_halve": "never"}, {"_halve": "before"}],
+        "You never halve the side, or you halve it before a stage's convolutions. Each stage ends with a pooling that "
+        "halves it.": [{"_halve": "never"}, {"_halve": "before"}],
         "You multiply by the side once. A map has side · side numbers.": {"_power": 1},
         "You count each convolution and its ReLU. Of the two maps only the one after the ReLU is kept: count one.":
             {"_count": lambda convolutions: 2 * convolutions},
@@ -196,8 +196,8 @@ def norm_calls() -> list[Call]:
             {"_uses_batch": lambda training: False},
         "The running statistics move in eval mode too. They are measured in train mode only.":
             {"_moves": lambda training: True},
-        "`weight` or `bias` has no effect. A channel, once normalised, is multiplied by the one, then the other is "
-        "added.": [{"weight": torch.ones(1)}, {"bias": torch.zeros(1)}],
+        "`weight` or `bias` has no effect. Multiply each normalised channel by its weight, then add its bias.":
+            [{"weight": torch.ones(1)}, {"bias": torch.zeros(1)}],
         "You add `bias` before you multiply by `weight`. First multiply, then add.":
             lambda x, weight, bias, *rest: batch_norm.oracle(x, weight, weight * bias, *rest),  # pyright: ignore[reportGeneralTypeIssues]
     },

@@ -85,7 +85,7 @@ POOLED = {"kernel_size": 3, "stride": 1, "padding": 1}
         "`branch2` or `branch3` is one convolution. A 1×1 convolution that reduces the channels comes before it.":
             [{"_second": lambda sizes: ConvBlock(sizes[0], sizes[3], 3)},
              {"_third": lambda sizes: ConvBlock(sizes[0], sizes[5], 3)}],
-        "The 1×1 convolution comes after the 3×3 one. It reduces the channels first.":
+        "You put the 1×1 convolution after the 3×3 one. It has to come first, to reduce the channels.":
             {"_second": lambda sizes: nn.Sequential(ConvBlock(sizes[0], sizes[3], 3),
                                                     ConvBlock(sizes[3], sizes[3], 1))},
     },
@@ -195,7 +195,7 @@ def broken_block(silent: int, fault: str) -> Call:
         "You compare places or channels. Compare the same number in different images, as `out.std(0)` does.":
             [{"_score": lambda m, out: float(out.std((2, 3)).mean())}, {"_score": lambda m, out: float(out[0].std())},
              {"_score": lambda m, out: float(out.std())}],
-        "That is the branch that changes most from image to image.":
+        "That is the branch that changes most from image to image. You want the one that changes least.":
             {"_score": lambda m, out: -float(out.std(0).mean())},
     },
 )  # fmt: skip

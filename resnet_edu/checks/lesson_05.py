@@ -161,8 +161,8 @@ def sigmoid_net(layers: int, lr: float, *, scale: float = 1.0, apart: bool = Fal
         "`torch.equal`.": where(lambda before, step, after: torch.allclose(before, after)),
         "In one of these layers some weights stand still while others move. All of them have to stand still.":
             where(lambda before, step, after: (before == after).any()),
-        "A small step is not lost by itself. Whether it is depends on the weight that it is added to: compare the "
-        "weights.": where(lambda before, step, after: step.abs().max() < 2**-24),
+        "A step isn't lost just because it is small. That depends on the weight it is added to: compare the weights "
+        "before and after.": where(lambda before, step, after: step.abs().max() < 2**-24),
         "The learning rate has no effect: `lr` decides how long the step is.": {"lr": 0.1},
     },
 )  # fmt: skip
@@ -212,7 +212,7 @@ def gradients(length: float, limit: float) -> Call:
     },
 )  # fmt: skip
 def clip(gradients: list[Tensor], max_norm: float) -> list[Tensor]:
-    """Equal to `nn.utils.clip_grad_norm_` for 7 lists of gradients, short ones and zeros among them."""
+    """Equal to `nn.utils.clip_grad_norm_` for 8 lists of gradients, short ones and zeros among them."""
     parameters = [nn.Parameter(torch.zeros_like(gradient)) for gradient in gradients]
     for parameter, gradient in zip(parameters, gradients, strict=True):
         parameter.grad = gradient.clone()

@@ -68,13 +68,13 @@ def start_as_identity(
     own_relus=True,
     mistakes={
         "Nothing is added: F(x) alone comes out.": lambda m, x: R(m.branch(x)),
-        "F(x) and what you add to it have different shapes. Where the stride is 2 or the input has not 4 · channels, a "
-        "1×1 convolution and a batch norm fit x to F(x).": {"_shortcut": "none"},
+        "F(x) and what you add to it have different shapes. Where the stride is 2 or the input doesn't have 4 · "
+        "channels, fit x to F(x) with a 1×1 convolution and a batch norm.": {"_shortcut": "none"},
         "Where the shape stays, x needs no projection. Leave it as it is: it costs nothing.": {"_shortcut": "always"},
-        "The convolution on the shortcut is followed by a batch norm too.": {"_norm": False},
-        "The convolution on the shortcut is 1×1: it mixes channels and looks at no neighbours.": {"_around": 3},
-        "The first convolution leads *down* to `channels`: you keep all 4 · channels throughout.": {"_down": 1},
-        "The stride sits in the 3×3 convolution: a 1×1 with stride 2 would skip three pixels in four.":
+        "The shortcut's batch norm is missing. Put one after its 1×1 convolution, too.": {"_norm": False},
+        "The shortcut's convolution should be 1×1: it mixes channels and looks at no neighbours.": {"_around": 3},
+        "You keep all 4 · channels throughout. The first convolution goes *down* to `channels`.": {"_down": 1},
+        "The stride belongs in the 3×3 convolution: a 1×1 with stride 2 would skip three pixels in four.":
             {"_stride_first": True},
         "You added x after the ReLU. In the paper the ReLU comes after the addition.":
             lambda m, x: R(m.branch(x)) + m.around(x),
@@ -166,9 +166,9 @@ def paths(blocks: int) -> list[int]:
     mistakes={
         "A length is missing. The shortest path passes by every block, so it has length 0; the longest goes through "
         "all.": [lambda n: paths(n)[1:], lambda n: paths(n)[:-1]],
-        "Those are shares of all paths. Asked is how many there are: do not divide by 2ⁿ.":
+        "Those are shares of all paths. Return how many there are: do not divide by 2ⁿ.":
             lambda n: [count / 2**n for count in paths(n)],
-        "You count the paths of this length *or less*. Asked are those of exactly this length.":
+        "You count the paths of this length *or less*. Count those of exactly this length.":
             lambda n: list(accumulate(paths(n))),
         "You double at each length. 2ᵏ counts all paths through k blocks, whatever their length.":
             lambda n: [2**k for k in range(n + 1)],
@@ -212,7 +212,7 @@ def trained_nets() -> list[Call]:
             {"_rest": lambda block: block.shortcut},
         "The branch still adds its last batch norm's bias: with a weight of zero, F(x) is the bias and not 0.":
             {"_rest": silenced},
-        "You return how much is lost. Asked is what `measure` says of the net without the block.":
+        "You return how much is lost. Return what `measure` says about the net without the block.":
             {"_result": lambda found, whole: {name: value - whole for name, value in found.items()}},
         "The first block of each stage is missing. Its shortcut changes the shape and can stand alone as well.":
             {"_result": lambda found, whole: {name: value for name, value in found.items() if name[-2:] != ".0"}},

@@ -31,7 +31,7 @@ Sizes = list[tuple[int, int, int]]
             {"_sizes": lambda i, c, n, s: [(i, c, s), *[(i, c, 1)] * (n - 1)]},
         "The channels grow from block to block. All blocks of a stage put out `channels`.":
             {"_sizes": lambda i, c, n, s: [(i, c, s), *[(c << k, c << k + 1, 1) for k in range(n - 1)]]},
-        "One block is missing, or more.": [{"_count": lambda n: max(1, n - 1)}, {"blocks": 1}],
+        "Blocks are missing. Make as many as `blocks` says.": [{"_count": lambda n: max(1, n - 1)}, {"blocks": 1}],
         "The stage is made of plain blocks, without a shortcut. Use the `BasicBlock` of the set-up cell.":
             {"_block": PlainBlock},
     },

@@ -55,10 +55,10 @@ def bottleneck_calls() -> list[Call]:
     returns=whole("a whole number of parameters", hint="Divide nothing."),
     forbids={"": "The numbers are right, but PyTorch built the block and counted. Write them as a formula."},
     mistakes={
-        "The batch norms count wrongly. Each has two parameters a channel, a weight and a bias; the running mean and "
-        "variance are not trained, so PyTorch keeps them as buffers.":
+        "You count the batch norms wrongly. Each has two parameters per channel, a weight and a bias; the running "
+        "mean and variance are not trained, so PyTorch keeps them as buffers.":
             [{"_norm": count, "_projection_norm": count} for count in (0, 1, 4)],
-        "The projection is in your count always or never. The shortcut has it, a 1×1 convolution and a batch norm, "
+        "You count the projection always, or never. The shortcut has one, a 1×1 convolution and a batch norm, only "
         "where x does not fit: where the stride is not 1 or in_channels is not 4 · channels.":
             [{"_projects": lambda i, c, s: False}, {"_projects": lambda i, c, s: True}],
         "You project in other cases. x fits only if the stride is 1 *and* in_channels is 4 · channels; the first block "
@@ -107,7 +107,7 @@ def random_budget() -> Call:
     mistakes={
         "You return the best net of all, whatever it costs. Leave out what is too large.":
             {"_fits": lambda macs, size, g, m: True},
-        "A net passes that keeps one of the budgets. It must keep both, multiply-adds and parameters.":
+        "You accept nets that keep to only one of the budgets. A net must keep to both, multiply-adds and parameters.":
             [{"million": inf}, {"gmacs": inf}, {"_fits": lambda macs, size, g, m: macs <= g or size <= m}],
         "A net that costs exactly the budget is within it: compare with `<=`.":
             {"_fits": lambda macs, size, g, m: macs < g and size < m},

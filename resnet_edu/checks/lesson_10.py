@@ -120,7 +120,7 @@ def curve_calls() -> list[Call]:
             [{"_of_draws": min}, {"_of_draws": max}, {"_of_draws": lambda errors: errors[0]}],
         "A mean that lies exactly at the limit counts as well: `<=`, not `<`.":
             {"_of_draws": lambda errors: mean(errors) + 1e-9},
-        "You return the largest number of labels that is enough. Asked is for the smallest.":
+        "You return the largest number of labels that is enough. Return the smallest.":
             {"_pick": lambda curve, enough: max(enough)},
         "You take the numbers in the order of the dict, which need not be sorted.":
             {"_pick": lambda curve, enough: next(labels for labels in curve if labels in enough)},
@@ -129,7 +129,7 @@ def curve_calls() -> list[Call]:
         "You return the position in the curve, or the error there. Return the number of labels.":
             [{"_pick": lambda curve, enough: sorted(curve).index(enough[0])},
              {"_pick": lambda curve, enough: mean(curve[enough[0]])}],
-        "No number of labels is enough, and you return a number: the largest, or 0 or -1. Return `float('inf')`.":
+        "When no number of labels is enough, you return the largest, or 0 or -1. Return `float('inf')`.":
             [{"_none": max}, {"_none": lambda curve: 0}, {"_none": lambda curve: -1}],
     },
 )  # fmt: skip
@@ -201,8 +201,8 @@ def five_steps(model: nn.Module) -> dict[str, Any]:
             [lambda m: frozen(m), lambda m: frozen(m).train()],
         "You freeze the head and let the backbone learn. It is the other way round.":
             lambda m: frozen(m, is_head).eval(),
-        "Everything before `fc` is frozen, and so is `fc` or a part of it. Its weight and its bias learn: free them "
-        "again.":
+        "Everything before `fc` is frozen, and so is `fc` or a part of it. Its weight and bias should both learn: "
+        "unfreeze them.":
             [lambda m: frozen(m, lambda name: True).eval(),
              lambda m: frozen(m, lambda name: name != "fc.weight").eval(),
              lambda m: frozen(m, lambda name: name != "fc.bias").eval()],

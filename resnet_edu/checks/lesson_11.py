@@ -164,7 +164,7 @@ def near_zero(error: Any) -> Tensor:
     calls=integrated_calls,
     returns=several(PAIR, tensor(PAIR), Returns(near_zero, 1e-3)),
     mistakes={
-        "You multiply the mean gradient by `x`, or by nothing. The way that was gone is `x - baseline`, entry by "
+        "You multiply the mean gradient by `x`, or by nothing. Multiply it by the path, `x - baseline`, entry by "
         "entry.": [{"_factor": lambda x, baseline: x}, {"_factor": lambda x, baseline: 1.0}],
         "You add up the gradients. Divide by the number of steps: the mean is asked for.":
             {"_over_steps": lambda gradients: gradients.sum(0)},
@@ -174,7 +174,7 @@ def near_zero(error: Any) -> Tensor:
         "end.":
             [{"_places": lambda steps: torch.arange(steps) / steps},
              {"_places": lambda steps: torch.linspace(0, 1, steps)}],
-        "Your way begins at zero. It begins at `baseline`.": {"_begin": torch.zeros_like},
+        "Your path begins at zero. It should begin at `baseline`.": {"_begin": torch.zeros_like},
         "You drop the sign. With it goes completeness: evidence against the class must count as negative.":
             {"_end": torch.abs},
         "The attribution is right, the error is not. It is the sum of the attribution *minus* the difference f(x) − "

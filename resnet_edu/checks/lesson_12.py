@@ -51,7 +51,7 @@ def album(counts: dict[str, list[int]], files: int, every: int, *, in_order: boo
             {"_order": lambda names, name: sorted(of_class(names, name)), "_place": lambda name: name},
         "You take the first of each `every` sessions for the test. Take the last.":
             {"_tested": lambda place, every: place % every == 1},
-        "You divide the session's own number. Numbers can be missing: count the sessions that are there.":
+        "You go by the session's own number. Numbers can be missing: count the sessions that are there.":
             {"_order": lambda names, name: range(1, 1000)},
         'You sort the sessions as text, where "10" comes before "9". Sort them as numbers.':
             {"_order": lambda names, name: sorted({session_of(each) for each in of_class(names, name)}, key=str)},
@@ -119,7 +119,7 @@ READING = "two class names and a pair of names, `(missed, doubtful, (shown, said
             {"_mixed": place},
         "The pair is turned around: first what the photos show, then what the net said.":
             {"_mixed": lambda c: place(wrong(c).T)},
-        "For the pair you compare shares of the row. Asked is for the mistake made on the most photos: compare counts.":
+        "For the pair you compare shares of the row. You want the mistake made on the most photos: compare counts.":
             {"_mixed": lambda c: place(wrong(c) / c.sum(dim=1, keepdim=True).clamp(min=1))},
     },
 )  # fmt: skip
@@ -186,7 +186,7 @@ def threshold_calls() -> list[Call]:
         "You return the highest such threshold, which answers the fewest photos. Return the lowest.": {"_pick": max},
         "You compare a share from 0 to 1 with a percentage, or the other way round. `precision` is in percent.":
             {"_enough": lambda got, asked: got >= (asked - 1e-4) / 100},
-        "No threshold is good enough, and yours, the highest confidence or 0, still gives an answer. Return infinity.":
+        "When no threshold is good enough, you return the highest confidence, or 0. Return `float('inf')`.":
             [{"_none": lambda confidence: float(confidence.max())}, {"_none": lambda confidence: 0.0}],
     },
 )  # fmt: skip

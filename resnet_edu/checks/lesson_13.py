@@ -131,7 +131,7 @@ def random_pipeline() -> Call:
         Call({"compute": 0.9, "copy": 0.1, "decode": 1.0}, {"compute": 4, "copy": 1, "decode": 2}, 128),
         *(random_pipeline() for _ in range(20)),
     ],
-    returns=several("a pair, the stage and the images a second", text("the name of a stage"), number("a number")),
+    returns=several("a pair, the stage and the images per second", text("the name of a stage"), number("a number")),
     mistakes={
         "The workers have no effect. Several of them work on batches of their own, so that a stage with w workers "
         "hands one on w times as often.": {"_key": alone, "_seconds": alone},
@@ -145,9 +145,9 @@ def random_pipeline() -> Call:
             {"_key": lambda s, w: -w},
         "You add the stages' times, as if each waited for the others. They work at the same time: only the slowest "
         "counts.": {"_speed": lambda own, speeds: 1 / sum(1 / speed for speed in speeds)},
-        "The stage is right, the speed is the mean or that of the fastest. No batch is faster than the slowest lets "
-        "it.": [{"_speed": lambda own, speeds: sum(speeds) / len(speeds)}, {"_speed": lambda own, speeds: max(speeds)}],
-        "Asked are images a second. You return batches a second, or the seconds that an image or a batch takes.":
+        "The stage is right, but you give the mean speed, or the fastest. Give the speed of that stage, the slowest.":
+            [{"_speed": lambda own, speeds: sum(speeds) / len(speeds)}, {"_speed": lambda own, speeds: max(speeds)}],
+        "You return batches per second, or the seconds that an image or a batch takes. Return images per second.":
             [{"batch_size": 1}, {"_speed": lambda own, speeds: 1 / own},
              {"batch_size": 1, "_speed": lambda own, speeds: 1 / own}],
         "You return the first or the last stage of the table. Look at all of them.":

@@ -276,9 +276,9 @@ def names_fault(mine: nn.Module, theirs: nn.Module) -> str | None:
     got, wanted = ({key: tuple(value.shape) for key, value in m.state_dict().items()} for m in (mine, theirs))
     if got == wanted:
         return None
-    if sorted(got.values()) == sorted(wanted.values()):
+    if got.keys() != wanted.keys() and sorted(got.values()) == sorted(wanted.values()):
         at, lacking = (next(key for key in one if key not in other) for one, other in ((got, wanted), (wanted, got)))
-        return f"All layers have the right size, but `{at}` has another name: expected is `{lacking}`."
+        return f"All layers have the right size, but `{at}` has the wrong name: it should be `{lacking}`."
     for key in wanted:
         if key in got and got[key] != wanted[key]:
             return f"`{key}` has shape {got[key]}, expected {wanted[key]}."
@@ -331,7 +331,7 @@ def settings_faults(mine: nn.Module, wanted: nn.Module) -> list[str]:
     got, faults = settings(mine), []
     for key, value in settings(wanted).items():
         if got.get(key) != value and key == "bias":
-            faults.append("has a bias, which the batch norm after it takes off again" if got[key] else "has no bias")
+            faults.append("has a bias, which the batch norm after it cancels" if got[key] else "has no bias")
         elif got.get(key) != value:
             faults.append(f"has `{key}={brief(got.get(key))}`, expected `{key}={brief(value)}`")
     return faults

@@ -46,11 +46,11 @@ LIBRARIES = (
 #: Part of PyTorch's message, and what it usually means.
 HINTS = (
     ("before Module.__init__() call", "Call `super().__init__()` first in your `__init__`."),
-    ("mat1 and mat2 shapes", "A linear layer gets another number of features than it was built for."),
-    ("channels, but got", "A layer gets another number of channels than it was built for."),
-    ("must match the size of tensor", "Two tensors of different shapes are combined."),
-    ("running_mean should contain", "A batch norm gets another number of channels than it was built for."),
-    ("modified by an inplace operation", "You step before `backward`, or change in place what it still needs."),
+    ("mat1 and mat2 shapes", "A linear layer gets more or fewer features than it was built for."),
+    ("channels, but got", "A layer gets more or fewer channels than it was built for."),
+    ("must match the size of tensor", "You combine two tensors whose shapes do not fit."),
+    ("running_mean should contain", "A batch norm gets more or fewer channels than it was built for."),
+    ("modified by an inplace operation", "You call `step` before `backward`, or change in place what it still needs."),
 )
 
 

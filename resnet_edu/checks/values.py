@@ -144,13 +144,13 @@ def difference(got: Any, wanted: Any, tolerance: float = 1e-4) -> str | None:
                     return f"{shown(key)} is missing"
                 if fault := difference(got[key], wanted[key], tolerance):
                     return f"{key}: {fault}"
-            return next((f"{shown(key)} is too much" for key in got if key not in wanted), None)
+            return next((f"{shown(key)} should not be there" for key in got if key not in wanted), None)
         case list() | tuple() if isinstance(got, list | tuple):
             if len(got) != len(wanted):
                 return f"expected {len(wanted)} entries, {shown(wanted)}, got {len(got)}, {shown(got)}"
             pairs = zip(got, wanted, strict=True)
             faults = ((i, difference(mine, right, tolerance)) for i, (mine, right) in enumerate(pairs))
-            return next((f"in place {i}: {fault}" for i, fault in faults if fault), None)
+            return next((f"at position {i}: {fault}" for i, fault in faults if fault), None)
         case float() if isinstance(got, int | float):
             same = math.isclose(got, wanted, rel_tol=tolerance, abs_tol=1e-12) or (got != got and wanted != wanted)
             return None if same else "expected {}, got {}".format(*digits(wanted, got))

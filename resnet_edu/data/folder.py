@@ -56,7 +56,7 @@ def load_folder(
     for part in PARTS:
         stop = start + found.counts[part]
         if stop == start:
-            raise ValueError(f"{folder} has too few pictures: none is left for {part}. Three of each class will do.")
+            raise ValueError(f"{folder} has too few pictures: none are left for {part}. Three per class are enough.")
         parts[part] = Split(found.images[start:stop], found.labels[start:stop], found.mean, found.std)
         start = stop
     if limit is not None:
@@ -86,7 +86,7 @@ def load_one_part(folder: Path, view: View) -> tuple[Split, tuple[str, ...], tup
 
 
 def list_folder(folder: Path, *, only_test: bool = False) -> Listing:
-    """What lies in a folder of pictures, or in its part `test` alone; a folder without parts counts as that."""
+    """What lies in a folder of pictures, or in its part `test` alone; a folder without parts is read as that."""
     parts, notes = find_parts(folder)
     needed = "test" if only_test else "train"
     if parts and needed not in parts:
@@ -103,9 +103,9 @@ def list_folder(folder: Path, *, only_test: bool = False) -> Listing:
     for part, found in folders.items():
         if different := {*found} ^ {*first}:
             one, other = folder / chosen[part], folder / next(iter(chosen.values()))
-            raise ValueError(f"{one} and {other} differ in their classes: {', '.join(sorted(different))}.")
+            raise ValueError(f"{one} and {other} need the same classes. In one only: {', '.join(sorted(different))}.")
     beside = [name for place in sorted({"", *chosen.values()}) for name in loose_pictures(folder, place)]
-    skipped = [(name, "beside the folders of classes") for name in beside]
+    skipped = [(name, "not in a class folder") for name in beside]
     pictures: list[Picture] = []
     for part, found in folders.items():
         for label, each in enumerate(sorted(first)):
@@ -136,7 +136,7 @@ def find_parts(folder: Path) -> tuple[dict[str, str], list[str]]:
     loose = {name: len(loose_pictures(folder, name)) for name in names if part_of(name)}
     parts: dict[str, str] = {}
     for name in sorted(loose, key=lambda name: (len(name), name.swapcase())):  # val before validation before Validation
-        if len(subfolders(folder / name)) > loose[name]:  # a few pictures may have got beside the folders of classes
+        if len(subfolders(folder / name)) > loose[name]:  # a few pictures may lie outside the class folders
             parts.setdefault(part_of(name), name)
     parts = {part: parts[part] for part in PARTS if part in parts}
     unlabelled = [name for name in names if loose.get(name) and name not in parts.values()]
@@ -145,7 +145,7 @@ def find_parts(folder: Path) -> tuple[dict[str, str], list[str]]:
         raise ValueError(f"{folder / train} holds pictures without classes. Expected train/CLASS/FILE.jpg.")
     notes = [f"Not used: {name}, which holds {counted(loose[name], 'picture')} without classes." for name in unlabelled]
     if unused := [name for name in names if name not in (*parts.values(), *unlabelled)]:
-        notes.append(f"Not used: {', '.join(unused)}. Parts are called train, val and test.")
+        notes.append(f"Not used: {', '.join(unused)}. Parts are train, val and test, with a folder per class.")
     return parts, [printable(note) for note in notes if parts]
 
 
@@ -210,7 +210,7 @@ def in_parts(pictures: list[Picture], seed: int) -> list[Picture]:
     by_part = {part: [picture for picture in pictures if picture.part == part] for part in PARTS}
     missing = [part for part in SHARES if not by_part[part]]
     labels = torch.tensor([picture.label for picture in by_part["train"]])
-    cut = split_indices(labels, seed, missing=missing) if missing else {}
+    cut = split_indices(labels, seed, missing=missing) if missing and by_part["train"] else {}
     found = []
     for part in PARTS:
         given = by_part["train" if part in cut else part]
@@ -246,4 +246,4 @@ def lacking(parts: dict[str, Split], classes: Sequence[str]) -> Iterator[str]:
         present = {*split.labels.tolist()}
         if missing := [name for label, name in enumerate(classes) if label not in present]:
             names = printable(", ".join(missing))
-            yield f"No picture is left for {part} of {names}: its error says nothing about them."
+            yield f"{part} has no pictures of {names}, so its error says nothing about them."

@@ -125,7 +125,7 @@ def split_indices(labels: Tensor, seed: int, *, missing: Collection[str] = tuple
 
 
 def equal_shares(labels: Tensor, limit: int, *, classes: int, name: str) -> Tensor:
-    """Indices of `limit` images in their order: of every class as many, where it has them and the number divides."""
+    """Indices of `limit` images, in their order: equally many from each class, as far as there are enough."""
     if not isinstance(limit, int) or not classes <= limit <= len(labels):
         raise ValueError(
             f"limit must be a whole number from {classes}, one image a class, to {len(labels)}, "

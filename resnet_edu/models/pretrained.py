@@ -203,9 +203,9 @@ def imagenet_state(name: str) -> dict[str, Tensor]:
     except OSError as error:
         raise DatasetUnavailable(f"{name}'s weights cannot be read: {error.strerror} ({error.filename}).") from error
     except Exception as error:  # on what is no checkpoint, the unpickler can stumble over anything
-        raise WrongCheckpoint(f"{file} holds something else than weights and was not read. {again}") from error
+        raise WrongCheckpoint(f"{file} holds something other than weights and was not read. {again}") from error
     if not whole:
-        raise WrongCheckpoint(f"{file} is damaged, its hash is not that in its name, and was not read. {again}")
+        raise WrongCheckpoint(f"{file} is damaged (its hash does not match its name) and was not read. {again}")
     if isinstance(state, dict) and name == "googlenet":
         return {key: value for key, value in state.items() if not str(key).startswith(("aux1.", "aux2."))}
     return state

@@ -69,7 +69,7 @@ def build(
     check_known(f"option of {name}", known, *more)
     check_options(NETWORKS[name], {"in_channels": in_channels, **more})
     if num_classes is not None and heads is not None:
-        raise ValueError(f"num_classes={num_classes!r} and heads={heads!r} exclude each other: give one of them.")
+        raise ValueError(f"Give either num_classes={num_classes!r} or heads={heads!r}, not both.")
     if heads is not None and not isinstance(heads, Mapping):
         raise ValueError(f"heads must map names to numbers of classes, as in {{'digit': 10}}, got {heads!r}.")
     classes = num_classes if heads is None else heads

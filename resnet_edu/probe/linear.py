@@ -19,7 +19,7 @@ from .activations import activations
 
 
 def layer_features(model: nn.Module, split: Split, layers: Sequence[str], *, places: int = 1) -> dict[str, Tensor]:
-    """One vector an image from each layer: its output, averaged over `places × places` parts of the map.
+    """One vector per image from each layer: its output, averaged over `places × places` parts of the map.
 
     The model runs in evaluation mode, keeps its own, and ends on `machine.device()`. The layers put out
     `(N, channels, H, W)`; one place is global average pooling.

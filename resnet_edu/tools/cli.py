@@ -64,7 +64,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         return complain(f"{error}. Get it with: {reinstall('[lab]')}")
     except OSError as error:
-        advice = "" if error.errno in files.FULL else ". Name another place, or change its rights."
+        advice = "" if error.errno in files.FULL else ". Choose another place, or change its permissions."
         return complain(f"{error.strerror}: {error.filename}{advice}" if error.filename else str(error))
     except ValueError as error:
         return complain(str(error))
@@ -79,7 +79,7 @@ def complain(message: str, *, code: int = 2) -> int:
 @app.callback(invoke_without_command=True)
 def start(
     context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", metavar="", help="Print it.")] = False,
+    version: Annotated[bool, typer.Option("--version", metavar="", help="Print the version.")] = False,
 ) -> None:
     """Learn deep convolutional networks by building them: LeNet to ResNet."""
     if version:
@@ -92,16 +92,16 @@ def start(
 @command(app, "Learn", "lab", "lab ~/resnets", "lab --lesson 6 --no-browser")
 def lab(
     folder: Annotated[Path | None, typer.Argument(metavar="DIR", help="Your folder; default my-course.")] = None,
-    lesson: Annotated[str | None, typer.Option(metavar="LESSON", help="Open on this one: 6, 06_degradation.")] = None,
+    lesson: Annotated[str | None, typer.Option(metavar="LESSON", help="Lesson to open: 6, 06_degradation.")] = None,
     port: Annotated[int, typer.Option(metavar="PORT", min=0, max=65535, help="First port to try.")] = 8888,
-    ip: Annotated[str, typer.Option(metavar="ADDRESS", help="Listen there: 0.0.0.0 in a container.")] = "127.0.0.1",
+    ip: Annotated[str, typer.Option(metavar="ADDRESS", help="Listen here: 0.0.0.0 in a container.")] = "127.0.0.1",
     browser: Annotated[bool | None, flag("--browser/--no-browser", "Default: not over SSH, not with --ip.")] = None,
-    copy_only: Annotated[bool, flag("--copy-only", "Bring the lessons into DIR, and start nothing.")] = False,
+    copy_only: Annotated[bool, flag("--copy-only", "Copy the lessons to DIR and start nothing.")] = False,
 ) -> None:
     """Open your copy of the lessons in JupyterLab.
 
     Lessons are copied to DIR, the worked ones to DIR/solutions.
-    What you have changed is never overwritten: to get a lesson anew, rename yours.
+    Your changes are never overwritten: to get a fresh copy of a lesson, rename yours.
     """
     from .lab import LOOPBACK, default_folder, lab_command, serve
 
@@ -148,8 +148,8 @@ def doctor(as_json: AsJson = False) -> None:
 @command(app, "Learn", "fetch cifar10 clothing", "fetch resnet18 --to /media/stick", "fetch reveal.js")
 def fetch(
     names: Annotated[list[str], typer.Argument(metavar="NAME", help="cifar10, clothing, resnet18, vgg16, …")],
-    mirror: Annotated[str | None, option("URL", "Get the files there; a folder will do.")] = None,
-    to: Annotated[Path | None, typer.Option(metavar="DIR", help="Put them there and not into the caches.")] = None,
+    mirror: Annotated[str | None, option("URL", "Get the files from this address or folder.")] = None,
+    to: Annotated[Path | None, typer.Option(metavar="DIR", help="Put them here instead of in the caches.")] = None,
 ) -> None:
     """Download data sets and ImageNet weights, to use them offline."""
     from ..data.sets import SETS
@@ -204,7 +204,7 @@ def export(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the files go; made if missing.")],
     lessons: Lessons = None,
     edition: Annotated[
-        Literal["learner", "worked", "slides", "html"], option("NAME", "Or worked, slides, html.")
+        Literal["learner", "worked", "slides", "html"], option("NAME", "learner (default), worked, slides or html.")
     ] = "learner",
 ) -> None:
     """Write the lessons for a class: notebooks without solutions, worked ones, slides or web pages."""

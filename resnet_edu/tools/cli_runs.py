@@ -82,28 +82,28 @@ def train(
     optimizer: Annotated[str | None, option("NAME", "sgd, adam or adamw; default sgd.")] = None,
     augment: Annotated[str | None, option("NAMES", "crop,resized_crop,flip,rotation; or off.")] = None,
     precision: Annotated[str | None, option("NAME", "auto, bfloat16 or float32; default auto.")] = None,
-    seed: Annotated[int | None, option("N", "Of all that is random; default 0.")] = None,
+    seed: Annotated[int | None, option("N", "Seed for all that is random; default 0.")] = None,
     out: Annotated[Path | None, option("RUN", "Folder for the run; made if missing.")] = None,
-    config: Annotated[Path | None, option("FILE", "TOML file with any of the options, and more of them.")] = None,
-    resume: Annotated[Path | None, option("RUN", "Go on with a run that was stopped.")] = None,
+    config: Annotated[Path | None, option("FILE", "TOML file with any of these options, and others.")] = None,
+    resume: Annotated[Path | None, option("RUN", "Continue a run that was stopped.")] = None,
 ) -> None:
     """Train a network on a folder of pictures, with progress; a run that is stopped can be resumed.
 
-    Options come before the TOML file's, which come before the defaults.
+    Options given here override the TOML file's, which override the defaults.
     Each run's config.toml is such a file, and says what every option means.
     """
     from .. import distributed
     from ..recipe import Recipe
     from ..run import Run
 
-    others = ("size", "out", "config", "resume")  # all but a recipe's
+    others = ("out", "config", "resume")  # all but a recipe's
     given = {name: value for name, value in context.params.items() if value is not None and name not in others}
     if size is not None and (x, y) != (None, None):
         raise ValueError("--size is width and height: leave it out, or leave out --x and --y.")
-    given |= {} if size is None else {"x": size, "y": size}
     if resume and (given or config or out):
         more = ", ".join(f"--{name.replace('_', '-')}" for name in given) or ("--config" if config else "--out")
         raise ValueError(f"--resume goes on as the run was started: leave out {more}.")
+    given |= {} if size is None else {"x": given.pop("size"), "y": size}
     if augment is not None:
         names = [name.strip() for name in augment.split(",")]
         given["augment"] = [] if names == ["off"] else names
@@ -130,7 +130,7 @@ def say(line: str) -> None:
 
 
 def go(run: "Run") -> None:
-    """Train until the end or an interrupt, a line an epoch."""
+    """Train until the end or an interrupt, one line per epoch."""
     from .. import distributed
 
     said = say if distributed.first() else lambda line: None
@@ -210,7 +210,7 @@ def print_report(run: "Run") -> None:
     report = run.report() or {}
     say(f"{counted(report['epochs'], 'epoch')}; {report['test_error']:.1f} % of the test images are misclassified.")
     if report.get("only_fitted"):
-        say("The fitted last layer alone did better on the validation images than the training after it: it is kept.")
+        say("The network with only its last layer fitted does better on the validation images, so that one is kept.")
     print_by_class(["right"], {name: [f"{share:.1f} %"] for name, share in report["right_by_class"].items()})
     say(f"Curves, confusion and weights are in {run.folder}. Use it:")
     say(f"  resnet-edu predict {quoted(run.folder)} FILE…")
@@ -263,7 +263,7 @@ def predict(
     from ..prediction import open_network, predict as name_pictures
 
     if as_json and as_csv:
-        raise ValueError("--json and --csv exclude each other: leave one out.")
+        raise ValueError("Use either --json or --csv, not both.")
     network, faults = open_network(run if run == "bundled" else with_home(run)), []
     top = min(3, len(network.categories)) if top is None else top
     predictions = name_pictures(network, files, top=top, skip=faults.append, precision=precision)

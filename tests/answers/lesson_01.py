@@ -337,7 +337,7 @@ WRONG = {
         (InDict, "got the dict"),
     ],
     "01.4": [
-        (train_stepping_first, "You step before `backward`"),
+        (train_stepping_first, "You call `step` before `backward`"),
         (train_keeping_notes, "keeps the notes of every step"),
         (lambda *six: train(*six)[-1], "got the float"),
         (lambda *six: [loss for loss, _ in train(*six)], "got the float"),

@@ -231,9 +231,9 @@ WRONG = {
     ],
     "02.2": [
         (lambda side: sum(costs_at(side)), "Expected four whole numbers"),
-        (lambda side: costs_at(side)[::-1], "in place 0: expected "),
+        (lambda side: costs_at(side)[::-1], "at position 0: expected "),
         (lambda side: tuple(map(float, costs_at(side))), "the float"),
-        (lambda side: (*costs_at(side)[:2], costs_at(side)[2] + 1, costs_at(side)[3]), "in place 2: expected "),
+        (lambda side: (*costs_at(side)[:2], costs_at(side)[2] + 1, costs_at(side)[3]), "at position 2: expected "),
     ],
     "02.3": [
         (NoAverage, "what happens between them is not"),

@@ -244,7 +244,7 @@ WRONG = {
         (norm_of_torch, "but they are PyTorch's"),
         (norm_in_place, "changes the tensor it is given as `running_mean`"),
         (lambda *args, **options: norm(*args, **options)[0], "Expected three tensors"),
-        (lambda *args, **options: norm(*args, **options)[::-1], "in place 0: expected a tensor of shape"),
-        (lambda *args, **options: tuple(each + 1 for each in norm(*args, **options)), "in place 0: the shape is right"),
+        (lambda *args, **options: norm(*args, **options)[::-1], "at position 0: expected a tensor of shape"),
+        (lambda *args, **options: tuple(each + 1 for each in norm(*args, **options)), "at position 0: the shape is"),
     ],
 }

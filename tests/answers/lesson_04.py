@@ -148,7 +148,7 @@ WRONG = {
     "04.3": [
         (lambda in_channels, side, budget: widest_block(in_channels, side, budget)[0], "six whole numbers"),
         (lambda in_channels, side, budget: [16.5] * 6, "whole number"),
-        (lambda in_channels, side, budget: (1, 2, 3, 4, 5, 6), "in place 0"),
+        (lambda in_channels, side, budget: (1, 2, 3, 4, 5, 6), "at position 0"),
     ],
     "04.4": [
         (lambda block, images: 2, "the name of a branch"),

@@ -243,7 +243,7 @@ WRONG = {
     "06.1": [
         (SmallKernel, "kernel_size=1"),
         (Unpadded, "padding=0"),
-        (Biased, "takes off again"),
+        (Biased, "cancels"),
         (StrideNever, "stride=1"),
         (Grouped, "padding_mode"),
         (StrideTwice, "stride=2"),

@@ -191,7 +191,7 @@ WRONG = {
         (lambda model: model.state_dict(), "Expected the network"),
     ],
     "07.2": [
-        (BottleneckBiased, "takes off again"),
+        (BottleneckBiased, "cancels"),
         (BottleneckOneRelu, "an `nn.ReLU()` for each use"),
         (BottleneckFunctional, "defines 0 × ReLU"),
     ],

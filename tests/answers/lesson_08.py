@@ -115,8 +115,10 @@ class NoStrides(ResNet34):
     strides = (1, 1, 1, 1)
 
 
-class ThirdStageNarrow(ResNet34):
-    widths = (64, 128, 128, 512)
+class Exchanged(ResNet34):
+    def __init__(self, num_classes: int = 1000, in_channels: int = 3) -> None:
+        super().__init__(num_classes, in_channels)
+        self.layer3[0].conv1, self.layer3[0].conv2 = self.layer3[0].conv2, self.layer3[0].conv1
 
 
 class TenByDefault(ResNet34):
@@ -293,9 +295,9 @@ WRONG = {
         (Biased, "has an additional `conv1.bias`"),
         (FirstStageHalved, "has an additional `layer1.0.downsample"),
         (NoStrides, "has `stride=1`, expected `stride=2`"),
-        (ThirdStageNarrow, "`layer3.0.conv1.weight` has shape"),
+        (Exchanged, "`layer3.0.conv1.weight` has shape (256, 256, 3, 3), expected (256, 128, 3, 3)"),
         (TenByDefault, "`ResNet34()`: `fc.weight` has shape (10, 512)"),
-        (OtherNames, "`head.weight` has another name: expected is `fc.weight`"),
+        (OtherNames, "`head.weight` has the wrong name: it should be `fc.weight`"),
         (SharedBlocks, "is used 3 times"),
         (FrozenTrunk, "no gradient reaches"),
         (ImagesChanged, "changes the tensor it is given"),
@@ -318,6 +320,6 @@ WRONG = {
         (load_with(lambda names: None), "a sorted list of names, got None"),
         (load_with(set), "a sorted list of names, got something of type `set`"),
         (load_with(lambda names: names * 2), "expected 2 entries"),
-        (load_with(lambda names: names[::-1]), "in place 0"),
+        (load_with(lambda names: names[::-1]), "at position 0"),
     ],
 }

@@ -119,7 +119,7 @@ WRONG = {
     ],
     "11.3": [
         (with_error(lambda attribution, error: (torch.zeros_like(attribution), error)), "the values are not"),
-        (with_error(lambda attribution, error: (attribution, 1.0)), "in place 1: the shape"),
+        (with_error(lambda attribution, error: (attribution, 1.0)), "at position 1: the shape"),
         (with_error(lambda attribution, error: attribution), "Expected two things"),
         (with_error(lambda attribution, error: (attribution.sum(), error)), "got shape ()"),
         (with_error(lambda attribution, error: (attribution, attribution - error)), "Expected two things"),

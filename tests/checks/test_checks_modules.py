@@ -97,7 +97,7 @@ def computing(forward: Any) -> type[Block]:
         (computing(lambda self, x: (Block.forward(self, x), x)), "Expected a tensor from `Block`, got the tuple"),
         (computing(lambda self, x: Block.forward(self, x).view(7, -1)), "raised RuntimeError"),
         (computing(lambda self, x: None), "Nothing to judge yet."),
-        (WithBias, "`first` has a bias, which the batch norm after it takes off again."),
+        (WithBias, "`first` has a bias, which the batch norm after it cancels."),
         (WithParameter, "`scale` is a parameter outside of any layer."),
         (OneMore, "Your module defines 3 × convolution; it needs 2."),
         (Block(3), "Hand over the class itself, without calling it."),

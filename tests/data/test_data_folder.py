@@ -71,7 +71,7 @@ def test_a_view_is_used_for_every_picture(pictures: Path, crop: str) -> None:
         ({"TRAIN": 10, "Validation": 3, "testing": 5}, (20, 6, 10), ""),
         ({"training_set": 10, "valid": 3, "test-set": 5}, (20, 6, 10), ""),
         ({"train": 10, "validation": 3, "test": 5, "extra": 4, ".git": 1}, (20, 6, 10), "Not used: extra. Parts are "),
-        ({"train": 10, "validation": 3, "test": 5, "val": 4}, (20, 8, 10), "Not used: validation. Parts are called"),
+        ({"train": 10, "validation": 3, "test": 5, "val": 4}, (20, 8, 10), "Not used: validation. Parts are"),
     ],
 )  # fmt: skip
 def test_a_folder_may_be_divided_in_many_ways(
@@ -118,8 +118,8 @@ def test_pictures_beside_the_classes_are_told_of(tmp_path: Path) -> None:
     (root.parent / "readme.txt").touch()
     notes = data.load(root.parent, size=16).notes
     assert notes[0] == "2 files skipped:"
-    assert {*notes[1:3]} == {f"  {name}: beside the folders of classes" for name in ("cover.PNG", "train/lost.png")}
-    with pytest.raises(UnreadablePicture, match="beside the folders of classes"):
+    assert {*notes[1:3]} == {f"  {name}: not in a class folder" for name in ("cover.PNG", "train/lost.png")}
+    with pytest.raises(UnreadablePicture, match="not in a class folder"):
         data.load(root.parent, size=16, strict=True)
 
 
@@ -205,7 +205,7 @@ def test_notes_stay_on_their_line_and_long_lists_are_cut(pictures: Path) -> None
     fill(pictures, {"only\rone": 1}, first=7000)
     loaded = data.load(pictures.rename(pictures.with_name("\x1b[2Jpets")), size=16)
     assert loaded.notes[21] == "  … and 20 more"
-    assert loaded.notes[22] == "No picture is left for val of only\\rone: its error says nothing about them."
+    assert loaded.notes[22] == "val has no pictures of only\\rone, so its error says nothing about them."
     assert not {"\x1b", "\r", "\n"} & {*"".join(loaded.notes), *loaded.source, *loaded.name}
 
 
@@ -261,9 +261,10 @@ def only_texts(root: Path) -> None:
         (only_texts, DatasetUnavailable, r"Skipped: a/0\\n\.txt \(not a picture, .* a/2.*\), and 2 more\.$"),
         (only_rubbish, DatasetUnavailable, r"pets holds no picture that can be used\. a/empty\.jpg: no picture"),
         (lambda root: fill(root, {"a": 8, "fox": 0}), ValueError, "no picture to train on of fox: add some, or remove"),
-        (lambda root: fill(root, {"a": 2, "b": 2}), ValueError, r"too few pictures: none is left for test\. Three"),
+        (lambda root: fill(root, {"a": 2, "b": 2}), ValueError, r"too few pictures: none are left for test\. Three"),
+        (lambda root: [fill(root / p, {"a": n}) for p, n in (("train", 0), ("test", 1))], ValueError, "left for train"),
         (no_train, ValueError, r"pets has a folder val but none called train: add train/CLASS/FILE\.jpg"),
-        (other_classes, ValueError, r"test and .*train differ in their classes: b\."),
+        (other_classes, ValueError, r"test and .*train need the same classes. In one only: b\."),
     ],
 )
 def test_folders_that_are_no_data_set(

@@ -215,7 +215,7 @@ def test_names_that_do_not_exist(name: str, options: dict[str, object], message:
         *((name, {"num_classes": 0}, "num_classes must be a whole number of at least 1, got 0.") for name in FAMILIES),
         *((name, {"in_channels": True}, "in_channels must be a whole number") for name in FAMILIES),
         ("resnet18", {"heads": {}}, "heads must map at least one name to its classes"),
-        ("resnet18", {"num_classes": 10, "heads": {"digit": 10}}, "exclude each other"),
+        ("resnet18", {"num_classes": 10, "heads": {"digit": 10}}, "not both"),
     ],
 )
 def test_values_that_are_not_allowed(name: str, options: dict[str, object], message: str) -> None:

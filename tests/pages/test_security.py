@@ -186,7 +186,7 @@ def test_weights_from_the_web_do_not_go_off(bomb: bytes, crater: Path, monkeypat
     with pytest.raises(WrongCheckpoint, match="was not read"):
         models.pretrained("resnet18", source="imagenet")
     monkeypatch.setattr(files, "is_there", lambda *_: True)  # as if it were the right one
-    with pytest.raises(WrongCheckpoint, match="something else than weights"):
+    with pytest.raises(WrongCheckpoint, match="something other than weights"):
         models.pretrained("resnet18", source="imagenet")
     assert not crater.exists()
 

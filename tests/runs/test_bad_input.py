@@ -32,12 +32,13 @@ Make = Callable[[Path], object]
         ("train --config none.toml --out run", "There is no file none.toml"),
         ("train --resume nothing", "it has no config.toml"),
         ("train --resume done --lr 1", "leave out --lr"),
+        ("train --resume done --size 8", "leave out --size"),
         ("train --data ./sky --out sky/run", "sky/run lies among the pictures, in ./sky. Name another"),
         ("train --data mnist5k --epochs 1 --crop none --out run", "are cut already, got crop=none"),
         ("train --data sky --size 8 --pretrained none --batch-size 1 --out run", "more than 1 value per channel"),
         ("evaluate nothing", "There is no run nothing"),
         ("evaluate bundled", "bundled has no test images, so it only predicts. Name the folder of a run of your own."),
-        ("predict done sky/day/0.png --json --csv", "--json and --csv exclude each other: leave one out."),
+        ("predict done sky/day/0.png --json --csv", "Use either --json or --csv, not both."),
         ("predict bundle sky/day/0.png", "There is no run bundle. Name a run's folder, or bundled for the network"),
         ("predict bundled sky/day/0.png --top 999", "top must lie between 1 and "),
         ("predict done missing.png", "missing.png cannot be read: there is no such file."),
@@ -52,7 +53,7 @@ def test_what_cannot_work_is_said_in_one_line(line: str, message: str, capsys: p
 @pytest.mark.parametrize(
     ("spoil", "line"),
     [
-        (lambda sky: shutil.rmtree(sky / "day"), "sky has one class only, and there is nothing to tell apart"),
+        (lambda sky: shutil.rmtree(sky / "day"), "sky has only one class, so there is nothing to tell apart"),
         (lambda sky: ((sky / "dusk").mkdir(), (sky / "dusk/0.jpg").touch()), "to train on of dusk"),
     ],
     ids=["one class", "a class of rubbish"],
@@ -152,9 +153,7 @@ def test_out_of_memory_names_a_batch_size_to_try(
 
     monkeypatch.setattr(f"resnet_edu.{place}.fit", fit)
     line = fails(TRAIN, capsys)
-    assert (
-        line == "resnet-edu: A batch of 4 images does not fit into the memory: try batch_size=2, or smaller images.\n"
-    )
+    assert line == "resnet-edu: A batch of 4 images does not fit in memory: try batch_size=2, or smaller images.\n"
 
 
 def test_files_that_cannot_be_used_are_named_after_the_answers(capsys: pytest.CaptureFixture[str]) -> None:

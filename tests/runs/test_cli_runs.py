@@ -159,8 +159,8 @@ def test_evaluate_measures_what_was_kept_for_the_test(
     assert "4 images of" in out
     Path("sky/day/0.png").rename("sky/day/new.png")  # as many as before, but others are in each part
     line = fails("evaluate done", capsys)
-    assert "sky are others than when done was trained (brightness changed)" in line
-    assert line.endswith("Name pictures that it has not seen: --data DIR.\n")
+    assert "sky are not the ones done was trained on (brightness changed)" in line
+    assert line.endswith("Choose pictures that it has not seen: --data DIR.\n")
 
 
 def test_options_come_before_the_file_and_the_file_before_the_defaults(capsys: pytest.CaptureFixture[str]) -> None:
@@ -213,8 +213,8 @@ def test_what_to_know_of_a_folder_is_said(capsys: pytest.CaptureFixture[str]) ->
     code, out, _ = call(TRAIN, capsys)
     assert code == 0
     assert "1 file skipped:\n  day/notes.txt: not a picture, by its ending\n" in out
-    assert "No picture is left for test of dusk: its error says nothing about them." in out
-    assert "Of day there are 7 times as many as of dusk" in out
+    assert "test has no pictures of dusk, so its error says nothing about them." in out
+    assert "day has 7 times as many pictures as dusk" in out
     assert [*json.loads(Path("run/report.json").read_text())["right_by_class"]] == ["day", "night"]
 
 

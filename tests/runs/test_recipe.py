@@ -124,7 +124,7 @@ def test_the_plan_counts_the_pictures_and_warns_of_imbalance(tmp_path: Path) -> 
     begin = prepare(Recipe(data=str(folder), model="resnet20", x=16))
     plan = begin.plan()
     assert plan["classes"]["light"] == {"train": 28, "val": 4, "test": 8}
-    assert "Of light there are 4 times as many as of dark" in " ".join(plan["notes"])
+    assert "light has 4 times as many pictures as dark" in " ".join(plan["notes"])
     before = {name: value.clone() for name, value in begin.model.state_dict().items()}
     assert 0 < begin.minutes() < 5
     assert all(torch.equal(value, before[name]) for name, value in begin.model.state_dict().items())

@@ -212,9 +212,9 @@ def test_changed_pictures_are_neither_measured_nor_trained_on(
     assert report is not None
     assert evaluate_run(done.folder)[0].confusion.tolist() == report["confusion"]
     change(pictures)
-    with pytest.raises(ValueError, match=rf"than when .*done was trained \({what} changed\), .* not seen: --data DIR"):
+    with pytest.raises(ValueError, match=rf"ones .*done was trained on \({what} changed\), .* not seen: --data DIR"):
         evaluate_run(done.folder)
-    with pytest.raises(ValueError, match=rf"are others than when the run .* was started \({what} changed\)"):
+    with pytest.raises(ValueError, match=rf"are not the ones the run .* was started with \({what} changed\)"):
         stopped.train()
 
 

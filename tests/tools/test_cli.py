@@ -94,7 +94,7 @@ def test_it_knows_its_version_without_torch_and_the_libraries_of_its_commands(
         (["lab", "mine", "--port", "70000"], "Invalid value for '--port'"),
         (["lab", "--lesson", "06_degredation"], "Unknown lesson '06_degredation'. Did you mean '06_degradation'?"),
         (["lab", "file"], "file is a file. Name a folder; it is made if missing."),
-        (["lab", "file/mine"], "Not a directory: file/mine. Name another place, or change its rights."),
+        (["lab", "file/mine"], "Not a directory: file/mine. Choose another place, or change its permissions."),
         (["rehearse", "7"], "Unknown lesson '7'. Known: 01_lenet, 06_degradation."),
         (["bench", "--quik"], "No such option: --quik"),
         (["fetch"], "Missing argument 'NAME'"),

@@ -80,7 +80,7 @@ def test_a_file_of_another_run_is_refused(tmp_path: Path, digits: data.Data) -> 
     before = path.read_bytes()
     with pytest.raises(WrongCheckpoint, match=r"other options \(lr: 0\.05 → 0\.1\)\. Start a new run"):
         fit(network(), digits, replace(CONFIG, lr=0.1), checkpoint=Checkpoint(path, replace(CONFIG, lr=0.1)))
-    with pytest.raises(WrongCheckpoint, match="do not fit checkpoint"):
+    with pytest.raises(WrongCheckpoint, match="do not fit LeNet5"):
         fit(models.build("lenet5", in_channels=1), wide, CONFIG, checkpoint=Checkpoint(path, CONFIG))
     assert path.read_bytes() == before
 
