@@ -34,8 +34,8 @@ def training_batches(
     """One pass in random order: pairs of images `(N, C, H, W)`, normalised, and labels `(N,)`, on the split's device.
 
     If `batch_size` does not divide the number of images, all batches are a little smaller, not the last one much
-    smaller: batch norm has little to go by in a few images. The order and the augmentation come from a `generator` on the
-    CPU, so that every device draws the same numbers. Where several processes train together, `share` takes one's rows.
+    smaller: batch norm needs more than a few. The order and the augmentation come from a `generator` on the CPU, so
+    that every device draws the same numbers. Where several processes train together, `share` takes one's rows.
     """
     check_augmentations(augment)
     order = torch.randperm(len(split), generator=generator).to(split.labels.device)
