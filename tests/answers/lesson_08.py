@@ -118,7 +118,8 @@ class NoStrides(ResNet34):
 class Exchanged(ResNet34):
     def __init__(self, num_classes: int = 1000, in_channels: int = 3) -> None:
         super().__init__(num_classes, in_channels)
-        self.layer3[0].conv1, self.layer3[0].conv2 = self.layer3[0].conv2, self.layer3[0].conv1
+        block: Any = self.get_submodule("layer3.0")
+        block.conv1, block.conv2 = block.conv2, block.conv1
 
 
 class TenByDefault(ResNet34):
