@@ -44,16 +44,14 @@ def problems(notebook: NotebookNode) -> Iterator[str]:
                 yield complaint(cell, f"wrote to stderr: {text.strip()}")
             elif noise := NOISE.search(text):
                 yield complaint(cell, f"shows {noise.group().strip()!r}; fix the cause or end the cell in a value")
-            elif is_cut_off(output.get("data", {}).get("image/png", "")):
+            elif (png := output.get("data", {}).get("image/png")) and is_cut_off(png):
                 yield complaint(cell, "its figure goes on beyond the right edge; shorten its title")
 
 
 def is_cut_off(png: str) -> bool:
-    """Whether something dark reaches the right edge of a figure on white."""
-    if not png:
-        return False
+    """Whether something dark reaches the right edge of a figure on white; a photo that fills it is no such figure."""
     edge = np.asarray(Image.open(BytesIO(b64decode(png))).convert("L"))[:, -2:]
-    return bool(0 < (edge < 200).mean() < 0.5)
+    return 0 < float((edge < 200).mean()) < 0.5
 
 
 def execute(notebook: NotebookNode, folder: Path) -> None:
