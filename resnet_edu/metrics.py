@@ -112,10 +112,10 @@ def logits_of(outputs: object, count: int) -> Tensor:
         outputs = getattr(outputs, "logits")  # noqa: B009
     if isinstance(outputs, Mapping) and outputs:
         outputs = next(iter(outputs.values()))
-    return the_logits(outputs, count)
+    return require_logits(outputs, count)
 
 
-def the_logits(outputs: object, count: int) -> Tensor:
+def require_logits(outputs: object, count: int) -> Tensor:
     """`outputs`, which must be one tensor of logits `(count, classes)`."""
     if isinstance(outputs, Tensor) and outputs.ndim == 2 and len(outputs) == count:
         return outputs

@@ -22,7 +22,7 @@ from .config import TrainConfig, use_plain_numbers
 from .data import Data, load, names
 from .data.batches import evaluation_batches, steps_per_epoch
 from .data.pictures import Crop, View
-from .data.sets import holds_files, is_folder, own_shape
+from .data.sets import holds_files, is_path, own_shape
 from .data.split import PARTS, Split
 from .errors import check_known, enough_memory
 from .models.modes import eval_mode
@@ -95,7 +95,7 @@ class Recipe:
             raise ValueError("frozen needs pretrained weights: random ones know nothing.")
         if wants_weights and self.channels != 3:
             raise ValueError(f"Pretrained weights are for three channels, got channels={self.channels}.")
-        if not is_folder(self.data):
+        if not is_path(self.data):
             check_known("data set or folder", names(), self.data)
         if not holds_files(self.data):
             if self.x != self.y and None not in (self.x, self.y):
@@ -263,7 +263,7 @@ def prepare(recipe: Recipe) -> Prepared:
     recipe = recipe.or_else(**defaults_of_training(recipe, photos))
     steps = steps_per_epoch(images, recipe.training.batch_size)
     recipe = recipe.or_else(epochs=max(EPOCHS, math.ceil(UPDATES / steps)))
-    pictures = pictures_of(data)
+    pictures = fingerprint(data)
     torch.manual_seed(recipe.seed)
     if not origin:
         model = models.build(recipe.model, num_classes=classes, **recipe.network_options())
@@ -307,7 +307,7 @@ def normalised_like(data: Data, origin: models.Pretrained) -> Data:
     return replace(data, **parts)
 
 
-def pictures_of(data: Data) -> dict[str, Any]:
+def fingerprint(data: Data) -> dict[str, Any]:
     """What tells these pictures, cut in this way, from others; as it stands in `network.json`."""
     return {
         "classes": list(data.classes),
@@ -330,6 +330,6 @@ def read_toml(path: Path) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is no TOML file ({error}).") from error
     data = values.get("data")
-    if isinstance(data, str) and (is_folder(data) or (data not in names() and (path.parent / data).is_dir())):
+    if isinstance(data, str) and (is_path(data) or (data not in names() and (path.parent / data).is_dir())):
         values["data"] = str(path.absolute().parent / os.path.expanduser(data))
     return values

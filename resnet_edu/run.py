@@ -29,13 +29,13 @@ from .checkpoint import Checkpoint
 from .data import normalise
 from .data.folder import load_one_part
 from .data.pictures import View
-from .data.sets import is_folder, resize
+from .data.sets import is_path, resize
 from .errors import DatasetUnavailable, WrongCheckpoint, enough_memory
 from .files import quoted, tilde, write_atomically
 from .history import Epoch, History
 from .metrics import Metrics, evaluate, right_by_class
 from .models import Pretrained
-from .recipe import Prepared, Recipe, changes, fit_head, pictures_of, prepare
+from .recipe import Prepared, Recipe, changes, fingerprint, fit_head, prepare
 from .train import Callback, fit
 
 
@@ -54,7 +54,7 @@ class Run:
             os.path.abspath(recipe.data).encode()
         except UnicodeEncodeError as error:  # config.toml could not name it
             raise ValueError(f"The name of the folder {recipe.data!r} is not in UTF-8. Rename it.") from error
-        if is_folder(recipe.data) and Path(recipe.data).expanduser().resolve() in folder.resolve().parents:
+        if is_path(recipe.data) and Path(recipe.data).expanduser().resolve() in folder.resolve().parents:
             raise ValueError(f"{folder} lies among the pictures, in {recipe.data}. Name another for the run.")
         if distributed.first() and folder.exists():
             names = {name for name in os.listdir(folder) if name[0] != "."} if folder.is_dir() else {""}
@@ -100,14 +100,14 @@ class Run:
         Returns:
             The history. Its `interrupted` says whether the run was stopped by hand; it can be trained further then.
         """
-        begin = prepare(self.recipe)
-        told(begin)
+        prepared = prepare(self.recipe)
+        told(prepared)
         with self.locked():
             if self.report():
                 raise ValueError(f"{self.folder} holds a finished run. Name another folder.")
-            run, model, data = replace(self, recipe=begin.recipe), begin.model, begin.data
+            run, model, data = replace(self, recipe=prepared.recipe), prepared.model, prepared.data
             if distributed.first():
-                run.remember(begin)
+                run.remember(prepared)
             history = run.checkpoint.history()
 
             def keep_table(epoch: Epoch, _: nn.Module) -> None:
@@ -117,21 +117,21 @@ class Run:
 
             with enough_memory(run.recipe.training.batch_size):
                 fitted = {}
-                if begin.weights:
+                if prepared.weights:
                     fit_head(model, data.train, precision=run.recipe.training.precision)
                     fitted = deepcopy(model.state_dict())  # only the last layer is new
                 callbacks = (*callbacks, keep_table)
                 more = {"callbacks": callbacks, "checkpoint": run.checkpoint, "title": run.recipe.model}
                 whole = fit(model, data, run.recipe.training, **more)
             if not whole.interrupted and distributed.first():
-                run.finish(begin, whole, fitted)
+                run.finish(prepared, whole, fitted)
             return whole
 
-    def remember(self, begin: Prepared) -> None:
+    def remember(self, prepared: Prepared) -> None:
         """Write `network.json` and every option; or, of a run to go on with, compare its pictures with those it had."""
         file = self.folder / "network.json"
         if self.checkpoint.path.exists():
-            if changed := changes(read_object(file), begin.pictures):
+            if changed := changes(read_object(file), prepared.pictures):
                 raise ValueError(
                     f"The pictures in {self.recipe.data} are not the ones the run {self.folder} was started with "
                     f"({changed} changed). Start a new run."
@@ -141,26 +141,26 @@ class Run:
         facts = {
             "model": self.recipe.model,
             "options": self.recipe.network_options(),
-            **begin.pictures,
+            **prepared.pictures,
             "view": {"width": view.width, "height": view.height, "channels": view.channels, "crop": view.crop},
             "side": side,
             "max_megabytes": view.max_megabytes,
-            "mean": list(begin.data.train.mean),
-            "std": list(begin.data.train.std),
-            "data": begin.data.source,
+            "mean": list(prepared.data.train.mean),
+            "std": list(prepared.data.train.std),
+            "data": prepared.data.source,
         }
         write_atomically(file, as_json(facts))
         data = self.recipe.data
-        whole = str(Path(os.path.expanduser(data)).absolute()) if is_folder(data) else data  # a data set's name stays
+        whole = str(Path(os.path.expanduser(data)).absolute()) if is_path(data) else data  # a data set's name stays
         write_atomically(self.folder / "config.toml", replace(self.recipe, data=whole).to_toml().encode())
 
-    def finish(self, begin: Prepared, history: History, fitted: Mapping[str, Tensor]) -> None:
+    def finish(self, prepared: Prepared, history: History, fitted: Mapping[str, Tensor]) -> None:
         """Measure on the test images, once, and write everything that is left; the report comes last.
 
         Where a network with its last layer `fitted`, and no more, does better on the validation images, it is kept.
         """
-        model, data = begin.model, begin.data
-        measure = partial(evaluate, precision=begin.recipe.training.precision)
+        model, data = prepared.model, prepared.data
+        measure = partial(evaluate, precision=prepared.recipe.training.precision)
         val, kept = measure(model, data.val), deepcopy(model.state_dict())
         if fitted:
             model.load_state_dict(fitted)
@@ -176,7 +176,7 @@ class Run:
             "model": self.recipe.model,
             "data": data.source,
             "notes": list(data.notes),
-            "weights": begin.weights,
+            "weights": prepared.weights,
             "epochs": len(history),
             "only_fitted": kept is fitted,  # what was trained after the last layer was fitted is not kept
             "test_error": test.top1_error,
@@ -299,7 +299,7 @@ def evaluate_run(
     network, recipe = network or open_run(folder), Run.open(folder).recipe
     preprocessing: Any = network.transforms
     pictures = Path(os.path.expanduser(other)) if other else None
-    if pictures and is_folder(recipe.data) and os.path.realpath(pictures) == os.path.realpath(recipe.data):
+    if pictures and is_path(recipe.data) and os.path.realpath(pictures) == os.path.realpath(recipe.data):
         say(f"{folder} was trained on pictures in {other}: only those kept for the test are measured.")
         pictures = None
     if pictures:
@@ -310,7 +310,7 @@ def evaluate_run(
             say(note)
     else:
         data = recipe.load()
-        if changed := changes(read_object(folder / "network.json"), pictures_of(data)):
+        if changed := changes(read_object(folder / "network.json"), fingerprint(data)):
             raise ValueError(
                 f"The pictures in {recipe.data} are not the ones {folder} was trained on ({changed} changed), so its "
                 "test images cannot be picked out any more. Choose pictures that it has not seen: --data DIR."

@@ -19,7 +19,7 @@ from .data.split import Data, Split
 from .display import ProgressLine
 from .errors import LossNotFinite, StopTraining
 from .history import Epoch, History
-from .metrics import Metrics, evaluate, logits_of, recompute_batch_norm, the_logits
+from .metrics import Metrics, evaluate, logits_of, recompute_batch_norm, require_logits
 from .models.heads import AUXILIARY, head_of
 from .models.modes import eval_mode, training_mode
 
@@ -91,7 +91,7 @@ def fit(
                 totals.add(value, outputs, labels, rate)  # stops before a step that would spoil the weights
                 value.backward()
                 optimizer.step()
-            record = totals.record(partial(measured, model, train, val, config))
+            record = totals.record(partial(validate, model, train, val, config))
             if checkpoint:
                 checkpoint.save(model, optimizer, generator, History([*history.epochs, record]))
             history.epochs.append(record)
@@ -158,7 +158,7 @@ class Totals:
         )
 
 
-def measured(model: nn.Module, train: Split, val: Split, config: TrainConfig) -> Metrics:
+def validate(model: nn.Module, train: Split, val: Split, config: TrainConfig) -> Metrics:
     """What `evaluate` says of the validation images, in short runs with batch norm's statistics measured anew."""
     if config.epochs * steps_per_epoch(len(train), config.batch_size) < FEW_STEPS:
         recompute_batch_norm(model, train, precision=config.precision)
@@ -202,30 +202,31 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> optim.Optimizer:
 
 
 def parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
-    """One group, or heads and backbone where these have different rates; `share` is a group's share of the rate."""
+    """One group, or heads and backbone where these have different rates; `lr_scale` is a group's factor of the rate."""
     weights = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if not weights:
         raise ValueError("The model has no trainable parameters: every one has requires_grad=False.")
     if config.backbone_lr is None:
-        return [{"params": weights, "share": 1.0}]
+        return [{"params": weights, "lr_scale": 1.0}]
     heads = [head_of(model)[1], *(module for name, module in model.named_modules() if name in AUXILIARY)]
     last = {id(parameter) for head in heads for parameter in head.parameters()}
-    head, backbone = ([w for w in weights if (id(w) in last) is within] for within in (True, False))
-    groups = [{"params": head, "share": 1.0}, {"params": backbone, "share": config.backbone_lr / config.lr}]
+    head = [weight for weight in weights if id(weight) in last]
+    backbone = [weight for weight in weights if id(weight) not in last]
+    groups = [{"params": head, "lr_scale": 1.0}, {"params": backbone, "lr_scale": config.backbone_lr / config.lr}]
     return [group for group in groups if group["params"]]
 
 
 def set_learning_rate(optimizer: optim.Optimizer, rate: float) -> None:
-    """Use `rate` for the next step, or its share of it in each group."""
+    """Use `rate` for the next step, times its factor in each group."""
     for group in optimizer.param_groups:
-        group["lr"] = rate * group["share"]
+        group["lr"] = rate * group["lr_scale"]
 
 
 def loss_for(config: TrainConfig, loss: Loss | None) -> Loss:
     """The loss handed to `fit`, or by default the cross-entropy of the model's only logits."""
     if loss is None:
         smoothed = partial(F.cross_entropy, label_smoothing=config.label_smoothing)
-        return lambda outputs, labels: smoothed(the_logits(outputs, len(labels)), labels)
+        return lambda outputs, labels: smoothed(require_logits(outputs, len(labels)), labels)
     if config.label_smoothing:
         raise ValueError(
             f"label_smoothing={config.label_smoothing} belongs to the default loss. "
@@ -239,7 +240,7 @@ def check_fits(model: nn.Module, data: Data, *, several: bool = False) -> None:
     images, classes = data.train.inputs(slice(2)).to(machine.device()), len(data.classes)
     try:
         with eval_mode(model), torch.no_grad():
-            logits = (logits_of if several else the_logits)(model(images), len(images))
+            logits = (logits_of if several else require_logits)(model(images), len(images))
     except RuntimeError as error:  # torch's own; the course's networks raise a ValueError that says more
         size = tuple(images.shape[1:])
         raise ValueError(f"The model does not take the images of {data.name}, {size} each: {error}") from error

@@ -11,7 +11,7 @@ import os
 import random
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext, redirect_stderr
+from contextlib import contextmanager, nullcontext, redirect_stderr
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -57,20 +57,18 @@ class Exercise:
     numbers; the learner's random state and modes come back afterwards.
     """
 
-    exercise: str  # its id and title, "LL.E title"
-    # the right answer, a function or a class. Parameters that begin with an underscore make wrong variants and are not
-    # asked for
+    title: str  # its id and title, "LL.E title"
+    # the right answer, a function or a class; its parameters that begin with an underscore only make wrong variants
     oracle: Callable[..., Any]
     calls: Callable[[], Sequence[Call]]  # makes the calls to try, fixed ones first; drawn anew for every answer
     # wrong variants by message, the likeliest first; a list where several deserve the same message
     mistakes: Mapping[str, Variant | list[Variant]]
-    # one more question for an answer that is right so far; raises `Wrong`
-    finally_: Callable[[Any], None] = lambda answer: None
+    last_question: Callable[[Any], None] = lambda answer: None  # for one that is right so far; raises `Wrong`
 
     def __post_init__(self) -> None:
-        if self.exercise in REGISTRY:
-            raise ValueError(f"Two checks are called {self.exercise!r}. Give each exercise an id of its own.")
-        REGISTRY[self.exercise] = self
+        if self.title in REGISTRY:
+            raise ValueError(f"Two checks are called {self.title!r}. Give each exercise an id of its own.")
+        REGISTRY[self.title] = self
         asked = [p for p in inspect.signature(self.oracle).parameters.values() if not p.name.startswith("_")]
         self.signature = inspect.Signature([parameter.replace(annotation=parameter.empty) for parameter in asked])
         self.name, self.praise = self.oracle.__name__, " ".join((self.oracle.__doc__ or "Right.").split())
@@ -79,7 +77,7 @@ class Exercise:
         """Judge an answer; a demonstration with `recorded=False` is not counted as a try."""
         if not recorded or not under_nbgrader():
             result = self.result(answer)
-            return replace(result, note=record(self.exercise, result.status)) if recorded else result
+            return replace(result, note=record(self.title, result.status)) if recorded else result
         with redirect_stderr(sys.stdout):  # nbgrader takes what an answer writes to stderr for a failure
             result = self.result(answer)
         if not result.passed:
@@ -92,9 +90,9 @@ class Exercise:
             if answer is None or answer is ...:
                 raise NotYet
             with undisturbed():
-                return verdict(self.exercise, "passed", self.judge_answer(answer))
+                return verdict(self.title, "passed", self.judge_answer(answer))
         except (Exception, SystemExit) as error:  # the stop button's KeyboardInterrupt passes through
-            return verdict(self.exercise, *said_of(error))
+            return verdict(self.title, *said_of(error))
 
     def judge_answer(self, answer: Any) -> str:
         """The praise; raises `Wrong` or `NotYet`."""
@@ -163,7 +161,8 @@ class FunctionExercise(Exercise):
         calls = self.calls()
         name = self.need_kind(answer, calls)
         seed = random.getrandbits(32)
-        with Watch() if self.forbids else ExitStack() as watch:
+        watch = Watch()
+        with watch if self.forbids else nullcontext():
             raw = [self.attempt(answer, call, name, seed) for call in calls]
         if all(value is None or value is ... for value in raw):
             raise NotYet
@@ -178,12 +177,12 @@ class FunctionExercise(Exercise):
                 if fault:
                     raise Wrong(f"{call.says(name)}: {fault}.")
         for part, message in self.forbids.items():
-            if isinstance(watch, Watch) and any(part in each and each != "_set_grad_enabled" for each in watch.names):
+            if any(part in each and each != "_set_grad_enabled" for each in watch.names):
                 raise Wrong(message)
         if self.gradients:
             for call in calls:
                 self.need_gradients(answer, call, name, seed)
-        self.finally_(answer)
+        self.last_question(answer)
         return self.praise
 
     def attempt(self, answer: Callable[..., Any], call: Call, name: str, seed: int) -> Any:
@@ -264,7 +263,7 @@ KINDS = {Tensor: "tensor", list: "list", dict: "dictionary", nn.Module: "network
 
 def exercise(title: str, **specification: Any) -> Callable[[Callable[..., Any]], FunctionExercise]:
     """Turn a function, the oracle, into the check of its exercise; see the attributes of `FunctionExercise`."""
-    return lambda oracle: FunctionExercise(exercise=title, oracle=oracle, **specification)
+    return lambda oracle: FunctionExercise(title=title, oracle=oracle, **specification)
 
 
 class Watch(TorchFunctionMode):

@@ -254,7 +254,7 @@ def images_to_augment(count: int, padding: int = 2, *, channels: int = 3, whole:
         "The images are padded, but not cut. The result must be as large as the input: H × W.":
             lambda x, flip, top, left, p: F.pad(mirrored(x, flip), (p,) * 4),
     },
-    finally_=need_no_loop,
+    last_question=need_no_loop,
 )  # fmt: skip
 def augment(
     images: Tensor, flip: Tensor, top: Tensor, left: Tensor, padding: int, *,

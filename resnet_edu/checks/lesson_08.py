@@ -239,7 +239,7 @@ def need_all_or_nothing(answer: Callable[..., Any]) -> None:
         "'.')`.": {"_dot": ""},
         "`head` is not used. Take the head's name from the argument, not from the code.": {"head": "fc"},
     },
-    finally_=need_all_or_nothing,
+    last_question=need_all_or_nothing,
 )  # fmt: skip
 def load_trunk(
     model: nn.Module, state: State, head: str = "fc", *, _cut: Callable[[State], State] = cut, _dot: str = ".",

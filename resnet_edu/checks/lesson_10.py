@@ -282,7 +282,7 @@ def frozen_or_not(**options: Any) -> list[Variant]:
             frozen_or_not(_backbone=lambda name: False),
         "The biases are in no group. They learn too.": frozen_or_not(_part=lambda name: not name.endswith("bias")),
     },
-    finally_=need_the_models_own,
+    last_question=need_the_models_own,
 )  # fmt: skip
 def parameter_groups(
     model: nn.Module, head_lr: float, backbone_lr: float, *, _head: Any = is_head, _backbone: Any = is_backbone,

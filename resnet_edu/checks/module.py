@@ -175,7 +175,7 @@ class ModuleExercise(Exercise):
             trials.append(Trial(answer, call, inputs, seed))
         fault = self.fault(trials, self.oracle)
         if fault is None:
-            self.finally_(answer)
+            self.last_question(answer)
             return self.praise
         for message, variant in self.wrong_answers():
             if self.fault(trials, variant) is None:
@@ -238,7 +238,7 @@ class ModuleExercise(Exercise):
 
 def module_exercise(title: str, **specification: Any) -> Callable[[Callable[..., nn.Module]], ModuleExercise]:
     """Turn a class, or a function that builds a module, into its check; see the attributes of `ModuleExercise`."""
-    return lambda oracle: ModuleExercise(exercise=title, oracle=oracle, **specification)
+    return lambda oracle: ModuleExercise(title=title, oracle=oracle, **specification)
 
 
 class WithoutValues(TorchFunctionMode):

@@ -143,7 +143,7 @@ def names() -> list[str]:
     return sorted(SETS)
 
 
-def is_folder(name: object) -> bool:
+def is_path(name: object) -> bool:
     """Whether `name` is meant as a path: a Path, a text with a slash or a ~, or a folder whose name no data set has."""
     if not isinstance(name, str):
         return isinstance(name, PathLike)
@@ -152,7 +152,7 @@ def is_folder(name: object) -> bool:
 
 def holds_files(name: str | Path) -> bool:
     """Whether a name or path stands for files of pictures, which can be cut and have any size."""
-    return is_folder(name) or (name in SETS and SETS[str(name)].read is None)
+    return is_path(name) or (name in SETS and SETS[str(name)].read is None)
 
 
 def own_shape(name: str | Path) -> tuple[int, int]:
@@ -197,13 +197,13 @@ def load(
         DatasetUnavailable: not downloaded yet, the message has the command; no such folder, or no pictures in it.
         ValueError: a name that does not exist, or an option that cannot be.
     """
-    if not is_folder(name):
+    if not is_path(name):
         check_known("data set", SETS, name)
-    own_side, own_channels = (64, 3) if is_folder(name) else own_shape(name)
+    own_side, own_channels = (64, 3) if is_path(name) else own_shape(name)
     size = own_side if size is None else size
     width, height = size if isinstance(size, tuple) else (size, size)
     view = View(width, height, own_channels if channels is None else channels, crop, max_megabytes, find)
-    if is_folder(name):
+    if is_path(name):
         return load_folder(Path(os.path.expanduser(name)), view, seed=seed, limit=limit, strict=strict)
     name, folder = str(name), data_folder()
     if holds_files(name):

@@ -109,12 +109,12 @@ def train(
         given["augment"] = [] if names == ["off"] else names
     with distributed.joined():
         if resume:
-            run = Run.open(with_home(resume))
+            run = Run.open(resume)
         elif out is None:
             raise ValueError("--out is missing: name a folder for the run, or --resume one.")
         else:
             recipe = Recipe.from_toml(with_home(config), **given) if config else Recipe.from_dict(given)
-            run = Run.start(recipe, with_home(out))
+            run = Run.start(recipe, out)
         if run.report() is None:
             go(run)
         if distributed.first():
@@ -165,17 +165,17 @@ def go(run: "Run") -> None:
         raise KeyboardInterrupt
 
 
-def print_plan(begin: "Prepared", *, done: int = 0) -> None:
+def print_plan(prepared: "Prepared", *, done: int = 0) -> None:
     """What was found in the data, and what will be done with it, where so many epochs are done."""
     from .. import distributed
 
-    plan = begin.plan()
+    plan = prepared.plan()
     for line in filter(None, (plan["data"], *plan["notes"], plan["weights"])):
         say(line)
     print_by_class(("train", "val", "test"), {name: counts.values() for name, counts in plan["classes"].items()})
     width, height = plan["size"]
     epochs, left = plan["epochs"], plan["epochs"] - done
-    minutes = begin.minutes() * left / epochs if distributed.size() == 1 else 0
+    minutes = prepared.minutes() * left / epochs if distributed.size() == 1 else 0
     about = f"about {minutes:.{0 if minutes >= 10 else 1}f} minutes" if minutes >= 1 else "less than a minute"
     begins = f"{counted(left, 'epoch')} of {epochs} left," if done else f"{counted(epochs, 'epoch')} of"
     say(
@@ -264,7 +264,7 @@ def predict(
 
     if as_json and as_csv:
         raise ValueError("Use either --json or --csv, not both.")
-    network, faults = open_network(run if run == "bundled" else with_home(run)), []
+    network, faults = open_network(run), []
     top = min(3, len(network.categories)) if top is None else top
     predictions = name_pictures(network, files, top=top, skip=faults.append, precision=precision)
     write_predictions(predictions, as_json=as_json, as_csv=as_csv)

@@ -20,7 +20,7 @@ from resnet_edu.checks.values import Returns, difference, number, tensor, whole
 def trial(monkeypatch):
     """A check whose body is the answer itself: it is called and must return praise."""
     monkeypatch.setattr("resnet_edu.checks.exercise.REGISTRY", {})
-    check = Exercise(exercise="99.1 trial", oracle=lambda: None, calls=list, mistakes={})
+    check = Exercise(title="99.1 trial", oracle=lambda: None, calls=list, mistakes={})
     check.judge_answer = lambda answer: answer()
     return check
 
@@ -58,7 +58,7 @@ def test_praise_is_a_pass_and_reads_as_plain_text(trial):
 
 def test_two_checks_cannot_share_an_id(trial):
     with pytest.raises(ValueError, match=r"'99\.1 trial'"):
-        Exercise(exercise="99.1 trial", oracle=lambda: None, calls=list, mistakes={})
+        Exercise(title="99.1 trial", oracle=lambda: None, calls=list, mistakes={})
 
 
 def test_an_error_is_explained_with_its_line(trial):

@@ -16,7 +16,7 @@ from PIL import Image
 from resnet_edu import data
 from resnet_edu.data.folder import load_one_part
 from resnet_edu.data.pictures import View
-from resnet_edu.data.sets import is_folder
+from resnet_edu.data.sets import is_path
 from resnet_edu.data.split import channel_statistics
 from resnet_edu.errors import DatasetUnavailable, UnreadablePicture
 
@@ -160,8 +160,8 @@ def test_split_and_limit_follow_seed_and_number(pictures: Path) -> None:
 
 def test_what_is_a_folder_and_what_a_name() -> None:
     paths = {"data/pets", "data\\pets", "./pets", "~pets", ".."}  # a run may come from Windows
-    assert {name for name in (*paths, "pets", "mnist5k", 3) if is_folder(name)} == paths
-    assert is_folder(Path("pets"))
+    assert {name for name in (*paths, "pets", "mnist5k", 3) if is_path(name)} == paths
+    assert is_path(Path("pets"))
 
 
 # What is said

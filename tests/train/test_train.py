@@ -95,7 +95,7 @@ def test_auxiliary_heads_learn_at_the_rate_of_the_head() -> None:
     net = models.build("googlenet", num_classes=10, in_channels=1, stem="small", width=8, aux_heads=True)
     head, backbone = make_optimizer(net, replace(CONFIG, backbone_lr=0.005)).param_groups
     assert [tuple(weight.shape) for weight in head["params"]].count((10,)) == 3
-    assert (head["share"], backbone["share"]) == (1, pytest.approx(0.1))
+    assert (head["lr_scale"], backbone["lr_scale"]) == (1, pytest.approx(0.1))
     with pytest.raises(ValueError, match="no linear layer"):
         make_optimizer(nn.Conv2d(1, 1, 1), replace(CONFIG, backbone_lr=0.01))
 
