@@ -7,6 +7,7 @@ step (DistributedDataParallel, https://arxiv.org/abs/2006.15704). Alone, all fun
 """
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -45,14 +46,12 @@ def joined() -> Iterator[None]:
     if cuda:
         place, gpus = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
         if place >= gpus:
-            raise ValueError(
-                f"Each process needs a GPU of its own, and there are {gpus} here: start torchrun with "
-                f"--nproc-per-node={gpus}, or set RESNET_EDU_DEVICE=cpu."
-            )
+            raise ValueError(f"Too few GPUs: give torchrun --nproc-per-node={gpus}, or set RESNET_EDU_DEVICE=cpu.")
         torch.cuda.set_device(place)
     elif not distributed.is_gloo_available():
         raise ValueError("This torch has no gloo, through which processes on CPUs talk: start a single one.")
     distributed.init_process_group("nccl" if cuda else "gloo")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # torchrun's when another has died: stop as by Ctrl-C
     try:
         yield
     finally:

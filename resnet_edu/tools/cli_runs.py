@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import signal
 import sys
 from collections.abc import Iterable, Mapping
 from functools import partial
@@ -146,11 +147,11 @@ def go(run: "Run") -> None:
         return f"Go on with: resnet-edu train --resume {quoted(run.folder)}" if kept else "Start it again."
 
     try:
-        done = len(run.checkpoint.history())
-        history = run.train(
-            callbacks=(show,), told=partial(print_plan, done=done) if distributed.first() else lambda _: None
-        )
+        told = partial(print_plan, done=len(run.checkpoint.history())) if distributed.first() else lambda _: None
+        history = run.train(callbacks=(show,), told=told)
     except BaseException as error:
+        if distributed.size() > 1:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # torchrun's when another has died: first say how to go on
         if isinstance(error, RuntimeError) and distributed.size() > 1:
             reason = str(error).partition("\n")[0]
             raise ValueError(f"Another process of this run has died ({reason}). {again()}") from error
