@@ -133,7 +133,7 @@ def test_a_batch_is_shared_out_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("device", "message"),
-    [("cuda", "there are 1 here: start torchrun with --nproc-per-node=1"), ("cpu", "This torch has no gloo")],
+    [("cuda", "Too few GPUs: give torchrun --nproc-per-node=1"), ("cpu", "This torch has no gloo")],
 )
 def test_what_two_processes_lack_is_told(device: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
