@@ -43,13 +43,14 @@ __all__ = [
 ]  # fmt: skip
 
 PLACES = ("top left", "top", "top right", "left", "centre", "right", "bottom left", "bottom", "bottom right")
-#: Settings of the nine sliders of lesson 01, by the name of the kernel.
 PRESETS: dict[str, dict[str, int]] = {
     name: dict(zip(PLACES, weights, strict=True)) for name, weights in KERNELS.items()
 }
 KINDS = [("plain", False), ("residual", True)]
 SLOW = 0.3  # seconds: who waits longer is told
 HIDDEN = "<span role='status' style='position: absolute; left: -10000px'>{}</span>"  # read aloud, not seen
+#: ipywidgets writes a name beside a slider or a row of buttons and gives them none that a screen reader could say.
+NAMES = Path(__file__).with_name("control_names.html").read_text(encoding="utf-8")
 IMAGE = "<img alt='{}' width='{}' style='max-width: 100%' src='data:image/png;base64,{}'>"
 
 
@@ -79,9 +80,11 @@ class Explorer(ipywidgets.VBox):
         self.said = ipywidgets.HTML()  # one line above the controls
         self.image = ipywidgets.HTML()  # not its Image, which has no words for those who do not see it
         self.failure = ipywidgets.Output()  # a traceback is shown here
+        script = {"output_type": "display_data", "data": {"text/html": NAMES}, "metadata": {}}
+        names = ipywidgets.Output(outputs=(script,))
         layout = {"grid_template_columns": columns, "grid_gap": "0 1em"}
         grid = ipywidgets.GridBox(list(controls.values()), layout=layout)
-        super().__init__([ipywidgets.HBox([*above, self.said]), grid, self.image, self.failure])
+        super().__init__([ipywidgets.HBox([*above, self.said]), grid, self.image, self.failure, names])
         for each in controls.values():
             each.observe(self.redraw, "value")
         self.redraw()
@@ -164,18 +167,15 @@ def kernel_explorer(image: Tensor) -> Explorer:
 
     explorer = Explorer(draw, sliders, columns="repeat(3, 1fr)", above=[menu], relayout=())
 
-    def weights() -> dict[str, int]:
-        return {place: slider.value for place, slider in sliders.items()}
-
     def take_preset(_: object) -> None:
-        if menu.value and PRESETS[menu.value] != weights():
+        if menu.value and PRESETS[menu.value] != explorer.drawn:
             with explorer.one_drawing():
                 for place, weight in PRESETS[menu.value].items():
                     sliders[place].value = weight
 
     def name_kernel(_: object) -> None:
         if not explorer.waiting:  # moved by hand; the menu is empty then, so that any kernel can be chosen
-            menu.value = next((name for name, preset in PRESETS.items() if preset == weights()), None)
+            menu.value = next((name for name, preset in PRESETS.items() if preset == explorer.drawn), None)
 
     menu.observe(take_preset, "value")
     for slider in sliders.values():

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
 SECTIONS = sections()
+UNNAMED = ".noUi-handle:not([aria-label]), .widget-toggle-buttons > div:not([aria-label])"
 #: An image of the page, as a URL that holds its pixels.
 AS_PNG = """image => {
   const canvas = document.createElement('canvas');
@@ -81,10 +82,10 @@ def test_an_explorer_is_moved_and_redraws(section: Section, notebook: Notebook, 
     cell.scroll_into_view_if_needed()
     before = figure(cell).get_attribute("src")
     moved(cell)
+    sync_api.expect(cell.locator(UNNAMED)).to_have_count(0)
     sync_api.expect(figure(cell)).not_to_have_attribute("src", before)
     assert figure(cell).evaluate("image => image.decode().then(() => image.naturalWidth)") > 300
-    assert notebook.trouble() == []
-    assert notebook.complaints == []
+    assert notebook.trouble() == notebook.complaints == []
     notebook.cell(places[section.widget] - 1).evaluate("told => told.scrollIntoView()")
     notebook.picture(section.widget)
 
@@ -124,8 +125,7 @@ def test_what_is_no_photo_is_answered_by_one_line(notebook: Notebook, places: di
     upload(notebook, cell, tmp_path / "notes.jpg")
     sync_api.expect(cell.get_by_text("notes.jpg cannot be read")).to_be_visible()
     sync_api.expect(figure(cell)).to_have_attribute("src", before)
-    assert notebook.trouble() == []
-    assert notebook.complaints == []
+    assert notebook.trouble() == notebook.complaints == []
 
 
 def test_saved_explorers_keep_their_figures_without_their_kernel(notebook: Notebook, places: dict[str, int]) -> None:
