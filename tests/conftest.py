@@ -10,6 +10,7 @@ import torch
 from hypothesis import HealthCheck, settings
 
 os.environ["MPLBACKEND"] = "Agg"  # before anything imports matplotlib
+torch.set_num_threads(1)  # tiny tensors gain nothing from more, and a busy machine loses much
 
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")  # how fast a machine is at the moment says nothing about the code

@@ -5,11 +5,11 @@ exercise's number, WRONG too, each with a phrase of its message.
 """
 
 import importlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from torch import nn
 
 from resnet_edu.checks.exercise import REGISTRY
@@ -20,28 +20,18 @@ RIGHT: dict[str, list[Any]] = {number: answers for m in MODULES for number, answ
 WRONG: dict[str, list[tuple[Any, str]]] = {number: answers for m in MODULES for number, answers in m.WRONG.items()}
 CHECKS = {title.split()[0]: check for title, check in sorted(REGISTRY.items())}
 
-every_exercise = pytest.mark.parametrize("number", CHECKS)
-every_mistake = pytest.mark.parametrize(
-    ("number", "answer", "message"),
-    [
-        pytest.param(n, answer, m, id=f"{n} {m[:40]}")
-        for n, check in CHECKS.items()
-        for m, answer in check.wrong_answers()
-    ],
-)
-every_wrong_answer = pytest.mark.parametrize(
-    ("number", "answer", "phrase"),
-    [pytest.param(n, answer, phrase, id=f"{n} {phrase}") for n, each in WRONG.items() for answer, phrase in each],
-)
+
+def table(names: str, rows: Iterable[tuple[Any, ...]]) -> Any:
+    """Each row is a test, named by its number and what is said; a whole ResNet-34, 08.2, takes its time."""
+    return pytest.mark.parametrize(
+        names, [pytest.param(*row, id=" ".join([row[0], *row[2:]]), marks=SLOW[row[0] == "08.2"]) for row in rows]
+    )
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Tiny tensors gain nothing from more, and a busy machine loses much."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+SLOW = ([], [pytest.mark.slow])
+every_exercise = table("number", ((number,) for number in CHECKS))
+every_mistake = table("number, answer, message", ((n, a, m) for n, c in CHECKS.items() for m, a in c.wrong_answers()))
+every_wrong_answer = table("number, answer, phrase", ((n, *row) for n, rows in WRONG.items() for row in rows))
 
 
 class Stub(nn.Module):

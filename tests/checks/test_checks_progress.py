@@ -86,6 +86,7 @@ def test_what_else_is_in_the_file_is_kept_and_a_link_stays_one(progress_file, tm
     assert written["exercises"]["01.1"].items() >= {"best": "passed", "tries": 2}.items()
 
 
+@pytest.mark.slow
 def test_two_notebooks_at_once_lose_no_try(progress_file):
     code = "from resnet_edu.checks.progress import record\nfor _ in range(50): assert not record('01.1', 'wrong')"
     both = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(2)]

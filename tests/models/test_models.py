@@ -1,7 +1,7 @@
 """Every network of the registry against torchvision and the rules of the house; what `build` takes and refuses."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import pytest
 import torch
@@ -34,15 +34,6 @@ def small(name: str) -> dict[str, object]:
     return {key: value for key, value in {"stem": "small", "width": 8}.items() if key in known}
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Tiny tensors on busy cores: threads that wait for each other cost more than they bring."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 # Oracle: torchvision
 
 
@@ -66,7 +57,7 @@ def test_logits_equal_torchvisions(name: str) -> None:
     torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", slow(["resnet18", "resnet34", "resnet50"], but={"resnet18", "resnet50"}))
+@pytest.mark.parametrize("name", slow(["resnet18", "resnet34", "resnet50"], but={"resnet18"}))
 def test_one_training_step_equals_torchvisions(name: str) -> None:
     theirs = randomised(theirs_on_meta(name, num_classes=10)).double()
     ours = on_meta(name, num_classes=10).double().to_empty(device="cpu")

@@ -285,6 +285,7 @@ def detector(*, finds: bool) -> bytes:
     return saved({key: value for key, value in state.items() if "num_batches_tracked" not in key})
 
 
+@pytest.mark.slow
 def test_it_finds_what_torchvisions_finds(publish: Publish, server: Served) -> None:
     publish(detector(finds=True), DETECTOR)
     fetch_imagenet(DETECTOR)

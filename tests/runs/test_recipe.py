@@ -176,6 +176,7 @@ def test_the_head_is_fitted_and_nothing_else(tmp_path: Path) -> None:
     assert evaluate(begin.model, begin.data.train).top1_error == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("trained", "fitted"), [(50.0, 10.0), (10.0, 10.0), (10.0, 50.0)])
 def test_training_all_layers_is_kept_unless_the_last_layer_alone_did_better_in_validation(
     trained: float, fitted: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

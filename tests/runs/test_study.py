@@ -176,6 +176,7 @@ def test_few_labels_are_chosen_by_the_seed_and_heads_by_the_validation_images() 
     assert found["weight_decay"] in few.special["weight_decays"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("best", [0.0003, 0.003])
 def test_the_rate_is_that_of_the_lowest_validation_error_in_trials_that_test_nothing(best: float) -> None:
     after = transfer_after(best)

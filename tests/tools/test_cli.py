@@ -257,6 +257,7 @@ def test_a_study_that_is_interrupted_ends_with_130(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs file names that are no text")
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["utf-8:strict", "ascii:strict"])
 def test_a_file_whose_name_is_not_utf8_is_named(tmp_path: Path, encoding: str) -> None:
     picture = os.path.join(os.fsencode(tmp_path), b"caf\xe9.png")
