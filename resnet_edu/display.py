@@ -21,7 +21,7 @@ class Table:
         self.rows, self.columns = rows, columns
         cells = [[row[place] for row in rows] for place in range(len(columns))]
         filled = [[cell for cell in column if cell.strip() not in ("", "–", "-")] for column in cells]
-        self.numeric = [bool(column) and all(map(begins_with_number, column)) for column in filled]
+        self.numeric = [bool(column) and all(map(NUMBER.match, column)) for column in filled]
 
     def _repr_html_(self) -> str:
         head = "".join(self._cell("th scope='col'", name, place) for place, name in enumerate(self.columns))
@@ -81,11 +81,8 @@ def cell_text(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
-def begins_with_number(text: str) -> bool:
-    """Whether a cell begins with a number: "1,024", "−3 %" and "21.8 M" do."""
-    return re.match(r"[−+-]?(\d[\d,]*(\.\d*)?|\.\d+|nan|inf)(e[+-]?\d+)?([ %]|$)", text.strip()) is not None
-
-
+#: A cell that begins with a number: "1,024", "−3 %" and "21.8 M" do.
+NUMBER = re.compile(r"\s*[−+-]?(\d[\d,]*(\.\d*)?|\.\d+|nan|inf)(e[+-]?\d+)?([ %]|\s*$)")
 INTERVAL = 0.2  # seconds from one text to the next: nobody reads faster
 BAR = 20  # characters of the bar in a terminal
 

@@ -167,7 +167,7 @@ class FunctionExercise(Exercise):
         if all(value is None or value is ... for value in raw):
             raise NotYet
         got = [value if isinstance(value, Exception) else self.cleaned(value, seed) for value in raw]
-        wanted = self.results(self.oracle, calls, seed)
+        wanted = [self.outcome(self.oracle, call, seed) for call in calls]
         faults = [difference(mine, right, self.returns.tolerance) for mine, right in zip(got, wanted, strict=True)]
         if any(faults):
             self.name_mistake(got, calls, seed)
@@ -211,24 +211,21 @@ class FunctionExercise(Exercise):
         seed_all(seed)
         return self.returns.clean(value)
 
-    def results(self, function: Callable[..., Any], calls: Sequence[Call], seed: int) -> list[Any]:
-        """What the oracle or a wrong variant returns for each call; the error where it raises one."""
-        found: list[Any] = []
-        for call in calls:
-            args, options = call.copied()
-            seed_all(seed)
-            try:
-                found.append(self.cleaned(function(*args, **options), seed))
-            except Exception as error:
-                found.append(error)
-        return found
+    def outcome(self, function: Callable[..., Any], call: Call, seed: int) -> Any:
+        """What the oracle or a wrong variant returns for one call; the error where it raises one."""
+        args, options = call.copied()
+        seed_all(seed)
+        try:
+            return self.cleaned(function(*args, **options), seed)
+        except Exception as error:
+            return error
 
     def name_mistake(self, got: Sequence[Any], calls: Sequence[Call], seed: int) -> None:
         """Find the variant that does the same in every call, errors of the same type included."""
         if all(isinstance(value, Exception) for value in got):
             return
         for message, answer in self.wrong_answers():
-            theirs = self.results(answer, calls, seed)
+            theirs = (self.outcome(answer, call, seed) for call in calls)  # as far as they agree
             if all(not difference(a, b, self.returns.tolerance) for a, b in zip(got, theirs, strict=True)):
                 raise Wrong(message)
 
