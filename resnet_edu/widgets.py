@@ -50,7 +50,8 @@ KINDS = [("plain", False), ("residual", True)]
 SLOW = 0.3  # seconds: who waits longer is told
 HIDDEN = "<span role='status' style='position: absolute; left: -10000px'>{}</span>"  # read aloud, not seen
 #: ipywidgets writes a name beside a slider or a row of buttons and gives them none that a screen reader could say.
-NAMES = Path(__file__).with_name("control_names.html").read_text(encoding="utf-8")
+SCRIPT = Path(__file__).with_name("control_names.html").read_text(encoding="utf-8")
+NAMES = ({"output_type": "display_data", "data": {"text/html": SCRIPT}, "metadata": {}},)
 IMAGE = "<img alt='{}' width='{}' style='max-width: 100%' src='data:image/png;base64,{}'>"
 
 
@@ -79,12 +80,10 @@ class Explorer(ipywidgets.VBox):
         self.picture = lru_cache(maxsize=64)(self.draw_picture)
         self.said = ipywidgets.HTML()  # one line above the controls
         self.image = ipywidgets.HTML()  # not its Image, which has no words for those who do not see it
-        self.failure = ipywidgets.Output()  # a traceback is shown here
-        script = {"output_type": "display_data", "data": {"text/html": NAMES}, "metadata": {}}
-        names = ipywidgets.Output(outputs=(script,))
+        self.failure = ipywidgets.Output()  # a traceback is shown here, and the names' script runs
         layout = {"grid_template_columns": columns, "grid_gap": "0 1em"}
         grid = ipywidgets.GridBox(list(controls.values()), layout=layout)
-        super().__init__([ipywidgets.HBox([*above, self.said]), grid, self.image, self.failure, names])
+        super().__init__([ipywidgets.HBox([*above, self.said]), grid, self.image, self.failure])
         for each in controls.values():
             each.observe(self.redraw, "value")
         self.redraw()
@@ -95,7 +94,7 @@ class Explorer(ipywidgets.VBox):
         if self.waiting or state == self.drawn:
             return
         self.said.value = "working…" if self.seconds > SLOW else ""
-        self.failure.outputs = ()
+        self.failure.outputs = NAMES
         with self.failure:
             self.image.value, title = self.picture(*state.values())
             self.drawn = state
