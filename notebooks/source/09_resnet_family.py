@@ -553,11 +553,16 @@ rows = [[net, *(train[net, *cell] for cell in cells)] for net in racers]
 edu.table(rows, ["training error (%)", *(f"{images:,} images, {steps} steps" for images, steps in cells)])
 
 # %% [markdown]
-# After 64 steps ResNet-50 is bad on its *training* images as well, so it doesn't overfit. ResNet-14, with a quarter of
-# the same blocks, is far better, so blocks aren't what's missing. Four times the images don't help it at an equal
+# After 64 steps ResNet-50 is bad on its *training* images as well, so it doesn't overfit. ResNet-14, with a quarter
+# of the same blocks, is far better, so blocks aren't what's missing. Four times the images don't help it at an equal
 # number of steps, where each image is seen a quarter as often. Four times the steps help it by fifty points and more.
-# In the words of lesson 06, it is **slow** here: with a larger budget it comes much closer to the shallow nets, though
-# it hasn't caught up after 256 steps. (These are single runs at one rate, so read only the large differences.)
+# In the words of lesson 06, it is **slow** here: with a larger budget it comes much closer to the shallow nets,
+# though it hasn't caught up after 256 steps.
+#
+# How far can you trust single runs? With four other seeds, ResNet-50 was 26 to 69 points behind ResNet-14 after 64
+# steps with 500 images. Four times the steps brought it 38 to 65 points, four times the images at most 7, and with
+# two of the seeds they cost it about 30. After 256 steps it was still behind each time, by 2.5 to 22 points. All of
+# this is at one rate.
 #
 # A residual net *can* be trained at any of these depths, but depth isn't free. On this small problem the shallow nets
 # get to the same point sooner; a deep net can earn its cost where there are many steps, and many images to make them

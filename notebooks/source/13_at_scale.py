@@ -432,10 +432,10 @@ edu.table(rows, ["", "best rate", "training loss"])
 # in one of the five at ×4; the large one at ×64, in that one at ×32. **Eight times as much each time**, as the rule
 # says.
 #
-# Each at its best rate, the large batch stays behind. Up to ×64 the gap narrows, to losses of 0.09 to 0.11 against 0.05
-# to 0.08, but with each of the five seeds it remains. The warm-up brings nothing here, where nothing
-# goes wrong without it; with each of those seeds, at ×8, ×16 and ×32, the loss was higher with it. It's insurance for
-# large $k$. On ImageNet the rule held up to 8,192 images (Goyal et al. 2017).
+# Each at its best rate, the large batch stays behind. Up to ×64 the gap narrows, to losses of 0.09 to 0.11 against
+# 0.05 to 0.08, but with each of the five seeds it remains. The warm-up brings nothing here, where nothing goes wrong
+# without it; with each of those seeds, at ×8, ×16 and ×32, the loss was higher with it. It's insurance for large $k$.
+# On ImageNet the rule held up to 8,192 images (Goyal et al. 2017).
 #
 # ### Exercise 13.2 · Scale the learning rate
 #
