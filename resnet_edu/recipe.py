@@ -178,7 +178,7 @@ class Recipe:
     @classmethod
     def from_toml(cls, path: Path | str, **changes: Any) -> "Recipe":
         """Read a TOML file; `changes` come before what stands in it."""
-        return cls.from_dict({**read_toml(Path(path)), **changes})
+        return cls.from_dict({**read_toml(Path(os.path.expanduser(path))), **changes})
 
 
 #: What each option means, for the comments of a TOML file.
@@ -278,13 +278,12 @@ def prepare(recipe: Recipe) -> Prepared:
 
 def defaults_of_training(recipe: Recipe, photos: bool) -> dict[str, Any]:
     """Rates and augmentation for what is trained: from scratch, a last layer, or a whole pretrained network."""
-    sgd, pretrained = recipe.optimizer == "sgd", recipe.pretrained != "none"
+    sgd, whole = recipe.optimizer == "sgd", recipe.pretrained != "none" and not recipe.frozen
     augment = ("resized_crop", "flip") if photos else ("crop",) if recipe.data == "mnist5k" else ("crop", "flip")
-    rates: dict[str, Any] = {"lr": 0.1 if sgd else 0.001}
-    if pretrained and not recipe.frozen and recipe.lr is None:
+    if whole and recipe.lr is None:
         rate = (0.01 if sgd else 0.001) * min(1, recipe.training.batch_size / LARGEST_BATCH)
-        rates = {"lr": rate, "backbone_lr": 0.3 * rate}
-    return {**rates, "augment": augment}
+        return {"lr": rate, "backbone_lr": 0.3 * rate, "augment": augment}
+    return {"lr": 0.1 if sgd else 0.001, "augment": augment}
 
 
 def fit_head(model: nn.Module, split: Split, *, precision: str = "auto") -> None:

@@ -75,8 +75,8 @@ def decoded(folder: Path, listed: list[Picture], classes: list[str], view: View)
             left.unlink(missing_ok=True)
         used, images, faults = read(folder, listed, view)
         found = examined(folder, classes, used, images, faults)
-        # What the system does not hand out now, it may another time: then nothing is kept.
-        if not any(is_refusal(error) for _, error in faults):
+        # Nothing is kept where the system hands out no file, for want of rights or memory (Pillow gives no errno).
+        if not any(isinstance(e.__cause__, MemoryError) or getattr(e.__cause__, "errno", None) for _, e in faults):
             about = json.dumps({"folder": str(folder.absolute()), "found": found[2:]})
             tensors = {"images": found.images, "labels": found.labels}
             try:  # `save_file` takes no copy of what may be gigabytes
@@ -161,12 +161,6 @@ def examined(
     levels = images.flatten(1).amax(dim=1).int() - images.flatten(1).amin(dim=1)
     blank = sorted(picture.name for picture, few in zip(used, levels < LEVELS, strict=True) if few)
     return Decoded(images, torch.tensor(labels), counts, mean, std, skipped, twice, blank)
-
-
-def is_refusal(error: UnreadablePicture) -> bool:
-    """Whether the system did not hand out a file, for want of rights or memory: that says nothing about the picture."""
-    cause = error.__cause__
-    return isinstance(cause, MemoryError) or (isinstance(cause, OSError) and cause.errno is not None)  # Pillow's: None
 
 
 # Pictures that are there twice: a test error measured on those says nothing

@@ -14,6 +14,7 @@ from .resnet import Stem, initialise
 
 #: Weight of each auxiliary loss beside the main one (paper, section 5).
 AUXILIARY_WEIGHT = 0.3
+IMAGENET_COLOURS = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # mean and deviation, on a scale of 0 to 1
 
 
 class ConvBlock(nn.Module):
@@ -166,7 +167,8 @@ class GoogLeNet(nn.Module):
         smallest_side = 15 if self.stem == "imagenet" else 2
         check_images(x, channels=self.in_channels, smallest_side=smallest_side, network="GoogLeNet", stem=self.stem)
         if self.transform_input:
-            x = imagenet_to_half(x)
+            mean, deviation = (x.new_tensor(values).view(3, 1, 1) for values in IMAGENET_COLOURS)
+            x = x * (deviation / 0.5) + (mean - 0.5) / 0.5  # (N, 3, H, W), as of (pixel - 0.5) / 0.5
         x = self.maxpool1(self.conv1(x))  # (N, 64, 56, 56)
         x = self.maxpool2(self.conv3(self.conv2(x)))  # (N, 192, 28, 28)
         x = self.inception3b(self.inception3a(x))  # (N, 480, 28, 28)
@@ -179,10 +181,3 @@ class GoogLeNet(nn.Module):
         x = self.avgpool(x).flatten(1)  # (N, 1024)
         logits = self.fc(self.dropout(x))
         return logits if aux1 is None or aux2 is None else GoogLeNetOutputs(logits, aux2, aux1)
-
-
-def imagenet_to_half(x: Tensor) -> Tensor:
-    """From (pixel - mean) / deviation of ImageNet to (pixel - 0.5) / 0.5, both `(N, 3, H, W)`."""
-    mean = x.new_tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
-    deviation = x.new_tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
-    return x * (deviation / 0.5) + (mean - 0.5) / 0.5

@@ -158,8 +158,7 @@ def imagenet_names() -> list[str]:
     """The networks of the course that torchvision has weights for."""
     from torchvision import models  # takes a second
 
-    known = models.list_models(module=models)
-    return [name for name in available() if name in known]
+    return [name for name in available() if name in models.list_models(module=models)]
 
 
 def imagenet_weights(name: str) -> Any:

@@ -24,7 +24,7 @@ from .. import __version__, files
 from ..errors import DatasetUnavailable, check_known
 from ..files import printable
 from . import cli_runs, course
-from .cli_runs import AsJson, command, examples, flag, option, with_home
+from .cli_runs import AsJson, command, examples, flag, option
 from .doctor import reinstall
 
 Lessons = Annotated[list[str] | None, typer.Argument(metavar="LESSON", help="6, 06_degradation; default all.")]
@@ -156,7 +156,7 @@ def fetch(
     from .fetch import fetch as fetch_one, require_known
 
     require_known(names)
-    to = with_home(to).absolute() if to else None
+    to = Path(os.path.expanduser(to)).absolute() if to else None
     for name in names:
         place, new = fetch_one(name, to, mirror=mirror)
         print(f"{name}: {'now' if new else 'already'} in {place}", flush=True)
@@ -176,7 +176,7 @@ def rehearse(
     from .. import machine
     from .rehearse import rehearse as rehearse_lesson
 
-    out = with_home(out)
+    out = Path(os.path.expanduser(out))
     chosen = [course.find_lesson(name, "worked") for name in names or []] or course.require_lessons("worked")
     runs = [rehearse_lesson(lesson, out) for lesson in track(chosen, "lessons", console=Console(stderr=True))]
     if as_json:
@@ -227,7 +227,8 @@ def bundle(
 
     names = [name.strip() for name in extras.split(",") if name.strip()]
     with Console(stderr=True).status("asking pip what to pack") as status:
-        made = make_bundle(folder, names, torch=torch, wheel=with_home(wheel) if wheel else None, say=status.update)
+        own = wheel and Path(os.path.expanduser(wheel))
+        made = make_bundle(folder, names, torch=torch, wheel=own, say=status.update)
     gigabytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e9
     print(f"The bundle is in {folder}: {len(made['wheels'])} wheels, {gigabytes:.2f} GB. There: see INSTALL.txt")
 
@@ -259,7 +260,7 @@ def study(
     """Run a study (networks × seeds) and record it. What is recorded already is not run again."""
     from ..study import Recorded, known_studies, load_study, run_study
 
-    folder = with_home(out) if out else files.assets() / "runs"
+    folder = Path(os.path.expanduser(out)) if out else files.assets() / "runs"
     known = known_studies()
     check_known("study", known, *([name] if name else []))
     chosen = [known[name]] if name else [*known.values()]

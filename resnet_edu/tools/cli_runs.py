@@ -42,11 +42,6 @@ def flag(name: str, text: str) -> Any:
 AsJson = Annotated[bool, flag("--json", "Print JSON for a script.")]
 
 
-def with_home(path: str | Path) -> Path:
-    """With the home folder in place of ~, which a shell leaves in --out=~/run; as it is where there is no home."""
-    return Path(os.path.expanduser(path))
-
-
 def examples(*lines: str) -> str:
     """The last lines of a command's help; the first character keeps typer from joining them."""
     return "\b\nExamples:\n" + "\n".join(f"  resnet-edu {line}" for line in lines)
@@ -114,7 +109,7 @@ def train(
         elif out is None:
             raise ValueError("--out is missing: name a folder for the run, or --resume one.")
         else:
-            recipe = Recipe.from_toml(with_home(config), **given) if config else Recipe.from_dict(given)
+            recipe = Recipe.from_toml(config, **given) if config else Recipe.from_dict(given)
             run = Run.start(recipe, out)
         if run.report() is None:
             go(run)
@@ -239,7 +234,7 @@ def evaluate(
 
     if str(run) == "bundled":
         raise ValueError("bundled has no test images, so it only predicts. Name the folder of a run of your own.")
-    network = open_run(run := with_home(run))
+    network = open_run(run)
     metrics, images = evaluate_run(run, data, network=network, say=lambda line: None if as_json else say(line))
     right = right_by_class(metrics.confusion, network.categories)
     if as_json:

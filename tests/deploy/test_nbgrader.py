@@ -147,11 +147,12 @@ def test_generate_assignment_gives_the_learners_edition(course: Path) -> None:
 def test_autograde_pays_for_what_passes_and_for_nothing_else(course: Path) -> None:
     source = course / "source" / "week1"
     source.mkdir(parents=True)
-    nbformat.write(lesson("00", "solutions"), source / "00_start_here.ipynb")
+    nbformat.write(cut(lesson("00", "solutions")), source / "00_start_here.ipynb")
     nbformat.write(cut(lesson("01", "solutions")), source / "01_lenet.ipynb")
     nbgrader(course, "generate_assignment", "week1")
 
-    hand_in(course, "right", **{"00_start_here": lesson("00", "solutions"), "01_lenet": cut(lesson("01", "solutions"))})
+    right = {"00_start_here": cut(lesson("00", "solutions")), "01_lenet": cut(lesson("01", "solutions"))}
+    hand_in(course, "right", **right)
     hand_in(course, "unfinished", **{"01_lenet": cut(lesson("01", "."))})  # our learner's edition, untouched
     wrong = cut(lesson("01", "."))
     answers = {cell.metadata["nbgrader"]["grade_id"]: cell for cell in wrong.cells if "nbgrader" in cell.metadata}

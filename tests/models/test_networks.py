@@ -28,6 +28,7 @@ from resnet_edu.models import (
     replace_head,
 )
 from resnet_edu.models.googlenet import INCEPTIONS
+from resnet_edu.models.resnet import conv3x3
 
 
 def shapes(name: str, side: int, **options: object) -> dict[str, tuple[int, ...]]:
@@ -52,8 +53,8 @@ def shapes(name: str, side: int, **options: object) -> dict[str, tuple[int, ...]
     ],
 )
 def test_convolutions_batch_norms_and_relus(name: str, options: dict[str, Any], counts: tuple[int, ...]) -> None:
-    modules = [type(module) for module in on_meta(name, **options).modules()]
-    assert tuple(modules.count(kind) for kind in (nn.Conv2d, nn.BatchNorm2d, nn.ReLU)) == counts
+    modules = list(on_meta(name, **options).modules())
+    assert tuple(sum(isinstance(m, kind) for m in modules) for kind in (nn.Conv2d, nn.BatchNorm2d, nn.ReLU)) == counts
 
 
 @pytest.mark.parametrize(
@@ -290,6 +291,17 @@ def test_preactivation_equals_the_functional_writing(in_channels: int, channels:
     out = out + (F.conv2d(first, w["downsample.weight"], stride=stride) if "downsample.weight" in w else x)
     torch.testing.assert_close(block(x), out, rtol=1e-4, atol=1e-5)
     assert (block.downsample is None) == (stride == 1 and in_channels == channels)
+
+
+@pytest.mark.parametrize(("side", "stride"), [((1, 1), 1), ((3, 5), 1), ((3, 5), 2), ((8, 7), 2)])
+def test_few_pixels_of_many_channels_are_trained_as_by_torchs_convolution(side: tuple[int, int], stride: int) -> None:
+    conv = conv3x3(6, 512, stride).double()
+    inputs = torch.randn(2, 6, *side, dtype=torch.float64, requires_grad=True), conv.weight
+    theirs, ours = F.conv2d(*inputs, stride=stride, padding=1), conv(inputs[0])
+    assert "Convolution" not in str(ours.grad_fn), "one matrix product"
+    assert "Convolution" in str(conv3x3(6, 512)(torch.randn(1, 6, 7, 7)).grad_fn), "there are too many pixels"
+    torch.testing.assert_close(ours, theirs)
+    torch.testing.assert_close(*(torch.autograd.grad(each.square().sum(), inputs) for each in (ours, theirs)))
 
 
 # Deep nets

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from resnet_edu import History, distributed
+from resnet_edu.tools import cli
 
 pytestmark = [
     pytest.mark.skipif(not torch.distributed.is_gloo_available(), reason="this torch has no gloo"),
@@ -24,7 +24,8 @@ pytestmark = [
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
+def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
     numbers = np.random.default_rng(0)
     for channel, name in enumerate(("red", "green", "blue")):
         (tmp_path / "pictures" / name).mkdir(parents=True)
@@ -35,21 +36,12 @@ def pictures(tmp_path: Path) -> Path:
     return tmp_path / "pictures"
 
 
-def command(line: str, *, processes: int = 1, program: tuple[str, ...] = ("-m", "resnet_edu")) -> list[str]:
-    """`resnet-edu …`, alone or under torchrun."""
-    start = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-    return [*(start if processes > 1 else [sys.executable]), *program, *line.split()]
-
-
-def around(tmp_path: Path) -> dict[str, Any]:
-    """Where a process runs, and what its output is."""
+def torchrun(line: str, tmp_path: Path, *program: str) -> subprocess.CompletedProcess[str]:
+    """`resnet-edu …`, or another program, in two processes."""
+    start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     environment = {**os.environ, "RESNET_EDU_DATA": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1", "CI": "true"}
-    return {"cwd": tmp_path, "env": environment, "text": True, "stderr": subprocess.PIPE}
-
-
-def call(line: str, tmp_path: Path, *, processes: int = 1) -> subprocess.CompletedProcess[str]:
-    arguments = command(line, processes=processes)
-    return subprocess.run(arguments, **around(tmp_path), stdout=subprocess.PIPE, timeout=800)
+    command = [*start, *(program or ("-m", "resnet_edu")), *line.split()]
+    return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=800)
 
 
 def losses(run: Path) -> Tensor:
@@ -63,8 +55,8 @@ TRAIN = "train --data ./pictures --model lenet5 --size 32 --batch-size 14 --lr 0
 
 @pytest.mark.slow
 def test_two_processes_train_what_one_does(tmp_path: Path, pictures: Path) -> None:
-    alone, both = call(f"{TRAIN} --out one", tmp_path), call(f"{TRAIN} --out two", tmp_path, processes=2)
-    assert (alone.returncode, both.returncode) == (0, 0), both.stderr
+    alone, both = cli.run(f"{TRAIN} --out one".split()), torchrun(f"{TRAIN} --out two", tmp_path)
+    assert (alone, both.returncode) == (0, 0), both.stderr
     assert both.stdout.count("epoch   1  ") == 1, "only the first process talks"
     assert both.stdout.count("epochs; ") == 1
     torch.testing.assert_close(losses(tmp_path / "two"), losses(tmp_path / "one"), rtol=1e-3, atol=1e-3)
@@ -98,14 +90,13 @@ main()
 def test_a_dead_worker_ends_the_run_and_one_process_resumes_it(seconds: str, tmp_path: Path, pictures: Path) -> None:
     line = TRAIN.replace("--epochs 4", "--epochs 8")
     (tmp_path / "dying.py").write_text(DYING.replace("SECONDS", seconds))
-    dying = command(f"{line} --out run", processes=2, program=("dying.py",))
-    process = subprocess.run(dying, **around(tmp_path), stdout=subprocess.PIPE, timeout=800)
+    process = torchrun(f"{line} --out run", tmp_path, "dying.py")
     assert process.returncode != 0
     assert "Go on with: resnet-edu train --resume run" in process.stdout + process.stderr
     assert (tmp_path / "run" / "checkpoint.safetensors").exists()
     assert not (tmp_path / "run" / "report.json").exists()
-    assert call("train --resume run", tmp_path).returncode == 0
-    assert call(f"{line} --out whole", tmp_path).returncode == 0
+    assert cli.run(["train", "--resume", "run"]) == 0
+    assert cli.run(f"{line} --out whole".split()) == 0
     run, whole = (losses(tmp_path / name)[:, 0] for name in ("run", "whole"))
     torch.testing.assert_close(run, whole, rtol=2e-2, atol=2e-2)
 
