@@ -693,8 +693,7 @@ with torch.profiler.profile(activities=activities) as record:
 column = "self_device_time_total" if device.type == "cuda" else "self_cpu_time_total"
 rows = sorted(record.key_averages(), key=attrgetter(column), reverse=True)
 whole_time = sum(getattr(row, column) for row in rows)
-multiplying = [row for row in rows if "conv" in row.key or row.key.endswith("mm")]  # mm: a matrix product
-share = sum(getattr(row, column) for row in multiplying) / whole_time
+share = sum(getattr(row, column) for row in rows if "conv" in row.key or row.key.endswith("mm")) / whole_time
 assert device.type != "cpu" or share > 0.3, "convolutions take the largest part on a CPU"
 print(f"convolutions and matrix products: {100 * share:.0f} % of the step")
 edu.table([[row.key, row.count, f"{100 * getattr(row, column) / whole_time:.0f} %"] for row in rows[:8]],
