@@ -22,22 +22,22 @@ RESNET_PARTS = {
 
 def conv3x3(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
     """3×3 convolution that keeps the side at stride 1; no bias, since a batch norm follows."""
-    kind = WideConv2d if out_channels >= 256 else nn.Conv2d
-    return kind(in_channels, out_channels, 3, stride, padding=1, bias=False)
+    return (WideConv if out_channels >= 256 else nn.Conv2d)(in_channels, out_channels, 3, stride, padding=1, bias=False)
 
 
-class WideConv2d(nn.Conv2d):
+class WideConv(nn.Conv2d):
     """As `nn.Conv2d`, but on a CPU few pixels of many channels train by one matrix product, which is much faster."""
 
     def forward(self, input: Tensor) -> Tensor:
         """Maps `(N, C, H, W)` to `(N, K, H/s, W/s)` at stride s."""
         height, width, s = *input.shape[2:], self.stride[0]
         few_pixels = height * width <= self.out_channels * s**2 / 16
-        if not (few_pixels and input.device.type == "cpu" and torch.is_grad_enabled()):
+        as_built = self.padding == self.dilation == (1, 1) and self.padding_mode == "zeros"
+        if not (few_pixels and as_built and input.device.type == "cpu" and torch.is_grad_enabled()):
             return super().forward(input)
         padded = F.pad(input.permute(0, 2, 3, 1), (0, 0, 1, 1, 1, 1))  # (N, H + 2, W + 2, C)
-        shifted = [padded[:, i : i + height : s, j : j + width : s] for i in range(3) for j in range(3)]
-        return F.linear(torch.cat(shifted, dim=3), self.weight.permute(0, 2, 3, 1).flatten(1)).permute(0, 3, 1, 2)
+        rows = torch.cat([padded[:, i : i + height : s, j : j + width : s] for i in range(3) for j in range(3)], dim=3)
+        return F.linear(rows, self.weight.permute(0, 2, 3, 1).flatten(1), self.bias).permute(0, 3, 1, 2)
 
 
 def conv1x1(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:

@@ -297,11 +297,14 @@ def test_preactivation_equals_the_functional_writing(in_channels: int, channels:
 def test_few_pixels_of_many_channels_are_trained_as_by_torchs_convolution(side: tuple[int, int], stride: int) -> None:
     conv = conv3x3(6, 512, stride).double()
     inputs = torch.randn(2, 6, *side, dtype=torch.float64, requires_grad=True), conv.weight
-    theirs, ours = F.conv2d(*inputs, stride=stride, padding=1), conv(inputs[0])
+    conv.bias = nn.Parameter(torch.rand(512).double())  # as folding a batch norm gives it one
+    theirs, ours = F.conv2d(*inputs, conv.bias, stride, 1), conv(inputs[0])
     assert "Convolution" not in str(ours.grad_fn), "one matrix product"
     assert "Convolution" in str(conv3x3(6, 512)(torch.randn(1, 6, 7, 7)).grad_fn), "there are too many pixels"
     torch.testing.assert_close(ours, theirs)
     torch.testing.assert_close(*(torch.autograd.grad(each.square().sum(), inputs) for each in (ours, theirs)))
+    conv.padding = conv.dilation = (2, 2)  # made over by hand
+    torch.testing.assert_close(conv(inputs[0]), F.conv2d(*inputs, conv.bias, stride, 2, 2))
 
 
 # Deep nets
